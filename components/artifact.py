@@ -1,0 +1,48 @@
+"""Where packaged things lie and what they are called: shared by the program, the packager and the tests. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+# Raised when the packager's output changes for equal settings, so that stale cache entries are never deployed.
+MODEL_FORMAT = 1
+FUNCTION_FORMAT = 1
+FUNCTION_SOURCES = ("handlers/__init__.py", "handlers/functions")
+FUNCTION_LOCK = "containers/requirements/function-aws.txt"
+
+
+def model_key(source: str, task: str, engine: str) -> str:
+    """Cache key of a packaged model: 16 hex digits over everything that decides its bytes but the source's content."""
+    text = json.dumps([MODEL_FORMAT, source, task, engine])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def function_sources(root: Path) -> list[Path]:
+    """The files that go into the function's zip, sorted by their path."""
+    found: list[Path] = []
+    for entry in FUNCTION_SOURCES:
+        path = root / entry
+        found += [path] if path.is_file() else [file for file in path.rglob("*.py")]
+    return sorted(found)
+
+
+def function_key(root: Path) -> str:
+    """Cache key of the pattern's function zip: 16 hex digits over its sources and its lock."""
+    digest = hashlib.sha256(json.dumps(FUNCTION_FORMAT).encode())
+    for path in [*function_sources(root), root / FUNCTION_LOCK]:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def model_folder(cache: Path, key: str) -> Path:
+    return cache / "artifacts" / key
+
+
+def function_folder(cache: Path, key: str) -> Path:
+    return cache / "functions" / key
+
+
+def missing(folder: Path, names: Iterable[str]) -> list[str]:
+    """The names that are not in the folder."""
+    return [name for name in names if not (folder / name).is_file()]

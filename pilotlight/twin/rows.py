@@ -1,0 +1,121 @@
+"""What the twin knows of a resource type (`Row`) and of a request to a service (`AwsRequest`, `Service`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pilotlight.twin.twin import Twin
+    from pilotlight.twin.world import Resource
+
+Properties = Mapping[str, Any]
+
+# `replaces` of a type on which every change but one of its tags makes a new resource.
+ALL_BUT_TAGS: frozenset[str] = frozenset({"*"})
+
+
+class Refusal(Exception):
+    """What the cloud would answer instead of doing it: its error code, its message, its HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Name:
+    """The field that the provider fills with a generated name when the program gives none."""
+
+    field: str
+    max_length: int
+    pattern: str | None = None
+    lower: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One resource type. Hooks get the twin and the resource; they raise `Refusal` for what the cloud refuses.
+
+    id          from the complete properties (inputs + computed), the id in the provider's form
+    replaces    top-level input fields whose change replaces the resource; `ALL_BUT_TAGS` for immutable types
+    computed    (twin, inputs) -> outputs that the cloud computes; pure, called at creation and at update
+    secrets     outputs that the provider marks secret
+    cfn         CloudFormation type whose published schema judges the inputs; None where there is none
+    rename      Pulumi input path -> schema path, where camelCase to PascalCase is not enough; "" skips a field
+    limits      known inputs -> problems (one sentence each), from components/limits.py
+    check       (twin, inputs) -> problems that can only be seen in the account, at creation (Create and Update call it)
+    create      after the checks, before the resource is recorded; may return further outputs
+    update      (twin, old, new) -> further outputs or None
+    delete      (twin, resource) -> None
+    read        (twin, resource) -> the live outputs, or None when it is gone
+    """
+
+    token: str
+    id: Callable[[Properties], str]
+    name: Name | None = None
+    replaces: frozenset[str] = frozenset()
+    computed: Callable[[Twin, Properties], dict[str, Any]] = lambda twin, inputs: {}
+    secrets: frozenset[str] = frozenset()
+    cfn: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)
+    limits: Callable[[Properties], list[str]] = lambda inputs: []
+    check: Callable[[Twin, Properties], None] = lambda twin, inputs: None
+    create: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: None
+    update: Callable[[Twin, Resource, Resource], dict[str, Any] | None] = lambda twin, old, new: None
+    delete: Callable[[Twin, Resource], None] = lambda twin, resource: None
+    read: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: dict(resource.outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invoke:
+    """A provider function (`aws:index/getRegion:getRegion`): (twin, args) -> result, or `Refusal`."""
+
+    token: str
+    answer: Callable[[Twin, Properties], dict[str, Any]]
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who signed a request. `role_arn` is None for the deployer, who may do everything."""
+
+    arn: str
+    account: str
+    role_arn: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsRequest:
+    """One request of an AWS client, its signature verified. Header names are lower case; `path` is still quoted."""
+
+    service: str
+    region: str
+    caller: Caller
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(kw_only=True)
+class AwsResponse:
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Service(Protocol):
+    """A service that the twin serves itself. `name` is its signing name ("lambda", "sagemaker", "logs")."""
+
+    name: str
+
+    def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
+        """The (IAM action, resource ARN) pairs that the caller needs for this request."""
+
+    async def handle(self, request: AwsRequest) -> AwsResponse:
+        """Answer, or raise `Refusal` (the front writes it in the service's own error form)."""

@@ -1,0 +1,49 @@
+"""`Twin`: what every hook and service of the twin gets handed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from pilotlight.twin.aws.lambda_ import LambdaService
+    from pilotlight.twin.aws.logs import Logs
+    from pilotlight.twin.aws.s3 import ObjectStore
+    from pilotlight.twin.aws.sagemaker import SageMakerService
+    from pilotlight.twin.clock import Clock
+    from pilotlight.twin.faults import Faults
+    from pilotlight.twin.iam import Iam
+    from pilotlight.twin.images import Images
+    from pilotlight.twin.processes import Processes
+    from pilotlight.twin.world import World
+
+ACCOUNT = "123456789012"
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class Twin:
+    """The running twin. Services are attached by `pilotlight.twin.__main__` before anything is served."""
+
+    home: Path
+    cache: Path
+    front_url: str
+    world: World
+    clock: Clock
+    faults: Faults
+    processes: Processes
+    images: Images
+    iam: Iam
+    s3: ObjectStore
+    logs: Logs
+    lambda_: LambdaService
+    sagemaker: SageMakerService
+    loop: asyncio.AbstractEventLoop
+    account: str = ACCOUNT
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine of the front's loop from a provider thread and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()

@@ -1,0 +1,87 @@
+"""Every resource that the twin's account holds, kept in one SQLite file so that it survives a restart."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One resource as the engine knows it. `outputs` includes the inputs; all keys are Pulumi's camelCase names."""
+
+    token: str
+    id: str
+    urn: str
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.outputs[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self.outputs.get(key)
+        return default if value is None else value
+
+
+class World:
+    """Resources by (token, id). Thread-safe; reads are from memory, writes go through to disk before they return."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._rows: dict[tuple[str, str], Resource] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS resources (token TEXT, id TEXT, urn TEXT, inputs TEXT, outputs TEXT, PRIMARY KEY (token, id))"
+        )
+        for token, id_, urn, inputs, outputs in self._db.execute("SELECT token, id, urn, inputs, outputs FROM resources ORDER BY rowid"):
+            self._rows[token, id_] = Resource(token=token, id=id_, urn=urn, inputs=json.loads(inputs), outputs=json.loads(outputs))
+
+    def put(self, resource: Resource) -> None:
+        """Insert or replace."""
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)",
+                (resource.token, resource.id, resource.urn, json.dumps(resource.inputs), json.dumps(resource.outputs)),
+            )
+            self._rows[resource.token, resource.id] = resource
+
+    def delete(self, token: str, id: str) -> None:
+        """Remove; a resource that is not there is no error."""
+        with self._lock:
+            self._db.execute("DELETE FROM resources WHERE token = ? AND id = ?", (token, id))
+            self._rows.pop((token, id), None)
+
+    def get(self, token: str, id: str) -> Resource | None:
+        with self._lock:
+            return self._rows.get((token, id))
+
+    def find(self, token: str, **outputs: Any) -> list[Resource]:
+        """Resources of a type whose top-level outputs equal the given values."""
+        with self._lock:
+            return [
+                resource
+                for (kind, _), resource in self._rows.items()
+                if kind == token and all(resource.outputs.get(key) == value for key, value in outputs.items())
+            ]
+
+    def one(self, token: str, **outputs: Any) -> Resource | None:
+        """The first match of `find`, or None."""
+        return next(iter(self.find(token, **outputs)), None)
+
+    def by_urn(self, urn: str) -> list[Resource]:
+        with self._lock:
+            return [resource for resource in self._rows.values() if resource.urn == urn]
+
+    def all(self) -> list[Resource]:
+        with self._lock:
+            return list(self._rows.values())
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
