@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+CLOUD ?= all
+BIN := .venv/bin
+# Tests of one kind run side by side; the twin's own processes share these cores, so not more workers than cores.
+WORKERS ?= 2
+ONLY ?=
+
+.PHONY: help setup demo test test-all test-unit test-torch test-images bench lint format lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: ## what the two commands need: .venv, the Pulumi command line (CLOUD=aws narrows it)
+	@$(PYTHON) -m pilotlight.bootstrap --cloud $(CLOUD)
+
+setup-dev:
+	@$(PYTHON) -m pilotlight.bootstrap --cloud all --dev
+
+demo: setup ## deploy the main stack on the twin, call it, show where the cold start went, destroy it
+	@$(BIN)/python -m pilotlight.demo
+
+test: setup-dev ## every test that needs neither torch nor root
+	$(BIN)/pytest tests/unit tests/packaging tests/twin -n $(WORKERS)
+
+test-unit: setup-dev ## the tests that need pip packages only
+	$(BIN)/pytest tests/unit -n $(WORKERS)
+
+test-torch: setup-dev ## the torch engine and the exports, against transformers, in an environment of their own (5 GB)
+	$(BIN)/python -m tests.torch
+
+test-images: setup-dev ## the real images, built and run without Docker (root on Debian) or with it
+	$(BIN)/pytest tests/images
+
+test-all: test test-torch test-images ## everything
+
+bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
+	$(BIN)/python -m benchmarks $(ONLY)
+
+lint: setup-dev ## ruff and mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup-dev ## let ruff rewrite what it can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: setup-dev ## compile locks/*.in and containers/requirements/*.in again (hashes, no addresses)
+	$(BIN)/python -m pilotlight.lock
+
+clean: ## stop the twin, remove .venv and caches of this checkout
+	@[ ! -x $(BIN)/pilotlight ] || $(BIN)/pilotlight down
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,32 @@
+"""`make lock`: compile every requirements list into its hashed lock, without recording any download address."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_VERSION = "3.11"
+# In this order: a later list is constrained by the earlier locks (`-c` lines), so that all of them can be installed together.
+TOOL_LISTS = ("locks/aws.in", "locks/tool.in", "locks/dev.in")
+# Each is an environment of its own, for Linux on both processors.
+IMAGE_LISTS = "containers/requirements/*.in"
+OTHER_LISTS = ("pilotlight/twin/aws/lambda_runtime_requirements.in", "tests/torch/requirements.in")
+
+
+def compile_list(path: Path) -> None:
+    """Write `<name>.txt` beside `<name>.in`. Raises CalledProcessError with uv's message shown when it can't be solved."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION]
+    command += ["--generate-hashes", "--no-header", "--no-emit-index-url", path.name, "-o", path.with_suffix(".txt").name]
+    subprocess.run(command, check=True, cwd=path.parent)
+
+
+def main() -> int:
+    lists = [ROOT / name for name in (*TOOL_LISTS, *OTHER_LISTS) if (ROOT / name).is_file()]
+    for path in [*lists, *sorted(ROOT.glob(IMAGE_LISTS))]:
+        print(path.relative_to(ROOT), flush=True)  # noqa: T201
+        compile_list(path)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
