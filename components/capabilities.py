@@ -1,0 +1,110 @@
+"""Which setting exists where, and what to use instead. Pure data, each row with its source."""
+
+from dataclasses import dataclass
+
+from components import limits
+from components.limits import Range
+
+BODY_BYTES = 4 * 1024**2
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlatformFacts:
+    """What the settings and the timeout chain must know of an endpoint platform.
+
+    cold_start_s       reserved by default for the first call after a rest: an estimate for a model of 100 MB, not a promise of
+                       the service; `endpoint.coldStartSeconds` replaces it with what was measured (`Server-Timing`)
+    separate_function  whether a function of the pattern stands in front of the endpoint
+    model_bytes        largest packaged model
+    """
+
+    memory_mb: Range
+    max_concurrency: Range
+    cold_start_s: int
+    predict_s: Range
+    max_body_bytes: int
+    model_bytes: int
+    separate_function: bool
+
+
+PLATFORM_FACTS: dict[str, PlatformFacts] = {
+    "aws-sagemaker": PlatformFacts(
+        memory_mb=limits.SAGEMAKER_MEMORY_MB,
+        max_concurrency=limits.SAGEMAKER_CONCURRENCY,
+        cold_start_s=15,
+        predict_s=limits.SAGEMAKER_INVOCATION_S,
+        max_body_bytes=limits.SAGEMAKER_PAYLOAD_BYTES.high,
+        # The archive and what is unpacked from it share the disk; weights hardly compress.
+        model_bytes=limits.SAGEMAKER_DISK_BYTES.high // 2,
+        separate_function=True,
+    ),
+    "aws-lambda": PlatformFacts(
+        memory_mb=limits.LAMBDA_MEMORY_MB,
+        max_concurrency=limits.LAMBDA_RESERVED,
+        cold_start_s=12,
+        predict_s=limits.LAMBDA_TIMEOUT_S,
+        # Below the service's 6 MB: the event wraps the body in JSON, which escapes quotes and adds headers.
+        max_body_bytes=BODY_BYTES,
+        model_bytes=limits.LAMBDA_EPHEMERAL_MB.high * 1024**2 // 2,
+        separate_function=False,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """A setting that only some authentication modes have, or that one of them can't do without."""
+
+    setting: str
+    modes: tuple[str, ...]
+    required: bool
+    instead: str
+    source: str
+
+
+_REST_ONLY = "API Gateway developer guide, choose between REST APIs and HTTP APIs"
+AUTH_SETTINGS: tuple[Needs, ...] = (
+    Needs(
+        setting="auth.dailyQuota",
+        modes=("api-key",),
+        required=False,
+        instead="only usage plans have a quota: use auth.mode api-key, or leave it out",
+        source=_REST_ONLY,
+    ),
+    Needs(
+        setting="auth.issuer",
+        modes=("jwt",),
+        required=True,
+        instead="the URL of the token issuer belongs to auth.mode jwt",
+        source=_REST_ONLY,
+    ),
+    Needs(
+        setting="auth.audience",
+        modes=("jwt",),
+        required=True,
+        instead="the list of accepted audiences belongs to auth.mode jwt",
+        source=_REST_ONLY,
+    ),
+    Needs(
+        setting="auth.scopes",
+        modes=("jwt",),
+        required=False,
+        instead="token scopes belong to auth.mode jwt",
+        source=_REST_ONLY,
+    ),
+    Needs(
+        setting="cors.allowOrigins",
+        modes=("jwt", "iam"),
+        required=False,
+        instead="a key in a browser is not a secret: use auth.mode jwt, or leave cors out",
+        source=_REST_ONLY,
+    ),
+    Needs(
+        setting="accessLogs.accountRole",
+        modes=("api-key",),
+        required=True,
+        instead="access logs of a REST API go through one role per account and region: `create` makes and keeps it, "
+        "`existing` relies on the one that the account has; HTTP APIs (jwt, iam) need none",
+        source="API Gateway developer guide, set up CloudWatch logging for REST APIs",
+    ),
+)

@@ -1,0 +1,92 @@
+"""What a cloud and an endpoint promise to the patterns. Imports no cloud SDK."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pulumi import Input, Output, Resource, ResourceOptions
+
+from components.args import EndpointArgs, FunctionArgs, GatewayArgs, HomeArgs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Principal:
+    """A caller that is to be let in.
+
+    name      prefix of the grant's logical name: the caller's own
+    identity  a role's name, or the name of a service of the cloud
+    source    where a service calls: the ARN of the thing on whose behalf it does
+    parent    the component that the grant belongs to
+    """
+
+    name: str
+    identity: Input[str]
+    source: Input[str] | None = None
+    parent: Resource
+
+
+class Watched(Protocol):
+    """A part that can fail: its log groups, and its alarms in the form of its own cloud."""
+
+    log_groups: Sequence[Output[str]]
+    alarms: Sequence[Any]
+
+
+class Invocable(Watched, Protocol):
+    """Something that answers a request."""
+
+    invoke_target: Output[str]
+    """What its caller must know of it: an endpoint's name, a function's invocation ARN, a URL."""
+
+    def grant_invoke(self, principal: Principal) -> Resource:
+        """Let this one caller call, and nothing more; the caller depends on what comes back."""
+
+
+class Endpoint(Invocable, Protocol):
+    """The model behind an address that scales to zero."""
+
+    cold_start_budget_s: int
+    """Seconds that the timeout chain keeps free for the first call after a rest."""
+    max_body_bytes: int
+    """Largest request body, in bytes."""
+    floor: int
+    """Instances that stay warm; 0 scales to zero."""
+    endpoint_name: Output[str] | None
+    """Its name where it is a resource of its own; None where the model is the function."""
+
+
+class Function(Invocable, Protocol):
+    """What the gateway calls."""
+
+    function_name: Output[str]
+    function_alias: Output[str]
+
+
+class Gateway(Watched, Protocol):
+    url: Output[str]
+    """Full URL of `POST /predict`."""
+    api_key: Output[str] | None
+    """Secret; only where callers show a key."""
+
+
+class Home(Protocol):
+    """A cloud: everything of a pattern but the endpoint."""
+
+    region: Output[str]
+
+    def function_for(self, name: str, endpoint: Any, args: FunctionArgs, opts: ResourceOptions) -> Function:
+        """The function in front of the endpoint; the endpoint itself where it is a function."""
+
+    def gateway(self, name: str, function: Any, args: GatewayArgs, opts: ResourceOptions) -> Gateway:
+        """The gateway in front of the function, with a grant for that gateway alone."""
+
+    def watch(self, name: str, parts: Sequence[Any], email: str | None, opts: ResourceOptions) -> Resource:
+        """The alarms of all parts, sent to `email` where one is given."""
+
+
+class HomeFactory(Protocol):
+    def __call__(self, args: HomeArgs) -> Home: ...
+
+
+class EndpointFactory(Protocol):
+    def __call__(self, name: str, home: Any, args: EndpointArgs, opts: ResourceOptions) -> Endpoint: ...

@@ -1,0 +1,51 @@
+"""Pattern 1: gateway -> function -> endpoint."""
+
+import pulumi
+
+from components.args import ServiceArgs
+from components.contract import EndpointFactory, Home
+
+
+class InferenceApi(pulumi.ComponentResource):
+    """gateway -> function -> endpoint; the home cloud gives the first two, the platform the third.
+
+    `InferenceApi("api", home, load_endpoint("aws-sagemaker"), args).url` is where to POST.
+    """
+
+    url: pulumi.Output[str]
+    api_key: pulumi.Output[str] | None
+    endpoint_name: pulumi.Output[str] | None
+    function_name: pulumi.Output[str]
+    function_alias: pulumi.Output[str]
+    log_groups: list[pulumi.Output[str]]
+    region: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, home: Home, platform: EndpointFactory, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("pilotlight:index:InferenceApi", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        endpoint = platform(f"{name}-endpoint", home, args.endpoint, child)
+        function = home.function_for(f"{name}-function", endpoint, args.function, child)
+        gateway = home.gateway(f"{name}-gateway", function, args.gateway, child)
+        # A Lambda-hosted model is its own function: it is watched once.
+        parts = [gateway, function, *([] if endpoint is function else [endpoint])]
+        home.watch(f"{name}-watch", parts, args.alarm_email, child)
+        self.url = gateway.url
+        self.api_key = gateway.api_key
+        self.endpoint_name = endpoint.endpoint_name
+        self.function_name = function.function_name
+        self.function_alias = function.function_alias
+        self.log_groups = [group for part in parts for group in part.log_groups]
+        self.region = home.region
+        self.register_outputs(
+            {
+                "url": self.url,
+                "apiKey": self.api_key,
+                "endpointName": self.endpoint_name,
+                "functionName": self.function_name,
+                "functionAlias": self.function_alias,
+                "logGroups": self.log_groups,
+                "region": self.region,
+            }
+        )

@@ -1,0 +1,41 @@
+"""The two tables of what exists, and the one place where a cloud is imported."""
+
+from importlib import import_module
+from typing import Any
+
+from pulumi import RunError
+
+from components.contract import EndpointFactory, HomeFactory
+
+CLOUDS = {"aws": "components.aws.home:AwsHome"}
+ENDPOINTS = {
+    "aws-lambda": "components.aws.lambda_model:LambdaModel",
+    "aws-sagemaker": "components.aws.sagemaker:SageMakerEndpoint",
+}
+SDKS = {"aws": ("pulumi_aws", "pulumi_docker_build")}
+
+
+def load_home(cloud: str) -> HomeFactory:
+    """The home of that name. Raises RunError for an unknown one, and for a missing SDK with the way to get it."""
+    factory: HomeFactory = _load(CLOUDS, "cloud", cloud)
+    return factory
+
+
+def load_endpoint(platform: str) -> EndpointFactory:
+    """The endpoint platform of that name. Raises RunError as `load_home` does."""
+    factory: EndpointFactory = _load(ENDPOINTS, "endpoint.platform", platform)
+    return factory
+
+
+def _load(table: dict[str, str], setting: str, name: str) -> Any:
+    if name not in table:
+        raise RunError(f"{setting}: {name!r} is not known: use {' or '.join(sorted(table))}.")
+    module, _, attribute = table[name].partition(":")
+    cloud = name.split("-")[0]
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        # Only the SDK's own absence may read as such: a typo in a module of ours must not.
+        if error.name is None or error.name.split(".")[0] not in SDKS[cloud]:
+            raise
+        raise RunError(f"{setting}: {name!r} needs the {cloud} SDK ({error.name}): run `make setup CLOUD={cloud}`.") from error
