@@ -90,6 +90,27 @@ def host_mounts() -> tuple[Mount, ...]:
     return tuple(mounts)
 
 
+def image_mounts(root: Path) -> list[Mount]:
+    """The image's folders over the host's: where both have one (`/usr`), their entries side by side, the image's first."""
+    return [mount for entry in sorted(root.iterdir()) for mount in _merged(entry, f"/{entry.name}")]
+
+
+def _merged(image: Path, target: str) -> list[Mount]:
+    host = Path(target)
+    shared = target == "/etc" or target in SYSTEM or target.startswith("/usr/")
+    if not (shared and image.is_dir() and host.is_dir() and not host.is_symlink()):
+        return [readonly(image, target)]
+    mounts = [mount for entry in sorted(image.iterdir()) for mount in _merged(entry, f"{target}/{entry.name}")]
+    if target == "/etc":
+        return mounts
+    for entry in sorted(host.iterdir()):
+        if not (image / entry.name).exists():
+            link = entry.is_symlink()
+            source = os.readlink(entry) if link else str(entry)
+            mounts.append(Mount(kind="symlink" if link else "readonly", source=source, target=str(entry)))
+    return mounts
+
+
 @functools.cache
 def available() -> bool:
     """Whether this user may give processes a file system of their own: root on Linux with the right to mount. Tried, not guessed."""
