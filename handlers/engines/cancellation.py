@@ -1,0 +1,46 @@
+"""A prediction that nobody waits for any more: how to say so to the thread that computes it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Cancelled(Exception):
+    """The prediction was given up; its result is not wanted."""
+
+
+class Cancellation:
+    """Set by the side that waits, looked at by the side that computes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._stop: Callable[[], None] | None = None
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    def cancel(self) -> None:
+        """Give the prediction up; a running computation that can be stopped is stopped."""
+        with self._lock:
+            self._cancelled = True
+            if self._stop is not None:
+                self._stop()
+
+    def check(self) -> None:
+        """Raises Cancelled once the prediction was given up."""
+        if self._cancelled:
+            raise Cancelled
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call `stop` if the prediction is given up inside the block. Raises Cancelled when it was before."""
+        with self._lock:
+            self.check()
+            self._stop = stop
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._stop = None

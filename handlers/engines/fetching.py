@@ -1,0 +1,99 @@
+"""Brings a model's files to a folder: where they lie already, from another folder, or from an S3 object."""
+
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+from handlers.engines.manifest import MANIFEST, ModelError
+from handlers.settings import HandlerSettings
+
+ARCHIVE = "model.tar.gz"
+_ORIGIN = ".origin"
+_CHUNK = 1 << 20
+
+
+def fetch(settings: HandlerSettings) -> Path:
+    """The folder that holds the unpacked model: MODEL_DIR if it does, else what MODEL_URI names, unpacked in MODEL_CACHE.
+
+    Raises ModelError when neither gives one.
+    """
+    if (settings.model_dir / MANIFEST).is_file():
+        return settings.model_dir
+    if settings.model_uri is None:
+        raise ModelError(f"{settings.model_dir / MANIFEST} does not exist and MODEL_URI is not set: mount a model there, or set MODEL_URI.")
+    address = urlsplit(settings.model_uri)
+    if address.scheme == "s3" and address.netloc and len(address.path) > 1:
+        return _from_s3(address.netloc, address.path[1:], settings.model_cache)
+    if address.scheme not in ("", "file"):
+        raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use s3://BUCKET/KEY or a folder.")
+    return _from_folder(Path(address.path), settings.model_cache)
+
+
+def _from_folder(folder: Path, cache: Path) -> Path:
+    if (folder / MANIFEST).is_file():
+        return folder
+    archive = folder / ARCHIVE
+    if not archive.is_file():
+        raise ModelError(f"MODEL_URI is {str(folder)!r}, which holds neither {MANIFEST} nor {ARCHIVE}.")
+    status = archive.stat()
+    with archive.open("rb") as stream:
+        return unpack(stream, cache, origin=f"{archive} {status.st_size} {status.st_mtime_ns}")
+
+
+def _from_s3(bucket: str, key: str, cache: Path) -> Path:
+    import boto3  # 0.2 s, and only a server that fetches its model pays it
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    where = f"s3://{bucket}/{key}"
+    try:
+        answer = boto3.client("s3").get_object(Bucket=bucket, Key=key)
+        return unpack(answer["Body"], cache, origin=f"{where} {answer['ETag']}")
+    except (BotoCoreError, ClientError) as error:
+        raise ModelError(f"{where} can't be fetched: {error}") from error
+
+
+def unpack(stream: IO[bytes], cache: Path, *, origin: str) -> Path:
+    """Unpack a `.tar.gz` as it arrives into `cache` and return that folder; one that holds `origin` already is kept.
+
+    The archive is never stored: a Lambda's disk holds the model once. Raises ModelError for an archive that is damaged,
+    holds anything but plain files at its root, or does not fit the disk.
+    """
+    marker = cache / _ORIGIN
+    if marker.is_file() and marker.read_text() == origin:
+        return cache
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f"{cache.name}.", dir=cache.parent))
+    except OSError as error:
+        raise ModelError(f"MODEL_CACHE is {str(cache)!r}, which can't be written: {error.strerror}.") from error
+    try:
+        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+            _extract(archive, archive, partial, free=shutil.disk_usage(partial).free)
+        (partial / _ORIGIN).write_text(origin)
+        shutil.rmtree(cache, ignore_errors=True)
+        return partial.rename(cache)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _extract(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], folder: Path, *, free: int) -> None:
+    """Write each member by hand: no path, link, device, owner or mode of the archive reaches the disk."""
+    for member in members:
+        name = member.name.removeprefix("./")
+        if member.isdir() and name in ("", "."):
+            continue
+        if not member.isreg() or "/" in name or name in ("", ".", "..") or name.startswith("."):
+            raise tarfile.TarError(f"member {member.name!r} is not a plain file at the archive's root")
+        free -= member.size
+        if free < 0:
+            raise tarfile.TarError(f"member {member.name!r} of {member.size} bytes does not fit the disk")
+        source = archive.extractfile(member)
+        assert source is not None  # a regular file has content
+        with (folder / name).open("xb") as target:
+            shutil.copyfileobj(source, target, _CHUNK)

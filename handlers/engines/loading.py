@@ -1,0 +1,102 @@
+"""From settings to a model that answers, with the slow steps side by side.
+
+While the engine's libraries are imported, the files are fetched and hashed in a thread; a model is handed over only when
+every file is proven.
+"""
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from handlers.engines import fetching
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.manifest import Manifest, ModelError, read_manifest, verify
+from handlers.functions.requests import PredictionRequest
+from handlers.settings import HandlerSettings
+from handlers.tasks import TASKS
+
+_LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
+# A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
+_WEIGHTS = (".data", ".safetensors")
+
+Mark = Callable[[str], None]
+
+
+class Model(Protocol):
+    """A loaded model: `predict` answers what goes into `outputs`, as JSON values and float32 arrays."""
+
+    def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any: ...
+
+
+def load(settings: HandlerSettings, mark: Mark) -> tuple[Manifest, Model]:
+    """The served model. `mark` is told "import", "fetch" and "load" as each is done.
+
+    Raises ModelError, which names the file, what was expected and what was found.
+    """
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
+        found = files.submit(_found, settings, files)
+        import_engine(_engine_to_import(settings))
+        mark("import")
+        folder, manifest, proofs = found.result()
+        mark("fetch")
+        import_engine(manifest.engine)  # for a model fetched into an image that carries several engines
+        for name, proof in proofs.items():
+            if not name.endswith(_WEIGHTS):
+                proof.result()
+        model = build(folder, manifest, settings.model_threads)
+        for proof in proofs.values():
+            proof.result()
+        mark("load")
+        return manifest, model
+
+
+def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
+    """Folder and manifest of the model, and a running proof per file, small files first."""
+    folder = fetching.fetch(settings)
+    manifest = read_manifest(folder)
+    names = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
+    return folder, manifest, {name: files.submit(verify, folder, manifest, name) for name in names}
+
+
+def _engine_to_import(settings: HandlerSettings) -> str | None:
+    """The engine by the manifest if it is here already, else the one that this image carries, if it is one only."""
+    if (settings.model_dir / "manifest.json").is_file():
+        return read_manifest(settings.model_dir).engine
+    installed = [engine for engine, library in _LIBRARIES.items() if importlib.util.find_spec(library) is not None]
+    return installed[0] if len(installed) == 1 else None
+
+
+def import_engine(engine: str | None) -> None:
+    """Import what the engine needs. Raises ModelError when the image does not carry it."""
+    if engine is None:
+        return
+    try:
+        importlib.import_module("handlers.tasks.text")
+        importlib.import_module(f"handlers.engines.{engine}")
+    except ModuleNotFoundError as error:
+        raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
+
+
+def build(folder: Path, manifest: Manifest, threads: int) -> Model:
+    """The task over its engine. Raises ModelError for a task that is not served."""
+    from handlers.tasks.text import TextModel, load_tokenizer
+
+    if manifest.task not in TASKS:
+        raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
+    module, name = TASKS[manifest.task]
+    text = TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), _engine(folder, manifest, threads))
+    model: Model = getattr(importlib.import_module(module), name)(text, manifest)
+    return model
+
+
+def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
+    if manifest.engine == "torch":
+        from handlers.engines.torch import TorchEngine
+
+        return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
+    from handlers.engines.onnx import OnnxEngine
+
+    return OnnxEngine(folder, threads)

@@ -1,0 +1,42 @@
+"""Engine `onnx`: ONNX Runtime on the CPU, weights mapped from the file instead of copied into memory."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.engines.manifest import ModelError
+
+Array = np.ndarray[Any, Any]
+
+
+class OnnxEngine:
+    """One session, used by one thread at a time."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Raises ModelError when ONNX Runtime refuses the file."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
+            raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
+        self._inputs = [node.name for node in self._session.get_inputs()]
+        self._output = self._session.get_outputs()[0].name
+
+    def run(self, tokens: Array, types: Array, cancellation: Cancellation) -> Array:
+        """The model's first output for one text, shape (1, …), float32. Raises Cancelled when it was given up."""
+        known = {"input_ids": tokens, "attention_mask": np.ones_like(tokens), "token_type_ids": types}
+        options = ort.RunOptions()
+        with cancellation.stopping(lambda: setattr(options, "terminate", True)):
+            try:
+                (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs}, options)
+            except Exception as error:
+                if cancellation.cancelled:
+                    raise Cancelled from error
+                raise
+        return np.asarray(output, dtype=np.float32)

@@ -1,0 +1,81 @@
+"""HTTP as Lambda sees it: REST proxy events (payload 1.0) and HTTP API events (2.0) in, the matching answers out.
+
+Shared by the pattern's function and the Lambda mode of the model server.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handlers.functions.problems import MalformedBody, MethodNotAllowed
+
+# A synchronous Lambda answer is 6 MB at most, as the JSON that carries it: 6,291,556 bytes
+# (Lambda quotas page, "Invocation payload", read 2026-11). The envelope and the headers need some of it.
+MAX_ANSWER_BYTES = 6_291_556 - 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request of either event version; header names are lower-case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    request_id: str | None
+
+    @property
+    def content_type(self) -> str | None:
+        return self.headers.get("content-type")
+
+
+def is_http(event: object) -> bool:
+    """Whether an event comes from a gateway; anything else is a bare payload."""
+    if not isinstance(event, dict):
+        return False
+    context = event.get("requestContext")
+    return isinstance(context, dict) and ("httpMethod" in event or isinstance(context.get("http"), dict))
+
+
+def parse(event: Mapping[str, Any]) -> HttpRequest:
+    """Read a gateway's event. Raises MalformedBody when a body marked as base64 is not."""
+    context = event["requestContext"]
+    http = context.get("http") or {}
+    return HttpRequest(
+        method=str(event.get("httpMethod") or http.get("method") or "").upper(),
+        path=str(event.get("path") or event.get("rawPath") or "/"),
+        headers=_headers(event),
+        body=_body(event),
+        request_id=context.get("requestId"),
+    )
+
+
+def require_post(request: HttpRequest) -> None:
+    """Raises MethodNotAllowed for anything but POST (a gateway's catch-all route lets everything through)."""
+    if request.method != "POST":
+        raise MethodNotAllowed(f"{request.path} takes POST.", allow="POST")
+
+
+def answer(status: int, headers: Mapping[str, str], body: str) -> dict[str, Any]:
+    """An answer that both event versions understand."""
+    return {"statusCode": status, "headers": dict(headers), "body": body, "isBase64Encoded": False}
+
+
+def _headers(event: Mapping[str, Any]) -> dict[str, str]:
+    plain = {name.lower(): str(value) for name, value in (event.get("headers") or {}).items() if value is not None}
+    several = {name.lower(): ",".join(map(str, values)) for name, values in (event.get("multiValueHeaders") or {}).items() if values}
+    return several | plain
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise MalformedBody("The event's body is not a text.")
+    if not event.get("isBase64Encoded"):
+        return body.encode(errors="surrogatepass")
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise MalformedBody(f"The event says that its body is base64, and it is not: {error}.") from error

@@ -1,0 +1,45 @@
+"""Structured logs: one JSON object a line on standard output, where every platform picks it up."""
+
+import json
+import re
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+
+# What a caller may choose as its correlation id: enough for UUIDs, ULIDs, trace ids and API Gateway's own.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
+REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-request-id")
+# InvokeEndpoint lets a caller hand one free line to the container: that is how the id crosses SageMaker.
+CUSTOM_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
+REQUEST_ID_ATTRIBUTE = "request-id="
+
+
+def write(event: str, *, level: str = "INFO", **fields: object) -> None:
+    """Write one log line. `fields` must be JSON values; a value that is not is written as its repr."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d}Z"
+    line = json.dumps({"timestamp": stamp, "level": level, "event": event, **fields}, default=repr)
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def write_fault(event: str, error: BaseException, **fields: object) -> None:
+    """Write an unexpected error with its traceback, in one line."""
+    trace = "".join(traceback.format_exception(error))
+    write(event, level="ERROR", error=type(error).__name__, message=str(error), traceback=trace, **fields)
+
+
+def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
+    """The request's correlation id.
+
+    Taken from the headers (lower-case names), then from SageMaker's custom attributes, then `fallback`, else a new one.
+    A value that could break a log line or a header is passed over.
+    """
+    attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER, "")
+    handed_on = attributes.removeprefix(REQUEST_ID_ATTRIBUTE) if attributes.startswith(REQUEST_ID_ATTRIBUTE) else ""
+    candidates = [*(headers.get(name) for name in REQUEST_ID_HEADERS[1:]), handed_on, headers.get(REQUEST_ID_HEADERS[0]), fallback]
+    for value in candidates:
+        if value and _REQUEST_ID.fullmatch(value):
+            return value
+    return str(uuid.uuid4())

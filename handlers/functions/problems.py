@@ -1,0 +1,111 @@
+"""Everything that can go wrong with a request, and the one table that turns it into an answer (RFC 9457)."""
+
+from typing import Any
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class RequestProblem(Exception):
+    """A request that gets no prediction. `detail` goes to the client; `retry_after_s` becomes `Retry-After`."""
+
+    def __init__(self, detail: str, *, retry_after_s: int | None = None, allow: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.allow = allow
+
+
+class MalformedBody(RequestProblem): ...
+
+
+class RouteUnknown(RequestProblem): ...
+
+
+class MethodNotAllowed(RequestProblem): ...
+
+
+class BodyTooSlow(RequestProblem): ...
+
+
+class BodyTooLarge(RequestProblem): ...
+
+
+class MediaTypeUnsupported(RequestProblem): ...
+
+
+class InputRefused(RequestProblem): ...
+
+
+class AnswerTooLarge(RequestProblem): ...
+
+
+class HeadersTooLarge(RequestProblem): ...
+
+
+class Throttled(RequestProblem): ...
+
+
+class InternalFault(RequestProblem): ...
+
+
+class ModelFailed(RequestProblem): ...
+
+
+class NotReady(RequestProblem): ...
+
+
+class Overloaded(RequestProblem): ...
+
+
+class DeadlineExceeded(RequestProblem): ...
+
+
+# class -> (status, name in the problem's type, title). Read along the class's bases, so a subclass needs no row.
+PROBLEMS: dict[type[RequestProblem], tuple[int, str, str]] = {
+    MalformedBody: (400, "malformed-body", "The body can't be read"),
+    RouteUnknown: (404, "route-unknown", "No such route"),
+    MethodNotAllowed: (405, "method-not-allowed", "The route has another method"),
+    BodyTooSlow: (408, "body-too-slow", "The body did not arrive in time"),
+    BodyTooLarge: (413, "body-too-large", "The body is too large"),
+    MediaTypeUnsupported: (415, "media-type-unsupported", "The body is not JSON"),
+    InputRefused: (422, "input-refused", "The input is not what the model takes"),
+    AnswerTooLarge: (422, "answer-too-large", "The answer would be too large"),
+    Throttled: (429, "throttled", "Too many requests"),
+    HeadersTooLarge: (431, "headers-too-large", "The headers are too large"),
+    InternalFault: (500, "internal-fault", "Something failed on our side"),
+    ModelFailed: (502, "model-failed", "The model failed"),
+    NotReady: (503, "not-ready", "The model is not ready"),
+    Overloaded: (503, "overloaded", "Too many requests are waiting"),
+    DeadlineExceeded: (504, "deadline-exceeded", "The prediction took too long"),
+}
+
+
+def _row(problem: RequestProblem) -> tuple[int, str, str]:
+    return next(PROBLEMS[kind] for kind in type(problem).__mro__ if kind in PROBLEMS)
+
+
+def status_of(problem: RequestProblem) -> int:
+    """HTTP status of a problem."""
+    return _row(problem)[0]
+
+
+def document(problem: RequestProblem, request_id: str) -> dict[str, Any]:
+    """The problem document of RFC 9457; `instance` names the request, so that a client can quote it."""
+    status, name, title = _row(problem)
+    return {
+        "type": f"urn:pilotlight:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": problem.detail,
+        "instance": f"urn:pilotlight:request:{request_id}",
+    }
+
+
+def headers_of(problem: RequestProblem) -> dict[str, str]:
+    """Headers that belong to a problem's answer, content type included."""
+    headers = {"content-type": MEDIA_TYPE}
+    if problem.retry_after_s is not None:
+        headers["retry-after"] = str(problem.retry_after_s)
+    if problem.allow is not None:
+        headers["allow"] = problem.allow
+    return headers

@@ -1,0 +1,50 @@
+"""python -m handlers.server
+
+One process of the model server: a Lambda runtime where AWS_LAMBDA_RUNTIME_API is set, else an HTTP server. Arguments are
+ignored (SageMaker runs an image with `serve`). Exit status: 0 after a signal, 1 when the settings or the model can't be used.
+"""
+
+import os
+import sys
+
+
+def main() -> int:
+    """Runs until the platform ends it; the imports are inside, since each contract needs its own."""
+    if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+        from awslambdaric import bootstrap
+        from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+
+        bootstrap.run("handlers.server.lambda_entry.handler", LambdaRuntimeClient(os.environ["AWS_LAMBDA_RUNTIME_API"]))
+        return 0
+    return _serve_http()
+
+
+def _serve_http() -> int:
+    from handlers.server.stages import Stages
+
+    stages = Stages.since_process_start()
+    from handlers.engines.manifest import ModelError
+    from handlers.functions import logs
+    from handlers.functions.environment import SettingsError
+    from handlers.server.service import Service
+    from handlers.settings import HandlerSettings
+
+    try:
+        service = Service(HandlerSettings.from_environment(os.environ), stages)
+    except SettingsError as error:
+        logs.write("settings_refused", level="ERROR", message=str(error))
+        return 1
+    # The model comes up in its own thread while the HTTP side is imported.
+    service.start()
+    from handlers.server.http_server import serve
+
+    failure = serve(service)
+    if isinstance(failure, ModelError):
+        logs.write("model_refused", level="ERROR", message=str(failure))
+    elif failure is not None:
+        logs.write_fault("model_failed", failure)
+    return 0 if failure is None else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

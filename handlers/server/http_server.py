@@ -1,0 +1,62 @@
+"""Runs the ASGI program until it is told to leave, or until the model turns out not to be servable."""
+
+import asyncio
+import signal
+import sys
+
+import uvicorn
+
+from handlers.server.app import App
+from handlers.server.service import Service
+
+# Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
+_KEEP_ALIVE_S = 75
+
+
+def serve(service: Service) -> BaseException | None:
+    """Listen at once, so that a platform's probe finds the port, and serve until SIGTERM or SIGINT.
+
+    On a signal no new connection is taken and requests under way are finished, `drain_s` seconds long. Returns why the
+    model could not be served, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
+    """
+    # uvicorn raises the signal that ended it once more when it is done; this makes that an exit with status 0.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+    return asyncio.run(_serve(uvicorn.Server(_config(service)), service))
+
+
+async def _serve(server: uvicorn.Server, service: Service) -> BaseException | None:
+    watching = asyncio.ensure_future(_stop_when_unservable(server, service))
+    try:
+        await server.serve()
+    finally:
+        watching.cancel()
+    loaded = service.worker.loaded
+    return loaded.exception() if loaded.done() else None
+
+
+async def _stop_when_unservable(server: uvicorn.Server, service: Service) -> None:
+    await asyncio.wait((asyncio.wrap_future(service.worker.loaded),))
+    if not service.worker.ready:
+        server.should_exit = True
+
+
+def _config(service: Service) -> uvicorn.Config:
+    settings = service.settings
+    return uvicorn.Config(
+        App(service),
+        host=settings.bind_host,
+        port=settings.port,
+        # The strict parser: refuses bare line feeds, and a length beside chunks.
+        http="httptools",
+        # uvloop would cost 40 ms of every cold start and gains nothing beside a model.
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+    )

@@ -1,0 +1,22 @@
+"""What Lambda's runtime client imports in the init phase: the import itself loads the model.
+
+So a model that can't be served, or a bad variable, is reported as a failed init with its message.
+"""
+
+import os
+
+from handlers.server.lambda_runtime import LambdaHandler
+from handlers.server.service import Service
+from handlers.server.stages import Stages
+from handlers.settings import HandlerSettings
+
+
+def _loaded() -> Service:
+    stages = Stages.since_process_start()
+    service = Service(HandlerSettings.from_environment(os.environ), stages)
+    service.start()
+    service.worker.loaded.result()
+    return service
+
+
+handler = LambdaHandler(_loaded())

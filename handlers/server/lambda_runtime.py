@@ -1,0 +1,66 @@
+"""Lambda's contract: events of a REST or HTTP API, and a bare payload, over the same path as HTTP."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import orjson
+
+from handlers.functions import events_http, logs
+from handlers.functions.problems import BodyTooLarge, RequestProblem
+from handlers.functions.requests import PredictionRequest, from_value, parse
+from handlers.server.service import Answer, Service
+
+# What stays for the answer's own way when the Lambda's time runs out.
+_MARGIN_S = 0.5
+
+
+class LambdaContext(Protocol):
+    """The part of Lambda's context object that is used here."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+class LambdaHandler:
+    """Answers one event at a time, as Lambda sends them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def __call__(self, event: Any, context: LambdaContext) -> Any:
+        """A gateway's answer for a gateway's event; for a bare payload `{"outputs": …}` or a problem document."""
+        if events_http.is_http(event):
+            return self._http(event, context)
+        answer = self._guarded(lambda: from_value(event, max_inputs=self._service.settings.max_inputs), context, context.aws_request_id)
+        return orjson.loads(answer.body)
+
+    def _http(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        request_id = context.aws_request_id
+        try:
+            request = events_http.parse(event)
+        except RequestProblem as problem:
+            answer = self._service.refusal(problem, request_id)
+        else:
+            request_id = logs.request_id(request.headers, request.request_id or context.aws_request_id)
+            answer = self._guarded(lambda: self._read(request), context, request_id)
+        return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body.decode())
+
+    def _read(self, request: events_http.HttpRequest) -> PredictionRequest:
+        events_http.require_post(request)
+        settings = self._service.settings
+        if len(request.body) > settings.max_body_bytes:
+            raise BodyTooLarge(f"The body has {len(request.body)} bytes: {settings.max_body_bytes} are allowed.")
+        return parse(request.body, request.content_type, max_inputs=settings.max_inputs)
+
+    def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str) -> Answer:
+        try:
+            seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_S
+            answer = self._service.answer_within(read(), request_id, seconds)
+        except RequestProblem as problem:
+            answer = self._service.refusal(problem, request_id)
+        except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
+            answer = self._service.fault(error, request_id)
+        self._service.metrics.answered(answer.status)
+        logs.write("request", request_id=request_id, status=answer.status, bytes=len(answer.body))
+        return answer

@@ -1,0 +1,108 @@
+"""What the server does whatever the contract: one path from a checked request to the bytes of an answer."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.loading import Model, load
+from handlers.engines.manifest import Manifest
+from handlers.functions import logs, problems
+from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
+from handlers.functions.requests import PredictionRequest, check_parameters
+from handlers.server.metrics import Metrics
+from handlers.server.stages import Stages, custom_attributes, server_timing
+from handlers.server.worker import Worker
+from handlers.settings import HandlerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers (lower-case names) and body, ready for any transport."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Service:
+    """The model behind its queue, with deadlines, cold-start stages and counters."""
+
+    def __init__(self, settings: HandlerSettings, stages: Stages) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.stages = stages
+        self.manifest: Manifest | None = None
+        self.worker = Worker(self._load, self._predict, settings.max_queue)
+
+    def start(self) -> None:
+        """Begin to load the model; `worker.loaded` tells when it is there, or why it is not."""
+        self.worker.start()
+
+    async def answer(self, request: PredictionRequest, request_id: str) -> Answer:
+        """The answer of one prediction, awaited. Raises RequestProblem; cancelling gives the prediction up."""
+        job = self.worker.submit(request)
+        try:
+            async with asyncio.timeout(self.settings.request_timeout_s):
+                body, seconds = await asyncio.wrap_future(job.future)
+        except TimeoutError as error:
+            raise self._too_late(self.settings.request_timeout_s) from error
+        finally:
+            job.cancellation.cancel()
+        return self._answered(body, seconds, request_id)
+
+    def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
+        """The same for a caller without an event loop, within `seconds` and the setting's deadline."""
+        patience = min(seconds, self.settings.request_timeout_s)
+        job = self.worker.submit(request)
+        try:
+            body, taken = job.future.result(timeout=max(patience, 0))
+        except FutureTimeout as error:
+            raise self._too_late(patience) from error
+        finally:
+            job.cancellation.cancel()
+        return self._answered(body, taken, request_id)
+
+    def refusal(self, problem: RequestProblem, request_id: str) -> Answer:
+        """The problem document for the client."""
+        body = orjson.dumps(problems.document(problem, request_id))
+        return Answer(problems.status_of(problem), problems.headers_of(problem), body)
+
+    def fault(self, error: Exception, request_id: str) -> Answer:
+        """The answer to an error that nobody expected: everything to the log, nothing to the client."""
+        logs.write_fault("server_fault", error, request_id=request_id)
+        return self.refusal(InternalFault("The request could not be handled."), request_id)
+
+    def _load(self) -> Model:
+        self.manifest, model = load(self.settings, self.stages.mark)
+        return model
+
+    def _predict(self, model: Model, request: PredictionRequest, cancellation: Cancellation) -> bytes:
+        """In the worker's thread: parameters by the model's task, prediction, and its JSON."""
+        assert self.manifest is not None  # the worker predicts only after _load
+        check_parameters(self.manifest.task, request.parameters)
+        outputs: Any = model.predict(request, cancellation)
+        # Float32 in its shortest spelling: half the digits of Python's floats, so 512 tokens fit into SageMaker's 4 MB.
+        body = orjson.dumps({"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+        if len(body) > self.settings.max_answer_bytes:
+            limit = self.settings.max_answer_bytes
+            raise AnswerTooLarge(f"The answer has {len(body)} bytes, {limit} can be sent: send fewer or shorter texts.")
+        return body
+
+    def _too_late(self, seconds: float) -> DeadlineExceeded:
+        what = "The prediction took" if self.worker.ready else "The model took"
+        return DeadlineExceeded(f"{what} longer than the {seconds:g} s that it may take.")
+
+    def _answered(self, body: bytes, seconds: float, request_id: str) -> Answer:
+        self.metrics.predicted(seconds)
+        headers = {"content-type": "application/json"}
+        stages = self.stages.take(seconds)
+        if stages is not None:
+            logs.write("cold_start", request_id=request_id, total_ms=round(sum(stages.values()), 1), stages=stages)
+            timing = {"server-timing": server_timing(stages)}
+            headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
+        return Answer(200, headers, body)

@@ -1,0 +1,67 @@
+"""Where a cold start goes: the stages between the start of the process and its first answer, in milliseconds."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+# A start longer ago than this is not believed: the clock of a restored snapshot, or of another time namespace.
+_LONGEST_BOOT_S = 600.0
+
+
+class Stages:
+    """Consecutive stages of one process: each mark closes the stage that runs since the mark before.
+
+    They follow the thread that brings the model up, so they add up to the whole start; what ran beside it is not in them.
+    """
+
+    def __init__(self, boot_s: float) -> None:
+        self._lock = threading.Lock()
+        self._last = time.perf_counter()
+        self._milliseconds = {"boot": boot_s * 1000}
+        self._taken = False
+
+    @classmethod
+    def since_process_start(cls) -> "Stages":
+        """Stages whose `boot` runs from the kernel's start of this process; 0 where the kernel does not tell."""
+        return cls(_seconds_since_start())
+
+    def mark(self, stage: str) -> None:
+        """Close `stage`."""
+        now = time.perf_counter()
+        self._milliseconds[stage] = (now - self._last) * 1000
+        self._last = now
+
+    def take(self, first_s: float) -> dict[str, float] | None:
+        """All stages with `first`, the first prediction, for the first caller; None for every later one."""
+        with self._lock:
+            if self._taken:
+                return None
+            self._taken = True
+        self._milliseconds["first"] = first_s * 1000
+        return self.known()
+
+    def known(self) -> dict[str, float]:
+        """The stages that are over, rounded to a tenth of a millisecond."""
+        return {name: round(value, 1) for name, value in self._milliseconds.items()}
+
+
+def server_timing(stages: dict[str, float]) -> str:
+    """The value of a `Server-Timing` header."""
+    return ", ".join(f"{name};dur={value:g}" for name, value in stages.items())
+
+
+def custom_attributes(stages: dict[str, float]) -> str:
+    """The same in the header that SageMaker hands on to the caller of InvokeEndpoint (1,024 characters at most)."""
+    return "cold-start=" + ",".join(f"{name}:{value:g}" for name, value in stages.items())
+
+
+def _seconds_since_start() -> float:
+    try:
+        # Field 22 of proc(5)'s stat is the start in clock ticks since boot; the fields before it can hold blanks, up to the `)`.
+        after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
+        passed = time.clock_gettime(time.CLOCK_BOOTTIME) - started
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
+    return passed if 0 <= passed <= _LONGEST_BOOT_S else 0.0

@@ -1,0 +1,74 @@
+"""What the model server is told by its environment; the table of variables is in docs/architecture.md, contract 2."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from handlers.functions.environment import Environment
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandlerSettings:
+    """Sizes in bytes, times in seconds."""
+
+    port: int = 8080
+    # Every address: a container is reached from outside of itself, and what may reach it is the platform's business.
+    bind_host: str = "0.0.0.0"  # noqa: S104
+    model_dir: Path = Path("/opt/ml/model")
+    model_uri: str | None = None
+    model_cache: Path = Path("/tmp/model")  # noqa: S108  (the one writable folder on Lambda)
+    model_threads: int = 1
+    max_body_bytes: int = 4_194_304
+    # SageMaker's serverless endpoints carry 4 MB each way (SageMaker quotas page, read 2026-11).
+    max_answer_bytes: int = 4_194_304
+    max_inputs: int = 256
+    max_queue: int = 64
+    request_timeout_s: float = 55.0
+    body_timeout_s: float = 20.0
+    drain_s: float = 8.0
+
+    @classmethod
+    def from_environment(cls, variables: Mapping[str, str]) -> "HandlerSettings":
+        """Raises SettingsError with every bad variable."""
+        environment = Environment(variables)
+        sagemaker_port = environment.whole("SAGEMAKER_BIND_TO_PORT", cls.port, least=1, most=65_535)
+        settings = cls(
+            port=environment.whole("PORT", sagemaker_port, least=1, most=65_535),
+            bind_host=environment.text("BIND_HOST") or cls.bind_host,
+            model_dir=Path(environment.text("MODEL_DIR") or cls.model_dir),
+            model_uri=environment.text("MODEL_URI"),
+            model_cache=Path(environment.text("MODEL_CACHE") or cls.model_cache),
+            model_threads=environment.whole("MODEL_THREADS", usable_cpus(), least=1, most=256),
+            max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
+            max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
+            max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),
+            max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
+            request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", cls.request_timeout_s, least=0.1, most=3600),
+            body_timeout_s=environment.seconds("BODY_TIMEOUT_S", cls.body_timeout_s, least=0.1, most=3600),
+            drain_s=environment.seconds("DRAIN_S", cls.drain_s, least=0, most=3600),
+        )
+        environment.check()
+        return settings
+
+
+def usable_cpus() -> int:
+    """CPUs that this process may use: its affinity, and the container's quota where there is one; at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return max(1, affinity if quota is None else min(affinity, round(quota)))
+
+
+def _quota() -> float | None:
+    """CPUs of the cgroup's quota (version 2, then 1), or None where there is none or it can't be read."""
+    try:
+        if (_CGROUP / "cpu.max").is_file():
+            allowed, period = (_CGROUP / "cpu.max").read_text().split()
+        else:
+            allowed = (_CGROUP / "cpu/cpu.cfs_quota_us").read_text()
+            period = (_CGROUP / "cpu/cpu.cfs_period_us").read_text()
+        return int(allowed) / int(period) if int(allowed) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,48 @@
+"""A text through tokenizer and engine: what all text tasks have in common."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.manifest import ModelError
+from handlers.functions.problems import InternalFault
+
+Array = np.ndarray[Any, Any]
+
+
+class Engine(Protocol):
+    """What an engine gives a task: the model's first output for one text."""
+
+    def run(self, tokens: Array, types: Array, cancellation: Cancellation) -> Array: ...
+
+
+def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+    """The tokenizer with truncation to `max_tokens` and no padding, whatever its file says. Raises ModelError."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception for a file that it can't read
+        raise ModelError(f"{path} is not a tokenizer: {error}") from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+class TextModel:
+    """Tokenizer and engine of one model. Each text is computed by itself, so no padding can change its numbers."""
+
+    def __init__(self, tokenizer: Tokenizer, engine: Engine) -> None:
+        self._tokenizer = tokenizer
+        self._engine = engine
+
+    def forward(self, text: str, cancellation: Cancellation) -> Array:
+        """The model's output for one text, shape (1, …), float32. Raises Cancelled, and InternalFault for numbers that are none."""
+        encoding = self._tokenizer.encode(text)
+        tokens = np.array([encoding.ids], dtype=np.int64)
+        types = np.array([encoding.type_ids], dtype=np.int64)
+        output = self._engine.run(tokens, types, cancellation)
+        if not np.isfinite(output).all():
+            raise InternalFault("The model computed a value that is not a number for this input.")
+        return output
