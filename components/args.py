@@ -1,6 +1,6 @@
 """What a service is made of, told without any cloud: the settings, checked, as the components take them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -84,4 +84,3 @@ class ServiceArgs:
     function: FunctionArgs
     gateway: GatewayArgs
     alarm_email: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 import pulumi
 
 from components.args import ServiceArgs
-from components.contract import EndpointFactory, Home
+from components.contract import EndpointFactory, Home, Watched
 
 
 class InferenceApi(pulumi.ComponentResource):
@@ -29,7 +29,9 @@ class InferenceApi(pulumi.ComponentResource):
         function = home.function_for(f"{name}-function", endpoint, args.function, child)
         gateway = home.gateway(f"{name}-gateway", function, args.gateway, child)
         # A Lambda-hosted model is its own function: it is watched once.
-        parts = [gateway, function, *([] if endpoint is function else [endpoint])]
+        parts: list[Watched] = [gateway, function]
+        if endpoint.endpoint_name is not None:
+            parts.append(endpoint)
         home.watch(f"{name}-watch", parts, args.alarm_email, child)
         self.url = gateway.url
         self.api_key = gateway.api_key

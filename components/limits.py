@@ -1,4 +1,4 @@
-"""What the services allow: numbers with the page that states each and the month it was noted here. Pure; shared by the settings and the twin."""
+"""What the services allow: numbers, the page that states each, and the month it was noted here. Pure; the twin uses them too."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """The whole numbers from `low` to `high`, `step` apart, in `unit`."""
+    """The whole numbers from `low` to `high`, `step` apart, in `unit`; with a step of 0 the fractions as well."""
 
     low: int
     high: int
@@ -16,7 +16,7 @@ class Range:
     noted: str
 
     def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high and (value - self.low) % self.step == 0
+        return self.low <= value <= self.high and (self.step == 0 or (value - self.low) % self.step == 0)
 
     def allowed(self) -> str:
         """The range in words: "1 to 200", "1024, 2048 or 3072 MB"."""
@@ -62,7 +62,7 @@ _INVOKE = "SageMaker developer guide, invoke a serverless endpoint"
 SAGEMAKER_PAYLOAD_BYTES = Range(low=0, high=4 * 1024**2, unit="bytes", source=_INVOKE, noted="2026-11")
 SAGEMAKER_INVOCATION_S = Range(low=1, high=60, unit="s", source=_INVOKE, noted="2026-11")
 SAGEMAKER_START_S = Range(low=0, high=180, unit="s", source=_INVOKE + " (download and first /ping)", noted="2026-11")
-SAGEMAKER_DISK_BYTES = Range(low=0, high=5 * 1024**3, unit="bytes", source="SageMaker developer guide, serverless endpoints", noted="2026-11")
+SAGEMAKER_DISK_BYTES = Range(low=0, high=5 * 1024**3, unit="bytes", source="SageMaker guide, serverless endpoints", noted="2026-11")
 
 _LAMBDA = "Lambda developer guide, quotas"
 LAMBDA_MEMORY_MB = Range(low=128, high=10_240, unit="MB", source=_LAMBDA, noted="2026-11")
@@ -77,9 +77,9 @@ _GATEWAY = "API Gateway developer guide, quotas"
 REST_TIMEOUT_MS = Range(low=50, high=29_000, unit="ms", source=_GATEWAY + " (REST, default quota)", noted="2026-11")
 HTTP_TIMEOUT_MS = Range(low=50, high=30_000, unit="ms", source=_GATEWAY + " (HTTP)", noted="2026-11")
 GATEWAY_PAYLOAD_BYTES = Range(low=0, high=10 * 1024**2, unit="bytes", source=_GATEWAY, noted="2026-11")
-GATEWAY_RATE = Range(low=1, high=10_000, unit="requests a second", source=_GATEWAY + " (account, per region)", noted="2026-11")
+GATEWAY_RATE = Range(low=1, high=10_000, step=0, unit="requests a second", source=_GATEWAY + " (account, per region)", noted="2026-11")
 GATEWAY_BURST = Range(low=1, high=5_000, unit="requests", source=_GATEWAY + " (account, per region)", noted="2026-11")
-GATEWAY_QUOTA = Range(low=1, high=2**31 - 1, unit="requests a day", source="API Gateway API reference, QuotaSettings (integer)", noted="2026-11")
+GATEWAY_QUOTA = Range(low=1, high=2**31 - 1, unit="requests a day", source="API Gateway API, QuotaSettings", noted="2026-11")
 
 LOG_RETENTION_DAYS = Choice(
     values=(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),

@@ -1,6 +1,7 @@
 """Cost-allocation tags on every AWS resource of a component, without any global state."""
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from pulumi import ResourceTransformationArgs, ResourceTransformationResult
 
@@ -20,7 +21,7 @@ def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], R
         # `tags` of docker-build's Image are image tags, so only AWS types are meant.
         if not args.type_.startswith("aws:") or "tags" not in args.props:
             return None
-        props = {**args.props, "tags": {**tags, **(args.props["tags"] or {})}}
-        return ResourceTransformationResult(props, args.opts)
+        own = cast(Mapping[str, str], args.props["tags"] or {})
+        return ResourceTransformationResult({**args.props, "tags": {**tags, **own}}, args.opts)
 
     return add

@@ -1,0 +1,101 @@
+"""The model server's image: built and pushed into a registry of the stack, or taken as it is by digest."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_docker_build as docker_build
+
+from components.args import ImageArgs
+
+if TYPE_CHECKING:
+    from components.aws.home import AwsHome
+
+# Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
+CONTEXT = ".."
+DOCKERFILE = "../containers/Dockerfile"
+KEPT_IMAGES = 10
+# Only the tags of builds may move (an `up` that was killed pushes its tag again); what runs is named by digest anyway.
+MOVABLE_TAGS = "build-*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image by digest, the ARN of its repository, and what must be there before it can be pulled."""
+
+    uri: pulumi.Output[str]
+    repository_arn: pulumi.Output[str]
+    ready: tuple[pulumi.Resource, ...] = ()
+
+
+def image_for(name: str, home: "AwsHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
+    """The image by its digest: the one that `args.uri` names, with no registry and no build, or one built here."""
+    if args.uri is None:
+        built = BuiltImage(name, home, args, opts)
+        return Image(uri=built.uri, repository_arn=built.repository_arn, ready=(built,))
+    uri = args.uri
+    return Image(uri=pulumi.Output.from_input(uri), repository_arn=home.place.apply(lambda place: place.repository_of(uri)))
+
+
+def expire_old_images(kept: int) -> dict[str, Any]:
+    """Lifecycle policy of the registry: the newest images stay."""
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": kept}
+    return {"rules": [{"rulePriority": 1, "description": f"Keep {kept} images", "selection": selection, "action": {"type": "expire"}}]}
+
+
+class BuiltImage(pulumi.ComponentResource):
+    """An ECR repository and the image built from `containers/`, pushed under a tag and used by its digest."""
+
+    uri: pulumi.Output[str]
+    repository_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, home: "AwsHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("pilotlight:index:BuiltImage", name, None, opts)
+        repository = self._repository(name, home)
+        # Without a registry id, so that a preview knows the answer and can build.
+        token = aws.ecr.get_authorization_token_output()
+        registry = home.place.apply(lambda place: place.registry())
+        address = pulumi.Output.format("{0}/{1}", registry, home.names.repository)
+        image = docker_build.Image(
+            f"{name}-build",
+            context=docker_build.BuildContextArgs(location=CONTEXT),
+            dockerfile=docker_build.DockerfileArgs(location=DOCKERFILE),
+            target=args.target,
+            platforms=[docker_build.Platform(args.platform)],
+            builder=None if args.builder is None else docker_build.BuilderConfigArgs(name=args.builder),
+            tags=[pulumi.Output.format("{0}:{1}", address, args.tag)],
+            # push=True would not build in a preview; this form does, so a machine without Docker is told before anything is made.
+            push=False,
+            exports=[docker_build.ExportArgs(registry=docker_build.ExportRegistryArgs())],
+            registries=[
+                docker_build.RegistryArgs(address=registry, username=token.user_name, password=pulumi.Output.secret(token.password))
+            ],
+            # The password in the state is stale by the time of a destroy; the repository takes its images with it.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[repository], retain_on_delete=True),
+        )
+        self.uri = pulumi.Output.format("{0}@{1}", address, image.digest)
+        self.repository_arn = home.place.apply(lambda place: place.arn("ecr", f"repository/{home.names.repository}"))
+        self.register_outputs({"uri": self.uri, "repositoryArn": self.repository_arn})
+
+    def _repository(self, name: str, home: "AwsHome") -> aws.ecr.Repository:
+        repository = aws.ecr.Repository(
+            f"{name}-repository",
+            name=home.names.repository,
+            image_tag_mutability="IMMUTABLE_WITH_EXCLUSION",
+            image_tag_mutability_exclusion_filters=[
+                aws.ecr.RepositoryImageTagMutabilityExclusionFilterArgs(filter=MOVABLE_TAGS, filter_type="WILDCARD")
+            ],
+            image_scanning_configuration=aws.ecr.RepositoryImageScanningConfigurationArgs(scan_on_push=True),
+            encryption_configurations=[aws.ecr.RepositoryEncryptionConfigurationArgs(encryption_type="AES256")],
+            force_delete=not home.keep,
+            opts=pulumi.ResourceOptions(parent=self, protect=home.keep),
+        )
+        aws.ecr.LifecyclePolicy(
+            f"{name}-lifecycle",
+            repository=repository.name,
+            policy=json.dumps(expire_old_images(KEPT_IMAGES)),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return repository

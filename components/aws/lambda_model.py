@@ -1,0 +1,85 @@
+"""The model inside a Lambda function: endpoint and function in one."""
+
+import math
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from components.args import EndpointArgs
+from components.aws.artifacts import ModelStore
+from components.aws.function import ARCHITECTURE, function_alarms, json_logs, live_alias, permit
+from components.aws.iam import document, read_models, write_logs
+from components.aws.image import image_for
+from components.aws.names import MODEL_PREFIX
+from components.aws.roles import role
+from components.aws.sagemaker import model_environment
+from components.contract import Principal
+from components.limits import LAMBDA_EPHEMERAL_MB
+
+if TYPE_CHECKING:
+    from components.aws.home import AwsHome
+
+CACHE = "/tmp/model"  # noqa: S108 - the only writable folder of a Lambda function
+SPARE_MB = 64
+
+
+def ephemeral_mb(artifact_bytes: int) -> int:
+    """Size of /tmp in MB: the archive and what is unpacked from it, of which a tenth may have been compressed away."""
+    needed = math.ceil(artifact_bytes * 2.2 / 1024**2) + SPARE_MB
+    return min(max(needed, LAMBDA_EPHEMERAL_MB.low), LAMBDA_EPHEMERAL_MB.high)
+
+
+class LambdaModel(pulumi.ComponentResource):
+    """Image, artifact, role and an image function under the alias `live`; it scales to zero as every function does."""
+
+    invoke_target: pulumi.Output[str]
+    function_name: pulumi.Output[str]
+    function_alias: pulumi.Output[str]
+    log_groups: list[pulumi.Output[str]]
+
+    def __init__(self, name: str, home: "AwsHome", args: EndpointArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("pilotlight:index:LambdaModel", name, None, opts)
+        self.cold_start_budget_s = args.cold_start_s
+        self.max_body_bytes = args.max_body_bytes
+        self.floor = 0
+        self.endpoint_name = None
+        image = image_for(f"{name}-image", home, args.image, pulumi.ResourceOptions(parent=self))
+        store = ModelStore(f"{name}-models", home, args.artifact, pulumi.ResourceOptions(parent=self))
+        logs = home.log_group(f"{name}-logs", home.names.function_logs, self)
+        policy = pulumi.Output.all(place=home.place, bucket=store.bucket).apply(
+            lambda known: document(
+                *read_models(known["place"], known["bucket"], MODEL_PREFIX), write_logs(known["place"], home.names.function_logs)
+            )
+        )
+        made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", policy, self)
+        function = aws.lambda_.Function(
+            f"{name}-function",
+            name=home.names.function,
+            package_type="Image",
+            image_uri=image.uri,
+            architectures=[ARCHITECTURE],
+            role=made.arn,
+            memory_size=args.memory_mb,
+            timeout=args.timeouts.function_s,
+            reserved_concurrent_executions=args.max_concurrency,
+            ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(args.artifact.size)),
+            environment=aws.lambda_.FunctionEnvironmentArgs(
+                variables={**model_environment(args), "MODEL_URI": store.uri, "MODEL_CACHE": CACHE}
+            ),
+            logging_config=json_logs(logs),
+            publish=True,
+            # The model is read while the function starts, and its first start may be right after its creation.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, store, *image.ready]),
+        )
+        alias = live_alias(name, function, self)
+        self._alias = alias
+        self.invoke_target = alias.invoke_arn
+        self.function_name, self.function_alias = function.name, alias.name
+        self.log_groups = [logs.name]
+        self.alarms = function_alarms(function.name, args.timeouts.function_s)
+        self.register_outputs({"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups})
+
+    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
+        """Let one gateway call the alias."""
+        return permit(principal, self._alias)

@@ -1,0 +1,51 @@
+"""The physical names of a service that others must know: log groups, endpoint, function, bucket, repository. Pure."""
+
+from dataclasses import dataclass
+
+from components.limits import BUCKET_NAME, ENDPOINT_NAME, FUNCTION_NAME, REPOSITORY_NAME, TOPIC_NAME
+from components.naming import fixed, short_hash, slug
+
+ALIAS = "live"
+STAGE = "v1"
+MODEL_PREFIX = "models/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Derived from project and stack, so that a second stack in the account collides with nothing."""
+
+    endpoint: str
+    function: str
+    repository: str
+    topic: str
+    prefix: str
+
+    def bucket(self, account: str, region: str) -> str:
+        """Bucket names are global, so account and region go in, as a hash that keeps the length known."""
+        return f"{self.prefix}-models-{short_hash(f'{account}/{region}')}"
+
+    @property
+    def endpoint_logs(self) -> str:
+        """SageMaker's own choice for an endpoint of this name."""
+        return f"/aws/sagemaker/Endpoints/{self.endpoint}"
+
+    @property
+    def function_logs(self) -> str:
+        return f"/aws/lambda/{self.function}"
+
+    @property
+    def gateway_logs(self) -> str:
+        return f"/aws/apigateway/{self.prefix}-access"
+
+
+def names_of(project: str, stack: str) -> Names:
+    """All names of a stack. Raises RunError when one is longer than its service allows."""
+    prefix = f"{slug(project)}-{slug(stack)}"
+    fixed(f"{prefix}-models-{short_hash('')}", BUCKET_NAME)
+    return Names(
+        endpoint=fixed(prefix, ENDPOINT_NAME),
+        function=fixed(f"{prefix}-predict", FUNCTION_NAME),
+        repository=fixed(prefix, REPOSITORY_NAME),
+        topic=fixed(f"{prefix}-alarms", TOPIC_NAME),
+        prefix=prefix,
+    )

@@ -1,0 +1,84 @@
+"""Alarms on dimensions that exist, and the mail that carries them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.iam import Place, allow, document
+
+PERIOD_S = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """One metric above `threshold` in 3 of 5 minutes; `statistic` is `Sum` or a percentile such as `p99`."""
+
+    role: str
+    text: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistic: str
+    threshold: float
+
+
+def publish(place: Place, topic: str) -> Mapping[str, object]:
+    """Only this account's alarms may publish to the topic."""
+    condition = {"StringEquals": {"aws:SourceAccount": place.account}}
+    return document(allow("sns:Publish", place.arn("sns", topic), Principal={"Service": "cloudwatch.amazonaws.com"}, Condition=condition))
+
+
+class Watch(pulumi.ComponentResource):
+    """The alarms of a service and, where an address is given, the topic that mails them.
+
+    The topic is not encrypted: alarms can't publish through the key that AWS manages, and a key of one's own costs at rest.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        topic_name: str,
+        place: pulumi.Output[Place],
+        alarms: Sequence[Alarm],
+        email: str | None,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("pilotlight:index:Watch", name, None, opts)
+        actions = [] if email is None else [self._mail(name, topic_name, place, email)]
+        for alarm in alarms:
+            percentile = alarm.statistic.startswith("p")
+            aws.cloudwatch.MetricAlarm(
+                f"{name}-{alarm.role}",
+                alarm_description=alarm.text,
+                namespace=alarm.namespace,
+                metric_name=alarm.metric,
+                dimensions=alarm.dimensions,
+                statistic=None if percentile else alarm.statistic,
+                extended_statistic=alarm.statistic if percentile else None,
+                period=PERIOD_S,
+                evaluation_periods=5,
+                datapoints_to_alarm=3,
+                threshold=alarm.threshold,
+                comparison_operator="GreaterThanThreshold",
+                # At zero there is no traffic, and no traffic is no failure.
+                treat_missing_data="notBreaching",
+                alarm_actions=actions,
+                ok_actions=actions,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+        self.register_outputs({})
+
+    def _mail(self, name: str, topic_name: str, place: pulumi.Output[Place], email: str) -> pulumi.Output[str]:
+        child = pulumi.ResourceOptions(parent=self)
+        topic = aws.sns.Topic(f"{name}-topic", name=topic_name, opts=child)
+        policy = aws.sns.TopicPolicy(
+            f"{name}-topic-policy",
+            arn=topic.arn,
+            policy=pulumi.Output.json_dumps(place.apply(lambda known: publish(known, topic_name))),
+            opts=child,
+        )
+        aws.sns.TopicSubscription(f"{name}-mail", topic=topic.arn, protocol="email", endpoint=email, opts=child)
+        # Through the policy, so that no alarm exists before it may publish.
+        return policy.arn

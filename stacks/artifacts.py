@@ -1,0 +1,65 @@
+"""What `pilotlight package` must have put into the cache before a stack can go up, found and checked."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pulumi
+
+from components.args import ModelArtifact
+from components.artifact import function_folder, function_key, missing, model_folder, model_key
+from components.capabilities import PLATFORM_FACTS
+from stacks.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD_INPUTS = ("containers", "handlers")
+
+
+def cache_folder() -> Path:
+    """The user's cache of packaged models and functions."""
+    moved = os.environ.get("PILOTLIGHT_CACHE")
+    return Path(moved) if moved else platformdirs.user_cache_path("pilotlight")
+
+
+def find_model(settings: Settings, stack: str, cache: Path) -> ModelArtifact:
+    """The packaged model of these settings. Raises RunError when it is missing or larger than the platform takes."""
+    model = settings.model
+    folder = model_folder(cache, model_key(model.source, model.task, model.engine))
+    if missing(folder, ["artifact.json", "model.tar.gz"]):
+        raise pulumi.RunError(f"The model {model.source!r} is not packaged: run `pilotlight package {stack}`.")
+    described = _described(folder / "artifact.json", stack)
+    platform = settings.endpoint.platform
+    most = PLATFORM_FACTS[platform].model_bytes
+    if described["bytes"] > most:
+        raise pulumi.RunError(f"The packaged model has {described['bytes']} bytes, {platform!r} takes {most}: use a smaller model.")
+    return ModelArtifact(path=folder / "model.tar.gz", sha256=described["sha256"], size=described["bytes"], task=model.task)
+
+
+def find_function(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -> Path | None:
+    """The function's zip, or None where the model is the function. Raises RunError when it is missing."""
+    if not PLATFORM_FACTS[settings.endpoint.platform].separate_function:
+        return None
+    folder = function_folder(cache, function_key(root))
+    if missing(folder, ["function.json", "function.zip"]):
+        raise pulumi.RunError(f"The function of this checkout is not packaged: run `pilotlight package {stack}`.")
+    return folder / "function.zip"
+
+
+def build_tag(root: Path = ROOT) -> str:
+    """Registry tag of the image built from this checkout: it names the sources, so that an image is found by its commit."""
+    digest = hashlib.sha256()
+    files = (path for name in BUILD_INPUTS for path in (root / name).rglob("*") if path.is_file() and path.suffix != ".pyc")
+    for path in sorted(files):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"build-{digest.hexdigest()[:12]}"
+
+
+def _described(path: Path, stack: str) -> dict[str, Any]:
+    try:
+        described = json.loads(path.read_text())
+        return {"sha256": str(described["sha256"]), "bytes": int(described["bytes"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise pulumi.RunError(f"{path} is damaged ({error!r}): run `pilotlight package {stack} --force`.") from error

@@ -1,0 +1,168 @@
+"""The one reader of a stack's config: `pilotlight:service`, checked before anything is made, every mistake in one message."""
+
+from typing import Annotated, Any, Literal
+
+import pulumi
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from stacks.checks import cross_problems
+from stacks.messages import problems_of, pruned, report
+
+DIGEST = "sha256:[0-9a-f]{64}"
+Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Part(BaseModel):
+    """Unknown keys are refused, nothing changes after the check, numbers are not guessed from texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=False)
+
+
+class Model(Part):
+    """The model: where it comes from, what it answers, what runs it."""
+
+    source: str = Field(
+        pattern=r"^(pypi:[A-Za-z0-9][A-Za-z0-9._-]*|hf://[\w.-]+(/[\w.-]+)?@[0-9a-f]{40}|(?!pypi:|hf:)[^\s:]+)$",
+        description="use pypi:NAME, hf://ID@COMMIT (40 hex digits, because a branch can move) or a folder",
+    )
+    task: Literal["feature-extraction", "sentence-embedding", "text-classification"]
+    engine: Literal["onnx", "torch"] = "onnx"
+
+
+class Build(Part):
+    """The image built from `containers/`."""
+
+    target: Literal["cpu"]
+    platform: Literal["linux/amd64"] = "linux/amd64"
+    builder: Text | None = None
+
+
+class Image(Part):
+    """Exactly one of the two: build it, or name it by digest."""
+
+    build: Build | None = None
+    uri: str | None = Field(
+        default=None,
+        pattern=rf"^\S+@{DIGEST}$",
+        description="use <repository>@sha256:<64 hex digits>, because a tag can move to another image",
+    )
+
+
+class Endpoint(Part):
+    """The platform that runs the model, and its size. The platform's limits are checked apart (`checks.py`)."""
+
+    platform: str
+    memory_mb: int = 2048
+    max_concurrency: int = 10
+    cold_start_seconds: int | None = Field(default=None, ge=0)
+    predict_seconds: int = Field(default=10, ge=1)
+
+
+class Function(Part):
+    """The pattern's function, where one stands in front of the endpoint."""
+
+    memory_mb: int = 512
+    reserved_concurrency: int | None = None
+
+
+class Auth(Part):
+    """Who may call and how often; `mode` decides which gateway is built."""
+
+    mode: Literal["api-key", "jwt", "iam"]
+    requests_per_second: float = Field(default=20, allow_inf_nan=False)
+    burst: int = 40
+    daily_quota: int | None = None
+    issuer: str | None = Field(default=None, pattern=r"^https?://\S+$", description="use the issuer's URL, https://…")
+    audience: list[Text] | None = Field(default=None, min_length=1)
+    scopes: list[Text] | None = Field(default=None, min_length=1)
+
+
+class Cors(Part):
+    """Browsers of these origins may call; off by default."""
+
+    allow_origins: list[Origin] = Field(min_length=1)
+
+
+class Logs(Part):
+    """How long every log group of the stack keeps its lines."""
+
+    retention_days: int = 30
+
+
+class AccessLogs(Part):
+    """Whose is the account-wide role that access logs of REST APIs go through."""
+
+    account_role: Literal["create", "existing"]
+
+
+class Alarms(Part):
+    """Who is told when an alarm goes off; nobody, without an address."""
+
+    email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="use one address, name@example.com")
+
+
+class Settings(Part):
+    """All of `pilotlight:service`."""
+
+    pattern: Literal["api"]
+    cloud: str
+    model: Model
+    image: Image
+    endpoint: Endpoint
+    function: Function = Function()
+    auth: Auth
+    cors: Cors | None = None
+    logs: Logs = Logs()
+    access_logs: AccessLogs | None = None
+    alarms: Alarms = Alarms()
+    data_retention: Literal["keep", "delete"] = "keep"
+    # S3 objects carry ten tags at most, three of which are the standard ones.
+    tags: dict[Tag, Annotated[str, StringConstraints(max_length=256)]] = Field(default_factory=dict, max_length=7)
+
+
+def load_settings(config: pulumi.Config, stack: str) -> Settings:
+    """The stack's settings. Raises RunError with every mistake: key, value found, what is allowed."""
+    try:
+        raw = config.get_object("service")
+    except TypeError as error:
+        raise pulumi.RunError(f"pilotlight:service of stack {stack!r} is no YAML mapping: {error}") from error
+    if raw is None:
+        raise pulumi.RunError(
+            f"Stack {stack!r} has no pilotlight:service: copy a ready stack's file, "
+            f"`cp stacks/Pulumi.aws-sagemaker-api.yaml stacks/Pulumi.{stack}.yaml`."
+        )
+    return parse(raw, stack, pulumi.Config("aws").get("region"))
+
+
+def parse(raw: Any, stack: str, region: str | None = None) -> Settings:
+    """Check plain data as `pilotlight:service`; `region` is where the stack deploys, if that is known."""
+    problems: list[str] = []
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(raw)
+    except ValidationError as error:
+        problems = problems_of(error, Settings)
+        raw = pruned(raw, error)
+    problems += cross_problems(settings or _survivors(raw), region)
+    if problems or settings is None:
+        raise pulumi.RunError(report(stack, problems))
+    return settings
+
+
+def _survivors(raw: Any) -> Settings:
+    """What is left of a broken config, so that its other mistakes are told as well: parts that don't parse are None."""
+    parts: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        value = raw.get(field.alias or name) if isinstance(raw, dict) else None
+        parts[name] = None if value is None else _part(field.annotation, value)
+    return Settings.model_construct(**parts)
+
+
+def _part(annotation: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return None
