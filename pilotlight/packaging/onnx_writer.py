@@ -1,0 +1,74 @@
+"""Writes an ONNX graph node by node, its large weights straight to a file of their own that can be memory-mapped."""
+
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper
+
+GRAPH = "model.onnx"
+DATA = "model.onnx.data"
+# ONNX asks for offsets at multiples of a page for memory mapping (external data, `offset`).
+PAGE = 4096
+# Below this a tensor lies in the graph: a mapping of its own costs more than a read.
+INLINE_BYTES = 16384
+# Opset 20 has LayerNormalization and Gelu as single operators; IR 10 is what that opset came with. Pinned: the bytes may not
+# depend on the installed onnx.
+OPSET = 20
+IR_VERSION = 10
+
+
+class GraphWriter:
+    """Collects nodes and initialisers. `data` receives the large weights as they come, so memory holds one tensor at a time."""
+
+    def __init__(self, data: BinaryIO) -> None:
+        self._data = data
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+
+    def node(self, kind: str, *inputs: str, name: str, **attributes: Any) -> str:
+        """Append a node with one output, which carries the node's name. Returns that name."""
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def split(self, value: str, names: list[str], *, axis: int) -> list[str]:
+        """Append a Split into equal parts. Returns their names."""
+        self._nodes.append(helper.make_node("Split", [value], names, name=f"{names[0]}.split", axis=axis, num_outputs=len(names)))
+        return names
+
+    def ints(self, name: str, values: list[int]) -> str:
+        """A one-dimensional int64 constant. Returns its name; the same name again is the same constant."""
+        return self._add(name, np.array(values, np.int64))
+
+    def scalar(self, name: str, value: float) -> str:
+        return self._add(name, np.array(value, np.float32))
+
+    def weight(self, name: str, values: npt.NDArray[np.float32]) -> str:
+        """A float32 weight. Returns its name; the same name again is the same weight and is written once."""
+        return self._add(name, values)
+
+    def _add(self, name: str, values: npt.NDArray[Any]) -> str:
+        if name in self._initializers:
+            return name
+        if values.nbytes < INLINE_BYTES:
+            kind = TensorProto.INT64 if values.dtype == np.int64 else TensorProto.FLOAT
+            self._initializers[name] = helper.make_tensor(name, kind, values.shape, np.ascontiguousarray(values).tobytes(), raw=True)
+        else:
+            self._initializers[name] = self._external(name, values)
+        return name
+
+    def _external(self, name: str, values: npt.NDArray[Any]) -> onnx.TensorProto:
+        self._data.write(b"\0" * (-self._data.tell() % PAGE))
+        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=values.shape, data_location=TensorProto.EXTERNAL)
+        for key, value in (("location", DATA), ("offset", self._data.tell()), ("length", values.nbytes)):
+            tensor.external_data.add(key=key, value=str(value))
+        self._data.write(memoryview(np.ascontiguousarray(values, "<f4")).cast("B"))
+        return tensor
+
+    def save(self, path: Path, *, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> None:
+        """Check the graph and write it. The data file must be closed or flushed by the caller."""
+        graph = helper.make_graph(self._nodes, "model", inputs, outputs, list(self._initializers.values()))
+        model = helper.make_model(graph, producer_name="pilotlight", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
+        path.write_bytes(model.SerializeToString(deterministic=True))

@@ -1,0 +1,67 @@
+"""What a sentence-transformers folder says of pooling and normalisation."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pilotlight.packaging.errors import PackagingError
+
+# sentence-transformers' names of the ways to make one vector of many; the first two are served.
+POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """How token vectors become one: `pooling` (None: the folder doesn't say) and whether it is scaled to length 1."""
+
+    pooling: str | None
+    normalize: bool
+    lower_case: bool
+
+
+def read_sentence(folder: Path, task: str) -> Sentence:
+    """Read modules.json and what it points at. Without one, sentence-transformers takes the mean and doesn't normalise.
+
+    Raises PackagingError, for the task sentence-embedding only, when the folder asks for steps that are not served.
+    """
+    wanted = task == "sentence-embedding"
+    modules = _json(folder / "modules.json") if (folder / "modules.json").is_file() else []
+    kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
+    if wanted and (strange := [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]):
+        raise PackagingError(f"{folder / 'modules.json'} asks for {', '.join(strange)}: Transformer, Pooling and Normalize are served.")
+    pooling = _pooling(folder, modules, wanted)
+    extra = _json(folder / "sentence_bert_config.json") if (folder / "sentence_bert_config.json").is_file() else {}
+    prompts = folder / "config_sentence_transformers.json"
+    if wanted and prompts.is_file() and (name := _json(prompts).get("default_prompt_name")):
+        raise PackagingError(f"{prompts} puts the prompt {name!r} before every text, which is not served: set default_prompt_name to null.")
+    return Sentence(
+        pooling=pooling or ("mean" if wanted else None),
+        normalize="Normalize" in kinds,
+        lower_case=wanted and extra.get("do_lower_case") is True,
+    )
+
+
+def _pooling(folder: Path, modules: list[Mapping[str, Any]], wanted: bool) -> str | None:
+    path = next((str(module.get("path", "")) for module in modules if str(module.get("type", "")).endswith("Pooling")), None)
+    if path is None:
+        return None
+    file = folder / path / "config.json"
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise PackagingError(f"{folder / 'modules.json'} points outside the model's folder, to {path!r}.")
+    settings = _json(file)
+    modes = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value is True]
+    modes = modes or [f"pooling_mode_{settings.get('pooling_mode')}_tokens".replace("cls_tokens", "cls_token")]
+    if len(modes) == 1 and modes[0] in POOLING:
+        return POOLING[modes[0]]
+    if wanted:
+        raise PackagingError(f"{file} asks for {', '.join(modes)}: one of {', '.join(POOLING)} is served.")
+    return None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PackagingError(f"{path} can't be read: {error}.") from error

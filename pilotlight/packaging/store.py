@@ -1,0 +1,97 @@
+"""The cache of packaged things: one writer at a time per key, complete or absent, never half."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pilotlight.packaging.errors import disk_errors_explained
+
+Say = Callable[[str], None]
+# How an entry was made: what the deployed bytes must not depend on, or say.
+RECORD = "packaging.json"
+SKIPPED_FOLDERS = {".git", "__pycache__", ".cache"}
+
+
+@contextlib.contextmanager
+def writing(folder: Path, *, progress: Say) -> Iterator[Path]:
+    """Hold the entry's lock and yield an empty folder to build in, on the same disk; it is removed at the end, whatever happened."""
+    work = folder.with_name(f".{folder.name}.work")
+    with disk_errors_explained(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress("Waiting for another packager of the same thing")
+            lock.acquire()
+        try:
+            # What a killed packager left.
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            lock.release()
+
+
+def publish(folder: Path, work: Path, *, archive: str, index: str, content: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+    """Move a built archive into the entry. The index goes first and comes back last: its presence means a complete entry."""
+    for name, values in ((index, content), (RECORD, record)):
+        (work / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+    folder.mkdir(exist_ok=True)
+    (folder / index).unlink(missing_ok=True)
+    for name in (archive, RECORD, index):
+        os.replace(work / name, folder / name)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file, or None when there is none or it can't be read."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def complete(folder: Path, *, archive: str, index: str) -> dict[str, Any] | None:
+    """The index of a complete entry, or None. An archive of another size than the index says is not complete."""
+    content = read_json(folder / index)
+    try:
+        fits = content is not None and (folder / archive).stat().st_size == content.get("bytes")
+    except OSError:
+        return None
+    return content if fits else None
+
+
+def _files(folder: Path) -> list[tuple[str, Path]]:
+    found = []
+    for parent, names, files in os.walk(folder, followlinks=True):
+        names[:] = sorted(name for name in names if name not in SKIPPED_FOLDERS)
+        found += [Path(parent, name) for name in files]
+    return sorted((path.relative_to(folder).as_posix(), path) for path in found if path.is_file())
+
+
+def outline(folder: Path) -> str:
+    """A hash over names, sizes and times of a folder's files: cheap, and changed by every ordinary edit."""
+    stats = [(name, path.stat()) for name, path in _files(folder)]
+    return _hash([[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats])
+
+
+def content_hash(folder: Path) -> str:
+    """A hash over names and contents of a folder's files: reads everything."""
+    entries = []
+    for name, path in _files(folder):
+        with path.open("rb") as file:
+            entries.append([name, hashlib.file_digest(file, "sha256").hexdigest()])
+    return _hash(entries)
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()

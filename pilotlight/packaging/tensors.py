@@ -1,0 +1,103 @@
+"""The weights of a model folder: `model.safetensors`, whole or in shards, read without loading what isn't asked for."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from pilotlight.packaging.errors import PackagingError
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+# Formats that run code when they are opened, or that only one framework can read: never opened, refused by name.
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack")
+
+Array = npt.NDArray[np.float32]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder, in name order. Empty when it has none.
+
+    Raises PackagingError for an index that names a file outside the folder, or a shard that isn't there.
+    """
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    if not (folder / INDEX).is_file():
+        return []
+    try:
+        names = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise PackagingError(f"{folder / INDEX} is no index of safetensors shards: it needs a `weight_map` object.") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+            raise PackagingError(f"{folder / INDEX} names the shard {name!r}: only *.safetensors files beside it are allowed.")
+        if not (folder / name).is_file():
+            raise PackagingError(f"{folder / INDEX} names the shard {name!r}, which is not there: get the whole model.")
+    return [folder / name for name in names]
+
+
+def pickled_weights(names: list[str]) -> list[str]:
+    """Of the given file names, those of weights that are refused."""
+    return sorted(name for name in names if name.lower().endswith(PICKLES) and "training_args" not in name)
+
+
+class Weights:
+    """Tensors by name, as float32. Raises PackagingError for a file that is damaged, and for a tensor that is missing or of another kind."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self._where: dict[str, tuple[Path, str, tuple[int, ...], int, int]] = {}
+        for file in files:
+            self._where.update(_contents(file))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._where
+
+    def names(self) -> list[str]:
+        return sorted(self._where)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._find(name)[2]
+
+    def get(self, name: str) -> Array:
+        """A read-only float32 array: a view of the file where the file is float32, else an upcast copy."""
+        file, dtype, shape, start, end = self._find(name)
+        if dtype not in ("F32", "F16", "BF16"):
+            raise PackagingError(f"{file}: tensor {name!r} is {dtype}; F32, F16 and BF16 are served. Save the model unquantised.")
+        if start == end:
+            return np.zeros(shape, np.float32)
+        raw = np.memmap(file, np.uint8, "r", offset=start, shape=(end - start,))
+        if dtype == "F32":
+            return raw.view("<f4").reshape(shape)
+        if dtype == "F16":
+            return raw.view("<f2").astype(np.float32).reshape(shape)
+        # bfloat16 is the upper half of a float32.
+        return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
+
+    def _find(self, name: str) -> tuple[Path, str, tuple[int, ...], int, int]:
+        try:
+            return self._where[name]
+        except KeyError:
+            raise PackagingError(
+                f"The weights have no tensor {name!r}: they don't belong to the architecture that config.json names."
+            ) from None
+
+
+def _contents(file: Path) -> dict[str, tuple[Path, str, tuple[int, ...], int, int]]:
+    try:
+        # The library checks the header against the file's size: bounds, overlaps and a cut-off end are found here.
+        with safe_open(file, "np"):
+            pass
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            header = json.loads(opened.read(length))
+    except (SafetensorError, ValueError, struct.error) as error:
+        raise PackagingError(f"{file} is damaged or no safetensors file ({error}): get the model again.") from error
+    base = 8 + length
+    return {
+        name: (file, entry["dtype"], tuple(entry["shape"]), base + entry["data_offsets"][0], base + entry["data_offsets"][1])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
