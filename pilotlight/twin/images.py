@@ -41,7 +41,8 @@ class Built:
     env: Mapping[str, str]
     workdir: str
     user: str | None
-    argv: tuple[str, ...]
+    entrypoint: tuple[str, ...]
+    cmd: tuple[str, ...]
     venv: str | None
     environment: str | None
     labels: Mapping[str, str]
@@ -104,7 +105,8 @@ class Images:
             env=stage.env,
             workdir=stage.workdir,
             user=stage.user,
-            argv=(*stage.entrypoint, *stage.cmd),
+            entrypoint=stage.entrypoint,
+            cmd=stage.cmd,
             venv=venv,
             environment=self._environment(context, merged.get(LABEL_LOCK), dockerfile.name) if venv else None,
             labels=merged,
@@ -119,7 +121,7 @@ class Images:
             fields = json.loads(record.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        built = Built(**{**fields, "argv": tuple(fields["argv"])})
+        built = Built(**{**fields, "entrypoint": tuple(fields["entrypoint"]), "cmd": tuple(fields["cmd"])})
         if built.environment and not self.environments.path(built.environment).is_dir():
             return None
         return built
@@ -148,7 +150,7 @@ class Images:
         built = self.find(digest)
         if built is None:
             raise ImageRefused(f"The twin holds no image {digest}: build it with `image: {{build: …}}`, or bring the stack up again.")
-        command = [*(argv or built.argv), *argv_suffix]
+        command = [*(argv or (*built.entrypoint, *(argv_suffix or built.cmd)))]
         places = dict(mounts)
         if built.venv and built.environment:
             places[built.venv] = self.environments.path(built.environment)

@@ -1,0 +1,203 @@
+"""Lambda: invocations on workers that start on demand, with the account's and the function's limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.twin.aws import lambda_api, lambda_rows
+from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
+from pilotlight.twin.aws.lambda_concurrency import Concurrency, Throttled
+from pilotlight.twin.aws.lambda_policy import judge_source
+from pilotlight.twin.aws.lambda_runtime import Outcome
+from pilotlight.twin.aws.lambda_start import Starter
+from pilotlight.twin.aws.lambda_version import EVENT_CONFIG, PROVISIONED, FunctionVersion, resolve, split_name
+from pilotlight.twin.aws.lambda_worker import InitFailed, LambdaWorker
+from pilotlight.twin.aws.pool import Pool
+from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
+
+if TYPE_CHECKING:
+    from pilotlight.twin.twin import Twin
+
+LOG = logging.getLogger(__name__)
+ROWS = lambda_rows.ROWS
+# Lambda developer guide, quotas: 6 MB for a synchronous event, 1 MB for an asynchronous one.
+MAX_EVENT_BYTES = 6 * 1024 * 1024
+MAX_ASYNC_BYTES = 1024 * 1024
+# Lambda developer guide, asynchronous invocation: two retries, after one and two minutes.
+ASYNC_RETRIES_S = (60.0, 120.0)
+RECONCILE_S = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """A function's answer. `function_error` is None unless the function failed; times in milliseconds."""
+
+    status: int
+    payload: bytes
+    function_error: str | None
+    log_tail: str
+    duration_ms: float
+    cold: bool
+    version: str
+
+
+class LambdaService:
+    """`attach` it to its twin before use; `start` and `close` run in the twin's loop, like `invoke` and `handle`.
+
+    `keep_warm_s` is how long an idle worker stays and may be changed at any time.
+    """
+
+    name = "lambda"
+
+    def __init__(self) -> None:
+        self.keep_warm_s = initial_keep_warm_s()
+        self._pools: dict[tuple[str, str], tuple[str, Pool[LambdaWorker]]] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._reconciler: asyncio.Task[None] | None = None
+
+    def attach(self, twin: Twin) -> None:
+        self.twin = twin
+        self.starter = Starter(twin)
+        self._concurrency = Concurrency(twin.world)
+
+    async def start(self) -> None:
+        """Bring provisioned workers up, and keep them so."""
+        self._reconciler = asyncio.get_running_loop().create_task(self._reconcile())
+
+    async def close(self) -> None:
+        """Stop every worker."""
+        if self._reconciler is not None:
+            self._reconciler.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(pool.kill() for _, pool in self._pools.values()))
+
+    def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
+        return lambda_api.actions(self, request)
+
+    async def handle(self, request: AwsRequest) -> AwsResponse:
+        return await lambda_api.handle(self, request)
+
+    async def invoke(
+        self, function: str, qualifier: str | None, payload: bytes, *, source: str | None = None, source_arn: str | None = None
+    ) -> Invocation:
+        """Run one event and wait for its answer. `function` is a name or an ARN, `source` the service that calls, if one does.
+
+        Raises Refusal: ResourceNotFoundException, AccessDeniedException (no permission for the source), TooManyRequestsException
+        (`Throttled`, with the reason), RequestTooLargeException, InvalidRequestContentException.
+        """
+        name, qualifier = split_name(function, qualifier)
+        version = resolve(self.twin.world, name, qualifier)
+        if source is not None:
+            judge_source(self.twin.world, name, qualifier, source, source_arn, self.twin.account)
+        judge_payload(payload, MAX_EVENT_BYTES)
+        with self._concurrency.slot(name):
+            return await self._run(version, payload or b"{}", f"{version.arn}:{qualifier}" if qualifier else version.arn)
+
+    async def invoke_async(self, function: str, qualifier: str | None, payload: bytes) -> None:
+        """Accept an event to be run later; it is tried again as the function's event configuration says."""
+        name, qualifier = split_name(function, qualifier)
+        resolve(self.twin.world, name, qualifier)
+        judge_payload(payload, MAX_ASYNC_BYTES)
+        self.background(self._deliver(name, qualifier, payload))
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def pool(self, version: FunctionVersion) -> Pool[LambdaWorker]:
+        """The version's workers. A changed configuration gets new ones, while the old finish what they are at."""
+        slot = (version.name, version.version)
+        key, pool = self._pools.get(slot, ("", None))
+        if pool is None or key != version.key:
+            if pool is not None:
+                self.background(pool.drain())
+
+            async def start(provisioned: bool) -> LambdaWorker:
+                return await LambdaWorker.start(self.starter, version, provisioned=provisioned)
+
+            pool = Pool(start, lambda: self.keep_warm_s)
+            self._pools[slot] = (version.key, pool)
+        return pool
+
+    async def forget(self, name: str) -> None:
+        """The function is deleted: its workers stop as soon as they are done."""
+        gone = [slot for slot in self._pools if slot[0] == name]
+        await asyncio.gather(*(self._pools.pop(slot)[1].drain() for slot in gone))
+
+    async def provision(self, name: str, qualifier: str, count: int) -> None:
+        """Have `count` workers of what `qualifier` runs initialised; returns when they are. Refusal when they do not come up."""
+        version = resolve(self.twin.world, name, qualifier)
+        try:
+            await self.pool(version).set_floor(count)
+        except InitFailed as error:
+            raise Refusal("FunctionError.InitError", f"Provisioned concurrency for {name}:{qualifier} failed: {error}") from None
+
+    async def _run(self, version: FunctionVersion, payload: bytes, arn: str) -> Invocation:
+        pool = self.pool(version)
+        try:
+            worker, cold = await pool.acquire()
+        except InitFailed as error:
+            return self._answer(version, error.outcome, 0.0, True, [])
+        try:
+            served = await worker.serve(payload, arn)
+        finally:
+            pool.release(worker)
+        return self._answer(version, served.outcome, served.report.duration_ms, cold, worker.logs.tail)
+
+    def _answer(self, version: FunctionVersion, outcome: Outcome, duration_ms: float, cold: bool, tail: list[str]) -> Invocation:
+        return Invocation(
+            status=200,
+            payload=outcome.payload,
+            function_error="Unhandled" if outcome.error else None,
+            log_tail="\n".join(tail),
+            duration_ms=duration_ms,
+            cold=cold,
+            version=version.version,
+        )
+
+    async def _deliver(self, name: str, qualifier: str | None, payload: bytes) -> None:
+        config = self.twin.world.one(EVENT_CONFIG, functionName=name)
+        retries = int(config.get("maximumRetryAttempts", len(ASYNC_RETRIES_S))) if config else len(ASYNC_RETRIES_S)
+        for wait_s in (*ASYNC_RETRIES_S[:retries], None):
+            try:
+                if (await self.invoke(name, qualifier, payload)).function_error is None:
+                    return
+            except Throttled:
+                LOG.info("An asynchronous event of %s was throttled.", name)
+            except Refusal as refusal:
+                LOG.warning("An asynchronous event of %s was dropped: %s", name, refusal)
+                return
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+
+    async def _reconcile(self) -> None:
+        """What is declared as provisioned is running: after a restart, after an alias moved, after a worker died."""
+        while True:
+            wanted: dict[tuple[str, str], int] = {}
+            for config in self.twin.world.find(PROVISIONED):
+                try:
+                    version = resolve(self.twin.world, split_name(config["functionName"])[0], config["qualifier"])
+                    wanted[version.name, version.version] = int(config["provisionedConcurrentExecutions"])
+                    await self.pool(version).set_floor(wanted[version.name, version.version])
+                except (Refusal, InitFailed, OSError) as error:
+                    LOG.warning("Provisioned concurrency of %s is not there: %s", config["functionName"], error)
+            for slot, (_, pool) in list(self._pools.items()):
+                if slot not in wanted:
+                    await pool.set_floor(0)
+            await asyncio.sleep(RECONCILE_S)
+
+
+def judge_payload(payload: bytes, limit: int) -> None:
+    if len(payload) > limit:
+        raise Refusal("RequestTooLargeException", f"Request must be smaller than {limit} bytes for the InvokeFunction operation", 413)
+    try:
+        json.loads(payload or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise Refusal("InvalidRequestContentException", f"Could not parse request body into json: {error}") from None

@@ -1,0 +1,264 @@
+"""What the engine must know of Lambda's resource types."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from components import limits
+from pilotlight.twin.aws.image_checks import image_problem
+from pilotlight.twin.aws.lambda_concurrency import ACCOUNT_CONCURRENCY, judge_reservation
+from pilotlight.twin.aws.lambda_start import RUNTIME
+from pilotlight.twin.aws.lambda_version import (
+    ALIAS,
+    DECISIVE,
+    EVENT_CONFIG,
+    FUNCTION,
+    LATEST,
+    PERMISSION,
+    PROVISIONED,
+    VERSION,
+    config_key,
+    function_arn,
+    latest,
+    resolve,
+    split_name,
+    versions,
+)
+from pilotlight.twin.aws.unpack import BadArchive
+from pilotlight.twin.rows import Name, Properties, Refusal, Row
+from pilotlight.twin.twin import Twin
+from pilotlight.twin.world import Resource
+
+SERVICE = "lambda.amazonaws.com"
+# Lambda developer guide, quotas: a zip sent with the call itself; a larger one comes from S3.
+DIRECT_ZIP_BYTES = 50 * 1024 * 1024
+# What the local twin does not run, and why it may not be passed over in silence.
+NOT_RUN = {
+    "vpcConfig": "networks",
+    "fileSystemConfig": "network file systems",
+    "layers": "layers: put the packages into the zip",
+    "snapStart": "snapshots",
+    "deadLetterConfig": "dead-letter targets of functions",
+    "durableConfig": "durable functions",
+    "capacityProviderConfig": "capacity providers",
+    "tenancyConfig": "tenant isolation",
+    "codeSigningConfigArn": "code signing",
+}
+
+
+def _limits(inputs: Properties) -> list[str]:
+    ranges = {"memorySize": limits.LAMBDA_MEMORY_MB, "timeout": limits.LAMBDA_TIMEOUT_S}
+    problems = [
+        f"{name}: {inputs[name]}: {text}." for name, one in ranges.items() if name in inputs and (text := one.problem(inputs[name]))
+    ]
+    size = (inputs.get("ephemeralStorage") or {}).get("size")
+    if size is not None and (text := limits.LAMBDA_EPHEMERAL_MB.problem(size)):
+        problems.append(f"ephemeralStorage.size: {size}: {text}.")
+    image = inputs.get("packageType") == "Image"
+    if image and (wrong := [name for name in ("handler", "runtime", "layers", "code") if name in inputs]):
+        problems.append(f"{', '.join(wrong)}: not allowed with packageType Image: the image says what runs.")
+    if image and "imageUri" not in inputs:
+        problems.append("imageUri: is missing and packageType Image needs it.")
+    if not image and (missing := [name for name in ("handler", "runtime") if name not in inputs]):
+        problems.append(f"{', '.join(missing)}: missing, and packageType Zip needs it.")
+    if not image and "imageUri" in inputs:
+        problems.append("imageUri: needs packageType Image.")
+    return [*problems, *(f"{name}: the local twin does not run {what}." for name, what in NOT_RUN.items() if inputs.get(name))]
+
+
+def _check(twin: Twin, inputs: Properties) -> None:
+    if not twin.iam.assumable(inputs["role"], SERVICE):
+        raise Refusal("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.")
+    runtime = inputs.get("runtime")
+    if runtime is not None and runtime != RUNTIME:
+        raise Refusal(
+            "InvalidParameterValueException", f"runtime: {runtime!r}: the local twin runs on {RUNTIME}, so it runs {RUNTIME} functions."
+        )
+    judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
+    if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
+        raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")
+
+
+def _archive(twin: Twin, inputs: Properties) -> Path:
+    """The zip as a file of this machine."""
+    if "code" in inputs:
+        path = Path(inputs["code"]["path"])
+        if path.stat().st_size > DIRECT_ZIP_BYTES:
+            text = f"Request must be smaller than {DIRECT_ZIP_BYTES} bytes for the CreateFunction operation: put the zip into S3."
+            raise Refusal("RequestEntityTooLargeException", text, 413)
+        return path
+    if not (inputs.get("s3Bucket") and inputs.get("s3Key")):
+        raise Refusal("InvalidParameterValueException", "Please provide a source for function code: code, or s3Bucket and s3Key.")
+    target = twin.home / "lambda" / "incoming" / f"{inputs['name']}.zip"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    twin.s3.download(inputs["s3Bucket"], inputs["s3Key"], target)
+    return target
+
+
+def _code(twin: Twin, inputs: Properties) -> dict[str, Any]:
+    if "imageUri" in inputs:
+        return {"codeSha256": inputs["imageUri"].rpartition(":")[2], "sourceCodeSize": 0}
+    archive = _archive(twin, inputs)
+    try:
+        digest = twin.lambda_.starter.stage(archive)
+    except BadArchive as error:
+        raise Refusal(
+            "InvalidParameterValueException", f"Could not unzip uploaded file: {error}. Please check your file, then try again."
+        ) from None
+    return {"codeSha256": base64.b64encode(digest).decode(), "sourceCodeSize": archive.stat().st_size}
+
+
+def _arns(arn: str, region: str) -> dict[str, str]:
+    gateway = f"arn:aws:apigateway:{region}:lambda:path"
+    return {
+        "arn": arn,
+        "invokeArn": f"{gateway}/2015-03-31/functions/{arn}/invocations",
+        "responseStreamingInvokeArn": f"{gateway}/2021-11-15/functions/{arn}/response-streaming-invocations",
+    }
+
+
+def _computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
+    region, name = inputs["region"], inputs["name"]
+    code = _code(twin, inputs)
+    return {
+        **_arns(function_arn(twin, name, region), region),
+        **code,
+        "sourceCodeHash": inputs.get("sourceCodeHash") or code["codeSha256"],
+        "lastModified": datetime.fromtimestamp(twin.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+        "signingJobArn": "",
+        "signingProfileVersionArn": "",
+        "architectures": inputs.get("architectures") or ["x86_64"],
+        "ephemeralStorage": inputs.get("ephemeralStorage") or {"size": 512},
+        "loggingConfig": {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}", **(inputs.get("loggingConfig") or {})},
+        "tracingConfig": inputs.get("tracingConfig") or {"mode": "PassThrough"},
+        "memorySize": inputs.get("memorySize") or 128,
+        "timeout": inputs.get("timeout") or 3,
+        "packageType": inputs.get("packageType") or "Zip",
+        "reservedConcurrentExecutions": inputs.get("reservedConcurrentExecutions", -1),
+    }
+
+
+def _publish(twin: Twin, function: Resource) -> dict[str, Any]:
+    """A new version when the last one differs; the outputs that name it."""
+    if function.get("packageType") != "Image":
+        twin.lambda_.starter.prepare_runtime()
+    version = LATEST
+    if function.get("publish"):
+        known = versions(twin.world, function["name"])
+        if not known or config_key(known[-1].outputs) != config_key(function.outputs):
+            number = str(int(known[-1]["version"]) + 1 if known else 1)
+            kept = {key: function.outputs.get(key) for key in (*DECISIVE, "name", "arn", "region", "lastModified", "sourceCodeSize")}
+            kept = {key: value for key, value in kept.items() if value is not None}
+            twin.world.put(Resource(token=VERSION, id=f"{function['name']}:{number}", urn="", outputs={**kept, "version": number}))
+            known = versions(twin.world, function["name"])
+        version = str(known[-1]["version"])
+    arn = f"{function['arn']}:{version}"
+    return {"version": version, "qualifiedArn": arn, "qualifiedInvokeArn": _arns(arn, function["region"])["invokeArn"]}
+
+
+def _delete(twin: Twin, function: Resource) -> None:
+    twin.wait(twin.lambda_.forget(function["name"]))
+    for version in versions(twin.world, function["name"]):
+        twin.world.delete(VERSION, version.id)
+    twin.lambda_.starter.collect()
+
+
+def _check_alias(twin: Twin, inputs: Properties) -> None:
+    name, _ = split_name(inputs["functionName"])
+    resolve(twin.world, name, inputs["functionVersion"])
+    for version in (inputs.get("routingConfig") or {}).get("additionalVersionWeights") or {}:
+        resolve(twin.world, name, version)
+
+
+def _alias_arns(twin: Twin, inputs: Properties) -> dict[str, Any]:
+    arns = _arns(f"{latest(twin.world, split_name(inputs['functionName'])[0])['arn']}:{inputs['name']}", inputs["region"])
+    return {"arn": arns["arn"], "invokeArn": arns["invokeArn"]}
+
+
+def _check_permission(twin: Twin, inputs: Properties) -> None:
+    name, qualifier = split_name(inputs["function"], inputs.get("qualifier"))
+    resolve(twin.world, name, qualifier)
+
+
+def _check_provisioned(twin: Twin, inputs: Properties) -> None:
+    name, _ = split_name(inputs["functionName"])
+    if resolve(twin.world, name, inputs["qualifier"]).version == LATEST:
+        text = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+        raise Refusal("InvalidParameterValueException", text)
+    reserved, wanted = latest(twin.world, name).get("reservedConcurrentExecutions", -1), inputs["provisionedConcurrentExecutions"]
+    if wanted > (int(reserved) if int(reserved) >= 0 else ACCOUNT_CONCURRENCY):
+        text = f"Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function ({reserved})."
+        raise Refusal("InvalidParameterValueException", text)
+
+
+def _provision(twin: Twin, config: Resource) -> None:
+    name, _ = split_name(config["functionName"])
+    twin.wait(twin.lambda_.provision(name, config["qualifier"], int(config["provisionedConcurrentExecutions"])))
+
+
+def _release(twin: Twin, config: Resource) -> None:
+    twin.wait(twin.lambda_.provision(split_name(config["functionName"])[0], config["qualifier"], 0))
+
+
+def _event_limits(inputs: Properties) -> list[str]:
+    return ["destinationConfig: the local twin has no destinations of asynchronous events."] if inputs.get("destinationConfig") else []
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        token=FUNCTION,
+        id=lambda properties: str(properties["name"]),
+        name=Name(field="name", max_length=64, pattern=r"[\w-]+"),
+        replaces=frozenset({"name", "packageType"}),
+        volatile=frozenset({"version", "qualifiedArn", "qualifiedInvokeArn", "lastModified", "codeSha256", "sourceCodeSize"}),
+        cfn="AWS::Lambda::Function",
+        rename={"name": "FunctionName", "code": "", "runtime": ""},
+        computed=_computed,
+        limits=_limits,
+        check=_check,
+        create=_publish,
+        update=lambda twin, old, new: _publish(twin, new),
+        delete=_delete,
+    ),
+    Row(
+        token=ALIAS,
+        id=lambda properties: str(properties["arn"]),
+        name=Name(field="name", max_length=128, pattern=r"(?!^[0-9]+$)[\w-]+"),
+        replaces=frozenset({"name", "functionName"}),
+        cfn="AWS::Lambda::Alias",
+        rename={"routingConfig": ""},
+        computed=_alias_arns,
+        check=_check_alias,
+    ),
+    Row(
+        token=PERMISSION,
+        id=lambda properties: str(properties["statementId"]),
+        name=Name(field="statementId", max_length=100, pattern=r"[\w-]+"),
+        replaces=frozenset({"*"}),
+        cfn="AWS::Lambda::Permission",
+        rename={"function": "FunctionName"},
+        computed=lambda twin, inputs: {"statementIdPrefix": inputs.get("statementIdPrefix") or ""},
+        check=_check_permission,
+    ),
+    Row(
+        token=PROVISIONED,
+        id=lambda properties: f"{properties['functionName']},{properties['qualifier']}",
+        replaces=frozenset({"functionName", "qualifier"}),
+        check=_check_provisioned,
+        create=_provision,
+        update=lambda twin, old, new: _provision(twin, new),
+        delete=_release,
+    ),
+    Row(
+        token=EVENT_CONFIG,
+        id=lambda properties: ":".join(part for part in (properties["functionName"], properties.get("qualifier")) if part),
+        replaces=frozenset({"functionName", "qualifier"}),
+        cfn="AWS::Lambda::EventInvokeConfig",
+        rename={"qualifier": ""},
+        limits=_event_limits,
+        check=lambda twin, inputs: _check_permission(twin, {**inputs, "function": inputs["functionName"]}),
+    ),
+)

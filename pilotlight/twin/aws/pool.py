@@ -1,0 +1,151 @@
+"""Workers that start when they are needed, serve one request at a time, and stop when nobody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class Worker(Protocol):
+    """One instance. `usable` turns False for good once its process has ended or must not be used again."""
+
+    @property
+    def usable(self) -> bool: ...
+
+    async def stop(self) -> None: ...
+
+
+W = TypeVar("W", bound=Worker)
+
+
+class Pool(Generic[W]):
+    """`start(provisioned)` makes a ready worker or raises; `keep_warm_s()` is asked again whenever a worker falls idle.
+
+    Every method runs in one loop. The most recently used worker is taken first, so that the others can fall idle and stop.
+    """
+
+    def __init__(self, start: Callable[[bool], Awaitable[W]], keep_warm_s: Callable[[], float]) -> None:
+        self._start = start
+        self._keep_warm_s = keep_warm_s
+        self._idle: list[tuple[float, W]] = []
+        self._busy: set[W] = set()
+        self._starting = 0
+        self._floor = 0
+        self._closed = False
+        self._quiet = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    @property
+    def size(self) -> int:
+        """Workers that run or start."""
+        return len(self._idle) + len(self._busy) + self._starting
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        return len(self._busy)
+
+    async def acquire(self) -> tuple[W, bool]:
+        """A worker for one request, and whether it was started for it. Give it back with `release`."""
+        while self._idle:
+            _, worker = self._idle.pop()
+            if worker.usable:
+                self._busy.add(worker)
+                return worker, False
+            self._background(worker.stop())
+        worker = await self._started(False)
+        self._busy.add(worker)
+        return worker, True
+
+    def release(self, worker: W) -> None:
+        """Back from `acquire`. A worker that is no longer usable, or whose pool was drained, stops."""
+        self._busy.discard(worker)
+        if self._closed or not worker.usable:
+            self._background(worker.stop())
+            if not self._closed and self.size < self._floor:
+                self._background(self._fill())
+        else:
+            self._rest(worker)
+        self._settle()
+
+    async def set_floor(self, count: int) -> None:
+        """Keep at least `count` workers ready; returns when they are. Raises what `start` raises."""
+        lowered, self._floor = count < self._floor, count
+        if lowered:
+            self._background(self._expire())
+        await self._fill()
+
+    async def drain(self) -> None:
+        """Stop idle workers now and busy ones as soon as they are given back; returns when none is left."""
+        self._closed = True
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(worker.stop() for _, worker in idle))
+        self._settle()
+        await self._quiet.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def kill(self) -> None:
+        """Stop everything, busy or not."""
+        self._closed = True
+        workers = [worker for _, worker in self._idle] + list(self._busy)
+        self._idle = []
+        await asyncio.gather(*(worker.stop() for worker in workers))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def adopt(self, worker: W) -> None:
+        """Take over a worker that was started outside, as idle."""
+        self._rest(worker)
+
+    async def _started(self, provisioned: bool) -> W:
+        self._starting += 1
+        try:
+            return await self._start(provisioned)
+        finally:
+            self._starting -= 1
+            self._settle()
+
+    async def _fill(self) -> None:
+        async def one() -> None:
+            worker = await self._started(True)
+            if self._closed:
+                await worker.stop()
+            else:
+                self._rest(worker)
+
+        missing = 0 if self._closed else self._floor - self.size
+        await asyncio.gather(*(one() for _ in range(missing)))
+
+    def _rest(self, worker: W) -> None:
+        self._idle.append((time.monotonic(), worker))
+        asyncio.get_running_loop().call_later(self._keep_warm_s() + 0.01, self._expire_soon)
+
+    def _expire_soon(self) -> None:
+        if not self._closed:
+            self._background(self._expire())
+
+    async def _expire(self) -> None:
+        """Stop the workers that have been idle too long, the longest idle first, down to the floor."""
+        limit = time.monotonic() - self._keep_warm_s()
+        spare = max(0, self.size - self._floor)
+        expired = [entry for entry in self._idle if entry[0] <= limit or not entry[1].usable][:spare]
+        self._idle = [entry for entry in self._idle if entry not in expired]
+        await asyncio.gather(*(worker.stop() for _, worker in expired))
+
+    def _settle(self) -> None:
+        if self._closed and not self._busy and not self._starting:
+            self._quiet.set()
+
+    def _background(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a provisioned worker that does not start is tried again by whoever set the floor
