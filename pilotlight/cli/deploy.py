@@ -1,0 +1,123 @@
+"""`preview`, `up`, `refresh` and `destroy`: one engine run each, from getting ready to the last line."""
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from pilotlight.cli.diagnostics import Diagnostic
+from pilotlight.cli.engine_run import EngineRun, scratch_folder
+from pilotlight.cli.events import Run
+from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.home import Where
+from pilotlight.cli.report import Report
+from pilotlight.cli.session import Session, open_session
+from pilotlight.cli.stacks import LocalStack
+
+Operation = Literal["preview", "up", "refresh", "destroy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the user asked for. `where` None: where the stack was last brought up."""
+
+    operation: Operation
+    stack: str
+    folder: Path
+    where: Where | None
+    policy_packs: tuple[Path, ...] = ()
+    as_json: bool = False
+    yes: bool = False
+
+
+def run(request: Request) -> Exit:
+    """Do it and return the exit code; raises CommandError for what is wrong before the engine starts."""
+    packs = [_policy_pack(pack) for pack in request.policy_packs]
+    report = Report(request.operation, request.stack, as_json=request.as_json)
+    session = open_session(request.folder, request.where, request.stack)
+    local = LocalStack(session, request.stack) if session.local else None
+    if local:
+        if request.operation in ("refresh", "destroy") and not local.exists:
+            raise CommandError(
+                f"{request.stack} is not on the twin: bring it up with `pilotlight up {request.stack} --local`.", Exit.MISSING
+            )
+        local.make_ready()
+    if request.operation == "destroy":
+        from pilotlight.cli.retention import refuse_to_lose_data
+
+        refuse_to_lose_data(session, request.stack)
+    if request.operation == "up":
+        from pilotlight.cli.packages import package_for_up
+
+        package_for_up(session, request.stack, report.say)
+    if not session.local and request.operation != "preview" and not request.yes:
+        _confirm(request, session, packs)
+    return _engine(request, session, local, packs, report)
+
+
+def _engine(request: Request, session: Session, local: LocalStack | None, packs: list[str], report: Report) -> Exit:
+    """The engine run itself."""
+    started = time.monotonic()
+    done = Run()
+    with scratch_folder(session.scratch) as scratch:
+        command = _command(request.operation, request.stack, session, local, packs)
+        engine = EngineRun(command, folder=session.project.root, environment=session.variables, scratch=scratch, say=report.say)
+        with report.live():
+            engine.follow(lambda event: report.show(done.take(event, time.monotonic())))
+        if engine.status != 0 and not done.diagnostics.errors and not engine.interrupts:
+            report.show(
+                done.diagnostics.add(Diagnostic(severity="error", resource="", message=_last_words(engine.output(), engine.status)))
+            )
+    result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if engine.status == 0 else "failed"
+    _remember(request.operation, session, request.stack, succeeded=engine.status == 0)
+    report.finish(done, result, time.monotonic() - started)
+    return {"succeeded": Exit.OK, "interrupted": Exit.INTERRUPTED}.get(result, Exit.FAILED)
+
+
+def _command(operation: Operation, stack: str, session: Session, local: LocalStack | None, packs: list[str]) -> list[str]:
+    """The engine's arguments; on the twin the stack's file is a copy, and the program runs once (no preview before `up`)."""
+    command = [str(session.tools.pulumi), operation, "--stack", stack, "--non-interactive", "--color", "never", "--suppress-progress"]
+    if operation != "preview":
+        command += ["--skip-preview", "--yes"]
+    if local:
+        command += ["--config-file", str(local.config_file())]
+    for pack in packs:
+        command += ["--policy-pack", pack]
+    return command
+
+
+def _confirm(request: Request, session: Session, packs: list[str]) -> None:
+    """In a cloud: show what would happen, then ask. Raises CommandError when nobody can answer or the answer is no."""
+    if not sys.stdin.isatty():
+        raise CommandError(f"`{request.operation}` changes a cloud account: say --yes, or --local for the twin.")
+    if request.operation == "up":
+        preview = Request(operation="preview", stack=request.stack, folder=request.folder, where="cloud")
+        if _engine(preview, session, None, packs, Report("preview", request.stack, as_json=False)) is not Exit.OK:
+            raise CommandError("The preview failed: nothing was changed.", Exit.FAILED)
+    if not typer.confirm(f"{request.operation} {request.stack} in the cloud?", err=True):
+        raise CommandError("Nothing was changed.", Exit.FAILED)
+
+
+def _remember(operation: Operation, session: Session, stack: str, *, succeeded: bool) -> None:
+    """A stack counts as up from its first `up` on, failed or not (there is something to look at), until a whole destroy."""
+    if operation == "up":
+        session.home.remember(session.project.name, stack, session.where)
+    elif operation == "destroy" and succeeded and session.home.last_up(session.project.name, stack) == session.where:
+        session.home.remember(session.project.name, stack, None)
+
+
+def _policy_pack(folder: Path) -> str:
+    """The absolute path of a policy pack; raises CommandError when the folder is none."""
+    if not (folder / "PulumiPolicy.yaml").is_file():
+        raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack, such as `policies`.")
+    return str(folder.resolve())
+
+
+def _last_words(output: str, status: int) -> str:
+    """What the engine said before it failed without an event."""
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("warning: using pulumi-language")]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return " ".join(errors or lines[-3:]) or f"the engine ended with status {status} and said nothing."

@@ -1,0 +1,97 @@
+"""The variables under which the engine, AWS clients and plain `pulumi` commands meet the twin instead of a cloud."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from pilotlight.cli.home import Home
+from pilotlight.cli.project import Project
+
+SHIM_FOLDER = "plain-pulumi"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+# Variables of the user that would lead the engine or an AWS client elsewhere than to the twin.
+MISLEADING = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "PULUMI_ACCESS_TOKEN",
+    "PULUMI_CONFIG_PASSPHRASE",
+    "PULUMI_STACK",
+)
+
+
+def local_variables(home: Home, project: Project, tools: tuple[Path, ...]) -> dict[str, str]:
+    """All that must be set, PATH included; starts the twin when it is not running. `tools` are folders that must be on PATH."""
+    home.prepare()
+    twin = twin_variables(home, project.program)
+    return engine_variables(home) | twin | {"PATH": search_path(tools), **loopback_without_proxy()}
+
+
+def twin_variables(home: Home, program: Path) -> dict[str, str]:
+    """Where the running twin is: provider ports for the engine, address and credentials for AWS clients."""
+    from pilotlight.twin import client
+
+    running = client.ensure_running(home.path)
+    ports = client.providers(running, program)
+    providers = ",".join(f"{package}:{port}" for package, port in sorted(ports.items()))
+    return {"PILOTLIGHT_HOME": str(home.path), "PULUMI_DEBUG_PROVIDERS": providers, **client.environment(running)}
+
+
+def engine_variables(home: Home) -> dict[str, str]:
+    """The engine's own: state, plugins and credentials below the home, no download, no question, the state's own secrets provider."""
+    return {
+        "PULUMI_BACKEND_URL": f"file://{home.backend}",
+        "PULUMI_HOME": str(home.pulumi_home),
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(home.passphrase()),
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        # The stack files of a checkout stay as committed: the salt of a stack comes from its state.
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true",
+    }
+
+
+def search_path(tools: tuple[Path, ...]) -> str:
+    """PATH with the given folders in front, without repetitions and without shims of this command."""
+    folders = [str(folder) for folder in tools]
+    for folder in without_shims(os.environ.get("PATH", os.defpath)).split(os.pathsep):
+        if folder and folder not in folders:
+            folders.append(folder)
+    return os.pathsep.join(folders)
+
+
+def without_shims(path: str) -> str:
+    """A PATH without the folders that `pilotlight env` puts in front: this command must find the real engine."""
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).name != SHIM_FOLDER)
+
+
+def loopback_without_proxy() -> dict[str, str]:
+    """NO_PROXY with this machine in it: a proxy of the user must not see calls to the twin."""
+    found = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+    hosts = [host.strip() for host in found.split(",") if host.strip()]
+    value = ",".join([*hosts, *(host for host in ("127.0.0.1", "localhost") if host not in hosts)])
+    return {"NO_PROXY": value, "no_proxy": value}
+
+
+def merged(variables: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment as the engine gets it on the twin: nothing misleading, then the given variables."""
+    return {name: value for name, value in os.environ.items() if name not in MISLEADING} | dict(variables)
+
+
+def exports(variables: Mapping[str, str], unset: tuple[str, ...] = ()) -> str:
+    """POSIX shell text that sets the variables: one `export NAME='value'` a line; raises ValueError for a name that no shell takes."""
+    for name in (*variables, *unset):
+        if not _NAME.match(name):
+            raise ValueError(f"{name!r} is no variable name: letters, digits and _ only, not beginning with a digit.")
+    lines = [f"unset {' '.join(unset)}"] if unset else []
+    return "\n".join([*lines, *(f"export {name}={shlex.quote(value)}" for name, value in variables.items())]) + "\n"
+
+
+def set_but_misleading() -> tuple[str, ...]:
+    """The misleading variables that this process has."""
+    return tuple(name for name in MISLEADING if name in os.environ)

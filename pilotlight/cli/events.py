@@ -1,0 +1,96 @@
+"""What an engine run did, gathered from the events of its log. Pure: no clock, no terminal."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pilotlight.cli.diagnostics import Diagnostic, Diagnostics
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 (the engine's published marker of secrets, not one)
+# Steps that are part of a replacement; the step `replace` counts for all of them.
+_PARTS_OF_REPLACE = {"create-replacement", "delete-replaced", "discard-replaced", "remove-pending-replace"}
+# How the engine's operations count. Others (read, import, …) keep their names.
+CHANGES = {"create": "create", "update": "update", "replace": "replace", "delete": "delete", "same": "unchanged"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step on one resource. `state` is started, done or failed; `seconds` is None until it ended."""
+
+    urn: str
+    operation: str
+    state: str
+    seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.urn.rsplit("::", 1)[-1]
+
+    @property
+    def type(self) -> str:
+        """The short type: `aws:iam/role:Role` → `aws:iam:Role`."""
+        token = self.urn.split("::")[-2].rsplit("$", 1)[-1]
+        return re.sub(r"/[^:]*", "", token)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """The run so far. `result` is the engine's word (succeeded, failed, canceled), None until its summary came."""
+
+    result: str | None = None
+    changes: dict[str, int] = field(default_factory=dict)
+    steps: dict[tuple[str, str], Step] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    _started: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def take(self, event: Mapping[str, Any], now: float) -> Step | Diagnostic | None:
+        """Note one event that came at `now` (s, any clock). Returns what is worth a line of progress, if anything."""
+        if "diagnosticEvent" in event:
+            return self.diagnostics.take(event["diagnosticEvent"])
+        if "policyEvent" in event:
+            return self.diagnostics.take_policy(event["policyEvent"])
+        if "summaryEvent" in event:
+            self._summary(event["summaryEvent"])
+        for kind, state in (("resourcePreEvent", "started"), ("resOutputsEvent", "done"), ("resOpFailedEvent", "failed")):
+            if kind in event:
+                return self._step(event[kind]["metadata"], state, now)
+        return None
+
+    def _step(self, metadata: Mapping[str, Any], state: str, now: float) -> Step | None:
+        urn, operation = metadata["urn"], metadata["op"]
+        if metadata.get("type") == STACK_TYPE:
+            self._outputs(metadata.get("new"))
+            return None
+        if operation == "same" or operation in _PARTS_OF_REPLACE - {"create-replacement", "delete-replaced"}:
+            return None
+        key = (urn, operation)
+        if state == "started":
+            self._started[key] = now
+        seconds = None if state == "started" else now - self._started.get(key, now)
+        step = Step(urn=urn, operation=operation, state=state, seconds=seconds)
+        self.steps[key] = step
+        return step
+
+    def _outputs(self, new: Mapping[str, Any] | None) -> None:
+        """Keep the newest outputs of the stack; secrets never leave the engine's log in clear, and are named as such here."""
+        if new and new.get("outputs"):
+            self.outputs = {name: _shown(value) for name, value in new["outputs"].items()}
+
+    def _summary(self, summary: Mapping[str, Any]) -> None:
+        self.result = summary.get("result")
+        counts: dict[str, int] = {}
+        for operation, count in (summary.get("resourceChanges") or {}).items():
+            if operation not in _PARTS_OF_REPLACE:
+                name = CHANGES.get(operation, operation)
+                counts[name] = counts.get(name, 0) + count
+        order = list(CHANGES.values())
+        self.changes = dict(sorted(counts.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 9, item[0])))
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return "[secret]" if _SECRET_MARK in value else {key: _shown(inner) for key, inner in value.items()}
+    return [_shown(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,123 @@
+"""`package`, and what `up` packages on the spot: the model's artifact and the pattern's function zip."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.project import Project, find
+from pilotlight.cli.session import Session
+from pilotlight.toolchain import cache_folder
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What to package: a model, and the function of a checkout where one stands in front of the endpoint."""
+
+    source: str
+    task: str
+    engine: str
+    function: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packaged:
+    """One result: `kind` is model or function, `path` the archive, `built` whether this call made it."""
+
+    kind: str
+    path: str
+    sha256: str
+    bytes: int
+    built: bool
+
+
+def wanted_by(project: Project, stack: str) -> Wanted | None:
+    """What a stack's file asks for; None when it is not clear: then the program says everything that is wrong with it."""
+    from components.capabilities import PLATFORM_FACTS
+
+    service = project.service(stack)
+    model, endpoint = service.get("model"), service.get("endpoint")
+    if not isinstance(model, Mapping) or not isinstance(endpoint, Mapping):
+        return None
+    source, task, engine = model.get("source"), model.get("task"), model.get("engine", "onnx")
+    facts = PLATFORM_FACTS.get(str(endpoint.get("platform")))
+    if not all(isinstance(value, str) for value in (source, task, engine)) or facts is None:
+        return None
+    return Wanted(source=str(source), task=str(task), engine=str(engine), function=facts.separate_function)
+
+
+def package_for_up(session: Session, stack: str, say: Say) -> None:
+    """Package what the stack needs and has not; raises CommandError for a model that needs torch, which takes gigabytes and minutes."""
+    wanted = wanted_by(session.project, stack)
+    if wanted is None:
+        return
+    from pilotlight.packaging.errors import PackagingError
+    from pilotlight.packaging.model import is_packaged, needs_torch
+
+    cache, root = cache_folder(), session.project.root
+    model = (wanted.source, wanted.task, wanted.engine)
+    try:
+        if not is_packaged(*model, cache, root=root) and needs_torch(*model, cache, progress=say, root=root):
+            raise CommandError(f"The model {wanted.source} needs torch to be packaged: run `pilotlight package {stack}`.", Exit.FAILED)
+    except PackagingError:
+        # Wrong choices and missing sources are told by the program, together with every other mistake in the file.
+        return
+    package(wanted, root, say, force=False)
+
+
+def package(wanted: Wanted, root: Path, say: Say, *, force: bool) -> list[Packaged]:
+    """Package what is wanted, or find it in the cache; raises CommandError with the packager's reason."""
+    from pilotlight.packaging.errors import PackagingError
+    from pilotlight.packaging.model import package_model
+
+    cache = cache_folder()
+    try:
+        model = package_model(wanted.source, wanted.task, wanted.engine, cache, progress=say, force=force, root=root)
+        found = [_packaged("model", model.archive, model.index, built=model.built)]
+        if wanted.function:
+            from pilotlight.packaging.function import package_function
+
+            function = package_function(root, cache, progress=say, force=force)
+            found.append(_packaged("function", function.archive, function.index, built=function.built))
+    except PackagingError as error:
+        raise CommandError(str(error), Exit.FAILED) from error
+    return found
+
+
+def _packaged(kind: str, archive: Path, index: Mapping[str, Any], *, built: bool) -> Packaged:
+    return Packaged(kind=kind, path=str(archive), sha256=str(index["sha256"]), bytes=int(index["bytes"]), built=built)
+
+
+def command(target: str, folder: Path, *, task: str | None, engine: str | None, force: bool, as_json: bool, say: Say) -> Exit:
+    """`pilotlight package SOURCE|STACK`: a stack's name packages all that the stack needs, anything else is a model's source."""
+    project = find(folder)
+    if target in project.stacks:
+        if task or engine:
+            raise CommandError(
+                f"{target} is a stack: its task and engine are in {project.stack_file(target)}; leave --task and --engine out."
+            )
+        wanted = wanted_by(project, target)
+        if wanted is None:
+            raise CommandError(
+                f"{project.stack_file(target)} does not say which model on which platform: run `pilotlight preview {target}`."
+            )
+        found = package(wanted, project.root, say, force=force)
+    else:
+        if not task:
+            stacks = ", ".join(project.stacks) or "none"
+            raise CommandError(
+                f"{target!r} is no stack (known: {stacks}); for a model's source say what it is for: --task feature-extraction, say."
+            )
+        found = package(Wanted(source=target, task=task, engine=engine or "onnx", function=False), project.root, say, force=force)
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(item) for item in found], indent=2) + "\n")
+    else:
+        for item in found:
+            state = "packaged" if item.built else "was packaged already"
+            sys.stdout.write(f"{item.kind} {state}: {item.path} ({item.bytes:,} bytes, sha256 {item.sha256[:12]}…)\n")
+    return Exit.OK
