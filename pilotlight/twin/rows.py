@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class Row:
     update      (twin, old, new) -> further outputs or None
     delete      (twin, resource) -> None
     read        (twin, resource) -> the live outputs, or None when it is gone
+    upsert      creating one that exists overwrites it, as AWS's Put calls do; otherwise that is refused
+    volatile    outputs that an update may change, so that its preview must call them unknown
+    resolve     (program folder, inputs) -> inputs as `limits` and the hooks from `check` on see them: local paths made absolute
+                (assets and archives are: their `path` is then a file of this machine)
+    comparable  inputs -> what of them counts when old and new are compared
+    drifted     (old outputs, new resolved inputs) -> fields that changed although the inputs did not
     """
 
     token: str
@@ -68,6 +75,11 @@ class Row:
     update: Callable[[Twin, Resource, Resource], dict[str, Any] | None] = lambda twin, old, new: None
     delete: Callable[[Twin, Resource], None] = lambda twin, resource: None
     read: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: dict(resource.outputs)
+    upsert: bool = False
+    volatile: frozenset[str] = frozenset()
+    resolve: Callable[[Path, Properties], Properties] = lambda folder, inputs: inputs
+    comparable: Callable[[Properties], Properties] = lambda inputs: inputs
+    drifted: Callable[[Properties, Properties], set[str]] = lambda old, new: set()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,8 @@ class World:
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS resources (token TEXT, id TEXT, urn TEXT, inputs TEXT, outputs TEXT, PRIMARY KEY (token, id))"
         )
+        self._db.execute("CREATE TABLE IF NOT EXISTS confirmed (token TEXT, id TEXT, PRIMARY KEY (token, id))")
+        self._confirmed: set[tuple[str, str]] = set(self._db.execute("SELECT token, id FROM confirmed"))
         for token, id_, urn, inputs, outputs in self._db.execute("SELECT token, id, urn, inputs, outputs FROM resources ORDER BY rowid"):
             self._rows[token, id_] = Resource(token=token, id=id_, urn=urn, inputs=json.loads(inputs), outputs=json.loads(outputs))
 
@@ -55,7 +57,21 @@ class World:
         """Remove; a resource that is not there is no error."""
         with self._lock:
             self._db.execute("DELETE FROM resources WHERE token = ? AND id = ?", (token, id))
+            self._db.execute("DELETE FROM confirmed WHERE token = ? AND id = ?", (token, id))
             self._rows.pop((token, id), None)
+            self._confirmed.discard((token, id))
+
+    def confirm(self, token: str, id: str) -> None:
+        """The engine has named this resource by its id, so its state holds it."""
+        with self._lock:
+            if (token, id) in self._rows and (token, id) not in self._confirmed:
+                self._db.execute("INSERT OR IGNORE INTO confirmed VALUES (?, ?)", (token, id))
+                self._confirmed.add((token, id))
+
+    def unconfirmed(self, urn: str) -> list[Resource]:
+        """Resources of that URN that the engine has never named since they were created: left by an engine that was killed."""
+        with self._lock:
+            return [resource for resource in self.by_urn(urn) if (resource.token, resource.id) not in self._confirmed]
 
     def get(self, token: str, id: str) -> Resource | None:
         with self._lock:

@@ -1,0 +1,48 @@
+"""The twin's time: the machine's, until a test moves it or makes it run faster."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Seconds since the epoch that never run backwards, also when the machine's own clock is set back. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._anchor = time.monotonic()
+        self._base = time.time()
+        self._speed = 1.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        with self._lock:
+            return self._read()
+
+    def datetime(self) -> datetime:
+        """The same as an aware datetime in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    @property
+    def speed(self) -> float:
+        return self._speed
+
+    def advance(self, seconds: float) -> float:
+        """Move forward and return the new time. ValueError for a negative number: time that ran back would break leases and quotas."""
+        if not 0 <= seconds < float("inf"):
+            raise ValueError(f"clock: advance by {seconds} seconds: use a number of 0 or more.")
+        with self._lock:
+            self._base += seconds
+            return self._read()
+
+    def run_at(self, speed: float) -> None:
+        """Let time run `speed` times as fast from now on; 0 stops it. ValueError for a negative number."""
+        if not 0 <= speed < float("inf"):
+            raise ValueError(f"clock: speed {speed}: use a number of 0 or more, 1 is the machine's own.")
+        with self._lock:
+            self._base, self._anchor, self._speed = self._read(), time.monotonic(), speed
+
+    def _read(self) -> float:
+        return self._base + (time.monotonic() - self._anchor) * self._speed

@@ -1,0 +1,96 @@
+"""Failures and delays that a test asks for: off until `set`, and off again after `clear`."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+# As long as the slowest creation that AWS itself takes for these types; longer would only hold the engine's threads.
+MAX_DELAY_S = 300.0
+_KEYS = ("create_delay", "fail_creates", "outages")
+
+
+class Faults:
+    """What goes wrong on purpose. Thread-safe.
+
+    create_delay   {"min": seconds, "max": seconds, "seed": int}: each creation waits a time drawn from its URN and the seed, so
+                   that one seed gives one order whatever the threads do
+    fail_creates   {token: n}: the next n creations of that type fail
+    outages        [service, ...]: the front answers 503 for them
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.clear()
+
+    def clear(self) -> None:
+        with self._lock:
+            self._delay: tuple[float, float, int] | None = None
+            self._failing: dict[str, int] = {}
+            self._outages: frozenset[str] = frozenset()
+
+    def set(self, wanted: Mapping[str, Any]) -> None:
+        """Replace the named faults and leave the others; null or an empty value turns one off. ValueError names what is wrong."""
+        if unknown := sorted(set(wanted) - set(_KEYS)):
+            raise ValueError(f"faults: {', '.join(map(repr, unknown))} is not known: use {', '.join(_KEYS)}.")
+        delay, failing, outages = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
+        with self._lock:
+            if "create_delay" in wanted:
+                self._delay = delay
+            if "fail_creates" in wanted:
+                self._failing = failing or {}
+            if "outages" in wanted:
+                self._outages = outages or frozenset()
+
+    def state(self) -> dict[str, Any]:
+        """What is set, in the form that `set` takes."""
+        with self._lock:
+            delay = dict(zip(("min", "max", "seed"), self._delay, strict=True)) if self._delay else None
+            return {"create_delay": delay, "fail_creates": dict(self._failing), "outages": sorted(self._outages)}
+
+    def create_delay(self, urn: str) -> float:
+        """Seconds that the creation of this resource waits."""
+        with self._lock:
+            if self._delay is None:
+                return 0.0
+            low, high, seed = self._delay
+        return random.Random(f"{seed} {urn}").uniform(low, high)  # noqa: S311 (an order to test with, nothing to guess)
+
+    def take_failure(self, token: str) -> bool:
+        """Whether this creation has to fail; counts it."""
+        with self._lock:
+            left = self._failing.get(token, 0)
+            if left:
+                self._failing[token] = left - 1
+            return left > 0
+
+    def is_out(self, service: str) -> bool:
+        return service in self._outages
+
+
+def _delay(value: Any) -> tuple[float, float, int]:
+    if not isinstance(value, Mapping) or set(value) - {"min", "max", "seed"} or "max" not in value:
+        raise ValueError(f"faults: create_delay {value!r}: use {{'min': seconds, 'max': seconds, 'seed': whole number}}.")
+    low, high, seed = value.get("min", 0), value["max"], value.get("seed", 0)
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in (low, high)) or not isinstance(seed, int):
+        raise ValueError(f"faults: create_delay {value!r}: min and max are seconds, seed is a whole number.")
+    if not 0 <= low <= high <= MAX_DELAY_S:
+        raise ValueError(f"faults: create_delay from {low} to {high} s: use 0 <= min <= max <= {MAX_DELAY_S:.0f}.")
+    return float(low), float(high), seed
+
+
+def _failing(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping) or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value.values()):
+        raise ValueError(f"faults: fail_creates {value!r}: use {{'aws:sqs/queue:Queue': how many times}}.")
+    return {str(token): n for token, n in value.items()}
+
+
+def _outages(value: Any) -> frozenset[str]:
+    if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"faults: outages {value!r}: use a list of service names, as ['s3', 'sqs'].")
+    return frozenset(value)
+
+
+_CHECKS: dict[str, Any] = {"create_delay": _delay, "fail_creates": _failing, "outages": _outages}

@@ -1,0 +1,242 @@
+"""What happens to a resource: judged, compared, created, read, updated, deleted, for any row of the table. Knows no gRPC."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pilotlight.twin import assets, judge, naming, schema
+from pilotlight.twin.differ import Difference, difference
+from pilotlight.twin.rows import Properties, Refusal, Row
+from pilotlight.twin.twin import Twin
+from pilotlight.twin.values import DEFAULTS, UNKNOWN, has_unknown
+from pilotlight.twin.world import Resource, World
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a program configured its provider with."""
+
+    region: str | None = None
+    default_tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class UnknownType(Exception):
+    """A resource type that the twin does not know; the message names it."""
+
+
+class Locks:
+    """What the servers of one twin share: one operation a URN at a time, one creation a name at a time."""
+
+    def __init__(self) -> None:
+        self._urns: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+        self._guard = threading.Lock()
+        self._claimed: set[tuple[str, str]] = set()
+
+    def urn(self, urn: str) -> threading.RLock:
+        with self._guard:
+            return self._urns[urn]
+
+    @contextlib.contextmanager
+    def claim(self, row: Row, id_: str, world: World) -> Iterator[None]:
+        """Two stacks that create the same name at once: one of them is refused, as it would be a moment later."""
+        key = (row.token, id_)
+        with self._guard:
+            if not row.upsert and (key in self._claimed or world.get(*key)):
+                raise Refusal("AlreadyExists", f"{row.token} {id_!r} exists already: choose another name, or import it.", 409)
+            self._claimed.add(key)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._claimed.discard(key)
+
+
+class Lifecycle:
+    """The resources of one program folder. One per provider server; threads of many engines call it at once."""
+
+    def __init__(self, twin: Twin, rows: Mapping[str, Row], folder: Path, locks: Locks) -> None:
+        self._twin = twin
+        self._locks = locks
+        self._rows = rows
+        self._folder = folder
+
+    def type(self, token: str) -> tuple[Row, schema.SdkType]:
+        """Raises UnknownType."""
+        row = self._rows.get(token)
+        declared = schema.sdk_type(token) if row else None
+        if row is None or declared is None:
+            raise UnknownType(
+                f"The local twin does not know the resource type {token!r}. It knows {len(self._rows)} types: use one of them, "
+                f"deploy this stack to the cloud instead, or add a row for it below pilotlight/twin/aws/."
+            )
+        return row, declared
+
+    def check(
+        self, token: str, urn: str, seed: bytes, news: Properties, olds: Properties, settings: Settings
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The inputs with names and region filled in, and every problem with them."""
+        row, declared = self.type(token)
+        inputs: dict[str, Any] = {key: value for key, value in news.items() if key != DEFAULTS}
+        found: list[str] = []
+        if row.name is not None:
+            inputs, found = naming.fill_name(row.name, urn, seed, inputs, olds)
+        if declared.has_region and inputs.get("region") is None and settings.region:
+            inputs["region"] = settings.region
+        return inputs, [*found, *self._judged(row, declared, inputs)]
+
+    def diff(self, token: str, id_: str, olds: Properties, old_inputs: Properties, news: Properties, settings: Settings) -> Difference:
+        row, declared = self.type(token)
+        self._twin.world.confirm(token, id_)
+        also = set(row.drifted(olds, self._resolved(row, news, files=False)))
+        tags = self._all_tags(declared, news, settings)
+        if tags is not None and tags != olds.get("tagsAll", {}):
+            also.add("tagsAll")
+        return difference(row, old_inputs, news, frozenset(also))
+
+    def preview_create(self, token: str, inputs: Properties, settings: Settings) -> dict[str, Any]:
+        """The outputs as far as a preview can know them."""
+        _, declared = self.type(token)
+        given = {**inputs, **self._tags(declared, inputs, settings)}
+        computed = (declared.outputs - set(declared.fields)) | declared.settled
+        return {**dict.fromkeys(computed - set(given), UNKNOWN), **given}
+
+    def create(self, token: str, urn: str, inputs: Properties, settings: Settings, alive: Callable[[], bool]) -> Resource:
+        """Make the resource; what a killed engine left of the same URN is removed first. Raises Refusal."""
+        row, declared = self.type(token)
+        with self._locks.urn(urn):
+            if not alive():
+                raise Refusal("Cancelled", "The engine that asked for this is gone, so nothing was created.")
+            if self._twin.faults.take_failure(token):
+                raise Refusal("InjectedFailure", f"The creation of a {token} fails because a test asked for it.", 500)
+            for orphan in self._twin.world.unconfirmed(urn):
+                # One that the cloud will not let go (it was kept on purpose, and something uses it) stays, as it would there.
+                with contextlib.suppress(Refusal):
+                    self._remove(self._rows.get(orphan.token, row), orphan)
+            return self._make(row, declared, urn, inputs, settings)
+
+    def _make(self, row: Row, declared: schema.SdkType, urn: str, inputs: Properties, settings: Settings) -> Resource:
+        given, seen = self._prepared(row, declared, inputs)
+        row.check(self._twin, seen)
+        added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
+        live = Resource(token=row.token, id=row.id({**seen, **added}), urn=urn, inputs=seen, outputs={**seen, **added})
+        with self._locks.claim(row, live.id, self._twin.world):
+            added.update(row.create(self._twin, live) or {})
+            made = Resource(token=row.token, id=live.id, urn=urn, inputs=given, outputs={**given, **added})
+            try:
+                _require(declared, made)
+            except Refusal:
+                row.delete(self._twin, made)
+                raise
+            self._twin.world.put(made)
+        return made
+
+    def preview_update(self, token: str, olds: Properties, news: Properties, settings: Settings) -> dict[str, Any]:
+        row, declared = self.type(token)
+        return {**self._merged(declared, olds, news, settings), **dict.fromkeys(row.volatile, UNKNOWN)}
+
+    def update(self, token: str, id_: str, urn: str, inputs: Properties, settings: Settings) -> Resource:
+        """Raises Refusal, also when the resource is gone."""
+        row, declared = self.type(token)
+        with self._locks.urn(urn):
+            old = self._twin.world.get(token, id_)
+            if old is None:
+                raise Refusal("NotFound", f"{token} {id_!r} is gone: run `pulumi refresh` (or `pilotlight refresh`), then try again.", 404)
+            given, seen = self._prepared(row, declared, inputs)
+            row.check(self._twin, seen)
+            added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
+            kept = self._merged(declared, old.outputs, {}, settings)
+            live = Resource(token=token, id=id_, urn=urn, inputs=seen, outputs={**kept, **seen, **added})
+            added.update(row.update(self._twin, old, live) or {})
+            made = Resource(token=token, id=id_, urn=urn, inputs=given, outputs={**kept, **given, **added})
+            _require(declared, made)
+            self._twin.world.put(made)
+            return made
+
+    def read(self, token: str, id_: str, urn: str, known_inputs: Properties) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """Live outputs and the inputs that would give them; None when the resource is gone."""
+        row, declared = self.type(token)
+        resource = self._twin.world.get(token, id_)
+        live = row.read(self._twin, resource) if resource else None
+        if resource is None or live is None:
+            return None
+        self._twin.world.confirm(token, id_)
+        return live, _inputs_of(live, known_inputs or resource.inputs, declared)
+
+    def delete(self, token: str, id_: str, urn: str) -> None:
+        """A resource that is gone already is no error. Raises Refusal."""
+        row, _ = self.type(token)
+        with self._locks.urn(urn):
+            resource = self._twin.world.get(token, id_)
+            if resource is not None:
+                self._remove(row, resource)
+
+    def _remove(self, row: Row, resource: Resource) -> None:
+        row.delete(self._twin, resource)
+        self._twin.world.delete(resource.token, resource.id)
+
+    def _judged(self, row: Row, declared: schema.SdkType, inputs: Properties) -> list[str]:
+        return judge.problems(row, declared, self._resolved(row, inputs, files=False))
+
+    def _prepared(self, row: Row, declared: schema.SdkType, inputs: Properties) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Inputs as they are recorded and as hooks see them; judged once more, since an output may have turned out to be absent."""
+        given = {key: value for key, value in inputs.items() if key != DEFAULTS}
+        if has_unknown(given):
+            raise Refusal("UnknownValue", "A value is still unknown at the time of creation: the program reads an output that never came.")
+        if found := self._judged(row, declared, given):
+            raise Refusal("ValidationException", " ".join(found))
+        return given, dict(self._resolved(row, given, files=True))
+
+    def _resolved(self, row: Row, inputs: Properties, *, files: bool) -> Properties:
+        seen = row.resolve(self._folder, inputs)
+        return assets.resolve(seen, self._folder, self._twin.cache / "assets") if files else seen
+
+    def _merged(self, declared: schema.SdkType, olds: Properties, news: Properties, settings: Settings) -> dict[str, Any]:
+        """Old outputs with new inputs: an input that was taken away goes, unless the cloud always has a value for it."""
+        kept = {name: value for name, value in olds.items() if name not in declared.fields or name in declared.settled}
+        return {**kept, **news, **(self._tags(declared, news, settings) if news else {})}
+
+    def _tags(self, declared: schema.SdkType, inputs: Properties, settings: Settings) -> dict[str, Any]:
+        tags = self._all_tags(declared, inputs, settings)
+        return {} if tags is None else {"tagsAll": tags}
+
+    def _all_tags(self, declared: schema.SdkType, inputs: Properties, settings: Settings) -> Any:
+        if not declared.taggable:
+            return None
+        own = inputs.get("tags") or {}
+        return UNKNOWN if own == UNKNOWN else {**settings.default_tags, **own}
+
+
+def _inputs_of(live: Properties, recorded: Properties, declared: schema.SdkType) -> dict[str, Any]:
+    """The inputs that would give the live outputs; what is an input only cannot drift and stays."""
+    inputs: dict[str, Any] = {}
+    for name, value in recorded.items():
+        if name in live and name != DEFAULTS:
+            inputs[name] = live[name] if has_drifted(value, live[name], exact=name == "tags") else value
+        elif name not in declared.outputs:
+            inputs[name] = value
+    return inputs
+
+
+def has_drifted(recorded: Any, live: Any, *, exact: bool = False) -> bool:
+    """Whether a live value differs from the recorded input in what the input says: fields that only the cloud fills are not drift."""
+    if isinstance(recorded, Mapping) and isinstance(live, Mapping) and not exact:
+        return any(key not in live or has_drifted(value, live[key]) for key, value in recorded.items())
+    if isinstance(recorded, list) and isinstance(live, list) and len(recorded) == len(live):
+        return any(has_drifted(one, other) for one, other in zip(recorded, live, strict=True))
+    return bool(recorded != live)
+
+
+def _require(declared: schema.SdkType, made: Resource) -> None:
+    """An output that the SDK says is always there must be there: the engine would hand on "absent" without a word.
+
+    Outputs that are inputs too are not counted: the cloud fills them only for some kinds of the resource.
+    """
+    missing = sorted((declared.settled - set(declared.fields)) - {name for name, value in made.outputs.items() if value is not None})
+    if missing:
+        raise Refusal("MissingOutput", f"The twin's row of {made.token} gives no {', '.join(missing)}: that is an error in the row.", 500)

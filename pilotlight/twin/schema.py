@@ -1,0 +1,123 @@
+"""What a resource type's Python SDK declares: inputs, which are required, outputs, which are always there. Loaded on first use."""
+
+from __future__ import annotations
+
+import enum
+import importlib
+import inspect
+import sys
+import typing
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pulumi
+from pulumi import _types
+from pulumi.runtime import rpc
+
+# Package name of the engine -> module that holds its SDK.
+SDKS: Mapping[str, str] = {"aws": "pulumi_aws", "docker-build": "pulumi_docker_build"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SdkType:
+    """`inputs` is the SDK's args class; `fields` its property types by Pulumi name; `settled` the outputs that are never absent."""
+
+    token: str
+    inputs: type
+    fields: Mapping[str, Any]
+    outputs: frozenset[str]
+    settled: frozenset[str]
+
+    @property
+    def has_region(self) -> bool:
+        return "region" in self.fields
+
+    @property
+    def taggable(self) -> bool:
+        return "tagsAll" in self.outputs and "tags" in self.fields
+
+
+@cache
+def sdk_type(token: str) -> SdkType | None:
+    """The SDK's declaration of a resource type, or None when the SDK has no such type."""
+    resource = _resource_class(token)
+    if resource is None:
+        return None
+    module = sys.modules[resource.__module__]
+    name = resource.__name__
+    inputs: type = getattr(module, f"{name}InitArgs", None) or getattr(module, f"{name}Args")
+    getters = _getters(resource)
+    return SdkType(
+        token=token,
+        inputs=inputs,
+        fields=_types.input_type_types(inputs),
+        outputs=frozenset(getters),
+        settled=frozenset(name for name, optional in getters.items() if not optional),
+    )
+
+
+def _resource_class(token: str) -> type | None:
+    package, module, _ = token.split(":", 2)
+    if package not in SDKS:
+        return None
+    importlib.import_module(SDKS[package])
+    found: Any = rpc.get_resource_module(package, module, "")
+    info = found.mod_info if found else {"classes": {}}
+    if token not in info["classes"]:
+        return None
+    return typing.cast(type, getattr(importlib.import_module(info["fqn"]), info["classes"][token]))
+
+
+def _getters(resource: type) -> dict[str, bool]:
+    """Outputs by Pulumi name -> whether the SDK says that they may be absent."""
+    found: dict[str, bool] = {}
+    for _, property_ in inspect.getmembers(resource, lambda member: isinstance(member, property)):
+        pulumi_name = getattr(property_.fget, "_pulumi_name", None)
+        if pulumi_name is not None:
+            answer = property_.fget.__annotations__.get("return")
+            (held,) = typing.get_args(answer) or (Any,)
+            found[pulumi_name] = type(None) in typing.get_args(held)
+    return found
+
+
+@cache
+def required(inputs: type) -> frozenset[str]:
+    """Pulumi names of the properties that an args class cannot be made without."""
+    names = _types.input_type_py_to_pulumi_names(inputs)
+    parameters = inspect.signature(inputs.__init__).parameters.values()  # type: ignore[misc]
+    missing = [p.name for p in parameters if p.default is inspect.Parameter.empty and p.name not in ("self", "__self__")]
+    return frozenset(names.get(name, name) for name in missing)
+
+
+@cache
+def fields(inputs: type) -> Mapping[str, Any]:
+    """Property types of an args class by Pulumi name."""
+    return _types.input_type_types(inputs)
+
+
+def alternatives(declared: Any) -> list[Any]:
+    """The plain types that a declared type allows: without Input, Output, Awaitable and None."""
+    if typing.get_origin(declared) is not typing.Union:
+        return [declared]
+    found: list[Any] = []
+    for option in typing.get_args(declared):
+        if option is type(None) or typing.get_origin(option) in (Awaitable, pulumi.Output):
+            continue
+        found += alternatives(option)
+    return found
+
+
+def input_classes(declared: Any) -> list[type]:
+    """The args classes among the alternatives."""
+    return [option for option in alternatives(declared) if isinstance(option, type) and _types.is_input_type(option)]
+
+
+def enum_values(declared: Any) -> list[Any] | None:
+    """The values of a closed enumeration; None where any value of its type goes."""
+    options = alternatives(declared)
+    enums = [option for option in options if isinstance(option, type) and issubclass(option, enum.Enum)]
+    if not enums or str in options:
+        return None
+    return [member.value for kind in enums for member in kind]
