@@ -1,0 +1,86 @@
+"""The parts of a twin put together: the services attached, the front built around them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from pilotlight.twin.aws.gateway import Gateway
+from pilotlight.twin.aws.lambda_ import LambdaService
+from pilotlight.twin.aws.logs import Logs
+from pilotlight.twin.aws.logs_api import LogsService
+from pilotlight.twin.aws.s3 import ObjectStore
+from pilotlight.twin.aws.sagemaker import SageMakerService
+from pilotlight.twin.aws.sts import StsService
+from pilotlight.twin.clock import Clock
+from pilotlight.twin.control import Control
+from pilotlight.twin.docker_context import context_hash
+from pilotlight.twin.emulators import Emulators
+from pilotlight.twin.faults import Faults
+from pilotlight.twin.forward import Forwarder
+from pilotlight.twin.front import Front
+from pilotlight.twin.iam import Iam
+from pilotlight.twin.images import Images
+from pilotlight.twin.processes import Processes
+from pilotlight.twin.twin import ACCOUNT, Twin
+from pilotlight.twin.world import World
+
+
+def twin_of(
+    *,
+    home: Path,
+    cache: Path,
+    front_url: str,
+    world: World,
+    clock: Clock,
+    faults: Faults,
+    processes: Processes,
+    iam: Iam,
+    emulator_endpoint: str,
+    region: str,
+) -> Twin:
+    """A twin whose services are attached but not started. Must be called in the loop that will serve it."""
+    twin = Twin(
+        home=home,
+        cache=cache,
+        front_url=front_url,
+        world=world,
+        clock=clock,
+        faults=faults,
+        processes=processes,
+        images=Images(cache, home, processes, context_hash),
+        iam=iam,
+        s3=ObjectStore(emulator_endpoint),
+        logs=Logs(home, world, iam, account=ACCOUNT, region=region, now=clock.now),
+        lambda_=LambdaService(),
+        sagemaker=SageMakerService(),
+        loop=asyncio.get_running_loop(),
+    )
+    twin.lambda_.attach(twin)
+    twin.sagemaker.attach(twin)
+    return twin
+
+
+def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front, Forwarder]:
+    """The front of a twin, and the forwarder that must be closed after it."""
+    forwarder = Forwarder(emulators, twin.front_url)
+    gateway = Gateway(
+        world=twin.world,
+        iam=twin.iam,
+        functions=twin.lambda_,
+        logs=twin.logs,
+        account=twin.account,
+        now=twin.clock.now,
+        monotonic=twin.clock.now,
+    )
+    front = Front(
+        iam=twin.iam,
+        world=twin.world,
+        faults=twin.faults,
+        services=(twin.lambda_, twin.sagemaker, StsService(twin.iam), LogsService(twin.logs, twin.world)),
+        forwarder=forwarder,
+        gateway=gateway,
+        control=control,
+        account=twin.account,
+    )
+    return front, forwarder

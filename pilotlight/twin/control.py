@@ -1,0 +1,120 @@
+"""The twin's control API under `/_twin/`: for the command and the tests, guarded by a token that only the user can read."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.twin.asgi import Request, Send, respond
+from pilotlight.twin.aws.gateway_call import json_response
+from pilotlight.twin.rows import Refusal
+from pilotlight.twin.state import TwinError
+
+if TYPE_CHECKING:
+    from pilotlight.twin.twin import Twin
+
+TOKEN_HEADER = "x-twin-token"  # noqa: S105 (the header's name)
+_BODY_BYTES = 64 * 1024
+Answer = dict[str, Any]
+
+
+class Control:
+    """GET health, processes, faults, clock; POST providers, faults, clock, stop. Every one but health needs the token."""
+
+    def __init__(self, token: str, *, providers: Callable[[Path], Awaitable[dict[str, int]]], stop: Callable[[], None]) -> None:
+        self._token = token
+        self._providers = providers
+        self._stop = stop
+        self.twin: Twin | None = None
+        self._routes: dict[tuple[str, str], Callable[[Twin, Answer], Awaitable[Answer]]] = {
+            ("GET", "processes"): self._processes,
+            ("POST", "providers"): self._serve,
+            ("GET", "faults"): self._faults,
+            ("POST", "faults"): self._set_faults,
+            ("GET", "clock"): self._clock,
+            ("POST", "clock"): self._set_clock,
+            ("POST", "stop"): self._end,
+        }
+
+    async def handle(self, request: Request, send: Send) -> None:
+        """Answer in JSON; errors are {"message": …}."""
+        name = request.raw_path.removeprefix("/_twin/").strip("/")
+        try:
+            content = await self._answer(request, name)
+        except Refusal as refusal:
+            await respond(send, json_response(refusal.status, {"message": refusal.message}))
+            return
+        await respond(send, json_response(200, content))
+
+    async def _answer(self, request: Request, name: str) -> Answer:
+        if (request.method, name) == ("GET", "health"):
+            return {"status": "ready" if self.twin else "starting", "pid": os.getpid()}
+        if not hmac.compare_digest(request.headers.get(TOKEN_HEADER, "").encode("utf-8", "replace"), self._token.encode()):
+            raise Refusal("Forbidden", "The twin's control API needs the token of twin.json in the header X-Twin-Token.", 403)
+        route = self._routes.get((request.method, name))
+        if route is None:
+            known = ", ".join(f"{method} {path}" for method, path in self._routes)
+            raise Refusal("NotFound", f"{request.method} /_twin/{name} is not known: use GET health, {known}.", 404)
+        if self.twin is None:
+            raise Refusal("Starting", "The twin is still starting.", 503)
+        body = await request.body(_BODY_BYTES, Refusal("TooLarge", f"The body must be smaller than {_BODY_BYTES} bytes.", 413))
+        return await route(self.twin, _object(body))
+
+    async def _processes(self, twin: Twin, wanted: Answer) -> Answer:
+        return {"processes": [{"name": process.name, "pid": process.pid} for process in twin.processes.running()]}
+
+    async def _serve(self, twin: Twin, wanted: Answer) -> Answer:
+        folder = Path(str(wanted.get("program_dir", "")))
+        if not folder.is_absolute() or not await asyncio.to_thread(folder.is_dir):
+            raise Refusal("Invalid", f"program_dir {str(folder)!r} must be the absolute path of the program's folder.")
+        try:
+            return dict(await self._providers(folder))
+        except TwinError as error:
+            raise Refusal("Unavailable", str(error), 409) from None
+
+    async def _faults(self, twin: Twin, wanted: Answer) -> Answer:
+        return twin.faults.state()
+
+    async def _set_faults(self, twin: Twin, wanted: Answer) -> Answer:
+        try:
+            if wanted:
+                twin.faults.set(wanted)
+            else:
+                twin.faults.clear()
+        except ValueError as error:
+            raise Refusal("Invalid", str(error)) from None
+        return twin.faults.state()
+
+    async def _clock(self, twin: Twin, wanted: Answer) -> Answer:
+        return {"now": twin.clock.now(), "speed": twin.clock.speed}
+
+    async def _set_clock(self, twin: Twin, wanted: Answer) -> Answer:
+        if unknown := sorted(set(wanted) - {"advance", "speed"}):
+            raise Refusal("Invalid", f"clock: {unknown} is not known: use advance (seconds) or speed.")
+        try:
+            if "advance" in wanted:
+                twin.clock.advance(float(wanted["advance"]))
+            if "speed" in wanted:
+                twin.clock.run_at(float(wanted["speed"]))
+        except (TypeError, ValueError) as error:
+            raise Refusal("Invalid", f"clock: {error}") from None
+        return await self._clock(twin, wanted)
+
+    async def _end(self, twin: Twin, wanted: Answer) -> Answer:
+        asyncio.get_running_loop().call_later(0.05, self._stop)
+        return {"status": "stopping"}
+
+
+def _object(body: bytes) -> Answer:
+    try:
+        content = json.loads(body or b"{}")
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise Refusal("Invalid", "The body must be a JSON object.")
+    return content

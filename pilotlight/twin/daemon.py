@@ -1,0 +1,182 @@
+"""The twin's daemon: everything built, one event loop, one door, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+import uvicorn
+
+from pilotlight.twin import state as states
+from pilotlight.twin.clock import Clock
+from pilotlight.twin.control import Control
+from pilotlight.twin.emulators import Emulators
+from pilotlight.twin.faults import Faults
+from pilotlight.twin.iam import Iam
+from pilotlight.twin.processes import Processes
+from pilotlight.twin.state import TwinError
+from pilotlight.twin.twin import ACCOUNT
+from pilotlight.twin.world import World
+
+if TYPE_CHECKING:
+    from pilotlight.twin.twin import Twin
+
+DAEMON_LOCK = "daemon.lock"
+REGION = "us-east-1"
+# How long answers that are on their way may take once the twin was told to end.
+GRACE_S = 2
+_LOG = logging.getLogger("pilotlight.twin")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the daemon has its own, in a fixed order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Daemon:
+    """One twin in one home. `run` returns when a signal or the control API ends it; TwinError where it can't run."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._end = asyncio.Event()
+        self._providers = asyncio.Lock()
+
+    async def run(self) -> None:
+        self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = filelock.FileLock(self._home / DAEMON_LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise TwinError(f"A twin runs in {self._home} already. Stop it with `pilotlight down`.") from None
+        with lock:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self._end.set)
+            await self._locked()
+
+    async def _locked(self) -> None:
+        self._state = states.load(self._home) or states.new()
+        with _listen(self._state.port, self._home) as listener:
+            self._state = replace(self._state, port=listener.getsockname()[1]).owned_by(os.getpid())
+            processes = Processes()
+            emulators = Emulators(self._home, processes, account=ACCOUNT, region=REGION)
+            world = World(self._home / "world.sqlite3")
+            # The emulator starts while this process imports the rest.
+            starting = asyncio.create_task(emulators.start())
+            try:
+                await asyncio.sleep(0.02)
+                await self._serve(listener, processes, emulators, world, starting)
+            finally:
+                starting.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await starting
+                await emulators.stop()
+                await processes.stop_all()
+                world.close()
+                states.save(self._home, self._state.down())
+                _LOG.info("stopped")
+
+    async def _serve(
+        self, listener: socket.socket, processes: Processes, emulators: Emulators, world: World, starting: asyncio.Task[None]
+    ) -> None:
+        from pilotlight.twin.assembly import front_of, twin_of
+
+        twin = twin_of(
+            home=self._home,
+            cache=states.cache_folder(),
+            front_url=self._state.front_url,
+            world=world,
+            clock=Clock(),
+            faults=Faults(),
+            processes=processes,
+            iam=Iam(world, self._state.secret, account=ACCOUNT),
+            emulator_endpoint=emulators.endpoint,
+            region=REGION,
+        )
+        control = Control(self._state.token, providers=lambda folder: self._provide(twin, folder), stop=self._end.set)
+        front, forwarder = front_of(twin, control, emulators)
+        config = uvicorn.Config(front, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=GRACE_S, ws="none")
+        server = _Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await starting
+            await twin.lambda_.start()
+            await twin.sagemaker.start()
+            await self._return_providers(twin)
+            control.twin = twin
+            states.save(self._home, self._state)
+            _LOG.info("ready at %s", self._state.front_url)
+            ended = asyncio.create_task(self._end.wait())
+            await asyncio.wait({ended, serving}, return_when=asyncio.FIRST_COMPLETED)
+            ended.cancel()
+        finally:
+            control.twin = None
+            await asyncio.to_thread(_stop_providers, twin)
+            server.should_exit = True
+            await serving
+            await twin.lambda_.close()
+            await twin.sagemaker.close()
+            await forwarder.close()
+
+    async def _provide(self, twin: Twin, folder: Path) -> dict[str, int]:
+        async with self._providers:
+            remembered = self._state.providers.get(str(folder), {})
+            try:
+                ports = await asyncio.to_thread(_serve_providers, twin, folder, remembered)
+            except OSError as error:
+                raise TwinError(f"Providers for {folder}: {error}") from None
+            if ports != remembered:
+                self._state = replace(self._state, providers={**self._state.providers, str(folder): ports})
+                states.save(self._home, self._state)
+            return ports
+
+    async def _return_providers(self, twin: Twin) -> None:
+        """Bring back the provider servers of folders that had them: shells that hold their ports keep working."""
+        for name in list(self._state.providers):
+            if not await asyncio.to_thread(Path(name).is_dir):
+                self._state = replace(self._state, providers={key: held for key, held in self._state.providers.items() if key != name})
+                continue
+            try:
+                await self._provide(twin, Path(name))
+            except TwinError as error:
+                _LOG.warning("%s", error)
+
+
+def _serve_providers(twin: Twin, folder: Path, ports: Mapping[str, int]) -> dict[str, int]:
+    # Imported here: it loads the Pulumi SDK, which a twin that only serves requests does not need.
+    from pilotlight.twin import engine
+
+    return engine.serve(twin, folder, ports)
+
+
+def _stop_providers(twin: Twin) -> None:
+    from pilotlight.twin import engine
+
+    engine.stop(twin)
+
+
+def _listen(port: int | None, home: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port or 0))
+    except OSError as error:
+        listener.close()
+        raise TwinError(
+            f"Port {port}, where the addresses in your stacks point, can't be opened ({error.strerror}): another program has it. "
+            f"Stop that program, or delete {home / states.FILE} to let the twin take another port (then run `up` again)."
+        ) from None
+    listener.listen(256)
+    listener.setblocking(False)
+    return listener
