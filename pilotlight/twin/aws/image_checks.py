@@ -10,29 +10,28 @@ from pilotlight.twin.aws import ecr
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
-_URI = re.compile(
-    r"(?P<registry>(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com)/(?P<name>[\w./-]+)@(?P<digest>sha256:[0-9a-f]{64})"
-)
+_URI = re.compile(r"\d{12}\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com/(?P<name>[\w./-]+)(?::[\w.-]+)?(?:@sha256:[0-9a-f]{64})?")
 
 
-def image_digest_of(uri: str) -> str:
-    """The digest of an image address that `image_problem` found none with."""
-    return uri.rpartition("@")[2]
+def pushed_digest(twin: Twin, uri: str) -> str | None:
+    """The digest that the address stands for now, or None where nothing of that name was pushed."""
+    image = ecr.image(twin.world, uri)
+    return str(image["digest"]) if image else None
 
 
-def repository_arn(uri: str) -> str:
+def repository_arn(twin: Twin, uri: str) -> str:
     """ARN of the repository that the address names; "*" for an address of another form."""
     match = _URI.fullmatch(uri)
-    return f"arn:aws:ecr:{match['region']}:{match['account']}:repository/{match['name']}" if match else "*"
+    return f"arn:aws:ecr:{match['region']}:{twin.account}:repository/{match['name']}" if match else "*"
 
 
 def image_problem(twin: Twin, uri: str) -> str | None:
     """Why the image cannot be run, in a sentence that says what to do; None when it can."""
-    match = _URI.fullmatch(uri)
-    if match is None:
+    if _URI.fullmatch(uri) is None:
         return f"{uri!r} is not of the form ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@sha256:DIGEST, and the local twin runs no other."
-    if not ecr.holds(twin, match["name"], match["digest"]):
-        return f"Repository {match['name']} has no image {match['digest']}: build and push it first (`image: {{build: …}}`)."
-    if twin.images.find(match["digest"]) is None:
-        return f"The files of {match['digest']} are gone from the cache: run `up` again with `image: {{build: …}}`."
+    digest = pushed_digest(twin, uri)
+    if digest is None:
+        return "It was never pushed: build and push it first (`image: {build: …}`)."
+    if twin.images.find(digest) is None:
+        return f"The files of {digest} are gone from the cache: run `up` again with `image: {{build: …}}`."
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from components import limits
-from pilotlight.twin.aws.image_checks import image_problem
+from pilotlight.twin.aws.image_checks import image_problem, pushed_digest
 from pilotlight.twin.aws.lambda_concurrency import ACCOUNT_CONCURRENCY, judge_reservation
 from pilotlight.twin.aws.lambda_start import RUNTIME
 from pilotlight.twin.aws.lambda_version import (
@@ -100,7 +100,7 @@ def _archive(twin: Twin, inputs: Properties) -> Path:
 
 def _code(twin: Twin, inputs: Properties) -> dict[str, Any]:
     if "imageUri" in inputs:
-        return {"codeSha256": inputs["imageUri"].rpartition(":")[2], "sourceCodeSize": 0}
+        return {"codeSha256": (pushed_digest(twin, inputs["imageUri"]) or "").removeprefix("sha256:"), "sourceCodeSize": 0}
     archive = _archive(twin, inputs)
     try:
         digest = twin.lambda_.starter.stage(archive)

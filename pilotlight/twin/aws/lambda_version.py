@@ -69,7 +69,6 @@ def config_key(properties: Properties) -> str:
 def version_of(properties: Properties, version: str) -> FunctionVersion:
     logging = properties.get("loggingConfig") or {}
     code = base64.b64decode(properties["codeSha256"]).hex() if properties.get("packageType") != "Image" else None
-    uri = properties.get("imageUri") or ""
     return FunctionVersion(
         name=properties["name"],
         version=version,
@@ -82,7 +81,7 @@ def version_of(properties: Properties, version: str) -> FunctionVersion:
         handler=properties.get("handler") or "",
         runtime=properties.get("runtime") or "",
         code=code,
-        image=uri.rpartition("@")[2] if code is None else None,
+        image=f"sha256:{properties['codeSha256']}" if code is None else None,
         image_config=properties.get("imageConfig") or {},
         log_group=logging.get("logGroup") or f"/aws/lambda/{properties['name']}",
         log_json=logging.get("logFormat") == "JSON",
