@@ -103,13 +103,12 @@ def _signed(url: str, body: bytes, headers: dict[str, str], region: str, session
 
     if session.local:
         found = session.variables
-        credentials: Credentials | None = Credentials(
-            found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"], found.get("AWS_SESSION_TOKEN")
-        )
+        credentials = Credentials(found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"], found.get("AWS_SESSION_TOKEN") or None)
     else:
-        credentials = botocore.session.get_session().get_credentials()
-        if credentials is None:
+        own = botocore.session.get_session().get_credentials()
+        if own is None:
             raise CommandError("No AWS credentials were found, and this stack wants signed calls: log in with the AWS CLI first.")
+        credentials = own
     request = AWSRequest(method="POST", url=url, data=body, headers=headers)
     SigV4Auth(credentials, "execute-api", region).add_auth(request)
     return dict(request.headers.items())

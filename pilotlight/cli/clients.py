@@ -22,7 +22,7 @@ def client(service: str, session: Session, region: str) -> Any:
     return boto3.Session(
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-        aws_session_token=variables.get("AWS_SESSION_TOKEN"),
+        aws_session_token=variables.get("AWS_SESSION_TOKEN") or None,
     ).client(service, region_name=region, endpoint_url=variables["AWS_ENDPOINT_URL"], config=settings)
 
 

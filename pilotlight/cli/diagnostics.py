@@ -10,7 +10,7 @@ _NOISE = (
     re.compile(r"^using pulumi-language-\w+ from \$PATH"),
     re.compile(r"^(update|preview|refresh|destroy|import) (failed|canceled|cancelled)$"),
     re.compile(r"^Attempting to deploy or update resources with \d+ pending operations"),
-    re.compile(r"^(resource monitor|\^C received|SIGTERM received)"),
+    re.compile(r"^(resource monitor|\^C received|SIGTERM received)", re.IGNORECASE),
 )
 _CHECK = re.compile(r"^\S+ resource '[^']*': property (?P<path>\S+) value \{.*\} has a problem: (?P<reason>.*)$", re.DOTALL)
 _CHECK_WHOLE = re.compile(r"^\S+ resource '[^']*' has a problem: (?P<reason>.*)$", re.DOTALL)

@@ -35,7 +35,18 @@ class EngineRun:
         report, write = os.pipe()
         with self._output.open("wb") as output:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), str(write), *command, "--event-log", str(self._log)],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(GUARD),
+                    str(write),
+                    str(scratch),
+                    str(os.getpid()),
+                    *command,
+                    "--event-log",
+                    str(self._log),
+                ],
                 cwd=folder,
                 env=dict(environment) | {"PULUMI_DEBUG_COMMANDS": "true"},
                 stdin=subprocess.PIPE,

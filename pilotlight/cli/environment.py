@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home
 from pilotlight.cli.project import Project
 
@@ -29,15 +30,21 @@ def local_variables(home: Home, project: Project, tools: tuple[Path, ...]) -> di
     """All that must be set, PATH included; starts the twin when it is not running. `tools` are folders that must be on PATH."""
     home.prepare()
     twin = twin_variables(home, project.program)
-    return engine_variables(home) | twin | {"PATH": search_path(tools), **loopback_without_proxy()}
+    return engine_variables(home) | twin | {"PATH": search_path(tools)}
 
 
 def twin_variables(home: Home, program: Path) -> dict[str, str]:
-    """Where the running twin is: provider ports for the engine, address and credentials for AWS clients."""
+    """Where the running twin is: provider ports for the engine, address and credentials for AWS clients.
+
+    Raises CommandError with the daemon's own words when it does not come up.
+    """
     from pilotlight.twin import client
 
-    running = client.ensure_running(home.path)
-    ports = client.providers(running, program)
+    try:
+        running = client.ensure_running(home.path)
+        ports = client.providers(program, home.path)
+    except client.TwinError as error:
+        raise CommandError(str(error), Exit.FAILED) from error
     providers = ",".join(f"{package}:{port}" for package, port in sorted(ports.items()))
     return {"PILOTLIGHT_HOME": str(home.path), "PULUMI_DEBUG_PROVIDERS": providers, **client.environment(running)}
 
@@ -68,14 +75,6 @@ def search_path(tools: tuple[Path, ...]) -> str:
 def without_shims(path: str) -> str:
     """A PATH without the folders that `pilotlight env` puts in front: this command must find the real engine."""
     return os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).name != SHIM_FOLDER)
-
-
-def loopback_without_proxy() -> dict[str, str]:
-    """NO_PROXY with this machine in it: a proxy of the user must not see calls to the twin."""
-    found = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-    hosts = [host.strip() for host in found.split(",") if host.strip()]
-    value = ",".join([*hosts, *(host for host in ("127.0.0.1", "localhost") if host not in hosts)])
-    return {"NO_PROXY": value, "no_proxy": value}
 
 
 def merged(variables: Mapping[str, str]) -> dict[str, str]:

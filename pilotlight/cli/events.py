@@ -64,7 +64,10 @@ class Run:
         if metadata.get("type") == STACK_TYPE:
             self._outputs(metadata.get("new"))
             return None
-        if operation == "same" or operation in _PARTS_OF_REPLACE - {"create-replacement", "delete-replaced"}:
+        # Default providers are the engine's own bookkeeping; it does not count them either.
+        if operation == "same" or str(metadata.get("type")).startswith("pulumi:providers:"):
+            return None
+        if operation in _PARTS_OF_REPLACE - {"create-replacement", "delete-replaced"}:
             return None
         key = (urn, operation)
         if state == "started":

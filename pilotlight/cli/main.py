@@ -82,7 +82,11 @@ def down() -> None:
     from pilotlight.cli.home import Home
     from pilotlight.twin import client
 
-    client.stop(Home.of_user().path)
+    try:
+        stopped = client.stop(Home.of_user().path)
+    except client.TwinError as error:
+        raise CommandError(str(error), Exit.FAILED) from error
+    _say("The twin is down." if stopped else "The twin was not running.")
 
 
 @app.command(epilog="""Example: pilotlight invoke aws-sagemaker-api --json '{"inputs": "any sentence"}'""")

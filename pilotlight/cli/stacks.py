@@ -3,15 +3,19 @@
 import json
 import os
 import socket
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pilotlight.cli.engine_run import Say
 from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.guard import GRACE_S
 from pilotlight.cli.session import Session
 
 # The engine's file backend knows one organization only.
 ORGANIZATION = "organization"
+WAIT_STEP_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,16 @@ class LocalStack:
         (folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
         self.session.pulumi("stack", "init", self.name, "--no-select", folder=folder)
 
-    def make_ready(self) -> None:
+    def make_ready(self, say: Say) -> None:
         """Before an engine run: the stack exists, no dead process holds it, no interrupted creation is waited for."""
         if not self.exists:
             self.create()
             return
-        self.clear_dead_locks()
+        self.clear_dead_locks(say)
         self.forget_pending()
 
-    def clear_dead_locks(self) -> None:
-        """Remove locks whose process is gone; raises CommandError when a live one holds the stack."""
+    def clear_dead_locks(self, say: Say) -> None:
+        """Remove locks whose process is gone, wait for engines whose command is gone; raises CommandError for a lock of a live run."""
         folder = self._bookkeeping / "locks" / ORGANIZATION / self.session.project.name / self.name
         for file in sorted(folder.glob("*.json")):
             try:
@@ -71,7 +75,7 @@ class LocalStack:
             except (ValueError, KeyError, TypeError):
                 # Half written by a process that was killed while it wrote.
                 pid, host, since = 0, socket.gethostname(), ""
-            if host == socket.gethostname() and pid and alive(pid, since):
+            if host == socket.gethostname() and pid and alive(pid, since) and not _ended_when_abandoned(pid, since, say):
                 raise CommandError(f"{self.name} is being changed by process {pid} (since {since}): wait until it ends.", Exit.FAILED)
             if host != socket.gethostname():
                 raise CommandError(
@@ -88,6 +92,30 @@ class LocalStack:
         pending = state.get("deployment", {}).pop("pending_operations", None)
         if pending:
             self.session.pulumi("stack", "import", "--stack", self.name, stdin=json.dumps(state))
+
+
+def _ended_when_abandoned(pid: int, since: str, say: Say) -> bool:
+    """Whether an engine whose command was killed has ended: its guard has interrupted it, and what is in flight may take a while."""
+    if not command_is_gone(pid):
+        return False
+    say(f"An interrupted run (process {pid}) is finishing what was in flight: waiting for it.")
+    deadline = time.monotonic() + GRACE_S + 1
+    while alive(pid, since) and time.monotonic() < deadline:
+        time.sleep(WAIT_STEP_S)
+    return not alive(pid, since)
+
+
+def command_is_gone(pid: int) -> bool:
+    """Whether an engine was started by a guard (guard.py) whose command is dead."""
+    import psutil
+
+    try:
+        guard = psutil.Process(pid).parent()
+        words = guard.cmdline() if guard else []
+    except psutil.Error:
+        return False
+    place = next((index for index, word in enumerate(words) if Path(word).name == "guard.py"), None)
+    return place is not None and len(words) > place + 3 and not psutil.pid_exists(int(words[place + 3]))
 
 
 def alive(pid: int, since: str) -> bool:
