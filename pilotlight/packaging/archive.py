@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 # The largest stored block of DEFLATE (RFC 1951, 3.2.4).
 BLOCK = 65535
@@ -67,7 +67,7 @@ def write_tar_gz(path: Path, members: Mapping[str, Path]) -> tuple[str, int]:
     """Write a gzipped tar of the named files, in name order. Returns its sha256 and its size in bytes."""
     with path.open("wb") as file:
         stream = StoredGzip(file)
-        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="w|", format=tarfile.USTAR_FORMAT) as tar:
             for name in sorted(members):
                 info = tarfile.TarInfo(name)
                 info.size = members[name].stat().st_size

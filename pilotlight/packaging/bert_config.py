@@ -39,7 +39,8 @@ def read_bert(config: Mapping[str, Any], weights: Weights) -> BertConfig:
     prefix = next((p for p in ("", "bert.") if f"{p}embeddings.word_embeddings.weight" in weights), None)
     if prefix is None:
         raise PackagingError(
-            "The weights have no embeddings.word_embeddings.weight (nor bert.embeddings…): config.json says model_type bert, the file holds something else."
+            "config.json says model_type bert, the weights have neither embeddings.word_embeddings.weight nor the same under bert.: "
+            "they are another model's."
         )
     vocabulary, hidden = weights.shape(f"{prefix}embeddings.word_embeddings.weight")
     try:
@@ -57,7 +58,14 @@ def read_bert(config: Mapping[str, Any], weights: Weights) -> BertConfig:
         raise PackagingError(f"config.json lacks or spoils a size of a BERT model: {error!r}.") from error
     if found.hidden != hidden or found.heads < 1 or found.hidden % found.heads:
         raise PackagingError(
-            f"config.json says hidden_size {found.hidden} with {found.heads} attention heads; the word embeddings are {hidden} wide: they don't fit."
+            f"config.json says hidden_size {found.hidden} with {found.heads} attention heads, the word embeddings are {hidden} wide: "
+            "they don't fit together."
+        )
+    rows = weights.shape(f"{prefix}embeddings.position_embeddings.weight")[0]
+    if rows != found.positions or vocabulary != config.get("vocab_size", vocabulary):
+        raise PackagingError(
+            f"config.json says {found.positions} positions and {config.get('vocab_size')} words, the weights have {rows} and {vocabulary}: "
+            "they don't fit together."
         )
     return found
 

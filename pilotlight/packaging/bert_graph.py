@@ -23,15 +23,14 @@ def write_bert(folder: Path, bert: BertConfig, weights: Weights, *, classifier: 
         hidden = writer.encoder()
         if classifier:
             writer.classifier(hidden)
-    sizes: dict[str, list[str | int]] = {
-        "last_hidden_state": ["batch", "tokens", bert.hidden],
-        "logits": ["batch", weights.shape("classifier.weight")[0] if classifier else 0],
-    }
-    output = "logits" if classifier else "last_hidden_state"
+    output: str = "last_hidden_state"
+    shape: list[str | int] = ["batch", "tokens", bert.hidden]
+    if classifier:
+        output, shape = "logits", ["batch", weights.shape("classifier.weight")[0]]
     writer.graph.save(
         folder / GRAPH,
         inputs=[helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in INPUTS],
-        outputs=[helper.make_tensor_value_info(output, TensorProto.FLOAT, sizes[output])],
+        outputs=[helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
     )
 
 
@@ -88,7 +87,7 @@ class _BertWriter:
         return self._normalize(total, "embeddings.LayerNorm")
 
     def _mask(self) -> str:
-        """What is added to the attention scores: 0 for a token, the lowest float for padding (finite, so an all-padding row gives no NaN)."""
+        """What is added to the attention scores: 0 for a token, the lowest float for padding; finite, so only padding gives no NaN."""
         graph = self.graph
         wide = graph.node("Unsqueeze", "attention_mask", graph.ints("axes_1_2", [1, 2]), name="mask_wide")
         seen = graph.node("Cast", wide, name="mask_seen", to=TensorProto.BOOL)
@@ -107,10 +106,9 @@ class _BertWriter:
         scores = graph.node("MatMul", query, key, name=f"{layer}.scores")
         scaled = graph.node("Mul", scores, graph.scalar("scale", size**-0.5), name=f"{layer}.scaled")
         chances = graph.node("Softmax", graph.node("Add", scaled, mask, name=f"{layer}.masked"), name=f"{layer}.chances", axis=-1)
-        mixed = graph.node(
-            "Transpose", graph.node("MatMul", chances, value, name=f"{layer}.mixed"), name=f"{layer}.back", perm=[0, 2, 1, 3]
-        )
-        flat = graph.node("Reshape", mixed, graph.ints("shape_flat", [0, 0, self._bert.hidden]), name=f"{layer}.flat")
+        mixed = graph.node("MatMul", chances, value, name=f"{layer}.mixed")
+        back = graph.node("Transpose", mixed, name=f"{layer}.back", perm=[0, 2, 1, 3])
+        flat = graph.node("Reshape", back, graph.ints("shape_flat", [0, 0, self._bert.hidden]), name=f"{layer}.flat")
         out = self._linear(flat, f"{layer}.output.dense", [f"{layer}.output.dense"])
         return self._normalize(graph.node("Add", out, hidden, name=f"{layer}.sum"), f"{layer}.output.LayerNorm")
 

@@ -45,7 +45,8 @@ class BertReference:
 
     def _dense(self, values: Floats, name: str, *, head: bool = False) -> Floats:
         result: Floats = np.einsum("...i,oi->...o", values, self._get(f"{name}.weight", head=head), optimize=True)
-        return result + self._get(f"{name}.bias", head=head)
+        result += self._get(f"{name}.bias", head=head)
+        return result
 
     def _norm(self, values: Floats, name: str) -> Floats:
         centred = values - values.mean(-1, keepdims=True)
@@ -68,4 +69,4 @@ class BertReference:
             return np.maximum(values, 0.0)
         if self._bert.activation == "gelu-tanh":
             return 0.5 * values * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (values + 0.044715 * values**3)))
-        return 0.5 * values * (1.0 + _erf(values / math.sqrt(2.0)).astype(np.float64))
+        return 0.5 * values * (1.0 + np.asarray(_erf(values / math.sqrt(2.0)), np.float64))

@@ -18,7 +18,8 @@ def disk_errors_explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise PackagingError(
-                f"No space left while writing under {folder}: nothing was kept. Free some space, or move the cache with PILOTLIGHT_CACHE=FOLDER."
+                f"No space left while writing under {folder}: nothing was kept. Free some space, "
+                "or move the cache with PILOTLIGHT_CACHE=FOLDER."
             ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename and Path(str(error.filename)).is_relative_to(folder):
             raise PackagingError(

@@ -39,7 +39,7 @@ def snapshot(repo: str, commit: str, cache: Path, *, progress: Callable[[str], N
     except LocalEntryNotFoundError as error:
         marker.unlink(missing_ok=True)
         raise PackagingError(
-            f"hf://{repo}@{commit}: the copy in {store} is gone or the hub at {api.endpoint} can't be reached. Try again."
+            f"hf://{repo}@{commit}: the copy in {store} is gone, or the hub at {api.endpoint} can't be reached. Try again."
         ) from error
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)

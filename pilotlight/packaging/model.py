@@ -10,10 +10,11 @@ from typing import Any
 from components.artifact import model_folder, model_key
 from pilotlight.packaging import store
 from pilotlight.packaging.archive import write_tar_gz
-from pilotlight.packaging.build import Job, build, way
+from pilotlight.packaging.build import build
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.sources import HUB, Say, Source, resolve
 from pilotlight.packaging.tensors import weight_files
+from pilotlight.packaging.ways import choose
 
 ARCHIVE = "model.tar.gz"
 INDEX = "artifact.json"
@@ -55,6 +56,8 @@ def package_model(
             return _packaged(key, folder, index, built=False)
         started = time.monotonic()
         index, record = _build(found, task, engine, work, cache, progress)
+        if store.outline(found.folder) != outline:
+            raise PackagingError(f"{found.folder} changed while it was packaged: run this again.")
         record |= {"source": source, "outline": outline, "seconds": round(time.monotonic() - started, 2)}
         store.publish(folder, work, archive=ARCHIVE, index=INDEX, content=index, record=record)
         return _packaged(key, folder, index, built=True)
@@ -80,7 +83,7 @@ def needs_torch(source: str, task: str, engine: str, cache: Path, *, progress: S
     if engine == "torch":
         return False  # The weights are served as they are.
     found = resolve(source, cache, progress=progress, root=root)
-    return way(found.folder, found.config, engine) == "export"
+    return choose(found.folder, found.config, engine) == "export"
 
 
 def _check_choices(task: str, engine: str) -> None:
@@ -102,8 +105,7 @@ def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:
 
 def _build(found: Source, task: str, engine: str, work: Path, cache: Path, progress: Say) -> tuple[dict[str, Any], dict[str, Any]]:
     _require_space(found, work)
-    job = Job(source=found, config=found.config, task=task, engine=engine, work=work, cache=cache, progress=progress)
-    built = build(job)
+    built = build(found, task, engine, work=work, cache=cache, progress=progress)
     progress("Packing the artifact")
     digest, size = write_tar_gz(work / ARCHIVE, built.members)
     index = {"sha256": digest, "bytes": size, "task": task, "engine": engine, "source": found.shown}

@@ -60,11 +60,8 @@ class GraphWriter:
         return name
 
     def _external(self, name: str, values: npt.NDArray[Any]) -> onnx.TensorProto:
-        self._data.write(b"\0" * (-self._data.tell() % PAGE))
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=values.shape, data_location=TensorProto.EXTERNAL)
-        for key, value in (("location", DATA), ("offset", self._data.tell()), ("length", values.nbytes)):
-            tensor.external_data.add(key=key, value=str(value))
-        self._data.write(memoryview(np.ascontiguousarray(values, "<f4")).cast("B"))
+        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=values.shape)
+        _place(tensor, np.ascontiguousarray(values, "<f4").tobytes(), self._data)
         return tensor
 
     def save(self, path: Path, *, inputs: list[onnx.ValueInfoProto], outputs: list[onnx.ValueInfoProto]) -> None:
@@ -72,3 +69,22 @@ class GraphWriter:
         graph = helper.make_graph(self._nodes, "model", inputs, outputs, list(self._initializers.values()))
         model = helper.make_model(graph, producer_name="pilotlight", ir_version=IR_VERSION, opset_imports=[helper.make_opsetid("", OPSET)])
         path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def move_weights_out(model: onnx.ModelProto, path: Path) -> None:
+    """Move the large weights of a loaded model into the data file, in the graph's order. Changes the model, not its meaning."""
+    with path.open("wb") as data:
+        for tensor in model.graph.initializer:
+            if tensor.HasField("raw_data") and len(tensor.raw_data) >= INLINE_BYTES:
+                content = tensor.raw_data
+                tensor.ClearField("raw_data")
+                del tensor.external_data[:]
+                _place(tensor, content, data)
+
+
+def _place(tensor: onnx.TensorProto, content: bytes, data: BinaryIO) -> None:
+    data.write(b"\0" * (-data.tell() % PAGE))
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", DATA), ("offset", data.tell()), ("length", len(content))):
+        tensor.external_data.add(key=key, value=str(value))
+    data.write(content)

@@ -64,7 +64,7 @@ class Graph:
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         # The library's exceptions share no base below Exception.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             raise PackagingError(f"{path} does not load: {error}") from error
         self._output = OUTPUTS[task]
         self.inputs = [item.name for item in self._session.get_inputs()]

@@ -12,10 +12,13 @@ from pilotlight.packaging.errors import PackagingError
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+COPY_BYTES = 1 << 22
 # Formats that run code when they are opened, or that only one framework can read: never opened, refused by name.
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack")
 
 Array = npt.NDArray[np.float32]
+# File, type, shape, first byte, byte after the last.
+_Place = tuple[Path, str, tuple[int, ...], int, int]
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -45,10 +48,10 @@ def pickled_weights(names: list[str]) -> list[str]:
 
 
 class Weights:
-    """Tensors by name, as float32. Raises PackagingError for a file that is damaged, and for a tensor that is missing or of another kind."""
+    """Tensors by name, as float32. Raises PackagingError for a damaged file, and for a tensor that is missing or of another kind."""
 
     def __init__(self, files: list[Path]) -> None:
-        self._where: dict[str, tuple[Path, str, tuple[int, ...], int, int]] = {}
+        self._where: dict[str, _Place] = {}
         for file in files:
             self._where.update(_contents(file))
 
@@ -76,7 +79,27 @@ class Weights:
         # bfloat16 is the upper half of a float32.
         return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(shape)
 
-    def _find(self, name: str) -> tuple[Path, str, tuple[int, ...], int, int]:
+    def write_single(self, path: Path) -> None:
+        """Write all tensors, as they are, into one safetensors file, in name order."""
+        header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+        end = 0
+        for name in self.names():
+            _, dtype, shape, first, last = self._where[name]
+            header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + last - first]}
+            end += last - first
+        text = json.dumps(header, separators=(",", ":")).encode()
+        # The format wants the data aligned to 8 bytes; spaces may fill the header up.
+        text += b" " * (-len(text) % 8)
+        with path.open("wb") as target:
+            target.write(struct.pack("<Q", len(text)) + text)
+            for name in self.names():
+                file, _, _, first, last = self._where[name]
+                with file.open("rb") as origin:
+                    origin.seek(first)
+                    for start in range(first, last, COPY_BYTES):
+                        target.write(origin.read(min(COPY_BYTES, last - start)))
+
+    def _find(self, name: str) -> _Place:
         try:
             return self._where[name]
         except KeyError:
@@ -85,7 +108,7 @@ class Weights:
             ) from None
 
 
-def _contents(file: Path) -> dict[str, tuple[Path, str, tuple[int, ...], int, int]]:
+def _contents(file: Path) -> dict[str, _Place]:
     try:
         # The library checks the header against the file's size: bounds, overlaps and a cut-off end are found here.
         with safe_open(file, "np"):

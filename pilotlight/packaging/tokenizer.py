@@ -58,7 +58,7 @@ def write_tokenizer(source: Path, target: Path, *, limit: int, vocabulary: int |
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         tokenizer = Tokenizer.from_str(text)
     # The library raises plain Exception for content that it can't use.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise PackagingError(f"{source / NAME} is not usable: {error}. Get the model again, or save its tokenizer anew.") from error
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if vocabulary is not None and largest >= vocabulary:

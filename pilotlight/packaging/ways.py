@@ -1,0 +1,142 @@
+"""The four ways from a model's files to the artifact's: copied, ready, written here, exported with torch."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from pilotlight.packaging import parity, tensors
+from pilotlight.packaging.archive import file_sha256
+from pilotlight.packaging.bert_config import is_plain_bert, read_bert
+from pilotlight.packaging.bert_graph import write_bert
+from pilotlight.packaging.bert_reference import BertReference
+from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.export import export_with_torch
+from pilotlight.packaging.onnx_writer import DATA, GRAPH
+from pilotlight.packaging.parity import Parity
+from pilotlight.packaging.ready_onnx import find_ready, take_ready
+from pilotlight.packaging.sources import Say, Source
+from pilotlight.packaging.tensors import Weights, weight_files
+
+CLASSIFIER = "text-classification"
+UNCHANGED = Parity(reference="safetensors, unchanged", samples=0, measured=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One model to package: its files, its configuration, what it is to do, and an empty folder to work in."""
+
+    source: Source
+    config: Mapping[str, Any]
+    task: str
+    engine: str
+    labels: Mapping[str, str] | None
+    limit: int
+    work: Path
+    cache: Path
+    progress: Say
+
+
+Result = tuple[dict[str, Path], Parity]
+
+
+def choose(folder: Path, config: Mapping[str, Any], engine: str) -> str:
+    """`copy` (engine torch), `ready` (the source has an ONNX file), `bert` (the graph is written here) or `export` (with torch)."""
+    if engine == "torch":
+        return "copy"
+    if find_ready(folder):
+        return "ready"
+    return "bert" if is_plain_bert(config) else "export"
+
+
+def go(way: str, job: Job, tokenizer: Tokenizer) -> Result:
+    """The artifact's model files by their names there, and how far they are from the original. Raises PackagingError."""
+    ways: Mapping[str, Callable[[Job, Tokenizer], Result]] = {"copy": _copy, "ready": _ready, "bert": _bert, "export": _export}
+    if way != "ready":
+        _require_plain_source(job)
+    return ways[way](job, tokenizer)
+
+
+def _require_plain_source(job: Job) -> None:
+    """Weights in safetensors, and no code of the model's own."""
+    folder = job.source.folder
+    if job.config.get("auto_map"):
+        raise PackagingError(
+            f"{job.source.shown}: config.json asks for Python code of the model's own (auto_map), which is never run. "
+            "Put a ready model.onnx into the folder, or use a model of an architecture that transformers knows."
+        )
+    if not weight_files(folder):
+        pickles = tensors.pickled_weights([path.name for path in folder.iterdir()])
+        what = f"only {', '.join(pickles)}, and such files can run code when they are opened" if pickles else "no weights"
+        raise PackagingError(
+            f"{folder} has {what}: save the model as {tensors.SINGLE}, with model.save_pretrained(FOLDER, safe_serialization=True)."
+        )
+
+
+def _require_labels(job: Job, scores: int) -> None:
+    if job.labels is not None and len(job.labels) != scores:
+        raise PackagingError(f"{job.source.shown}: the head gives {scores} scores, config.json has {len(job.labels)} labels: set id2label.")
+
+
+def _bert_weights(job: Job) -> Weights:
+    """Raises PackagingError for damaged files and for a head that is missing or has other labels."""
+    weights = Weights(weight_files(job.source.folder))
+    read_bert(job.config, weights)
+    if job.task == CLASSIFIER:
+        _require_labels(job, weights.shape("classifier.weight")[0])
+    return weights
+
+
+def _copy(job: Job, tokenizer: Tokenizer) -> Result:
+    if not is_plain_bert(job.config):
+        raise PackagingError(
+            f"{job.source.shown}: engine torch serves model_type 'bert' with absolute positions, this is {job.config['model_type']!r}: "
+            "use engine onnx."
+        )
+    weights = _bert_weights(job)
+    single = job.source.folder / tensors.SINGLE
+    if not single.is_file():
+        single = job.work / tensors.SINGLE
+        weights.write_single(single)
+    return {"config.json": job.source.folder / "config.json", tensors.SINGLE: single}, UNCHANGED
+
+
+def _bert(job: Job, tokenizer: Tokenizer) -> Result:
+    weights = _bert_weights(job)
+    bert = read_bert(job.config, weights)
+    job.progress(f"Writing the ONNX graph of {bert.layers} layers from the safetensors")
+    write_bert(job.work, bert, weights, classifier=job.task == CLASSIFIER)
+    return {name: job.work / name for name in (GRAPH, DATA)}, _against_weights(job, job.work / GRAPH, tokenizer, weights)
+
+
+def _against_weights(job: Job, graph: Path, tokenizer: Tokenizer, weights: Weights) -> Parity:
+    job.progress(f"Comparing with the original on {len(parity.TEXTS)} texts")
+    original = BertReference(read_bert(job.config, weights), weights)
+    reference = original.logits if job.task == CLASSIFIER else original.hidden_state
+    return parity.check(parity.Graph(graph, job.task), parity.samples(tokenizer), reference, "safetensors, computed in float64 by numpy")
+
+
+def _ready(job: Job, tokenizer: Tokenizer) -> Result:
+    graph = find_ready(job.source.folder)
+    assert graph is not None  # `choose` found it
+    members = take_ready(graph, job.work)
+    if weight_files(job.source.folder) and is_plain_bert(job.config):
+        return members, _against_weights(job, members[GRAPH], tokenizer, _bert_weights(job))
+    job.progress("Using the source's own ONNX file as it is")
+    loaded = parity.Graph(members[GRAPH], job.task)
+    results = [loaded.run([ids])[0] for ids in parity.samples(tokenizer)]
+    _require_labels(job, results[0].shape[-1])
+    return members, Parity(reference=f"source file, unchanged, sha256 {file_sha256(graph)}", samples=0, measured=None)
+
+
+def _export(job: Job, tokenizer: Tokenizer) -> Result:
+    Weights(weight_files(job.source.folder))  # A damaged file is refused before 5 GB are installed.
+    batch = parity.samples(tokenizer)
+    expected = export_with_torch(job.source.folder, job.task, batch, job.work, job.cache, limit=job.limit, progress=job.progress)
+    _require_labels(job, expected[0].shape[-1])
+    found = {tuple(ids): values for ids, values in zip(batch, expected, strict=True)}
+    graph = parity.Graph(job.work / GRAPH, job.task)
+    outcome = parity.check(graph, batch, lambda ids: found[tuple(ids)], "safetensors, computed by transformers")
+    return {name: job.work / name for name in (GRAPH, DATA)}, outcome
