@@ -78,7 +78,8 @@ def install_packages(clouds: tuple[str, ...], *, dev: bool) -> None:
         run([str(python()), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", pinned_uv()], "install uv")
     environment = os.environ | {"VIRTUAL_ENV": str(VENV)}
     run([str(uv), "pip", "sync", "--quiet", "--require-hashes", *map(str, locks)], "install the locked packages", environment)
-    run([str(uv), "pip", "install", "--quiet", "--no-deps", "--editable", str(ROOT)], "install this checkout", environment)
+    editable = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    run([str(uv), "pip", "install", *editable], "install this checkout", environment)
     STAMP.write_text(json.dumps(wanted))
     say(f"Python packages are in place ({time.monotonic() - started:.0f} s).")
 
