@@ -32,8 +32,9 @@ class _Served:
 class Engine:
     """The provider servers of one twin: one per package and program folder."""
 
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: Twin, provided: tuple[Package, ...] | None = None) -> None:
         self.twin = twin
+        self._packages = provided if provided is not None else packages()
         self._lock = threading.Lock()
         self._locks = Locks()
         self._served: dict[Path, _Served] = {}
@@ -61,7 +62,7 @@ class Engine:
     def _start(self, folder: Path, ports: Mapping[str, int]) -> _Served:
         served = _Served(ports={})
         try:
-            for package in packages():
+            for package in self._packages:
                 port = ports.get(package.name, 0)
                 served.servers.append(self._server(package, folder, served.ports, port))
         except OSError:

@@ -62,7 +62,8 @@ def _nearest(key: str, names: Mapping[str, Any]) -> str:
 def _value(value: Any, declared: Any, path: str, walk: _Walk) -> None:
     if value is None or value == UNKNOWN or is_asset(value):
         return
-    if classes := schema.input_classes(declared):
+    classes = schema.input_classes(declared)
+    if classes and (isinstance(value, Mapping) or not _has_scalar(declared)):
         _nested(value, classes, path, walk)
         return
     allowed = schema.enum_values(declared)
@@ -113,6 +114,11 @@ def _scalar(value: Any, declared: Any, path: str, walk: _Walk) -> None:
     options = [option for option in schema.alternatives(declared) if option in _KINDS]
     if options and not any(_fits(value, option) for option in options):
         walk.report(path, f"must be {' or '.join(_KINDS[option] for option in options)}, got {kind(value)}.")
+
+
+def _has_scalar(declared: Any) -> bool:
+    """Some objects may be given as their JSON text too, policy documents for one."""
+    return any(option in _KINDS for option in schema.alternatives(declared))
 
 
 def _fits(value: Any, option: type) -> bool:

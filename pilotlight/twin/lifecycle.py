@@ -88,7 +88,11 @@ class Lifecycle:
             inputs, found = naming.fill_name(row.name, urn, seed, inputs, olds)
         if declared.has_region and inputs.get("region") is None and settings.region:
             inputs["region"] = settings.region
-        return inputs, [*found, *self._judged(row, declared, inputs)]
+        # A generated name that does not fit has been explained; its rule need not be quoted too.
+        judged = [
+            text for text in self._judged(row, declared, inputs) if not (found and row.name and text.startswith(f"{row.name.field}:"))
+        ]
+        return inputs, [*found, *judged]
 
     def diff(self, token: str, id_: str, olds: Properties, old_inputs: Properties, news: Properties, settings: Settings) -> Difference:
         row, declared = self.type(token)
