@@ -3,7 +3,7 @@
 import pulumi
 
 from components.args import ServiceArgs
-from components.contract import EndpointFactory, Home, Watched
+from components.contract import Endpoint, EndpointFactory, Home, Watched
 
 
 class InferenceApi(pulumi.ComponentResource):
@@ -12,6 +12,7 @@ class InferenceApi(pulumi.ComponentResource):
     `InferenceApi("api", home, load_endpoint("aws-sagemaker"), args).url` is where to POST.
     """
 
+    endpoint: Endpoint
     url: pulumi.Output[str]
     api_key: pulumi.Output[str] | None
     endpoint_name: pulumi.Output[str] | None
@@ -33,6 +34,7 @@ class InferenceApi(pulumi.ComponentResource):
         if endpoint.endpoint_name is not None:
             parts.append(endpoint)
         home.watch(f"{name}-watch", parts, args.alarm_email, child)
+        self.endpoint = endpoint
         self.url = gateway.url
         self.api_key = gateway.api_key
         self.endpoint_name = endpoint.endpoint_name

@@ -10,13 +10,13 @@ from components.aws.iam import image_region
 from components.capabilities import AUTH_SETTINGS, PLATFORM_FACTS, PlatformFacts
 from components.limits import Choice, Range
 from components.platforms import CLOUDS, ENDPOINTS
-from stacks.messages import meant, shown
+from stacks.messages import Problem, meant, shown
 
 if TYPE_CHECKING:
     from stacks.settings import Settings
 
 
-def cross_problems(settings: "Settings", region: str | None) -> list[str]:
+def cross_problems(settings: "Settings", region: str | None) -> list[Problem]:
     """Every problem between the settings; parts that are None could not be read and are passed over."""
     return [
         *_tables(settings),
@@ -33,20 +33,25 @@ def _facts(settings: "Settings") -> PlatformFacts | None:
     return None if settings.endpoint is None else PLATFORM_FACTS.get(settings.endpoint.platform)
 
 
-def _within(key: str, value: float | None, allowed: Range | Choice, what: str = "") -> Iterator[str]:
+def _told(text: str, *keys: str) -> Problem:
+    """A problem of `keys`, by default of the key that the sentence begins with."""
+    return Problem(keys or (text.split(":")[0],), text)
+
+
+def _within(key: str, value: float | None, allowed: Range | Choice, what: str = "") -> Iterator[Problem]:
     problem = None if value is None else allowed.problem(value)
     if problem is not None:
-        yield f"{key}: {shown(value)}{what}: {problem}"
+        yield _told(f"{key}: {shown(value)}{what}: {problem}", key)
 
 
-def _tables(settings: "Settings") -> Iterator[str]:
+def _tables(settings: "Settings") -> Iterator[Problem]:
     platform = None if settings.endpoint is None else settings.endpoint.platform
     for key, value, table in (("cloud", settings.cloud, CLOUDS), ("endpoint.platform", platform, ENDPOINTS)):
         if value is not None and value not in table:
-            yield f"{key}: {shown(value)}: {meant(value, list(table))}use {' or '.join(table)}"
+            yield _told(f"{key}: {shown(value)}: {meant(value, list(table))}use {' or '.join(table)}")
 
 
-def _endpoint(settings: "Settings") -> Iterator[str]:
+def _endpoint(settings: "Settings") -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None:
         return
@@ -56,35 +61,38 @@ def _endpoint(settings: "Settings") -> Iterator[str]:
     yield from _within("endpoint.predictSeconds", endpoint.predict_seconds, facts.predict_s, what)
 
 
-def _function(settings: "Settings") -> Iterator[str]:
+def _function(settings: "Settings") -> Iterator[Problem]:
     facts = _facts(settings)
     if settings.function is None or facts is None:
         return
     if not facts.separate_function and settings.function.model_fields_set:
-        yield f"function: on {settings.endpoint.platform!r} the model is the function: set endpoint.memoryMb and endpoint.maxConcurrency"
+        platform = settings.endpoint.platform
+        yield _told(f"function: on {platform!r} the model is the function: set endpoint.memoryMb and endpoint.maxConcurrency")
         return
     yield from _within("function.memoryMb", settings.function.memory_mb, limits.LAMBDA_MEMORY_MB)
     yield from _within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
 
 
-def _image(settings: "Settings", region: str | None) -> Iterator[str]:
+def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
     image = settings.image
     if image is None:
         return
     if (image.build is None) == (image.uri is None):
         found = "both are set" if image.uri is not None else "neither is set"
-        yield f"image: {found}: use either image.build or image.uri"
+        yield _told(f"image: {found}: use either image.build or image.uri", "image.build", "image.uri")
     if image.uri is not None and settings.cloud == "aws":
         lies_in = image_region(image.uri)
         if lies_in is None:
-            yield f"image.uri: {shown(image.uri)}: use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<64 hex digits>"
+            yield _told(f"image.uri: {shown(image.uri)}: use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<64 hex digits>")
         elif region is not None and lies_in != region:
-            yield f"image.uri: an image in {lies_in!r}: copy it to {region!r}, where aws:region puts the service"
+            yield _told(f"image.uri: an image in {lies_in!r}: copy it to {region!r}, where aws:region puts the service")
     if image.build is not None and settings.model is not None and settings.model.engine == "torch":
-        yield f"model.engine: 'torch': the image {image.build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch"
+        yield _told(
+            f"model.engine: 'torch': the image {image.build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch"
+        )
 
 
-def _auth(settings: "Settings") -> Iterator[str]:
+def _auth(settings: "Settings") -> Iterator[Problem]:
     auth = settings.auth
     if auth is None:
         return
@@ -94,20 +102,20 @@ def _auth(settings: "Settings") -> Iterator[str]:
     for need in AUTH_SETTINGS:
         value = _read(settings, need.setting)
         if value is None and need.required and auth.mode in need.modes:
-            yield f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}"
+            yield _told(f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}")
         if value is not None and auth.mode not in need.modes:
-            yield f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}"
+            yield _told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}")
 
 
-def _rest(settings: "Settings") -> Iterator[str]:
+def _rest(settings: "Settings") -> Iterator[Problem]:
     if settings.logs is not None:
         yield from _within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
     for key in settings.tags or {}:
         if key.lower().startswith("aws:"):
-            yield f"tags.{key}: the prefix aws: belongs to AWS: use another key"
+            yield _told(f"tags.{key}: the prefix aws: belongs to AWS: use another key")
 
 
-def _chain(settings: "Settings") -> Iterator[str]:
+def _chain(settings: "Settings") -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None or settings.auth is None:
         return
@@ -116,7 +124,7 @@ def _chain(settings: "Settings") -> Iterator[str]:
     cold_start_s = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
     problem = timeouts.problem(plan, cold_start_s)
     if problem is not None:
-        yield f"endpoint: {problem}"
+        yield _told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
 
 
 def _read(settings: "Settings", setting: str) -> Any:

@@ -3,7 +3,8 @@
 import copy
 import difflib
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -12,11 +13,33 @@ from pydantic.fields import FieldInfo
 SHOWN = 60
 
 
-def report(stack: str, problems: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Problem:
+    """A sentence, and the dotted keys that it is about."""
+
+    keys: tuple[str, ...]
+    text: str
+
+
+def report(stack: str, problems: Sequence[Problem]) -> str:
     """All problems of a stack's config as one message."""
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = "".join(f"\n  {problem}" for problem in problems)
+    lines = "".join(f"\n  {problem.text}" for problem in problems)
     return f"The config of stack {stack!r} (stacks/Pulumi.{stack}.yaml, under pilotlight:service) has {count}:{lines}"
+
+
+def together(problems: Sequence[Problem], more: Iterable[Problem]) -> list[Problem]:
+    """All problems, without those that only follow from one that is already told of the same key."""
+    told = list(problems)
+    for problem in more:
+        if not any(_related(key, known) for key in problem.keys for each in told for known in each.keys):
+            told.append(problem)
+    return told
+
+
+def _related(one: str, other: str) -> bool:
+    """Whether two dotted keys are the same or one lies inside the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def shown(value: Any) -> str:
@@ -33,9 +56,9 @@ def meant(word: str, known: Sequence[str]) -> str:
     return f"did you mean {plain[close[0]]}? " if close else ""
 
 
-def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """One sentence per mistake that the model found."""
-    return [_sentence(dict(found), model) for found in error.errors(include_url=False)]
+    return [Problem((_key(found["loc"]),), _sentence(dict(found), model)) for found in error.errors(include_url=False)]
 
 
 def pruned(raw: Any, error: ValidationError) -> Any:
@@ -57,9 +80,13 @@ def _remove(tree: Any, path: tuple[int | str, ...]) -> None:
         tree = tree[step]
 
 
+def _key(path: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in path) or "pilotlight:service"
+
+
 def _sentence(found: dict[str, Any], model: type[BaseModel]) -> str:
     path: tuple[int | str, ...] = found["loc"]
-    key = ".".join(str(step) for step in path) or "pilotlight:service"
+    key = _key(path)
     owner, field = _resolve(model, path)
     if found["type"] == "extra_forbidden" and owner is not None:
         known = [each.alias or name for name, each in owner.model_fields.items()]

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from pydantic.alias_generators import to_camel
 
 from stacks.checks import cross_problems
-from stacks.messages import problems_of, pruned, report
+from stacks.messages import problems_of, pruned, report, together
 
 DIGEST = "sha256:[0-9a-f]{64}"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -25,8 +25,8 @@ class Model(Part):
     """The model: where it comes from, what it answers, what runs it."""
 
     source: str = Field(
-        pattern=r"^(pypi:[A-Za-z0-9][A-Za-z0-9._-]*|hf://[\w.-]+(/[\w.-]+)?@[0-9a-f]{40}|(?!pypi:|hf:)[^\s:]+)$",
-        description="use pypi:NAME, hf://ID@COMMIT (40 hex digits, because a branch can move) or a folder",
+        pattern=r"^(pypi:[A-Za-z0-9][A-Za-z0-9._-]*|hf://[\w.-]+/[\w.-]+@[0-9a-f]{40}|[^:]+)$",
+        description="use pypi:NAME, hf://ORG/NAME@COMMIT (40 hex digits, because a branch can move) or a folder",
     )
     task: Literal["feature-extraction", "sentence-embedding", "text-classification"]
     engine: Literal["onnx", "torch"] = "onnx"
@@ -125,10 +125,7 @@ class Settings(Part):
 
 def load_settings(config: pulumi.Config, stack: str) -> Settings:
     """The stack's settings. Raises RunError with every mistake: key, value found, what is allowed."""
-    try:
-        raw = config.get_object("service")
-    except TypeError as error:
-        raise pulumi.RunError(f"pilotlight:service of stack {stack!r} is no YAML mapping: {error}") from error
+    raw = config.get_object("service")
     if raw is None:
         raise pulumi.RunError(
             f"Stack {stack!r} has no pilotlight:service: copy a ready stack's file, "
@@ -139,14 +136,13 @@ def load_settings(config: pulumi.Config, stack: str) -> Settings:
 
 def parse(raw: Any, stack: str, region: str | None = None) -> Settings:
     """Check plain data as `pilotlight:service`; `region` is where the stack deploys, if that is known."""
-    problems: list[str] = []
-    settings: Settings | None = None
+    settings, problems = None, []
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
         problems = problems_of(error, Settings)
         raw = pruned(raw, error)
-    problems += cross_problems(settings or _survivors(raw), region)
+    problems = together(problems, cross_problems(settings or _survivors(raw), region))
     if problems or settings is None:
         raise pulumi.RunError(report(stack, problems))
     return settings

@@ -46,7 +46,7 @@ class Watch(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("pilotlight:index:Watch", name, None, opts)
-        actions = [] if email is None else [self._mail(name, topic_name, place, email)]
+        actions = None if email is None else [self._mail(name, topic_name, place, email)]
         for alarm in alarms:
             percentile = alarm.statistic.startswith("p")
             aws.cloudwatch.MetricAlarm(

@@ -1,0 +1,125 @@
+"""Every platform and every gateway keeps the contract of `components/contract.py`."""
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Build
+
+from components.aws import gateway_plan
+from components.capabilities import PLATFORM_FACTS
+from components.platforms import CLOUDS, ENDPOINTS, load_endpoint, load_home
+
+STACK_OF = {"aws-sagemaker": "aws-sagemaker-api", "aws-lambda": "aws-lambda-api"}
+JWT: dict[str, Any] = {
+    "auth__mode": "jwt",
+    "auth__issuer": "https://issuer.example",
+    "auth__audience": ["models"],
+    "auth__dailyQuota": None,
+    "accessLogs": None,
+}
+IAM: dict[str, Any] = {"auth__mode": "iam", "auth__dailyQuota": None, "accessLogs": None}
+MODES: dict[str, dict[str, Any]] = {"api-key": {}, "jwt": JWT, "iam": IAM}
+
+
+def test_both_tables_name_what_can_be_loaded() -> None:
+    assert all(load_home(cloud) for cloud in CLOUDS)
+    assert all(load_endpoint(platform) for platform in ENDPOINTS)
+
+
+def test_every_platform_has_its_facts_and_a_ready_stack() -> None:
+    assert set(PLATFORM_FACTS) == set(ENDPOINTS) == set(STACK_OF)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("platform", ENDPOINTS)
+def test_every_pair_of_platform_and_gateway_answers_at_an_address(build: Build, platform: str, mode: str) -> None:
+    graph = build(STACK_OF[platform], **MODES[mode])
+    assert graph.result["url"].startswith("https://")
+    assert graph.result["url"].endswith("/predict")
+    assert all(graph.result["log_groups"])
+    assert (graph.result["key_is_secret"] is True) == (mode == "api-key")
+
+
+@pytest.mark.parametrize("platform", ENDPOINTS)
+def test_every_platform_scales_to_zero_and_says_how_large_a_body_it_takes(build: Build, platform: str) -> None:
+    endpoint = build(STACK_OF[platform]).result["endpoint"]
+    facts = PLATFORM_FACTS[platform]
+    assert (endpoint.floor, endpoint.max_body_bytes, endpoint.cold_start_budget_s) == (0, facts.max_body_bytes, facts.cold_start_s)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("platform", ENDPOINTS)
+def test_every_gateway_lets_only_itself_in(build: Build, platform: str, mode: str) -> None:
+    permissions = build(STACK_OF[platform], **MODES[mode]).all("aws:lambda/permission:Permission")
+    assert [each.inputs["principal"] for each in permissions] == ["apigateway.amazonaws.com"]
+    assert permissions[0].inputs["sourceArn"].endswith("/POST/predict")
+
+
+def test_keys_are_asked_for_and_limited_by_a_plan(build: Build) -> None:
+    graph = build("aws-sagemaker-api", auth__requestsPerSecond=2.5, auth__burst=7, auth__dailyQuota=9)
+    method = graph.one("aws:apigateway/method:Method").inputs
+    plan = graph.one("aws:apigateway/usagePlan:UsagePlan").inputs
+    assert (method["apiKeyRequired"], method["httpMethod"], method["requestModels"]) == (
+        True,
+        "POST",
+        {"application/json": "PredictRequest"},
+    )
+    assert plan["throttleSettings"] == {"rateLimit": 2.5, "burstLimit": 7}
+    assert plan["quotaSettings"] == {"limit": 9, "period": "DAY"}
+    stage = graph.one("aws:apigateway/methodSettings:MethodSettings").inputs["settings"]
+    assert (stage["throttlingRateLimit"], stage["throttlingBurstLimit"], stage["dataTraceEnabled"]) == (2.5, 7, False)
+
+
+def test_a_plan_without_quota_has_none(build: Build) -> None:
+    assert "quotaSettings" not in build("aws-sagemaker-api", auth__dailyQuota=None).one("aws:apigateway/usagePlan:UsagePlan").inputs
+
+
+def test_only_what_is_deployed_with_the_api_makes_a_new_deployment(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trigger(**changes: Any) -> str:
+        return str(build("aws-sagemaker-api", **changes).one("aws:apigateway/deployment:Deployment").inputs["triggers"]["content"])
+
+    before = trigger()
+    assert trigger(logs={"retentionDays": 7}, auth__burst=3) == before
+    monkeypatch.setitem(gateway_plan.REQUEST_SCHEMA, "title", "AnotherRequest")
+    assert trigger(again=True) != before
+
+
+def test_tokens_are_checked_against_issuer_audience_and_scopes(build: Build) -> None:
+    graph = build("aws-lambda-api", **JWT, auth__scopes=["predict"])
+    authorizer = graph.one("aws:apigatewayv2/authorizer:Authorizer").inputs
+    route = graph.one("aws:apigatewayv2/route:Route").inputs
+    assert authorizer["jwtConfiguration"] == {"issuer": "https://issuer.example", "audiences": ["models"]}
+    assert (route["authorizationType"], route["authorizationScopes"]) == ("JWT", ["predict"])
+    assert route["authorizerId"] == "api-gateway-authorizer-id"
+
+
+def test_iam_callers_need_no_authorizer(build: Build) -> None:
+    graph = build("aws-lambda-api", **IAM)
+    assert graph.one("aws:apigatewayv2/route:Route").inputs["authorizationType"] == "AWS_IAM"
+    assert graph.all("aws:apigatewayv2/authorizer:Authorizer") == []
+
+
+@pytest.mark.parametrize("mode", ["jwt", "iam"])
+def test_http_apis_are_throttled_and_logged(build: Build, mode: str) -> None:
+    graph = build("aws-sagemaker-api", **MODES[mode])
+    stage = graph.one("aws:apigatewayv2/stage:Stage").inputs
+    assert stage["defaultRouteSettings"] == {"throttlingRateLimit": 20, "throttlingBurstLimit": 40}
+    assert json.loads(stage["accessLogSettings"]["format"])["status"] == "$context.status"
+    assert graph.all("aws:apigateway/account:Account") == []
+
+
+def test_browsers_are_let_in_only_by_setting(build: Build) -> None:
+    assert "corsConfiguration" not in build("aws-lambda-api", **JWT).one("aws:apigatewayv2/api:Api").inputs
+    opened = build("aws-lambda-api", **JWT, cors={"allowOrigins": ["https://app.example"]}).one("aws:apigatewayv2/api:Api")
+    assert opened.inputs["corsConfiguration"]["allowOrigins"] == ["https://app.example"]
+
+
+def test_every_answer_of_the_gateway_is_a_problem_document(build: Build) -> None:
+    answers = build("aws-sagemaker-api").all("aws:apigateway/response:Response")
+    assert len(answers) == 13
+    for answer in answers:
+        body = json.loads(answer.inputs["responseTemplates"]["application/json"])
+        assert {"type", "title", "detail"} <= set(body)
+        assert answer.inputs.get("statusCode") in (None, str(body.get("status")))
+        assert answer.inputs["responseParameters"]["gatewayresponse.header.Content-Type"] == "'application/problem+json'"

@@ -1,0 +1,199 @@
+"""A stack's config: what is taken, and what a mistake is told."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stacks.settings import Settings, load_settings, parse
+
+STACKS = Path(__file__).resolve().parents[3] / "stacks"
+READY = sorted(STACKS.glob("Pulumi.*.yaml"))
+
+
+def ready(name: str = "aws-sagemaker-api", changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A ready stack's settings with dotted keys replaced; None takes a key away."""
+    settings: dict[str, Any] = yaml.safe_load((STACKS / f"Pulumi.{name}.yaml").read_text())["config"]["pilotlight:service"]
+    for key, value in (changes or {}).items():
+        *path, last = key.split(".")
+        place = settings
+        for step in path:
+            place = place.setdefault(step, {})
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = value
+    return settings
+
+
+def complaint(changes: Mapping[str, Any], name: str = "aws-sagemaker-api", region: str | None = None) -> str:
+    """The one message that the changed stack is refused with."""
+    with pytest.raises(pulumi.RunError) as refused:
+        parse(ready(name, changes), name, region)
+    return str(refused.value)
+
+
+def lines(message: str) -> list[str]:
+    return message.split("\n  ")[1:]
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.name)
+def test_every_ready_stack_is_taken(path: Path) -> None:
+    settings = parse(ready(path.name.split(".")[1]), path.name, "us-east-1")
+    assert settings.endpoint.platform in path.name
+    assert settings.data_retention == "delete"
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.name)
+@pytest.mark.parametrize("key", ["pattern: api", "cloud: aws", "memoryMb: 2048", "maxConcurrency: 10", "platform: aws-"])
+def test_ready_stacks_write_what_people_edit_on_lines_of_their_own(path: Path, key: str) -> None:
+    assert [line.strip().startswith(key) for line in path.read_text().splitlines()].count(True) == 1
+
+
+def test_a_default_keeps_data_and_logs_for_a_month() -> None:
+    settings = parse(ready(changes={"dataRetention": None}), "s")
+    assert (settings.data_retention, settings.logs.retention_days, settings.function.memory_mb) == ("keep", 30, 512)
+
+
+def test_settings_do_not_change_after_the_check() -> None:
+    settings = parse(ready(), "s")
+    with pytest.raises(ValueError, match="frozen"):
+        settings.endpoint.memory_mb = 1  # type: ignore[misc]
+
+
+def test_three_mistakes_come_in_one_message() -> None:
+    endpoint = {"platform": "aws-sagemaker", "memoryMb": 3000, "maxConcurency": 10}
+    found = lines(complaint({"endpoint": endpoint, "auth.mode": "api-keys"}))
+    assert len(found) == 3
+    assert found[0].startswith("endpoint.maxConcurency: 10: unknown key, did you mean maxConcurrency? allowed here: platform, memoryMb")
+    assert found[1] == "auth.mode: 'api-keys': did you mean api-key? use api-key or jwt or iam"
+    assert found[2] == "endpoint.memoryMb: 3000 for 'aws-sagemaker': use 1024, 2048, 3072, 4096, 5120 or 6144 MB"
+
+
+def test_the_message_names_stack_and_file() -> None:
+    assert complaint({"pattern": "apis"}).startswith(
+        "The config of stack 'aws-sagemaker-api' (stacks/Pulumi.aws-sagemaker-api.yaml, under pilotlight:service) has one problem:"
+    )
+
+
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"pattern": "events"}, "pattern: 'events': use api"),
+    ({"cloud": "awss"}, "cloud: 'awss': did you mean aws? use aws"),
+    ({"cloud": "gcp"}, "cloud: 'gcp': use aws"),
+    (
+        {"endpoint.platform": "aws-sagmaker"},
+        "endpoint.platform: 'aws-sagmaker': did you mean aws-sagemaker? use aws-lambda or aws-sagemaker",
+    ),
+    ({"endpoint.platform": "gcp-cloud-run"}, "endpoint.platform: 'gcp-cloud-run': use aws-lambda or aws-sagemaker"),
+    ({"endpoint.memoryMb": 3000}, "endpoint.memoryMb: 3000 for 'aws-sagemaker': use 1024, 2048, 3072, 4096, 5120 or 6144 MB"),
+    ({"endpoint.memoryMb": "2048"}, "endpoint.memoryMb: '2048': input should be a valid integer"),
+    ({"endpoint.memoryMb": True}, "endpoint.memoryMb: True: input should be a valid integer"),
+    ({"endpoint.maxConcurrency": 0}, "endpoint.maxConcurrency: 0 for 'aws-sagemaker': use 1 to 200"),
+    ({"endpoint.maxConcurrency": 201}, "endpoint.maxConcurrency: 201 for 'aws-sagemaker': use 1 to 200"),
+    ({"endpoint.predictSeconds": 61}, "endpoint.predictSeconds: 61 for 'aws-sagemaker': use 1 to 60 s"),
+    ({"endpoint.coldStartSeconds": 18}, "endpoint: a cold start of 18 s and a prediction of 10 s take 28 s, but 27 s are left"),
+    ({"warming": [{"kind": "ping"}]}, "warming: [{'kind': 'ping'}]: unknown key, allowed here: pattern, cloud"),
+    ({"budget": {"monthlyUsd": 9}}, "budget: {'monthlyUsd': 9}: unknown key, allowed here: pattern, cloud"),
+    ({"model": None}, "model: missing: use a mapping with source, task, engine"),
+    ({"model": "minilm"}, "model: 'minilm': use a mapping with source, task, engine"),
+    ({"model.task": "features"}, "model.task: 'features': "),
+    ({"model.source": "hf://org/name@main"}, "model.source: 'hf://org/name@main': use pypi:NAME, hf://ORG/NAME@COMMIT"),
+    ({"model.source": "hf://org/name"}, "model.source: 'hf://org/name': use pypi:NAME"),
+    ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, or image.uri of one with torch"),
+    ({"image": {}}, "image: neither is set: use either image.build or image.uri"),
+    ({"image.uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}, "image: both are set: use either"),
+    (
+        {"image": {"uri": "111122223333.dkr.ecr.us-east-1.amazonaws.com/a:1"}},
+        "use <repository>@sha256:<64 hex digits>, because a tag can move",
+    ),
+    ({"image": {"uri": f"ghcr.io/a/b@sha256:{'a' * 64}"}}, "use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:"),
+    ({"image.build.target": "gpu"}, "image.build.target: 'gpu': did you mean cpu? use cpu"),
+    ({"image.build.platform": "linux/arm64"}, "image.build.platform: 'linux/arm64': "),
+    ({"auth": None}, "auth: missing: use a mapping with mode, requestsPerSecond, burst"),
+    ({"auth.mode": "none"}, "auth.mode: 'none': use api-key or jwt or iam"),
+    ({"auth.mode": None}, "auth.mode: missing: use api-key or jwt or iam"),
+    ({"auth.requestsPerSecond": 0}, "auth.requestsPerSecond: 0.0: use 1 to 10000 requests a second"),
+    ({"auth.requestsPerSecond": float("nan")}, "auth.requestsPerSecond: nan: "),
+    ({"auth.burst": 5001}, "auth.burst: 5001: use 1 to 5000 requests"),
+    ({"auth.dailyQuota": 0}, "auth.dailyQuota: 0: use 1 to 2147483647 requests a day"),
+    ({"auth.issuer": "https://issuer.example"}, "auth.issuer: 'https://issuer.example': not with auth.mode 'api-key'"),
+    (
+        {"cors": {"allowOrigins": ["https://a.example"]}},
+        "cors.allowOrigins: ['https://a.example']: not with auth.mode 'api-key': a key in a browser",
+    ),
+    ({"accessLogs": None}, "accessLogs.accountRole: missing with auth.mode 'api-key': access logs of a REST API go through one role"),
+    ({"accessLogs.accountRole": "mine"}, "accessLogs.accountRole: 'mine': use create or existing"),
+    ({"logs": {"retentionDays": 31}}, "logs.retentionDays: 31: use 1, 3, 5, 7, 14, 30, 60"),
+    ({"alarms": {"email": "nobody"}}, "alarms.email: 'nobody': use one address, name@example.com"),
+    ({"function": {"memoryMb": 64}}, "function.memoryMb: 64: use 128 to 10240 MB"),
+    ({"dataRetention": "forever"}, "dataRetention: 'forever': use keep or delete"),
+    ({"tags": {"aws:team": "a"}}, "tags.aws:team: the prefix aws: belongs to AWS"),
+    ({"tags": {str(number): "a" for number in range(8)}}, "tags: "),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), CASES, ids=[told[:40] for _, told in CASES])
+def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None:
+    found = lines(complaint(changes))
+    assert len(found) == 1, found
+    assert told in found[0]
+
+
+def test_tokens_need_issuer_and_audience_and_have_no_quota() -> None:
+    found = lines(complaint({"auth.mode": "jwt"}))
+    assert [each.split(":")[0] for each in found] == ["auth.dailyQuota", "auth.issuer", "auth.audience", "accessLogs.accountRole"]
+
+
+def test_a_lambda_hosted_model_has_no_function_of_its_own() -> None:
+    assert "function: on 'aws-lambda' the model is the function" in complaint({"function": {"memoryMb": 512}}, "aws-lambda-api")
+
+
+def test_a_model_in_a_lambda_may_have_memory_that_sagemaker_refuses() -> None:
+    assert parse(ready("aws-lambda-api", {"endpoint.memoryMb": 3000}), "s").endpoint.memory_mb == 3000
+
+
+def test_an_image_of_another_region_is_refused_where_the_region_is_known() -> None:
+    image = {"uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}
+    assert "copy it to 'eu-west-1'" in complaint({"image": image}, region="eu-west-1")
+    assert parse(ready(changes={"image": image}), "s", None).image.uri == image["uri"]
+
+
+@pytest.mark.parametrize("raw", [[], "text", 3, {}])
+def test_what_is_no_config_at_all_is_refused_cleanly(raw: object) -> None:
+    with pytest.raises(pulumi.RunError, match=r"pilotlight:service\) has"):
+        parse(raw, "s")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+KEYS = sorted(field.alias or name for name, field in Settings.model_fields.items())
+
+
+@given(st.dictionaries(st.sampled_from(KEYS) | st.text(), JSON))
+def test_no_config_ends_in_anything_but_settings_or_one_message(changes: dict[str, Any]) -> None:
+    try:
+        told = str(parse({**ready(), **changes}, "s").endpoint)
+    except pulumi.RunError as refused:
+        told = "".join(lines(str(refused)))
+    assert told
+
+
+def test_a_stack_without_config_is_told_what_to_copy() -> None:
+    pulumi.runtime.set_all_config({})
+    with pytest.raises(
+        pulumi.RunError, match=r"copy a ready stack's file, `cp stacks/Pulumi\.aws-sagemaker-api\.yaml stacks/Pulumi\.mine\.yaml`"
+    ):
+        load_settings(pulumi.Config("pilotlight"), "mine")
+
+
+@pytest.mark.parametrize("text", ["just text", '"a"', "[1]"])
+def test_config_that_is_no_mapping_is_told_so(text: str) -> None:
+    pulumi.runtime.set_all_config({"pilotlight:service": text})
+    with pytest.raises(pulumi.RunError, match=r"pilotlight:service"):
+        load_settings(pulumi.Config("pilotlight"), "mine")
