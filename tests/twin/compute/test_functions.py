@@ -1,0 +1,337 @@
+"""Functions on the twin, called by an unchanged client."""
+
+import base64
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from pilotlight.twin.rows import Refusal
+from tests.twin.compute.harness import Harness, archive
+
+FUNCTION = "aws:lambda/function:Function"
+CODE = """
+import os, sys, time, json
+print("module loaded")
+def handler(event, context):
+    print("got", json.dumps(event))
+    time.sleep(event.get("sleep", 0))
+    if event.get("raise"):
+        raise ValueError(event["raise"])
+    if event.get("exit"):
+        os._exit(7)
+    if event.get("mb"):
+        hoard = b"x" * (event["mb"] * 1024 * 1024); time.sleep(3)
+    if event.get("bytes"):
+        return "x" * event["bytes"]
+    if event.get("import"):
+        __import__(event["import"])
+    if event.get("write"):
+        already = os.path.exists("/tmp/mark"); open("/tmp/mark", "w").close(); return already
+    return {"pid": os.getpid(), "env": dict(os.environ), "arn": context.invoked_function_arn, "version": context.function_version,
+            "left": context.get_remaining_time_in_millis(), "path": sys.path, "uid": os.getuid(), "text": "VERSION"}
+"""
+
+
+@pytest.fixture
+def make(harness: Harness, function_role: str, tmp_path: Path):
+    made = []
+
+    def one(name: str, code: str = CODE, **inputs):
+        inputs = {"handler": "app.handler", "runtime": "python3.11", "role": function_role, "timeout": 10, **inputs}
+        made.append(harness.create(FUNCTION, name=name, code=archive(tmp_path / name, app=code), **inputs))
+        return made[-1]
+
+    yield one
+    for function in made:
+        harness.delete(function)
+
+
+def call(harness: Harness, name: str, event=None, **options):
+    answer = harness.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event or {}), **options)
+    return answer, json.loads(answer["Payload"].read() or b"null")
+
+
+def test_a_function_gets_exactly_the_variables_that_aws_gives_it(harness, make):
+    make("variables", memorySize=256, environment={"variables": {"MINE": "1", "AWS_REGION": "ignored"}})
+    _, answer = call(harness, "variables")
+    env = answer["env"]
+    assert env["MINE"] == "1"
+    assert env["AWS_REGION"] == "us-east-1"
+    assert env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
+    assert env["AWS_ENDPOINT_URL"] == harness.twin.front_url
+    assert env["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert not {"HOME", "USER", "PULUMI_HOME", "VIRTUAL_ENV", "PYTHONPATH"} & set(env)
+    assert all("/work" not in value and str(harness.home) not in value for value in env.values()) or answer["uid"] == 0
+    assert 9000 < answer["left"] <= 10000
+
+
+def test_a_function_imports_its_own_packages_and_the_runtimes_only(harness, make):
+    make("packages")
+    answer, error = call(harness, "packages", {"import": "pulumi"})
+    assert answer["FunctionError"] == "Unhandled"
+    assert error["errorType"] == "ModuleNotFoundError"
+    assert "FunctionError" not in call(harness, "packages", {"import": "boto3"})[0]
+
+
+def test_a_warm_call_reuses_the_process_and_its_tmp(harness, make):
+    make("warm")
+    first, second = call(harness, "warm", {"write": True})[1], call(harness, "warm", {"write": True})[1]
+    assert (first, second) == (False, True)
+    assert call(harness, "warm")[1]["pid"] == call(harness, "warm")[1]["pid"]
+
+
+def test_the_log_of_a_call_tells_start_end_and_figures(harness, make):
+    make("logged")
+    answer, _ = call(harness, "logged", {"write": True}, LogType="Tail")
+    tail = base64.b64decode(answer["LogResult"]).decode()
+    assert tail.index("module loaded") < tail.index("START RequestId") < tail.index("got ") < tail.index("END RequestId")
+    assert "Max Memory Used" in tail
+    assert "Init Duration" in tail
+    answer, _ = call(harness, "logged", {"write": True}, LogType="Tail")
+    assert "Init Duration" not in base64.b64decode(answer["LogResult"]).decode().rsplit("REPORT", 1)[1]
+    time.sleep(0.2)
+    assert any("REPORT" in event.message for event in harness.twin.logs.events("/aws/lambda/logged"))
+
+
+def test_json_logging_writes_platform_events(harness, make):
+    make("jsonlog", loggingConfig={"logFormat": "JSON", "logGroup": "/own/group"})
+    call(harness, "jsonlog")
+    time.sleep(0.2)
+    kinds = [json.loads(event.message).get("type") for event in harness.twin.logs.events("/own/group") if event.message[0] == "{"]
+    assert "platform.start" in kinds
+    assert "platform.report" in kinds
+
+
+def test_an_exception_comes_back_as_aws_reports_it(harness, make):
+    make("raising")
+    answer, error = call(harness, "raising", {"raise": "no"})
+    assert answer["FunctionError"] == "Unhandled"
+    assert (error["errorType"], error["errorMessage"]) == ("ValueError", "no")
+
+
+def test_a_function_that_lacks_a_package_fails_with_an_import_error(harness, make):
+    make("lacking", "import no_such_package\ndef handler(e, c): pass")
+    answer, error = call(harness, "lacking")
+    assert answer["FunctionError"] == "Unhandled"
+    assert error["errorType"] == "Runtime.ImportModuleError"
+    assert "no_such_package" in error["errorMessage"]
+
+
+def test_a_missing_handler_fails_as_on_aws(harness, make):
+    make("handlerless", "x = 1")
+    assert call(harness, "handlerless")[1]["errorType"] == "Runtime.HandlerNotFound"
+
+
+def test_a_call_that_outlasts_its_timeout_is_ended_and_the_next_one_works(harness, make):
+    make("slow", timeout=1)
+    began = time.monotonic()
+    answer, error = call(harness, "slow", {"sleep": 30})
+    assert 0.9 < time.monotonic() - began < 6
+    assert answer["FunctionError"] == "Unhandled"
+    assert "Task timed out after 1.00 seconds" in error["errorMessage"]
+    assert call(harness, "slow")[1]["text"] == "VERSION"
+
+
+def test_a_process_that_exits_is_reported_and_replaced(harness, make):
+    make("exiting")
+    _, error = call(harness, "exiting", {"exit": True})
+    assert error["errorType"] == "Runtime.ExitError"
+    assert "exit status 7" in error["errorMessage"]
+    assert call(harness, "exiting")[1]["text"] == "VERSION"
+
+
+def test_more_memory_than_declared_ends_the_call(harness, make):
+    make("hungry", memorySize=128)
+    answer, error = call(harness, "hungry", {"mb": 200}, LogType="Tail")
+    assert error["errorType"] == "Runtime.ExitError"
+    assert "signal: killed" in error["errorMessage"]
+    assert "Runtime.OutOfMemory" in base64.b64decode(answer["LogResult"]).decode()
+
+
+def test_eight_calls_at_once_with_a_concurrency_of_two_are_throttled_as_on_aws(harness, make):
+    make("reserved", reservedConcurrentExecutions=2)
+
+    def one(_):
+        try:
+            call(harness, "reserved", {"sleep": 1.5})
+        except ClientError as error:
+            return error.response
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        refused = [answer for answer in pool.map(one, range(8)) if answer]
+    assert len(refused) == 6
+    assert {answer["Error"]["Code"] for answer in refused} == {"TooManyRequestsException"}
+    assert {answer["ResponseMetadata"]["HTTPStatusCode"] for answer in refused} == {429}
+    assert {answer["Reason"] for answer in refused} == {"ReservedFunctionConcurrentInvocationLimitExceeded"}
+
+
+def test_parallel_calls_run_side_by_side(harness, make):
+    make("parallel")
+    began = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        pids = {answer["pid"] for _, answer in pool.map(lambda _: call(harness, "parallel", {"sleep": 2}), range(4))}
+    assert len(pids) == 4
+    assert time.monotonic() - began < 7
+
+
+def test_a_reservation_that_starves_the_account_is_refused(make):
+    with pytest.raises(Refusal, match=r"minimum value of \[100\]"):
+        make("greedy", reservedConcurrentExecutions=901)
+
+
+def test_a_payload_at_the_limit_passes_and_one_byte_more_does_not(harness, make):
+    make("sizes")
+    limit = 6 * 1024 * 1024
+    client = harness.client("lambda")
+    assert "FunctionError" not in client.invoke(FunctionName="sizes", Payload=b'{"x":"' + b"y" * (limit - 8) + b'"}')
+    with pytest.raises(ClientError, match="must be smaller than 6291456"):
+        client.invoke(FunctionName="sizes", Payload=b'{"x":"' + b"y" * (limit - 7) + b'"}')
+    assert call(harness, "sizes", {"bytes": limit + 200})[1]["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+@pytest.mark.parametrize("payload", [b"{", b"nonsense", b"\xff\xfe"])
+def test_an_event_that_is_no_json_is_refused(harness, make, payload):
+    make(f"nojson{payload[0]}")
+    with pytest.raises(ClientError) as caught:
+        harness.client("lambda").invoke(FunctionName=f"nojson{payload[0]}", Payload=payload)
+    assert caught.value.response["Error"]["Code"] == "InvalidRequestContentException"
+
+
+def test_an_unknown_function_or_qualifier_is_not_found(harness, make):
+    make("known")
+    for name in ("unknown", "known:7", "known:nobody"):
+        with pytest.raises(ClientError) as caught:
+            call(harness, name)
+        assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_published_versions_stay_while_the_alias_moves_on_without_a_failed_call(harness, make, tmp_path):
+    function = make("rolled", publish=True)
+    assert function["version"] == "1"
+    alias = harness.create("aws:lambda/alias:Alias", name="live", functionName="rolled", functionVersion="1")
+    seen, stop = [], []
+
+    def client_calls():
+        while not stop:
+            seen.append(call(harness, "rolled:live")[1]["text"])
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client_calls)
+        time.sleep(0.5)
+        function = harness.update(function, code=archive(tmp_path / "second", app=CODE.replace("VERSION", "second")))
+        assert function["version"] == "2"
+        alias = harness.update(alias, functionVersion="2")
+        deadline = time.monotonic() + 10
+        while (not seen or seen[-1] != "second") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        stop.append(True)
+        running.result()
+    assert set(seen) == {"VERSION", "second"}
+    assert call(harness, "rolled:1")[1]["text"] == "VERSION"
+    assert call(harness, "rolled:live")[1]["arn"].endswith(":rolled:live")
+    assert harness.update(function)["version"] == "2"
+    client = harness.client("lambda")
+    assert [one["Version"] for one in client.list_versions_by_function(FunctionName="rolled")["Versions"]] == ["$LATEST", "1", "2"]
+    assert client.get_alias(FunctionName="rolled", Name="live")["FunctionVersion"] == "2"
+    harness.delete(alias)
+
+
+def test_a_service_may_call_only_with_a_permission_for_its_source(harness, make):
+    make("guarded", publish=True)
+    harness.create("aws:lambda/alias:Alias", name="open", functionName="guarded", functionVersion="1")
+    permission = harness.create(
+        "aws:lambda/permission:Permission",
+        statementId="let-the-api",
+        action="lambda:InvokeFunction",
+        function="guarded",
+        qualifier="open",
+        principal="apigateway.amazonaws.com",
+        sourceArn="arn:aws:execute-api:us-east-1:123456789012:api1/*/POST/predict",
+    )
+    invoke = harness.twin.lambda_.invoke
+    gateway, arn = "apigateway.amazonaws.com", "arn:aws:execute-api:us-east-1:123456789012:api1/live/POST/predict"
+    assert harness.wait(invoke("guarded", "open", b"{}", source=gateway, source_arn=arn)).status == 200
+    for qualifier, source, source_arn in [
+        (None, gateway, arn),
+        ("open", gateway, arn.replace("api1", "api2")),
+        ("open", gateway, arn.replace("POST", "GET")),
+        ("open", gateway, None),
+        ("open", "s3.amazonaws.com", arn),
+    ]:
+        with pytest.raises(Refusal, match="AccessDeniedException"):
+            harness.wait(invoke("guarded", qualifier, b"{}", source=source, source_arn=source_arn))
+    harness.delete(permission)
+
+
+def test_provisioned_workers_are_ready_before_the_first_call(harness, make):
+    make("ready", publish=True)
+    token = "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig"
+    config = harness.create(token, functionName="ready", qualifier="1", provisionedConcurrentExecutions=1)
+    answer, body = call(harness, "ready:1", LogType="Tail")
+    assert body["env"]["AWS_LAMBDA_INITIALIZATION_TYPE"] == "provisioned-concurrency"
+    assert "Init Duration" not in base64.b64decode(answer["LogResult"]).decode()
+    harness.delete(config)
+    with pytest.raises(Refusal, match="unpublished"):
+        harness.create(token, functionName="ready", qualifier="$LATEST", provisionedConcurrentExecutions=1)
+
+
+def test_idle_workers_stop_and_the_next_call_is_cold(harness, make):
+    make("idle")
+    harness.twin.lambda_.keep_warm_s = 0.2
+    try:
+        first = call(harness, "idle")[1]["pid"]
+        time.sleep(1)
+        assert first not in [process.pid for process in harness.twin.processes.running()]
+        assert call(harness, "idle")[1]["pid"] != first
+    finally:
+        harness.twin.lambda_.keep_warm_s = 300
+
+
+def test_a_function_may_use_only_what_its_role_grants(harness, make):
+    code = "import boto3\ndef handler(e, c):\n    return boto3.client('lambda').list_functions()['Functions'][0]['FunctionName']"
+    make("curious", code)
+    _, error = call(harness, "curious")
+    assert "AccessDenied" in error["errorMessage"]
+    role = harness.role("curious-role", "lambda.amazonaws.com", {"Effect": "Allow", "Action": "lambda:ListFunctions", "Resource": "*"})
+    make("curious-and-allowed", code, role=role["arn"])
+    assert isinstance(call(harness, "curious-and-allowed")[1], str)
+
+
+def test_a_role_that_lambda_cannot_assume_is_refused(harness, make):
+    wrong = harness.role("for-ec2", "ec2.amazonaws.com")
+    with pytest.raises(Refusal, match="cannot be assumed by Lambda"):
+        make("wrong-role", role=wrong["arn"])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        ({"memorySize": 64}, "memorySize"),
+        ({"timeout": 901}, "timeout"),
+        ({"layers": ["arn:x"]}, "layers"),
+        ({"runtime": None}, "runtime"),
+        ({"packageType": "Image"}, "imageUri"),
+    ],
+)
+def test_wrong_settings_are_named(harness, function_role, inputs, named):
+    given = {"name": "wrong", "role": function_role, "handler": "a.b", "runtime": "python3.11", **inputs}
+    problems = harness.problems(FUNCTION, **{key: value for key, value in given.items() if value is not None})
+    assert any(named in problem for problem in problems)
+
+
+def test_a_zip_that_is_none_is_refused(harness, function_role, tmp_path):
+    code = archive(tmp_path, app="")
+    Path(code["path"]).write_bytes(b"not a zip")
+    with pytest.raises(Refusal, match="Could not unzip"):
+        harness.create(FUNCTION, name="broken-zip", code=code, handler="a.b", runtime="python3.11", role=function_role)
+
+
+def test_an_operation_that_the_twin_does_not_serve_is_refused_by_name(harness):
+    with pytest.raises(ClientError, match="it serves Invoke") as caught:
+        harness.client("lambda").list_layers()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
