@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from declared import Declared
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Declared]:
+    made = Declared(tmp_path)
+    yield made
+    made.world.close()
