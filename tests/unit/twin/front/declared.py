@@ -59,7 +59,9 @@ class Declared:
         row.check(self.twin, given)
         outputs = {**old.outputs, **given, **row.computed(self.twin, given)}
         new = Resource(token=old.token, id=old.id, urn=old.urn, inputs=given, outputs=outputs)
-        new = Resource(token=old.token, id=old.id, urn=old.urn, inputs=given, outputs={**outputs, **(row.update(self.twin, old, new) or {})})
+        new = Resource(
+            token=old.token, id=old.id, urn=old.urn, inputs=given, outputs={**outputs, **(row.update(self.twin, old, new) or {})}
+        )
         self.world.put(new)
         return new
 
@@ -76,19 +78,25 @@ class Declared:
         self.world.put(Resource(token=ROLE, id=name, urn=f"urn:{name}", outputs=outputs))
         if policy is not None:
             text = json.dumps({"Version": "2012-10-17", "Statement": policy})
-            self.world.put(Resource(token=ROLE_POLICY, id=f"{name}:inline", urn=f"urn:{name}-policy", outputs={"role": name, "policy": text}))
+            self.world.put(
+                Resource(token=ROLE_POLICY, id=f"{name}:inline", urn=f"urn:{name}-policy", outputs={"role": name, "policy": text})
+            )
         return arn
 
     def log_account(self) -> str:
         """The account's log role, as REST access logs need it."""
         arn = self.role("gateway-logs", service="apigateway.amazonaws.com")
         self.world.put(
-            Resource(token=ATTACHMENT, id="gateway-logs-push", urn="urn:attachment", outputs={"role": "gateway-logs", "policyArn": PUSH_TO_LOGS})
+            Resource(
+                token=ATTACHMENT, id="gateway-logs-push", urn="urn:attachment", outputs={"role": "gateway-logs", "policyArn": PUSH_TO_LOGS}
+            )
         )
         self.create("aws:apigateway/account:Account", cloudwatchRoleArn=arn)
         return arn
 
-    def rest_api(self, *, schema: Any = None, key: bool = True, authorization: str = "NONE", api: dict[str, Any] | None = None) -> SimpleNamespace:
+    def rest_api(
+        self, *, schema: Any = None, key: bool = True, authorization: str = "NONE", api: dict[str, Any] | None = None
+    ) -> SimpleNamespace:
         """POST /predict to the function, deployed as stage `live`."""
         made = SimpleNamespace()
         made.api = self.create("aws:apigateway/restApi:RestApi", **(api or {}))
@@ -97,7 +105,9 @@ class Declared:
         )
         extra: dict[str, Any] = {}
         if schema is not None:
-            self.create("aws:apigateway/model:Model", restApi=made.api.id, name="Body", contentType="application/json", schema=json.dumps(schema))
+            self.create(
+                "aws:apigateway/model:Model", restApi=made.api.id, name="Body", contentType="application/json", schema=json.dumps(schema)
+            )
             validator = self.create("aws:apigateway/requestValidator:RequestValidator", restApi=made.api.id, validateRequestBody=True)
             extra = {"requestModels": {"application/json": "Body"}, "requestValidatorId": validator.id}
         place = {"restApi": made.api.id, "resourceId": made.resource.id, "httpMethod": "POST"}
@@ -110,7 +120,9 @@ class Declared:
     def stage(self, made: SimpleNamespace, **inputs: Any) -> SimpleNamespace:
         """Deploy what `rest_api` made."""
         made.deployment = self.create("aws:apigateway/deployment:Deployment", restApi=made.api.id, triggers={"hash": "1"})
-        made.stage = self.create("aws:apigateway/stage:Stage", restApi=made.api.id, deployment=made.deployment.id, stageName="live", **inputs)
+        made.stage = self.create(
+            "aws:apigateway/stage:Stage", restApi=made.api.id, deployment=made.deployment.id, stageName="live", **inputs
+        )
         return made
 
     def plan(self, made: SimpleNamespace, **inputs: Any) -> str:
@@ -120,7 +132,9 @@ class Declared:
         self.create("aws:apigateway/usagePlanKey:UsagePlanKey", keyId=made.key.id, keyType="API_KEY", usagePlanId=made.plan.id)
         return str(made.key["value"])
 
-    def http_api(self, *, version: str = "2.0", route: dict[str, Any] | None = None, stage: dict[str, Any] | None = None) -> SimpleNamespace:
+    def http_api(
+        self, *, version: str = "2.0", route: dict[str, Any] | None = None, stage: dict[str, Any] | None = None
+    ) -> SimpleNamespace:
         """POST /predict to the function on an HTTP API that deploys by itself."""
         made = SimpleNamespace()
         made.api = self.create("aws:apigatewayv2/api:Api", protocolType="HTTP")
@@ -132,6 +146,10 @@ class Declared:
             payloadFormatVersion=version,
         )
         target = f"integrations/{made.integration.id}"
-        made.route = self.create("aws:apigatewayv2/route:Route", apiId=made.api.id, routeKey="POST /predict", target=target, **(route or {}))
-        made.stage = self.create("aws:apigatewayv2/stage:Stage", apiId=made.api.id, **{"name": "$default", "autoDeploy": True, **(stage or {})})
+        made.route = self.create(
+            "aws:apigatewayv2/route:Route", apiId=made.api.id, routeKey="POST /predict", target=target, **(route or {})
+        )
+        made.stage = self.create(
+            "aws:apigatewayv2/stage:Stage", apiId=made.api.id, **{"name": "$default", "autoDeploy": True, **(stage or {})}
+        )
         return made

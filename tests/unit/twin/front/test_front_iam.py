@@ -1,3 +1,6 @@
+import json
+from typing import Any
+
 import pytest
 from declared import ACCOUNT, PUSH_TO_LOGS, Declared
 
@@ -22,7 +25,9 @@ def test_known_managed_policies_count_and_unknown_ones_deny_by_name(account: Dec
     role = account.role("logger", policy=READ)
     account.world.put(Resource(token=ATTACHMENT, id="a", urn="u", outputs={"role": "logger", "policyArn": PUSH_TO_LOGS}))
     assert account.iam.allowed(role, "logs:PutLogEvents", "arn:aws:logs:us-east-1:1:log-group:x")
-    account.world.put(Resource(token=ATTACHMENT, id="b", urn="u2", outputs={"role": "logger", "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"}))
+    account.world.put(
+        Resource(token=ATTACHMENT, id="b", urn="u2", outputs={"role": "logger", "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"})
+    )
     caller, _ = account.iam.identify(*keys(account.iam, role))
     decision = account.iam.decide(caller, "s3:GetObject", OBJECT)
     assert not decision.allowed
@@ -48,12 +53,16 @@ def test_an_unknown_condition_operator_denies_even_beside_an_allow(account: Decl
     assert not account.iam.allowed(role, "s3:GetObject", OBJECT)
 
 
+def bucket_policy(**statement: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": {"Action": "s3:*", "Resource": "*", **statement}})
+
+
 def test_resource_policies_add_rights_and_deny_even_the_deployer(account: Declared) -> None:
     role = account.role("nobody")
     caller, _ = account.iam.identify(*keys(account.iam, role))
     deployer, _ = account.iam.identify(DEPLOYER_KEY, None)
-    grant = '{"Statement": {"Effect": "Allow", "Principal": {"AWS": "%s"}, "Action": "s3:GetObject", "Resource": "*"}}' % role
-    deny = '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*"}}'
+    grant = bucket_policy(Effect="Allow", Principal={"AWS": role})
+    deny = bucket_policy(Effect="Deny", Principal="*")
     assert account.iam.decide(caller, "s3:GetObject", OBJECT, {}, [grant]).allowed
     assert account.iam.decide(deployer, "s3:GetObject", OBJECT).allowed
     assert not account.iam.decide(deployer, "s3:GetObject", OBJECT, {}, [deny]).allowed
@@ -62,8 +71,7 @@ def test_resource_policies_add_rights_and_deny_even_the_deployer(account: Declar
 
 def test_a_policy_that_demands_tls_lets_the_twins_callers_in(account: Declared) -> None:
     deployer, _ = account.iam.identify(DEPLOYER_KEY, None)
-    condition = '"Condition": {"Bool": {"aws:SecureTransport": "false"}}'
-    deny = '{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "*", %s}}' % condition
+    deny = bucket_policy(Effect="Deny", Principal="*", Condition={"Bool": {"aws:SecureTransport": "false"}})
     assert account.iam.decide(deployer, "s3:GetObject", OBJECT, {}, [deny]).allowed
 
 

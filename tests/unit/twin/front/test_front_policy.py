@@ -131,7 +131,10 @@ def test_policy_variables_are_replaced_and_their_wildcards_are_text() -> None:
 def test_principals_of_trust_policies(principal: Any, names: set[str], verdict: Effect) -> None:
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}
     question = Question(action="sts:AssumeRole", principals=frozenset(names))
-    assert evaluate([document({k: v for k, v in statement.items() if v is not None} | {"Resource": "*"})], question, by_principal=True) is verdict
+    assert (
+        evaluate([document({k: v for k, v in statement.items() if v is not None} | {"Resource": "*"})], question, by_principal=True)
+        is verdict
+    )
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,9 @@ def test_a_star_stands_for_any_text(before: str, middle: str, after: str) -> Non
 
 ACTIONS = st.sampled_from(["s3:GetObject", "s3:PutObject", "sqs:SendMessage", "lambda:InvokeFunction"])
 PATTERNS = st.sampled_from(["*", "s3:*", "s3:Get*", "sqs:SendMessage", "lambda:Invoke?unction"])
-STATEMENTS = st.builds(lambda effect, action: {"Effect": effect, "Action": action, "Resource": "*"}, st.sampled_from(["Allow", "Deny"]), PATTERNS)
+STATEMENTS = st.builds(
+    lambda effect, action: {"Effect": effect, "Action": action, "Resource": "*"}, st.sampled_from(["Allow", "Deny"]), PATTERNS
+)
 
 
 @given(st.lists(STATEMENTS, max_size=6), ACTIONS)

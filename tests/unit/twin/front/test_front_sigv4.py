@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,7 +123,5 @@ def test_unsigned_requests_have_no_signature() -> None:
 
 @given(st.text(max_size=200), st.text(max_size=40))
 def test_no_header_makes_the_reader_fail_otherwise(text: str, date: str) -> None:
-    try:
-        read({"authorization": "AWS4-HMAC-SHA256 " + text, "x-amz-date": date}, [])
-    except AuthFailure as failure:
-        assert failure.status == 403
+    with contextlib.suppress(AuthFailure):
+        assert read({"authorization": "AWS4-HMAC-SHA256 " + text, "x-amz-date": date}, []) is None
