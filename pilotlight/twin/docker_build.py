@@ -25,8 +25,6 @@ IMAGE = "docker-build:index:Image"
 # Reference grammar of the distribution project: a lower-case path of components, a tag of at most 128 characters.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _TAG = re.compile(rf"(?:(?P<host>[a-zA-Z0-9.-]+(?::\d+)?)/)?(?P<name>{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>\w[\w.-]{{0,127}}))?")
-# Whether there are tags at all, known or not yet.
-_TAGGED = "__tagged"
 _OUTPUTS = frozenset({"ref", "digest", "contextHash"})
 # Ways of putting a build elsewhere than in a registry, and inputs of RUN, which the twin does not run.
 _REFUSED = {"load": "it has no Docker to load an image into", "ssh": "it runs no RUN instruction", "secrets": "it runs no RUN instruction"}
@@ -34,7 +32,7 @@ _REFUSED = {"load": "it has no Docker to load an image into", "ssh": "it runs no
 
 def _resolve(folder: Path, inputs: Properties) -> Properties:
     """Context and Dockerfile as absolute paths. They are written relative to the program's folder."""
-    resolved = {**inputs, _TAGGED: bool(inputs.get("tags"))}
+    resolved = dict(inputs)
     context = inputs.get("context")
     location = context.get("location") if isinstance(context, Mapping) else "."
     if isinstance(location, str) and location != UNKNOWN and "://" not in location:
@@ -63,7 +61,7 @@ def _limits(inputs: Properties) -> list[str]:
     for index, export in enumerate(inputs.get("exports") or []):
         problems += [f"exports[{index}].{kind}: the local twin pushes to registries only." for kind in export if kind != "registry"]
     problems += [text for index, tag in enumerate(inputs.get("tags") or []) if (text := _tag_problem(index, str(tag)))]
-    if _pushes(inputs) and not inputs[_TAGGED]:
+    if _pushes(inputs) and not inputs.get("tags"):
         problems.append("tags: is missing: at least one tag is needed to push.")
     return [*problems, *_place_problems(inputs)]
 

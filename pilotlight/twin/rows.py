@@ -47,7 +47,8 @@ class Row:
     secrets     outputs that the provider marks secret
     cfn         CloudFormation type whose published schema judges the inputs; None where there is none
     rename      Pulumi input path -> schema path, where camelCase to PascalCase is not enough; "" skips a field
-    limits      known inputs -> problems (one sentence each), from components/limits.py
+    limits      known inputs -> problems, each a sentence that begins with its property's path ("image: is missing …"), from
+                components/limits.py; what is unknown in a preview is left out, and sentences about it are dropped
     check       (twin, inputs) -> problems that can only be seen in the account, at creation (Create and Update call it)
     create      after the checks, before the resource is recorded; may return further outputs
     update      (twin, old, new) -> further outputs or None

@@ -65,6 +65,16 @@ def known(value: Any) -> Any:
     return value
 
 
+def unknown_paths(value: Any, path: str = "") -> set[str]:
+    """Paths of what is still unknown, without indexes: `primaryContainer.image`."""
+    if isinstance(value, Mapping):
+        below = (unknown_paths(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
+        return set().union(*below)
+    if isinstance(value, list):
+        return set().union(*(unknown_paths(item, path) for item in value))
+    return {path} if value == UNKNOWN else set()
+
+
 def is_asset(value: Any) -> bool:
     """An asset or an archive."""
     return isinstance(value, Mapping) and value.get(SIGNATURE) in (ASSET, ARCHIVE)
