@@ -68,20 +68,20 @@ def test_sigterm_ends_it_with_status_0_and_at_once(serve: Serve) -> None:
 
 def test_sigterm_lets_a_request_under_way_finish(serve: Serve) -> None:
     answers: list[int] = []
-    texts = ["word " * 400] * 24
+    texts = ["word " * 400] * 16
 
     def ask() -> None:
         response = httpx.post(f"http://127.0.0.1:{port}/invocations", json={"inputs": texts}, timeout=60, trust_env=False)
         answers.append(response.status_code)
 
-    with serve(Launch(env={"MAX_ANSWER_BYTES": str(1 << 30)})) as (container, port):
+    with serve(Launch(env={"MAX_ANSWER_BYTES": str(1 << 30), "DRAIN_S": "30"})) as (container, port):
         first_answer(container, port, started=container.started)
         asking = threading.Thread(target=ask)
         asking.start()
         time.sleep(0.3)
         assert asking.is_alive(), "the request was over before the signal: make it longer"
         container.terminate()
-        status = container.wait(30)
+        status = container.wait(40)
         asking.join(30)
     assert (answers, status) == ([200], 0)
 

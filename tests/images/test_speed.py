@@ -25,7 +25,7 @@ for root in ("/app", "/opt/venv/lib", sysconfig.get_path("stdlib")):
         code = source.parent / "__pycache__" / (source.stem + ".cpython-311.pyc")
         kind = int.from_bytes(code.read_bytes()[4:8], "little") if code.is_file() else "missing"
         found.setdefault(root, {}).setdefault(str(kind), []).append(str(source))
-print(json.dumps({root: {kind: len(names) if kind == "1" else names[:5] for kind, names in kinds.items()} for root, kinds in found.items()}))
+print(json.dumps({root: {kind: names[:5] for kind, names in kinds.items()} for root, kinds in found.items()}))
 """
 
 

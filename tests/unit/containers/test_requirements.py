@@ -1,0 +1,62 @@
+"""Requirements of the images: what is imported is locked, and what is locked is imported."""
+
+import ast
+import re
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+REQUIREMENTS = ROOT / "containers/requirements"
+# The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those.
+TORCH_ONLY = {"torch", "safetensors"}
+# uvicorn is told to use it (http="httptools"); nothing of ours imports it.
+BY_NAME = {"httptools"}
+LAMBDA_RUNTIME = {"boto3", "botocore"}
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level names of every import, wherever in a file it stands."""
+    found: set[str] = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names) - {"handlers"}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def distributions(modules: set[str]) -> set[str]:
+    installed = packages_distributions()
+    return {normal(name) for module in modules for name in installed.get(module, [module])}
+
+
+def names(path: Path) -> set[str]:
+    return {normal(name) for name in re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", path.read_text(), re.MULTILINE)}
+
+
+def test_the_image_carries_every_package_that_the_handlers_import() -> None:
+    needed = distributions(imported(ROOT / "handlers") - TORCH_ONLY)
+    assert needed
+    assert needed - names(REQUIREMENTS / "cpu.txt") == set()
+
+
+def test_the_image_asks_for_no_package_that_nothing_imports() -> None:
+    assert names(REQUIREMENTS / "cpu.in") - distributions(imported(ROOT / "handlers")) == BY_NAME
+
+
+def test_the_functions_zip_needs_only_what_lambdas_runtime_or_its_lock_has() -> None:
+    needed = distributions(imported(ROOT / "handlers/functions") - LAMBDA_RUNTIME)
+    assert needed - names(REQUIREMENTS / "function-aws.txt") == set()
+
+
+def test_the_function_imports_nothing_of_the_model_server() -> None:
+    nodes = [node for path in (ROOT / "handlers/functions").rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    ours = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    ours |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    assert {name for name in ours if name.split(".")[0] == "handlers" and not name.startswith("handlers.functions")} == set()
