@@ -142,8 +142,8 @@ class Iam:
         return Decision(allowed=False, reason=f"because no identity-based policy allows the {action} action")
 
     def assumable(self, role_arn: str, service: str, context: Context | None = None) -> bool:
-        """Whether the role's trust policy lets a service (`lambda.amazonaws.com`) assume it."""
-        return self._trusts(role_arn, frozenset({service}), context or {})
+        """Whether the role's trust policy lets a service (`lambda.amazonaws.com`) assume it, on behalf of this account."""
+        return self._trusts(role_arn, frozenset({service}), {"aws:SourceAccount": self._account, **(context or {})})
 
     def assumable_by(self, role_arn: str, caller: Caller) -> bool:
         """Whether the trust policy lets a caller of this account assume the role, and its own policies too where needed."""
