@@ -70,7 +70,7 @@ def _limits(inputs: Properties) -> list[str]:
 
 
 def _check(twin: Twin, inputs: Properties) -> None:
-    if not twin.iam.assumable(inputs["role"], SERVICE):
+    if not twin.iam.assumable(inputs["role"], SERVICE, {"aws:SourceAccount": twin.account}):
         raise Refusal("InvalidParameterValueException", "The role defined for the function cannot be assumed by Lambda.")
     runtime = inputs.get("runtime")
     if runtime is not None and runtime != RUNTIME:
