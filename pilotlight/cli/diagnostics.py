@@ -16,6 +16,8 @@ _CHECK = re.compile(r"^\S+ resource '[^']*': property (?P<path>\S+) value \{.*\}
 _CHECK_WHOLE = re.compile(r"^\S+ resource '[^']*' has a problem: (?P<reason>.*)$", re.DOTALL)
 _ANSI = re.compile(r"\x1b\[[0-9;]*m|<\{%[^%]*%\}>")
 _RPC = re.compile(r"^(?:rpc error: code = \w+ desc = )+")
+# That the program failed is news only when nobody has said why.
+_AFTERMATH = re.compile(r"^an unhandled error occurred: ", re.IGNORECASE)
 _TRACEBACK = "Traceback (most recent call last)"
 # Modules of the SDK whose exceptions only repeat what the engine has already said of a resource.
 _SDK_ERRORS = ("grpc.RpcError", "grpc._channel.", "Exception: invoke of", "Exception: rpc error", "AioRpcError", "_InactiveRpcError")
@@ -44,6 +46,8 @@ class Diagnostics:
         severity = {"info#err": "info"}.get(event["severity"], event["severity"])
         message = _clean(event.get("message") or "")
         if severity == "debug" or event.get("ephemeral") or not message or any(pattern.search(message) for pattern in _NOISE):
+            return None
+        if self.errors and _AFTERMATH.match(message):
             return None
         resource = _name(event.get("urn") or "")
         if _TRACEBACK in message:
