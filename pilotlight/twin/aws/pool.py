@@ -117,6 +117,9 @@ class Pool(Generic[W]):
             else:
                 self._rest(worker)
 
+        for entry in [entry for entry in self._idle if not entry[1].usable]:
+            self._idle.remove(entry)
+            self._background(entry[1].stop())
         missing = 0 if self._closed else self._floor - self.size
         await asyncio.gather(*(one() for _ in range(missing)))
 

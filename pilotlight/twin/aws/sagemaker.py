@@ -93,6 +93,11 @@ class SageMakerService:
         finally:
             live.running -= 1
 
+    def ready(self, name: str) -> int:
+        """How many instances of the endpoint wait for a request."""
+        live = self._live.get(name)
+        return live.pool.idle if live else 0
+
     async def deploy(self, endpoint: str, region: str, config: str) -> None:
         """Serve the configuration from now on. It is proven by one instance first; until then, and when it fails, all stays as it was.
 

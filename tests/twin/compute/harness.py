@@ -73,7 +73,7 @@ class Harness:
 
     def create(self, token: str, name: str = "", **inputs: Any) -> Resource:
         self._count += 1
-        urn, settings = f"urn:pulumi:test::compute::{token}::{name or self._count}", Settings(region=REGION)
+        urn, settings = f"urn:pulumi:test::compute::{token}::{self._count}", Settings(region=REGION)
         if name:
             inputs = {**inputs, "name": name}
         checked, problems = self.lifecycle.check(token, urn, str(self._count).encode(), inputs, {}, settings)

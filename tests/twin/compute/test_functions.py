@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -329,6 +330,43 @@ def test_a_zip_that_is_none_is_refused(harness, function_role, tmp_path):
     Path(code["path"]).write_bytes(b"not a zip")
     with pytest.raises(Refusal, match="Could not unzip"):
         harness.create(FUNCTION, name="broken-zip", code=code, handler="a.b", runtime="python3.11", role=function_role)
+
+
+def test_an_image_is_a_function_too_and_its_digest_decides_the_version(harness, function_role):
+    uri = harness.image("image-function")
+    inputs = {"packageType": "Image", "imageUri": uri, "role": function_role, "memorySize": 512, "publish": True}
+    function = harness.create(FUNCTION, "from-image", **inputs, imageConfig={"commands": ["other"]})
+    _, answer = call(harness, "from-image:1", {"a": 1})
+    assert answer["event"] == {"a": 1}
+    assert answer["argv"] == ["other"]
+    assert answer["env"]["AWS_LAMBDA_FUNCTION_VERSION"] == "1"
+    assert "LAMBDA_TASK_ROOT" not in answer["env"]
+    if os.geteuid() == 0:
+        assert (answer["uid"], answer["cwd"]) == (10001, "/app")
+    broken = harness.update(function, environment={"variables": {"BROKEN": "1"}})
+    assert broken["version"] == "2"
+    assert call(harness, "from-image")[1]["errorType"] == "Runtime.ExitError"
+    assert call(harness, "from-image:1")[1]["event"] == {}
+    harness.delete(broken)
+    with pytest.raises(Refusal, match="does not exist"):
+        harness.create(FUNCTION, "from-nothing", **{**inputs, "imageUri": uri[:-64] + "0" * 64})
+
+
+def test_an_initialisation_that_takes_too_long_is_tried_again_within_the_timeout(harness, make):
+    make("late", "import time\ntime.sleep(60)\ndef handler(e, c): pass", timeout=1)
+    began = time.monotonic()
+    assert "timed out after 1.00 seconds" in call(harness, "late")[1]["errorMessage"]
+    assert 10.5 < time.monotonic() - began < 15
+
+
+def test_an_asynchronous_call_is_accepted_and_run(harness, make):
+    make("later")
+    answer = harness.client("lambda").invoke(FunctionName="later", InvocationType="Event", Payload=b'{"write": true}')
+    assert answer["StatusCode"] == 202
+    deadline = time.monotonic() + 10
+    while not harness.twin.logs.exists("/aws/lambda/later") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert any("got" in event.message for event in harness.twin.logs.events("/aws/lambda/later"))
 
 
 def test_an_operation_that_the_twin_does_not_serve_is_refused_by_name(harness):

@@ -1,5 +1,6 @@
 """A model server of the standard library that does what a test's request asks for."""
 
+import http.client
 import json
 import os
 import pathlib
@@ -56,8 +57,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def serve_lambda(address):
+    """The smallest Lambda runtime: one event after the other, echoed with what the process sees."""
+    connection = http.client.HTTPConnection(address)
+    while True:
+        connection.request("GET", "/2018-06-01/runtime/invocation/next")
+        response = connection.getresponse()
+        event, request_id = json.loads(response.read()), response.headers["Lambda-Runtime-Aws-Request-Id"]
+        answer = {"event": event, "env": dict(os.environ), "uid": os.getuid(), "argv": sys.argv[1:], "cwd": os.getcwd()}
+        connection.request("POST", f"/2018-06-01/runtime/invocation/{request_id}/response", json.dumps(answer).encode())
+        connection.getresponse().read()
+
+
 if os.environ.get("BROKEN"):
     sys.exit("no model here")
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    serve_lambda(os.environ["AWS_LAMBDA_RUNTIME_API"])
 server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 print("serving", flush=True)
