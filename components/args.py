@@ -32,6 +32,8 @@ class ImageArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
+    """The model, the image that serves it, and its size: memory in MB, requests at a time, seconds and bytes it may take."""
+
     artifact: ModelArtifact
     image: ImageArgs
     memory_mb: int
@@ -39,6 +41,10 @@ class EndpointArgs:
     cold_start_s: int
     max_body_bytes: int
     timeouts: Chain
+
+    def environment(self) -> dict[str, str]:
+        """What the model server is told, on every platform."""
+        return {"MAX_BODY_BYTES": str(self.max_body_bytes), "REQUEST_TIMEOUT_S": str(self.timeouts.model_s)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,8 @@ class HomeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceArgs:
+    """One service of pattern 1; alarms are mailed to `alarm_email` where it is given."""
+
     endpoint: EndpointArgs
     function: FunctionArgs
     gateway: GatewayArgs

@@ -1,7 +1,7 @@
 """The AWS home of a service: account and region, names, and every part but the endpoint."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_aws as aws
@@ -9,11 +9,13 @@ import pulumi_aws as aws
 from components.args import FunctionArgs, GatewayArgs, HomeArgs
 from components.aws.function import ApiFunction
 from components.aws.gateway import RestGateway
-from components.aws.gateway_http import HttpGateway
 from components.aws.iam import Place
 from components.aws.lambda_model import LambdaModel
 from components.aws.names import names_of
 from components.aws.watch import Watch
+
+if TYPE_CHECKING:
+    from components.aws.gateway_http import HttpGateway
 
 
 class AwsHome:
@@ -45,10 +47,14 @@ class AwsHome:
             return endpoint
         return ApiFunction(name, self, endpoint, args, opts)
 
-    def gateway(self, name: str, function: Any, args: GatewayArgs, opts: pulumi.ResourceOptions) -> RestGateway | HttpGateway:
+    def gateway(self, name: str, function: Any, args: GatewayArgs, opts: pulumi.ResourceOptions) -> "RestGateway | HttpGateway":
         """API keys, plans and quotas exist only on REST APIs; tokens and IAM are simpler and cheaper on HTTP APIs."""
-        gateway = RestGateway if args.auth_mode == "api-key" else HttpGateway
-        return gateway(name, self, function, args, opts)
+        if args.auth_mode == "api-key":
+            return RestGateway(name, self, function, args, opts)
+        # Imported where it is used: the SDK's part for HTTP APIs costs every other stack a tenth of a second.
+        from components.aws.gateway_http import HttpGateway
+
+        return HttpGateway(name, self, function, args, opts)
 
     def watch(self, name: str, parts: Sequence[Any], email: str | None, opts: pulumi.ResourceOptions) -> Watch:
         """One alarm per failure that a part can name."""

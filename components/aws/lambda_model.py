@@ -13,7 +13,6 @@ from components.aws.iam import document, read_models, write_logs
 from components.aws.image import image_for
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
-from components.aws.sagemaker import model_environment
 from components.contract import Principal
 from components.limits import LAMBDA_EPHEMERAL_MB
 
@@ -64,9 +63,7 @@ class LambdaModel(pulumi.ComponentResource):
             timeout=args.timeouts.function_s,
             reserved_concurrent_executions=args.max_concurrency,
             ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(args.artifact.size)),
-            environment=aws.lambda_.FunctionEnvironmentArgs(
-                variables={**model_environment(args), "MODEL_URI": store.uri, "MODEL_CACHE": CACHE}
-            ),
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**args.environment(), "MODEL_URI": store.uri, "MODEL_CACHE": CACHE}),
             logging_config=json_logs(logs),
             publish=True,
             # The model is read while the function starts, and its first start may be right after its creation.

@@ -21,11 +21,6 @@ VARIANT = "AllTraffic"
 LATENCY_SHARE = 0.9
 
 
-def model_environment(args: EndpointArgs) -> dict[str, str]:
-    """What the model server is told, on every platform."""
-    return {"MAX_BODY_BYTES": str(args.max_body_bytes), "REQUEST_TIMEOUT_S": str(args.timeouts.model_s)}
-
-
 class SageMakerEndpoint(pulumi.ComponentResource):
     """Image, artifact, role, Model, serverless EndpointConfiguration and Endpoint.
 
@@ -83,7 +78,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             f"{name}-model",
             execution_role_arn=made.arn,
             primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
-                image=image.uri, model_data_url=store.uri, environment=model_environment(args)
+                image=image.uri, model_data_url=store.uri, environment=args.environment()
             ),
             # SageMaker reads image and artifact as the role while it creates the model.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, store, *image.ready]),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pulumi
 import pytest
 import yaml
@@ -170,11 +171,14 @@ def test_what_is_no_config_at_all_is_refused_cleanly(raw: object) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
 )
 KEYS = sorted(field.alias or name for name, field in Settings.model_fields.items())
 
 
+@hypothesis.settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(), JSON))
 def test_no_config_ends_in_anything_but_settings_or_one_message(changes: dict[str, Any]) -> None:
     try:
