@@ -30,7 +30,7 @@ class Request:
     header_pairs: list[tuple[str, str]]
     source_ip: str
     receive: Receive
-    quiet_s: float = QUIET_S
+    body_asked: bool = False
     _query: list[tuple[str, str]] | None = field(default=None, repr=False)
 
     @classmethod
@@ -63,9 +63,10 @@ class Request:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it comes. Refusal (RequestTimeout) where the client goes quiet, or leaves."""
+        self.body_asked = True
         while True:
             try:
-                async with asyncio.timeout(self.quiet_s):
+                async with asyncio.timeout(QUIET_S):
                     message = await self.receive()
             except TimeoutError:
                 raise Refusal(
@@ -89,6 +90,23 @@ class Request:
                 raise too_large
             parts.append(chunk)
         return b"".join(parts)
+
+
+class Answering:
+    """A `send` that knows whether the answer has begun, and ends a connection whose next bytes would be unclear."""
+
+    def __init__(self, request: Request, send: Send) -> None:
+        self._request = request
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            if "expect" in self._request.headers and not self._request.body_asked:
+                # A client that was not told to go on may leave its body out: what follows would be read as that body.
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await self._send(message)
 
 
 def sha256(body: bytes) -> str:

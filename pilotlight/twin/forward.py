@@ -14,6 +14,10 @@ from pilotlight.twin.rows import Refusal
 # Of one connection, never of the message: they must not be passed on.
 _HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
 _HASH_LENGTH = 64
+# The front has verified them; the emulator would look their key up among its own.
+_PRESIGNED = frozenset(
+    f"X-Amz-{name}" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature", "Security-Token")
+)
 
 
 class Forwarder:
@@ -83,7 +87,8 @@ class Forwarder:
             headers = [pair for pair in headers if pair[0] != "content-length"] + [("content-length", str(len(content)))]
         outgoing = self._client.build_request(request.method, self._emulators.endpoint, headers=headers, content=content)
         # httpx normalises some escapes; S3 keys are bytes and must arrive as they were sent.
-        path = request.raw_path + (f"?{request.raw_query}" if request.raw_query else "")
+        query = "&".join(part for part in request.raw_query.split("&") if part.partition("=")[0] not in _PRESIGNED)
+        path = request.raw_path + (f"?{query}" if query else "")
         outgoing.url = outgoing.url.copy_with(raw_path=path.encode("latin-1"))
         return outgoing
 

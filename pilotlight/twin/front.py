@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from pilotlight.twin.asgi import Message, Receive, Request, Scope, Send, respond, sha256
+from pilotlight.twin.asgi import Answering, Receive, Request, Scope, Send, respond, sha256
 from pilotlight.twin.aws.gateway import PREFIX
 from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place, sqs_needs
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Caller, Refusal, Service
@@ -63,6 +63,9 @@ class Front:
             await send({"type": "websocket.close", "code": 1003})
             return
         request = Request.of(scope, receive)
+        await self._route(request, Answering(request, send))
+
+    async def _route(self, request: Request, send: Answering) -> None:
         if request.raw_path.startswith(CONTROL_PREFIX):
             await self._control.handle(request, send)
             return
@@ -78,25 +81,24 @@ class Front:
             return
         await self._aws(request, send, signature, failed)
 
-    async def _aws(self, request: Request, send: Send, signature: Signature | None, failed: AuthFailure | None) -> None:
+    async def _aws(self, request: Request, send: Answering, signature: Signature | None, failed: AuthFailure | None) -> None:
         service = signature.service if signature else _guess(request)
-        started = _Started(send)
         try:
             if failed is not None:
                 raise failed
             if signature is None:
                 raise AuthFailure("MissingAuthenticationToken", "Request is missing Authentication Token")
-            response = await self._decided(request, started, signature)
+            response = await self._decided(request, send, signature)
             if response is not None:
-                await respond(started, response)
+                await respond(send, response)
         except Refusal as refusal:
-            await self._refuse(request, started, service, refusal)
+            await self._refuse(request, send, service, refusal)
         except Exception:  # noqa: BLE001 (whatever goes wrong here must not look like an answer of AWS, and must be logged)
             _LOG.exception("%s %s", request.method, request.raw_path)
             trouble = Refusal("InternalFailure", "The twin failed in this request: see the log in its home.", 500)
-            await self._refuse(request, started, service, trouble)
+            await self._refuse(request, send, service, trouble)
 
-    async def _refuse(self, request: Request, send: _Started, service: str, refusal: Refusal) -> None:
+    async def _refuse(self, request: Request, send: Answering, service: str, refusal: Refusal) -> None:
         if send.started:
             # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
             raise ConnectionError(str(refusal)) from refusal
@@ -196,18 +198,6 @@ class Front:
             if not decision.allowed:
                 message = f'User: {caller.arn} is not authorized to perform: {action} on resource: "{resource}" {decision.reason}'
                 raise Refusal("AccessDenied", message, 403)
-
-
-class _Started:
-    """A `send` that knows whether the answer has begun."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        self.started = True
-        await self._send(message)
 
 
 def _guess(request: Request) -> str:
