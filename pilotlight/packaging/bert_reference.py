@@ -51,7 +51,8 @@ class BertReference:
     def _norm(self, values: Floats, name: str) -> Floats:
         centred = values - values.mean(-1, keepdims=True)
         spread = np.sqrt((centred**2).mean(-1, keepdims=True) + self._bert.epsilon)
-        return centred / spread * self._get(f"{name}.weight") + self._get(f"{name}.bias")
+        result: Floats = centred / spread * self._get(f"{name}.weight") + self._get(f"{name}.bias")
+        return result
 
     def _attend(self, hidden: Floats, name: str) -> Floats:
         width = self._bert.hidden // self._bert.heads

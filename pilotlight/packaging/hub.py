@@ -39,7 +39,7 @@ def snapshot(repo: str, commit: str, cache: Path, *, progress: Callable[[str], N
     except LocalEntryNotFoundError as error:
         marker.unlink(missing_ok=True)
         raise PackagingError(
-            f"hf://{repo}@{commit}: the copy in {store} is gone, or the hub at {api.endpoint} can't be reached. Try again."
+            f"hf://{repo}@{commit}: the hub at {api.endpoint} can't be reached or broke off, or the copy in {store} is gone. Try again."
         ) from error
     except HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
@@ -47,6 +47,9 @@ def snapshot(repo: str, commit: str, cache: Path, *, progress: Callable[[str], N
             f"hf://{repo}@{commit}: the hub at {api.endpoint} answered {status}. Check the name and the commit; for a model that needs "
             "a login, run `hf auth login` or set HF_TOKEN."
         ) from error
+    # What the hub's library raises when there is no answer, or half of one: the HTTP library's own error, on which its error is built.
+    except (OSError, HfHubHTTPError.__bases__[0]) as error:
+        raise PackagingError(f"hf://{repo}@{commit}: the hub at {api.endpoint} can't be reached or broke off: {error}. Try again.") from error
 
 
 def _refuse_pickles(repo: str, names: list[str]) -> None:

@@ -71,9 +71,9 @@ class Graph:
         outputs = {item.name: item for item in self._session.get_outputs()}
         if not {"input_ids", "attention_mask"} <= set(self.inputs) <= set(INPUTS):
             raise PackagingError(f"{path} takes {', '.join(self.inputs)}: input_ids and attention_mask are needed, token_type_ids may be.")
-        if self._output not in outputs or len(outputs[self._output].shape) != RANKS[self._output]:
+        if next(iter(outputs)) != self._output or len(outputs[self._output].shape) != RANKS[self._output]:
             raise PackagingError(
-                f"{path} gives {', '.join(outputs)}: {task} needs the output {self._output} with {RANKS[self._output]} dimensions."
+                f"{path} gives {', '.join(outputs)}: {task} needs the output {self._output} with {RANKS[self._output]} dimensions first."
             )
 
     def run(self, batch: Sequence[list[int]]) -> list[npt.NDArray[Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from pilotlight.packaging.archive import file_sha256
 from pilotlight.packaging.errors import disk_errors_explained
 
 Say = Callable[[str], None]
@@ -43,6 +44,7 @@ def writing(folder: Path, *, progress: Say) -> Iterator[Path]:
 
 def publish(folder: Path, work: Path, *, archive: str, index: str, content: Mapping[str, Any], record: Mapping[str, Any]) -> None:
     """Move a built archive into the entry. The index goes first and comes back last: its presence means a complete entry."""
+    record = {**record, "archive_mtime_ns": (work / archive).stat().st_mtime_ns}
     for name, values in ((index, content), (RECORD, record)):
         (work / name).write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
     folder.mkdir(exist_ok=True)
@@ -61,13 +63,19 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def complete(folder: Path, *, archive: str, index: str) -> dict[str, Any] | None:
-    """The index of a complete entry, or None. An archive of another size than the index says is not complete."""
+    """The index of a complete entry, or None. An archive that isn't the one which the index describes is not complete."""
     content = read_json(folder / index)
     try:
-        fits = content is not None and (folder / archive).stat().st_size == content.get("bytes")
+        found = (folder / archive).stat()
     except OSError:
         return None
-    return content if fits else None
+    if content is None or found.st_size != content.get("bytes"):
+        return None
+    record = read_json(folder / RECORD) or {}
+    # Reading gigabytes at every `up` is spared while nobody has touched the file.
+    if found.st_mtime_ns != record.get("archive_mtime_ns") and file_sha256(folder / archive) != content.get("sha256"):
+        return None
+    return content
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
@@ -86,11 +94,7 @@ def outline(folder: Path) -> str:
 
 def content_hash(folder: Path) -> str:
     """A hash over names and contents of a folder's files: reads everything."""
-    entries = []
-    for name, path in _files(folder):
-        with path.open("rb") as file:
-            entries.append([name, hashlib.file_digest(file, "sha256").hexdigest()])
-    return _hash(entries)
+    return _hash([[name, file_sha256(path)] for name, path in _files(folder)])
 
 
 def _hash(value: object) -> str:

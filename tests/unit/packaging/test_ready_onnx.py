@@ -1,0 +1,89 @@
+"""A source that brings its own ONNX file."""
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from pilotlight.packaging import PackagingError, needs_torch
+from tests.unit.packaging.tiny_models import bert_folder, bert_tensors, classifier_folder
+
+
+@pytest.fixture
+def graph(tmp_path, packager, members):
+    """The files of a packaged graph, as another exporter could have made them."""
+    found = members(packager(bert_folder(tmp_path / "origin")))
+    return {name: found[name] for name in ("model.onnx", "model.onnx.data")}
+
+
+def put(folder, graph, place=""):
+    (folder / place).mkdir(exist_ok=True)
+    for name, content in graph.items():
+        (folder / place / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("place", ["", "onnx"])
+def test_it_is_used_unchanged_and_compared_with_the_weights(tmp_path, packager, members, manifest, graph, place):
+    packaged = packager(put(bert_folder(tmp_path / "model"), graph, place))
+    found = members(packaged)
+    assert {name: found[name] for name in graph} == graph
+    assert manifest(packaged)["parity"]["reference"] == "safetensors, computed in float64 by numpy"
+    assert "Writing" not in " ".join(packager.said[-2:])
+
+
+def test_it_is_refused_when_the_weights_beside_it_say_something_else(tmp_path, packager, graph):
+    tensors = bert_tensors()
+    tensors["encoder.layer.0.output.dense.bias"][3] += 1
+    with pytest.raises(PackagingError, match="remove it to have the graph made from the weights"):
+        packager(put(bert_folder(tmp_path / "model", tensors=tensors), graph))
+
+
+def test_without_weights_to_compare_with_its_hash_is_recorded(tmp_path, packager, members, manifest, graph):
+    folder = put(bert_folder(tmp_path / "model", config={"model_type": "distilbert", "architectures": ["DistilBertModel"]}), graph)
+    (folder / "model.safetensors").unlink()
+    assert not needs_torch(str(folder), "feature-extraction", "onnx", packager.cache, progress=print)
+    parity = manifest(packager(folder))["parity"]
+    assert parity["max_abs_difference"] is None
+    assert parity["reference"].startswith("source file, unchanged, sha256 ")
+
+
+def test_weights_in_a_file_of_another_name_are_moved_to_the_known_one(tmp_path, packager, members, graph):
+    renamed = {"model.onnx": graph["model.onnx"].replace(b"model.onnx.data", b"model.onnx_data"), "model.onnx_data": graph["model.onnx.data"]}
+    found = members(packager(put(bert_folder(tmp_path / "model"), renamed)))
+    assert found["model.onnx.data"] == graph["model.onnx.data"]
+    assert set(found) == {"manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json"}
+
+
+@pytest.mark.parametrize("name", [b"/etc/passwd_____", b"../model.onnx_d", b"model.onnx_gone"])
+def test_weights_outside_or_absent_are_refused(tmp_path, packager, graph, name):
+    broken = onnx.load_from_string(graph["model.onnx"])
+    for tensor in broken.graph.initializer:
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = name.decode()
+    with pytest.raises(PackagingError, match=r"only files beside the graph are allowed|which is not there"):
+        packager(put(bert_folder(tmp_path / "model"), {"model.onnx": broken.SerializeToString()}))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a graph", b"\x00" * 100])
+def test_a_file_that_is_no_graph_is_refused(tmp_path, packager, content):
+    with pytest.raises(PackagingError, match=r"model.onnx"):
+        packager(put(bert_folder(tmp_path / "model"), {"model.onnx": content}))
+
+
+def test_a_cut_off_weights_file_is_refused(tmp_path, packager, graph):
+    with pytest.raises(PackagingError, match="does not load"):
+        packager(put(bert_folder(tmp_path / "model"), graph | {"model.onnx.data": graph["model.onnx.data"][:-100]}))
+
+
+def test_an_encoder_graph_in_a_classifier_folder_is_refused_with_the_wanted_output(tmp_path, packager, graph):
+    with pytest.raises(PackagingError, match="needs the output logits with 2 dimensions first"):
+        packager(put(classifier_folder(tmp_path / "model"), graph), "text-classification")
+
+
+def test_a_graph_with_strange_inputs_is_refused(tmp_path, packager):
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["a", "b", 4]) for name in ("pixels", "last_hidden_state")]
+    node = helper.make_node("Identity", ["pixels"], ["last_hidden_state"])
+    model = helper.make_model(helper.make_graph([node], "g", value[:1], value[1:]), ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    with pytest.raises(PackagingError, match="takes pixels: input_ids and attention_mask are needed"):
+        packager(put(bert_folder(tmp_path / "model"), {"model.onnx": model.SerializeToString()}))
