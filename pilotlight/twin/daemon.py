@@ -167,7 +167,8 @@ def _stop_providers(twin: Twin) -> None:
 
 
 def _listen(port: int | None, home: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named: asyncio turns Nagle's delay (40 ms an answer) off only for sockets that say they are TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", port or 0))

@@ -44,7 +44,8 @@ class Pool(Generic[W]):
 
     @property
     def idle(self) -> int:
-        return len(self._idle)
+        """Workers that wait for a request."""
+        return sum(worker.usable for _, worker in self._idle)
 
     @property
     def busy(self) -> int:

@@ -128,7 +128,8 @@ class Harness:
 
     async def _run(self) -> None:
         self._end = asyncio.Event()
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
+        listener.bind(("127.0.0.1", 0))
         world, processes = World(self.home / "world.sqlite3"), Processes()
         iam = Iam(world, self.secret, account=ACCOUNT)
         emulators = Emulators(self.home, processes, account=ACCOUNT, region=REGION)
