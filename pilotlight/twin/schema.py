@@ -7,6 +7,7 @@ import importlib
 import inspect
 import sys
 import typing
+import warnings
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -62,12 +63,15 @@ def _resource_class(token: str) -> type | None:
     package, module, _ = token.split(":", 2)
     if package not in SDKS:
         return None
-    importlib.import_module(SDKS[package])
-    found: Any = rpc.get_resource_module(package, module, "")
-    info = found.mod_info if found else {"classes": {}}
-    if token not in info["classes"]:
-        return None
-    return typing.cast(type, getattr(importlib.import_module(info["fqn"]), info["classes"][token]))
+    with warnings.catch_warnings():
+        # Loading a service's module loads its deprecated types too, which warn although nobody uses them.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        importlib.import_module(SDKS[package])
+        found: Any = rpc.get_resource_module(package, module, "")
+        info = found.mod_info if found else {"classes": {}}
+        if token not in info["classes"]:
+            return None
+        return typing.cast(type, getattr(importlib.import_module(info["fqn"]), info["classes"][token]))
 
 
 def _getters(resource: type) -> dict[str, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,19 +12,18 @@ from typing import Any
 import pytest
 
 from pilotlight import toolchain
-from pilotlight.twin import aws, docker_build, docker_context
-from pilotlight.twin.aws import account, ecr, iam_rows, monitoring, s3_rows
+from pilotlight.twin import docker_context, engine
+from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.engine import Engine
+from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
+from pilotlight.twin.processes import Processes
 from pilotlight.twin.provider import Package
 from pilotlight.twin.twin import ACCOUNT
 from pilotlight.twin.world import World
 from tests.twin.engine.project import Project, engines
 from tests.twin.engine.wire import Wire
-
-# What this folder is about; the other services' rows have tests of their own.
-_MODULES = (account, ecr, iam_rows, monitoring, s3_rows)
 
 
 class RecordedLogs:
@@ -70,20 +70,15 @@ def twin(tmp_path: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def packages() -> tuple[Package, ...]:
-    rows = aws.by_token([row for module in _MODULES for row in module.ROWS])
-    invokes = aws.by_token([invoke for module in _MODULES for invoke in module.INVOKES])
-    return (
-        Package(name="aws", sdk="pulumi-aws", rows=rows, invokes=invokes, needs_region=True),
-        Package(name="docker-build", sdk="pulumi-docker-build", rows=aws.by_token(list(docker_build.ROWS))),
-    )
+    return engine.packages()
 
 
 @pytest.fixture
 def ports(twin: Any, packages: tuple[Package, ...], tmp_path: Path) -> Iterator[dict[str, int]]:
     (tmp_path / "program").mkdir()
-    engine = Engine(twin, packages)
-    yield engine.serve(tmp_path / "program")
-    engine.stop()
+    serving = Engine(twin, packages)
+    yield serving.serve(tmp_path / "program")
+    serving.stop()
 
 
 @pytest.fixture
@@ -125,3 +120,30 @@ def connect(ports: dict[str, int]) -> Iterator[Callable[..., Wire]]:
     yield open_
     for one in opened:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """The objects of a running emulator."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> Emulators:
+        started = Emulators(tmp_path_factory.mktemp("emulators"), Processes(), account=ACCOUNT)
+        await started.start()
+        return started
+
+    emulators = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    yield ObjectStore(emulators.endpoint)
+    asyncio.run_coroutine_threadsafe(emulators.stop(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture
+def with_objects(twin: Any, store: ObjectStore) -> ObjectStore:
+    """The twin of this test has the emulator behind its S3 rows."""
+    twin.s3 = store
+    return store

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -74,16 +73,9 @@ class Project:
     def unlock(self, program: Program) -> None:
         self.stack(program).cancel()
 
-    def state(self, program: Program) -> list[dict[str, Any]]:
-        """The resources of the engine's own state."""
-        return list(self.stack(program).export_stack().deployment.get("resources", []))
-
-    def state_text(self, program: Program) -> str:
-        return json.dumps(self.stack(program).export_stack().deployment)
-
-    def outputs(self, program: Program, type_: str) -> dict[str, Any]:
-        (found,) = [one for one in self.state(program) if one["type"] == type_]
-        return dict(found["outputs"])
+    def state_text(self) -> str:
+        """The engine's own state as it lies on disk: the Automation API's export shows secrets in clear."""
+        return (self.folder / "state" / ".pulumi" / "stacks" / "tried" / f"{self.stack_name}.json").read_text()
 
 
 def engines() -> list[psutil.Process]:
