@@ -1,0 +1,145 @@
+"""A checkout and a twin of a test's own, driven by the command that users type."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[3]
+COMMAND = Path(sys.prefix) / "bin" / "pilotlight"
+PATIENCE_S = 240
+
+
+def copy_checkout(target: Path) -> Path:
+    """The files of this checkout (tracked, or new and not ignored), so that a test may edit them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """One twin (its home) and one checkout; every command of it is the real one."""
+
+    checkout: Path
+    home: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PILOTLIGHT_HOME": str(self.home),
+            "PYTHONPATH": str(self.checkout),
+            "PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}",
+            **self.extra,
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command in a process group of its own, so that a test can interrupt it as a terminal would."""
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=self.checkout,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; `code` is the exit status that it must have (None: any)."""
+        result = subprocess.run(
+            [COMMAND, *arguments],
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+            stdin=subprocess.DEVNULL,
+        )
+        if code is not None:
+            assert result.returncode == code, f"pilotlight {' '.join(arguments)}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def report(self, operation: str, stack: str, *arguments: str, code: int | None = 0) -> dict[str, Any]:
+        """`--json` of an operation."""
+        found: dict[str, Any] = json.loads(self.run(operation, stack, *arguments, "--json", code=code).stdout)
+        return found
+
+    def up(self, stack: str) -> dict[str, Any]:
+        return self.report("up", stack, "--local")
+
+    def variables(self) -> dict[str, str]:
+        """What `pilotlight env --local` gives a shell."""
+        found: dict[str, str] = json.loads(self.run("env", "--local", "--json").stdout)
+        return found
+
+    def pulumi(self, *arguments: str, code: int = 0) -> str:
+        """A plain `pulumi` command in the environment that `pilotlight env --local` prints."""
+        result = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=self.checkout,
+            env=self.environment | self.variables(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
+        assert result.returncode == code, f"pulumi {' '.join(arguments)}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def outputs(self, stack: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets", "-s", stack))
+        return found
+
+    def edit(self, name: str, pattern: str, replacement: str) -> None:
+        """Change a file of the checkout by a regular expression that must match."""
+        path = self.checkout / name
+        text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
+        assert count, f"{pattern!r} does not occur in {name}"
+        path.write_text(text)
+
+    def down(self) -> None:
+        self.run("down", code=None)
+
+    def processes(self) -> list[psutil.Process]:
+        """Whatever runs for this twin: it carries the home in its arguments or its environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                carries = any(str(self.home) in part for part in process.cmdline())
+                if carries or str(self.home) in process.environ().get("PILOTLIGHT_HOME", ""):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return [process for process in found if process.pid != os.getpid()]
+
+
+def post(outputs: Mapping[str, Any], body: Any, *, timeout: float = 60, key: str | None = None) -> httpx.Response:
+    """A call of the deployed API with its key; `body` is sent as it is when it is bytes."""
+    headers = {"x-api-key": key if key is not None else outputs["apiKey"], "content-type": "application/json"}
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return httpx.post(outputs["url"], content=content, headers=headers, timeout=timeout)
+
+
+def interrupt(process: subprocess.Popen[str], *, times: int = 1, signal_: int = signal.SIGINT) -> None:
+    """What Ctrl-C does: the signal goes to the foreground process group."""
+    for _ in range(times):
+        os.killpg(process.pid, signal_)

@@ -1,0 +1,71 @@
+"""Ctrl-C once, twice, or a kill in the middle of `up`: the next `up` completes it, with one copy of everything."""
+
+import collections
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from pilotlight.twin import client
+from tests.twin.system.deployment import Deployment, interrupt, post
+
+STACK = "aws-sagemaker-api"
+
+
+def wait_for_creations(deployment: Deployment, count: int) -> None:
+    """Until the twin holds some resources of the stack: the engine is in the middle of it."""
+    deadline = time.monotonic() + 120
+    while len(held(deployment)) < count:
+        assert time.monotonic() < deadline, f"only {len(held(deployment))} resources after two minutes"
+        time.sleep(0.05)
+
+
+def held(deployment: Deployment) -> list[str]:
+    """URNs of what the twin's account holds, read from its own store."""
+    with sqlite3.connect(f"file:{deployment.home / 'world.sqlite3'}?mode=ro", uri=True) as store:
+        return [urn for (urn,) in store.execute("SELECT urn FROM resources")]
+
+
+def kill_command(deployment: Deployment, pid: int) -> None:
+    psutil.Process(pid).kill()
+
+
+def kill_engine(deployment: Deployment, pid: int) -> None:
+    engines = [process for process in psutil.Process(pid).children(recursive=True) if process.name() == "pulumi"]
+    assert engines, "no engine runs"
+    for engine in engines:
+        engine.kill()
+
+
+def once(deployment: Deployment, pid: int) -> None:
+    psutil.Process(pid).send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("how", ["one Ctrl-C", "two Ctrl-C", "the command killed", "the engine killed"])
+def test_the_next_up_completes_an_interrupted_one(deployment: Deployment, how: str) -> None:
+    running = client.ensure_running(deployment.home)
+    client.call(running, "faults", {"create_delay": {"min": 0.5, "max": 1.5, "seed": 7}})
+    process = deployment.start("up", STACK, "--local")
+    wait_for_creations(deployment, 12)
+    acts: dict[str, Callable[[], None]] = {
+        "one Ctrl-C": lambda: interrupt(process),
+        "two Ctrl-C": lambda: (interrupt(process), time.sleep(0.3), interrupt(process))[0],
+        "the command killed": lambda: kill_command(deployment, process.pid),
+        "the engine killed": lambda: kill_engine(deployment, process.pid),
+    }
+    acts[how]()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0, output
+    client.call(running, "faults", {"create_delay": None})
+    report = deployment.up(STACK)
+    assert report["result"] == "succeeded", report["diagnostics"]
+    copies = {urn: count for urn, count in collections.Counter(held(deployment)).items() if count > 1}
+    assert copies == {}
+    assert post(deployment.outputs(STACK), {"inputs": "whole again"}).status_code == 200
+    assert list((deployment.home / "pulumi" / "state" / ".pulumi" / "locks").rglob("*.json")) == []
+    assert deployment.report("destroy", STACK)["result"] == "succeeded"
+    engines = [process for process in deployment.processes() if process.name() in ("pulumi", "pulumi-language-python")]
+    assert engines == []
