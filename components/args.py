@@ -32,10 +32,8 @@ class ImageArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
-    """The model, the image that serves it, and its size: memory in MB, requests at a time, seconds and bytes it may take."""
+    """The endpoint's size: memory in MB, requests at a time, and the seconds and bytes that a request may take."""
 
-    artifact: ModelArtifact
-    image: ImageArgs
     memory_mb: int
     max_concurrency: int
     cold_start_s: int
@@ -88,6 +86,8 @@ class HomeArgs:
 class ServiceArgs:
     """One service of pattern 1; alarms are mailed to `alarm_email` where it is given."""
 
+    artifact: ModelArtifact
+    image: ImageArgs
     endpoint: EndpointArgs
     function: FunctionArgs
     gateway: GatewayArgs

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from pulumi import Input, Output, Resource, ResourceOptions
 
-from components.args import EndpointArgs, FunctionArgs, GatewayArgs, HomeArgs
+from components.args import EndpointArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,12 @@ class Home(Protocol):
 
     region: Output[str]
 
+    def image(self, name: str, args: ImageArgs, opts: ResourceOptions) -> Any:
+        """The model server's image, by digest, in the form that this cloud's endpoints take."""
+
+    def model(self, name: str, artifact: ModelArtifact, opts: ResourceOptions) -> Any:
+        """The packaged model where this cloud's endpoints can read it."""
+
     def function_for(self, name: str, endpoint: Any, args: FunctionArgs, opts: ResourceOptions) -> Function:
         """The function in front of the endpoint; the endpoint itself where it is a function."""
 
@@ -89,4 +95,4 @@ class HomeFactory(Protocol):
 
 
 class EndpointFactory(Protocol):
-    def __call__(self, name: str, home: Any, args: EndpointArgs, opts: ResourceOptions) -> Endpoint: ...
+    def __call__(self, name: str, home: Any, image: Any, model: Any, args: EndpointArgs, opts: ResourceOptions) -> Endpoint: ...

@@ -7,7 +7,7 @@ from components.contract import Endpoint, EndpointFactory, Home, Watched
 
 
 class InferenceApi(pulumi.ComponentResource):
-    """gateway -> function -> endpoint; the home cloud gives the first two, the platform the third.
+    """gateway -> function -> endpoint; the home cloud gives the first two, the platform the third, from image and model.
 
     `InferenceApi("api", home, load_endpoint("aws-sagemaker"), args).url` is where to POST.
     """
@@ -26,7 +26,10 @@ class InferenceApi(pulumi.ComponentResource):
     ) -> None:
         super().__init__("pilotlight:index:InferenceApi", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        endpoint = platform(f"{name}-endpoint", home, args.endpoint, child)
+        # Apart from the endpoint, so that registry and bucket stay when the platform changes.
+        image = home.image(f"{name}-image", args.image, child)
+        model = home.model(f"{name}-models", args.artifact, child)
+        endpoint = platform(f"{name}-endpoint", home, image, model, args.endpoint, child)
         function = home.function_for(f"{name}-function", endpoint, args.function, child)
         gateway = home.gateway(f"{name}-gateway", function, args.gateway, child)
         # A Lambda-hosted model is its own function: it is watched once.

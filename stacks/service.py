@@ -18,9 +18,9 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
     endpoint, auth = settings.endpoint, settings.auth
     timeouts = chain(auth_mode=auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
     return ServiceArgs(
+        artifact=artifact,
+        image=_image(settings, tag),
         endpoint=EndpointArgs(
-            artifact=artifact,
-            image=_image(settings, tag),
             memory_mb=endpoint.memory_mb,
             max_concurrency=endpoint.max_concurrency,
             cold_start_s=facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds,

@@ -40,10 +40,12 @@ class ModelStore(pulumi.ComponentResource):
     bucket: pulumi.Output[str]
     key: str
     uri: pulumi.Output[str]
+    size: int
 
     def __init__(self, name: str, home: "AwsHome", artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
         self.bucket = home.place.apply(lambda place: home.names.bucket(place.account, place.region))
+        self.size = artifact.size
         self.key = f"{MODEL_PREFIX}{artifact.sha256}/model.tar.gz"
         bucket = aws.s3.Bucket(
             f"{name}-bucket",

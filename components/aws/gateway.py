@@ -42,7 +42,7 @@ class RestGateway(pulumi.ComponentResource):
         grant = function.grant_invoke(Principal(name=name, identity="apigateway.amazonaws.com", source=source, parent=self))
         route = self._route(name, api, function, args)
         deployment = self._deployment(name, api, function, args, route, grant)
-        access = home.log_group(f"{name}-access-logs", home.names.gateway_logs, self)
+        access = home.log_group(f"{name}-access-logs", home.names.rest_logs, self)
         errors = home.log_group(f"{name}-error-logs", pulumi.Output.format("API-Gateway-Execution-Logs_{0}/{1}", api.id, STAGE), self)
         account = account_log_role(name, home, self) if args.account_role == "create" else []
         stage = aws.apigateway.Stage(

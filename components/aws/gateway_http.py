@@ -36,7 +36,7 @@ class HttpGateway(pulumi.ComponentResource):
         source = pulumi.Output.format("{0}/*/POST/{1}", api.execution_arn, PATH)
         grant = function.grant_invoke(Principal(name=name, identity="apigateway.amazonaws.com", source=source, parent=self))
         route = self._route(name, api, function, args)
-        access = home.log_group(f"{name}-access-logs", home.names.gateway_logs, self)
+        access = home.log_group(f"{name}-access-logs", home.names.http_logs, self)
         stage = aws.apigatewayv2.Stage(
             f"{name}-stage",
             api_id=api.id,

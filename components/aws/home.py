@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_aws as aws
 
-from components.args import FunctionArgs, GatewayArgs, HomeArgs
+from components.args import FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.aws.artifacts import ModelStore
 from components.aws.function import ApiFunction
 from components.aws.gateway import RestGateway
 from components.aws.iam import Place
+from components.aws.image import Image, image_for
 from components.aws.lambda_model import LambdaModel
 from components.aws.names import names_of
 from components.aws.watch import Watch
@@ -40,6 +42,14 @@ class AwsHome:
         return aws.cloudwatch.LogGroup(
             name, name=group, retention_in_days=self.log_retention_days, opts=pulumi.ResourceOptions(parent=parent)
         )
+
+    def image(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
+        """The image that `args` names by digest, or one built and pushed into a registry of the stack."""
+        return image_for(name, self, args, opts)
+
+    def model(self, name: str, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> ModelStore:
+        """The packaged model in a bucket of the stack."""
+        return ModelStore(name, self, artifact, opts)
 
     def function_for(self, name: str, endpoint: Any, args: FunctionArgs, opts: pulumi.ResourceOptions) -> ApiFunction | LambdaModel:
         """The function in front of `endpoint`; a Lambda-hosted model is its own."""

@@ -10,7 +10,7 @@ from components.args import EndpointArgs
 from components.aws.artifacts import ModelStore
 from components.aws.function import ARCHITECTURE, function_alarms, json_logs, live_alias, permit
 from components.aws.iam import document, read_models, write_logs
-from components.aws.image import image_for
+from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
 from components.contract import Principal
@@ -30,31 +30,31 @@ def ephemeral_mb(artifact_bytes: int) -> int:
 
 
 class LambdaModel(pulumi.ComponentResource):
-    """Image, artifact, role and an image function under the alias `live`; it scales to zero as every function does."""
+    """A role and an image function under the alias `live`; it scales to zero as every function does."""
 
     invoke_target: pulumi.Output[str]
     function_name: pulumi.Output[str]
     function_alias: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
 
-    def __init__(self, name: str, home: "AwsHome", args: EndpointArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, home: "AwsHome", image: Image, model: ModelStore, args: EndpointArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("pilotlight:index:LambdaModel", name, None, opts)
         self.cold_start_budget_s = args.cold_start_s
         self.max_body_bytes = args.max_body_bytes
         self.floor = 0
         self.endpoint_name = None
-        image = image_for(f"{name}-image", home, args.image, pulumi.ResourceOptions(parent=self))
-        store = ModelStore(f"{name}-models", home, args.artifact, pulumi.ResourceOptions(parent=self))
-        logs = home.log_group(f"{name}-logs", home.names.function_logs, self)
-        policy = pulumi.Output.all(place=home.place, bucket=store.bucket).apply(
+        logs = home.log_group(f"{name}-logs", home.names.model_logs, self)
+        policy = pulumi.Output.all(place=home.place, bucket=model.bucket).apply(
             lambda known: document(
-                *read_models(known["place"], known["bucket"], MODEL_PREFIX), write_logs(known["place"], home.names.function_logs)
+                *read_models(known["place"], known["bucket"], MODEL_PREFIX), write_logs(known["place"], home.names.model_logs)
             )
         )
         made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", policy, self)
         function = aws.lambda_.Function(
             f"{name}-function",
-            name=home.names.function,
+            name=home.names.model_function,
             package_type="Image",
             image_uri=image.uri,
             architectures=[ARCHITECTURE],
@@ -62,12 +62,12 @@ class LambdaModel(pulumi.ComponentResource):
             memory_size=args.memory_mb,
             timeout=args.timeouts.function_s,
             reserved_concurrent_executions=args.max_concurrency,
-            ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(args.artifact.size)),
-            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**args.environment(), "MODEL_URI": store.uri, "MODEL_CACHE": CACHE}),
+            ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(model.size)),
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE}),
             logging_config=json_logs(logs),
             publish=True,
             # The model is read while the function starts, and its first start may be right after its creation.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, store, *image.ready]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready]),
         )
         alias = live_alias(name, function, self)
         self._alias = alias

@@ -12,10 +12,14 @@ MODEL_PREFIX = "models/"
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Derived from project and stack, so that a second stack in the account collides with nothing."""
+    """Derived from project and stack, so that a second stack in the account collides with nothing.
+
+    Parts that take each other's place when a setting changes have names of their own: the new one comes before the old one goes.
+    """
 
     endpoint: str
     function: str
+    model_function: str
     repository: str
     topic: str
     prefix: str
@@ -34,8 +38,16 @@ class Names:
         return f"/aws/lambda/{self.function}"
 
     @property
-    def gateway_logs(self) -> str:
-        return f"/aws/apigateway/{self.prefix}-access"
+    def model_logs(self) -> str:
+        return f"/aws/lambda/{self.model_function}"
+
+    @property
+    def rest_logs(self) -> str:
+        return f"/aws/apigateway/{self.prefix}-rest"
+
+    @property
+    def http_logs(self) -> str:
+        return f"/aws/apigateway/{self.prefix}-http"
 
 
 def names_of(project: str, stack: str) -> Names:
@@ -45,6 +57,7 @@ def names_of(project: str, stack: str) -> Names:
     return Names(
         endpoint=fixed(prefix, ENDPOINT_NAME),
         function=fixed(f"{prefix}-predict", FUNCTION_NAME),
+        model_function=fixed(f"{prefix}-model", FUNCTION_NAME),
         repository=fixed(prefix, REPOSITORY_NAME),
         topic=fixed(f"{prefix}-alarms", TOPIC_NAME),
         prefix=prefix,

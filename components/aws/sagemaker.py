@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.args import EndpointArgs
 from components.aws.artifacts import ModelStore
 from components.aws.iam import document, invoke_endpoint, pull_image, read_models, write_logs
-from components.aws.image import Image, image_for
+from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
 from components.aws.watch import Alarm
@@ -22,7 +22,7 @@ LATENCY_SHARE = 0.9
 
 
 class SageMakerEndpoint(pulumi.ComponentResource):
-    """Image, artifact, role, Model, serverless EndpointConfiguration and Endpoint.
+    """Role, Model, serverless EndpointConfiguration and Endpoint.
 
     Model and configuration are auto-named and replaced create-before-delete; the endpoint keeps its name and is updated in
     place, which SageMaker does without a failed request.
@@ -32,16 +32,16 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     endpoint_name: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
 
-    def __init__(self, name: str, home: "AwsHome", args: EndpointArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, home: "AwsHome", image: Image, model: ModelStore, args: EndpointArgs, opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("pilotlight:index:SageMakerEndpoint", name, None, opts)
         self._home = home
         self.cold_start_budget_s = args.cold_start_s
         self.max_body_bytes = args.max_body_bytes
         self.floor = 0
-        image = image_for(f"{name}-image", home, args.image, pulumi.ResourceOptions(parent=self))
-        store = ModelStore(f"{name}-models", home, args.artifact, pulumi.ResourceOptions(parent=self))
         logs = home.log_group(f"{name}-logs", home.names.endpoint_logs, self)
-        configuration = self._configuration(name, args, self._model(name, args, image, store))
+        configuration = self._configuration(name, args, self._model(name, args, image, model))
         endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=home.names.endpoint,

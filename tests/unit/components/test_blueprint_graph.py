@@ -306,3 +306,37 @@ def test_two_services_of_one_program_collide_nowhere(build: Build, tmp_path: Pat
 
 def test_ready_stacks_are_all_tested_here() -> None:
     assert {path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml")} == set(STACKS)
+
+
+# A physical name is taken until its old owner is deleted, which comes last: nothing that changes place may share one.
+def names_by_urn(graph: Graph) -> dict[tuple[str, str], str]:
+    scoped = ("aws:apigateway", "aws:lambda/alias")  # names within an API, within a function
+    named = [each for each in graph.resources if each.custom and not each.type.startswith(scoped)]
+    return {
+        (each.type, each.inputs[key]): each.urn for each in named for key in ("name", "bucket") if isinstance(each.inputs.get(key), str)
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"endpoint__platform": "aws-lambda"},
+        {"auth__mode": "iam", "auth__dailyQuota": None, "accessLogs": None},
+        {"auth__mode": "iam", "auth__dailyQuota": None, "accessLogs": None, "endpoint__platform": "aws-lambda"},
+    ],
+    ids=["platform", "gateway", "both"],
+)
+def test_a_changed_setting_never_makes_a_second_owner_of_a_name(build: Build, changes: dict[str, Any]) -> None:
+    before, after = names_by_urn(build(SAGEMAKER)), names_by_urn(build(SAGEMAKER, **changes))
+    assert len(before) > 5
+    assert {name: (before[name], after[name]) for name in before.keys() & after.keys() if before[name] != after[name]} == {}
+
+
+def test_bucket_and_registry_stay_when_the_platform_changes(build: Build) -> None:
+    kept = {"aws:s3/bucket:Bucket", "aws:ecr/repository:Repository", "docker-build:index:Image"}
+    urns = [
+        {each.urn for each in build(SAGEMAKER, **changes).resources if each.type in kept}
+        for changes in ({}, {"endpoint__platform": "aws-lambda"})
+    ]
+    assert urns[0] == urns[1]
+    assert len(urns[0]) == 3
