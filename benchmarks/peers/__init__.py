@@ -1,0 +1,1 @@
+"""What the model server is compared with, each in an environment of its own."""

@@ -1,0 +1,95 @@
+"""A model server as a process: started, asked until it gives the right answer, measured, stopped."""
+
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+
+from benchmarks.record import BenchmarkError
+
+_BETWEEN_TRIES_S = 0.005
+_PATIENCE_S = 180
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """How one server is started, and where it is asked. Ports are given to it as the variable PORT."""
+
+    name: str
+    argv: Sequence[str]
+    cwd: Path
+    path: str
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Seconds from exec to the first right answer, resident MB after it, and that answer."""
+
+    seconds: float
+    resident_mb: float
+    outputs: Any
+
+
+def cold_start(server: Server, port: int, body: Any, expected: Any | None = None) -> Start:
+    """Start a server, wait for its first answer, stop it. BenchmarkError where it is wrong or does not come."""
+    with tempfile.TemporaryFile() as log:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            server.argv,
+            cwd=server.cwd,
+            env={**server.env, "PORT": str(port)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+        try:
+            outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", body, started)
+            seconds = time.monotonic() - started
+            resident = resident_mb(process.pid)
+        except BenchmarkError as error:
+            log.seek(0)
+            raise BenchmarkError(f"{error}\n{log.read().decode(errors='replace')[-2000:]}") from None
+        finally:
+            process.kill()
+            process.wait()
+    if expected is not None and not same(outputs, expected):
+        raise BenchmarkError(f"{server.name} gave another answer than the first server.")
+    return Start(seconds=seconds, resident_mb=resident, outputs=outputs)
+
+
+def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:
+    with httpx.Client(trust_env=False, timeout=_PATIENCE_S) as client:
+        while time.monotonic() - started < _PATIENCE_S:
+            if process.poll() is not None:
+                raise BenchmarkError(f"{server.name} ended with {process.returncode} before it answered.")
+            try:
+                response = client.post(url, json=body)
+            except httpx.TransportError:
+                time.sleep(_BETWEEN_TRIES_S)
+                continue
+            if response.status_code == 200:
+                return response.json()["outputs"]
+            if response.status_code != 503:
+                raise BenchmarkError(f"{server.name} answered {response.status_code}: {response.text[:300]}")
+            time.sleep(_BETWEEN_TRIES_S)
+    raise BenchmarkError(f"{server.name} gave no answer within {_PATIENCE_S} s.")
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory of a process and its children; mapped files count as far as they were touched."""
+    process = psutil.Process(pid)
+    return sum(member.memory_info().rss for member in [process, *process.children(recursive=True)]) / 1e6
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two nested lists of numbers agree within 1e-4, the project's tolerance."""
+    first, second = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    return first.shape == second.shape and bool(np.allclose(first, second, rtol=0, atol=1e-4))
