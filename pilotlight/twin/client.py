@@ -25,7 +25,7 @@ __all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "fin
 
 LOG = "twin.log"
 START_LOCK = "start.lock"
-START_S = 45.0
+START_S = 60.0
 STOP_S = 20.0
 REGION = "us-east-1"
 DEPLOYER_KEY = "AKIAPILOTLIGHTDEPLOY"

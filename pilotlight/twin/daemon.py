@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -161,9 +162,10 @@ def _serve_providers(twin: Twin, folder: Path, ports: Mapping[str, int]) -> dict
 
 
 def _stop_providers(twin: Twin) -> None:
-    from pilotlight.twin import engine
-
-    engine.stop(twin)
+    # Only where it was loaded: it takes a second, and a twin that served no providers has nothing to stop.
+    engine = sys.modules.get("pilotlight.twin.engine")
+    if engine is not None:
+        engine.stop(twin)
 
 
 def _listen(port: int | None, home: Path) -> socket.socket:

@@ -16,7 +16,8 @@ import httpx
 from pilotlight.twin.processes import Process, Processes
 
 SERVICES = ("s3", "sqs", "dynamodb")
-START_S = 20.0
+# It takes half a second; a machine that is busy with other things gets time.
+START_S = 40.0
 STOP_S = 5.0
 _LOG_LINES = 15
 
@@ -55,7 +56,7 @@ class Emulators:
         return self._process.pid if self._process and self._process.running else None
 
     async def start(self) -> None:
-        """Start and wait until it answers; EmulatorError after 20 s."""
+        """Start and wait until it answers; EmulatorError after START_S."""
         await self.revive()
         self._watcher = asyncio.create_task(self._watch(), name="emulator watch")
 
