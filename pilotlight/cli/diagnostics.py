@@ -8,6 +8,7 @@ from typing import Any
 # What the engine says that tells a user of this command nothing: how it found its host, and that it failed (the exit status does).
 _NOISE = (
     re.compile(r"^using pulumi-language-\w+ from \$PATH"),
+    re.compile(r"^Program failed with an unhandled exception:$"),
     re.compile(r"^(update|preview|refresh|destroy|import) (failed|canceled|cancelled)$"),
     re.compile(r"^Attempting to deploy or update resources with \d+ pending operations"),
     re.compile(r"^(resource monitor|\^C received|SIGTERM received)", re.IGNORECASE),
@@ -40,11 +41,13 @@ class Diagnostics:
     """The diagnostics of a run, in order, without repetitions."""
 
     found: list[Diagnostic] = field(default_factory=list)
+    _traceback: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any]) -> Diagnostic | None:
         """Note one diagnostic event; returns it when a user should see it."""
         severity = {"info#err": "info"}.get(event["severity"], event["severity"])
-        message = _clean(event.get("message") or "")
+        raw = self._whole_traceback(event.get("message") or "", severity)
+        message = _clean(raw)
         if severity == "debug" or event.get("ephemeral") or not message or any(pattern.search(message) for pattern in _NOISE):
             return None
         if self.errors and _AFTERMATH.match(message):
@@ -62,6 +65,23 @@ class Diagnostics:
                 message = f"{path}: {match['reason']}" if path else match["reason"]
                 break
         return self.add(Diagnostic(severity=severity, resource=resource, message=message))
+
+    def _whole_traceback(self, text: str, severity: str) -> str:
+        """The text; what a program writes to standard error comes line by line: its traceback is held back until its exception came."""
+        if severity != "info":
+            return text
+        line = text.rstrip("\n")
+        if self._traceback:
+            if line.strip():
+                self._traceback.append(line)
+            if not line.strip() or line[0].isspace():
+                return ""
+            whole, self._traceback = "\n".join(self._traceback), []
+            return whole
+        if line.strip() == f"{_TRACEBACK}:":
+            self._traceback.append(line)
+            return ""
+        return text
 
     def take_policy(self, event: Mapping[str, Any]) -> Diagnostic | None:
         """Note a policy violation; mandatory ones are errors, others warnings."""

@@ -115,7 +115,7 @@ def command_is_gone(pid: int) -> bool:
     except psutil.Error:
         return False
     place = next((index for index, word in enumerate(words) if Path(word).name == "guard.py"), None)
-    return place is not None and len(words) > place + 3 and not psutil.pid_exists(int(words[place + 3]))
+    return place is not None and len(words) > place + 3 and not alive(int(words[place + 3]), "")
 
 
 def alive(pid: int, since: str) -> bool:
@@ -125,7 +125,10 @@ def alive(pid: int, since: str) -> bool:
     if pid == os.getpid():
         return False
     try:
-        started = psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        started = process.create_time()
     except psutil.NoSuchProcess:
         return False
     except psutil.AccessDenied:

@@ -2,10 +2,10 @@
 
 `mini:index:Thing` takes `value`, `delay` (seconds that its creation lasts), `bad` (Check refuses it), `broken` (Create fails) and `fixed`
 (a change replaces the resource). What exists is kept in memory and can be looked at by the test.
+`creating` counts the creations in flight.
 """
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ class MiniProvider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[
     def __init__(self) -> None:
         self.things: dict[str, dict[str, Any]] = {}
         self.port = 0
+        self.creating = 0
+        self._released = threading.Event()
         self._lock = threading.Lock()
         self._count = 0
 
@@ -66,7 +68,7 @@ class MiniProvider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[
         inputs = _plain(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(id="", properties=request.properties)
-        time.sleep(float(inputs.get("delay", 0)))
+        self._wait(float(inputs.get("delay", 0)))
         if "broken" in inputs:
             context.abort(grpc.StatusCode.UNKNOWN, f"ThingLimitExceeded: {inputs['broken']}")
         with self._lock:
@@ -74,6 +76,15 @@ class MiniProvider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[
             identity = f"thing-{self._count}"
             self.things[identity] = inputs
         return provider_pb2.CreateResponse(id=identity, properties=request.properties)
+
+    def release(self) -> None:
+        """Let creations in flight, and later ones, end at once."""
+        self._released.set()
+
+    def _wait(self, seconds: float) -> None:
+        self.creating += 1
+        self._released.wait(seconds)
+        self.creating -= 1
 
     def Read(self, request: Any, context: Any) -> Any:
         if request.id not in self.things:

@@ -63,6 +63,23 @@ def test_a_traceback_becomes_its_exception_and_the_programs_own_line() -> None:
     assert taken(text) == ["KeyError: 'memoryMb' (/checkout/stacks/__main__.py, line 12)"]
 
 
+def test_a_traceback_that_comes_line_by_line_is_one_problem() -> None:
+    diagnostics = Diagnostics()
+    lines = ["error: Program failed with an unhandled exception:", "Traceback (most recent call last):"]
+    lines += [
+        '  File "/pack/__main__.py", line 1, in <module>',
+        "    import nothing_here",
+        "ModuleNotFoundError: No module named 'nothing_here'",
+        "bye",
+    ]
+    for line in lines:
+        diagnostics.take({"severity": "info#err", "message": f"{line}\n\n"})
+    assert [(found.severity, str(found)) for found in diagnostics.found] == [
+        ("error", "ModuleNotFoundError: No module named 'nothing_here' (/pack/__main__.py, line 1)"),
+        ("info", "bye"),
+    ]
+
+
 def test_an_sdk_traceback_after_the_engines_own_error_is_left_out() -> None:
     diagnostics = Diagnostics()
     diagnostics.take({"severity": "error", "message": "NoSuchRole", "urn": ROLE})
