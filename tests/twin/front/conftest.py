@@ -88,7 +88,7 @@ class RunningFront:
         assert self._ready.wait(30), "the front did not come up"
 
     async def _main(self) -> None:
-        listener = socket.socket()
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.account.twin.front_url = self.url

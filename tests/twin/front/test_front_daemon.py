@@ -15,7 +15,7 @@ import boto3
 import psutil
 import pytest
 
-from pilotlight.twin import client, state
+from pilotlight.twin import client, daemon, state
 from pilotlight.twin.client import Running, TwinError
 
 
@@ -187,3 +187,12 @@ def test_a_client_that_holds_its_connection_does_not_hold_the_end(home: Path) ->
         started = time.monotonic()
         assert client.stop(home)
         assert time.monotonic() - started < 10
+
+
+def test_answers_are_not_held_back_by_nagles_algorithm(tmp_path: Path) -> None:
+    with daemon._listen(None, tmp_path) as listener, socket.create_connection(listener.getsockname()):
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.proto == socket.IPPROTO_TCP
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
