@@ -75,6 +75,7 @@ class Images:
         self.environments = Environments(cache)
         self.mountpoint = home / "run" / "root"
         self._processes = processes
+        shutil.rmtree(home / "run", ignore_errors=True)  # what workers of a killed twin left
         self._context_hash = context_hash
 
     def build(
@@ -142,6 +143,8 @@ class Images:
         scratch_mb: int = 512,
     ) -> Process:
         """Start the image's entry point (or `argv`) with the image's variables and `env`, nothing of this machine's.
+
+        `argv_suffix` takes the place of the image's CMD, as the arguments of `docker run` do.
 
         `mounts` puts folders of this machine read-only at paths of the image. Root on Linux: a file system of its own with the
         image's paths, its numeric user, a private /tmp of `scratch_mb` MiB. Elsewhere the paths are mapped to this machine's and

@@ -18,6 +18,8 @@ from pilotlight.twin.aws.lambda_start import Starter
 from pilotlight.twin.aws.lambda_version import EVENT_CONFIG, PROVISIONED, FunctionVersion, resolve, split_name
 from pilotlight.twin.aws.lambda_worker import InitFailed, LambdaWorker
 from pilotlight.twin.aws.pool import Pool
+from pilotlight.twin.environments import EnvironmentRefused
+from pilotlight.twin.images import ImageRefused
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ MAX_ASYNC_BYTES = 1024 * 1024
 # Lambda developer guide, asynchronous invocation: two retries, after one and two minutes.
 ASYNC_RETRIES_S = (60.0, 120.0)
 RECONCILE_S = 2.0
+DELETE_GRACE_S = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,9 +130,9 @@ class LambdaService:
         return pool
 
     async def forget(self, name: str) -> None:
-        """The function is deleted: its workers stop as soon as they are done."""
+        """The function is deleted: its workers stop when they are done, or after a few seconds."""
         gone = [slot for slot in self._pools if slot[0] == name]
-        await asyncio.gather(*(self._pools.pop(slot)[1].drain() for slot in gone))
+        await asyncio.gather(*(self._pools.pop(slot)[1].end(DELETE_GRACE_S) for slot in gone))
 
     async def provision(self, name: str, qualifier: str, count: int) -> None:
         """Have `count` workers of what `qualifier` runs initialised; returns when they are. Refusal when they do not come up."""
@@ -145,6 +148,8 @@ class LambdaService:
             worker, cold = await pool.acquire()
         except InitFailed as error:
             return self._answer(version, error.outcome, 0.0, True, [])
+        except (ImageRefused, EnvironmentRefused) as error:
+            raise Refusal("ServiceException", str(error), 500) from None
         try:
             served = await worker.serve(payload, arn)
         finally:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilotlight.twin.aws.compute_logs import LogStream
 from pilotlight.twin.aws.lambda_version import FUNCTION, VERSION, FunctionVersion, version_of
-from pilotlight.twin.aws.unpack import sha256_of, unpack_once, unzip
+from pilotlight.twin.aws.unpack import prune, sha256_of, unpack_once, unzip
 from pilotlight.twin.placement import Program, place
 from pilotlight.twin.processes import Process
 from pilotlight.twin.rows import Refusal
@@ -52,9 +50,7 @@ class Starter:
         """Remove code that no function and no version runs any more."""
         world = self._twin.world
         used = {version_of(resource.outputs, "").code for token in (FUNCTION, VERSION) for resource in world.find(token)}
-        for folder in self._code.glob("[0-9a-f]*") if self._code.is_dir() else ():
-            if folder.name not in used and time.time() - folder.stat().st_mtime > KEEP_CODE_S:
-                shutil.rmtree(folder, ignore_errors=True)
+        prune(self._code, older_than_s=KEEP_CODE_S, keep={code for code in used if code})
 
     def prepare_runtime(self) -> None:
         """Make the environment that stands for AWS's managed runtime. Blocking; a second call finds it there."""

@@ -17,6 +17,8 @@ class Worker(Protocol):
     async def stop(self) -> None: ...
 
 
+# So that a timer never fires a moment before the term is over.
+EXPIRY_SLACK_S = 0.01
 W = TypeVar("W", bound=Worker)
 
 
@@ -35,6 +37,7 @@ class Pool(Generic[W]):
         self._floor = 0
         self._closed = False
         self._quiet = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -59,9 +62,7 @@ class Pool(Generic[W]):
                 self._busy.add(worker)
                 return worker, False
             self._background(worker.stop())
-        worker = await self._started(False)
-        self._busy.add(worker)
-        return worker, True
+        return await self._started(False, self._busy.add), True
 
     def release(self, worker: W) -> None:
         """Back from `acquire`. A worker that is no longer usable, or whose pool was drained, stops."""
@@ -90,6 +91,13 @@ class Pool(Generic[W]):
         await self._quiet.wait()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def end(self, grace_s: float) -> None:
+        """`drain`, and after `grace_s` seconds `kill`."""
+        try:
+            await asyncio.wait_for(self.drain(), grace_s)
+        except TimeoutError:
+            await self.kill()
+
     async def kill(self) -> None:
         """Stop everything, busy or not."""
         self._closed = True
@@ -102,19 +110,21 @@ class Pool(Generic[W]):
         """Take over a worker that was started outside, as idle."""
         self._rest(worker)
 
-    async def _started(self, provisioned: bool) -> W:
+    async def _started(self, provisioned: bool, take: Callable[[W], None]) -> W:
+        """`take` gets the worker while it still counts as starting: a drain must not end between the two."""
         self._starting += 1
         try:
-            return await self._start(provisioned)
+            worker = await self._start(provisioned)
+            take(worker)
+            return worker
         finally:
             self._starting -= 1
             self._settle()
 
     async def _fill(self) -> None:
-        async def one() -> None:
-            worker = await self._started(True)
+        def take(worker: W) -> None:
             if self._closed:
-                await worker.stop()
+                self._background(worker.stop())
             else:
                 self._rest(worker)
 
@@ -122,13 +132,26 @@ class Pool(Generic[W]):
             self._idle.remove(entry)
             self._background(entry[1].stop())
         missing = 0 if self._closed else self._floor - self.size
-        await asyncio.gather(*(one() for _ in range(missing)))
+        await asyncio.gather(*(self._started(True, take) for _ in range(missing)))
 
     def _rest(self, worker: W) -> None:
         self._idle.append((time.monotonic(), worker))
-        asyncio.get_running_loop().call_later(self._keep_warm_s() + 0.01, self._expire_soon)
+        self._look_again()
 
-    def _expire_soon(self) -> None:
+    def _look_again(self) -> None:
+        """One timer for the worker that has been idle longest; set anew where the term has become shorter."""
+        if self._closed or not self._idle:
+            return
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(0.0, self._idle[0][0] + self._keep_warm_s() - time.monotonic()) + EXPIRY_SLACK_S
+        if self._timer is not None and self._timer.when() > when:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = loop.call_at(when, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timer = None
         if not self._closed:
             self._background(self._expire())
 
@@ -138,6 +161,8 @@ class Pool(Generic[W]):
         spare = max(0, self.size - self._floor)
         expired = [entry for entry in self._idle if entry[0] <= limit or not entry[1].usable][:spare]
         self._idle = [entry for entry in self._idle if entry not in expired]
+        if len(self._idle) > self._floor:
+            self._look_again()
         await asyncio.gather(*(worker.stop() for _, worker in expired))
 
     def _settle(self) -> None:

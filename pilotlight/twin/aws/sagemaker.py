@@ -16,7 +16,7 @@ from pilotlight.twin.aws.pool import Pool
 from pilotlight.twin.aws.sagemaker_deployment import DEPLOYMENT, Deployment, artifact_of, container_of, judge_model, planned, saved
 from pilotlight.twin.aws.sagemaker_instance import Instance, InstanceFailed
 from pilotlight.twin.aws.sagemaker_invoke import ask, judge_request, model_error
-from pilotlight.twin.aws.unpack import BadArchive, sha256_of, unpack_once, untar
+from pilotlight.twin.aws.unpack import BadArchive, prune, sha256_of, unpack_once, untar
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 ROWS = sagemaker_rows.ROWS
 RECONCILE_S = 2.0
+DELETE_GRACE_S = 5.0
+# Unpacked models that no endpoint was deployed with for so long are removed from the cache.
+KEEP_MODELS_S = 30 * 24 * 3600
 # SageMaker developer guide, serverless endpoints: 5 GB of disk for image and model together.
 MODEL_BYTES = 5 * 1024**3
 
@@ -123,11 +126,11 @@ class SageMakerService:
             self._background(old.pool.drain())
 
     async def forget(self, endpoint: str) -> None:
-        """The endpoint is deleted: no new request, and its instances stop when they are done."""
+        """The endpoint is deleted: no new request, and its instances stop when they are done, or after a few seconds."""
         self.twin.world.delete(DEPLOYMENT, endpoint)
         live = self._live.pop(endpoint, None)
         if live is not None:
-            await live.pool.drain()
+            await live.pool.end(DELETE_GRACE_S)
 
     async def _prove(self, deployment: Deployment, pool: Pool[Instance]) -> None:
         """One instance answers its ping. After an update it stays, so that nobody waits; a new endpoint begins at zero."""
@@ -164,6 +167,9 @@ class SageMakerService:
             self.twin.s3.download(*artifact, file)
             key = sha256_of(file).hex()
             unpack_once(file, self._models / key, limit=MODEL_BYTES, unpack=untar)
+            (self._models / key).touch()
+            served = {str(record["model"]) for record in self.twin.world.find(DEPLOYMENT)}
+            prune(self._models, older_than_s=KEEP_MODELS_S, keep=served)
         except BadArchive as error:
             text = f"Failed to extract model data archive from s3://{'/'.join(artifact)}: {error}. Please make it a valid .tar.gz file."
             raise Refusal("ValidationException", text) from None

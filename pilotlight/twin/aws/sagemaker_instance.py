@@ -18,6 +18,7 @@ from components import limits
 from pilotlight.twin.aws.compute_logs import LogStream
 from pilotlight.twin.images import ImageRefused
 from pilotlight.twin.processes import Process
+from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
     from pilotlight.twin.aws.sagemaker_deployment import Deployment
@@ -101,7 +102,10 @@ class Instance:
 
     async def _launch(self, twin: Twin, model: Path | None) -> None:
         deployment, port = self.deployment, _free_port()
-        credentials = twin.iam.credentials(deployment.role)
+        try:
+            credentials = twin.iam.credentials(deployment.role)
+        except Refusal as refusal:
+            raise InstanceFailed(f"The execution role {deployment.role} cannot be assumed any more: {refusal.message}") from None
         env = {
             **deployment.environment,
             "PORT": str(port),

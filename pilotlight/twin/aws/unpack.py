@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tarfile
+import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from filelock import FileLock
@@ -41,6 +42,13 @@ def unpack_once(archive: Path, place: Path, *, limit: int, unpack: Callable[[Pat
             shutil.rmtree(draft, ignore_errors=True)
             raise
         draft.rename(place)
+
+
+def prune(folder: Path, *, older_than_s: float, keep: Collection[str]) -> None:
+    """Remove what was unpacked there, but for the names in `keep` and what was touched within `older_than_s` seconds."""
+    for place in folder.glob("[0-9a-f]*") if folder.is_dir() else ():
+        if place.name not in keep and time.time() - place.stat().st_mtime > older_than_s:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def unzip(archive: Path, folder: Path, limit: int) -> None:
