@@ -46,7 +46,7 @@ def export_with_torch(
 
     `limit` is the longest input in tokens. Raises PackagingError when the environment can't be made or the model can't be exported.
     """
-    python = _environment(cache, progress)
+    python = make_environment(cache, progress)
     progress("Exporting with torch")
     order = work / "export.json"
     order.write_text(json.dumps({"folder": str(folder), "task": task, "batch": batch, "limit": limit, "out": str(work)}))
@@ -84,7 +84,8 @@ def _tidy(raw: Path, work: Path) -> None:
     (work / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _environment(cache: Path, progress: Say) -> Path:
+def make_environment(cache: Path, progress: Say) -> Path:
+    """The environment's Python; installed first where it isn't there. Raises PackagingError with the installer's reason."""
     folder = environment_folder(cache)
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     with disk_errors_explained(cache):
