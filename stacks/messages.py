@@ -1,6 +1,5 @@
 """What is wrong with a config, in sentences: key, value found, what is allowed, what was probably meant. Pure."""
 
-import copy
 import difflib
 import types
 from collections.abc import Iterable, Sequence
@@ -59,25 +58,6 @@ def meant(word: str, known: Sequence[str]) -> str:
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """One sentence per mistake that the model found."""
     return [Problem((_key(found["loc"]),), _sentence(dict(found), model)) for found in error.errors(include_url=False)]
-
-
-def pruned(raw: Any, error: ValidationError) -> Any:
-    """A copy of `raw` without the values that `error` is about."""
-    left = copy.deepcopy(raw)
-    for found in error.errors(include_url=False):
-        _remove(left, found["loc"])
-    return left
-
-
-def _remove(tree: Any, path: tuple[int | str, ...]) -> None:
-    """Take out the value at `path`; inside a list that is the whole list, because positions would shift."""
-    for depth, step in enumerate(path):
-        if not isinstance(tree, dict) or step not in tree:
-            return
-        if depth == len(path) - 1 or not isinstance(tree[step], dict):
-            del tree[step]
-            return
-        tree = tree[step]
 
 
 def _key(path: tuple[int | str, ...]) -> str:

@@ -3,11 +3,12 @@
 from typing import Annotated, Any, Literal
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from stacks.checks import cross_problems
-from stacks.messages import problems_of, pruned, report, together
+from stacks.messages import problems_of, report, together
+from stacks.repair import pruned, survivors
 
 DIGEST = "sha256:[0-9a-f]{64}"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -142,23 +143,7 @@ def parse(raw: Any, stack: str, region: str | None = None) -> Settings:
     except ValidationError as error:
         problems = problems_of(error, Settings)
         raw = pruned(raw, error)
-    problems = together(problems, cross_problems(settings or _survivors(raw), region))
+    problems = together(problems, cross_problems(settings or survivors(Settings, raw), region))
     if problems or settings is None:
         raise pulumi.RunError(report(stack, problems))
     return settings
-
-
-def _survivors(raw: Any) -> Settings:
-    """What is left of a broken config, so that its other mistakes are told as well: parts that don't parse are None."""
-    parts: dict[str, Any] = {}
-    for name, field in Settings.model_fields.items():
-        value = raw.get(field.alias or name) if isinstance(raw, dict) else None
-        parts[name] = None if value is None else _part(field.annotation, value)
-    return Settings.model_construct(**parts)
-
-
-def _part(annotation: Any, value: Any) -> Any:
-    try:
-        return TypeAdapter(annotation).validate_python(value)
-    except ValidationError:
-        return None

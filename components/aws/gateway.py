@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.args import GatewayArgs
+from components.aws.gateway_access import issue_key, stage_limits
 from components.aws.gateway_log_role import account_log_role
 from components.aws.gateway_plan import PATH, PROBLEMS, REQUEST_SCHEMA, REST_LOG_FORMAT, gateway_alarm
 from components.aws.names import STAGE
@@ -53,8 +54,8 @@ class RestGateway(pulumi.ComponentResource):
             access_log_settings=aws.apigateway.StageAccessLogSettingsArgs(destination_arn=access.arn, format=REST_LOG_FORMAT),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[access, *account]),
         )
-        self._limits(name, api, stage, errors, args)
-        self.api_key = self._key(name, api, stage, args)
+        stage_limits(name, api, stage, errors, args, self)
+        self.api_key = issue_key(name, api, stage, args, self)
         self.url = pulumi.Output.format("{0}/{1}", stage.invoke_url, PATH)
         self.log_groups = [access.name, errors.name]
         self.alarms = [gateway_alarm("5XXError", {"ApiName": api.name, "Stage": stage.stage_name})]
@@ -128,44 +129,3 @@ class RestGateway(pulumi.ComponentResource):
             triggers={"content": pulumi.Output.json_dumps(parts).apply(short_hash)},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*route, *answers, grant]),
         )
-
-    def _limits(
-        self,
-        name: str,
-        api: aws.apigateway.RestApi,
-        stage: aws.apigateway.Stage,
-        errors: aws.cloudwatch.LogGroup,
-        args: GatewayArgs,
-    ) -> None:
-        """The stage's throttle, whoever calls, and a log of failed calls without their bodies."""
-        aws.apigateway.MethodSettings(
-            f"{name}-limits",
-            rest_api=api.id,
-            stage_name=stage.stage_name,
-            method_path="*/*",
-            settings=aws.apigateway.MethodSettingsSettingsArgs(
-                throttling_rate_limit=args.requests_per_second,
-                throttling_burst_limit=args.burst,
-                logging_level="ERROR",
-                data_trace_enabled=False,
-                metrics_enabled=False,
-            ),
-            # The service would make the log group itself, without retention.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[errors]),
-        )
-
-    def _key(self, name: str, api: aws.apigateway.RestApi, stage: aws.apigateway.Stage, args: GatewayArgs) -> pulumi.Output[str]:
-        """A key under a plan with throttle and, where one is set, quota."""
-        plan = aws.apigateway.UsagePlan(
-            f"{name}-plan",
-            description="Rate, burst and daily quota of one key",
-            api_stages=[aws.apigateway.UsagePlanApiStageArgs(api_id=api.id, stage=stage.stage_name)],
-            throttle_settings=aws.apigateway.UsagePlanThrottleSettingsArgs(rate_limit=args.requests_per_second, burst_limit=args.burst),
-            quota_settings=None
-            if args.daily_quota is None
-            else aws.apigateway.UsagePlanQuotaSettingsArgs(limit=args.daily_quota, period="DAY"),
-            opts=self._child,
-        )
-        key = aws.apigateway.ApiKey(f"{name}-key", description="Made by the service; shown by the stack's output apiKey", opts=self._child)
-        aws.apigateway.UsagePlanKey(f"{name}-plan-key", key_id=key.id, key_type="API_KEY", usage_plan_id=plan.id, opts=self._child)
-        return pulumi.Output.secret(key.value)
