@@ -15,8 +15,8 @@ from pilotlight import toolchain
 from pilotlight.twin import docker_context, engine
 from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.clock import Clock
-from pilotlight.twin.engine import Engine
 from pilotlight.twin.emulators import Emulators
+from pilotlight.twin.engine import Engine
 from pilotlight.twin.faults import Faults
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.provider import Package

@@ -38,9 +38,7 @@ class Project:
         self.events: list[Any] = []
 
     def stack(self, program: Program) -> auto.Stack:
-        settings = auto.ProjectSettings(
-            name="tried", runtime="python", backend=auto.ProjectBackend(url=f"file://{self.folder / 'state'}")
-        )
+        settings = auto.ProjectSettings(name="tried", runtime="python", backend=auto.ProjectBackend(url=f"file://{self.folder / 'state'}"))
         options = auto.LocalWorkspaceOptions(
             work_dir=str(self.folder / "work"),
             project_settings=settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2 as pb
 
-from pilotlight.twin.aws import ecr
+from pilotlight.twin.aws import ecr, ecr_rows
 from pilotlight.twin.docker_build import IMAGE
 from pilotlight.twin.values import UNKNOWN
 from tests.twin.engine.wire import Wire
@@ -23,21 +23,21 @@ def source(tmp_path: Path, ports: dict[str, int]) -> Path:
     """A context beside the program's folder, as `..` names it."""
     context = tmp_path / "source"
     (context / "app").mkdir(parents=True)
-    (context / "Dockerfile").write_text("FROM python:3.11-slim AS cpu\nCOPY app /app\nENTRYPOINT [\"python\"]\n")
+    (context / "Dockerfile").write_text('FROM python:3.11-slim AS cpu\nCOPY app /app\nENTRYPOINT ["python"]\n')
     (context / "app" / "main.py").write_text("print(1)\n")
     return context
 
 
 @pytest.fixture
-def builder(connect: Callable[..., Wire]) -> Iterator[Wire]:
-    yield connect("docker-build", region=None)
+def builder(connect: Callable[..., Wire]) -> Wire:
+    return connect("docker-build", region=None)
 
 
 @pytest.fixture
 def inputs(source: Path, wire: Wire) -> dict[str, Any]:
     """What the blueprint declares, for a repository that exists, with a token of its registry."""
     wire.made(ecr.REPOSITORY, "repository", {"name": "repo", "imageTagMutability": "IMMUTABLE"})
-    token, _ = wire.invoke(ecr.AUTHORIZATION)
+    token, _ = wire.invoke(ecr_rows.AUTHORIZATION)
     return {
         "push": False,
         "exports": [{"registry": {}}],

@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from pilotlight.twin.aws.s3 import ObjectStore
-from pilotlight.twin.aws.s3_rows import BLOCK, BUCKET, OBJECT, POLICY, VERSIONING
+from pilotlight.twin.aws.s3_object_rows import OBJECT
+from pilotlight.twin.aws.s3_rows import BLOCK, BUCKET, POLICY, VERSIONING
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.values import ARCHIVE, ASSET, SIGNATURE
 from tests.twin.engine.wire import Wire

@@ -27,7 +27,9 @@ class Checked:
 class Wire:
     """One connection to one provider server, configured as an engine does it."""
 
-    def __init__(self, port: int, region: str | None = "us-east-1", default_tags: dict[str, str] | None = None, *, configure: bool = True) -> None:
+    def __init__(
+        self, port: int, region: str | None = "us-east-1", default_tags: dict[str, str] | None = None, *, configure: bool = True
+    ) -> None:
         # A connection of its own, as every engine has: channels of one process would share one.
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.use_local_subchannel_pool", 1)])
         self.stub = ResourceProviderStub(self._channel)
@@ -47,11 +49,15 @@ class Wire:
         self._channel.close()
 
     def check(self, token: str, name: str, news: dict[str, Any], olds: dict[str, Any] | None = None, seed: bytes = b"seed") -> Checked:
-        request = pb.CheckRequest(urn=urn(token, name), news=to_struct(news), randomSeed=seed, **({"olds": to_struct(olds)} if olds else {}))
+        request = pb.CheckRequest(
+            urn=urn(token, name), news=to_struct(news), randomSeed=seed, **({"olds": to_struct(olds)} if olds else {})
+        )
         answer = self.stub.Check(request)
         return Checked(from_struct(answer.inputs), [failure.reason for failure in answer.failures])
 
-    def create(self, token: str, name: str, inputs: dict[str, Any], *, preview: bool = False, timeout: float = 30) -> tuple[str, dict[str, Any]]:
+    def create(
+        self, token: str, name: str, inputs: dict[str, Any], *, preview: bool = False, timeout: float = 30
+    ) -> tuple[str, dict[str, Any]]:
         request = pb.CreateRequest(urn=urn(token, name), properties=to_struct(inputs), preview=preview)
         answer = self.stub.Create(request, timeout=timeout)
         return answer.id, from_struct(answer.properties)
