@@ -50,10 +50,14 @@ class Environments:
         """In a folder beside it, renamed when complete: an interrupted run leaves nothing that counts."""
         draft = place.with_name(place.name + ".draft")
         shutil.rmtree(draft, ignore_errors=True)
-        self._uv("venv", "--quiet", "--relocatable", "--no-project", "--python", interpreter(), str(draft), about=lock)
-        if not empty:
-            python = str(draft / "bin" / "python")
-            self._uv("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, str(lock), about=lock)
+        try:
+            self._uv("venv", "--quiet", "--relocatable", "--no-project", "--python", interpreter(), str(draft), about=lock)
+            if not empty:
+                python = str(draft / "bin" / "python")
+                self._uv("pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--python", python, str(lock), about=lock)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         draft.rename(place)
 
     def _uv(self, *arguments: str, about: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from pilotlight.twin import sandbox
 from pilotlight.twin.aws.sagemaker import SageMakerService
 from pilotlight.twin.rows import Refusal
 from tests.twin.compute.harness import Harness, tarball
@@ -110,6 +111,18 @@ def test_a_container_runs_from_its_image_as_its_user_with_its_model_and_nothing_
     if os.geteuid() == 0:
         assert (seen["uid"], seen["cwd"], seen["home"]) == (10001, "/app", False)
         assert seen["env"]["MODEL_DIR"] == "/opt/ml/model"
+
+
+def test_without_root_a_container_runs_from_mapped_paths(harness, stack, monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: False)
+    stack.endpoint("mapped")
+    _, seen = ask(harness, "mapped")
+    assert seen["model"] == "three kilos"
+    assert seen["uid"] == os.geteuid()
+    assert seen["env"]["MODEL_DIR"] != "/opt/ml/model"
+    assert seen["env"]["PATH"].startswith(str(harness.cache))
+    assert seen["env"]["TMPDIR"].startswith(str(harness.home))
+    assert not {"HOME", "USER", "VIRTUAL_ENV", "PYTHONPATH"} & set(seen["env"])
 
 
 def test_a_warm_call_meets_the_same_instance_until_it_is_idle_too_long(harness, stack):

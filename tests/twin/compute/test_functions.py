@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from pilotlight.twin import sandbox
 from pilotlight.twin.rows import Refusal
 from tests.twin.compute.harness import Harness, archive
 
@@ -66,7 +67,9 @@ def test_a_function_gets_exactly_the_variables_that_aws_gives_it(harness, make):
     assert env["AWS_ENDPOINT_URL"] == harness.twin.front_url
     assert env["AWS_ACCESS_KEY_ID"].startswith("ASIA")
     assert not {"HOME", "USER", "PULUMI_HOME", "VIRTUAL_ENV", "PYTHONPATH"} & set(env)
-    assert all("/work" not in value and str(harness.home) not in value for value in env.values()) or answer["uid"] == 0
+    if os.geteuid() == 0:
+        assert (answer["uid"], env["LAMBDA_TASK_ROOT"]) == (993, "/var/task")
+        assert not any(str(harness.home) in value for value in env.values())
     assert 9000 < answer["left"] <= 10000
 
 
@@ -76,6 +79,17 @@ def test_a_function_imports_its_own_packages_and_the_runtimes_only(harness, make
     assert answer["FunctionError"] == "Unhandled"
     assert error["errorType"] == "ModuleNotFoundError"
     assert "FunctionError" not in call(harness, "packages", {"import": "boto3"})[0]
+
+
+def test_without_root_a_function_runs_from_mapped_paths(harness, make, monkeypatch):
+    monkeypatch.setattr(sandbox, "available", lambda: False)
+    make("mapped")
+    _, answer = call(harness, "mapped")
+    assert answer["env"]["LAMBDA_TASK_ROOT"].startswith(str(harness.home))
+    assert answer["env"]["TMPDIR"].startswith(str(harness.home))
+    assert answer["uid"] == os.geteuid()
+    assert "FunctionError" not in call(harness, "mapped", {"import": "boto3"})[0]
+    assert call(harness, "mapped", {"import": "pulumi"})[1]["errorType"] == "ModuleNotFoundError"
 
 
 def test_a_warm_call_reuses_the_process_and_its_tmp(harness, make):

@@ -116,7 +116,7 @@ def test_a_lock_without_hashes_is_refused(images, context):
     (context / "lock.txt").write_text("six==1.17.0\n")
     with pytest.raises(EnvironmentRefused, match="no environment could be made"):
         images.build(context, context / "Dockerfile")
-    assert not [path for path in images.environments.folder.iterdir() if path.is_dir() and not path.name.endswith(".draft")]
+    assert not [path for path in images.environments.folder.iterdir() if path.is_dir()]
 
 
 def test_the_key_of_an_environment_follows_its_lock():
