@@ -7,7 +7,6 @@ because it looks at the last stage alone.
 from __future__ import annotations
 
 import io
-import json
 import posixpath
 import re
 from collections.abc import Mapping
@@ -17,17 +16,14 @@ from typing import Any
 
 from dockerfile_parse import DockerfileParser  # type: ignore[import-untyped]
 
+from pilotlight.twin.dockerfile_text import DockerfileError, command, expand, pairs, words_of
+
+__all__ = ["Copy", "DockerfileError", "Stage", "expand", "resolve", "stages"]
+
 BASE_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Dockerfile reference, frontend 1.x: every instruction; those that only a build or a registry needs have no effect here.
 EFFECTLESS = frozenset({"RUN", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL", "VOLUME", "SHELL", "ONBUILD", "MAINTAINER"})
-VARIABLE = re.compile(r"\\(\$)|\$(?:\{(\w+)(?:(:?[-+])([^}]*))?\}|(\w+))")
-PIECE = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"|(?:\\.|[^'\"\\\s])+|['\"\\]")
-WORD = re.compile(rf"(?:{PIECE.pattern})+")
 HEREDOC = re.compile(r"^\s*(?:RUN|COPY)\b.*<<-?(['\"]?)(\w+)\1", re.IGNORECASE)
-
-
-class DockerfileError(ValueError):
-    """A Dockerfile that cannot be understood; the message names file and line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,64 +54,12 @@ class Stage:
     copies: tuple[Copy, ...] = ()
 
 
-def expand(text: str, scope: Mapping[str, str]) -> str:
-    """Replace `$NAME`, `${NAME}`, `${NAME:-word}` and `${NAME:+word}` as a Dockerfile does; an unknown name becomes nothing."""
-
-    def one(match: re.Match[str]) -> str:
-        if match[1]:
-            return "$"
-        value = scope.get(match[2] or match[5])
-        operator, word = match[3], match[4]
-        if operator is None:
-            return value or ""
-        present = value is not None and (value != "" or ":" not in operator)
-        if operator.endswith("-"):
-            return value if present and value is not None else expand(word, scope)
-        return expand(word, scope) if present else ""
-
-    return VARIABLE.sub(one, text)
-
-
-def _words(text: str, scope: Mapping[str, str]) -> list[str]:
-    """Split into words; quotes group, single quotes keep `$` as it is."""
-    words = []
-    for raw in WORD.findall(text):
-        pieces = [match[0] for match in PIECE.finditer(raw)]
-        words.append("".join(piece[1:-1] if piece[0] == "'" else expand(_plain(piece), scope) for piece in pieces))
-    return words
-
-
-def _plain(piece: str) -> str:
-    inner = piece[1:-1] if piece[0] == '"' else piece
-    return re.sub(r"\\([^$])", r"\1", inner)
-
-
-def _command(text: str, where: str) -> tuple[str, ...]:
-    if not text.lstrip().startswith("["):
-        return ("/bin/sh", "-c", text)
-    try:
-        words = json.loads(text)
-    except ValueError:
-        raise DockerfileError(f"{where}: {text!r} is no JSON list; write exec form with double quotes, or no brackets.") from None
-    if not words or not all(isinstance(word, str) for word in words):
-        raise DockerfileError(f"{where}: {text!r} must be a list of texts with the program first.")
-    return tuple(words)
-
-
-def _pairs(words: list[str], text: str, where: str) -> dict[str, str]:
-    if words and "=" not in words[0]:  # the old form, ENV NAME value
-        return {words[0]: text.split(None, 1)[1] if len(words) > 1 else ""}
-    if any("=" not in word for word in words):
-        raise DockerfileError(f"{where}: every entry must be NAME=value, got {text!r}.")
-    return dict(word.split("=", 1) for word in words)
-
-
 def _copy(stage: Stage, text: str, scope: Mapping[str, str], where: str, line: int) -> Copy:
     flags: dict[str, str] = {}
     while match := re.match(r"--([a-z]+)(?:=(\S+))?\s+", text):
         flags[match[1]] = expand(match[2] or "true", scope)
         text = text[match.end() :]
-    words = [expand(word, scope) for word in _command(text, where)] if text.lstrip().startswith("[") else _words(text, scope)
+    words = [expand(word, scope) for word in command(text, where)] if text.lstrip().startswith("[") else words_of(text, scope)
     if len(words) < 2 or any(word.startswith("<<") for word in words):
         raise DockerfileError(f"{where}: COPY needs one source or more and a target; here-documents are not understood by the twin.")
     target = posixpath.normpath(posixpath.join(stage.workdir, words[-1]))
@@ -134,7 +78,7 @@ def _copy(stage: Stage, text: str, scope: Mapping[str, str], where: str, line: i
 
 def _arg(stage: Stage, text: str, build_args: Mapping[str, str], top: Mapping[str, str]) -> Stage:
     args = dict(stage.args)
-    for word in _words(text, {**stage.args, **stage.env}):
+    for word in words_of(text, {**stage.args, **stage.env}):
         name, has_default, default = word.partition("=")
         value = build_args.get(name, default if has_default else top.get(name))
         if value is not None:
@@ -146,9 +90,9 @@ def _apply(stage: Stage, keyword: str, text: str, where: str, line: int) -> Stag
     scope = {**stage.args, **stage.env}
     match keyword:
         case "ENV":
-            return replace(stage, env={**stage.env, **_pairs(_words(text, scope), expand(text, scope), where)})
+            return replace(stage, env={**stage.env, **pairs(words_of(text, scope), expand(text, scope), where)})
         case "LABEL":
-            return replace(stage, labels={**stage.labels, **_pairs(_words(text, scope), expand(text, scope), where)})
+            return replace(stage, labels={**stage.labels, **pairs(words_of(text, scope), expand(text, scope), where)})
         case "WORKDIR":
             return replace(stage, workdir=posixpath.normpath(posixpath.join(stage.workdir, expand(text, scope))))
         case "USER":
@@ -156,9 +100,9 @@ def _apply(stage: Stage, keyword: str, text: str, where: str, line: int) -> Stag
         case "COPY":
             return replace(stage, copies=(*stage.copies, _copy(stage, text, scope, where, line)))
         case "ENTRYPOINT":
-            return replace(stage, entrypoint=_command(text, where), cmd=())
+            return replace(stage, entrypoint=command(text, where), cmd=())
         case "CMD":
-            return replace(stage, cmd=_command(text, where))
+            return replace(stage, cmd=command(text, where))
         case "ADD":
             raise DockerfileError(f"{where}: ADD may fetch and unpack, which the twin does not; use COPY.")
         case _ if keyword in EFFECTLESS:
@@ -188,7 +132,7 @@ def stages(path: Path, build_args: Mapping[str, str] | None = None) -> list[Stag
         keyword, text, line = entry["instruction"].upper(), entry["value"], entry["startline"] + 1
         where = f"{path.name}:{line}"
         if keyword == "FROM":
-            words = [word for word in _words(text, top) if not word.startswith("--")]
+            words = [word for word in words_of(text, top) if not word.startswith("--")]
             if len(words) not in (1, 3) or (len(words) == 3 and words[1].upper() != "AS"):
                 raise DockerfileError(f"{where}: write FROM image or FROM image AS name, got {text!r}.")
             name = words[2].lower() if len(words) == 3 else str(len(done))

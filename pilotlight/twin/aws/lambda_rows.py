@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import base64
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from components import limits
-from pilotlight.twin.aws.image_checks import image_problem, pushed_digest
+from pilotlight.twin.aws import lambda_hooks as hooks
+from pilotlight.twin.aws.image_checks import image_problem
 from pilotlight.twin.aws.lambda_concurrency import ACCOUNT_CONCURRENCY, judge_reservation
 from pilotlight.twin.aws.lambda_start import RUNTIME
 from pilotlight.twin.aws.lambda_version import (
     ALIAS,
-    DECISIVE,
     EVENT_CONFIG,
     FUNCTION,
     LATEST,
     PERMISSION,
     PROVISIONED,
-    VERSION,
-    config_key,
-    function_arn,
     latest,
     resolve,
     split_name,
-    versions,
 )
-from pilotlight.twin.aws.unpack import BadArchive
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
 
 SERVICE = "lambda.amazonaws.com"
-# Lambda developer guide, quotas: a zip sent with the call itself; a larger one comes from S3.
-DIRECT_ZIP_BYTES = 50 * 1024 * 1024
 # What the local twin does not run, and why it may not be passed over in silence.
 NOT_RUN = {
     "vpcConfig": "networks",
@@ -82,90 +72,6 @@ def _check(twin: Twin, inputs: Properties) -> None:
         raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")
 
 
-def _archive(twin: Twin, inputs: Properties) -> Path:
-    """The zip as a file of this machine."""
-    if "code" in inputs:
-        path = Path(inputs["code"]["path"])
-        if path.stat().st_size > DIRECT_ZIP_BYTES:
-            text = f"Request must be smaller than {DIRECT_ZIP_BYTES} bytes for the CreateFunction operation: put the zip into S3."
-            raise Refusal("RequestEntityTooLargeException", text, 413)
-        return path
-    if not (inputs.get("s3Bucket") and inputs.get("s3Key")):
-        raise Refusal("InvalidParameterValueException", "Please provide a source for function code: code, or s3Bucket and s3Key.")
-    target = twin.home / "lambda" / "incoming" / f"{inputs['name']}.zip"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    twin.s3.download(inputs["s3Bucket"], inputs["s3Key"], target)
-    return target
-
-
-def _code(twin: Twin, inputs: Properties) -> dict[str, Any]:
-    if "imageUri" in inputs:
-        return {"codeSha256": (pushed_digest(twin, inputs["imageUri"]) or "").removeprefix("sha256:"), "sourceCodeSize": 0}
-    archive = _archive(twin, inputs)
-    try:
-        digest = twin.lambda_.starter.stage(archive)
-    except BadArchive as error:
-        raise Refusal(
-            "InvalidParameterValueException", f"Could not unzip uploaded file: {error}. Please check your file, then try again."
-        ) from None
-    return {"codeSha256": base64.b64encode(digest).decode(), "sourceCodeSize": archive.stat().st_size}
-
-
-def _arns(arn: str, region: str) -> dict[str, str]:
-    gateway = f"arn:aws:apigateway:{region}:lambda:path"
-    return {
-        "arn": arn,
-        "invokeArn": f"{gateway}/2015-03-31/functions/{arn}/invocations",
-        "responseStreamingInvokeArn": f"{gateway}/2021-11-15/functions/{arn}/response-streaming-invocations",
-    }
-
-
-def _computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
-    region, name = inputs["region"], inputs["name"]
-    code = _code(twin, inputs)
-    return {
-        **_arns(function_arn(twin, name, region), region),
-        **code,
-        "sourceCodeHash": inputs.get("sourceCodeHash") or code["codeSha256"],
-        "lastModified": datetime.fromtimestamp(twin.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
-        "signingJobArn": "",
-        "signingProfileVersionArn": "",
-        "architectures": inputs.get("architectures") or ["x86_64"],
-        "ephemeralStorage": inputs.get("ephemeralStorage") or {"size": 512},
-        "loggingConfig": {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}", **(inputs.get("loggingConfig") or {})},
-        "tracingConfig": inputs.get("tracingConfig") or {"mode": "PassThrough"},
-        "memorySize": inputs.get("memorySize") or 128,
-        "timeout": inputs.get("timeout") or 3,
-        "packageType": inputs.get("packageType") or "Zip",
-        "reservedConcurrentExecutions": inputs.get("reservedConcurrentExecutions", -1),
-    }
-
-
-def _publish(twin: Twin, function: Resource) -> dict[str, Any]:
-    """A new version when the last one differs; the outputs that name it."""
-    if function.get("packageType") != "Image":
-        twin.lambda_.starter.prepare_runtime()
-    version = LATEST
-    if function.get("publish"):
-        known = versions(twin.world, function["name"])
-        if not known or config_key(known[-1].outputs) != config_key(function.outputs):
-            number = str(int(known[-1]["version"]) + 1 if known else 1)
-            kept = {key: function.outputs.get(key) for key in (*DECISIVE, "name", "arn", "region", "lastModified", "sourceCodeSize")}
-            kept = {key: value for key, value in kept.items() if value is not None}
-            twin.world.put(Resource(token=VERSION, id=f"{function['name']}:{number}", urn="", outputs={**kept, "version": number}))
-            known = versions(twin.world, function["name"])
-        version = str(known[-1]["version"])
-    arn = f"{function['arn']}:{version}"
-    return {"version": version, "qualifiedArn": arn, "qualifiedInvokeArn": _arns(arn, function["region"])["invokeArn"]}
-
-
-def _delete(twin: Twin, function: Resource) -> None:
-    twin.wait(twin.lambda_.forget(function["name"]))
-    for version in versions(twin.world, function["name"]):
-        twin.world.delete(VERSION, version.id)
-    twin.lambda_.starter.collect()
-
-
 def _check_alias(twin: Twin, inputs: Properties) -> None:
     name, _ = split_name(inputs["functionName"])
     resolve(twin.world, name, inputs["functionVersion"])
@@ -174,7 +80,7 @@ def _check_alias(twin: Twin, inputs: Properties) -> None:
 
 
 def _alias_arns(twin: Twin, inputs: Properties) -> dict[str, Any]:
-    arns = _arns(f"{latest(twin.world, split_name(inputs['functionName'])[0])['arn']}:{inputs['name']}", inputs["region"])
+    arns = hooks.arns(f"{latest(twin.world, split_name(inputs['functionName'])[0])['arn']}:{inputs['name']}", inputs["region"])
     return {"arn": arns["arn"], "invokeArn": arns["invokeArn"]}
 
 
@@ -216,12 +122,12 @@ ROWS: tuple[Row, ...] = (
         volatile=frozenset({"version", "qualifiedArn", "qualifiedInvokeArn", "lastModified", "codeSha256", "sourceCodeSize"}),
         cfn="AWS::Lambda::Function",
         rename={"name": "FunctionName", "code": "", "runtime": ""},
-        computed=_computed,
+        computed=hooks.computed,
         limits=_limits,
         check=_check,
-        create=_publish,
-        update=lambda twin, old, new: _publish(twin, new),
-        delete=_delete,
+        create=hooks.publish,
+        update=lambda twin, old, new: hooks.publish(twin, new),
+        delete=hooks.delete,
     ),
     Row(
         token=ALIAS,

@@ -1,0 +1,105 @@
+"""What happens when a function is created, updated or deleted: its code kept, its ARNs made, its versions published."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pilotlight.twin.aws.image_checks import pushed_digest
+from pilotlight.twin.aws.lambda_version import DECISIVE, LATEST, VERSION, config_key, function_arn, versions
+from pilotlight.twin.aws.unpack import BadArchive
+from pilotlight.twin.rows import Properties, Refusal
+from pilotlight.twin.twin import Twin
+from pilotlight.twin.world import Resource
+
+# Lambda developer guide, quotas: a zip sent with the call itself; a larger one comes from S3.
+DIRECT_ZIP_BYTES = 50 * 1024 * 1024
+
+
+def _archive(twin: Twin, inputs: Properties) -> Path:
+    """The zip as a file of this machine."""
+    if "code" in inputs:
+        path = Path(inputs["code"]["path"])
+        if path.stat().st_size > DIRECT_ZIP_BYTES:
+            text = f"Request must be smaller than {DIRECT_ZIP_BYTES} bytes for the CreateFunction operation: put the zip into S3."
+            raise Refusal("RequestEntityTooLargeException", text, 413)
+        return path
+    if not (inputs.get("s3Bucket") and inputs.get("s3Key")):
+        raise Refusal("InvalidParameterValueException", "Please provide a source for function code: code, or s3Bucket and s3Key.")
+    target = twin.home / "lambda" / "incoming" / f"{inputs['name']}.zip"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    twin.s3.download(inputs["s3Bucket"], inputs["s3Key"], target)
+    return target
+
+
+def _code(twin: Twin, inputs: Properties) -> dict[str, Any]:
+    if "imageUri" in inputs:
+        return {"codeSha256": (pushed_digest(twin, inputs["imageUri"]) or "").removeprefix("sha256:"), "sourceCodeSize": 0}
+    archive = _archive(twin, inputs)
+    try:
+        digest = twin.lambda_.starter.stage(archive)
+    except BadArchive as error:
+        raise Refusal(
+            "InvalidParameterValueException", f"Could not unzip uploaded file: {error}. Please check your file, then try again."
+        ) from None
+    return {"codeSha256": base64.b64encode(digest).decode(), "sourceCodeSize": archive.stat().st_size}
+
+
+def arns(arn: str, region: str) -> dict[str, str]:
+    """The ARNs that the provider gives of a function, a version or an alias."""
+    gateway = f"arn:aws:apigateway:{region}:lambda:path"
+    return {
+        "arn": arn,
+        "invokeArn": f"{gateway}/2015-03-31/functions/{arn}/invocations",
+        "responseStreamingInvokeArn": f"{gateway}/2021-11-15/functions/{arn}/response-streaming-invocations",
+    }
+
+
+def computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
+    """The outputs that Lambda fills in; keeps the code. Refusal for a zip that cannot be read or is too large."""
+    region, name = inputs["region"], inputs["name"]
+    code = _code(twin, inputs)
+    return {
+        **arns(function_arn(twin, name, region), region),
+        **code,
+        "sourceCodeHash": inputs.get("sourceCodeHash") or code["codeSha256"],
+        "lastModified": datetime.fromtimestamp(twin.clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+        "signingJobArn": "",
+        "signingProfileVersionArn": "",
+        "architectures": inputs.get("architectures") or ["x86_64"],
+        "ephemeralStorage": inputs.get("ephemeralStorage") or {"size": 512},
+        "loggingConfig": {"logFormat": "Text", "logGroup": f"/aws/lambda/{name}", **(inputs.get("loggingConfig") or {})},
+        "tracingConfig": inputs.get("tracingConfig") or {"mode": "PassThrough"},
+        "memorySize": inputs.get("memorySize") or 128,
+        "timeout": inputs.get("timeout") or 3,
+        "packageType": inputs.get("packageType") or "Zip",
+        "reservedConcurrentExecutions": inputs.get("reservedConcurrentExecutions", -1),
+    }
+
+
+def publish(twin: Twin, function: Resource) -> dict[str, Any]:
+    """A new version, where the program asks for them and the last one differs; the outputs that name it."""
+    if function.get("packageType") != "Image":
+        twin.lambda_.starter.prepare_runtime()
+    version = LATEST
+    if function.get("publish"):
+        known = versions(twin.world, function["name"])
+        if not known or config_key(known[-1].outputs) != config_key(function.outputs):
+            number = str(int(known[-1]["version"]) + 1 if known else 1)
+            kept = {key: function.outputs.get(key) for key in (*DECISIVE, "name", "arn", "region", "lastModified", "sourceCodeSize")}
+            kept = {key: value for key, value in kept.items() if value is not None}
+            twin.world.put(Resource(token=VERSION, id=f"{function['name']}:{number}", urn="", outputs={**kept, "version": number}))
+            known = versions(twin.world, function["name"])
+        version = str(known[-1]["version"])
+    arn = f"{function['arn']}:{version}"
+    return {"version": version, "qualifiedArn": arn, "qualifiedInvokeArn": arns(arn, function["region"])["invokeArn"]}
+
+
+def delete(twin: Twin, function: Resource) -> None:
+    """Workers, versions and unused code go."""
+    twin.wait(twin.lambda_.forget(function["name"]))
+    for version in versions(twin.world, function["name"]):
+        twin.world.delete(VERSION, version.id)
+    twin.lambda_.starter.collect()
