@@ -27,7 +27,7 @@ class StoredGzip:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._pending = bytearray()
+        self._pending = b""
         self._crc = 0
         self._length = 0
         self._digest = hashlib.sha256()
@@ -38,26 +38,24 @@ class StoredGzip:
     def write(self, data: bytes) -> int:
         self._crc = zlib.crc32(data, self._crc)
         self._length += len(data)
-        self._pending += data
-        whole = len(self._pending) - len(self._pending) % BLOCK
-        view = memoryview(self._pending)
+        waiting = self._pending + data
+        whole = len(waiting) - len(waiting) % BLOCK
         for start in range(0, whole, BLOCK):
-            self._block(view[start : start + BLOCK], last=False)
-        view.release()
-        del self._pending[:whole]
+            self._block(waiting[start : start + BLOCK], last=False)
+        self._pending = waiting[whole:]
         return len(data)
 
     def finish(self) -> str:
         """Write the end. Returns the sha256 of the whole stream, in hex."""
-        self._block(memoryview(self._pending), last=True)
+        self._block(self._pending, last=True)
         self._emit(struct.pack("<II", self._crc, self._length & 0xFFFFFFFF))
         return self._digest.hexdigest()
 
-    def _block(self, data: memoryview, *, last: bool) -> None:
+    def _block(self, data: bytes, *, last: bool) -> None:
         self._emit(struct.pack("<BHH", last, len(data), len(data) ^ 0xFFFF))
         self._emit(data)
 
-    def _emit(self, data: bytes | memoryview) -> None:
+    def _emit(self, data: bytes) -> None:
         self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
@@ -67,7 +65,7 @@ def write_tar_gz(path: Path, members: Mapping[str, Path]) -> tuple[str, int]:
     """Write a gzipped tar of the named files, in name order. Returns its sha256 and its size in bytes."""
     with path.open("wb") as file:
         stream = StoredGzip(file)
-        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="w|", format=tarfile.USTAR_FORMAT) as tar:
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="w|", bufsize=COPY, format=tarfile.USTAR_FORMAT) as tar:
             for name in sorted(members):
                 info = tarfile.TarInfo(name)
                 info.size = members[name].stat().st_size

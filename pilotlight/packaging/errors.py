@@ -12,7 +12,7 @@ class PackagingError(Exception):
 
 @contextmanager
 def disk_errors_explained(folder: Path) -> Iterator[None]:
-    """Turn a full disk, an exceeded quota or a folder that can't be written into a PackagingError that names the folder."""
+    """Turn the file system's errors into PackagingErrors: a full disk or quota by the folder, any other by its file."""
     try:
         yield
     except OSError as error:
@@ -21,8 +21,10 @@ def disk_errors_explained(folder: Path) -> Iterator[None]:
                 f"No space left while writing under {folder}: nothing was kept. Free some space, "
                 "or move the cache with PILOTLIGHT_CACHE=FOLDER."
             ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename and Path(str(error.filename)).is_relative_to(folder):
-            raise PackagingError(
-                f"{error.filename} can't be written ({error.strerror}): make it writable, or move the cache with PILOTLIGHT_CACHE=FOLDER."
-            ) from error
-        raise
+        if error.filename is None:
+            raise
+        name = str(error.filename)
+        way_out = "make it readable"
+        if Path(name).is_relative_to(folder):
+            way_out = "make it writable, or move the cache with PILOTLIGHT_CACHE=FOLDER"
+        raise PackagingError(f"{name}: {error.strerror}; {way_out}.") from error

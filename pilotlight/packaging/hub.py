@@ -23,6 +23,8 @@ def snapshot(repo: str, commit: str, cache: Path, *, progress: Callable[[str], N
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
+    # No answer, or half of one, is an error of whichever HTTP library that version of the hub's library builds its own error on.
+    unanswered: tuple[type[BaseException], ...] = (OSError, *HfHubHTTPError.__bases__)
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
     store = cache / "hub"
     marker = store / "complete" / f"{repo.replace('/', '--')}@{commit}"
@@ -47,9 +49,10 @@ def snapshot(repo: str, commit: str, cache: Path, *, progress: Callable[[str], N
             f"hf://{repo}@{commit}: the hub at {api.endpoint} answered {status}. Check the name and the commit; for a model that needs "
             "a login, run `hf auth login` or set HF_TOKEN."
         ) from error
-    # What the hub's library raises when there is no answer, or half of one: the HTTP library's own error, on which its error is built.
-    except (OSError, HfHubHTTPError.__bases__[0]) as error:
-        raise PackagingError(f"hf://{repo}@{commit}: the hub at {api.endpoint} can't be reached or broke off: {error}. Try again.") from error
+    except unanswered as error:
+        raise PackagingError(
+            f"hf://{repo}@{commit}: the hub at {api.endpoint} can't be reached or broke off: {error}. Try again."
+        ) from error
 
 
 def _refuse_pickles(repo: str, names: list[str]) -> None:

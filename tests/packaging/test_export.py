@@ -37,7 +37,9 @@ def torch_python(export_cache):
     python = make_environment(export_cache, print)
 
     def run(code, *arguments):
-        done = subprocess.run([python, "-W", "ignore", "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, env=dict(os.environ))
+        done = subprocess.run(
+            [python, "-W", "ignore", "-c", code, *map(str, arguments)], capture_output=True, text=True, check=False, env=dict(os.environ)
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

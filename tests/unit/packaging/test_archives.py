@@ -53,7 +53,10 @@ def test_a_tar_has_its_members_in_name_order_without_times_or_owners(tmp_path):
     digest, size = write_tar_gz(tmp_path / "x.tar.gz", {"b": tmp_path / "b", "a": tmp_path / "a"})
     assert (digest, size) == (file_sha256(tmp_path / "x.tar.gz"), (tmp_path / "x.tar.gz").stat().st_size)
     with tarfile.open(tmp_path / "x.tar.gz") as archive:
-        assert [(item.name, item.mtime, item.uid, item.uname, item.mode) for item in archive] == [("a", 0, 0, "", 0o644), ("b", 0, 0, "", 0o644)]
+        assert [(item.name, item.mtime, item.uid, item.uname, item.mode) for item in archive] == [
+            ("a", 0, 0, "", 0o644),
+            ("b", 0, 0, "", 0o644),
+        ]
 
 
 def test_a_zip_keeps_what_may_be_executed(tmp_path):

@@ -197,9 +197,17 @@ def test_a_folder_that_changes_meanwhile_is_not_packaged(tmp_path, packager):
     assert packager.left_over() == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
-def test_a_cache_that_cannot_be_written_is_told_with_the_way_out(tmp_path, packager):
-    packager.cache.mkdir()
-    packager.cache.chmod(0o500)
-    with pytest.raises(PackagingError, match="PILOTLIGHT_CACHE=FOLDER"):
+def test_a_cache_that_is_no_folder_is_told_with_the_way_out(tmp_path, packager):
+    packager.cache.write_text("a file")
+    with pytest.raises(PackagingError, match=r"cache/artifacts: Not a directory; .*PILOTLIGHT_CACHE=FOLDER"):
         packager(bert_folder(tmp_path / "model"))
+
+
+def test_a_source_that_cannot_be_read_is_told_by_its_file(tmp_path, packager):
+    source = bert_folder(tmp_path / "model")
+    (source / "tokenizer.json").unlink()
+    (source / "config.json").unlink()
+    (source / "config.json").mkdir()
+    with pytest.raises(PackagingError, match=r"config.json: Is a directory; make it readable"):
+        packager(source)
+    assert packager.left_over() == []

@@ -139,7 +139,7 @@ def test_an_unknown_repository_or_commit_is_refused_by_its_name(hub, packager, s
 def test_a_model_behind_a_login_is_fetched_with_the_users_token(hub, packager, monkeypatch):
     hub.token = "a-token-of-the-test"
     monkeypatch.setenv("HF_TOKEN", "")
-    with pytest.raises(PackagingError, match="answered 401.*hf auth login"):
+    with pytest.raises(PackagingError, match=r"answered 401.*hf auth login"):
         packager(SOURCE)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     assert packager(SOURCE).built

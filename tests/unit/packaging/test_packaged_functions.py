@@ -65,7 +65,8 @@ def test_this_repositorys_function_imports_from_its_zip_alone(tmp_path):
             top = runtime / file.parts[0]
             if not top.exists() and not file.parts[0].startswith(".."):
                 top.symlink_to(Path(file.locate()).parents[len(file.parts) - 2] if len(file.parts) > 1 else file.locate())
-    code = f"import sys; sys.path[:0] = [{str(packaged.archive)!r}, {str(runtime)!r}]; import handlers.functions.api as api; print(api.__file__)"
+    path = [str(packaged.archive), str(runtime)]
+    code = f"import sys; sys.path[:0] = {path!r}; import handlers.functions.api as api; print(api.__file__)"
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == f"{packaged.archive}/handlers/functions/api.py", done.stderr
 

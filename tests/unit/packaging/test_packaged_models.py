@@ -93,7 +93,10 @@ def test_half_precision_weights_are_served_in_float32(tmp_path, packager, manife
 
 
 def test_old_names_of_a_layer_norm_are_understood(tmp_path, packager):
-    tensors = {name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t for name, t in bert_tensors().items()}
+    tensors = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): t
+        for name, t in bert_tensors().items()
+    }
     old = packager(bert_folder(tmp_path / "old", tensors=tensors))
     new = packager(bert_folder(tmp_path / "new"))
     ids = [[2, 7, 8, 3]]
@@ -171,7 +174,11 @@ def test_weights_in_shards_give_the_numbers_of_the_whole(tmp_path, packager, mem
 
 def test_progress_says_what_happens(tmp_path, packager):
     packager(bert_folder(tmp_path / "model"))
-    assert packager.said == ["Writing the ONNX graph of 2 layers from the safetensors", "Comparing with the original on 8 texts", "Packing the artifact"]
+    assert packager.said == [
+        "Writing the ONNX graph of 2 layers from the safetensors",
+        "Comparing with the original on 8 texts",
+        "Packing the artifact",
+    ]
 
 
 def test_a_graph_that_computes_something_else_is_not_packaged(tmp_path, packager, monkeypatch):

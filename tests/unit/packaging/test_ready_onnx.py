@@ -48,7 +48,10 @@ def test_without_weights_to_compare_with_its_hash_is_recorded(tmp_path, packager
 
 
 def test_weights_in_a_file_of_another_name_are_moved_to_the_known_one(tmp_path, packager, members, graph):
-    renamed = {"model.onnx": graph["model.onnx"].replace(b"model.onnx.data", b"model.onnx_data"), "model.onnx_data": graph["model.onnx.data"]}
+    renamed = {
+        "model.onnx": graph["model.onnx"].replace(b"model.onnx.data", b"model.onnx_data"),
+        "model.onnx_data": graph["model.onnx.data"],
+    }
     found = members(packager(put(bert_folder(tmp_path / "model"), renamed)))
     assert found["model.onnx.data"] == graph["model.onnx.data"]
     assert set(found) == {"manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json"}
@@ -84,6 +87,8 @@ def test_an_encoder_graph_in_a_classifier_folder_is_refused_with_the_wanted_outp
 def test_a_graph_with_strange_inputs_is_refused(tmp_path, packager):
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["a", "b", 4]) for name in ("pixels", "last_hidden_state")]
     node = helper.make_node("Identity", ["pixels"], ["last_hidden_state"])
-    model = helper.make_model(helper.make_graph([node], "g", value[:1], value[1:]), ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+    model = helper.make_model(
+        helper.make_graph([node], "g", value[:1], value[1:]), ir_version=10, opset_imports=[helper.make_opsetid("", 20)]
+    )
     with pytest.raises(PackagingError, match="takes pixels: input_ids and attention_mask are needed"):
         packager(put(bert_folder(tmp_path / "model"), {"model.onnx": model.SerializeToString()}))

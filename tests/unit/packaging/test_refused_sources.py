@@ -35,7 +35,9 @@ def test_a_source_of_no_known_form_is_refused_with_the_forms(packager, source, m
     assert packager.left_over() == []
 
 
-@pytest.mark.parametrize(("task", "engine", "message"), [("embedding", "onnx", "feature-extraction, sentence"), ("feature-extraction", "tf", "onnx, torch")])
+@pytest.mark.parametrize(
+    ("task", "engine", "message"), [("embedding", "onnx", "feature-extraction, sentence"), ("feature-extraction", "tf", "onnx, torch")]
+)
 def test_an_unknown_task_or_engine_is_refused_with_the_known_ones(tmp_path, packager, task, engine, message):
     with pytest.raises(PackagingError, match=message):
         packager(bert_folder(tmp_path / "model"), task, engine)
@@ -81,12 +83,12 @@ def test_an_encoder_is_no_classifier(tmp_path, packager):
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 def test_a_head_without_a_label_for_every_score_is_refused(tmp_path, packager, engine):
     folder = classifier_folder(tmp_path / "model", id2label={"0": "bad", "1": "good"})
-    with pytest.raises(PackagingError, match="the head gives 3 scores, config.json has 2 labels"):
+    with pytest.raises(PackagingError, match=r"the head gives 3 scores, config.json has 2 labels"):
         packager(folder, "text-classification", engine)
 
 
 def test_labels_with_a_gap_are_refused(tmp_path, packager):
-    with pytest.raises(PackagingError, match="without a gap"):
+    with pytest.raises(PackagingError, match=r"without a gap"):
         packager(classifier_folder(tmp_path / "model", id2label={"0": "a", "2": "b", "3": "c"}), "text-classification")
 
 
@@ -119,7 +121,7 @@ def test_a_broken_configuration_is_refused(tmp_path, packager, content):
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path, packager):
-    with pytest.raises(PackagingError, match="has no config.json"):
+    with pytest.raises(PackagingError, match=r"has no config.json"):
         packager(tmp_path)
 
 
@@ -137,7 +139,7 @@ def test_a_shard_outside_the_folder_is_refused(tmp_path, packager):
     folder = bert_folder(tmp_path / "model")
     (folder / "model.safetensors").rename(tmp_path / "other.safetensors")
     write_json(folder / "model.safetensors.index.json", {"weight_map": {"a": "../other.safetensors"}})
-    with pytest.raises(PackagingError, match="only .*beside it are allowed"):
+    with pytest.raises(PackagingError, match=r"only .*beside it are allowed"):
         packager(folder)
 
 

@@ -50,7 +50,9 @@ def test_a_package_that_is_not_installed_is_fetched_once_into_the_cache(tmp_path
 
 
 def test_a_package_that_no_index_has_is_refused_with_the_installers_reason(packager, index):
-    with pytest.raises(PackagingError, match=r"(?s)Installing the package pilotlight-test-tiny-model from the package index failed:.*not found"):
+    with pytest.raises(
+        PackagingError, match=r"(?s)Installing the package pilotlight-test-tiny-model from the package index failed:.*not found"
+    ):
         packager(f"pypi:{NAME}")
     assert not list((packager.cache / "wheels").glob("*.partial"))
 

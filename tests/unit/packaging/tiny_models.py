@@ -9,7 +9,15 @@ import numpy as np
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz", *[f"##{sign}" for sign in "abcdefghijklmnopqrstuvwxyz"]]
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *"abcdefghijklmnopqrstuvwxyz",
+    *[f"##{sign}" for sign in "abcdefghijklmnopqrstuvwxyz"],
+]
 # Wide enough for the largest weights to lie outside of the graph.
 HIDDEN, INNER, LAYERS, HEADS, POSITIONS = 64, 128, 2, 4, 64
 CONFIG: Mapping[str, Any] = {
@@ -49,7 +57,10 @@ def bert_tensors(*, prefix: str = "", labels: int | None = None, dtype: Any = np
         shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
     tensors = {name: random.normal(0, 0.3, shape).astype(dtype) for name, shape in shapes.items()}
     for name in norms:
-        tensors |= {f"{name}.weight": random.normal(1, 0.2, HIDDEN).astype(dtype), f"{name}.bias": random.normal(0, 0.2, HIDDEN).astype(dtype)}
+        tensors |= {
+            f"{name}.weight": random.normal(1, 0.2, HIDDEN).astype(dtype),
+            f"{name}.bias": random.normal(0, 0.2, HIDDEN).astype(dtype),
+        }
     return tensors
 
 
@@ -60,7 +71,7 @@ def write_json(path: Path, value: object) -> None:
 
 def write_tokenizer(folder: Path) -> None:
     """A WordPiece tokenizer that pads and cuts in ways that no task wants."""
-    tokenizer = Tokenizer(models.WordPiece({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))  # noqa: S106
+    tokenizer = Tokenizer(models.WordPiece({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
@@ -69,7 +80,9 @@ def write_tokenizer(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def bert_folder(folder: Path, *, config: Mapping[str, Any] | None = None, tensors: Mapping[str, np.ndarray[Any, Any]] | None = None) -> Path:
+def bert_folder(
+    folder: Path, *, config: Mapping[str, Any] | None = None, tensors: Mapping[str, np.ndarray[Any, Any]] | None = None
+) -> Path:
     """A BERT encoder; `config` adds to or changes the configuration."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", {**CONFIG, **(config or {})})
@@ -88,9 +101,14 @@ def sentence_folder(folder: Path, *, pooling: str = "pooling_mode_mean_tokens", 
     """A BERT encoder as sentence-transformers saves it."""
     bert_folder(folder)
     kinds = [("", "Transformer"), ("1_Pooling", "Pooling")] + ([("2_Normalize", "Normalize")] if normalize else [])
-    modules = [{"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"} for n, (path, kind) in enumerate(kinds)]
+    modules = [
+        {"idx": n, "name": str(n), "path": path, "type": f"sentence_transformers.models.{kind}"} for n, (path, kind) in enumerate(kinds)
+    ]
     write_json(folder / "modules.json", modules)
-    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": HIDDEN, pooling: True, "pooling_mode_max_tokens": pooling == "max"})
+    write_json(
+        folder / "1_Pooling" / "config.json",
+        {"word_embedding_dimension": HIDDEN, pooling: True, "pooling_mode_max_tokens": pooling == "max"},
+    )
     if limit is not None:
         write_json(folder / "sentence_bert_config.json", {"max_seq_length": limit, "do_lower_case": False})
     return folder
