@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 from pilotlight.twin.rows import AwsResponse, Refusal
@@ -117,6 +118,8 @@ async def respond(send: Send, response: AwsResponse, *, extra: list[tuple[str, s
     """Send a whole response; `extra` holds headers that repeat (Set-Cookie)."""
     headers = [(name.lower().encode("latin-1"), _value(value)) for name, value in response.headers.items()]
     headers += [(name.lower().encode("latin-1"), _value(value)) for name, value in extra or []]
+    if not any(name == b"date" for name, _ in headers):
+        headers.append((b"date", formatdate(usegmt=True).encode()))
     if not any(name == b"content-length" for name, _ in headers) and response.status not in (204, 304):
         headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

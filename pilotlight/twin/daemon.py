@@ -107,7 +107,17 @@ class Daemon:
         )
         control = Control(self._state.token, providers=lambda folder: self._provide(twin, folder), stop=self._end.set)
         front, forwarder = front_of(twin, control, emulators)
-        config = uvicorn.Config(front, log_level="warning", lifespan="off", access_log=False, timeout_graceful_shutdown=GRACE_S, ws="none")
+        config = uvicorn.Config(
+            front,
+            log_level="warning",
+            lifespan="off",
+            access_log=False,
+            timeout_graceful_shutdown=GRACE_S,
+            ws="none",
+            # Each service has its own; the front adds the date where it is missing.
+            server_header=False,
+            date_header=False,
+        )
         server = _Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

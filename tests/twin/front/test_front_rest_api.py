@@ -228,6 +228,22 @@ def test_access_logs_say_what_the_format_asks_for(front: RunningFront) -> None:
     ]
 
 
+def test_failures_of_the_function_are_told_in_the_execution_log(front: RunningFront) -> None:
+    front.account.log_account()
+    made = deployed(front, key=False)
+    place = {"restApi": made.api.id, "stageName": "live", "methodPath": "*/*"}
+    front.account.create("aws:apigateway/methodSettings:MethodSettings", **place, settings={"loggingLevel": "ERROR"})
+    group = f"API-Gateway-Execution-Logs_{made.api.id}/live"
+    front.logs.create_group(group)
+    front.functions.play = no_permission
+    answer = post(made)
+    deadline = time.monotonic() + 5
+    while not (events := front.logs.events(group)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert answer.headers["x-amzn-requestid"] in events[0].message
+    assert "not authorized" in events[0].message
+
+
 def signed(url: str, credentials: Credentials, service: str = "execute-api") -> httpx.Response:
     request = AWSRequest(method="POST", url=url, data=b'{"inputs": "a"}', headers={"content-type": "application/json"})
     keys = Keys(credentials.access_key_id, credentials.secret_access_key, credentials.session_token)
