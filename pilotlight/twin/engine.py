@@ -12,8 +12,9 @@ from pathlib import Path
 import grpc  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from pilotlight.twin import aws, docker_build
-from pilotlight.twin.lifecycle import Lifecycle, Locks
+from pilotlight.twin import aws, docker_build, judge_cloud, judge_sdk, schema
+from pilotlight.twin.lifecycle import Lifecycle
+from pilotlight.twin.locks import Locks
 from pilotlight.twin.provider import Package, Provider
 from pilotlight.twin.twin import Twin
 
@@ -48,6 +49,8 @@ class Engine:
         folder = Path(program_dir).resolve(strict=True)
         with self._lock:
             if folder not in self._served:
+                if not self._served:
+                    threading.Thread(target=self._warm, name="provider-warm-up", daemon=True).start()
                 self._served[folder] = self._start(folder, ports or {})
             return dict(self._served[folder].ports)
 
@@ -58,6 +61,15 @@ class Engine:
             self._served.clear()
         for event in ending:
             event.wait()
+
+    def _warm(self) -> None:
+        """Load the SDK's and AWS's declarations while the engine starts its program: the first preview has not to wait for them."""
+        for row in [row for package in self._packages for row in package.rows.values()]:
+            declared = schema.sdk_type(row.token)
+            if declared is not None:
+                judge_sdk.judge({}, declared)
+            if row.cfn:
+                judge_cloud.published(row.cfn)
 
     def _start(self, folder: Path, ports: Mapping[str, int]) -> _Served:
         served = _Served(ports={})

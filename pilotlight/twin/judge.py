@@ -13,6 +13,7 @@ from pilotlight.twin.values import DEFAULTS, known, unknown_paths
 
 # Properties whose value is never shown. The engine hands secrets over in clear text, so names are all there is to go by.
 _SENSITIVE = re.compile(r"(password|secret|token|credential|privatekey|apikey|passphrase)", re.IGNORECASE)
+_INDEX = re.compile(r"\[\d+\]")
 _VALUE = re.compile(r"^(?:'(?:[^'\\]|\\.)*'?…?|\"(?:[^\"\\]|\\.)*\"?…?|[\d.]+)")
 
 
@@ -24,19 +25,24 @@ def problems(row: Row, declared: SdkType, inputs: Mapping[str, Any]) -> list[str
         seen = {problem.path for problem in found}
         found += [problem for problem in judge_cloud.judge(given, row.cfn, row.rename, declared) if problem.path not in seen]
     sentences = [str(_hidden(problem, row)) for problem in found]
-    return list(dict.fromkeys([*sentences, *_about_known(row.limits(known(inputs)), inputs)]))
+    # A value of the wrong kind has been reported, and `limits` may count on kinds.
+    wrong = {_top(problem.path) for problem in found if problem.text.startswith("must be")}
+    usable = {key: value for key, value in inputs.items() if key not in wrong}
+    return list(dict.fromkeys([*sentences, *_about(row.limits(known(usable)), unknown_paths(inputs) | wrong)]))
 
 
-def _about_known(sentences: list[str], inputs: Mapping[str, Any]) -> list[str]:
-    """Without the sentences about properties that are not known yet: to `limits` they look as if they were missing."""
-    unknown = unknown_paths(inputs)
+def _about(sentences: list[str], unknown: set[str]) -> list[str]:
+    """Without the sentences about properties whose value is not known: to `limits` they look as if they were missing."""
     names = unknown | {path.rsplit(".", 1)[-1] for path in unknown}
-    return [text for text in sentences if not set(text.split(":", 1)[0].split(", ")) <= names]
+    return [text for text in sentences if not {_INDEX.sub("", path) for path in text.split(":", 1)[0].split(", ")} <= names]
+
+
+def _top(path: str) -> str:
+    return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
 def _hidden(problem: judge_sdk.Problem, row: Row) -> judge_sdk.Problem:
-    top = re.split(r"[.\[]", problem.path, maxsplit=1)[0]
     in_map = '["' in problem.path
-    if top in row.secrets or in_map or _SENSITIVE.search(problem.path):
+    if _top(problem.path) in row.secrets or in_map or _SENSITIVE.search(problem.path):
         return judge_sdk.Problem(problem.path, _VALUE.sub("the value", problem.text))
     return problem

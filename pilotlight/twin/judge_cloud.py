@@ -14,13 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import regex  # type: ignore[import-untyped]
-
 from pilotlight.twin import schema
-from pilotlight.twin.judge_sdk import Problem, shown
+from pilotlight.twin.judge_sdk import Problem
+from pilotlight.twin.judge_value import Node, range_of, wrong
 from pilotlight.twin.values import UNKNOWN, is_asset
 
-Node = Mapping[str, Any]
 _SKIP = frozenset({"tags", "tagsAll", "region"})
 
 
@@ -121,14 +119,14 @@ class _Judge:
             classes = schema.input_classes(declared)
             if "properties" in held and classes:
                 yield from self.object(value, held, path, plain, classes[0])
-        elif value != UNKNOWN and (text := _wrong(value, node)):
+        elif value != UNKNOWN and (text := wrong(value, node)):
             yield Problem(path, text)
 
     def _list(self, value: list[Any], node: Node, path: str, plain: str, declared: Any) -> Iterator[Problem]:
         if "items" not in node:
             return
         if not node.get("minItems", 0) <= len(value) <= node.get("maxItems", len(value)):
-            yield Problem(path, f"has {len(value)} items: use {_range(node, 'minItems', 'maxItems')}.")
+            yield Problem(path, f"has {len(value)} items: use {range_of(node, 'minItems', 'maxItems')}.")
         for index, item in enumerate(value):
             yield from self._value(item, self._solved(node["items"]), f"{path}[{index}]", plain, _item_type(declared))
 
@@ -146,46 +144,3 @@ def _item_type(declared: Any) -> Any:
         if typing.get_origin(option) in (Sequence, list):
             return typing.get_args(option)[0]
     return None
-
-
-def _wrong(value: Any, node: Node) -> str | None:
-    """What is wrong with a plain value, or None. A value of another kind than the schema's is not judged."""
-    for branches in ("anyOf", "oneOf"):
-        if branches in node and all(_wrong(value, branch) for branch in node[branches]):
-            return _wrong(value, node[branches][0])
-    allowed = node.get("enum")
-    if allowed and isinstance(value, type(allowed[0])) and value not in allowed:
-        return f"{shown(value)} is not allowed: use one of {', '.join(map(str, allowed))}."
-    if isinstance(value, str):
-        return _wrong_text(value, node)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        low, high = node.get("minimum", value), node.get("maximum", value)
-        if not low <= value <= high:
-            return f"{value} is out of range: use {_range(node, 'minimum', 'maximum')}."
-    return None
-
-
-def _wrong_text(value: str, node: Node) -> str | None:
-    if not node.get("minLength", 0) <= len(value) <= node.get("maxLength", len(value)):
-        return f"{shown(value)} has {len(value)} characters: use {_range(node, 'minLength', 'maxLength')}."
-    pattern = node.get("pattern")
-    if pattern and (compiled := _compiled(pattern)) is not None and not compiled.search(value):
-        return f"{shown(value)} is not allowed: it must match {pattern}"
-    return None
-
-
-@cache
-def _compiled(pattern: str) -> Any:
-    """None for the few patterns whose dialect cannot be read here: what cannot be judged is not refused."""
-    try:
-        return regex.compile(pattern)
-    except regex.error:
-        return None
-
-
-def _range(node: Node, low: str, high: str) -> str:
-    if low not in node:
-        return f"at most {node[high]}"
-    if high not in node:
-        return f"at least {node[low]}"
-    return f"{node[low]} to {node[high]}"

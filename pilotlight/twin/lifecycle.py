@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pilotlight.twin import assets, judge, naming, schema
 from pilotlight.twin.differ import Difference, difference
+from pilotlight.twin.locks import Locks
+from pilotlight.twin.outcome import inputs_of, require_outputs
 from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, UNKNOWN, has_unknown
-from pilotlight.twin.world import Resource, World
+from pilotlight.twin.world import Resource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,33 +28,6 @@ class Settings:
 
 class UnknownType(Exception):
     """A resource type that the twin does not know; the message names it."""
-
-
-class Locks:
-    """What the servers of one twin share: one operation a URN at a time, one creation a name at a time."""
-
-    def __init__(self) -> None:
-        self._urns: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
-        self._guard = threading.Lock()
-        self._claimed: set[tuple[str, str]] = set()
-
-    def urn(self, urn: str) -> threading.RLock:
-        with self._guard:
-            return self._urns[urn]
-
-    @contextlib.contextmanager
-    def claim(self, row: Row, id_: str, world: World) -> Iterator[None]:
-        """Two stacks that create the same name at once: one of them is refused, as it would be a moment later."""
-        key = (row.token, id_)
-        with self._guard:
-            if not row.upsert and (key in self._claimed or world.get(*key)):
-                raise Refusal("AlreadyExists", f"{row.token} {id_!r} exists already: choose another name, or import it.", 409)
-            self._claimed.add(key)
-        try:
-            yield
-        finally:
-            with self._guard:
-                self._claimed.discard(key)
 
 
 class Lifecycle:
@@ -133,7 +106,7 @@ class Lifecycle:
             added.update(row.create(self._twin, live) or {})
             made = Resource(token=row.token, id=live.id, urn=urn, inputs=given, outputs={**given, **added})
             try:
-                _require(declared, made)
+                require_outputs(declared, made)
             except Refusal:
                 row.delete(self._twin, made)
                 raise
@@ -158,7 +131,7 @@ class Lifecycle:
             live = Resource(token=token, id=id_, urn=urn, inputs=seen, outputs={**kept, **seen, **added})
             added.update(row.update(self._twin, old, live) or {})
             made = Resource(token=token, id=id_, urn=urn, inputs=given, outputs={**kept, **given, **added})
-            _require(declared, made)
+            require_outputs(declared, made)
             self._twin.world.put(made)
             return made
 
@@ -170,7 +143,7 @@ class Lifecycle:
         if resource is None or live is None:
             return None
         self._twin.world.confirm(token, id_)
-        return live, _inputs_of(live, known_inputs or resource.inputs, declared)
+        return live, inputs_of(live, known_inputs or resource.inputs, declared)
 
     def delete(self, token: str, id_: str, urn: str) -> None:
         """A resource that is gone already is no error. Raises Refusal."""
@@ -214,33 +187,3 @@ class Lifecycle:
             return None
         own = inputs.get("tags") or {}
         return UNKNOWN if own == UNKNOWN else {**settings.default_tags, **own}
-
-
-def _inputs_of(live: Properties, recorded: Properties, declared: schema.SdkType) -> dict[str, Any]:
-    """The inputs that would give the live outputs; what is an input only cannot drift and stays."""
-    inputs: dict[str, Any] = {}
-    for name, value in recorded.items():
-        if name in live and name != DEFAULTS:
-            inputs[name] = live[name] if has_drifted(value, live[name], exact=name == "tags") else value
-        elif name not in declared.outputs:
-            inputs[name] = value
-    return inputs
-
-
-def has_drifted(recorded: Any, live: Any, *, exact: bool = False) -> bool:
-    """Whether a live value differs from the recorded input in what the input says: fields that only the cloud fills are not drift."""
-    if isinstance(recorded, Mapping) and isinstance(live, Mapping) and not exact:
-        return any(key not in live or has_drifted(value, live[key]) for key, value in recorded.items())
-    if isinstance(recorded, list) and isinstance(live, list) and len(recorded) == len(live):
-        return any(has_drifted(one, other) for one, other in zip(recorded, live, strict=True))
-    return bool(recorded != live)
-
-
-def _require(declared: schema.SdkType, made: Resource) -> None:
-    """An output that the SDK says is always there must be there: the engine would hand on "absent" without a word.
-
-    Outputs that are inputs too are not counted: the cloud fills them only for some kinds of the resource.
-    """
-    missing = sorted((declared.settled - set(declared.fields)) - {name for name, value in made.outputs.items() if value is not None})
-    if missing:
-        raise Refusal("MissingOutput", f"The twin's row of {made.token} gives no {', '.join(missing)}: that is an error in the row.", 500)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
-import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import wraps
 from importlib import metadata
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
@@ -19,16 +16,15 @@ from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
+from pilotlight.twin.answering import answered
 from pilotlight.twin.differ import top
 from pilotlight.twin.lifecycle import Lifecycle, Settings, UnknownType
 from pilotlight.twin.rows import Invoke, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, from_struct, has_unknown, to_struct, with_secrets, without_secrets
 
-_log = logging.getLogger(__name__)
 # Connections whose configuration is remembered; an engine has one per provider, so this is far more than run at once.
 _PEERS = 4096
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,27 +36,6 @@ class Package:
     rows: Mapping[str, Row]
     invokes: Mapping[str, Invoke] = field(default_factory=dict)
     needs_region: bool = False
-
-
-def _answered(method: _F) -> _F:
-    """Refusals become the error that the engine prints; anything else is an error of the twin and is logged without its values."""
-
-    @wraps(method)
-    def guarded(self: Provider, request: Any, context: Any) -> Any:
-        try:
-            return method(self, request, context)
-        except UnknownType as error:
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
-        except Refusal as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except Exception as error:  # noqa: BLE001 (a thread of the server: an escaped error would reach the user as "Exception calling application")
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("%s %s: %s\n%s", method.__name__, getattr(request, "urn", ""), type(error).__name__, frames)
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
-            context.abort(grpc.StatusCode.INTERNAL, f"The twin itself failed ({type(error).__name__} at {place}); its log has more.")
-
-    return guarded  # type: ignore[return-value]
 
 
 class Provider(ResourceProviderServicer):
@@ -89,7 +64,7 @@ class Provider(ResourceProviderServicer):
         # One Ctrl-C: what is being created is finished, so that the state knows of it.
         return empty_pb2.Empty()
 
-    @_answered
+    @answered
     def CheckConfig(self, request: Any, context: Any) -> Any:
         news = from_struct(request.news)
         failures = []
@@ -102,7 +77,7 @@ class Provider(ResourceProviderServicer):
         # Nothing of a provider's configuration moves a resource here: the region is an input of each resource.
         return pb.DiffResponse(changes=pb.DiffResponse.DIFF_NONE)
 
-    @_answered
+    @answered
     def Configure(self, request: Any, context: Any) -> Any:
         args = without_secrets(from_struct(request.args))
         tags = args.get("defaultTags")
@@ -114,7 +89,7 @@ class Provider(ResourceProviderServicer):
                 self._settings.popitem(last=False)
         return pb.ConfigureResponse(acceptSecrets=False, acceptResources=True, supportsPreview=True)
 
-    @_answered
+    @answered
     def Check(self, request: Any, context: Any) -> Any:
         news, olds = _values(request.news), _values(request.olds)
         try:
@@ -124,7 +99,7 @@ class Provider(ResourceProviderServicer):
         # The property stays empty: with it the engine would print the property's value, which may be a secret.
         return pb.CheckResponse(inputs=to_struct(inputs), failures=[pb.CheckFailure(reason=text) for text in problems])
 
-    @_answered
+    @answered
     def Diff(self, request: Any, context: Any) -> Any:
         old_inputs, olds, news = _values(request.old_inputs), _values(request.olds), _values(request.news)
         found = self._life.diff(_token(request.urn), request.id, olds, old_inputs or olds, news, self._configured(context))
@@ -141,7 +116,7 @@ class Provider(ResourceProviderServicer):
             hasDetailedDiff=True,
         )
 
-    @_answered
+    @answered
     def Create(self, request: Any, context: Any) -> Any:
         token, inputs, settings = _token(request.urn), _values(request.properties), self._configured(context)
         if request.preview:
@@ -150,7 +125,7 @@ class Provider(ResourceProviderServicer):
         made = self._life.create(token, request.urn, inputs, settings, context.is_active)
         return pb.CreateResponse(id=made.id, properties=to_struct(self._marked(token, made.outputs)))
 
-    @_answered
+    @answered
     def Read(self, request: Any, context: Any) -> Any:
         token = _token(request.urn)
         found = self._life.read(token, request.id, request.urn, _values(request.inputs))
@@ -159,7 +134,7 @@ class Provider(ResourceProviderServicer):
         live, inputs = found
         return pb.ReadResponse(id=request.id, properties=to_struct(self._marked(token, live)), inputs=to_struct(inputs))
 
-    @_answered
+    @answered
     def Update(self, request: Any, context: Any) -> Any:
         token, news, settings = _token(request.urn), _values(request.news), self._configured(context)
         if request.preview:
@@ -168,12 +143,12 @@ class Provider(ResourceProviderServicer):
             outputs = dict(self._life.update(token, request.id, request.urn, news, settings).outputs)
         return pb.UpdateResponse(properties=to_struct(self._marked(token, outputs)))
 
-    @_answered
+    @answered
     def Delete(self, request: Any, context: Any) -> Any:
         self._life.delete(_token(request.urn), request.id, request.urn)
         return empty_pb2.Empty()
 
-    @_answered
+    @answered
     def Invoke(self, request: Any, context: Any) -> Any:
         invoke = self._package.invokes.get(request.tok)
         if invoke is None:

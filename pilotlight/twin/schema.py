@@ -6,6 +6,7 @@ import enum
 import importlib
 import inspect
 import sys
+import threading
 import typing
 import warnings
 from collections.abc import Awaitable, Mapping
@@ -17,6 +18,8 @@ import pulumi
 from pulumi import _types
 from pulumi.runtime import rpc
 
+# The SDK's modules import each other in circles: two threads that load them at once would see half of one.
+_LOADING = threading.RLock()
 # Package name of the engine -> module that holds its SDK.
 SDKS: Mapping[str, str] = {"aws": "pulumi_aws", "docker-build": "pulumi_docker_build"}
 
@@ -63,7 +66,7 @@ def _resource_class(token: str) -> type | None:
     package, module, _ = token.split(":", 2)
     if package not in SDKS:
         return None
-    with warnings.catch_warnings():
+    with _LOADING, warnings.catch_warnings():
         # Loading a service's module loads its deprecated types too, which warn although nobody uses them.
         warnings.simplefilter("ignore", DeprecationWarning)
         importlib.import_module(SDKS[package])

@@ -66,13 +66,23 @@ def known(value: Any) -> Any:
 
 
 def unknown_paths(value: Any, path: str = "") -> set[str]:
-    """Paths of what is still unknown, without indexes: `primaryContainer.image`."""
+    """Paths of what is still unknown, without indexes: `primaryContainer.image`, and `primaryContainer` where it holds nothing else."""
+    found: set[str] = set()
     if isinstance(value, Mapping):
-        below = (unknown_paths(item, f"{path}.{key}" if path else str(key)) for key, item in value.items())
-        return set().union(*below)
+        for key, item in value.items():
+            found |= unknown_paths(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            found |= unknown_paths(item, path)
+    return found | {path} if path and _wholly_unknown(value) else found
+
+
+def _wholly_unknown(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and all(_wholly_unknown(item) for item in value.values())
     if isinstance(value, list):
-        return set().union(*(unknown_paths(item, path) for item in value))
-    return {path} if value == UNKNOWN else set()
+        return bool(value) and all(_wholly_unknown(item) for item in value)
+    return bool(value == UNKNOWN)
 
 
 def is_asset(value: Any) -> bool:

@@ -7,7 +7,18 @@ from typing import TypeVar
 from pilotlight.twin.rows import Invoke, Row
 
 # Modules with ROWS, and INVOKES where a service has functions. Loaded on first use: a client of one service does not pay for all.
-MODULES = ("account", "apigateway_rows", "apigatewayv2_rows", "ecr", "iam_rows", "lambda_rows", "monitoring", "s3_rows", "sagemaker_rows")
+MODULES = (
+    "account",
+    "apigateway_rows",
+    "apigatewayv2_rows",
+    "ecr_rows",
+    "iam_rows",
+    "lambda_rows",
+    "monitoring",
+    "s3_object_rows",
+    "s3_rows",
+    "sagemaker_rows",
+)
 
 T = TypeVar("T", Row, Invoke)
 

@@ -1,25 +1,18 @@
-"""ECR: repositories, what was pushed to them, and the tokens that allow a push."""
+"""ECR's registry: what was pushed to which repository, and the tokens that allow a push."""
 
 from __future__ import annotations
 
-import base64
 import fnmatch
 import hashlib
 import hmac
-import json
 import os
 import re
-from datetime import UTC, datetime
-from typing import Any
 
-from pilotlight.twin.rows import Invoke, Properties, Refusal, Row
-from pilotlight.twin.rows import Name as RowName
+from pilotlight.twin.rows import Refusal
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource, World
 
 REPOSITORY = "aws:ecr/repository:Repository"
-LIFECYCLE = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
-AUTHORIZATION = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
 # A pushed image is no resource of a program; the twin keeps it in the world under a type of its own.
 IMAGE = "twin:ecr/image:Image"
 # ECR user guide, "Private registry authentication": a token is valid for 12 hours.
@@ -56,10 +49,10 @@ def repository(twin: Twin, host: str, name: str) -> Resource:
     return found
 
 
-def authorize(twin: Twin, user: str, password: str) -> None:
+def authorize(twin: Twin, user: str, given: str) -> None:
     """Raises Refusal for a token that this twin did not issue, or that has expired."""
-    expiry, _, _ = password.partition(".")
-    if user != "AWS" or not expiry.isdigit() or not hmac.compare_digest(password, _password(twin, int(expiry))):
+    expiry, _, _ = given.partition(".")
+    if user != "AWS" or not expiry.isdigit() or not hmac.compare_digest(given, password(twin, int(expiry))):
         raise Refusal("denied", "Your authorization token is not valid: get one with getAuthorizationToken.", 401)
     if int(expiry) < twin.clock.now():
         raise Refusal("denied", "Your authorization token has expired. Reauthenticate and try again.", 401)
@@ -103,7 +96,7 @@ def _movable(target: Resource, tag: str) -> bool:
     return bool(mode.startswith("MUTABLE") != excluded)
 
 
-def _password(twin: Twin, expiry: int) -> str:
+def password(twin: Twin, expiry: int) -> str:
     """A token that only this twin can make, and that needs no record: the expiry and its seal."""
     return f"{expiry}.{hmac.new(_key(twin), str(expiry).encode(), hashlib.sha256).hexdigest()}"
 
@@ -124,86 +117,3 @@ def _key(twin: Twin) -> bytes:
     finally:
         draft.unlink()
     return path.read_bytes()
-
-
-def _token(twin: Twin, args: Properties) -> dict[str, Any]:
-    region = str(args["region"])
-    expiry = int(twin.clock.now()) + TOKEN_S
-    password = _password(twin, expiry)
-    return {
-        "authorizationToken": base64.b64encode(f"AWS:{password}".encode()).decode(),
-        "expiresAt": datetime.fromtimestamp(expiry, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "id": region,
-        "region": region,
-        "password": password,
-        "proxyEndpoint": f"https://{registry(twin, region)}",
-        "userName": "AWS",
-    }
-
-
-def _repository(twin: Twin, inputs: Properties) -> dict[str, Any]:
-    region, name = inputs["region"], inputs["name"]
-    return {
-        "arn": f"arn:aws:ecr:{region}:{twin.account}:repository/{name}",
-        "registryId": twin.account,
-        "repositoryUrl": f"{registry(twin, region)}/{name}",
-    }
-
-
-def _delete_repository(twin: Twin, resource: Resource) -> None:
-    host = str(resource["repositoryUrl"]).split("/", 1)[0]
-    images = twin.world.find(IMAGE, repository=resource["name"], host=host)
-    if images and not resource.get("forceDelete"):
-        raise Refusal(
-            "RepositoryNotEmptyException",
-            f"The repository with name {resource['name']!r} in registry with id {twin.account!r} cannot be deleted because "
-            f"it still contains images ({len(images)}): delete them, or set forceDelete.",
-        )
-    for one in images:
-        twin.world.delete(IMAGE, one.id)
-
-
-def _policy_text(inputs: Properties) -> list[str]:
-    try:
-        rules = json.loads(inputs["policy"])["rules"] if "policy" in inputs else [{}]
-    except (ValueError, KeyError, TypeError):
-        rules = None
-    if not isinstance(rules, list) or not rules:
-        return ['policy: is not a lifecycle policy: use JSON of the form {"rules": [{"rulePriority": 1, …}]}.']
-    return []
-
-
-def _check_repository(twin: Twin, inputs: Properties) -> None:
-    if twin.world.one(REPOSITORY, name=inputs["repository"]) is None:
-        raise Refusal("RepositoryNotFoundException", f"The repository with name {inputs['repository']!r} does not exist.", 404)
-
-
-ROWS: tuple[Row, ...] = (
-    Row(
-        token=REPOSITORY,
-        id=lambda p: str(p["name"]),
-        # ECR API reference, CreateRepository: 2 to 256 characters, lower case.
-        name=RowName(field="name", max_length=256, lower=True),
-        replaces=frozenset({"name", "region", "encryptionConfigurations"}),
-        computed=_repository,
-        cfn="AWS::ECR::Repository",
-        rename={
-            "name": "RepositoryName",
-            "encryptionConfigurations": "EncryptionConfiguration",
-            "encryptionConfigurations.kmsKey": "EncryptionConfiguration.KmsKey",
-            "imageTagMutabilityExclusionFilters.filter": "ImageTagMutabilityExclusionFilters.ImageTagMutabilityExclusionFilterValue",
-            "imageTagMutabilityExclusionFilters.filterType": "ImageTagMutabilityExclusionFilters.ImageTagMutabilityExclusionFilterType",
-        },
-        delete=_delete_repository,
-    ),
-    Row(
-        token=LIFECYCLE,
-        id=lambda p: str(p["repository"]),
-        replaces=frozenset({"repository", "region"}),
-        computed=lambda twin, inputs: {"registryId": twin.account},
-        limits=_policy_text,
-        check=_check_repository,
-        upsert=True,
-    ),
-)
-INVOKES: tuple[Invoke, ...] = (Invoke(token=AUTHORIZATION, answer=_token),)

@@ -40,7 +40,7 @@ class ObjectStore:
                 # A checksum in a trailer means chunked framing and a second pass over a model's weights.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
-                retries={"max_attempts": 5, "mode": "standard"},
+                retries={"max_attempts": 3, "mode": "standard"},
                 max_pool_connections=32,
                 connect_timeout=5,
                 read_timeout=120,

@@ -1,20 +1,17 @@
-"""S3: buckets, what is set on them, and uploaded objects. The objects are real, in the emulator."""
+"""S3: buckets and what is set on them. Buckets, versions and objects are real, in the emulator."""
 
 from __future__ import annotations
 
-import base64
 import re
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.policy import PolicyError, parse
 from pilotlight.twin.rows import Invoke, Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
 
 BUCKET = "aws:s3/bucket:Bucket"
-OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
@@ -22,7 +19,6 @@ VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 _HOSTED_ZONE = "Z3AQBSTGFYJSTF"
 # S3 user guide, "Bucket naming rules" (read 2026-11).
 _NAME = re.compile(r"(?!\d{1,3}(\.\d{1,3}){3}$)(?!xn--)(?!sthree-)[a-z0-9](?:[a-z0-9-]|\.(?!\.)){1,61}[a-z0-9]")
-_SOURCES = ("source", "content", "contentBase64")
 
 
 def _bucket(twin: Twin, inputs: Properties) -> dict[str, Any]:
@@ -56,7 +52,7 @@ def _read_bucket(twin: Twin, resource: Resource) -> dict[str, Any] | None:
     return dict(resource.outputs) if twin.s3.has_bucket(resource["bucket"]) else None
 
 
-def _existing_bucket(twin: Twin, inputs: Properties) -> None:
+def existing_bucket(twin: Twin, inputs: Properties) -> None:
     if twin.world.one(BUCKET, bucket=inputs["bucket"]) is None:
         raise Refusal("NoSuchBucket", f"The specified bucket does not exist: {inputs['bucket']}", 404)
 
@@ -78,7 +74,7 @@ def _policy_limits(inputs: Properties) -> list[str]:
 
 
 def _check_bucket_policy(twin: Twin, inputs: Properties) -> None:
-    _existing_bucket(twin, inputs)
+    existing_bucket(twin, inputs)
     own = f"arn:aws:s3:::{inputs['bucket']}"
     for statement in parse(inputs["policy"]):
         resources = statement.get("Resource", [])
@@ -118,73 +114,14 @@ def _lifecycle_limits(inputs: Properties) -> list[str]:
     ]
 
 
-def _object_limits(inputs: Properties) -> list[str]:
-    given = [name for name in _SOURCES if name in inputs]
-    problems = [f"{' and '.join(given)}: only one of {', '.join(_SOURCES)} can be set."] if len(given) > 1 else []
-    key = inputs.get("key")
-    if isinstance(key, str) and not 1 <= len(key.encode()) <= 1024:
-        # S3 user guide, "Object key naming".
-        problems.append(f"key: has {len(key.encode())} bytes: use 1 to 1024.")
-    return problems
-
-
-def _object(twin: Twin, inputs: Properties) -> dict[str, Any]:
-    return {
-        "arn": f"arn:aws:s3:::{inputs['bucket']}/{inputs['key']}",
-        "contentType": inputs.get("contentType", "application/octet-stream"),
-        "storageClass": inputs.get("storageClass", "STANDARD"),
-        "serverSideEncryption": inputs.get("serverSideEncryption", "AES256"),
-        "bucketKeyEnabled": inputs.get("bucketKeyEnabled", False),
-        "forceDestroy": inputs.get("forceDestroy", False),
-        **{f"checksum{name}": "" for name in ("Crc32", "Crc32c", "Crc64nvme", "Sha1", "Sha256")},
-    }
-
-
-def _upload(store: ObjectStore, resource: Resource) -> dict[str, Any]:
-    headers = {
-        "ContentType": resource["contentType"],
-        **{name: resource[key] for key, name in _HEADERS.items() if resource.get(key)},
-    }
-    answer = store.put(resource["bucket"], resource["key"], _body(resource.inputs), **headers)
-    return {"etag": str(answer["ETag"]).strip('"'), "versionId": answer.get("VersionId") or ""}
-
-
-_HEADERS = {
-    "cacheControl": "CacheControl",
-    "contentDisposition": "ContentDisposition",
-    "contentEncoding": "ContentEncoding",
-    "contentLanguage": "ContentLanguage",
-    "metadata": "Metadata",
-}
-
-
-def _body(inputs: Properties) -> Path | bytes:
-    if "source" in inputs:
-        return Path(inputs["source"]["path"])
-    if "contentBase64" in inputs:
-        return base64.b64decode(inputs["contentBase64"])
-    return str(inputs.get("content", "")).encode()
-
-
-def _read_object(twin: Twin, resource: Resource) -> dict[str, Any] | None:
-    live = twin.s3.head(resource["bucket"], resource["key"])
-    if live is None:
-        return None
-    outputs = {**resource.outputs, "etag": str(live["ETag"]).strip('"'), "contentType": live.get("ContentType", resource["contentType"])}
-    if outputs["etag"] != resource["etag"] and "source" in resource.outputs:
-        # Somebody wrote other bytes: the recorded hash no longer tells what is there, so the next update uploads again.
-        outputs["source"] = {**resource["source"], "hash": ""}
-    return outputs
-
-
-def _setting(kind: str, cfn_limits: Any = lambda inputs: []) -> Row:
+def _setting(kind: str, *also: str, limits: Callable[[Properties], list[str]] = lambda inputs: []) -> Row:
     """A row of what is set on a bucket: one per bucket, named by it, overwritten by a second one as S3's Put calls do."""
     return Row(
         token=f"aws:s3/{kind[0].lower()}{kind[1:]}:{kind}",
         id=lambda p: str(p["bucket"]),
-        replaces=frozenset({"bucket", "expectedBucketOwner", "region"}),
-        limits=cfn_limits,
-        check=_existing_bucket,
+        replaces=frozenset({"bucket", "region", *also}),
+        limits=limits,
+        check=existing_bucket,
         upsert=True,
     )
 
@@ -202,25 +139,10 @@ ROWS: tuple[Row, ...] = (
         read=_read_bucket,
     ),
     Row(
-        token=OBJECT,
-        id=lambda p: f"{p['bucket']}/{p['key']}",
-        name=Name(field="key", max_length=1024),
-        replaces=frozenset({"bucket", "key", "region"}),
-        computed=_object,
-        volatile=frozenset({"etag", "versionId"}),
-        limits=_object_limits,
-        check=_existing_bucket,
-        create=lambda twin, resource: _upload(twin.s3, resource),
-        update=lambda twin, old, new: _upload(twin.s3, new),
-        delete=lambda twin, resource: twin.s3.delete(resource["bucket"], resource["key"]),
-        read=_read_object,
-        upsert=True,
-    ),
-    Row(
         token=VERSIONING,
         id=lambda p: str(p["bucket"]),
         replaces=frozenset({"bucket", "expectedBucketOwner", "region"}),
-        check=_existing_bucket,
+        check=existing_bucket,
         create=_versioning,
         update=lambda twin, old, new: _versioning(twin, new),
         delete=_stop_versioning,
@@ -236,7 +158,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _setting("BucketOwnershipControls"),
     _setting("BucketPublicAccessBlock"),
-    _setting("BucketServerSideEncryptionConfiguration"),
-    _setting("BucketLifecycleConfiguration", _lifecycle_limits),
+    _setting("BucketServerSideEncryptionConfiguration", "expectedBucketOwner"),
+    _setting("BucketLifecycleConfiguration", "expectedBucketOwner", limits=_lifecycle_limits),
 )
 INVOKES: tuple[Invoke, ...] = ()
