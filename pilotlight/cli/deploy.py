@@ -44,7 +44,7 @@ def run(request: Request) -> Exit:
             raise CommandError(
                 f"{request.stack} is not on the twin: bring it up with `pilotlight up {request.stack} --local`.", Exit.MISSING
             )
-        local.make_ready(report.say)
+        local.make_ready(report.say, destroying=request.operation == "destroy")
     if request.operation == "destroy":
         from pilotlight.cli.retention import refuse_to_lose_data
 

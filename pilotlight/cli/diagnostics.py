@@ -86,7 +86,8 @@ class Diagnostics:
     def take_policy(self, event: Mapping[str, Any]) -> Diagnostic | None:
         """Note a policy violation; mandatory ones are errors, others warnings."""
         severity = "error" if event.get("enforcementLevel") == "mandatory" else "warning"
-        text = f"{event.get('policyName')}: {_clean(event.get('message') or '')}"
+        # The policy's description, then what it reported, on a line each.
+        text = ": ".join([str(event.get("policyName")), *_clean(event.get("message") or "").splitlines()])
         return self.add(Diagnostic(severity=severity, resource=_name(event.get("resourceUrn") or ""), message=text))
 
     def add(self, diagnostic: Diagnostic) -> Diagnostic | None:

@@ -55,13 +55,16 @@ class LocalStack:
         (folder / f"Pulumi.{self.name}.yaml").unlink(missing_ok=True)
         self.session.pulumi("stack", "init", self.name, "--no-select", folder=folder)
 
-    def make_ready(self, say: Say) -> None:
+    def make_ready(self, say: Say, *, destroying: bool = False) -> None:
         """Before an engine run: the stack exists, no dead process holds it, no interrupted creation is waited for."""
         if not self.exists:
             self.create()
             return
         self.clear_dead_locks(say)
-        self.forget_pending()
+        forgotten = self.forget_pending()
+        if forgotten and destroying:
+            names = ", ".join(forgotten)
+            say(f"Interrupted before they were noted: {names}. What of them was made goes with the next `up`, not with this `destroy`.")
 
     def clear_dead_locks(self, say: Say) -> None:
         """Remove locks whose process is gone, wait for engines whose command is gone; raises CommandError for a lock of a live run."""
@@ -84,14 +87,18 @@ class LocalStack:
             file.unlink(missing_ok=True)
             file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
 
-    def forget_pending(self) -> None:
-        """Drop creations that an interrupted run left open: the twin removes what they half made when they are created again."""
+    def forget_pending(self) -> list[str]:
+        """Drop creations that an interrupted run left open and return their names.
+
+        The twin removes what they made when they are created again; the engine would warn of them for ever.
+        """
         if b'"pending_operations"' not in self.state_file.read_bytes():
-            return
+            return []
         state = json.loads(self.session.pulumi("stack", "export", "--stack", self.name))
-        pending = state.get("deployment", {}).pop("pending_operations", None)
+        pending = state.get("deployment", {}).pop("pending_operations", None) or []
         if pending:
             self.session.pulumi("stack", "import", "--stack", self.name, stdin=json.dumps(state))
+        return [str(operation["resource"]["urn"]).rsplit("::", 1)[-1] for operation in pending]
 
 
 def _ended_when_abandoned(pid: int, since: str, say: Say) -> bool:

@@ -113,7 +113,7 @@ def test_a_policy_pack_judges_every_resource(checkout: Checkout) -> None:
     checkout.things(a={"value": "1"}, b={"value": "forbidden"})
     refused = checkout.pilotlight("preview", "demo", "--local", "--policy-pack", str(pack))
     assert refused.returncode == Exit.FAILED
-    assert "error: b: no-forbidden: forbidden is forbidden" in refused.stderr
+    assert "error: b: no-forbidden: no: forbidden is forbidden" in refused.stderr
     checkout.things(a={"value": "1"})
     allowed = checkout.pilotlight("up", "demo", "--local", "--policy-pack", str(pack))
     assert allowed.returncode == Exit.OK, allowed.stderr

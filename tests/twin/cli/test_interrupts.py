@@ -1,8 +1,10 @@
 """Ctrl-C once, twice, and kills in the middle of `up`: the next `up` completes the stack, without a second copy or a stale lock."""
 
+import contextlib
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pilotlight.cli.exits import Exit
@@ -14,6 +16,15 @@ LOCKS = "pulumi/state/.pulumi/locks"
 def creating(checkout: Checkout) -> bool:
     """Whether the provider is in the middle of a creation."""
     return checkout.provider.creating > 0
+
+
+def kill_all(pid: int) -> None:
+    """Kill a command and all that it started, the command first so that it can't react."""
+    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    for member in family:
+        # The children of one that was killed may have ended by themselves.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
 
 
 def locks(home: Path) -> list[Path]:
@@ -71,18 +82,26 @@ def test_the_next_up_waits_for_the_engine_of_a_killed_command(checkout: Checkout
 
 
 def test_a_killed_engine_leaves_no_lock_and_no_pending_creation(checkout: Checkout) -> None:
-    import psutil
-
     checkout.things(slow={"value": "2", "delay": 20})
     process = checkout.start("up", "demo", "--local")
     checkout.wait_for(lambda: creating(checkout), "the creation starts")
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in family:
-        member.kill()
+    kill_all(process.pid)
     process.communicate(timeout=10)
     assert len(locks(checkout.home)) == 1
     checkout.provider.release()
     completed(checkout, copies=3)
+
+
+def test_a_destroy_tells_of_creations_that_nobody_noted(checkout: Checkout) -> None:
+    checkout.things(a={"value": "1"}, slow={"value": "2", "delay": 20})
+    process = checkout.start("up", "demo", "--local")
+    checkout.wait_for(lambda: creating(checkout), "the creation starts")
+    kill_all(process.pid)
+    process.communicate(timeout=10)
+    checkout.provider.release()
+    destroyed = checkout.pilotlight("destroy", "demo", "--local")
+    assert destroyed.returncode == Exit.OK, destroyed.stderr
+    assert "Interrupted before they were noted: slow." in destroyed.stderr
 
 
 def test_a_second_run_of_the_same_stack_is_refused_while_the_first_lives(checkout: Checkout) -> None:
