@@ -50,7 +50,7 @@ def export_with_torch(
     progress("Exporting with torch")
     order = work / "export.json"
     order.write_text(json.dumps({"folder": str(folder), "task": task, "batch": batch, "limit": limit, "out": str(work)}))
-    # Offline: everything is in the folder. One processor kind: the reference is computed where the answer will be.
+    # Everything is in the folder already; an accelerator would compute a reference that no endpoint without one can give.
     variables = os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false"}
     variables.pop("PYTHONPATH", None)
     command = [str(python), "-W", "ignore", torch_export.__file__, str(order)]
