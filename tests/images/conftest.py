@@ -43,7 +43,7 @@ def engine(cache: Path) -> Iterator[Engine]:
     obstacle = bare_obstacle()
     if obstacle and not has_docker():
         pytest.skip(f"Images can't be built here: no Docker daemon, and {obstacle}.")
-    engine: Engine = Docker() if obstacle else Bare(cache / "images")
+    engine: Engine = Docker() if obstacle else Bare(cache / "image-base")
     yield engine
     engine.close()
 

@@ -32,7 +32,9 @@ class Docker:
 
     def build(self, context: Path, *, dockerfile: Path, target: str | None = None, fresh: bool = False) -> str:
         name = f"pilotlight-test:{uuid.uuid4().hex[:12]}"
-        command = ["build", "--network", "host", "--tag", name, *(["--no-cache"] if fresh else []), *(["--target", target] if target else [])]
+        command = ["build", "--network", "host", "--tag", name]
+        command += ["--no-cache"] if fresh else []
+        command += ["--target", target] if target else []
         command += [word for key, path in self._secrets.items() for word in ("--secret", f"id={key},src={path}")]
         self._docker(*command, "--file", str(dockerfile), str(context))
         self._images.append(name)
