@@ -12,8 +12,13 @@ FUNCTION_SOURCES = ("handlers/__init__.py", "handlers/functions")
 FUNCTION_LOCK = "containers/requirements/function-aws.txt"
 
 
-def model_key(source: str, task: str, engine: str) -> str:
-    """Cache key of a packaged model: 16 hex digits over everything that decides its bytes but the source's content."""
+def model_key(source: str, task: str, engine: str, root: Path) -> str:
+    """Cache key of a packaged model: 16 hex digits over everything that decides its bytes but the source's content.
+
+    A folder counts with its full path (relative ones lie below `root`), so that two checkouts don't take each other's model.
+    """
+    if not source.startswith(("pypi:", "hf:")):
+        source = str((root / Path(source).expanduser()).resolve())
     text = json.dumps([MODEL_FORMAT, source, task, engine])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

