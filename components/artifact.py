@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def model_key(source: str, task: str, engine: str, root: Path) -> str:
     A folder counts with its full path (relative ones lie below `root`), so that two checkouts don't take each other's model.
     """
     if not source.startswith(("pypi:", "hf:")):
-        source = str((root / Path(source).expanduser()).resolve())
+        source = os.path.abspath(root / Path(source).expanduser())
     text = json.dumps([MODEL_FORMAT, source, task, engine])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
