@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, UNKNOWN, has_unknown
 from pilotlight.twin.world import Resource
+
+# How an orphan is deleted: what hangs on it is an orphan too. Nothing here that would destroy data.
+_LET_GO = {"forceDetachPolicies": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +95,9 @@ class Lifecycle:
             if self._twin.faults.take_failure(token):
                 raise Refusal("InjectedFailure", f"The creation of a {token} fails because a test asked for it.", 500)
             for orphan in self._twin.world.unconfirmed(urn):
-                # One that the cloud will not let go (it was kept on purpose, and something uses it) stays, as it would there.
+                # One that may not go because of what it holds stays, and is taken over where the new one has its name.
                 with contextlib.suppress(Refusal):
-                    self._remove(self._rows.get(orphan.token, row), orphan)
+                    self._remove(self._rows.get(orphan.token, row), replace(orphan, outputs={**orphan.outputs, **_LET_GO}))
             return self._make(row, declared, urn, inputs, settings)
 
     def _make(self, row: Row, declared: schema.SdkType, urn: str, inputs: Properties, settings: Settings) -> Resource:
@@ -102,7 +105,7 @@ class Lifecycle:
         row.check(self._twin, seen)
         added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
         live = Resource(token=row.token, id=row.id({**seen, **added}), urn=urn, inputs=seen, outputs={**seen, **added})
-        with self._locks.claim(row, live.id, self._twin.world):
+        with self._locks.claim(row, live.id, urn, self._twin.world):
             added.update(row.create(self._twin, live) or {})
             made = Resource(token=row.token, id=live.id, urn=urn, inputs=given, outputs={**given, **added})
             try:

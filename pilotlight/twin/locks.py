@@ -24,11 +24,16 @@ class Locks:
             return self._urns[urn]
 
     @contextlib.contextmanager
-    def claim(self, row: Row, id_: str, world: World) -> Iterator[None]:
-        """Two stacks that create the same name at once: one of them is refused, as it would be a moment later."""
+    def claim(self, row: Row, id_: str, urn: str, world: World) -> Iterator[None]:
+        """Two stacks that create the same name at once: one of them is refused, as it would be a moment later.
+
+        What a killed engine left under this URN and could not be removed (a bucket that must not lose its objects) is taken over.
+        """
         key = (row.token, id_)
         with self._guard:
-            if not row.upsert and (key in self._claimed or world.get(*key)):
+            there = world.get(*key)
+            taken = there is not None and there not in world.unconfirmed(urn)
+            if not row.upsert and (key in self._claimed or taken):
                 raise Refusal("AlreadyExists", f"{row.token} {id_!r} exists already: choose another name, or import it.", 409)
             self._claimed.add(key)
         try:

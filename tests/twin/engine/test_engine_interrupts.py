@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,9 @@ import pulumi_aws as aws
 import pytest
 from pulumi import automation as auto
 
-from pilotlight.twin.aws.iam_rows import ROLE
+from pilotlight.twin.aws.iam_rows import ROLE, ROLE_POLICY
 from pilotlight.twin.aws.monitoring import LOG_GROUP
+from pilotlight.twin.aws.s3_rows import BUCKET
 from tests.twin.engine.project import Project, engines
 from tests.twin.engine.wire import Wire, urn
 
@@ -88,6 +90,28 @@ def test_what_a_killed_engine_left_is_removed_before_the_next_creation(wire: Wir
     id_, _, _ = wire.made(ROLE, "role", INPUTS, seed=b"again")
     assert orphan != id_
     assert [role.id for role in twin.world.find(ROLE)] == [id_]
+
+
+def test_a_left_role_goes_with_the_policies_that_were_left_on_it(wire: Wire, twin: Any) -> None:
+    """The engine's state was lost as a whole, so every part is created again, one after the other."""
+    statement = '{"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]}'
+    for seed in (b"killed", b"again"):
+        id_, _, _ = wire.made(ROLE, "role", INPUTS, seed=seed)
+        wire.made(ROLE_POLICY, "policy", {"role": id_, "policy": statement}, seed=seed)
+    assert [role.id for role in twin.world.find(ROLE)] == [id_]
+    assert [policy["role"] for policy in twin.world.find(ROLE_POLICY)] == [id_]
+
+
+@pytest.mark.usefixtures("with_objects")
+def test_a_left_bucket_keeps_its_objects_and_is_taken_over(wire: Wire, twin: Any) -> None:
+    bucket = f"b-{uuid.uuid4().hex[:12]}"
+    wire.made(BUCKET, "bucket", {"bucket": bucket})
+    twin.s3.put(bucket, "k", b"kept")
+    id_, inputs, outputs = wire.made(BUCKET, "bucket", {"bucket": bucket})
+    assert twin.s3.open(bucket, "k").read() == b"kept"
+    wire.diff(BUCKET, "bucket", id_, inputs, outputs, inputs)
+    with pytest.raises(grpc.RpcError, match="AlreadyExists"):
+        wire.made(BUCKET, "bucket", {"bucket": bucket})
 
 
 def test_two_previews_in_between_change_nothing_about_that(wire: Wire, twin: Any) -> None:
