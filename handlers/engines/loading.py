@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from handlers.engines import fetching
 from handlers.engines.cancellation import Cancellation
-from handlers.engines.manifest import Manifest, ModelError, read_manifest, verify
+from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
 from handlers.settings import HandlerSettings
 from handlers.tasks import TASKS
@@ -46,9 +46,12 @@ def load(settings: HandlerSettings, mark: Mark) -> tuple[Manifest, Model]:
         for name, proof in proofs.items():
             if not name.endswith(_WEIGHTS):
                 proof.result()
-        model = build(folder, manifest, settings.model_threads)
-        for proof in proofs.values():
-            proof.result()
+        try:
+            model = build(folder, manifest, settings.model_threads)
+        finally:
+            # Also when it can't be built: weights that were changed are the better explanation.
+            for proof in proofs.values():
+                proof.result()
         mark("load")
         return manifest, model
 
@@ -57,13 +60,14 @@ def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, 
     """Folder and manifest of the model, and a running proof per file, small files first."""
     folder = fetching.fetch(settings)
     manifest = read_manifest(folder)
+    check_sizes(folder, manifest)
     names = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
     return folder, manifest, {name: files.submit(verify, folder, manifest, name) for name in names}
 
 
 def _engine_to_import(settings: HandlerSettings) -> str | None:
     """The engine by the manifest if it is here already, else the one that this image carries, if it is one only."""
-    if (settings.model_dir / "manifest.json").is_file():
+    if (settings.model_dir / MANIFEST).is_file():
         return read_manifest(settings.model_dir).engine
     installed = [engine for engine, library in _LIBRARIES.items() if importlib.util.find_spec(library) is not None]
     return installed[0] if len(installed) == 1 else None

@@ -25,21 +25,19 @@ async def read_body(receive: Receive, headers: Mapping[str, str], *, limit: int,
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         raise MediaTypeUnsupported("Content-Encoding is set: send the body as it is, not compressed.")
-    body = bytearray()
+    body, more = bytearray(), True
     too_large = int(headers.get("content-length") or 0) > limit
     try:
         async with asyncio.timeout(timeout_s):
-            more = not too_large
-            while more:
+            while more and not too_large:
                 chunk, more = await _chunk(receive)
                 body += chunk
-                if len(body) > limit:
-                    too_large = True
-                    break
+                too_large = len(body) > limit
     except TimeoutError as error:
         raise BodyTooSlow(f"The body was not complete after {timeout_s:g} s.") from error
     if too_large:
-        await _drain(receive, limit * _DRAIN_FACTOR)
+        if more:
+            await _drain(receive, limit * _DRAIN_FACTOR)
         raise BodyTooLarge(f"The body is larger than the {limit} bytes that are allowed.")
     return bytes(body)
 

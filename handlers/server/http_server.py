@@ -36,7 +36,9 @@ async def _serve(server: uvicorn.Server, service: Service) -> BaseException | No
 
 
 async def _stop_when_unservable(server: uvicorn.Server, service: Service) -> None:
-    await asyncio.wait((asyncio.wrap_future(service.worker.loaded),))
+    # Looked at, not awaited: a wrapped future that is given up would cancel the loading thread's own.
+    while not service.worker.loaded.done():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
     if not service.worker.ready:
         server.should_exit = True
 

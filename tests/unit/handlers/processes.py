@@ -1,0 +1,88 @@
+"""A real model server as a process on a free local port."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE_S = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its process, its port, and a client for it. `log` holds what it has written so far."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    client: httpx.Client
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+    def predict(self, body: object, route: str = "/predict") -> httpx.Response:
+        return self.client.post(route, json=body)
+
+    def until_ready(self) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                if self.client.get("/ping").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"not ready, exit status {self.process.poll()}: {self.log}")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def launch(log: IO[bytes], **variables: str) -> subprocess.Popen[bytes]:
+    """`python -m handlers.server serve` with these variables and nothing of the caller's environment."""
+    needed = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1"}
+    command = [sys.executable, "-m", "handlers.server", "serve"]
+    return subprocess.Popen(command, cwd=ROOT, env=needed | variables, stdout=log, stderr=subprocess.STDOUT)
+
+
+@contextmanager
+def running(folder: Path, *, ready: bool = True, **variables: str) -> Iterator[Server]:
+    """A server that is gone after the block; `folder` takes its log."""
+    port = int(variables.setdefault("PORT", str(free_port())))
+    log_file = folder / f"server-{port}.log"
+    with log_file.open("wb") as log, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
+        process = launch(log, **variables)
+        server = Server(process, port, client, log_file)
+        try:
+            if ready:
+                server.until_ready()
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+def exit_of(folder: Path, **variables: str) -> tuple[int, str]:
+    """Exit status and log of a server that refuses to start."""
+    log_file = folder / "refused.log"
+    with log_file.open("wb") as log:
+        process = launch(log, **{"PORT": str(free_port())} | variables)
+        try:
+            status = process.wait(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            process.wait()
+    return status, log_file.read_text()

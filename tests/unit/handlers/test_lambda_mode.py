@@ -1,0 +1,109 @@
+"""The model server as a Lambda runtime: a real process against a local runtime API."""
+
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from tests.images.runtime_api import RuntimeApi
+from tests.unit.handlers.events import EVENTS, rest_event
+from tests.unit.handlers.processes import ROOT, launch
+from tests.unit.handlers.tiny import HIDDEN
+
+SECONDS = 60
+
+
+@contextmanager
+def lambda_process(folder, **variables):
+    with RuntimeApi() as api, (folder / "lambda.log").open("wb") as log:
+        process = launch(log, AWS_LAMBDA_RUNTIME_API=api.address, **variables)
+        try:
+            yield api, process
+        finally:
+            # Before the API goes, which the runtime would take for a fault.
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def function(tiny, tmp_path_factory):
+    with lambda_process(tmp_path_factory.mktemp("lambda"), MODEL_DIR=str(tiny), MAX_BODY_BYTES="4096") as (api, _):
+        yield api
+
+
+def test_the_first_answer_tells_where_the_cold_start_went_and_later_ones_do_not(tiny, tmp_path):
+    with lambda_process(tmp_path, MODEL_DIR=str(tiny)) as (api, _):
+        first, second = (api.invoke(rest_event({"inputs": "cold"}), SECONDS).body for _ in range(2))
+    assert first["headers"]["server-timing"].startswith("boot;dur=")
+    assert "server-timing" not in second["headers"]
+    log = [json.loads(line) for line in (tmp_path / "lambda.log").read_text().splitlines() if line.startswith("{")]
+    assert [line["event"] for line in log] == ["cold_start", "request", "request"]
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
+@pytest.mark.parametrize("version", EVENTS)
+def test_events_of_both_gateways_are_answered(function, version, encoded):
+    answer = function.invoke(EVENTS[version]({"inputs": "cold start"}, encoded=encoded), SECONDS)
+    assert answer.kind == "response"
+    assert answer.body["statusCode"] == 200
+    assert answer.body["headers"]["content-type"] == "application/json"
+    assert np.shape(json.loads(answer.body["body"])["outputs"]) == (1, 4, HIDDEN)
+
+
+def test_a_bare_payload_is_answered_with_bare_outputs(function):
+    answer = function.invoke({"inputs": ["cold", "start"]}, SECONDS)
+    assert [np.shape(item) for item in answer.body["outputs"]] == [(1, 3, HIDDEN)] * 2
+
+
+@pytest.mark.parametrize("version", EVENTS)
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("{", 400),
+        ("", 400),
+        ({"inputs": []}, 422),
+        ({"inputs": "a", "parameters": {"x": 1}}, 422),
+        ({"inputs": "a" * 5000}, 413),
+        ("[" * 5000, 413),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_events_get_problem_documents_and_no_function_error(function, version, body, status):
+    answer = function.invoke(EVENTS[version](body), SECONDS)
+    assert (answer.kind, answer.body["statusCode"]) == ("response", status)
+    assert answer.body["headers"]["content-type"] == "application/problem+json"
+    assert json.loads(answer.body["body"])["status"] == status
+
+
+def test_a_body_that_is_not_the_base64_it_says_is_refused(function):
+    answer = function.invoke(rest_event({"inputs": "a"}) | {"isBase64Encoded": True}, SECONDS)
+    assert answer.body["statusCode"] == 400
+
+
+def test_another_method_is_refused(function):
+    assert function.invoke(rest_event({"inputs": "a"}, method="GET"), SECONDS).body["statusCode"] == 405
+
+
+@pytest.mark.parametrize("payload", [{}, [], "text", None, {"inputs": 3}, {"Records": []}], ids=str)
+def test_a_bad_bare_payload_gets_a_problem_document(function, payload):
+    answer = function.invoke(payload, SECONDS)
+    assert (answer.kind, answer.body["status"]) == ("response", 422)
+
+
+def test_a_model_that_can_not_be_served_is_a_failed_init_with_its_message(tmp_path):
+    with lambda_process(tmp_path, MODEL_DIR=str(tmp_path / "none")) as (api, process):
+        posted = api.posted.get(timeout=SECONDS)
+        assert posted.kind == "init-error"
+        assert "manifest.json does not exist" in json.dumps(posted.body)
+        assert process.wait(timeout=SECONDS) == 1
+
+
+def test_http_mode_imports_nothing_of_lambda_and_nothing_of_the_tool():
+    unwanted = ("awslambdaric", "boto3", "botocore", "torch", "transformers", "pulumi", "pilotlight", "components")
+    code = "import sys, handlers.server.http_server, handlers.engines.onnx; print(*{m.split('.')[0] for m in sys.modules})"
+    imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert "handlers" in imported
+    assert not set(unwanted) & set(imported)

@@ -1,0 +1,183 @@
+"""The server's parts by themselves: settings, stages, cancellation, worker, tasks."""
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from handlers import settings as settings_module
+from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.engines.manifest import FILES
+from handlers.functions.environment import SettingsError
+from handlers.functions.problems import PROBLEMS, InternalFault, Overloaded, RequestProblem
+from handlers.functions.requests import PARAMETERS, PredictionRequest
+from handlers.server.stages import Stages, custom_attributes, server_timing
+from handlers.server.worker import Worker
+from handlers.settings import HandlerSettings, usable_cpus
+from handlers.tasks import TASKS
+from handlers.tasks.text import TextModel
+
+REQUEST = PredictionRequest(("text",), many=False, parameters={})
+
+
+def test_defaults_are_those_of_the_contract():
+    settings = HandlerSettings.from_environment({"PORT": "", "MODEL_URI": ""})
+    assert (settings.port, settings.bind_host, settings.model_uri) == (8080, "0.0.0.0", None)
+    assert (settings.model_dir, settings.model_cache) == (Path("/opt/ml/model"), Path("/tmp/model"))
+    assert (settings.max_body_bytes, settings.request_timeout_s) == (4_194_304, 55)
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"), [({"SAGEMAKER_BIND_TO_PORT": "9000"}, 9000), ({"SAGEMAKER_BIND_TO_PORT": "9000", "PORT": "80"}, 80)]
+)
+def test_port_goes_before_sagemakers(variables, port):
+    assert HandlerSettings.from_environment(variables).port == port
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "-1", "8080.0", "\uff18\uff10", " 80", "1e3", "9" * 5000])
+def test_a_bad_number_is_refused_with_its_bounds(value):
+    with pytest.raises(SettingsError, match=r"PORT is .* use a whole number from 1 to 65535"):
+        HandlerSettings.from_environment({"PORT": value})
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"), [({"cpu.max": "50000 100000"}, 1), ({"cpu.max": "max 100000"}, 64), ({"cpu.max": "odd"}, 64), ({}, 64)]
+)
+def test_threads_follow_the_containers_quota(tmp_path, monkeypatch, files, cpus):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(settings_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert usable_cpus() == cpus
+
+
+def test_threads_follow_the_quota_of_the_older_cgroups(tmp_path, monkeypatch):
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("300000\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    monkeypatch.setattr(settings_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(settings_module.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    assert usable_cpus() == 3
+
+
+def test_stages_add_up_and_are_given_away_once():
+    stages = Stages(boot_s=0.5)
+    time.sleep(0.02)
+    stages.mark("import")
+    stages.mark("load")
+    taken = stages.take(0.25)
+    assert list(taken) == ["boot", "import", "load", "first"]
+    assert (taken["boot"], taken["first"]) == (500, 250)
+    assert taken["import"] >= 20 > taken["load"]
+    assert stages.take(0.1) is None
+
+
+def test_the_start_of_this_process_is_known():
+    boot = Stages.since_process_start().known()["boot"]
+    assert 0 < boot < 600_000
+
+
+def test_stages_are_written_as_both_headers_want_them():
+    stages = {"boot": 1.5, "load": 20.0}
+    assert server_timing(stages) == "boot;dur=1.5, load;dur=20"
+    assert custom_attributes(stages) == "cold-start=boot:1.5,load:20"
+
+
+def test_giving_up_stops_what_runs_and_refuses_what_has_not_begun():
+    cancellation, stopped = Cancellation(), []
+    with cancellation.stopping(lambda: stopped.append(True)):
+        cancellation.cancel()
+    assert stopped == [True]
+    with pytest.raises(Cancelled):
+        cancellation.check()
+    with pytest.raises(Cancelled), cancellation.stopping(lambda: None):
+        pass
+
+
+def test_a_worker_answers_in_order_skips_what_was_given_up_and_refuses_when_full():
+    gate, seen = threading.Event(), []
+
+    def predict(model, request, cancellation):
+        gate.wait(10)
+        seen.append(request.texts[0])
+        return request.texts[0].encode()
+
+    worker = Worker(object, predict, max_queue=2)
+    worker.start()
+    worker.loaded.result(timeout=10)
+    first = worker.submit(PredictionRequest(("first",), False, {}))
+    while worker.waiting:
+        time.sleep(0.001)
+    given_up, last = (worker.submit(PredictionRequest((text,), False, {})) for text in ("given up", "last"))
+    with pytest.raises(Overloaded) as refusal:
+        worker.submit(REQUEST)
+    assert refusal.value.retry_after_s == 1
+    given_up.cancellation.cancel()
+    gate.set()
+    assert first.future.result(timeout=10)[0] == b"first"
+    assert last.future.result(timeout=10)[0] == b"last"
+    with pytest.raises(CancelledError):
+        given_up.future.result(timeout=10)
+    assert seen == ["first", "last"]
+
+
+def test_a_worker_survives_a_prediction_that_fails_and_tells_a_load_that_fails():
+    outcomes = iter([RuntimeError("broken"), b"fine"])
+
+    def predict(*_):
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    worker = Worker(object, predict, max_queue=2)
+    worker.start()
+    with pytest.raises(RuntimeError, match="broken"):
+        worker.submit(REQUEST).future.result(timeout=10)
+    assert worker.submit(REQUEST).future.result(timeout=10)[0] == b"fine"
+
+    def load():
+        raise OSError("no disk")
+
+    failing = Worker(load, predict, max_queue=2)
+    failing.start()
+    with pytest.raises(OSError, match="no disk"):
+        failing.loaded.result(timeout=10)
+    assert not failing.ready
+
+
+class Encoding:
+    ids, type_ids = (2, 3), (0, 0)
+
+
+class Fixed:
+    """A tokenizer and an engine of fixed numbers."""
+
+    def __init__(self, output=None):
+        self.output = output
+
+    def encode(self, text):
+        return Encoding
+
+    def run(self, tokens, types, cancellation):
+        return np.array([self.output], dtype=np.float32)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_model_that_computes_no_number_is_a_fault_and_no_null_in_the_answer(value):
+    with pytest.raises(InternalFault):
+        TextModel(Fixed(), Fixed([1, value])).forward("text", Cancellation())
+
+
+def test_every_kind_of_problem_has_a_row_and_a_name_of_its_own():
+    assert set(RequestProblem.__subclasses__()) == set(PROBLEMS)
+    names = [name for _, name, _ in PROBLEMS.values()]
+    assert len(names) == len(set(names))
+
+
+def test_tasks_and_their_parameters_are_listed_together():
+    assert set(TASKS) == set(PARAMETERS)
+    assert all("tokenizer.json" in files for files in FILES.values())
