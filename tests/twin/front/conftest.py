@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,9 +18,6 @@ import boto3
 import pytest
 import uvicorn
 from botocore.config import Config
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "twin" / "front"))
-from declared import ACCOUNT, SECRET, Declared
 
 from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.logs import Logs
@@ -36,6 +32,7 @@ from pilotlight.twin.front import Front
 from pilotlight.twin.iam import Credentials
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
+from tests.unit.twin.front.declared import ACCOUNT, SECRET, Declared
 
 
 @dataclass

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
-from conftest import RunningFront
 
 from pilotlight.twin.iam import Credentials
 from pilotlight.twin.world import Resource
+from tests.twin.front.conftest import RunningFront
 
 
 def refused(call: Any, code: str, status: int) -> str:

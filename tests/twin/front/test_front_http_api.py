@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import jwt
 import pytest
-from conftest import Reply, RunningFront
 from cryptography.hazmat.primitives.asymmetric import rsa
-from test_front_rest_api import signed, too_many
 
 from pilotlight.twin.iam import Credentials
+from tests.twin.front.conftest import Reply, RunningFront
+from tests.twin.front.test_front_rest_api import signed, too_many
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

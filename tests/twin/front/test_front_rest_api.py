@@ -13,10 +13,10 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as Keys
-from conftest import Reply, RunningFront
 
 from pilotlight.twin.iam import Credentials
 from pilotlight.twin.rows import Refusal
+from tests.twin.front.conftest import Reply, RunningFront
 
 SCHEMA = {"type": "object", "required": ["inputs"], "properties": {"inputs": {"type": "string"}}}
 FORMAT = '{"id":"$context.requestId","status":"$context.status","key":"$context.identity.apiKeyId","error":"$context.error.responseType"}'

@@ -1,13 +1,14 @@
 """Each ready stack, from nothing to nothing, with the real engine: what a user does in its life."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.vectors import TEXTS, assert_agrees
-from tests.twin.system.deployment import Deployment, copy_checkout, post
+from tests.twin.system.deployment import Deployment, post
 from tests.twin.system.load import calling
 
 
@@ -45,7 +46,8 @@ def test_invoke_prints_the_body_and_nothing_else(up: tuple[Deployment, str, dict
 def test_a_second_up_changes_nothing_also_from_another_checkout(up: tuple[Deployment, str, dict[str, Any]], tmp_path: Path) -> None:
     deployment, stack, _ = up
     assert changed(deployment.up(stack)) == {}
-    other = Deployment(checkout=copy_checkout(tmp_path / "another"), home=deployment.home)
+    shutil.copytree(deployment.checkout, tmp_path / "another", ignore=shutil.ignore_patterns("__pycache__"))
+    other = Deployment(checkout=tmp_path / "another", home=deployment.home)
     assert changed(other.up(stack)) == {}
     assert changed(deployment.up(stack)) == {}
 

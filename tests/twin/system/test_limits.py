@@ -125,6 +125,6 @@ def test_eight_calls_at_once_to_a_function_with_concurrency_two_are_throttled(de
     assert set(statuses) == {200, 429}
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: post(outputs, {"inputs": "crowd " * 400}), range(8)))
-    assert {answer.status_code for answer in answers} <= {200, 429, 502, 503}
+    assert {answer.status_code for answer in answers} <= {200, 429, 500}
     assert 200 in {answer.status_code for answer in answers}
     deployment.report("destroy", stack)

@@ -8,7 +8,6 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from recording import Graph, record
 
 from components.args import ModelArtifact
 from components.inference_api import InferenceApi
@@ -16,6 +15,7 @@ from components.platforms import load_endpoint, load_home
 from components.tags import standard, tagging
 from stacks.service import home_args, service_args
 from stacks.settings import parse
+from tests.unit.components.recording import Graph, record
 
 ROOT = Path(__file__).resolve().parents[3]
 Build = Callable[..., Graph]

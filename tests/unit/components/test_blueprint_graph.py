@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Build
-from recording import ACCOUNT, Graph, Registered, record
+
+from tests.unit.components.conftest import ROOT, Build
+from tests.unit.components.recording import ACCOUNT, Graph, Registered, record
 
 STACKS = ("aws-lambda-api", "aws-sagemaker-api")
 URNS = Path(__file__).parent / "urns"
@@ -296,7 +297,7 @@ def test_the_key_is_a_secret_and_the_address_is_whole(build: Build, stack: str) 
 
 
 def test_two_services_of_one_program_collide_nowhere(build: Build, tmp_path: Path) -> None:
-    from conftest import service
+    from tests.unit.components.conftest import service
 
     build(SAGEMAKER)
     graph = record(lambda: [service(SAGEMAKER, {}, tmp_path, name).url for name in ("one", "two")])

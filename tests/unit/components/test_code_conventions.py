@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+
+from tests.unit.components.conftest import ROOT
 
 FILES = sorted([*(ROOT / "components").rglob("*.py"), *(ROOT / "stacks").glob("*.py")])
 RESOURCES = ("aws.", "docker_build.")

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from conftest import Build
 
 from components.aws import gateway_plan
 from components.capabilities import PLATFORM_FACTS
 from components.platforms import CLOUDS, ENDPOINTS, load_endpoint, load_home
+from tests.unit.components.conftest import Build
 
 STACK_OF = {"aws-sagemaker": "aws-sagemaker-api", "aws-lambda": "aws-lambda-api"}
 JWT: dict[str, Any] = {

@@ -2,7 +2,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from declared import Declared
+
+from tests.unit.twin.front.declared import Declared
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from declared import INVOKE_ARN, PUSH_TO_LOGS, ROWS, Declared
 
 from pilotlight.twin.aws.apigateway_snapshot import SNAPSHOT
 from pilotlight.twin.rows import Refusal
+from tests.unit.twin.front.declared import INVOKE_ARN, PUSH_TO_LOGS, ROWS, Declared
 
 LOGS = {"destinationArn": "arn:aws:logs:us-east-1:123456789012:log-group:access", "format": "$context.requestId"}
 

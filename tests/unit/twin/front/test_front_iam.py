@@ -2,12 +2,12 @@ import json
 from typing import Any
 
 import pytest
-from declared import ACCOUNT, PUSH_TO_LOGS, Declared
 
 from pilotlight.twin.iam import ATTACHMENT, DEPLOYER_KEY, POLICY, Iam, anonymous
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.sigv4 import AuthFailure
 from pilotlight.twin.world import Resource
+from tests.unit.twin.front.declared import ACCOUNT, PUSH_TO_LOGS, Declared
 
 OBJECT = "arn:aws:s3:::models/model.tar.gz"
 READ = [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::models/*"}]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from declared import Declared
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from pilotlight.twin.aws.logs_api import LogsService
 from pilotlight.twin.aws.logs_filter import matcher
 from pilotlight.twin.rows import AwsRequest, Caller, Refusal
 from pilotlight.twin.world import Resource
+from tests.unit.twin.front.declared import Declared
 
 WRITE = [{"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/api:*"}]
 
