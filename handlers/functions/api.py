@@ -81,8 +81,7 @@ class ApiFunction:
 
     def _predict(self, request: events_http.HttpRequest, request_id: str, context: LambdaContext) -> tuple[dict[str, str], str]:
         events_http.require_post(request)
-        if len(request.body) > self._settings.max_body_bytes:
-            raise BodyTooLarge(f"The body has {len(request.body)} bytes: {self._settings.max_body_bytes} are allowed.")
+        self._require_size(request.body)
         # Checked here already, so that a request which can only fail does not wake an endpoint that sleeps.
         asked = requests.parse(request.body, request.content_type, max_inputs=MAX_INPUTS)
         requests.check_parameters(self._settings.task, asked.parameters)
@@ -90,12 +89,18 @@ class ApiFunction:
         budget_s = min(self._settings.endpoint_timeout_s, remaining_s)
         if budget_s <= 0:
             raise DeadlineExceeded("No time was left to call the model.")
-        answer = self._endpoint.invoke(_normalised(asked), request_id=request_id, budget_s=budget_s)
+        body = _normalised(asked)
+        self._require_size(body)
+        answer = self._endpoint.invoke(body, request_id=request_id, budget_s=budget_s)
         stages = self._take_own_stages() | {f"endpoint-{name}": ms for name, ms in answer.cold_start.items()}
         if stages:
             logs.write("cold_start", request_id=request_id, stages=stages)
         timing = {"server-timing": ", ".join(f"{name};dur={ms:g}" for name, ms in stages.items())} if stages else {}
         return {"content-type": "application/json", **timing}, _checked(answer.body)
+
+    def _require_size(self, body: bytes) -> None:
+        if len(body) > self._settings.max_body_bytes:
+            raise BodyTooLarge(f"The body has {len(body)} bytes: {self._settings.max_body_bytes} are allowed.")
 
     def _take_own_stages(self) -> dict[str, float]:
         stages, self._own_stages = self._own_stages, {}
@@ -103,9 +108,10 @@ class ApiFunction:
 
 
 def _normalised(asked: requests.PredictionRequest) -> bytes:
-    """The request as the endpoint gets it: one spelling, whatever the client's was."""
+    """The request as the endpoint gets it: one spelling, the shortest, so that a body within the limit stays within it."""
     inputs = list(asked.texts) if asked.many else asked.texts[0]
-    return json.dumps({"inputs": inputs, "parameters": asked.parameters}, ensure_ascii=False, separators=(",", ":")).encode()
+    body = {"inputs": inputs} | ({"parameters": asked.parameters} if asked.parameters else {})
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _checked(body: bytes) -> str:

