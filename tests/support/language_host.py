@@ -103,7 +103,13 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[m
         return plugin_pb2.PluginInfo(version=os.environ.get("PULUMI_CLI_VERSION", "3.0.0"))
 
     def GetRequiredPackages(self, request: Any, context: Any) -> Any:
-        """None: the engine asks for a provider when a resource needs it, and attached providers need no plugin."""
+        """None: the engine asks for a provider when a resource needs it, and attached providers need no plugin.
+
+        The official host asks pip for the list and fails without it, so an environment without pip fails here as well.
+        """
+        python = interpreter(request.info)
+        if subprocess.run([python, "-c", "import pip"], check=False, capture_output=True).returncode != 0:
+            context.abort(grpc.StatusCode.UNKNOWN, f"calling `{python} -m pip list --format json`: exit status 1: run `make setup`.")
         return language_pb2.GetRequiredPackagesResponse()
 
     def GetRequiredPlugins(self, request: Any, context: Any) -> Any:

@@ -89,6 +89,17 @@ def test_it_answers_what_the_engine_asks_first(host: subprocess.Popen[str]) -> N
         assert service.About(language_pb2.AboutRequest()).executable == sys.executable
 
 
+def test_an_environment_without_pip_fails_as_with_the_official_host(host: subprocess.Popen[str], tmp_path: Path) -> None:
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n")
+    python.chmod(0o755)
+    request = language_pb2.GetRequiredPackagesRequest(info=language_pb2.ProgramInfo(root_directory=str(tmp_path)))
+    channel, service = service_of(host)
+    with channel, pytest.raises(grpc.RpcError, match="-m pip list --format json`: exit status 1: run `make setup`"):
+        service.GetRequiredPackages(request)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_at_once_with_its_program(host: subprocess.Popen[str], tmp_path: Path, number: signal.Signals) -> None:
     channel, service = service_of(host)

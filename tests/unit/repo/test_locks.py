@@ -37,3 +37,8 @@ def test_nobody_who_deploys_or_runs_the_demo_installs_torch() -> None:
     for name in ("aws", "tool", "dev"):
         pinned = re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "locks" / f"{name}.txt").read_text(), re.MULTILINE)
         assert not {"torch", "transformers"} & {normal(package) for package in pinned}
+
+
+def test_what_deploys_has_pip_which_pulumis_python_host_asks_for_the_plugins() -> None:
+    """`pulumi up` runs `.venv/bin/python -m pip list` first; uv takes a pip away that no lock names."""
+    assert "pip" in {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", (ROOT / "locks/aws.txt").read_text(), re.MULTILINE)}
