@@ -84,6 +84,8 @@ def ensure(say: Say) -> Toolchain:
             if not _by_installer(folder, say):
                 _by_go(folder, say)
             pulumi = folder / "pulumi"
+        if pulumi.parent == folder:
+            _link(pulumi)
         if not _official_host(pulumi):
             _fetch_launcher(folder, say)
             _write_shim()
@@ -93,10 +95,23 @@ def ensure(say: Say) -> Toolchain:
     return found
 
 
+def _linked() -> Path:
+    return Path(sys.prefix) / "bin" / "pulumi"
+
+
+def _link(pulumi: Path) -> None:
+    """Name the cached `pulumi` in this checkout's environment, so that it is there once that is activated."""
+    if _linked().is_symlink() and _linked().readlink() == pulumi:
+        return
+    part = _linked().with_suffix(f".{os.getpid()}")
+    part.symlink_to(pulumi)
+    part.replace(_linked())
+
+
 def _usable() -> Path | None:
-    """A new enough `pulumi` on PATH, else the one in the cache."""
+    """A new enough `pulumi` on PATH (our own link to the cache does not count), else the one in the cache."""
     on_path = shutil.which("pulumi")
-    if on_path and _version(Path(on_path)) >= OLDEST:
+    if on_path and Path(on_path) != _linked() and _version(Path(on_path)) >= OLDEST:
         return Path(on_path)
     ours = tools_folder() / "pulumi"
     return ours if ours.is_file() else None

@@ -70,3 +70,22 @@ def test_without_a_connection_and_without_go_the_error_names_the_ways_out(empty:
         toolchain.ensure(said.append)
     assert "no route" in str(caught.value)
     assert any("installer" in line for line in said)
+
+
+def test_a_pulumi_of_the_cache_is_there_once_the_environment_is_activated(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = fake_pulumi(toolchain.tools_folder(), "v3.274.1")
+    (ours.parent / toolchain.HOST).write_text("#!/bin/sh\n")
+    (empty / "venv" / "bin").mkdir(parents=True)
+    toolchain.ensure(lambda _: None)
+    assert (empty / "venv" / "bin" / "pulumi").resolve() == ours.resolve()
+    monkeypatch.setenv("PATH", f"{empty / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    assert toolchain.ensure(lambda _: None).pulumi == ours
+
+
+def test_a_pulumi_of_the_users_own_gets_no_link(empty: Path) -> None:
+    fake_pulumi(empty / "bin", "v3.301.0")
+    (empty / "bin" / toolchain.HOST).write_text("#!/bin/sh\n")
+    (empty / "bin" / toolchain.HOST).chmod(0o755)
+    (empty / "venv" / "bin").mkdir(parents=True)
+    toolchain.ensure(lambda _: None)
+    assert not (empty / "venv" / "bin" / "pulumi").exists()
