@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
@@ -26,6 +27,7 @@ class Pool(Generic[W]):
     """`start(provisioned)` makes a ready worker or raises; `keep_warm_s()` is asked again whenever a worker falls idle.
 
     Every method runs in one loop. The most recently used worker is taken first, so that the others can fall idle and stop.
+    A request that finds none idle has one started, and takes whichever is free first: the new one, or one that is given back.
     """
 
     def __init__(self, start: Callable[[bool], Awaitable[W]], keep_warm_s: Callable[[], float]) -> None:
@@ -33,6 +35,8 @@ class Pool(Generic[W]):
         self._keep_warm_s = keep_warm_s
         self._idle: list[tuple[float, W]] = []
         self._busy: set[W] = set()
+        self._fresh: set[W] = set()
+        self._waiting: collections.deque[asyncio.Future[W]] = collections.deque()
         self._starting = 0
         self._floor = 0
         self._closed = False
@@ -55,18 +59,29 @@ class Pool(Generic[W]):
         return len(self._busy)
 
     async def acquire(self) -> tuple[W, bool]:
-        """A worker for one request, and whether it was started for it. Give it back with `release`."""
+        """A worker for one request, and whether this is its first. Give it back with `release`. Raises what `start` raises."""
         while self._idle:
             _, worker = self._idle.pop()
             if worker.usable:
                 self._busy.add(worker)
-                return worker, False
+                return worker, self._first_use(worker)
             self._background(worker.stop())
-        return await self._started(False, self._busy.add), True
+        waiter: asyncio.Future[W] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._background(self._start_for_waiters())
+        try:
+            worker = await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            raise
+        return worker, self._first_use(worker)
 
     def release(self, worker: W) -> None:
         """Back from `acquire`. A worker that is no longer usable, or whose pool was drained, stops."""
         self._busy.discard(worker)
+        if worker.usable and self._hand(worker):
+            return
         if self._closed or not worker.usable:
             self._background(worker.stop())
             if not self._closed and self.size < self._floor:
@@ -81,6 +96,11 @@ class Pool(Generic[W]):
         if lowered:
             self._background(self._expire())
         await self._fill()
+
+    async def grow(self, count: int) -> None:
+        """Start workers until `count` run or start, and let them wait for requests. Raises what `start` raises."""
+        for _ in range(count - self.size):
+            await self._started(False, self._offer)
 
     async def drain(self) -> None:
         """Stop idle workers now and busy ones as soon as they are given back; returns when none is left."""
@@ -101,6 +121,10 @@ class Pool(Generic[W]):
     async def kill(self) -> None:
         """Stop everything, busy or not."""
         self._closed = True
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(RuntimeError("The workers were stopped while a request waited for one."))
         workers = [worker for _, worker in self._idle] + list(self._busy)
         self._idle = []
         await asyncio.gather(*(worker.stop() for worker in workers))
@@ -109,6 +133,43 @@ class Pool(Generic[W]):
     def adopt(self, worker: W) -> None:
         """Take over a worker that was started outside, as idle."""
         self._rest(worker)
+
+    def _first_use(self, worker: W) -> bool:
+        first = worker in self._fresh
+        self._fresh.discard(worker)
+        return first
+
+    def _hand(self, worker: W) -> bool:
+        """Give a free worker to the request that has waited longest; False when none waits."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                self._busy.add(worker)
+                waiter.set_result(worker)
+                return True
+        return False
+
+    def _offer(self, worker: W) -> None:
+        """A new worker: to a request that waits, else idle; after a drain it is not needed any more."""
+        self._fresh.add(worker)
+        if self._hand(worker):
+            return
+        if self._closed:
+            self._fresh.discard(worker)
+            self._background(worker.stop())
+        else:
+            self._rest(worker)
+
+    async def _start_for_waiters(self) -> None:
+        """One more worker. That it can't be started is told to the request that has waited longest."""
+        try:
+            await self._started(False, self._offer)
+        except Exception as error:  # noqa: BLE001  (whatever it is, it belongs to the request, not to this task)
+            waiter = next((waiter for waiter in self._waiting if not waiter.done()), None)
+            if waiter is not None:
+                self._waiting.remove(waiter)
+                waiter.set_exception(error)
+            self._settle()
 
     async def _started(self, provisioned: bool, take: Callable[[W], None]) -> W:
         """`take` gets the worker while it still counts as starting: a drain must not end between the two."""
@@ -166,7 +227,7 @@ class Pool(Generic[W]):
         await asyncio.gather(*(worker.stop() for _, worker in expired))
 
     def _settle(self) -> None:
-        if self._closed and not self._busy and not self._starting:
+        if self._closed and not self._busy and not self._starting and not any(not waiter.done() for waiter in self._waiting):
             self._quiet.set()
 
     def _background(self, work: Coroutine[Any, Any, Any]) -> None:

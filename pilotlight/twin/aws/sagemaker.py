@@ -115,6 +115,7 @@ class SageMakerService:
             pool = self._pool(deployment)
             await self._prove(deployment, pool)
             await pool.set_floor(deployment.provisioned)
+            await self._match(endpoint, deployment, pool)
         except InstanceFailed as error:
             raise Refusal("FailedEndpoint", f"unexpected state 'Failed', wanted target 'InService'. last error: {error}") from None
         finally:
@@ -139,6 +140,12 @@ class SageMakerService:
             pool.adopt(instance)
         else:
             await instance.stop()
+
+    async def _match(self, endpoint: str, deployment: Deployment, pool: Pool[Instance]) -> None:
+        """As many new instances as the old configuration has running, so that its traffic finds none of them cold."""
+        old = self._live.get(endpoint)
+        if old is not None:
+            await pool.grow(min(old.pool.idle + old.pool.busy, deployment.max_concurrency))
 
     def _pool(self, deployment: Deployment) -> Pool[Instance]:
         async def start(provisioned: bool) -> Instance:

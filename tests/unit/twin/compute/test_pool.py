@@ -159,3 +159,67 @@ def test_a_failed_start_is_the_requests_error_and_the_next_one_works():
         pool.release(worker)
 
     run(work, fail=1)
+
+
+def test_a_waiting_request_takes_a_worker_that_is_given_back_before_its_own_is_ready():
+    async def work(pool, made):
+        first, _ = await pool.acquire()
+        waiting = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        pool.release(first)
+        assert await waiting == (first, False)
+        await asyncio.sleep(0.1)
+        assert (len(made), pool.idle) == (2, 1), "its own worker is there for the next"
+        pool.release(first)
+
+    run(work, start_s=0.05)
+
+
+def test_a_worker_started_ahead_says_at_its_first_request_that_it_is_new():
+    async def work(pool, made):
+        await pool.grow(3)
+        assert pool.idle == 3
+        worker, cold = await pool.acquire()
+        assert cold
+        pool.release(worker)
+        assert await pool.acquire() == (worker, False)
+        pool.release(worker)
+
+    run(work)
+
+
+def test_a_cancelled_request_leaves_no_worker_behind_as_busy():
+    async def work(pool, made):
+        waiting = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0.1)
+        assert (pool.busy, pool.idle) == (0, 1)
+
+    run(work, start_s=0.05)
+
+
+def test_a_request_that_waits_when_the_pool_is_killed_is_told():
+    async def work(pool, made):
+        waiting = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0.01)
+        await pool.kill()
+        with pytest.raises(RuntimeError, match="stopped while"):
+            await waiting
+
+    run(work, start_s=0.05)
+
+
+def test_a_request_that_waits_when_the_pool_is_drained_is_still_served():
+    async def work(pool, made):
+        waiting = asyncio.create_task(pool.acquire())
+        await asyncio.sleep(0.01)
+        draining = asyncio.create_task(pool.drain())
+        worker, _ = await waiting
+        assert not draining.done()
+        pool.release(worker)
+        await draining
+
+    run(work, start_s=0.05)
