@@ -32,10 +32,11 @@ class ImageArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
-    """The endpoint's size: memory in MB, requests at a time, and the seconds and bytes that a request may take."""
+    """The endpoint's size: memory in MB, requests at a time (None: as many as the account's pool has left, where the platform
+    has one), and the seconds and bytes that a request may take."""
 
     memory_mb: int
-    max_concurrency: int
+    max_concurrency: int | None
     cold_start_s: int
     max_body_bytes: int
     timeouts: Chain

@@ -14,12 +14,14 @@ class PlatformFacts:
 
     cold_start_s       reserved by default for the first call after a rest: an estimate for a model of 100 MB, not a promise of
                        the service; `endpoint.coldStartSeconds` replaces it with what was measured (`Server-Timing`)
+    shares_concurrency whether `maxConcurrency: null` is possible: nothing is reserved, the account's pool is the limit
     separate_function  whether a function of the pattern stands in front of the endpoint
     model_bytes        largest packaged model
     """
 
     memory_mb: Range
     max_concurrency: Range
+    shares_concurrency: bool
     cold_start_s: int
     predict_s: Range
     max_body_bytes: int
@@ -31,6 +33,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
     "aws-sagemaker": PlatformFacts(
         memory_mb=limits.SAGEMAKER_MEMORY_MB,
         max_concurrency=limits.SAGEMAKER_CONCURRENCY,
+        shares_concurrency=False,
         cold_start_s=15,
         predict_s=limits.SAGEMAKER_INVOCATION_S,
         max_body_bytes=limits.SAGEMAKER_PAYLOAD_BYTES.high,
@@ -41,6 +44,8 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
     "aws-lambda": PlatformFacts(
         memory_mb=limits.LAMBDA_MEMORY_MB,
         max_concurrency=limits.LAMBDA_RESERVED,
+        # New accounts may run ten at a time, all of which must stay unreserved: there nothing can be reserved at all.
+        shares_concurrency=True,
         cold_start_s=12,
         predict_s=limits.LAMBDA_TIMEOUT_S,
         # Below the service's 6 MB: the event wraps the body in JSON, which escapes quotes and adds headers.

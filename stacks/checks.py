@@ -58,6 +58,8 @@ def _endpoint(settings: "Settings") -> Iterator[Problem]:
     endpoint, what = settings.endpoint, f" for {settings.endpoint.platform!r}"
     yield from _within("endpoint.memoryMb", endpoint.memory_mb, facts.memory_mb, what)
     yield from _within("endpoint.maxConcurrency", endpoint.max_concurrency, facts.max_concurrency, what)
+    if endpoint.max_concurrency is None and not facts.shares_concurrency:
+        yield _told(f"endpoint.maxConcurrency: null{what}: use {facts.max_concurrency.allowed()}")
     yield from _within("endpoint.predictSeconds", endpoint.predict_seconds, facts.predict_s, what)
 
 

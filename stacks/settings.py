@@ -57,7 +57,8 @@ class Endpoint(Part):
 
     platform: str
     memory_mb: int = 2048
-    max_concurrency: int = 10
+    # null reserves nothing, where the platform can share what the account has (`PlatformFacts.shares_concurrency`).
+    max_concurrency: int | None = 10
     cold_start_seconds: int | None = Field(default=None, ge=0)
     predict_seconds: int = Field(default=10, ge=1)
 

@@ -121,7 +121,7 @@ class RestGateway(pulumi.ComponentResource):
             )
             for problem in PROBLEMS
         ]
-        said = [[problem.response_type, problem.template(), problem.headers()] for problem in PROBLEMS]
+        said = [[problem.response_type, problem.status, problem.template(), problem.headers()] for problem in PROBLEMS]
         parts: list[Any] = [REQUEST_SCHEMA, said, args.timeouts.gateway_s, function.invoke_target, [part.id for part in route]]
         return aws.apigateway.Deployment(
             f"{name}-deployment",

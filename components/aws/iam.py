@@ -60,9 +60,9 @@ def trust(service: str, account: str | None) -> Mapping[str, Any]:
     return document(statement)
 
 
-def write_logs(place: Place, group: str) -> Statement:
-    """Write into one log group, which must exist: no right to create groups."""
-    return allow(["logs:CreateLogStream", "logs:PutLogEvents"], place.arn("logs", f"log-group:{group}:*"))
+def write_logs(place: Place, group: str, *more: str) -> Statement:
+    """Write into one log group, which must exist: no right to create groups. `more` are further actions on it."""
+    return allow(["logs:CreateLogStream", "logs:PutLogEvents", *more], place.arn("logs", f"log-group:{group}:*"))
 
 
 def read_models(place: Place, bucket: str, prefix: str) -> list[Statement]:

@@ -68,7 +68,8 @@ class BuiltImage(pulumi.ComponentResource):
             tags=[pulumi.Output.format("{0}:{1}", address, args.tag)],
             # push=True would not build in a preview; this form does, so a machine without Docker is told before anything is made.
             push=False,
-            exports=[docker_build.ExportArgs(registry=docker_build.ExportRegistryArgs())],
+            # SageMaker takes Docker's manifest only, and BuildKit writes OCI's since 0.31 unless told otherwise; Lambda takes both.
+            exports=[docker_build.ExportArgs(registry=docker_build.ExportRegistryArgs(oci_media_types=False))],
             registries=[
                 docker_build.RegistryArgs(address=registry, username=token.user_name, password=pulumi.Output.secret(token.password))
             ],

@@ -70,7 +70,8 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             lambda known: document(
                 *pull_image(known["repository"]),
                 *read_models(known["place"], known["bucket"], MODEL_PREFIX),
-                write_logs(known["place"], names.endpoint_logs),
+                # SageMaker looks for its stream before it writes (developer guide, execution role permissions of CreateModel).
+                write_logs(known["place"], names.endpoint_logs, "logs:DescribeLogStreams"),
             )
         )
         made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", policy, self)
@@ -85,6 +86,8 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         )
 
     def _configuration(self, name: str, args: EndpointArgs, model: aws.sagemaker.Model) -> aws.sagemaker.EndpointConfiguration:
+        if args.max_concurrency is None:
+            raise pulumi.RunError("A serverless endpoint needs EndpointArgs.max_concurrency: SageMaker has no pool to share.")
         serverless = aws.sagemaker.EndpointConfigurationProductionVariantServerlessConfigArgs(
             memory_size_in_mb=args.memory_mb, max_concurrency=args.max_concurrency
         )

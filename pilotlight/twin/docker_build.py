@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.twin.aws import ecr
-from pilotlight.twin.docker_checks import TAG, limits, place, place_problems, pushes, resolve
+from pilotlight.twin.docker_checks import TAG, limits, media_type, place, place_problems, pushes, resolve
 from pilotlight.twin.docker_context import context_hash
 from pilotlight.twin.dockerfile import DockerfileError
 from pilotlight.twin.environments import EnvironmentRefused
@@ -67,7 +67,7 @@ def _publish(twin: Twin, resource: Resource) -> dict[str, Any]:
     targets = _targets(twin, resource.inputs)
     built = _build(twin, resource.inputs)
     for repository, tag in targets:
-        ecr.push(twin, repository, tag, built.digest)
+        ecr.push(twin, repository, tag, built.digest, media_type(resource.inputs))
     tags = resource.inputs.get("tags") or []
     ref = f"{tags[0]}@{built.digest}" if tags else built.digest
     return {"digest": built.digest, "contextHash": built.context_hash, "ref": ref}

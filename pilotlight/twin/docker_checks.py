@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from pilotlight.twin.aws.ecr import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from pilotlight.twin.dockerfile import DockerfileError
 from pilotlight.twin.dockerfile import resolve as resolve_stage
 from pilotlight.twin.rows import Properties
@@ -41,6 +42,18 @@ def place(inputs: Properties) -> tuple[Path, Path]:
 def pushes(inputs: Properties) -> bool:
     exports = inputs.get("exports") or []
     return bool(inputs.get("push")) or any("registry" in export and (export["registry"] or {}).get("push", True) for export in exports)
+
+
+def media_type(inputs: Properties) -> str:
+    """Media type of what is pushed: an index for several platforms, else one manifest.
+
+    BuildKit writes OCI's types unless `ociMediaTypes` is false (release notes of 0.31).
+    """
+    registry = [export["registry"] or {} for export in inputs.get("exports") or [] if "registry" in export]
+    docker = any(export.get("ociMediaTypes") is False for export in registry)
+    if len(inputs.get("platforms") or ()) > 1:
+        return DOCKER_LIST if docker else OCI_INDEX
+    return DOCKER_MANIFEST if docker else OCI_MANIFEST
 
 
 def limits(inputs: Properties) -> list[str]:

@@ -17,6 +17,10 @@ REPOSITORY = "aws:ecr/repository:Repository"
 IMAGE = "twin:ecr/image:Image"
 # ECR user guide, "Private registry authentication": a token is valid for 12 hours.
 TOKEN_S = 12 * 3600
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 _URI = re.compile(r"(?P<host>[^/]+)/(?P<name>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
 
 
@@ -58,7 +62,7 @@ def authorize(twin: Twin, user: str, given: str) -> None:
         raise Refusal("denied", "Your authorization token has expired. Reauthenticate and try again.", 401)
 
 
-def push(twin: Twin, target: Resource, tag: str, digest: str) -> None:
+def push(twin: Twin, target: Resource, tag: str, digest: str, media_type: str) -> None:
     """Record an image under a tag. Raises Refusal where the repository's tags cannot move."""
     name, host = target["name"], str(target["repositoryUrl"]).split("/", 1)[0]
     held = twin.world.find(IMAGE, repository=name, host=host)
@@ -69,9 +73,14 @@ def push(twin: Twin, target: Resource, tag: str, digest: str) -> None:
                 "ImageTagAlreadyExistsException",
                 f"The image tag {tag!r} already exists in the {name!r} repository and cannot be overwritten because the tag is immutable.",
             )
-        _record(twin, name, host, bearer["digest"], [one for one in bearer["tags"] if one != tag])
+        _record(twin, name, host, bearer["digest"], [one for one in bearer["tags"] if one != tag], media_type_of(bearer))
     same = next((one for one in held if one["digest"] == digest), None)
-    _record(twin, name, host, digest, sorted({*(same["tags"] if same else []), tag}))
+    _record(twin, name, host, digest, sorted({*(same["tags"] if same else []), tag}), media_type)
+
+
+def media_type_of(image: Resource) -> str:
+    """Media type of a pushed image's manifest; one that was pushed before it was recorded counts as Docker's."""
+    return str(image.get("mediaType", DOCKER_MANIFEST))
 
 
 def remove(twin: Twin, name: str, digest: str) -> None:
@@ -84,8 +93,8 @@ def holds(twin: Twin, name: str, digest: str) -> bool:
     return twin.world.one(IMAGE, repository=name, digest=digest) is not None
 
 
-def _record(twin: Twin, name: str, host: str, digest: str, tags: list[str]) -> None:
-    outputs = {"repository": name, "host": host, "digest": digest, "tags": tags}
+def _record(twin: Twin, name: str, host: str, digest: str, tags: list[str], media_type: str) -> None:
+    outputs = {"repository": name, "host": host, "digest": digest, "tags": tags, "mediaType": media_type}
     twin.world.put(Resource(token=IMAGE, id=f"{host}/{name}@{digest}", urn="", outputs=outputs))
 
 

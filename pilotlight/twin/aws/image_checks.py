@@ -25,6 +25,18 @@ def repository_arn(twin: Twin, uri: str) -> str:
     return f"arn:aws:ecr:{match['region']}:{twin.account}:repository/{match['name']}" if match else "*"
 
 
+def manifest_problem(twin: Twin, uri: str, accepted: tuple[str, ...]) -> str | None:
+    """Why a service that takes manifests of the `accepted` media types refuses a pushed image, None when it takes it."""
+    image = ecr.image(twin.world, uri)
+    found = None if image is None else ecr.media_type_of(image)
+    if found is None or found in accepted:
+        return None
+    return (
+        f"Unsupported manifest media type {found} for image {uri}. Ensure that valid manifest media type is used for specified image. "
+        f"(Allowed: {' or '.join(accepted)}: push one platform, with `ociMediaTypes: false` in the registry export.)"
+    )
+
+
 def image_problem(twin: Twin, uri: str) -> str | None:
     """Why the image cannot be run, in a sentence that says what to do; None when it can."""
     if _URI.fullmatch(uri) is None:

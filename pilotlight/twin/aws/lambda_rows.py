@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from components import limits
+from pilotlight.twin.aws import ecr
 from pilotlight.twin.aws import lambda_hooks as hooks
-from pilotlight.twin.aws.image_checks import image_problem
+from pilotlight.twin.aws.image_checks import image_problem, manifest_problem
 from pilotlight.twin.aws.lambda_concurrency import ACCOUNT_CONCURRENCY, judge_reservation
 from pilotlight.twin.aws.lambda_start import RUNTIME
 from pilotlight.twin.aws.lambda_version import (
@@ -70,6 +71,8 @@ def _check(twin: Twin, inputs: Properties) -> None:
     judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
     if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
         raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")
+    if uri and (problem := manifest_problem(twin, uri, (ecr.DOCKER_MANIFEST, ecr.OCI_MANIFEST))):
+        raise Refusal("InvalidParameterValueException", problem)
 
 
 def _check_alias(twin: Twin, inputs: Properties) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.aws.image_checks import image_problem, pushed_digest, repository_arn
+from pilotlight.twin.aws import ecr
+from pilotlight.twin.aws.image_checks import image_problem, manifest_problem, pushed_digest, repository_arn
 from pilotlight.twin.rows import Properties, Refusal
 from pilotlight.twin.world import Resource, World
 
@@ -98,6 +99,8 @@ def judge_model(twin: Twin, model: Properties) -> None:
 def _judge_image(twin: Twin, role: str, uri: str) -> None:
     if problem := image_problem(twin, uri):
         raise Refusal("ValidationException", f"Requested image {uri} not found. {problem}")
+    if problem := manifest_problem(twin, uri, (ecr.DOCKER_MANIFEST,)):
+        raise Refusal("ValidationException", problem)
     repository = repository_arn(twin, uri)
     needed = [("ecr:GetAuthorizationToken", "*"), *((action, repository) for action in PULL)]
     for action, resource in needed:

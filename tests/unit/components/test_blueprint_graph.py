@@ -194,6 +194,24 @@ def test_a_preview_builds_the_image_and_pushes_nothing(build: Build) -> None:
     assert [set(each) for each in image["exports"]] == [{"registry"}]
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_image_is_one_manifest_of_dockers_type_which_sagemaker_needs(build: Build, stack: str) -> None:
+    image = build(stack).one("docker-build:index:Image").inputs
+    assert [each["registry"]["ociMediaTypes"] for each in image["exports"]] == [False]
+    assert len(image["platforms"]) == 1
+
+
+def test_a_model_that_reserves_nothing_leaves_the_account_its_concurrency(build: Build) -> None:
+    """New accounts may run ten functions at a time and must leave all ten unreserved."""
+    function = build(LAMBDA, endpoint={"platform": "aws-lambda", "maxConcurrency": None}).one("aws:lambda/function:Function")
+    assert function.inputs.get("reservedConcurrentExecutions") is None
+
+
+def test_the_endpoints_role_may_look_for_its_log_stream(build: Build) -> None:
+    granted = {action for name, each in documents(build(SAGEMAKER)) if name == "api-endpoint-policy" for action in each["Action"]}
+    assert {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"} <= granted
+
+
 def test_what_runs_is_named_by_digest(build: Build) -> None:
     image = build(SAGEMAKER).one("aws:sagemaker/model:Model").inputs["primaryContainer"]["image"]
     assert image == "111122223333.dkr.ecr.eu-central-1.amazonaws.com/pilotlight-aws-sagemaker-api@sha256:" + "d" * 64

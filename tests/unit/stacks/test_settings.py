@@ -96,6 +96,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"endpoint.memoryMb": True}, "endpoint.memoryMb: True: input should be a valid integer"),
     ({"endpoint.maxConcurrency": 0}, "endpoint.maxConcurrency: 0 for 'aws-sagemaker': use 1 to 200"),
     ({"endpoint.maxConcurrency": 201}, "endpoint.maxConcurrency: 201 for 'aws-sagemaker': use 1 to 200"),
+    (
+        {"endpoint": {"platform": "aws-sagemaker", "maxConcurrency": None}},
+        "endpoint.maxConcurrency: null for 'aws-sagemaker': use 1 to 200",
+    ),
     ({"endpoint.predictSeconds": 61}, "endpoint.predictSeconds: 61 for 'aws-sagemaker': use 1 to 60 s"),
     ({"endpoint.coldStartSeconds": 18}, "endpoint: a cold start of 18 s and a prediction of 10 s take 28 s, but 27 s are left"),
     ({"warming": [{"kind": "ping"}]}, "warming: [{'kind': 'ping'}]: unknown key, allowed here: pattern, cloud"),
@@ -143,6 +147,12 @@ def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None
     found = lines(complaint(changes))
     assert len(found) == 1, found
     assert told in found[0]
+
+
+def test_a_lambda_hosted_model_may_reserve_nothing_which_new_accounts_need() -> None:
+    endpoint = {"platform": "aws-lambda", "maxConcurrency": None}
+    assert parse(ready("aws-lambda-api", {"endpoint": endpoint}), "s").endpoint.max_concurrency is None
+    assert parse(ready("aws-lambda-api", {"endpoint": {"platform": "aws-lambda"}}), "s").endpoint.max_concurrency == 10
 
 
 def test_tokens_need_issuer_and_audience_and_have_no_quota() -> None:
