@@ -39,6 +39,7 @@ class Engine:
         self._lock = threading.Lock()
         self._locks = Locks()
         self._served: dict[Path, _Served] = {}
+        self.warming: threading.Thread | None = None
 
     def serve(self, program_dir: Path | str, ports: Mapping[str, int] | None = None) -> dict[str, int]:
         """Start (or find) the servers for a program folder, to which relative paths of assets and contexts belong.
@@ -49,8 +50,9 @@ class Engine:
         folder = Path(program_dir).resolve(strict=True)
         with self._lock:
             if folder not in self._served:
-                if not self._served:
-                    threading.Thread(target=self._warm, name="provider-warm-up", daemon=True).start()
+                if self.warming is None:
+                    self.warming = threading.Thread(target=self._warm, name="provider-warm-up", daemon=True)
+                    self.warming.start()
                 self._served[folder] = self._start(folder, ports or {})
             return dict(self._served[folder].ports)
 

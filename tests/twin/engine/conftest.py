@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ from pilotlight.twin.processes import Processes
 from pilotlight.twin.provider import Package
 from pilotlight.twin.twin import ACCOUNT
 from pilotlight.twin.world import World
-from tests.twin.engine.project import Project, engines
+from tests.twin.engine.project import Project, engines, sweep
 from tests.twin.engine.wire import Wire
 
 
@@ -78,16 +77,18 @@ def packages() -> tuple[Package, ...]:
 def ports(twin: Any, packages: tuple[Package, ...], tmp_path: Path) -> Iterator[dict[str, int]]:
     (tmp_path / "program").mkdir()
     serving = Engine(twin, packages)
-    yield serving.serve(tmp_path / "program")
+    found = serving.serve(tmp_path / "program")
+    # Here the program runs in this process too, and would load the SDK at the same time.
+    assert serving.warming is not None
+    serving.warming.join()
+    yield found
     serving.stop()
 
 
 @pytest.fixture
-def project(tmp_path: Path, ports: dict[str, int], request: pytest.FixtureRequest) -> Iterator[Project]:
-    # A program whose engine fails or is killed is left by the Automation API in the middle of a coroutine.
-    request.node.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+def project(tmp_path: Path, ports: dict[str, int]) -> Iterator[Project]:
     yield _project(tmp_path, ports, "test")
-    gc.collect()
+    sweep()
     assert not engines()
 
 

@@ -12,12 +12,11 @@ import grpc
 import pulumi
 import pulumi_aws as aws
 import pytest
-from pulumi import automation as auto
 
 from pilotlight.twin.aws.iam_rows import ROLE, ROLE_POLICY
 from pilotlight.twin.aws.monitoring import LOG_GROUP
 from pilotlight.twin.aws.s3_rows import BUCKET
-from tests.twin.engine.project import Project, engines
+from tests.twin.engine.project import EngineFailed, Project, engines
 from tests.twin.engine.wire import Wire, urn
 
 TRUST = (
@@ -51,7 +50,7 @@ def test_a_killed_up_is_completed_by_the_next_one(project: Project, twin: Any) -
                 engine.kill()
 
     twin.world.put = put
-    with pytest.raises(auto.CommandError):
+    with pytest.raises(EngineFailed):
         project.up(program)
     assert len(killed) == 1
     assert len(twin.world.find(ROLE)) == 2
@@ -214,6 +213,6 @@ def test_a_creation_that_a_test_lets_fail_is_done_by_the_next_up(project: Projec
         aws.cloudwatch.LogGroup("group")
 
     twin.faults.set({"fail_creates": {LOG_GROUP: 1}})
-    with pytest.raises(auto.CommandError, match="InjectedFailure"):
+    with pytest.raises(EngineFailed, match="InjectedFailure"):
         project.up(program)
     assert project.up(program) == {"same": 1, "create": 1}

@@ -9,11 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 import pytest
-from pulumi import automation as auto
 
 from pilotlight.twin.aws.iam_rows import ROLE
 from pilotlight.twin.aws.monitoring import LOG_GROUP
-from tests.twin.engine.project import Project
+from tests.twin.engine.project import EngineFailed, Project
 
 TRUST = (
     '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, '
@@ -96,14 +95,14 @@ def test_what_cannot_be_fails_in_preview_and_nothing_is_made(project: Project, t
     def unknown() -> None:
         aws.ec2.Instance("machine", ami="ami-1", instance_type="t3.micro")
 
-    with pytest.raises(auto.CommandError, match="does not know the resource type 'aws:ec2/instance:Instance'"):
+    with pytest.raises(EngineFailed, match="does not know the resource type 'aws:ec2/instance:Instance'"):
         project.preview(unknown)
 
     def wrong() -> None:
         variant = {"variantName": "a", "modelName": "m", "serverlessConfig": {"memorySizeInMb": 3000, "maxConcurrency": 5000}}
         aws.sagemaker.EndpointConfiguration("config", production_variants=[variant])
 
-    with pytest.raises(auto.CommandError) as caught:
+    with pytest.raises(EngineFailed) as caught:
         project.preview(wrong)
     text = str(caught.value)
     assert "productionVariants[0].serverlessConfig.memorySizeInMb: 3000" in text
@@ -112,7 +111,7 @@ def test_what_cannot_be_fails_in_preview_and_nothing_is_made(project: Project, t
     def misspelt() -> None:
         aws.lambda_.Alias("alias", function_name="f", function_version="1", routing_config={"additionalVersionWeight": {"2": 0.1}})
 
-    with pytest.raises(auto.CommandError, match=r"routingConfig.additionalVersionWeight: is not known: did you mean"):
+    with pytest.raises(EngineFailed, match=r"routingConfig.additionalVersionWeight: is not known: did you mean"):
         project.preview(misspelt)
     assert twin.world.all() == []
 
