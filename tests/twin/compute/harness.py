@@ -103,14 +103,15 @@ class Harness:
         self.create("aws:iam/rolePolicy:RolePolicy", role=role["name"], name="inline", policy=_policy(logs, *statements))
         return role
 
-    def image(self, repository: str) -> str:
-        """Push the test's image to a new repository; its address by digest."""
+    def image(self, repository: str, *, oci: bool = False) -> str:
+        """Push the test's image to a new repository, with Docker's media types or OCI's; its address by digest."""
         self.create("aws:ecr/repository:Repository", name=repository, forceDelete=True)
         host = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
         token = rows_token(self.twin)
         image = self.create(
             "docker-build:index:Image",
-            push=True,
+            push=False,
+            exports=[{"registry": {"ociMediaTypes": oci}}],
             context={"location": str(IMAGE)},
             dockerfile={"location": str(IMAGE / "Dockerfile")},
             target="cpu",

@@ -299,6 +299,13 @@ def test_a_missing_artifact_and_a_missing_image_are_refused(stack):
         stack.config("imageless")
 
 
+def test_an_image_with_the_media_types_of_oci_is_refused(harness, stack):
+    """As CreateModel does: "Unsupported manifest media type"."""
+    stack.image = harness.image("oci", oci=True)
+    with pytest.raises(Refusal, match=r"Unsupported manifest media type application/vnd\.oci\.image\.manifest\.v1\+json"):
+        stack.config("oci")
+
+
 def test_an_artifact_that_leads_outside_its_folder_is_refused(harness, stack):
     harness.twin.s3.put(BUCKET, "evil.tar.gz", tarball(**{"../../evil": "x"}))
     stack.artifact = f"s3://{BUCKET}/evil.tar.gz"

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pilotlight.twin import sandbox
+from pilotlight.twin.aws import ecr
+from pilotlight.twin.docker_checks import media_type
 from pilotlight.twin.docker_context import context_hash
 from pilotlight.twin.dockerfile import DockerfileError
 from pilotlight.twin.environments import EnvironmentRefused, environment_key
@@ -158,3 +160,18 @@ def test_the_launch_of_a_process_carries_no_variable_of_its_own():
     spec = sandbox.LaunchSpec(argv=("x",), cwd="/", parent=1)
     assert json.loads(spec.command()[-1])["argv"] == ["x"]
     assert "-I" in spec.command()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "pushed"),
+    [
+        ({"exports": [{"registry": {"ociMediaTypes": False}}]}, ecr.DOCKER_MANIFEST),
+        ({"exports": [{"registry": {"ociMediaTypes": True}}]}, ecr.OCI_MANIFEST),
+        ({"exports": [{"registry": None}]}, ecr.OCI_MANIFEST),
+        ({"push": True}, ecr.OCI_MANIFEST),
+        ({"push": True, "platforms": ["linux/amd64", "linux/arm64"]}, ecr.OCI_INDEX),
+        ({"exports": [{"registry": {"ociMediaTypes": False}}], "platforms": ["linux/amd64", "linux/arm64"]}, ecr.DOCKER_LIST),
+    ],
+)
+def test_a_push_has_the_media_type_that_buildkit_writes(inputs, pushed):
+    assert media_type(inputs) == pushed
