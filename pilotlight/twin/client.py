@@ -64,7 +64,7 @@ def ensure_running(home: Path | None = None, *, deadline_s: float = START_S) -> 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with filelock.FileLock(folder / START_LOCK, timeout=deadline_s + 5):
-            return find(folder) or _start(folder, deadline_s)
+            return _awaited(folder, deadline_s) or _start(folder, deadline_s)
     except filelock.Timeout:
         raise TwinError(f"Another command has been starting the twin in {folder} for too long. Try again.") from None
 
@@ -130,6 +130,23 @@ def environment(running: Running, inherited: Mapping[str, str] | None = None) ->
 def _running(folder: Path, held: State) -> Running:
     assert held.pid is not None
     return Running(front_url=held.front_url, token=held.token, pid=held.pid, home=folder, secret=held.secret)
+
+
+def _awaited(folder: Path, deadline_s: float) -> Running | None:
+    """The daemon that runs already, however busy it is; None where none runs. TwinError where it stays silent."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        running = find(folder)
+        if running is not None:
+            return running
+        held = states.load(folder)
+        if held is None or not held.alive:
+            return None
+        if time.monotonic() > deadline:
+            raise TwinError(
+                f"The twin (process {held.pid}) has not answered for {deadline_s:.0f} s: see {folder / LOG}, or `pilotlight down`."
+            )
+        time.sleep(_POLL_S)
 
 
 def _start(folder: Path, deadline_s: float) -> Running:

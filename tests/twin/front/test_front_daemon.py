@@ -102,6 +102,21 @@ def test_two_starts_at_once_give_one_daemon(home: Path) -> None:
     assert len({run.stdout for run in done}) == 1
 
 
+def test_a_daemon_that_is_too_busy_to_answer_is_waited_for_and_not_started_again(home: Path) -> None:
+    running = client.ensure_running(home)
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(TwinError, match=f"process {running.pid}.*has not answered"):
+            client.ensure_running(home, deadline_s=0.5)
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(client.ensure_running, home)
+            time.sleep(0.5)
+            os.kill(running.pid, signal.SIGCONT)
+            assert found.result(timeout=30) == running
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
+
+
 def test_a_second_daemon_in_the_same_home_says_that_one_runs(home: Path) -> None:
     client.ensure_running(home)
     second = subprocess.run([sys.executable, "-m", "pilotlight.twin", "--home", str(home)], capture_output=True, text=True, timeout=30)

@@ -160,7 +160,7 @@ def test_missing_scopes_are_forbidden(front: RunningFront, issuer: str) -> None:
 
 
 def test_an_issuer_that_does_not_answer_is_unauthorized(front: RunningFront) -> None:
-    for issuer in ("http://127.0.0.1:9", "http://example.com"):
+    for issuer in ("http://127.0.0.1:9", "https://127.0.0.1:9"):
         made = guarded(front, issuer)
         assert called(made, token(issuer)).status_code == 401
 
