@@ -83,7 +83,7 @@ class Project:
         except (auto.CommandError, auto.InlineSourceRuntimeError) as error:
             failure = str(error)
         # Outside of the handler: the error's frames hold the program's coroutine, which the Automation API leaves unfinished.
-        sweep()
+        sweep(1)
         raise EngineFailed(failure)
 
     def unlock(self, program: Program) -> None:
@@ -94,7 +94,7 @@ class Project:
         return (self.folder / "state" / ".pulumi" / "stacks" / "tried" / f"{self.stack_name}.json").read_text()
 
 
-def sweep(seconds: float = 10) -> None:
+def sweep(seconds: float = 4) -> None:
     """Collect what is left of programs whose engine failed, here and without a word, and not in the middle of another test.
 
     After an engine was killed the program's thread needs a moment to notice.
