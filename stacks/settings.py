@@ -77,7 +77,12 @@ class Auth(Part):
     requests_per_second: float = Field(default=20, allow_inf_nan=False)
     burst: int = 40
     daily_quota: int | None = None
-    issuer: str | None = Field(default=None, pattern=r"^https?://\S+$", description="use the issuer's URL, https://…")
+    # API Gateway takes https only (JWT authorizers, `issuer`); an issuer on this machine is for the local twin.
+    issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost)(:\d+)?(/\S*)?)$",
+        description="use the issuer's URL, https://…, as it stands in the tokens' `iss`",
+    )
     audience: list[Text] | None = Field(default=None, min_length=1)
     scopes: list[Text] | None = Field(default=None, min_length=1)
 

@@ -47,7 +47,8 @@ class Names:
 
     @property
     def http_logs(self) -> str:
-        return f"/aws/apigateway/{self.prefix}-http"
+        """Below the prefix whose groups need no entry in the account's log resource policy, which is short."""
+        return f"/aws/vendedlogs/apigateway/{self.prefix}-http"
 
 
 def names_of(project: str, stack: str) -> Names:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
 _NO_API = "Invalid API identifier specified"
+_ISSUER = re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost)(:\d+)?(/\S*)?")
 _ROUTE_KEY = re.compile(r"\$default|(ANY|DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT) /\S*")
 
 
@@ -81,6 +82,11 @@ def _authorizer_check(twin: Twin, inputs: Properties) -> None:
     configuration = inputs.get("jwtConfiguration") or {}
     if not configuration.get("issuer") or not configuration.get("audiences"):
         raise bad_request("Issuer and Audience are required for a JWT authorizer")
+    if not _ISSUER.fullmatch(configuration["issuer"]):
+        raise bad_request(
+            f"Invalid issuer: {configuration['issuer']}. Issuer must be an https URL with a discovery endpoint ending in "
+            "'/.well-known/openid-configuration' (the local twin takes http from 127.0.0.1 and localhost as well)"
+        )
     for source in inputs.get("identitySources") or []:
         if not source.startswith(("$request.header.", "$request.querystring.")):
             raise bad_request(f"Invalid identity source {source!r}: use $request.header.NAME or $request.querystring.NAME")

@@ -149,6 +149,15 @@ def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None
     assert told in found[0]
 
 
+@pytest.mark.parametrize(("issuer", "taken"), [("https://i.example/", True), ("http://127.0.0.1:90/a", True), ("http://i.example", False)])
+def test_a_token_issuer_is_reached_by_https_except_on_this_machine(issuer: str, taken: bool) -> None:
+    changes = {"auth": {"mode": "jwt", "audience": ["a"], "issuer": issuer}, "accessLogs": None}
+    if taken:
+        assert parse(ready(changes=changes), "s").auth.issuer == issuer
+    else:
+        assert lines(complaint(changes)) == [f"auth.issuer: {issuer!r}: use the issuer's URL, https://…, as it stands in the tokens' `iss`"]
+
+
 def test_a_lambda_hosted_model_may_reserve_nothing_which_new_accounts_need() -> None:
     endpoint = {"platform": "aws-lambda", "maxConcurrency": None}
     assert parse(ready("aws-lambda-api", {"endpoint": endpoint}), "s").endpoint.max_concurrency is None

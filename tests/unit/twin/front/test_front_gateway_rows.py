@@ -181,7 +181,12 @@ def test_an_http_api_has_the_outputs_of_the_provider(account: Declared) -> None:
         ("authorizer:Authorizer", {"authorizerType": "JWT", "jwtConfiguration": {"issuer": "https://a"}}, "Audience are required"),
         (
             "authorizer:Authorizer",
-            {"authorizerType": "JWT", "jwtConfiguration": {"issuer": "i", "audiences": ["a"]}, "identitySources": ["h"]},
+            {"authorizerType": "JWT", "jwtConfiguration": {"issuer": "http://a.example", "audiences": ["a"]}},
+            "Issuer must be an https URL",
+        ),
+        (
+            "authorizer:Authorizer",
+            {"authorizerType": "JWT", "jwtConfiguration": {"issuer": "https://i", "audiences": ["a"]}, "identitySources": ["h"]},
             "identity source",
         ),
         ("route:Route", {"routeKey": "GET /a", "target": "integrations/none"}, "Invalid integration identifier"),
