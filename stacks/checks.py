@@ -1,5 +1,6 @@
 """What no single key can tell: limits of the chosen platform, settings that need each other, the timeout chain. Pure."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from components.capabilities import AUTH_SETTINGS, PLATFORM_FACTS, PlatformFacts
 from components.limits import Choice, Range
 from components.platforms import CLOUDS, ENDPOINTS
 from stacks.messages import Problem, meant, shown
+
+# What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
+TAG = re.compile(r"[\w .:/=+@-]*")
 
 if TYPE_CHECKING:
     from stacks.settings import Settings
@@ -112,9 +116,11 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
 def _rest(settings: "Settings") -> Iterator[Problem]:
     if settings.logs is not None:
         yield from _within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
-    for key in settings.tags or {}:
+    for key, value in (settings.tags or {}).items():
         if key.lower().startswith("aws:"):
-            yield _told(f"tags.{key}: the prefix aws: belongs to AWS: use another key")
+            yield _told(f"tags.{key}: the prefix aws: belongs to AWS: use another key", f"tags.{key}")
+        elif not TAG.fullmatch(key) or not TAG.fullmatch(value):
+            yield _told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
 
 
 def _chain(settings: "Settings") -> Iterator[Problem]:
