@@ -25,7 +25,8 @@ from pilotlight.twin.control import Control
 from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
 from pilotlight.twin.iam import Iam
-from pilotlight.twin.lifecycle import Lifecycle, Locks, Settings
+from pilotlight.twin.lifecycle import Lifecycle, Settings
+from pilotlight.twin.locks import Locks
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.twin import ACCOUNT, Twin
 from pilotlight.twin.values import ARCHIVE, SIGNATURE
