@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -22,11 +23,18 @@ def main(argv: list[str] | None = None) -> int:
     # One line for every call of every service would drown what matters.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        asyncio.run(Daemon(home_folder(options.home)).run())
+        asyncio.run(_run(Daemon(home_folder(options.home))))
     except (TwinError, EmulatorError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+async def _run(daemon: Daemon) -> None:
+    """Run it, then leave at once: everything is stopped and on disk, and Python would wait for threads of creations that were cut off."""
+    await daemon.run()
+    logging.shutdown()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -85,15 +85,22 @@ def stop(home: Path | None = None) -> bool:
     try:
         process = psutil.Process(held.pid)
         process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except psutil.TimeoutExpired:
+        if not _ended(process):
             process.kill()
-            process.wait(STOP_S)
+            if not _ended(process):
+                raise TwinError(f"The twin (process {held.pid}) does not end: see {folder / LOG}.")
     except psutil.NoSuchProcess:
         return True
-    except psutil.TimeoutExpired:
-        raise TwinError(f"The twin (process {held.pid}) does not end: see {folder / LOG}.") from None
+    return True
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Whether it ends within the time; one that nobody has reaped yet has ended."""
+    deadline = time.monotonic() + STOP_S
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_S)
     return True
 
 
