@@ -1,8 +1,6 @@
 """Runs the ASGI program until it is told to leave, or until the model turns out not to be servable."""
 
 import asyncio
-import signal
-import sys
 
 import uvicorn
 
@@ -19,9 +17,6 @@ def serve(service: Service) -> BaseException | None:
     On a signal no new connection is taken and requests under way are finished, `drain_s` seconds long. Returns why the
     model could not be served, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
     """
-    # uvicorn raises the signal that ended it once more when it is done; this makes that an exit with status 0.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     return asyncio.run(_serve(uvicorn.Server(_config(service)), service))
 
 

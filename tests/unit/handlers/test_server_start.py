@@ -1,5 +1,6 @@
 """How the model server starts and leaves: settings, damaged models, fetched models, signals."""
 
+import contextlib
 import io
 import json
 import shutil
@@ -183,6 +184,30 @@ def test_a_signal_before_the_model_is_loaded_ends_the_server_too(tiny, tmp_path)
             time.sleep(0.005)
         started.process.terminate()
         assert started.process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize("delay_s", [0.12, 0.18, 0.24, 0.3, 0.36])
+def test_a_signal_at_any_moment_of_the_start_is_an_orderly_end(tiny, tmp_path, delay_s):
+    with running(tmp_path, ready=False, MODEL_DIR=str(tiny)) as started:
+        time.sleep(delay_s)
+        started.process.terminate()
+        # Earlier than its first line of code Python itself ends by the signal; never by an abort.
+        assert started.process.wait(timeout=10) in (0, -signal.SIGTERM)
+
+
+def test_a_drain_that_runs_out_during_a_prediction_is_an_orderly_end(tiny, tmp_path):
+    with running(tmp_path, MODEL_DIR=str(tiny), DRAIN_S="1", MAX_INPUTS="100000", MAX_ANSWER_BYTES="1000000000") as started:
+
+        def ask():
+            with contextlib.suppress(httpx.HTTPError):
+                started.predict({"inputs": ["cold " * 60] * 30000})
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(0.5)
+        started.process.terminate()
+        assert started.process.wait(timeout=10) == 0
+        asking.join(timeout=10)
 
 
 class Bucket:
