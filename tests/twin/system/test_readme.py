@@ -1,0 +1,51 @@
+"""The README's commands, run to the letter: plain `pulumi`, the real engine, a language host; the twin stands where AWS would."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from tests.support.vectors import TEXTS
+from tests.twin.system.deployment import COMMAND, ROOT, Deployment
+
+BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(deployment: Deployment, block: str, *, twin: bool) -> str:
+    """Run a block in bash, stopping at its first error. `twin`: under `pilotlight env --local`, and nobody is there to say yes."""
+    before = f'eval "$({COMMAND} env --local)"\n' if twin else ""
+    inherited = {name: value for name, value in deployment.environment.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", before + block],
+        cwd=deployment.checkout,
+        env=inherited | {"PULUMI_SKIP_CONFIRMATIONS": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+        stdin=subprocess.DEVNULL,
+    )
+    assert result.returncode == 0, f"{block}\n{result.stdout[-6000:]}\n{result.stderr[-6000:]}"
+    return result.stdout
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README calls the API with curl, which is not installed here")
+def test_the_first_blocks_deploy_and_call_the_stack_with_plain_pulumi(deployment: Deployment) -> None:
+    deploy, call = BLOCKS[:2]
+    assert "pulumi up" in deploy
+    assert "curl" in call
+    printed = run(deployment, deploy + call, twin=True)
+    answer = json.loads(printed[printed.index('{"outputs"') :])
+    assert len(answer["outputs"][0][0]) == len(TEXTS["english"]["sentence"])
+    run(deployment, "source .venv/bin/activate\npulumi destroy\npulumi stack rm", twin=True)
+
+
+def test_the_block_for_the_twin_works_by_hand(deployment: Deployment) -> None:
+    by_hand = next(block for block in BLOCKS if "pilotlight up" in block and "env --local" in block)
+    printed = run(deployment, by_hand, twin=False)
+    assert '"outputs"' in printed
+    assert '"deployment"' in printed
+    assert os.environ.get("PULUMI_DEBUG_PROVIDERS") is None
