@@ -1,1 +1,6 @@
 """How a packaged model becomes something that computes: fetched, verified, loaded. Knows files and arrays, not HTTP."""
+
+import os
+
+# ONNX Runtime reads it when it is imported: its telemetry has no place in a server, and warns where it may write nothing.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

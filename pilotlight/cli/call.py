@@ -1,5 +1,6 @@
 """`invoke`: one call of a deployed stack, authenticated as the stack asks for it. The answer's body is all that goes to standard output."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,8 @@ def body_of(text: str | None, file: Path | None) -> bytes:
     if (text is None) == (file is None):
         raise CommandError("Give the request's body once: --json BODY or --file FILE (- for standard input).")
     if text is not None:
-        return text.encode()
+        # What is no text in the terminal's encoding is sent as it was typed: the service is the judge of it.
+        return os.fsencode(text)
     assert file is not None
     try:
         return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()

@@ -8,7 +8,9 @@ from typing import Any
 from pilotlight.cli.diagnostics import Diagnostic, Diagnostics
 
 STACK_TYPE = "pulumi:pulumi:Stack"
-_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 (the engine's published marker of secrets, not one)
+# The engine's published markers of secrets and of what only an `up` can tell.
+_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_SECRET_MARK = "4dabf18193072939515e22adb298388d"  # noqa: S105 (not a secret)
 # Steps that are part of a replacement; the step `replace` counts for all of them.
 _PARTS_OF_REPLACE = {"create-replacement", "delete-replaced", "discard-replaced", "remove-pending-replace"}
 # How the engine's operations count. Others (read, import, …) keep their names.
@@ -96,4 +98,6 @@ class Run:
 def _shown(value: Any) -> Any:
     if isinstance(value, Mapping):
         return "[secret]" if _SECRET_MARK in value else {key: _shown(inner) for key, inner in value.items()}
-    return [_shown(inner) for inner in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_shown(inner) for inner in value]
+    return "[unknown]" if value == _UNKNOWN else value

@@ -23,6 +23,8 @@ class Project:
 
     @property
     def name(self) -> str:
+        if not self.settings.get("name"):
+            raise CommandError(f"{self.root / FILE} has no name: add `name: pilotlight`.")
         return str(self.settings["name"])
 
     @property
@@ -38,7 +40,8 @@ class Project:
     def stacks(self) -> list[str]:
         """The names for which there is a `Pulumi.<stack>.yaml`, sorted."""
         prefix, suffix = FILE.split(".")
-        return sorted(file.name[len(prefix) + 1 : -len(suffix) - 1] for file in self.config_folder.glob(f"{prefix}.*.{suffix}"))
+        files = (file for file in self.config_folder.glob(f"{prefix}.*.{suffix}") if file.is_file())
+        return sorted(file.name[len(prefix) + 1 : -len(suffix) - 1] for file in files)
 
     def stack_file(self, stack: str) -> Path:
         """The committed configuration of a stack; raises CommandError with the known stacks when there is none."""
@@ -48,9 +51,15 @@ class Project:
         return self.config_folder / f"Pulumi.{stack}.yaml"
 
     def stack_config(self, stack: str) -> Mapping[str, Any]:
-        """The `config` mapping of a stack's file, unchecked: the program is the judge of it."""
-        config = _mapping(self.stack_file(stack)).get("config") or {}
-        return config if isinstance(config, Mapping) else {}
+        """The `config` mapping of a stack's file, its settings unchecked: the program is the judge of them. Empty for an empty file.
+
+        Raises CommandError when the file is no YAML mapping of mappings: the engine's own words do not name the file.
+        """
+        file = self.stack_file(stack)
+        config = _mapping(file, empty=True).get("config") or {}
+        if not isinstance(config, Mapping):
+            raise CommandError(f"{file}: config: {config!r}: use a mapping with `{self.name}:service` and `aws:region`, say.")
+        return config
 
     def service(self, stack: str) -> Mapping[str, Any]:
         """The stack's `<project>:service` mapping, empty when it is missing or of another kind."""
@@ -69,7 +78,7 @@ def find(start: Path) -> Project:
     raise CommandError(f"Neither {folder} nor a folder above it holds a {FILE}: go to a checkout, or name it with --cwd.")
 
 
-def _mapping(file: Path) -> Mapping[str, Any]:
+def _mapping(file: Path, *, empty: bool = False) -> Mapping[str, Any]:
     import yaml
 
     try:
@@ -78,6 +87,8 @@ def _mapping(file: Path) -> Mapping[str, Any]:
         raise CommandError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{file} can't be read: {error}") from error
+    if content is None and empty:
+        return {}
     if not isinstance(content, Mapping):
         raise CommandError(f"{file} holds no mapping at its top.")
     return content

@@ -47,7 +47,7 @@ def logs(stack: str, folder: Path, where: Where | None, *, since: str, tail: int
     outputs = outputs_of(session, stack)
     groups = [str(group) for group in outputs.get("logGroups") or []]
     source = client("logs", session, str(outputs["region"]))
-    start = int((time.time() - age) * 1000)
+    start = max(0, int((time.time() - age) * 1000))
     lines = sorted((line for group in groups for line in read(source, group, start)), key=lambda line: line.at)
     for line in lines[-tail:] if tail else lines if tail is None else []:
         _print(line, as_json)

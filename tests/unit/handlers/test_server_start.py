@@ -186,6 +186,14 @@ def test_a_signal_before_the_model_is_loaded_ends_the_server_too(tiny, tmp_path)
         assert started.process.wait(timeout=10) == 0
 
 
+def test_everything_that_a_server_writes_is_a_json_line(tiny, tmp_path):
+    with running(tmp_path, MODEL_DIR=str(tiny)) as started:
+        assert started.predict({"inputs": "cold"}).status_code == 200
+    lines = started.log.splitlines()
+    assert lines
+    assert [line for line in lines if not line.startswith("{") or not json.loads(line)] == []
+
+
 @pytest.mark.parametrize("delay_s", [0.12, 0.18, 0.24, 0.3, 0.36])
 def test_a_signal_at_any_moment_of_the_start_is_an_orderly_end(tiny, tmp_path, delay_s):
     with running(tmp_path, ready=False, MODEL_DIR=str(tiny)) as started:
