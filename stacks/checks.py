@@ -105,7 +105,7 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
     yield from _within("auth.requestsPerSecond", auth.requests_per_second, limits.GATEWAY_RATE)
     yield from _within("auth.burst", auth.burst, limits.GATEWAY_BURST)
     yield from _within("auth.dailyQuota", auth.daily_quota, limits.GATEWAY_QUOTA)
-    for need in AUTH_SETTINGS:
+    for need in AUTH_SETTINGS if auth.mode is not None else ():
         value = _read(settings, need.setting)
         if value is None and need.required and auth.mode in need.modes:
             yield _told(f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}")
@@ -125,7 +125,7 @@ def _rest(settings: "Settings") -> Iterator[Problem]:
 
 def _chain(settings: "Settings") -> Iterator[Problem]:
     facts = _facts(settings)
-    if facts is None or settings.auth is None:
+    if facts is None or settings.auth is None or settings.auth.mode is None:
         return
     endpoint = settings.endpoint
     plan = timeouts.chain(auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)

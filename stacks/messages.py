@@ -10,6 +10,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 SHOWN = 60
+# pydantic's error types in the words of somebody who writes YAML.
+_PLAIN = {
+    "int_type": "use a whole number",
+    "int_from_float": "use a whole number",
+    "float_type": "use a number",
+    "string_type": "use a text",
+    "list_type": "use a list",
+    "dict_type": "use a mapping",
+    "greater_than_equal": "use {ge} or more",
+    "too_short": "use {min_length} or more",
+    "too_long": "use {max_length} or fewer",
+    "string_too_short": "use {min_length} characters or more",
+    "string_too_long": "use {max_length} characters or fewer",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ def _related(one: str, other: str) -> bool:
 
 def shown(value: Any) -> str:
     """A value as it was found, cut where it is long."""
-    text = repr(value)
+    text = {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
@@ -71,7 +85,9 @@ def _sentence(found: dict[str, Any], model: type[BaseModel]) -> str:
     if found["type"] == "extra_forbidden" and owner is not None:
         known = [each.alias or name for name, each in owner.model_fields.items()]
         return f"{key}: {shown(found['input'])}: unknown key, {meant(str(path[-1]), known)}allowed here: {', '.join(known)}"
-    allowed = _allowed(field, found)
+    allowed = _allowed(field, found) or _PLAIN.get(found["type"], "").format(**found.get("ctx", {}))
+    if not path:
+        allowed = f"use a mapping with {', '.join(each.alias or name for name, each in model.model_fields.items())}"
     if found["type"] == "missing":
         return f"{key}: missing: {allowed or 'it has no default'}"
     return f"{key}: {shown(found['input'])}: {allowed or found['msg'][:1].lower() + found['msg'][1:]}"
@@ -84,7 +100,7 @@ def _allowed(field: FieldInfo | None, found: dict[str, Any]) -> str:
     choices = _choices(field.annotation)
     if choices:
         return f"{meant(str(found['input']), choices) if found['type'] != 'missing' else ''}use {' or '.join(choices)}"
-    part = _model(field.annotation)
+    part = part_of(field.annotation)
     if part is not None and found["type"] in ("missing", "model_type"):
         return f"use a mapping with {', '.join(each.alias or name for name, each in part.model_fields.items())}"
     return field.description or ""
@@ -99,7 +115,7 @@ def _resolve(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[type[
             return None, field
         field = next((each for name, each in owner.model_fields.items() if (each.alias or name) == step), None)
         if depth < len(path) - 1:
-            owner = None if field is None else _model(field.annotation)
+            owner = None if field is None else part_of(field.annotation)
     return owner, field
 
 
@@ -107,7 +123,8 @@ def _options(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:
+def part_of(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, if it holds one."""
     return next((each for each in _options(annotation) if isinstance(each, type) and issubclass(each, BaseModel)), None)
 
 

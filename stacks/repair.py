@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from stacks.messages import part_of
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -28,16 +30,21 @@ def _remove(tree: Any, path: tuple[int | str, ...]) -> None:
 
 
 def survivors(model: type[M], raw: Any) -> M:
-    """The fields of `raw` that parse each by itself; the others are None, whatever their type says."""
-    parts = {}
+    """The fields of `raw` that parse each by itself, absent ones with their defaults; the others are None, whatever their type says."""
+    parts, left = {}, raw if isinstance(raw, dict) else {}
     for name, field in model.model_fields.items():
-        value = raw.get(field.alias or name) if isinstance(raw, dict) else None
-        parts[name] = None if value is None else _part(field.annotation, value)
-    return model.model_construct(**parts)
+        key = field.alias or name
+        if key in left:
+            parts[name] = None if left[key] is None else _part(field.annotation, left[key])
+        else:
+            parts[name] = None if field.is_required() else field.get_default(call_default_factory=True)
+    present = {name for name, field in model.model_fields.items() if (field.alias or name) in left}
+    return model.model_construct(_fields_set=present, **parts)
 
 
 def _part(annotation: Any, value: Any) -> Any:
     try:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError:
-        return None
+        part = part_of(annotation)
+        return survivors(part, value) if part is not None and isinstance(value, dict) else None

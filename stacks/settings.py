@@ -6,6 +6,7 @@ import pulumi
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
+from components.platforms import CLOUDS, ENDPOINTS
 from stacks.checks import cross_problems
 from stacks.messages import problems_of, report, together
 from stacks.repair import pruned, survivors
@@ -55,7 +56,7 @@ class Image(Part):
 class Endpoint(Part):
     """The platform that runs the model, and its size. The platform's limits are checked apart (`checks.py`)."""
 
-    platform: str
+    platform: str = Field(description=f"use {' or '.join(ENDPOINTS)}")
     memory_mb: int = 2048
     # null reserves nothing, where the platform can share what the account has (`PlatformFacts.shares_concurrency`).
     max_concurrency: int | None = 10
@@ -90,7 +91,7 @@ class Auth(Part):
 class Cors(Part):
     """Browsers of these origins may call; off by default."""
 
-    allow_origins: list[Origin] = Field(min_length=1)
+    allow_origins: list[Origin] = Field(min_length=1, description="use a list of origins, https://app.example.com, say")
 
 
 class Logs(Part):
@@ -115,7 +116,7 @@ class Settings(Part):
     """All of `pilotlight:service`."""
 
     pattern: Literal["api"]
-    cloud: str
+    cloud: str = Field(description=f"use {' or '.join(CLOUDS)}")
     model: Model
     image: Image
     endpoint: Endpoint

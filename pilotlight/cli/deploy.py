@@ -14,7 +14,7 @@ from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
 from pilotlight.cli.report import Report
-from pilotlight.cli.session import Session, open_session
+from pilotlight.cli.session import Session, open_session, with_advice
 from pilotlight.cli.stacks import LocalStack
 
 Operation = Literal["preview", "up", "refresh", "destroy"]
@@ -38,6 +38,8 @@ def run(request: Request) -> Exit:
     packs = [_policy_pack(pack) for pack in request.policy_packs]
     report = Report(request.operation, request.stack, as_json=request.as_json)
     session = open_session(request.folder, request.where, request.stack)
+    # A file that is no YAML is told here, by name.
+    session.project.stack_config(request.stack)
     local = LocalStack(session, request.stack) if session.local else None
     if local:
         if request.operation in ("refresh", "destroy") and not local.exists:
@@ -112,12 +114,13 @@ def _remember(operation: Operation, session: Session, stack: str, *, succeeded: 
 def _policy_pack(folder: Path) -> str:
     """The absolute path of a policy pack; raises CommandError when the folder is none."""
     if not (folder / "PulumiPolicy.yaml").is_file():
-        raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack, such as `policies`.")
+        raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack.")
     return str(folder.resolve())
 
 
 def _last_words(output: str, status: int) -> str:
     """What the engine said before it failed without an event."""
     lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith("warning: using pulumi-language")]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return " ".join(errors or lines[-3:]) or f"the engine ended with status {status} and said nothing."
+    first = next((number for number, line in enumerate(lines) if line.startswith("error: ")), -3)
+    said = " ".join(line.removeprefix("error: ") for line in lines[first:])
+    return with_advice(said) if said else f"the engine ended with status {status} and said nothing."

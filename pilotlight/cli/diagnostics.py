@@ -87,7 +87,8 @@ class Diagnostics:
         """Note a policy violation; mandatory ones are errors, others warnings."""
         severity = "error" if event.get("enforcementLevel") == "mandatory" else "warning"
         # The policy's description, then what it reported, on a line each.
-        text = ": ".join([str(event.get("policyName")), *_clean(event.get("message") or "").splitlines()])
+        *before, last = [str(event.get("policyName")), *_clean(event.get("message") or "").splitlines()]
+        text = ": ".join([*(part.rstrip(".") for part in before), last])
         return self.add(Diagnostic(severity=severity, resource=_name(event.get("resourceUrn") or ""), message=text))
 
     def add(self, diagnostic: Diagnostic) -> Diagnostic | None:

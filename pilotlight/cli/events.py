@@ -76,8 +76,10 @@ class Run:
             self._started[key] = now
         seconds = None if state == "started" else now - self._started.get(key, now)
         step = Step(urn=urn, operation=operation, state=state, seconds=seconds)
+        before = self.steps.get(key)
         self.steps[key] = step
-        return step
+        # A component ends twice in a preview: when it is planned, and when its outputs are.
+        return None if before is not None and before.state == step.state == "done" else step
 
     def _outputs(self, new: Mapping[str, Any] | None) -> None:
         """Keep the newest outputs of the stack; secrets never leave the engine's log in clear, and are named as such here."""

@@ -1,5 +1,6 @@
 """Where the command keeps things: folders below the twin's home, and which stack was last brought up where."""
 
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,8 @@ from typing import Literal
 
 import filelock
 import platformdirs
+
+from pilotlight.cli.exits import CommandError, Exit
 
 Where = Literal["local", "cloud"]
 
@@ -65,7 +68,7 @@ class Home:
     def prepare(self) -> None:
         """Make the folders that the engine expects."""
         for folder in (self.backend, self.pulumi_home, self.shims, self.runs):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make(folder)
 
     def last_up(self, project: str, stack: str) -> Where | None:
         """Where a stack was last brought up from this machine; None when it never was, or was destroyed there."""
@@ -96,5 +99,17 @@ class Home:
         return found if isinstance(found, dict) else {}
 
     def _alone(self) -> filelock.BaseFileLock:
-        (self.path / "pulumi").mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(self.path / "pulumi")
         return filelock.FileLock(self.path / "pulumi" / "lock")
+
+
+def _make(folder: Path) -> None:
+    """Make a private folder that may be there; raises CommandError when it can't be written to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise CommandError(
+            f"{folder} can't be written to ({error.strerror}): name another home in PILOTLIGHT_HOME.", Exit.FAILED
+        ) from error

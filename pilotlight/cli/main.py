@@ -32,6 +32,21 @@ Packs = Annotated[list[Path] | None, typer.Option("--policy-pack", help="Judge e
 HERE = Path()
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"pilotlight {version('pilotlight')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
 def _where(local: bool, cloud: bool) -> "Where | None":
     if local and cloud:
         raise CommandError("--local and --cloud exclude each other.")
@@ -80,7 +95,7 @@ def destroy(stack: Stack, local: Local = False, cloud: Cloud = False, json: AsJs
 
 @app.command(epilog="Example: pilotlight down")
 def down() -> None:
-    """Stop the twin and everything that it runs. Its stacks come back with the next `up`."""
+    """Stop the twin and everything that it runs. It comes back, with its stacks, with the next command that needs it."""
     from pilotlight.cli.home import Home
     from pilotlight.twin import client
 

@@ -81,6 +81,7 @@ def _init(words: Words, session: Session) -> list[str] | None:
     if not name or "/" in name or unusual:
         return list(words.arguments)
     LocalStack(session, name).create()
+    print(f"Created stack '{name}'", flush=True)  # noqa: T201
     return None if "--no-select" in words.arguments else ["stack", "select", name]
 
 
@@ -129,7 +130,6 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     if final is None:
-        print(f"Created stack '{(words.positional(_INIT_VALUED)[2:3] or [''])[0]}'")  # noqa: T201
         return 0
     os.execve(real, [real, *final], variables)  # noqa: S606 (the point of this module)
 

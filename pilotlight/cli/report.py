@@ -80,7 +80,8 @@ class Report:
         if self._as_json:
             sys.stdout.write(json.dumps(document(self._operation, self._stack, run, result, seconds), indent=2) + "\n")
             return
-        for line in counts(run.changes, preview=self._operation == "preview"):
+        # A program that was refused before its first resource leaves the stack itself in the engine's counts: that is nothing done.
+        for line in counts(run.changes, preview=self._operation == "preview") if run.steps or result == "succeeded" else []:
             self._out.print(line)
         self._out.print(Text(f"{self._operation} {result} in {seconds:.1f} s", style="green" if result == "succeeded" else "red"))
         if self._operation == "up" and run.outputs and result == "succeeded":

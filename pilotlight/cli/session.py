@@ -75,6 +75,8 @@ def open_session(folder: Path, where: Where | None, stack: str | None = None) ->
             )
     tools = find_tools()
     if where == "cloud":
+        if os.environ.get("PULUMI_BACKEND_URL") == f"file://{home.backend}":
+            raise CommandError("This shell talks to the twin (`pilotlight env --local`): say --local, or use another shell for the cloud.")
         variables = dict(os.environ) | {"PATH": environment.search_path(tools.path), "PULUMI_SKIP_UPDATE_CHECK": "true"}
         home.prepare()
     else:
@@ -93,4 +95,10 @@ def find_tools() -> toolchain.Toolchain:
 
 def _said(text: str) -> str:
     lines = [line.strip() for line in text.strip().splitlines() if line.strip() and not line.startswith("warning: using pulumi-language")]
-    return " ".join(lines[-3:]).removeprefix("error: ")
+    return with_advice(" ".join(lines[-3:]).removeprefix("error: "))
+
+
+def with_advice(said: str) -> str:
+    """The engine's words, and what to do where they leave that out."""
+    advice = " Log in with `pulumi login`, or say --local for the twin." if "PULUMI_ACCESS_TOKEN must be set" in said else ""
+    return f"{said}{'.' if advice and not said.endswith('.') else ''}{advice}"

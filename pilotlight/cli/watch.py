@@ -12,9 +12,11 @@ from typing import Any
 
 from pilotlight.cli.call import outputs_of
 from pilotlight.cli.clients import client
+from pilotlight.cli.events import STACK_TYPE
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home, Where
-from pilotlight.cli.session import open_session
+from pilotlight.cli.project import find
+from pilotlight.cli.session import Session, open_session
 
 FOLLOW_EVERY_S = 1.0
 # Lines of one moment may arrive after later ones: a follower looks back this far and shows nothing twice.
@@ -91,24 +93,33 @@ def _print(line: Line, as_json: bool) -> None:
 
 def status(stack: str, folder: Path, where: Where | None, *, as_json: bool) -> Exit:
     """Print where the stack is, what it is made of and its outputs; exit code 3 when it is not up."""
-    session = open_session(folder, where, stack)
-    from pilotlight.cli.stacks import LocalStack
-
-    there = not session.local or LocalStack(session, stack).exists
-    resources = [found for found in session.resources(stack) if not found["type"].startswith("pulumi:")] if there else []
+    project = find(folder)
+    project.stack_file(stack)
+    where = where or Home.of_user().last_up(project.name, stack)
+    resources, outputs = ([], {}) if where is None else _state(open_session(folder, where, stack), stack)
     found = {
         "stack": stack,
-        "where": session.where,
+        "where": where,
         "up": bool(resources),
         "resources": len(resources),
         "types": dict(sorted(_counted(resources).items())),
-        "outputs": session.outputs(stack) if there else {},
+        "outputs": outputs,
     }
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         _print_status(found)
     return Exit.OK if resources else Exit.MISSING
+
+
+def _state(session: Session, stack: str) -> tuple[list[Any], dict[str, Any]]:
+    """The resources as the engine counts them (the stack is one, providers are none; the stack alone is nothing) and the outputs."""
+    from pilotlight.cli.stacks import LocalStack
+
+    if session.local and not LocalStack(session, stack).exists:
+        return [], {}
+    resources = [found for found in session.resources(stack) if not found["type"].startswith("pulumi:providers:")]
+    return resources if [found["type"] for found in resources] != [STACK_TYPE] else [], session.outputs(stack)
 
 
 def _counted(resources: list[Any]) -> dict[str, int]:
@@ -123,7 +134,9 @@ def _print_status(found: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    place = f"the twin ({Home.of_user().path})" if found["where"] == "local" else "the cloud"
-    console.print(Text(f"{found['stack']} is {'up' if found['up'] else 'not up'} on {place}: {found['resources']} resources"))
+    places = {"local": f" on the twin ({Home.of_user().path})", "cloud": " in the cloud", None: ", as far as is remembered here"}
+    place = places[found["where"]]
+    count = f": {found['resources']} resources" if found["where"] else ": say --local or --cloud to look there"
+    console.print(Text(f"{found['stack']} is {'up' if found['up'] else 'not up'}{place}{count}"))
     for name, value in found["outputs"].items():
         console.print(Text(f"  {name:<16}  {value if isinstance(value, str) else json.dumps(value)}"))

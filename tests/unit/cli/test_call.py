@@ -132,3 +132,8 @@ def test_the_body_is_given_exactly_once(given: tuple[str | None, Path | None]) -
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="can't be read: No such file"):
         body_of(None, tmp_path / "nothing.json")
+
+
+def test_a_body_that_is_no_text_is_sent_as_it_was_typed() -> None:
+    # What Python makes of the argument b'{"inputs": "\\xff"}'.
+    assert body_of('{"inputs": "\udcff"}', None) == b'{"inputs": "\xff"}'

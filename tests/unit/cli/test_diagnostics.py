@@ -109,9 +109,9 @@ def test_a_mandatory_policy_is_an_error_and_an_advisory_one_a_warning() -> None:
     diagnostics = Diagnostics()
     for level in ("mandatory", "advisory"):
         diagnostics.take_policy(
-            {"enforcementLevel": level, "policyName": "no-wildcards", "message": "`*` is too wide", "resourceUrn": ROLE}
+            {"enforcementLevel": level, "policyName": "no-wildcards", "message": "Name them.\n`*` is too wide", "resourceUrn": ROLE}
         )
     assert [(found.severity, str(found)) for found in diagnostics.found] == [
-        ("error", "api-role: no-wildcards: `*` is too wide"),
-        ("warning", "api-role: no-wildcards: `*` is too wide"),
+        ("error", "api-role: no-wildcards: Name them: `*` is too wide"),
+        ("warning", "api-role: no-wildcards: Name them: `*` is too wide"),
     ]

@@ -76,3 +76,25 @@ def test_an_unknown_event_is_passed_over() -> None:
     run = Run()
     assert run.take({"sequence": 1, "somethingNew": {}}, 0.0) is None
     assert run == Run()
+
+
+def test_an_output_that_a_preview_cannot_know_is_named_so() -> None:
+    run = Run()
+    metadata = {
+        "urn": "urn:pulumi:s::p::pulumi:pulumi:Stack::p-s",
+        "op": "create",
+        "type": "pulumi:pulumi:Stack",
+        "new": {"outputs": {"url": "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "groups": ["a", "04da6b54-80e4-46f7-96ec-b56ff0331ba9"]}},
+    }
+    run.take({"resOutputsEvent": {"metadata": metadata}}, 0.0)
+    assert run.outputs == {"url": "[unknown]", "groups": ["a", "[unknown]"]}
+
+
+def test_a_component_that_ends_twice_is_told_once() -> None:
+    run = Run()
+    metadata = {"urn": "urn:pulumi:s::p::t:i:T::a", "type": "t:i:T", "op": "create"}
+    told = [
+        run.take({kind: {"metadata": metadata}}, float(at))
+        for at, kind in enumerate(["resourcePreEvent", "resOutputsEvent", "resOutputsEvent"])
+    ]
+    assert [step.state if isinstance(step, Step) else step for step in told] == ["started", "done", None]

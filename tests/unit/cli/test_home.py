@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pilotlight.cli.exits import CommandError
 from pilotlight.cli.home import Home
 
 
@@ -53,3 +54,10 @@ def test_two_checkouts_have_copies_of_their_own(tmp_path: Path) -> None:
 def test_the_home_moves_with_its_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PILOTLIGHT_HOME", str(tmp_path / "moved"))
     assert Home.of_user().path == tmp_path / "moved"
+
+
+def test_a_home_that_cannot_be_made_names_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for use in (Home(tmp_path / "file").prepare, Home(tmp_path / "file").passphrase):
+        with pytest.raises(CommandError, match=r"can't be written to \(Not a directory\): name another home in PILOTLIGHT_HOME"):
+            use()

@@ -73,6 +73,10 @@ def test_wrong_arguments_end_with_two_and_say_why(arguments: list[str], problem:
     assert "Traceback" not in result.stderr
 
 
+def test_the_version_is_told() -> None:
+    assert pilotlight("--version").stdout.startswith("pilotlight ")
+
+
 def test_outside_a_checkout_it_says_where_to_go(tmp_path: Path) -> None:
     result = pilotlight("up", "demo", "--local", folder=tmp_path)
     assert result.returncode == Exit.USAGE

@@ -61,13 +61,14 @@ def test_removing_a_stack_preserves_its_file(session_in: Callable[[str], Session
     "arguments", [["stack", "init", "demo"], ["stack", "init", "-s", "demo"], ["stack", "init", "organization/pilotlight/demo"]]
 )
 def test_a_new_stack_is_made_elsewhere_and_selected_here(
-    session_in: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    session_in: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     made: list[str] = []
     monkeypatch.setattr(LocalStack, "create", lambda self: made.append(self.name))
     assert rewritten(arguments, session_in("local"), None) == ["stack", "select", "demo"]
     assert rewritten([*arguments, "--no-select"], session_in("local"), None) is None
     assert made == ["demo", "demo"]
+    assert capsys.readouterr().out == "Created stack 'demo'\n" * 2
 
 
 @pytest.mark.parametrize("extra", [["--secrets-provider", "awskms://x"], ["--copy-config-from", "other"], ["--help"]])

@@ -54,7 +54,7 @@ def test_the_service_is_read_and_a_missing_one_is_empty(checkout: Path) -> None:
     assert Project(checkout).service("other") == {}
 
 
-@pytest.mark.parametrize(("text", "problem"), [("a: [", "not valid YAML"), ("- a\n", "no mapping"), ("", "no mapping")])
+@pytest.mark.parametrize(("text", "problem"), [("a: [", "not valid YAML"), ("- a\n", "no mapping"), ("config: x\n", "config: 'x'")])
 def test_a_broken_file_is_named(checkout: Path, text: str, problem: str) -> None:
     (checkout / "stacks" / "Pulumi.demo.yaml").write_text(text)
     with pytest.raises(CommandError, match=rf"Pulumi\.demo\.yaml.*{problem}"):
@@ -65,3 +65,20 @@ def test_bytes_that_are_no_text_are_named(checkout: Path) -> None:
     (checkout / "stacks" / "Pulumi.demo.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CommandError, match=r"Pulumi\.demo\.yaml can't be read"):
         Project(checkout).service("demo")
+
+
+def test_an_empty_stack_file_is_left_to_the_program(checkout: Path) -> None:
+    (checkout / "stacks" / "Pulumi.demo.yaml").write_text("")
+    assert Project(checkout).service("demo") == {}
+
+
+def test_what_is_no_file_is_no_stack(checkout: Path) -> None:
+    (checkout / "stacks" / "Pulumi.folder.yaml").mkdir()
+    (checkout / "stacks" / "Pulumi.dead.yaml").symlink_to("nowhere")
+    assert Project(checkout).stacks == ["demo", "other"]
+
+
+def test_a_project_without_a_name_is_told(checkout: Path) -> None:
+    (checkout / "Pulumi.yaml").write_text("runtime: python\n")
+    with pytest.raises(CommandError, match=r"Pulumi\.yaml has no name"):
+        _ = Project(checkout).name

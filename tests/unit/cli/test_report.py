@@ -71,3 +71,8 @@ def test_the_document_has_the_promised_keys() -> None:
         "outputs",
         "diagnostics",
     }
+
+
+def test_a_program_refused_before_its_first_resource_counts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    Report("up", "demo", as_json=False).finish(Run(changes={"create": 1}), "failed", 1.0)
+    assert capsys.readouterr().out.splitlines() == ["up failed in 1.0 s"]

@@ -1,15 +1,19 @@
 """Log lines from a log service (moto's) and times on the command line."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from pilotlight.cli.exits import CommandError
-from pilotlight.cli.watch import read, seconds_of
+from pilotlight.cli import watch as module
+from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.session import Session
+from pilotlight.cli.watch import logs, read, seconds_of, status
 
 NOW = int(time.time() * 1000) - 60_000
 
@@ -62,3 +66,48 @@ def test_a_service_that_is_not_there_is_told() -> None:
     )
     with pytest.raises(CommandError, match="can't be read"):
         list(read(broken, "/aws/lambda/demo", NOW))
+
+
+def test_an_age_before_all_logs_begins_with_the_first_line(
+    service: Any, monkeypatch: pytest.MonkeyPatch, session_in: Callable[[str], Session], capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.create_log_group(logGroupName="/aws/lambda/demo")
+    service.create_log_stream(logGroupName="/aws/lambda/demo", logStreamName="one")
+    service.put_log_events(logGroupName="/aws/lambda/demo", logStreamName="one", logEvents=[{"timestamp": NOW, "message": "hello"}])
+    monkeypatch.setattr(module, "open_session", lambda *_: session_in("cloud"))
+    monkeypatch.setattr(module, "outputs_of", lambda *_: {"logGroups": ["/aws/lambda/demo"], "region": "us-east-1"})
+    monkeypatch.setattr(module, "client", lambda *_: service)
+    assert logs("demo", Path(), None, since="999999d", tail=None, follow=False, as_json=False) is Exit.OK
+    assert capsys.readouterr().out.endswith("demo  hello\n")
+
+
+def test_a_stack_that_is_up_nowhere_is_told_in_json_too(
+    monkeypatch: pytest.MonkeyPatch, session_in: Callable[[str], Session], capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = session_in("local")
+    monkeypatch.setenv("PILOTLIGHT_HOME", str(session.home.path))
+    assert status("demo", session.project.root, None, as_json=True) is Exit.MISSING
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"stack": "demo", "where": None, "up": False, "resources": 0, "types": {}, "outputs": {}}
+
+
+@pytest.mark.parametrize(
+    ("types", "up", "count"),
+    [(["pulumi:pulumi:Stack"], False, 0), (["pulumi:pulumi:Stack", "pulumi:providers:aws", "aws:s3/bucket:Bucket"], True, 2)],
+)
+def test_resources_are_counted_as_the_engine_counts_them(
+    monkeypatch: pytest.MonkeyPatch,
+    session_in: Callable[[str], Session],
+    capsys: pytest.CaptureFixture[str],
+    types: list[str],
+    up: bool,
+    count: int,
+) -> None:
+    session = session_in("cloud")
+    answers = {"resources": lambda *_: [{"type": each} for each in types], "outputs": lambda *_: {"url": "u"}}
+    for name, answer in answers.items():
+        monkeypatch.setattr(Session, name, answer)
+    monkeypatch.setattr(module, "open_session", lambda *_: session)
+    status("demo", session.project.root, "cloud", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["up"], found["resources"]) == (up, count)

@@ -92,8 +92,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"endpoint.platform": "gcp-cloud-run"}, "endpoint.platform: 'gcp-cloud-run': use aws-lambda or aws-sagemaker"),
     ({"endpoint.memoryMb": 3000}, "endpoint.memoryMb: 3000 for 'aws-sagemaker': use 1024, 2048, 3072, 4096, 5120 or 6144 MB"),
-    ({"endpoint.memoryMb": "2048"}, "endpoint.memoryMb: '2048': input should be a valid integer"),
-    ({"endpoint.memoryMb": True}, "endpoint.memoryMb: True: input should be a valid integer"),
+    ({"endpoint.memoryMb": "2048"}, "endpoint.memoryMb: '2048': use a whole number"),
+    ({"endpoint.memoryMb": True}, "endpoint.memoryMb: true: use a whole number"),
     ({"endpoint.maxConcurrency": 0}, "endpoint.maxConcurrency: 0 for 'aws-sagemaker': use 1 to 200"),
     ({"endpoint.maxConcurrency": 201}, "endpoint.maxConcurrency: 201 for 'aws-sagemaker': use 1 to 200"),
     (
@@ -222,3 +222,14 @@ def test_config_that_is_no_mapping_is_told_so(text: str) -> None:
     pulumi.runtime.set_all_config({"pilotlight:service": text})
     with pytest.raises(pulumi.RunError, match=r"pilotlight:service"):
         load_settings(pulumi.Config("pilotlight"), "mine")
+
+
+def test_a_mistake_in_a_part_does_not_hide_the_other_ones_in_it() -> None:
+    found = lines(complaint({"auth.mode": "none", "auth.burst": -1, "auth.dailyQuota": 0, "endpoint.predictSeconds": 0}))
+    assert [line.split(":")[0].strip() for line in found] == ["endpoint.predictSeconds", "auth.mode", "auth.burst", "auth.dailyQuota"]
+
+
+@pytest.mark.parametrize("raw", [[1], 5])
+def test_a_service_that_is_no_mapping_is_told_what_goes_in(raw: Any) -> None:
+    with pytest.raises(pulumi.RunError, match=r"pilotlight:service: .*: use a mapping with pattern, cloud, model"):
+        parse(raw, "demo")
