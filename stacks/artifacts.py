@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 
 def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -> ModelArtifact:
-    """The packaged model of these settings. Raises RunError when it is missing or larger than the platform takes."""
+    """The packaged model of these settings. Raises RunError when it is missing, damaged or larger than the platform takes."""
     model = settings.model
     folder = model_folder(cache, model_key(model.source, model.task, model.engine, root))
     if missing(folder, ["artifact.json", "model.tar.gz"]):
@@ -35,6 +35,11 @@ def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -
     most = PLATFORM_FACTS[platform].model_bytes
     if described["bytes"] > most:
         raise pulumi.RunError(f"The packaged model has {described['bytes']} bytes, {platform!r} takes {most}: use a smaller model.")
+    found = (folder / "model.tar.gz").stat().st_size
+    if found != described["bytes"]:
+        raise pulumi.RunError(
+            f"{folder / 'model.tar.gz'} is damaged ({found} bytes, {described['bytes']} were packaged): run `pilotlight package {stack}`."
+        )
     return ModelArtifact(path=folder / "model.tar.gz", sha256=described["sha256"], size=described["bytes"], task=model.task)
 
 

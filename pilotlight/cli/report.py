@@ -57,7 +57,9 @@ class Report:
     def _step(self, step: Step) -> None:
         sign, colour, doing, done, planned = _WORDS.get(step.operation, ("·", "dim", step.operation, step.operation, step.operation))
         if step.state == "started":
-            self._busy[step.urn] = f"{doing} {step.name}"
+            # A component is busy as long as its parts are: the parts are the news.
+            if not step.type.startswith("pilotlight:"):
+                self._busy[step.urn] = f"{doing} {step.name}"
         else:
             self._busy.pop(step.urn, None)
         if self._status is not None:
@@ -76,18 +78,18 @@ class Report:
         self._err.print(Text(f" {sign} {step.type:<40} {step.name}  {word}", style="red" if step.state == "failed" else colour))
 
     def finish(self, run: Run, result: str, seconds: float) -> None:
-        """The counts, one a line, then the outputs; or one JSON document."""
+        """The outputs, the result, and last the engine's counts, one a line; or one JSON document."""
         if self._as_json:
             sys.stdout.write(json.dumps(document(self._operation, self._stack, run, result, seconds), indent=2) + "\n")
             return
-        # A program that was refused before its first resource leaves the stack itself in the engine's counts: that is nothing done.
-        for line in counts(run.changes, preview=self._operation == "preview") if run.steps or result == "succeeded" else []:
-            self._out.print(line)
-        self._out.print(Text(f"{self._operation} {result} in {seconds:.1f} s", style="green" if result == "succeeded" else "red"))
         if self._operation == "up" and run.outputs and result == "succeeded":
             width = max(map(len, run.outputs))
             for name, value in run.outputs.items():
                 self._out.print(Text(f"  {name:<{width}}  {value if isinstance(value, str) else json.dumps(value)}"))
+        self._out.print(Text(f"{self._operation} {result} in {seconds:.1f} s", style="green" if result == "succeeded" else "red"))
+        # A program that was refused before its first resource leaves the stack itself in the engine's counts: that is nothing done.
+        for line in counts(run.changes, preview=self._operation == "preview") if run.steps or result == "succeeded" else []:
+            self._out.print(line)
 
 
 def counts(changes: Mapping[str, int], *, preview: bool) -> list[str]:

@@ -32,7 +32,7 @@ def test_counts_come_one_a_line_on_standard_output(capsys: pytest.CaptureFixture
     report.say("packaging")
     report.finish(Run(changes={"create": 2, "unchanged": 3}), "succeeded", 1.25)
     captured = capsys.readouterr()
-    assert captured.out.splitlines() == ["2 to create", "3 unchanged", "preview succeeded in 1.2 s"]
+    assert captured.out.splitlines() == ["preview succeeded in 1.2 s", "2 to create", "3 unchanged"]
     assert captured.err == "packaging\n"
 
 
@@ -76,3 +76,13 @@ def test_the_document_has_the_promised_keys() -> None:
 def test_a_program_refused_before_its_first_resource_counts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     Report("up", "demo", as_json=False).finish(Run(changes={"create": 1}), "failed", 1.0)
     assert capsys.readouterr().out.splitlines() == ["up failed in 1.0 s"]
+
+
+def test_a_terminal_names_what_is_in_flight_and_no_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    report, run = Report("up", "demo", as_json=False), Run()
+    for urn in ("urn:pulumi:s::p::pilotlight:index:InferenceApi::api", "urn:pulumi:s::p::aws:iam/role:Role::api-role"):
+        report.show(run.take({"resourcePreEvent": {"metadata": {"urn": urn, "op": "create"}}}, 0.0))
+    assert report._status is not None
+    assert report._status.status == "creating api-role"

@@ -54,6 +54,12 @@ def test_a_damaged_description_is_told_with_the_way_out(tmp_path: Path, describe
         find_model(settings(), "s", tmp_path)
 
 
+def test_an_archive_that_was_cut_is_told_before_it_is_uploaded(tmp_path: Path) -> None:
+    packaged(tmp_path, json.dumps({"sha256": SHA, "bytes": 2}))
+    with pytest.raises(pulumi.RunError, match=r"is damaged \(1 bytes, 2 were packaged\): run `pilotlight package s`"):
+        find_model(settings(), "s", tmp_path)
+
+
 def test_a_model_that_the_platform_has_no_disk_for_is_refused(tmp_path: Path) -> None:
     packaged(tmp_path, json.dumps({"sha256": SHA, "bytes": 3 * 1024**3}))
     with pytest.raises(pulumi.RunError, match="'aws-sagemaker' takes 2684354560"):
