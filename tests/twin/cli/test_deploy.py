@@ -10,26 +10,26 @@ def test_preview_up_change_and_destroy_end_with_the_engines_counts(checkout: Che
     checkout.things(a={"value": "1"}, b={"value": "2"})
     preview = checkout.pilotlight("preview", "demo", "--local")
     assert preview.returncode == Exit.OK, preview.stderr
-    assert preview.stdout.splitlines()[0] == "3 to create"
+    assert preview.stdout.splitlines()[-1] == "3 to create"
     assert checkout.provider.things == {}
 
     up = checkout.pilotlight("up", "demo", "--local")
     assert up.returncode == Exit.OK, up.stderr
-    assert up.stdout.splitlines()[0] == "3 created"
+    assert up.stdout.splitlines()[-1] == "3 created"
     assert "url     http://127.0.0.1/predict" in up.stdout
     assert "[secret]" in up.stdout
     assert "hunter2" not in up.stdout + up.stderr
 
     again = checkout.pilotlight("up", "demo", "--local")
-    assert again.stdout.splitlines()[0] == "3 unchanged"
+    assert again.stdout.splitlines()[-1] == "3 unchanged"
 
     checkout.things(a={"value": "1", "fixed": "x"}, b={"value": "3"}, c={"value": "1"})
     changed = checkout.pilotlight("up", "demo", "--local")
-    assert changed.stdout.splitlines()[:4] == ["1 created", "1 updated", "1 replaced", "1 unchanged"]
+    assert changed.stdout.splitlines()[-4:] == ["1 created", "1 updated", "1 replaced", "1 unchanged"]
 
     destroyed = checkout.pilotlight("destroy", "demo")
     assert destroyed.returncode == Exit.OK, destroyed.stderr
-    assert destroyed.stdout.splitlines()[0] == "4 deleted"
+    assert destroyed.stdout.splitlines()[-1] == "4 deleted"
     assert checkout.provider.things == {}
     assert checkout.dirty() == ""
 

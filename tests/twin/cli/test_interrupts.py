@@ -38,7 +38,7 @@ def completed(checkout: Checkout, copies: int) -> None:
     assert again.returncode == Exit.OK, again.stderr
     assert len(checkout.provider.things) == copies
     assert locks(checkout.home) == []
-    assert checkout.pilotlight("up", "demo", "--local").stdout.splitlines()[0] == "3 unchanged"
+    assert checkout.pilotlight("up", "demo", "--local").stdout.splitlines()[-1] == "3 unchanged"
     assert checkout.dirty() == ""
 
 

@@ -48,7 +48,7 @@ def test_pilotlight_and_plain_pulumi_share_a_stack(checkout: Checkout) -> None:
     checkout.things(a={"value": "1"})
     made = shell(checkout, "pulumi stack init demo", "pulumi up --yes --skip-preview --non-interactive")
     assert made.returncode == 0, made.stderr
-    assert checkout.pilotlight("up", "demo", "--local").stdout.splitlines()[0] == "2 unchanged"
+    assert checkout.pilotlight("up", "demo", "--local").stdout.splitlines()[-1] == "2 unchanged"
 
 
 def test_nothing_leaves_the_machine_when_the_providers_are_gone(checkout: Checkout) -> None:

@@ -67,7 +67,7 @@ def test_a_ready_stack_comes_up_answers_is_looked_at_and_goes(home: Path, stack:
     assert '"event": "cold_start"' in pilotlight(home, "logs", stack).stdout
 
     again = pilotlight(home, "up", stack, "--local")
-    assert again.stdout.splitlines()[0] == f"{made['changes']['create']} unchanged", again.stdout + again.stderr
+    assert again.stdout.splitlines()[-1] == f"{made['changes']['create']} unchanged", again.stdout + again.stderr
 
     destroyed = pilotlight(home, "destroy", stack)
     assert destroyed.returncode == 0, destroyed.stderr
