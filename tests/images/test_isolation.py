@@ -43,7 +43,7 @@ def test_it_says_nothing_of_the_host(serve: Serve) -> None:
     with serve(Launch(env={"GIVEN": "yes"})) as (container, port):
         first_answer(container, port, started=container.started)
         environment = container.execute([PYTHON, "-c", "import os; print(*sorted(os.environ))"]).stdout.split()
-    expected = {"BIND_HOST", "GIVEN", "MODEL_DIR", "PATH", "PORT", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    expected = {"BIND_HOST", "GIVEN", "MODEL_DIR", "ORT_DISABLE_TELEMETRY", "PATH", "PORT", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
     assert set(environment) - {"HOME", "HOSTNAME", "LC_CTYPE"} == expected
 
 
