@@ -190,7 +190,8 @@ def test_a_sandboxed_process_sees_only_what_it_was_given(tmp_path: Path):
     (tmp_path / "shown" / "file").write_text("inside")
     hidden = tmp_path / "hidden"
     hidden.write_text("of the host")
-    code = f"import os; print(os.getuid(), os.getgroups(), open('/data/file').read(), os.path.exists({str(hidden)!r}), os.path.exists('/home'))"
+    code = "import os; print(os.getuid(), os.getgroups(), open('/data/file').read(), "
+    code += f"os.path.exists({str(hidden)!r}), os.path.exists('/home'))"
     code += "\ntry:\n    open('/data/file', 'w')\nexcept OSError as error:\n    print(error.errno)\nopen('/tmp/mine', 'w').write('x')"
 
     async def work(processes):
