@@ -11,6 +11,14 @@ from tests.twin.system.deployment import Deployment, copy_checkout
 STACKS = ("aws-sagemaker-api", "aws-lambda-api")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs all of these, one after another: two whole stacks under load at once would only measure the machine."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("system"))
+
+
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     folder: Path = tmp_path_factory.mktemp("system")
