@@ -85,7 +85,7 @@ def test_a_changed_memory_size_rolls_without_a_failed_request(up: tuple[Deployme
         report = deployment.up(stack)
         time.sleep(AFTERWARDS_S)
     assert report["result"] == "succeeded"
-    assert calls.failed == {}
+    assert calls.failed == {}, f"{calls}\n{deployment.run('logs', stack, '--tail', '200').stdout}"
     assert calls.statuses[200] >= 8
     after = endpoint_configurations(json.loads(deployment.pulumi("stack", "export", "-s", stack)))
     if stack == "aws-sagemaker-api":
@@ -112,7 +112,7 @@ def test_a_changed_handler_changes_the_digest_and_rolls_without_a_failed_request
         report = deployment.up(stack)
         time.sleep(AFTERWARDS_S)
     assert report["result"] == "succeeded"
-    assert calls.failed == {}
+    assert calls.failed == {}, f"{calls}\n{deployment.run('logs', stack, '--tail', '200').stdout}"
     assert calls.statuses[200] >= 8
     assert digest() != before
 
