@@ -28,6 +28,7 @@ MODEL_DIR = "/opt/ml/model"
 PING_EVERY_S = 0.01
 PING_TIMEOUT_S = 2.0
 STOP_GRACE_S = 10.0
+PORTS = range(20_000, 32_000)
 # A connection is not used again later than this: model servers close idle ones after a few seconds (uvicorn: 5), and a request that
 # meets the closing would be lost.
 KEEP_ALIVE_S = 2.0
@@ -154,6 +155,14 @@ class Instance:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that the container can take a moment later. RuntimeError where none of many is free.
+
+    Below the range from which systems give ports to outgoing connections (Linux: 32768 and up): one of those would be taken by
+    the next request that somebody makes before the container listens. By chance, so that two starts seldom meet.
+    """
+    for _ in range(100):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"No port of 127.0.0.1 from {PORTS.start} to {PORTS.stop - 1} is free: stop what uses them.")
