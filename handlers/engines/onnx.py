@@ -35,7 +35,7 @@ class OnnxEngine:
         with cancellation.stopping(lambda: setattr(options, "terminate", True)):
             try:
                 (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs}, options)
-            except Exception as error:
+            except Exception as error:  # a terminated run has no class of its own either
                 if cancellation.cancelled:
                     raise Cancelled from error
                 raise

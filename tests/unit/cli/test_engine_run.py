@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from pilotlight.cli.engine_run import EngineRun, scratch_folder
-from pilotlight.cli.stacks import command_is_gone
+from tests.support.ending import ended
 
 PATIENCE_S = 15.0
 
@@ -101,7 +100,7 @@ def test_a_third_interrupt_kills_the_engine_and_what_it_started(engine: Callable
     events = followed(run, 0.05, 0.2, 0.4)
     assert run.status != 0
     for pid in (events[0]["started"], events[0]["child"]):
-        assert gone(pid)
+        assert ended(pid)
 
 
 def test_an_engine_that_hangs_after_two_interrupts_is_killed(engine: Callable[[str], EngineRun], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +108,7 @@ def test_an_engine_that_hangs_after_two_interrupts_is_killed(engine: Callable[[s
     run = engine("hung")
     events = followed(run, 0.05, 0.2)
     assert run.interrupts == 2
-    assert gone(events[0]["started"])
+    assert ended(events[0]["started"])
 
 
 def test_the_commands_own_handlers_are_back_afterwards(engine: Callable[[str], EngineRun]) -> None:
@@ -136,7 +135,7 @@ def test_the_engine_of_a_killed_command_is_interrupted_and_leaves_nothing(tmp_pa
     process.kill()
     process.wait()
     process.stdout.close()
-    assert gone(pid)
+    assert ended(pid)
     deadline = time.monotonic() + PATIENCE_S
     while scratch.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -148,16 +147,3 @@ def test_a_scratch_folder_is_private_and_removed(tmp_path: Path) -> None:
         assert folder.stat().st_mode & 0o077 == 0
         (folder / "events.json").write_text(json.dumps({}))
     assert list((tmp_path / "runs").iterdir()) == []
-
-
-def gone(pid: int) -> bool:
-    """Whether a process ends within the patience (one that nobody has reaped yet has ended)."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import psutil
 import pytest
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
+
+from tests.support.ending import ended
 
 HOST = Path(__file__).parents[2] / "support" / "language_host.py"
 PATIENCE_S = 15.0
@@ -148,15 +149,3 @@ def program_of(folder: Path) -> int:
         assert time.monotonic() < deadline, "the program did not start"
         time.sleep(0.02)
     return int((folder / "pid").read_text())
-
-
-def ended(pid: int) -> bool:
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
-        except psutil.NoSuchProcess:
-            return True
-        time.sleep(0.05)
-    return False
