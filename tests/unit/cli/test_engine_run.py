@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from pilotlight.cli.engine_run import EngineRun, scratch_folder
@@ -131,7 +132,7 @@ def test_the_engine_of_a_killed_command_is_interrupted_and_leaves_nothing(tmp_pa
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": os.getcwd()})
     assert process.stdout is not None
     pid = int(process.stdout.readline())
-    assert not command_is_gone(pid)
+    assert psutil.pid_exists(pid)
     process.kill()
     process.wait()
     process.stdout.close()
