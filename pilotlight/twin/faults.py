@@ -9,7 +9,10 @@ from typing import Any
 
 # As long as the slowest creation that AWS itself takes for these types; longer would only hold the engine's threads.
 MAX_DELAY_S = 300.0
-_KEYS = ("create_delay", "fail_creates", "outages")
+_KEYS = ("create_delay", "fail_creates", "outages", "executions")
+# What an execution can be made to do, by service; "hold_s" is how long an endpoint that does not answer lets its caller wait.
+_EXECUTIONS = {"lambda": ("kill",), "sagemaker": ("error", "timeout")}
+_HOLD_S = 60.0
 
 
 class Faults:
@@ -19,6 +22,8 @@ class Faults:
                    that one seed gives one order whatever the threads do
     fail_creates   {token: n}: the next n creations of that type fail
     outages        [service, ...]: the front answers 503 for them
+    executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "hold_s": seconds, "seed": int}: that
+                   share of executions ends so; the order of the draws is the order of the executions
     """
 
     def __init__(self) -> None:
@@ -30,12 +35,14 @@ class Faults:
             self._delay: tuple[float, float, int] | None = None
             self._failing: dict[str, int] = {}
             self._outages: frozenset[str] = frozenset()
+            self._executions: dict[str, Any] = {}
+            self._draws = random.Random(0)  # noqa: S311 (failures to test with, nothing to guess)
 
     def set(self, wanted: Mapping[str, Any]) -> None:
         """Replace the named faults and leave the others; null or an empty value turns one off. ValueError names what is wrong."""
         if unknown := sorted(set(wanted) - set(_KEYS)):
             raise ValueError(f"faults: {', '.join(map(repr, unknown))} is not known: use {', '.join(_KEYS)}.")
-        delay, failing, outages = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
+        delay, failing, outages, executions = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
         with self._lock:
             if "create_delay" in wanted:
                 self._delay = delay
@@ -43,12 +50,20 @@ class Faults:
                 self._failing = failing or {}
             if "outages" in wanted:
                 self._outages = outages or frozenset()
+            if "executions" in wanted:
+                self._executions = executions or {}
+                self._draws.seed(self._executions.get("seed", 0))
 
     def state(self) -> dict[str, Any]:
         """What is set, in the form that `set` takes."""
         with self._lock:
             delay = dict(zip(("min", "max", "seed"), self._delay, strict=True)) if self._delay else None
-            return {"create_delay": delay, "fail_creates": dict(self._failing), "outages": sorted(self._outages)}
+            return {
+                "create_delay": delay,
+                "fail_creates": dict(self._failing),
+                "outages": sorted(self._outages),
+                "executions": self._executions or None,
+            }
 
     def create_delay(self, urn: str) -> float:
         """Seconds that the creation of this resource waits."""
@@ -68,6 +83,24 @@ class Faults:
 
     def is_out(self, service: str) -> bool:
         return service in self._outages
+
+    def execution(self, service: str) -> tuple[str, float] | None:
+        """How the next execution of a service is to go wrong, and when: the kind, and a number in 0..1 to place it in time with."""
+        with self._lock:
+            shares = self._executions.get(service)
+            if not shares:
+                return None
+            point, when = self._draws.random(), self._draws.random()
+            for kind, share in shares.items():
+                point -= share
+                if point < 0:
+                    return kind, when
+            return None
+
+    @property
+    def hold_s(self) -> float:
+        """Seconds that an endpoint which is to time out lets its caller wait."""
+        return float(self._executions.get("hold_s", _HOLD_S))
 
 
 def _delay(value: Any) -> tuple[float, float, int]:
@@ -93,4 +126,30 @@ def _outages(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
-_CHECKS: dict[str, Any] = {"create_delay": _delay, "fail_creates": _failing, "outages": _outages}
+def _executions(value: Any) -> dict[str, Any]:
+    known = {**_EXECUTIONS, "hold_s": (), "seed": ()}
+    if not isinstance(value, Mapping) or set(value) - set(known):
+        raise ValueError(f"faults: executions {value!r}: use {', '.join(known)}.")
+    for service, kinds in _EXECUTIONS.items():
+        shares = value.get(service) or {}
+        right = isinstance(shares, Mapping) and set(shares) <= set(kinds) and all(_is_share(share) for share in shares.values())
+        if not right or sum(shares.values()) > 1:
+            raise ValueError(f"faults: executions.{service} {shares!r}: use shares from 0 to 1, at most 1 together, of {', '.join(kinds)}.")
+    if (
+        not _is_number(value.get("hold_s", 0))
+        or not 0 <= value.get("hold_s", 0) <= MAX_DELAY_S
+        or not isinstance(value.get("seed", 0), int)
+    ):
+        raise ValueError(f"faults: executions {value!r}: hold_s is 0 to {MAX_DELAY_S:.0f} seconds, seed a whole number.")
+    return dict(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
+
+
+_CHECKS: dict[str, Any] = {"create_delay": _delay, "fail_creates": _failing, "outages": _outages, "executions": _executions}

@@ -18,6 +18,7 @@ from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
     from pilotlight.twin.aws.lambda_worker import LambdaWorker
+    from pilotlight.twin.faults import Faults
     from pilotlight.twin.twin import Twin
 
 # Lambda developer guide, quotas: 250 MB unzipped, layers included.
@@ -37,6 +38,10 @@ class Starter:
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
         self._code = twin.home / "lambda" / "code"
+
+    @property
+    def faults(self) -> Faults:
+        return self._twin.faults
 
     def stage(self, archive: Path) -> bytes:
         """Keep the zip's content; returns its SHA-256. BadArchive for a broken or too large one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import time
 import uuid
 from dataclasses import dataclass
@@ -18,12 +19,15 @@ from pilotlight.twin.processes import MIB, Process
 
 if TYPE_CHECKING:
     from pilotlight.twin.aws.lambda_start import Starter
+    from pilotlight.twin.faults import Faults
 
 # Lambda developer guide, execution environment: 10 s of initialisation on demand, then once more within the function's own timeout;
 # 15 minutes with provisioned concurrency. SIGKILL 500 ms after SIGTERM.
 INIT_S = 10.0
 INIT_PROVISIONED_S = 900.0
 STOP_GRACE_S = 0.5
+# A batch of small objects takes about so long, so that a kill can fall on every step of it.
+KILL_WITHIN_S = 0.4
 
 
 class InitFailed(Exception):
@@ -55,6 +59,7 @@ class LambdaWorker:
         self._watch: asyncio.Task[None] | None = None
         self._condemned = False
         self._request_id = ""
+        self._faults: Faults | None = None
 
     @classmethod
     async def start(cls, starter: Starter, version: FunctionVersion, *, provisioned: bool) -> LambdaWorker:
@@ -70,6 +75,7 @@ class LambdaWorker:
     @classmethod
     async def _attempt(cls, starter: Starter, version: FunctionVersion, *, provisioned: bool, limit_s: float) -> LambdaWorker:
         worker = cls(version, starter.logs(version), starter.scratch())
+        worker._faults = starter.faults
         began = time.perf_counter()
         try:
             address = await worker._api.open()
@@ -112,6 +118,7 @@ class LambdaWorker:
         )
         status = "success"
         answer = self._api.send(event)
+        self._sabotage()
         try:
             async with asyncio.timeout(timeout_s):
                 outcome = await asyncio.shield(answer)
@@ -125,6 +132,12 @@ class LambdaWorker:
             self._condemned = True
             raise
         return self._reported(outcome, request_id, status, (time.perf_counter() - began) * 1000, init_ms)
+
+    def _sabotage(self) -> None:
+        """Kill the process in the middle of an event, or right after it, where a test asked for it."""
+        wrong = self._faults.execution("lambda") if self._faults else None
+        if wrong is not None and self._process is not None:
+            asyncio.get_running_loop().call_later(wrong[1] * KILL_WITHIN_S, self._process.signal, signal.SIGKILL)
 
     async def stop(self) -> None:
         """End the process, then everything that served it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ def container_headers(headers: Mapping[str, str]) -> dict[str, str]:
 async def ask(twin: Twin, instance: Instance, body: bytes, headers: Mapping[str, str]) -> AwsResponse:
     """The answer of the container, or ModelError 424 with what it said."""
     deployment = instance.deployment
+    if (wrong := twin.faults.execution("sagemaker")) is not None:
+        return await _wrong(twin, deployment, wrong[0])
     try:
         response = await instance.invoke(body, container_headers(headers), limits.SAGEMAKER_INVOCATION_S.high)
     except httpx.TimeoutException:
@@ -72,6 +75,14 @@ async def ask(twin: Twin, instance: Instance, body: bytes, headers: Mapping[str,
     if ATTRIBUTES in response.headers:
         answer[ATTRIBUTES] = response.headers[ATTRIBUTES]
     return AwsResponse(headers=answer, body=response.content)
+
+
+async def _wrong(twin: Twin, deployment: Deployment, kind: str) -> AwsResponse:
+    """What a test asked for in place of an answer: an error of the container, or none for as long as the test says."""
+    if kind == "error":
+        return model_error(twin, deployment, 500, "a test asked for this error")
+    await asyncio.sleep(twin.faults.hold_s)
+    return model_error(twin, deployment, 0, NO_ANSWER)
 
 
 def model_error(twin: Twin, deployment: Deployment, status: int, said: str) -> AwsResponse:

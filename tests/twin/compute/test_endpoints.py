@@ -362,3 +362,18 @@ def test_a_role_may_call_an_endpoint_only_with_the_right_to(harness, stack):
         else:
             with pytest.raises(ClientError, match="AccessDenied"):
                 client.invoke_endpoint(EndpointName="guarded", Body=b"{}")
+
+
+def test_an_endpoint_errs_and_times_out_as_often_as_a_test_asks(harness, stack):
+    stack.endpoint("moody")
+    assert ask(harness, "moody")[0]["ResponseMetadata"]["HTTPStatusCode"] == 200
+    try:
+        harness.twin.faults.set({"executions": {"sagemaker": {"error": 1}}})
+        assert refused(harness, "moody")["OriginalStatusCode"] == 500
+        harness.twin.faults.set({"executions": {"sagemaker": {"timeout": 1}, "hold_s": 0.5}})
+        began = time.monotonic()
+        assert refused(harness, "moody")["OriginalStatusCode"] == 0
+        assert time.monotonic() - began >= 0.5
+    finally:
+        harness.twin.faults.clear()
+    assert ask(harness, "moody")[0]["ResponseMetadata"]["HTTPStatusCode"] == 200

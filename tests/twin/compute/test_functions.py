@@ -387,3 +387,16 @@ def test_an_operation_that_the_twin_does_not_serve_is_refused_by_name(harness):
     with pytest.raises(ClientError, match="it serves Invoke") as caught:
         harness.client("lambda").list_layers()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_a_killed_worker_fails_its_event_and_the_next_one_gets_a_new_process(harness, make):
+    make("killed")
+    before = call(harness, "killed")[1]["pid"]
+    harness.twin.faults.set({"executions": {"lambda": {"kill": 1}}})
+    try:
+        answer, error = call(harness, "killed", {"sleep": 3})
+    finally:
+        harness.twin.faults.clear()
+    assert answer["FunctionError"] == "Unhandled"
+    assert error["errorType"] == "Runtime.ExitError"
+    assert call(harness, "killed")[1]["pid"] != before

@@ -47,6 +47,9 @@ def test_a_move_that_makes_no_sense_is_refused(wrong: float) -> None:
         clock.run_at(wrong)
 
 
+OFF = {"create_delay": None, "fail_creates": {}, "outages": [], "executions": None}
+
+
 def test_faults_are_off_by_default() -> None:
     faults = Faults()
     assert faults.create_delay("urn") == 0
@@ -75,11 +78,35 @@ def test_one_fault_is_set_without_the_others_and_all_are_cleared() -> None:
     faults = Faults()
     faults.set({"outages": ["s3"], "fail_creates": {"t": 1}})
     faults.set({"create_delay": {"max": 3}})
-    assert faults.state() == {"create_delay": {"min": 0.0, "max": 3.0, "seed": 0}, "fail_creates": {"t": 1}, "outages": ["s3"]}
+    assert faults.state() == {
+        "create_delay": {"min": 0.0, "max": 3.0, "seed": 0},
+        "fail_creates": {"t": 1},
+        "outages": ["s3"],
+        "executions": None,
+    }
     faults.set({"outages": None})
     assert not faults.is_out("s3")
     faults.clear()
-    assert faults.state() == {"create_delay": None, "fail_creates": {}, "outages": []}
+    assert faults.state() == OFF
+
+
+def test_about_the_asked_share_of_executions_goes_wrong_in_the_order_of_the_seed() -> None:
+    faults = Faults()
+
+    def drawn(seed: int) -> list[str | None]:
+        faults.set({"executions": {"sagemaker": {"error": 0.2, "timeout": 0.1}, "seed": seed}})
+        draws = [faults.execution("sagemaker") for _ in range(1000)]
+        assert all(draw is None or 0 <= draw[1] < 1 for draw in draws)
+        return [None if draw is None else draw[0] for draw in draws]
+
+    first = drawn(1)
+    assert 150 < first.count("error") < 250
+    assert 60 < first.count("timeout") < 140
+    assert drawn(1) == first
+    assert drawn(2) != first
+    assert faults.execution("lambda") is None
+    faults.clear()
+    assert faults.execution("sagemaker") is None
 
 
 @pytest.mark.parametrize(
@@ -97,10 +124,16 @@ def test_one_fault_is_set_without_the_others_and_all_are_cleared() -> None:
         {"fail_creates": ["t"]},
         {"outages": "s3"},
         {"outages": [1]},
+        {"executions": {"lambda": 0.5}},
+        {"executions": {"lambda": {"error": 0.5}}},
+        {"executions": {"sagemaker": {"error": 0.6, "timeout": 0.6}}},
+        {"executions": {"sagemaker": {"error": -0.1}}},
+        {"executions": {"hold_s": 100_000}},
+        {"executions": {"s3": {"kill": 1}}},
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_and_nothing_is_set(wrong: dict[str, Any]) -> None:
     faults = Faults()
     with pytest.raises(ValueError, match="faults"):
         faults.set({"outages": ["sqs"], **wrong})
-    assert faults.state() == {"create_delay": None, "fail_creates": {}, "outages": []}
+    assert faults.state() == OFF
