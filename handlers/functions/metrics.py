@@ -1,0 +1,46 @@
+"""Metrics as log lines: one JSON object in CloudWatch's embedded metric format is a log line and its metrics in one.
+
+Where no CloudWatch reads the log they are plain lines. Source of the format: CloudWatch user guide, "Specification: Embedded
+metric format"; a dimension has one value a line there, which is why each stage of a cold start is a line of its own.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+
+NAMESPACE = "Pilotlight"
+COLD_START = "ColdStart"
+OBJECTS_PROCESSED = "ObjectsProcessed"
+OBJECTS_FAILED = "ObjectsFailed"
+OBJECTS_PASSED_OVER = "ObjectsPassedOver"
+
+
+def count(service: str | None, counts: Mapping[str, int], **fields: object) -> None:
+    """Write counters with the dimension Service; zeros too, so that a metric's absence means that nothing ran.
+
+    `fields` go into the line beside the metrics, for who reads the log. Without a service nothing is written.
+    """
+    _write(service, counts, "Count", {}, fields)
+
+
+def cold_start(service: str | None, stages: Mapping[str, float], **fields: object) -> None:
+    """Write the stages of a cold start, in milliseconds, with the dimensions Service and Stage: one line a stage."""
+    for stage, milliseconds in stages.items():
+        _write(service, {COLD_START: milliseconds}, "Milliseconds", {"Stage": stage}, fields)
+
+
+def _write(
+    service: str | None, values: Mapping[str, float], unit: str, dimensions: Mapping[str, str], fields: Mapping[str, object]
+) -> None:
+    if not service or not values:
+        return
+    named = {"Service": service, **dimensions}
+    declared = {
+        "Namespace": NAMESPACE,
+        "Dimensions": [list(named)],
+        "Metrics": [{"Name": name, "Unit": unit} for name in values],
+    }
+    line = {"_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [declared]}, **fields, **named, **values}
+    sys.stdout.write(json.dumps(line, default=repr) + "\n")
+    sys.stdout.flush()
