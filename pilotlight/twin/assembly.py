@@ -22,6 +22,7 @@ from pilotlight.twin.front import Front
 from pilotlight.twin.iam import Iam
 from pilotlight.twin.images import Images
 from pilotlight.twin.processes import Processes
+from pilotlight.twin.timers import Timers
 from pilotlight.twin.twin import ACCOUNT, Twin
 from pilotlight.twin.world import World
 
@@ -46,6 +47,7 @@ def twin_of(
         front_url=front_url,
         world=world,
         clock=clock,
+        timers=Timers(clock),
         faults=faults,
         processes=processes,
         images=Images(cache, home, processes, context_hash),

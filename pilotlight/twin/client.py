@@ -21,7 +21,7 @@ import psutil
 from pilotlight.twin import state as states
 from pilotlight.twin.state import State, TwinError, home_folder
 
-__all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "find", "providers", "stop"]
+__all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "find", "forward", "providers", "stop"]
 
 LOG = "twin.log"
 START_LOCK = "start.lock"
@@ -107,6 +107,17 @@ def _ended(process: psutil.Process) -> bool:
 def call(running: Running, name: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = 30) -> dict[str, Any]:
     """One request to the control API: GET without a body, POST with one. TwinError carries the daemon's message."""
     return _request(running.front_url, name, running.token, body, timeout_s=timeout_s)
+
+
+def forward(
+    running: Running, *, advance_s: float | None = None, until: str | float | None = None, timeout_s: float = 900
+) -> dict[str, Any]:
+    """Move the twin's clock by seconds, or to a time (ISO 8601 with its offset, or seconds since the epoch).
+
+    Returns once everything that was due on the way has run: `{"now", "speed", "due": […], "ran": [{"at", "name", "said"}]}`.
+    """
+    body = {"advance_s": advance_s} if until is None else {"until": until}
+    return call(running, "clock", body, timeout_s=timeout_s)
 
 
 def environment(running: Running, inherited: Mapping[str, str] | None = None) -> dict[str, str]:

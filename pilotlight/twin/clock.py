@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -15,6 +16,7 @@ class Clock:
         self._anchor = time.monotonic()
         self._base = time.time()
         self._speed = 1.0
+        self._listeners: list[Callable[[], None]] = []
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -35,7 +37,9 @@ class Clock:
             raise ValueError(f"clock: advance by {seconds} seconds: use a number of 0 or more.")
         with self._lock:
             self._base += seconds
-            return self._read()
+            now = self._read()
+        self._tell()
+        return now
 
     def run_at(self, speed: float) -> None:
         """Let time run `speed` times as fast from now on; 0 stops it. ValueError for a negative number."""
@@ -43,6 +47,15 @@ class Clock:
             raise ValueError(f"clock: speed {speed}: use a number of 0 or more, 1 is the machine's own.")
         with self._lock:
             self._base, self._anchor, self._speed = self._read(), time.monotonic(), speed
+        self._tell()
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever time was moved or runs at another speed, in the thread that did it."""
+        self._listeners.append(changed)
+
+    def _tell(self) -> None:
+        for changed in self._listeners:
+            changed()
 
     def _read(self) -> float:
         return self._base + (time.monotonic() - self._anchor) * self._speed

@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,23 @@ from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.aws.gateway_call import json_response
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.state import TwinError
+from pilotlight.twin.timers import Ran
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
 TOKEN_HEADER = "x-twin-token"  # noqa: S105 (the header's name)
 _BODY_BYTES = 64 * 1024
+MAX_FORWARD_S = 366 * 24 * 3600
 Answer = dict[str, Any]
 
 
 class Control:
-    """GET health, processes, faults, clock; POST providers, faults, clock, stop. Every one but health needs the token."""
+    """GET health, processes, faults, clock; POST providers, faults, clock, stop. Every one but health needs the token.
+
+    POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
+    until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
+    """
 
     def __init__(self, token: str, *, providers: Callable[[Path], Awaitable[dict[str, int]]], stop: Callable[[], None]) -> None:
         self._token = token
@@ -91,23 +98,44 @@ class Control:
         return twin.faults.state()
 
     async def _clock(self, twin: Twin, wanted: Answer) -> Answer:
-        return {"now": twin.clock.now(), "speed": twin.clock.speed}
+        due = [{"at": _iso(timer.due), "name": timer.name} for timer in twin.timers.upcoming()]
+        return {"now": twin.clock.now(), "speed": twin.clock.speed, "due": due}
 
     async def _set_clock(self, twin: Twin, wanted: Answer) -> Answer:
-        if unknown := sorted(set(wanted) - {"advance", "speed"}):
-            raise Refusal("Invalid", f"clock: {unknown} is not known: use advance (seconds) or speed.")
+        if len(wanted) != 1 or not set(wanted) <= {"advance_s", "until", "speed"}:
+            raise Refusal("Invalid", f"clock: {sorted(wanted)} is not known: use one of advance_s (seconds), until (a time) and speed.")
         try:
-            if "advance" in wanted:
-                twin.clock.advance(float(wanted["advance"]))
             if "speed" in wanted:
                 twin.clock.run_at(float(wanted["speed"]))
+            until = twin.clock.now() if "speed" in wanted else _instant(twin.clock.now(), wanted)
         except (TypeError, ValueError) as error:
             raise Refusal("Invalid", f"clock: {error}") from None
-        return await self._clock(twin, wanted)
+        ran: list[Ran] = await twin.timers.forward(until)
+        return {**await self._clock(twin, wanted), "ran": [{"at": _iso(one.at), "name": one.name, "said": one.said} for one in ran]}
 
     async def _end(self, twin: Twin, wanted: Answer) -> Answer:
         asyncio.get_running_loop().call_later(0.05, self._stop)
         return {"status": "stopping"}
+
+
+def _instant(now: float, wanted: Answer) -> float:
+    """Where a fast-forward ends. ValueError for a time that is past, further away than a year, or has no offset."""
+    if "advance_s" in wanted:
+        until = now + float(wanted["advance_s"])
+    elif isinstance(wanted["until"], str):
+        moment = datetime.fromisoformat(wanted["until"])
+        if moment.tzinfo is None:
+            raise ValueError(f"{wanted['until']!r} has no offset: add Z or one as +01:00.")
+        until = moment.timestamp()
+    else:
+        until = float(wanted["until"])
+    if not 0 <= until - now <= MAX_FORWARD_S:
+        raise ValueError(f"forward by {until - now:.0f} seconds: use 0 or more, and at most a year ({MAX_FORWARD_S}).")
+    return until
+
+
+def _iso(instant: float) -> str:
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds")
 
 
 def _object(body: bytes) -> Answer:

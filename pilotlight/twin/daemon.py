@@ -122,6 +122,7 @@ class Daemon:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await starting
+            await twin.timers.start()
             await twin.lambda_.start()
             await twin.sagemaker.start()
             await self._return_providers(twin)
@@ -136,6 +137,7 @@ class Daemon:
             await asyncio.to_thread(_stop_providers, twin)
             server.should_exit = True
             await serving
+            await twin.timers.close()
             await twin.lambda_.close()
             await twin.sagemaker.close()
             await forwarder.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.iam import Iam
     from pilotlight.twin.images import Images
     from pilotlight.twin.processes import Processes
+    from pilotlight.twin.timers import Timers
     from pilotlight.twin.world import World
 
 ACCOUNT = "123456789012"
@@ -33,6 +34,7 @@ class Twin:
     front_url: str
     world: World
     clock: Clock
+    timers: Timers
     faults: Faults
     processes: Processes
     images: Images

@@ -107,7 +107,7 @@ class LambdaService:
         name, qualifier = split_name(function, qualifier)
         resolve(self.twin.world, name, qualifier)
         judge_payload(payload, MAX_ASYNC_BYTES)
-        self.background(self._deliver(name, qualifier, payload))
+        self.twin.timers.spawn(self._deliver(name, qualifier, payload))
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -125,7 +125,7 @@ class LambdaService:
             async def start(provisioned: bool) -> LambdaWorker:
                 return await LambdaWorker.start(self.starter, version, provisioned=provisioned)
 
-            pool = Pool(start, lambda: self.keep_warm_s)
+            pool = Pool(start, lambda: self.keep_warm_s, self.twin.timers)
             self._pools[slot] = (version.key, pool)
         return pool
 
@@ -180,7 +180,7 @@ class LambdaService:
                 LOG.warning("An asynchronous event of %s was dropped: %s", name, refusal)
                 return
             if wait_s is not None:
-                await asyncio.sleep(wait_s)
+                await self.twin.timers.sleep(wait_s)
 
     async def _reconcile(self) -> None:
         """What is declared as provisioned is running: after a restart, after an alias moved, after a worker died."""

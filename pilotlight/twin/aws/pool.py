@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
+
+from pilotlight.twin.timers import Timer, Timers
 
 
 class Worker(Protocol):
@@ -24,14 +25,16 @@ W = TypeVar("W", bound=Worker)
 
 
 class Pool(Generic[W]):
-    """`start(provisioned)` makes a ready worker or raises; `keep_warm_s()` is asked again whenever a worker falls idle.
+    """`start(provisioned)` makes a ready worker or raises; `keep_warm_s()`, seconds of the twin's clock, is asked
+    again whenever a worker falls idle.
 
     Every method runs in one loop. The most recently used worker is taken first, so that the others can fall idle and stop.
     A request that finds none idle has one started, and takes whichever is free first: the new one, or one that is given back.
     """
 
-    def __init__(self, start: Callable[[bool], Awaitable[W]], keep_warm_s: Callable[[], float]) -> None:
+    def __init__(self, start: Callable[[bool], Awaitable[W]], keep_warm_s: Callable[[], float], timers: Timers) -> None:
         self._start = start
+        self._timers = timers
         self._keep_warm_s = keep_warm_s
         self._idle: list[tuple[float, W]] = []
         self._busy: set[W] = set()
@@ -41,7 +44,7 @@ class Pool(Generic[W]):
         self._floor = 0
         self._closed = False
         self._quiet = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -196,29 +199,28 @@ class Pool(Generic[W]):
         await asyncio.gather(*(self._started(True, take) for _ in range(missing)))
 
     def _rest(self, worker: W) -> None:
-        self._idle.append((time.monotonic(), worker))
+        self._idle.append((self._timers.now(), worker))
         self._look_again()
 
     def _look_again(self) -> None:
         """One timer for the worker that has been idle longest; set anew where the term has become shorter."""
         if self._closed or not self._idle:
             return
-        loop = asyncio.get_running_loop()
-        when = loop.time() + max(0.0, self._idle[0][0] + self._keep_warm_s() - time.monotonic()) + EXPIRY_SLACK_S
-        if self._timer is not None and self._timer.when() > when:
+        when = self._idle[0][0] + self._keep_warm_s() + EXPIRY_SLACK_S
+        if self._timer is not None and self._timer.due > when:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = loop.call_at(when, self._time_is_up)
+            self._timer = self._timers.at(when, self._time_is_up)
 
-    def _time_is_up(self) -> None:
+    async def _time_is_up(self, due: float) -> None:
         self._timer = None
         if not self._closed:
-            self._background(self._expire())
+            await asyncio.shield(self._background(self._expire()))
 
     async def _expire(self) -> None:
         """Stop the workers that have been idle too long, the longest idle first, down to the floor."""
-        limit = time.monotonic() - self._keep_warm_s()
+        limit = self._timers.now() - self._keep_warm_s()
         spare = max(0, self.size - self._floor)
         expired = [entry for entry in self._idle if entry[0] <= limit or not entry[1].usable][:spare]
         self._idle = [entry for entry in self._idle if entry not in expired]
@@ -230,10 +232,11 @@ class Pool(Generic[W]):
         if self._closed and not self._busy and not self._starting and not any(not waiter.done() for waiter in self._waiting):
             self._quiet.set()
 
-    def _background(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._forget)
+        return task
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -151,7 +151,7 @@ class SageMakerService:
         async def start(provisioned: bool) -> Instance:
             return await Instance.start(self.twin, deployment, self._model_folder(deployment))
 
-        return Pool(start, lambda: self.keep_warm_s)
+        return Pool(start, lambda: self.keep_warm_s, self.twin.timers)
 
     def _find(self, name: str) -> Live:
         """The endpoint as it serves; after a restart it is taken from the record."""

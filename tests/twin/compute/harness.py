@@ -157,6 +157,7 @@ class Harness:
             uvicorn.Config(front, log_level="warning", lifespan="off", access_log=False, ws="none", timeout_graceful_shutdown=1)
         )
         await emulators.start()
+        await self.twin.timers.start()
         await self.twin.lambda_.start()
         await self.twin.sagemaker.start()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -164,6 +165,7 @@ class Harness:
         await self._end.wait()
         server.should_exit = True
         await serving
+        await self.twin.timers.close()
         await self.twin.lambda_.close()
         await self.twin.sagemaker.close()
         await forwarder.close()

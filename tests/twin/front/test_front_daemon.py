@@ -172,11 +172,11 @@ def test_control_sets_faults_and_the_clock_and_shows_processes(home: Path, monke
         aws(running, "s3", monkeypatch).list_buckets()
     assert client.call(running, "faults", {})["outages"] == []
     before = client.call(running, "clock")["now"]
-    assert client.call(running, "clock", {"advance": 3600})["now"] - before > 3599
+    assert client.call(running, "clock", {"advance_s": 3600})["now"] - before > 3599
     assert [process["name"] for process in client.call(running, "processes")["processes"]] == ["ministack"]
     for name, body, message in (
         ("faults", {"outage": ["s3"]}, "outage"),
-        ("clock", {"advance": -1}, "0 or more"),
+        ("clock", {"advance_s": -1}, "0 or more"),
         ("clock", {"back": 1}, "is not known"),
         ("providers", {"program_dir": "relative"}, "absolute path"),
         ("providers", {"program_dir": str(home / "none")}, "absolute path"),

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from pilotlight.twin.aws.pool import Pool
+from pilotlight.twin.clock import Clock
+from pilotlight.twin.timers import Timers
 
 
 class Worker:
@@ -30,9 +32,12 @@ def run(work, keep_warm_s: float = 60.0, fail: int = 0, start_s: float = 0.0):
             made.append(Worker())
             return made[-1]
 
-        pool = Pool(start, lambda: keep_warm_s)
+        timers = Timers(Clock())
+        await timers.start()
+        pool = Pool(start, lambda: keep_warm_s, timers)
         await work(pool, made)
         await pool.kill()
+        await timers.close()
         assert all(worker.stopped for worker in made)
 
     asyncio.run(main())
