@@ -6,10 +6,10 @@ BIN := .venv/bin
 WORKERS ?= 2
 ONLY ?=
 
-.PHONY: help setup demo test test-all test-unit test-torch test-export test-images bench lint format lock clean
+.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images bench lint format lock clean
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: ## what the two commands need: .venv, the Pulumi command line (CLOUD=aws narrows it)
 	@$(PYTHON) -m pilotlight.bootstrap --cloud $(CLOUD)
@@ -29,13 +29,16 @@ test-unit: setup-dev ## the tests that need pip packages only
 test-torch: setup-dev ## both engines against transformers, in an environment of their own (5 GB)
 	$(BIN)/python -m tests.torch
 
+test-security: setup-dev ## roles, policies and planned resources under public checkers, in environments of their own (300 MB)
+	$(BIN)/python -m tests.security
+
 test-export: setup-dev ## models that only torch can export, in the packager's own environment (5 GB, minutes)
 	PILOTLIGHT_TEST_EXPORT=1 $(BIN)/pytest tests/packaging
 
 test-images: setup-dev ## the real images, built and run without Docker (root on Debian) or with it
 	$(BIN)/pytest tests/images
 
-test-all: test test-torch test-export test-images ## everything
+test-all: test test-torch test-security test-export test-images ## everything
 
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)

@@ -13,6 +13,8 @@ IMAGE_LISTS = "containers/requirements/*.in"
 OTHER_LISTS = (
     "pilotlight/twin/aws/lambda_runtime_requirements.in",
     "pilotlight/packaging/export_requirements.in",
+    "tests/security/checkov_requirements.in",
+    "tests/security/requirements.in",
     "tests/torch/requirements.in",
 )
 

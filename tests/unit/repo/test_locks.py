@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-LISTS = sorted([*ROOT.glob("locks/*.in"), *ROOT.glob("containers/requirements/*.in"), *ROOT.glob("pilotlight/**/*requirements.in")])
+LISTS = sorted(path for name in ("locks/", "containers/requirements/") for path in ROOT.glob(f"{name}*.in"))
+LISTS += sorted(path for name in ("pilotlight", "tests") for path in ROOT.glob(f"{name}/**/*requirements.in"))
 
 
 def normal(name: str) -> str:

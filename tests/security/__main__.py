@@ -1,0 +1,71 @@
+"""Runs the tests that judge policies and planned resources, with tools in environments of their own.
+
+python -m tests.security            # everything
+python -m tests.security --record   # write tests/security/grants.txt again, from what the stacks grant
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from pilotlight.planned import planned, ready_stacks
+from pilotlight.toolchain import cache_folder
+from pilotlight.twin.iam_managed import managed_policy
+from tests.security.variants import variants
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+PLANS_VARIABLE, CHECKOV_VARIABLE = "PILOTLIGHT_SECURITY_PLANS", "PILOTLIGHT_SECURITY_CHECKOV"
+
+
+def environment(name: str, lock: Path) -> Path:
+    """The `bin` folder of an environment; made on first need, again when its lock changes."""
+    folder = cache_folder() / "envs" / name
+    marker = folder / ".lock-hash"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not marker.is_file() or marker.read_text() != wanted:
+            print(f"Installing {lock.relative_to(ROOT)} into {folder}, once; seconds to a minute.", flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            uv = [sys.executable, "-m", "uv"]
+            subprocess.run([*uv, "venv", "--quiet", "--python", "3.11", str(folder)], check=True)
+            subprocess.run([*uv, "pip", "install", "--quiet", "-p", str(folder), "--require-hashes", "-r", str(lock)], check=True)
+            marker.write_text(wanted)
+    return folder / "bin"
+
+
+def plan(folder: Path) -> None:
+    """Write `<folder>/<variant>.json` for every variant, with the text of each managed policy that a role has."""
+    for name, (stack, changes) in variants(ready_stacks()).items():
+        resources = [dataclasses.asdict(each) for each in planned(stack, changes)]
+        for each in resources:
+            each["taken_from"] = {key: sorted(urns) for key, urns in each["taken_from"].items()}
+            if each["type"] == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
+                each["outputs"]["document"] = managed_policy(each["inputs"]["policyArn"])
+        (folder / f"{name}.json").write_text(json.dumps({"stack": stack, "resources": resources}))
+
+
+def main() -> int:
+    bin_folder = environment("security", HERE / "requirements.txt")
+    checkov = environment("checkov", HERE / "checkov_requirements.txt") / "checkov"
+    with tempfile.TemporaryDirectory(prefix="pilotlight-security-") as temporary:
+        print("Planning every ready stack under several settings", flush=True)
+        plan(Path(temporary))
+        variables = os.environ | {PLANS_VARIABLE: temporary, CHECKOV_VARIABLE: str(checkov)}
+        if sys.argv[1:] == ["--record"]:
+            return subprocess.run([bin_folder / "python", "-m", "tests.security.grants"], cwd=ROOT, env=variables).returncode
+        command = [bin_folder / "python", "-m", "pytest", "tests/security", "-p", "no:cacheprovider", *sys.argv[1:]]
+        return subprocess.run(command, cwd=ROOT, env=variables).returncode
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,39 @@
+"""A plan without an engine holds what the components' own tests see, with every value known."""
+
+import os
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from pilotlight.planned import MOMENT, planned, ready_stacks
+
+URNS = Path(__file__).resolve().parents[1] / "components" / "urns"
+
+
+@pytest.mark.parametrize("stack", ready_stacks())
+def test_a_plan_holds_every_resource_of_the_stack(stack: str) -> None:
+    assert [each.urn for each in planned(stack)] == (URNS / f"{stack}.txt").read_text().split("\n")[:-1]
+
+
+def test_settings_change_the_plan_and_mistakes_are_told_as_the_program_tells_them() -> None:
+    types = {each.type for each in planned("aws-sagemaker-api", {"alarms.email": "ops@example.com"})}
+    assert "aws:sns/topic:Topic" in types
+    with pytest.raises(pulumi.RunError, match="memoryMb: 3000"):
+        planned("aws-sagemaker-api", {"endpoint.memoryMb": 3000})
+
+
+def test_a_plan_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTLIGHT_CACHE", "/elsewhere")
+    monkeypatch.delenv("PILOTLIGHT_NOW", raising=False)
+    planned("aws-lambda-api")
+    assert (os.environ["PILOTLIGHT_CACHE"], os.environ.get("PILOTLIGHT_NOW")) == ("/elsewhere", None)
+    assert MOMENT
+
+
+def test_a_plan_says_what_each_input_was_taken_from() -> None:
+    found = {each.name: each for each in planned("aws-sagemaker-api")}
+    alias = found["api-function-live"]
+    assert alias.taken_from["functionName"] == {found["api-function-function"].urn}
+    assert found["api-function-function"].inputs["memorySize"] == 512
+    assert isinstance(found["api-function-function"].inputs["memorySize"], int)
