@@ -2,12 +2,14 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import typer
 
+from pilotlight.cli.clock import NOW, moved_to
 from pilotlight.cli.diagnostics import Diagnostic
 from pilotlight.cli.engine_run import EngineRun, scratch_folder
 from pilotlight.cli.events import Run
@@ -22,7 +24,7 @@ Operation = Literal["preview", "up", "refresh", "destroy"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked for. `where` None: where the stack was last brought up."""
+    """What the user asked for. `where` None: where the stack was last brought up. `at`: the moment that the program declares for."""
 
     operation: Operation
     stack: str
@@ -31,6 +33,7 @@ class Request:
     policy_packs: tuple[Path, ...] = ()
     as_json: bool = False
     yes: bool = False
+    at: datetime | None = None
 
 
 def run(request: Request) -> Exit:
@@ -66,7 +69,8 @@ def _engine(request: Request, session: Session, local: LocalStack | None, packs:
     done = Run()
     with scratch_folder(session.scratch) as scratch:
         command = _command(request.operation, request.stack, session, local, packs)
-        engine = EngineRun(command, folder=session.project.root, environment=session.variables, scratch=scratch, say=report.say)
+        variables = {**session.variables, **_moment(request, session)}
+        engine = EngineRun(command, folder=session.project.root, environment=variables, scratch=scratch, say=report.say)
         with report.live():
             engine.follow(lambda event: report.show(done.take(event, time.monotonic())))
         if engine.status != 0 and not done.diagnostics.errors and not engine.interrupts:
@@ -91,12 +95,22 @@ def _command(operation: Operation, stack: str, session: Session, local: LocalSta
     return command
 
 
+def _moment(request: Request, session: Session) -> dict[str, str]:
+    """The variable by which the program knows the moment to declare for: as asked for, else the twin's time where that was moved."""
+    if request.operation not in ("preview", "up"):
+        return {}
+    if request.at is not None:
+        return {NOW: request.at.isoformat()}
+    moved = moved_to(session.home.path) if session.local and NOW not in session.variables else None
+    return {NOW: moved} if moved else {}
+
+
 def _confirm(request: Request, session: Session, packs: list[str]) -> None:
     """In a cloud: show what would happen, then ask. Raises CommandError when nobody can answer or the answer is no."""
     if not sys.stdin.isatty():
         raise CommandError(f"`{request.operation}` changes a cloud account: say --yes, or --local for the twin.")
     if request.operation == "up":
-        preview = Request(operation="preview", stack=request.stack, folder=request.folder, where="cloud")
+        preview = replace(request, operation="preview", as_json=False)
         if _engine(preview, session, None, packs, Report("preview", request.stack, as_json=False)) is not Exit.OK:
             raise CommandError("The preview failed: nothing was changed.", Exit.FAILED)
     if not typer.confirm(f"{request.operation} {request.stack} in the cloud?", err=True):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilotlight.cli import environment
+from pilotlight.cli.clock import NOW, moved_to
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home
 from pilotlight.cli.project import Project, find
@@ -85,6 +86,11 @@ def _init(words: Words, session: Session) -> list[str] | None:
     return None if "--no-select" in words.arguments else ["stack", "select", name]
 
 
+def needs_time(words: Words) -> bool:
+    """Whether this runs the program, which declares what the warming plan says for the twin's time."""
+    return any(word in OPERATIONS for word in words.positional()[:1])
+
+
 def selected(session: Session) -> str | None:
     """The stack that is selected in this checkout, None without one."""
     try:
@@ -122,8 +128,10 @@ def main(arguments: Sequence[str]) -> int:
         final: list[str] | None = list(arguments)
         if project is not None:
             session = Session(project=project, home=Home.of_user(), where="local", tools=tools, variables=variables)
-            needs_stack = any(word in OPERATIONS for word in words.positional()[:1]) and words.option("-s", "--stack") is None
+            needs_stack = needs_time(words) and words.option("-s", "--stack") is None
             final = rewritten(arguments, session, selected(session) if needs_stack else None)
+            if needs_time(words) and NOW not in variables and (moved := moved_to(session.home.path)):
+                variables[NOW] = moved
     except CommandError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.code

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pilotlight.cli.app import HERE, AsJson, Cloud, Cwd, Local, Packs, Stack, Yes, say, where_of
+from pilotlight.cli.app import HERE, AsJson, At, Cloud, Cwd, Local, Packs, Stack, Yes, say, where_of
 from pilotlight.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -24,23 +24,42 @@ def _deploy(
     packs: list[Path] | None = None,
     as_json: bool,
     yes: bool = False,
+    at: str | None = None,
 ) -> None:
     from pilotlight.cli.deploy import Request, run
+    from pilotlight.cli.times import moment_of
 
-    request = Request(operation=operation, stack=stack, folder=cwd, where=where, policy_packs=tuple(packs or ()), as_json=as_json, yes=yes)
+    request = Request(
+        operation=operation,
+        stack=stack,
+        folder=cwd,
+        where=where,
+        policy_packs=tuple(packs or ()),
+        as_json=as_json,
+        yes=yes,
+        at=None if at is None else moment_of(at, "--at"),
+    )
     raise typer.Exit(run(request))
 
 
 @verbs.command(epilog="Example: pilotlight preview aws-sagemaker-api --local")
-def preview(stack: Stack, local: Local = False, policy_pack: Packs = None, json: AsJson = False, cwd: Cwd = HERE) -> None:
+def preview(stack: Stack, local: Local = False, policy_pack: Packs = None, at: At = None, json: AsJson = False, cwd: Cwd = HERE) -> None:
     """Show what `up` would change. Changes nothing."""
-    _deploy("preview", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json)
+    _deploy("preview", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json, at=at)
 
 
 @verbs.command(epilog="Example: pilotlight up aws-sagemaker-api --local")
-def up(stack: Stack, local: Local = False, policy_pack: Packs = None, json: AsJson = False, yes: Yes = False, cwd: Cwd = HERE) -> None:
+def up(
+    stack: Stack,
+    local: Local = False,
+    policy_pack: Packs = None,
+    at: At = None,
+    json: AsJson = False,
+    yes: Yes = False,
+    cwd: Cwd = HERE,
+) -> None:
     """Bring a stack up, or up to date. A model that needs no torch is packaged on the spot."""
-    _deploy("up", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json, yes=yes)
+    _deploy("up", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json, yes=yes, at=at)
 
 
 @verbs.command(epilog="Example: pilotlight refresh aws-sagemaker-api")

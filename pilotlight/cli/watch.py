@@ -1,7 +1,6 @@
 """`logs` and `status`: what a deployed stack says and what it is made of."""
 
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -17,11 +16,11 @@ from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import find
 from pilotlight.cli.session import Session, open_session
+from pilotlight.cli.times import seconds_of
 
 FOLLOW_EVERY_S = 1.0
 # Lines of one moment may arrive after later ones: a follower looks back this far and shows nothing twice.
 LOOK_BACK_MS = 10_000
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,14 +31,6 @@ class Line:
     group: str
     text: str
     identity: str
-
-
-def seconds_of(text: str) -> int:
-    """`30s`, `10m`, `2h`, `1d` in seconds; raises CommandError for anything else."""
-    match = re.fullmatch(r"(\d+)([smhd])", text.strip())
-    if not match:
-        raise CommandError(f"--since {text}: use a number and s, m, h or d, such as 10m.")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def logs(stack: str, folder: Path, where: Where | None, *, since: str, tail: int | None, follow: bool, as_json: bool) -> Exit:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from pilotlight.cli.exits import HELP, Exit
 from pilotlight.cli.main import app
 
-COMMANDS = ("preview", "up", "refresh", "destroy", "down", "invoke", "logs", "status", "env", "package")
+COMMANDS = ("preview", "up", "refresh", "destroy", "down", "invoke", "logs", "status", "env", "package", "clock")
 
 
 def pilotlight(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,8 @@ from moto import mock_aws
 from pilotlight.cli import watch as module
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.session import Session
-from pilotlight.cli.watch import logs, read, seconds_of, status
+from pilotlight.cli.times import seconds_of
+from pilotlight.cli.watch import logs, read, status
 
 NOW = int(time.time() * 1000) - 60_000
 
