@@ -1,10 +1,12 @@
 """What a service is made of, told without any cloud: the settings, checked, as the components take them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from components.timeouts import Chain
+from components.timeouts import Chain, Hops, QueueChain
+from components.warming_plan import Plan
 
 Retention = Literal["keep", "delete"]
 
@@ -31,6 +33,24 @@ class ImageArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WarmingArgs:
+    """The warming plan, and the instant whose floor the program declares (aware of its offset)."""
+
+    plan: Plan
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetArgs:
+    """Dollars a month; mails at each share of them (1.0 is all), and whether the warming floor is dropped beyond."""
+
+    monthly_usd: float
+    alert_at: tuple[float, ...]
+    drop_warming: bool
+    email: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
     """The endpoint's size: memory in MB, requests at a time (None: as many as the account's pool has left, where the platform
     has one), and the seconds and bytes that a request may take."""
@@ -39,7 +59,8 @@ class EndpointArgs:
     max_concurrency: int | None
     cold_start_s: int
     max_body_bytes: int
-    timeouts: Chain
+    timeouts: Hops
+    warming: WarmingArgs | None = None
 
     def environment(self) -> dict[str, str]:
         """What the model server is told, on every platform."""
@@ -54,7 +75,32 @@ class FunctionArgs:
     memory_mb: int
     reserved_concurrency: int | None
     task: str
-    timeouts: Chain
+    timeouts: Hops
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventArgs:
+    """Which objects start the pipeline, in batches of what size and wait, how many batches at a time, how often one is tried
+    before it goes to the dead letters, and where results go."""
+
+    prefix: str | None
+    suffixes: tuple[str, ...]
+    min_object_bytes: int
+    max_object_bytes: int
+    batch_size: int
+    batch_window_s: int
+    max_concurrency: int
+    max_attempts: int
+    results: tuple[Literal["table", "queue"], ...]
+    timeouts: QueueChain
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswersArgs:
+    """Answers that come later: for how many hours they are kept, and the chain of the worker that makes them."""
+
+    keep_hours: int
+    timeouts: QueueChain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +130,29 @@ class HomeArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServiceArgs:
-    """One service of pattern 1; alarms are mailed to `alarm_email` where it is given."""
+class ModelArgs:
+    """What both patterns share: the model, where it runs, what watches it; alarms are mailed where `alarm_email` is given."""
 
     artifact: ModelArtifact
     image: ImageArgs
     endpoint: EndpointArgs
     function: FunctionArgs
-    gateway: GatewayArgs
+    warming: WarmingArgs | None = None
+    budget: BudgetArgs | None = None
+    dashboard: bool = False
     alarm_email: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceArgs(ModelArgs):
+    """One service of pattern 1; `answers` where those that take too long for the gateway come later."""
+
+    gateway: GatewayArgs
+    answers: AnswersArgs | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineArgs(ModelArgs):
+    """One service of pattern 2."""
+
+    events: EventArgs

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from components import limits
 from components.limits import Range
 
-BODY_BYTES = 4 * 1024**2
-
 
 @dataclass(frozen=True, kw_only=True)
 class PlatformFacts:
@@ -24,9 +22,14 @@ class PlatformFacts:
     shares_concurrency: bool
     cold_start_s: int
     predict_s: Range
-    max_body_bytes: int
+    max_body: Range
     model_bytes: int
     separate_function: bool
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The largest request body that every hop in front of the model takes."""
+        return self.max_body.high
 
 
 PLATFORM_FACTS: dict[str, PlatformFacts] = {
@@ -36,7 +39,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         shares_concurrency=False,
         cold_start_s=15,
         predict_s=limits.SAGEMAKER_INVOCATION_S,
-        max_body_bytes=limits.SAGEMAKER_PAYLOAD_BYTES.high,
+        max_body=limits.SAGEMAKER_PAYLOAD_BYTES,
         # The archive and what is unpacked from it share the disk; weights hardly compress.
         model_bytes=limits.SAGEMAKER_DISK_BYTES.high // 2,
         separate_function=True,
@@ -48,8 +51,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         shares_concurrency=True,
         cold_start_s=12,
         predict_s=limits.LAMBDA_TIMEOUT_S,
-        # Below the service's 6 MB: the event wraps the body in JSON, which escapes quotes and adds headers.
-        max_body_bytes=BODY_BYTES,
+        max_body=limits.LAMBDA_BODY_BYTES,
         model_bytes=limits.LAMBDA_EPHEMERAL_MB.high * 1024**2 // 2,
         separate_function=False,
     ),
@@ -111,5 +113,66 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
         instead="access logs of a REST API go through one role per account and region: `create` makes and keeps it, "
         "`existing` relies on the one that the account has; HTTP APIs (jwt, iam) need none",
         source="API Gateway developer guide, set up CloudWatch logging for REST APIs",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfPattern:
+    """A setting that only one pattern has, or that it can't do without."""
+
+    setting: str
+    pattern: str
+    required: bool
+    instead: str
+
+
+PATTERN_SETTINGS: tuple[OfPattern, ...] = (
+    OfPattern(setting="auth", pattern="api", required=True, instead="nobody calls an event pipeline: who may put objects is IAM's"),
+    OfPattern(setting="accessLogs", pattern="api", required=False, instead="an event pipeline has no gateway that logs"),
+    OfPattern(setting="cors", pattern="api", required=False, instead="an event pipeline has no gateway that browsers call"),
+    OfPattern(
+        setting="answers", pattern="api", required=False, instead="every answer of an event pipeline comes later: see events.results"
+    ),
+    OfPattern(setting="events", pattern="events", required=True, instead="objects start nothing in an API: use pattern events"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfPlatform:
+    """A setting that only some platforms can honour; `warming.<kind>` is a rule of that kind."""
+
+    setting: str
+    platforms: tuple[str, ...]
+    instead: str
+    source: str
+
+
+_APPLICATION_SCALING = "Application Auto Scaling API reference, RegisterScalableTarget"
+PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
+    OfPlatform(
+        setting="answers.async",
+        platforms=("aws-sagemaker",),
+        instead="the model is the function and starts before its code can hand anything over: use endpoint.platform aws-sagemaker, "
+        "keep it warm with warming, or use pattern events",
+        source="Lambda developer guide, execution environment lifecycle (the init phase comes before the event)",
+    ),
+    OfPlatform(
+        setting="warming.ping",
+        platforms=("aws-lambda", "aws-sagemaker"),
+        instead="use a scheduled or provisioned rule",
+        source="EventBridge Scheduler user guide, templated targets (Lambda)",
+    ),
+    OfPlatform(
+        setting="warming.scheduled",
+        platforms=("aws-lambda", "aws-sagemaker"),
+        instead="use a ping rule inside the window",
+        source=_APPLICATION_SCALING,
+    ),
+    OfPlatform(
+        setting="warming.provisioned",
+        platforms=("aws-lambda", "aws-sagemaker"),
+        instead="use a ping rule",
+        source="Lambda API reference, PutProvisionedConcurrencyConfig; SageMaker API reference, ProductionVariantServerlessConfig",
     ),
 )

@@ -1,5 +1,7 @@
 """Pattern 1: gateway -> function -> endpoint."""
 
+from typing import Any
+
 import pulumi
 
 from components.args import ServiceArgs
@@ -20,6 +22,7 @@ class InferenceApi(pulumi.ComponentResource):
     function_alias: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
     region: pulumi.Output[str]
+    outputs: dict[str, Any]
 
     def __init__(
         self, name: str, home: Home, platform: EndpointFactory, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
@@ -45,10 +48,12 @@ class InferenceApi(pulumi.ComponentResource):
         self.function_alias = function.function_alias
         self.log_groups = [group for part in parts for group in part.log_groups]
         self.region = home.region
-        self.register_outputs(
+        self.outputs = present(
             {
                 "url": self.url,
+                "authMode": args.gateway.auth_mode,
                 "apiKey": self.api_key,
+                "apiKeyCommand": None if self.api_key is None else "pulumi stack output apiKey --show-secrets",
                 "endpointName": self.endpoint_name,
                 "functionName": self.function_name,
                 "functionAlias": self.function_alias,
@@ -56,3 +61,9 @@ class InferenceApi(pulumi.ComponentResource):
                 "region": self.region,
             }
         )
+        self.register_outputs(self.outputs)
+
+
+def present(outputs: dict[str, Any]) -> dict[str, Any]:
+    """The outputs that apply: those that don't are absent."""
+    return {name: value for name, value in outputs.items() if value is not None}

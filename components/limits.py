@@ -81,6 +81,20 @@ GATEWAY_RATE = Range(low=1, high=10_000, step=0, unit="requests a second", sourc
 GATEWAY_BURST = Range(low=1, high=5_000, unit="requests", source=_GATEWAY + " (account, per region)", noted="2026-11")
 GATEWAY_QUOTA = Range(low=1, high=2**31 - 1, unit="requests a day", source="API Gateway API, QuotaSettings", noted="2026-11")
 
+# What is left of the 6 MB of an event: the body lies in it as JSON, which escapes quotes and adds headers.
+LAMBDA_BODY_BYTES = Range(low=0, high=4 * 1024**2, unit="bytes", source=_LAMBDA + " (6 MB a request)", noted="2026-11")
+
+_MAPPING = "Lambda API reference, CreateEventSourceMapping"
+BATCH_SIZE = Range(low=1, high=10_000, unit="messages", source=_MAPPING, noted="2026-11")
+BATCH_WITHOUT_WINDOW = Range(low=1, high=10, unit="messages", source=_MAPPING, noted="2026-11")
+BATCH_WINDOW_S = Range(low=0, high=300, unit="s", source=_MAPPING, noted="2026-11")
+MAPPING_CONCURRENCY = Range(low=2, high=1_000, source="Lambda API reference, ScalingConfig", noted="2026-11")
+
+_SQS = "SQS API reference, SetQueueAttributes"
+VISIBILITY_S = Range(low=0, high=43_200, unit="s", source=_SQS, noted="2026-11")
+MESSAGE_RETENTION_S = Range(low=60, high=1_209_600, unit="s", source=_SQS, noted="2026-11")
+MAX_RECEIVES = Range(low=1, high=1_000, unit="times", source="SQS developer guide, dead-letter queues", noted="2026-11")
+
 LOG_RETENTION_DAYS = Choice(
     values=(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
     unit="days",
@@ -93,5 +107,7 @@ BUCKET_NAME = Range(low=3, high=63, unit="characters", source=_NAMES, noted="202
 ENDPOINT_NAME = Range(low=1, high=63, unit="characters", source=_NAMES, noted="2026-11")
 FUNCTION_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
 REPOSITORY_NAME = Range(low=2, high=256, unit="characters", source=_NAMES, noted="2026-11")
+QUEUE_NAME = Range(low=1, high=80, unit="characters", source=_NAMES, noted="2026-11")
 ROLE_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
+TABLE_NAME = Range(low=3, high=255, unit="characters", source=_NAMES, noted="2026-11")
 TOPIC_NAME = Range(low=1, high=256, unit="characters", source=_NAMES, noted="2026-11")

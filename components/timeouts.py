@@ -1,25 +1,46 @@
-"""The timeout chain: client > gateway > function > endpoint > model, each hop shorter than its caller's. Pure."""
+"""The timeout chains, each hop shorter than its caller's. Pure.
+
+client > gateway > function > endpoint > model where somebody waits; queue > function > endpoint > model where nobody does.
+"""
 
 from dataclasses import dataclass
 
-from components.limits import HTTP_TIMEOUT_MS, REST_TIMEOUT_MS
+from components.limits import HTTP_TIMEOUT_MS, LAMBDA_TIMEOUT_S, REST_TIMEOUT_MS
 
 # What one hop needs for itself: to notice that the next one is late, to write the problem document, and for the network.
 HOP_S = 1
+# A message stays unseen this many timeouts of its function, so that throttled calls are repeated before another poller gets it
+# (Lambda developer guide, configuring a queue for Lambda).
+VISIBILITY_TIMES = 6
+# Predictions beyond the first that one batch may need, each a request of its own.
+MORE_PREDICTIONS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chain:
+class Hops:
     """Seconds that each part waits for the next one; `model_s` is the deadline of one prediction.
 
     Where the model is its own function there is no hop between function and endpoint: the two are equal.
     """
 
-    client_s: int
-    gateway_s: int
     function_s: int
     endpoint_s: int
     model_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain(Hops):
+    """A chain that a caller waits for."""
+
+    client_s: int
+    gateway_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueChain(Hops):
+    """A chain behind a queue; `visibility_s` is how long a message that was handed out stays unseen by others."""
+
+    visibility_s: int
 
 
 def gateway_limit_s(auth_mode: str) -> int:
@@ -34,6 +55,46 @@ def chain(*, auth_mode: str, separate_function: bool, predict_s: int) -> Chain:
     function = gateway - HOP_S
     endpoint = function - HOP_S if separate_function else function
     return Chain(client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s)
+
+
+def queue_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, predictions: int, window_s: int = 0) -> QueueChain:
+    """The chain behind a queue whose batches need up to `predictions` requests and are gathered for `window_s` seconds.
+
+    The endpoint may start first: nobody waits, so that costs no answer.
+    """
+    endpoint = cold_start_s + predict_s + HOP_S
+    function = endpoint + (predictions - 1) * predict_s + HOP_S
+    visibility = VISIBILITY_TIMES * function + window_s
+    return QueueChain(
+        function_s=function, endpoint_s=endpoint if separate_function else function, model_s=predict_s, visibility_s=visibility
+    )
+
+
+def event_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, window_s: int) -> QueueChain:
+    """The chain of the event pipeline."""
+    return queue_chain(
+        separate_function=separate_function,
+        predict_s=predict_s,
+        cold_start_s=cold_start_s,
+        predictions=1 + MORE_PREDICTIONS,
+        window_s=window_s,
+    )
+
+
+def answer_chain(*, predict_s: int, cold_start_s: int) -> QueueChain:
+    """The chain of the worker that answers later: one request a message."""
+    return queue_chain(separate_function=True, predict_s=predict_s, cold_start_s=cold_start_s, predictions=1)
+
+
+def queue_problem(plan: QueueChain) -> str | None:
+    """Why a function can't run as long as its chain needs, or None."""
+    told = LAMBDA_TIMEOUT_S.problem(plan.function_s)
+    if told is None:
+        return None
+    return (
+        f"the function behind the queue needs {plan.function_s} s for a cold start and its predictions: {told}: "
+        "lower endpoint.coldStartSeconds or endpoint.predictSeconds"
+    )
 
 
 def problem(plan: Chain, cold_start_s: int) -> str | None:

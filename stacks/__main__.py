@@ -6,6 +6,7 @@ from components.inference_api import InferenceApi
 from components.platforms import load_endpoint, load_home
 from components.tags import standard, tagging
 from stacks.artifacts import build_tag, cache_folder, find_function, find_model
+from stacks.plan import now
 from stacks.service import home_args, service_args
 from stacks.settings import load_settings
 
@@ -13,18 +14,11 @@ project, stack = pulumi.get_project(), pulumi.get_stack()
 settings = load_settings(pulumi.Config(), stack)
 model, code = find_model(settings, stack, cache_folder()), find_function(settings, stack, cache_folder())
 home = load_home(settings.cloud)(home_args(settings, project, stack))
-tags = tagging({**settings.tags, **standard(project, stack)})
-args, options = service_args(settings, model, code, build_tag()), pulumi.ResourceOptions(transformations=[tags])
-service = InferenceApi("api", home, load_endpoint(settings.endpoint.platform), args, options)
+endpoint = load_endpoint(settings.endpoint.platform)
+options = pulumi.ResourceOptions(transformations=[tagging({**settings.tags, **standard(project, stack)})])
+service = InferenceApi("api", home, endpoint, service_args(settings, model, code, build_tag(), now()), options)
 
-pulumi.export("url", service.url)
-pulumi.export("authMode", settings.auth.mode)
-if service.api_key is not None:
-    pulumi.export("apiKey", service.api_key)
-    pulumi.export("apiKeyCommand", "pulumi stack output apiKey --show-secrets")
+pulumi.export("pattern", settings.pattern)
 pulumi.export("platform", settings.endpoint.platform)
-pulumi.export("endpointName", service.endpoint_name)
-pulumi.export("functionName", service.function_name)
-pulumi.export("functionAlias", service.function_alias)
-pulumi.export("logGroups", service.log_groups)
-pulumi.export("region", service.region)
+for name, value in service.outputs.items():
+    pulumi.export(name, value)

@@ -8,10 +8,11 @@ from pydantic.alias_generators import to_snake
 
 from components import limits, timeouts
 from components.aws.iam import image_region
-from components.capabilities import AUTH_SETTINGS, PLATFORM_FACTS, PlatformFacts
-from components.limits import Choice, Range
+from components.capabilities import AUTH_SETTINGS, PATTERN_SETTINGS, PLATFORM_FACTS, PLATFORM_SETTINGS, PlatformFacts
 from components.platforms import CLOUDS, ENDPOINTS
-from stacks.messages import Problem, meant, shown
+from stacks.checks_events import event_problems
+from stacks.checks_warming import warming_problems
+from stacks.messages import Problem, keys_of, meant, shown, told, within
 
 # What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
 TAG = re.compile(r"[\w .:/=+@-]*")
@@ -24,12 +25,16 @@ def cross_problems(settings: "Settings", region: str | None) -> list[Problem]:
     """Every problem between the settings; parts that are None could not be read and are passed over."""
     return [
         *_tables(settings),
+        *_pattern(settings),
+        *_platform(settings),
         *_endpoint(settings),
         *_function(settings),
         *_image(settings, region),
         *_auth(settings),
         *_rest(settings),
         *_chain(settings),
+        *event_problems(settings),
+        *warming_problems(settings),
     ]
 
 
@@ -37,22 +42,31 @@ def _facts(settings: "Settings") -> PlatformFacts | None:
     return None if settings.endpoint is None else PLATFORM_FACTS.get(settings.endpoint.platform)
 
 
-def _told(text: str, *keys: str) -> Problem:
-    """A problem of `keys`, by default of the key that the sentence begins with."""
-    return Problem(keys or (text.split(":")[0],), text)
-
-
-def _within(key: str, value: float | None, allowed: Range | Choice, what: str = "") -> Iterator[Problem]:
-    problem = None if value is None else allowed.problem(value)
-    if problem is not None:
-        yield _told(f"{key}: {shown(value)}{what}: {problem}", key)
-
-
 def _tables(settings: "Settings") -> Iterator[Problem]:
     platform = None if settings.endpoint is None else settings.endpoint.platform
     for key, value, table in (("cloud", settings.cloud, CLOUDS), ("endpoint.platform", platform, ENDPOINTS)):
         if value is not None and value not in table:
-            yield _told(f"{key}: {shown(value)}: {meant(value, list(table))}use {' or '.join(table)}")
+            yield told(f"{key}: {shown(value)}: {meant(value, list(table))}use {' or '.join(table)}")
+
+
+def _pattern(settings: "Settings") -> Iterator[Problem]:
+    for row in PATTERN_SETTINGS if settings.pattern is not None else ():
+        value = _read(settings, row.setting)
+        if value is not None and settings.pattern != row.pattern:
+            yield told(f"{row.setting}: {shown(value)}: not with pattern {settings.pattern!r}: {row.instead}")
+        if value is None and row.required and settings.pattern == row.pattern:
+            yield told(f"{row.setting}: missing: {keys_of(type(settings), row.setting)}")
+
+
+def _platform(settings: "Settings") -> Iterator[Problem]:
+    platform = None if settings.endpoint is None else settings.endpoint.platform
+    rules = [(f"warming.{rule.kind}", f"warming.{position}", rule.kind) for position, rule in enumerate(settings.warming or ())]
+    answers = settings.answers is not None and settings.answers.async_
+    given = [*rules, *([("answers.async", "answers.async", True)] if answers else [])]
+    for row in PLATFORM_SETTINGS if platform in PLATFORM_FACTS else ():
+        for setting, key, value in given:
+            if setting == row.setting and platform not in row.platforms:
+                yield told(f"{key}: {shown(value)}: not on {platform!r}: {row.instead} ({row.source})", key)
 
 
 def _endpoint(settings: "Settings") -> Iterator[Problem]:
@@ -60,11 +74,13 @@ def _endpoint(settings: "Settings") -> Iterator[Problem]:
     if facts is None:
         return
     endpoint, what = settings.endpoint, f" for {settings.endpoint.platform!r}"
-    yield from _within("endpoint.memoryMb", endpoint.memory_mb, facts.memory_mb, what)
-    yield from _within("endpoint.maxConcurrency", endpoint.max_concurrency, facts.max_concurrency, what)
+    yield from within("endpoint.memoryMb", endpoint.memory_mb, facts.memory_mb, what)
+    yield from within("endpoint.maxConcurrency", endpoint.max_concurrency, facts.max_concurrency, what)
     if endpoint.max_concurrency is None and not facts.shares_concurrency:
-        yield _told(f"endpoint.maxConcurrency: null{what}: use {facts.max_concurrency.allowed()}")
-    yield from _within("endpoint.predictSeconds", endpoint.predict_seconds, facts.predict_s, what)
+        yield told(f"endpoint.maxConcurrency: null{what}: use {facts.max_concurrency.allowed()}")
+    yield from within("endpoint.predictSeconds", endpoint.predict_seconds, facts.predict_s, what)
+    # What the smallest hop takes: gateway, function and endpoint all hand the body on.
+    yield from within("endpoint.maxBodyBytes", endpoint.max_body_bytes, facts.max_body, what)
 
 
 def _function(settings: "Settings") -> Iterator[Problem]:
@@ -73,10 +89,10 @@ def _function(settings: "Settings") -> Iterator[Problem]:
         return
     if not facts.separate_function and settings.function.model_fields_set:
         platform = settings.endpoint.platform
-        yield _told(f"function: on {platform!r} the model is the function: set endpoint.memoryMb and endpoint.maxConcurrency")
+        yield told(f"function: on {platform!r} the model is the function: set endpoint.memoryMb and endpoint.maxConcurrency")
         return
-    yield from _within("function.memoryMb", settings.function.memory_mb, limits.LAMBDA_MEMORY_MB)
-    yield from _within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
+    yield from within("function.memoryMb", settings.function.memory_mb, limits.LAMBDA_MEMORY_MB)
+    yield from within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
 
 
 def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
@@ -85,54 +101,59 @@ def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
         return
     if (image.build is None) == (image.uri is None):
         found = "both are set" if image.uri is not None else "neither is set"
-        yield _told(f"image: {found}: use either image.build or image.uri", "image.build", "image.uri")
+        yield told(f"image: {found}: use either image.build or image.uri", "image.build", "image.uri")
     if image.uri is not None and settings.cloud == "aws":
         lies_in = image_region(image.uri)
         if lies_in is None:
-            yield _told(f"image.uri: {shown(image.uri)}: use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<64 hex digits>")
+            yield told(f"image.uri: {shown(image.uri)}: use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<64 hex digits>")
         elif region is not None and lies_in != region:
-            yield _told(f"image.uri: an image in {lies_in!r}: copy it to {region!r}, where aws:region puts the service")
+            yield told(f"image.uri: an image in {lies_in!r}: copy it to {region!r}, where aws:region puts the service")
     if image.build is not None and settings.model is not None and settings.model.engine == "torch":
-        yield _told(
+        yield told(
             f"model.engine: 'torch': the image {image.build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch"
         )
 
 
 def _auth(settings: "Settings") -> Iterator[Problem]:
     auth = settings.auth
-    if auth is None:
+    if auth is None or settings.pattern == "events":
         return
-    yield from _within("auth.requestsPerSecond", auth.requests_per_second, limits.GATEWAY_RATE)
-    yield from _within("auth.burst", auth.burst, limits.GATEWAY_BURST)
-    yield from _within("auth.dailyQuota", auth.daily_quota, limits.GATEWAY_QUOTA)
+    yield from within("auth.requestsPerSecond", auth.requests_per_second, limits.GATEWAY_RATE)
+    yield from within("auth.burst", auth.burst, limits.GATEWAY_BURST)
+    yield from within("auth.dailyQuota", auth.daily_quota, limits.GATEWAY_QUOTA)
     for need in AUTH_SETTINGS if auth.mode is not None else ():
         value = _read(settings, need.setting)
         if value is None and need.required and auth.mode in need.modes:
-            yield _told(f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}")
+            yield told(f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}")
         if value is not None and auth.mode not in need.modes:
-            yield _told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}")
+            yield told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}")
 
 
 def _rest(settings: "Settings") -> Iterator[Problem]:
     if settings.logs is not None:
-        yield from _within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
+        yield from within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
     for key, value in (settings.tags or {}).items():
         if key.lower().startswith("aws:"):
-            yield _told(f"tags.{key}: the prefix aws: belongs to AWS: use another key", f"tags.{key}")
+            yield told(f"tags.{key}: the prefix aws: belongs to AWS: use another key", f"tags.{key}")
         elif not TAG.fullmatch(key) or not TAG.fullmatch(value):
-            yield _told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
+            yield told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
 
 
 def _chain(settings: "Settings") -> Iterator[Problem]:
     facts = _facts(settings)
-    if facts is None or settings.auth is None or settings.auth.mode is None:
+    if facts is None or settings.auth is None or settings.auth.mode is None or settings.pattern == "events":
         return
     endpoint = settings.endpoint
-    plan = timeouts.chain(auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
     cold_start_s = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
-    problem = timeouts.problem(plan, cold_start_s)
+    if settings.answers is not None and settings.answers.async_:
+        problem = timeouts.queue_problem(timeouts.answer_chain(predict_s=endpoint.predict_seconds, cold_start_s=cold_start_s))
+    else:
+        plan = timeouts.chain(auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
+        problem = timeouts.problem(plan, cold_start_s)
+        if problem is not None and facts.separate_function:
+            problem += ", or answer later: answers: {async: true}"
     if problem is not None:
-        yield _told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
+        yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
 
 
 def _read(settings: "Settings", setting: str) -> Any:

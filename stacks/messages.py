@@ -1,13 +1,15 @@
 """What is wrong with a config, in sentences: key, value found, what is allowed, what was probably meant. Pure."""
 
 import difflib
-import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from components.limits import Choice, Range
+from stacks.paths import Path, choices, key_of, kinds, part_of, plain, resolve
 
 SHOWN = 60
 # pydantic's error types in the words of somebody who writes YAML.
@@ -55,8 +57,29 @@ def _related(one: str, other: str) -> bool:
     return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
+def told(text: str, *keys: str) -> Problem:
+    """A problem of `keys`, by default of the key that the sentence begins with."""
+    return Problem(keys or (text.split(":")[0],), text)
+
+
+def within(key: str, value: float | None, allowed: Range | Choice, what: str = "") -> Iterator[Problem]:
+    """The problem of a value outside its limit, if there is one, with the limit's source."""
+    problem = None if value is None else allowed.problem(value)
+    if problem is not None:
+        yield told(f"{key}: {shown(value)}{what}: {problem} ({allowed.source})", key)
+
+
+def keys_of(model: type[BaseModel], name: str) -> str:
+    """What goes into the part of that name, in words."""
+    part = part_of(next(field.annotation for key, field in model.model_fields.items() if (field.alias or key) == name))
+    known = [] if part is None else [each.alias or key for key, each in part.model_fields.items()]
+    return f"use a mapping with {', '.join(known)}"
+
+
 def shown(value: Any) -> str:
     """A value as it was found, cut where it is long."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(by_alias=True, exclude_unset=True, warnings=False)
     text = {None: "null", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
@@ -71,17 +94,13 @@ def meant(word: str, known: Sequence[str]) -> str:
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """One sentence per mistake that the model found."""
-    return [Problem((_key(found["loc"]),), _sentence(dict(found), model)) for found in error.errors(include_url=False)]
-
-
-def _key(path: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in path) or "pilotlight:service"
+    return [Problem((key_of(found["loc"]),), _sentence(dict(found), model)) for found in error.errors(include_url=False)]
 
 
 def _sentence(found: dict[str, Any], model: type[BaseModel]) -> str:
-    path: tuple[int | str, ...] = found["loc"]
-    key = _key(path)
-    owner, field = _resolve(model, path)
+    path: Path = found["loc"]
+    key = key_of(path)
+    owner, field = resolve(model, path)
     if found["type"] == "extra_forbidden" and owner is not None:
         known = [each.alias or name for name, each in owner.model_fields.items()]
         return f"{key}: {shown(found['input'])}: unknown key, {meant(str(path[-1]), known)}allowed here: {', '.join(known)}"
@@ -97,36 +116,13 @@ def _allowed(field: FieldInfo | None, found: dict[str, Any]) -> str:
     """What the field takes, in words, where that is more than pydantic's own message."""
     if field is None:
         return ""
-    choices = _choices(field.annotation)
-    if choices:
-        return f"{meant(str(found['input']), choices) if found['type'] != 'missing' else ''}use {' or '.join(choices)}"
+    known = kinds(field.annotation)
+    if known and isinstance(plain(found["loc"])[-1], int):
+        return f"use a mapping with kind {' or '.join(known)}"
+    closed = choices(field.annotation)
+    if closed and found["type"] in ("missing", "literal_error"):
+        return f"{meant(str(found['input']), closed) if found['type'] != 'missing' else ''}use {' or '.join(closed)}"
     part = part_of(field.annotation)
     if part is not None and found["type"] in ("missing", "model_type"):
         return f"use a mapping with {', '.join(each.alias or name for name, each in part.model_fields.items())}"
     return field.description or ""
-
-
-def _resolve(model: type[BaseModel], path: tuple[int | str, ...]) -> tuple[type[BaseModel] | None, FieldInfo | None]:
-    """The model that holds the last step of `path`, and the field of that name if it has one."""
-    owner: type[BaseModel] | None = model
-    field: FieldInfo | None = None
-    for depth, step in enumerate(path):
-        if owner is None:
-            return None, field
-        field = next((each for name, each in owner.model_fields.items() if (each.alias or name) == step), None)
-        if depth < len(path) - 1:
-            owner = None if field is None else part_of(field.annotation)
-    return owner, field
-
-
-def _options(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-
-
-def part_of(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field holds, if it holds one."""
-    return next((each for each in _options(annotation) if isinstance(each, type) and issubclass(each, BaseModel)), None)
-
-
-def _choices(annotation: Any) -> list[str]:
-    return [str(value) for each in _options(annotation) if get_origin(each) is Literal for value in get_args(each)]

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from stacks.messages import part_of
+from stacks.paths import part_of
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -1,52 +1,162 @@
 """From checked settings and found artifacts to the arguments of the components."""
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
-from components.args import EndpointArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact, ServiceArgs
+import pulumi
+
+from components import timeouts
+from components.args import (
+    AnswersArgs,
+    BudgetArgs,
+    EndpointArgs,
+    EventArgs,
+    FunctionArgs,
+    GatewayArgs,
+    HomeArgs,
+    ImageArgs,
+    ModelArtifact,
+    PipelineArgs,
+    ServiceArgs,
+    WarmingArgs,
+)
 from components.capabilities import PLATFORM_FACTS
-from components.timeouts import chain
-from stacks.settings import Settings
+from components.timeouts import Chain, Hops, QueueChain
+from stacks.plan import plan_of
+from stacks.settings import Auth, Settings
+from stacks.settings_events import Events
 
 
 def home_args(settings: Settings, project: str, stack: str) -> HomeArgs:
     return HomeArgs(project=project, stack=stack, data_retention=settings.data_retention, log_retention_days=settings.logs.retention_days)
 
 
-def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None, tag: str) -> ServiceArgs:
-    """The service of these settings; `tag` is the registry tag of an image that is built."""
-    facts = PLATFORM_FACTS[settings.endpoint.platform]
-    endpoint, auth = settings.endpoint, settings.auth
-    timeouts = chain(auth_mode=auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
+def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None, tag: str, now: datetime) -> ServiceArgs:
+    """The service of pattern 1; `tag` is the registry tag of an image that is built, `now` the instant whose floor is declared."""
+    if settings.auth is None:
+        raise pulumi.RunError("auth: missing: pattern api needs it.")
+    auth, facts = settings.auth, PLATFORM_FACTS[settings.endpoint.platform]
+    chain = timeouts.chain(auth_mode=auth.mode, separate_function=facts.separate_function, predict_s=settings.endpoint.predict_seconds)
     return ServiceArgs(
         artifact=artifact,
         image=_image(settings, tag),
-        endpoint=EndpointArgs(
-            memory_mb=endpoint.memory_mb,
-            max_concurrency=endpoint.max_concurrency,
-            cold_start_s=facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds,
-            max_body_bytes=facts.max_body_bytes,
-            timeouts=timeouts,
-        ),
-        function=FunctionArgs(
-            code=code,
-            memory_mb=settings.function.memory_mb,
-            reserved_concurrency=settings.function.reserved_concurrency,
-            task=settings.model.task,
-            timeouts=timeouts,
-        ),
-        gateway=GatewayArgs(
-            auth_mode=auth.mode,
-            requests_per_second=auth.requests_per_second,
-            burst=auth.burst,
-            daily_quota=auth.daily_quota,
-            issuer=auth.issuer,
-            audience=tuple(auth.audience or ()),
-            scopes=tuple(auth.scopes or ()),
-            allow_origins=() if settings.cors is None else tuple(settings.cors.allow_origins),
-            account_role=None if settings.access_logs is None else settings.access_logs.account_role,
-            timeouts=timeouts,
-        ),
+        endpoint=_endpoint(settings, chain, now),
+        function=_function(settings, code, chain),
+        gateway=_gateway(settings, auth, chain),
+        answers=_answers(settings),
+        warming=_warming(settings, now),
+        budget=_budget(settings),
+        dashboard=settings.dashboard,
         alarm_email=settings.alarms.email,
+    )
+
+
+def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None, tag: str, now: datetime) -> PipelineArgs:
+    """The service of pattern 2, as `service_args`."""
+    events = settings.events
+    if events is None:
+        raise pulumi.RunError("events: missing: pattern events needs it.")
+    chain = event_chain(settings, events)
+    return PipelineArgs(
+        artifact=artifact,
+        image=_image(settings, tag),
+        endpoint=_endpoint(settings, chain, now),
+        function=_function(settings, code, chain),
+        events=EventArgs(
+            prefix=events.prefix,
+            suffixes=tuple(events.suffixes),
+            min_object_bytes=events.min_object_bytes,
+            max_object_bytes=events.max_object_bytes,
+            batch_size=events.batch_size,
+            batch_window_s=events.batch_window_seconds,
+            max_concurrency=events.max_concurrency,
+            max_attempts=events.max_attempts,
+            results=tuple(events.results),
+            timeouts=chain,
+        ),
+        warming=_warming(settings, now),
+        budget=_budget(settings),
+        dashboard=settings.dashboard,
+        alarm_email=settings.alarms.email,
+    )
+
+
+def event_chain(settings: Settings, events: Events) -> QueueChain:
+    """The chain behind the events queue, with the visibility that the settings ask for where they do."""
+    chain = timeouts.event_chain(
+        separate_function=PLATFORM_FACTS[settings.endpoint.platform].separate_function,
+        predict_s=settings.endpoint.predict_seconds,
+        cold_start_s=cold_start_s(settings),
+        window_s=events.batch_window_seconds,
+    )
+    return chain if events.visibility_seconds is None else replace(chain, visibility_s=events.visibility_seconds)
+
+
+def cold_start_s(settings: Settings) -> int:
+    """Seconds kept free for the first call after a rest."""
+    told = settings.endpoint.cold_start_seconds
+    return PLATFORM_FACTS[settings.endpoint.platform].cold_start_s if told is None else told
+
+
+def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
+    endpoint, facts = settings.endpoint, PLATFORM_FACTS[settings.endpoint.platform]
+    return EndpointArgs(
+        memory_mb=endpoint.memory_mb,
+        max_concurrency=endpoint.max_concurrency,
+        cold_start_s=cold_start_s(settings),
+        max_body_bytes=facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes,
+        timeouts=hops,
+        warming=_warming(settings, now),
+    )
+
+
+def _function(settings: Settings, code: Path | None, hops: Hops) -> FunctionArgs:
+    function = settings.function
+    return FunctionArgs(
+        code=code,
+        memory_mb=function.memory_mb,
+        reserved_concurrency=function.reserved_concurrency,
+        task=settings.model.task,
+        timeouts=hops,
+    )
+
+
+def _gateway(settings: Settings, auth: Auth, chain: Chain) -> GatewayArgs:
+    return GatewayArgs(
+        auth_mode=auth.mode,
+        requests_per_second=auth.requests_per_second,
+        burst=auth.burst,
+        daily_quota=auth.daily_quota,
+        issuer=auth.issuer,
+        audience=tuple(auth.audience or ()),
+        scopes=tuple(auth.scopes or ()),
+        allow_origins=() if settings.cors is None else tuple(settings.cors.allow_origins),
+        account_role=None if settings.access_logs is None else settings.access_logs.account_role,
+        timeouts=chain,
+    )
+
+
+def _answers(settings: Settings) -> AnswersArgs | None:
+    if settings.answers is None or not settings.answers.async_:
+        return None
+    chain = timeouts.answer_chain(predict_s=settings.endpoint.predict_seconds, cold_start_s=cold_start_s(settings))
+    return AnswersArgs(keep_hours=settings.answers.keep_hours, timeouts=chain)
+
+
+def _warming(settings: Settings, now: datetime) -> WarmingArgs | None:
+    return WarmingArgs(plan=plan_of(settings.warming), now=now) if settings.warming else None
+
+
+def _budget(settings: Settings) -> BudgetArgs | None:
+    budget = settings.budget
+    if budget is None:
+        return None
+    return BudgetArgs(
+        monthly_usd=budget.monthly_usd,
+        alert_at=tuple(budget.alert_at),
+        drop_warming=budget.on_exceeded == "drop-warming",
+        email=budget.email or settings.alarms.email,
     )
 
 

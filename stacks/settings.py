@@ -3,24 +3,19 @@
 from typing import Annotated, Any, Literal
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, StringConstraints, ValidationError
 
 from components.platforms import CLOUDS, ENDPOINTS
 from stacks.checks import cross_problems
 from stacks.messages import problems_of, report, together
+from stacks.parts import MAIL, MAIL_TEXT, Part, Text
 from stacks.repair import pruned, survivors
+from stacks.settings_events import Answers, Events
+from stacks.settings_warming import Budget, Rule
 
 DIGEST = "sha256:[0-9a-f]{64}"
-Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-
-
-class Part(BaseModel):
-    """Unknown keys are refused, nothing changes after the check, numbers are not guessed from texts."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, alias_generator=to_camel, populate_by_name=False)
 
 
 class Model(Part):
@@ -62,6 +57,8 @@ class Endpoint(Part):
     max_concurrency: int | None = 10
     cold_start_seconds: int | None = Field(default=None, ge=0)
     predict_seconds: int = Field(default=10, ge=1)
+    # null: the largest that every hop takes.
+    max_body_bytes: int | None = Field(default=None, ge=1)
 
 
 class Function(Part):
@@ -109,20 +106,26 @@ class AccessLogs(Part):
 class Alarms(Part):
     """Who is told when an alarm goes off; nobody, without an address."""
 
-    email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="use one address, name@example.com")
+    email: str | None = Field(default=None, pattern=MAIL, description=MAIL_TEXT)
 
 
 class Settings(Part):
     """All of `pilotlight:service`."""
 
-    pattern: Literal["api"]
+    pattern: Literal["api", "events"]
     cloud: str = Field(description=f"use {' or '.join(CLOUDS)}")
     model: Model
     image: Image
     endpoint: Endpoint
     function: Function = Function()
-    auth: Auth
+    # Which of these belong to which pattern stands in `PATTERN_SETTINGS`.
+    auth: Auth | None = None
     cors: Cors | None = None
+    answers: Answers | None = None
+    events: Events | None = None
+    warming: list[Rule] = Field(default_factory=list, max_length=10)
+    budget: Budget | None = None
+    dashboard: bool = False
     logs: Logs = Logs()
     access_logs: AccessLogs | None = None
     alarms: Alarms = Alarms()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def service(stack: str, changes: Mapping[str, Any], folder: Path, name: str = "a
     code = folder / "function.zip" if settings.endpoint.platform == "aws-sagemaker" else None
     home = load_home(settings.cloud)(home_args(settings, "pilotlight", stack))
     tags = tagging(standard("pilotlight", stack))
-    args = service_args(settings, artifact, code, "build-0123456789ab")
+    args = service_args(settings, artifact, code, "build-0123456789ab", datetime(2026, 11, 25, 12, tzinfo=UTC))
     return InferenceApi(name, home, load_endpoint(settings.endpoint.platform), args, pulumi.ResourceOptions(transformations=[tags]))
 
 

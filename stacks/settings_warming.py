@@ -1,0 +1,53 @@
+"""The settings of the warming plan and of the budget. Whether the platform can honour a plan is checked apart (`checks_warming.py`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from stacks.parts import MAIL, MAIL_TEXT, Part, Text
+
+Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Share = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+
+
+class PingRule(Part):
+    """A request every few minutes that is no caller's, `parallel` at a time; always, or inside a weekly window."""
+
+    kind: Literal["ping"]
+    every_minutes: int = Field(ge=1, le=59, description="use 1 to 59 minutes")
+    parallel: int = Field(default=1, ge=1, le=50, description="use 1 to 50")
+    cron: Text | None = None
+    until: Text | None = None
+    timezone: Text = "UTC"
+    lease_until: Date | None = Field(default=None, description="use a date, 2027-01-31, say")
+
+
+class ScheduledRule(Part):
+    """Instances that stay warm inside a weekly window, until the lease ends where there is one."""
+
+    kind: Literal["scheduled"]
+    cron: Text
+    until: Text
+    timezone: Text = "UTC"
+    instances: int = Field(default=1, ge=1)
+    lease_until: Date | None = Field(default=None, description="use a date, 2027-01-31, say")
+
+
+class ProvisionedRule(Part):
+    """Instances that stay warm always."""
+
+    kind: Literal["provisioned"]
+    instances: int = Field(default=1, ge=1)
+
+
+Rule = Annotated[PingRule | ScheduledRule | ProvisionedRule, Field(discriminator="kind")]
+
+
+class Budget(Part):
+    """Dollars a month: who is told at which share of them, and what happens beyond."""
+
+    monthly_usd: float = Field(gt=0, le=1_000_000_000, allow_inf_nan=False)
+    alert_at: list[Share] = Field(default=[0.5, 0.9], min_length=1, max_length=5)
+    on_exceeded: Literal["notify", "drop-warming"] = "notify"
+    # Without one, the alarms' address.
+    email: str | None = Field(default=None, pattern=MAIL, description=MAIL_TEXT)
