@@ -36,8 +36,8 @@ def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
     Taken from the headers (lower-case names), then from SageMaker's custom attributes, then `fallback`, else a new one.
     A value that could break a log line or a header is passed over.
     """
-    attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER, "")
-    handed_on = attributes.removeprefix(REQUEST_ID_ATTRIBUTE) if attributes.startswith(REQUEST_ID_ATTRIBUTE) else ""
+    attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER, "").split(";")
+    handed_on = next((part.removeprefix(REQUEST_ID_ATTRIBUTE) for part in attributes if part.startswith(REQUEST_ID_ATTRIBUTE)), None)
     candidates = [*(headers.get(name) for name in REQUEST_ID_HEADERS[1:]), handed_on, headers.get(REQUEST_ID_HEADERS[0]), fallback]
     for value in candidates:
         if value and _REQUEST_ID.fullmatch(value):

@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from handlers.functions import logs
+from handlers.functions import logs, pings
+from handlers.functions.pings import Ping
 from handlers.functions.problems import HeadersTooLarge, MethodNotAllowed, NotReady, Overloaded, RequestProblem, RouteUnknown
 from handlers.functions.requests import parse
 from handlers.server import metrics, openapi
@@ -41,9 +42,11 @@ class App:
         started = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = logs.request_id(headers)
+        # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
+        ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
         gone = False
         try:
-            answer = await self._answer(scope, headers, receive, request_id)
+            answer = await self._answer(scope, headers, receive, request_id, ping)
         except ClientGone:
             logs.write("client_gone", request_id=request_id, route=scope["path"][:80])
             return
@@ -55,29 +58,29 @@ class App:
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._service.fault(error, request_id)
         await _send(send, answer, request_id, head=scope["method"] == "HEAD")
-        self._record(scope, answer, request_id, time.perf_counter() - started)
+        self._record(scope, answer, request_id, time.perf_counter() - started, ping)
         if gone:
             raise asyncio.CancelledError
 
-    async def _answer(self, scope: Any, headers: dict[str, str], receive: Receive, request_id: str) -> Answer:
+    async def _answer(self, scope: Any, headers: dict[str, str], receive: Receive, request_id: str, ping: Ping | None) -> Answer:
         if sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["raw_path"]) > _MOST_HEADER_BYTES:
             raise HeadersTooLarge(f"Headers and path have more than {_MOST_HEADER_BYTES} bytes.")
         path, method = scope["path"], scope["method"]
         if path in self._posts:
             if method != "POST":
                 raise MethodNotAllowed(f"{path} takes POST.", allow="POST")
-            return await self._predict(headers, receive, request_id)
+            return await self._predict(headers, receive, request_id, ping)
         if path not in self._gets:
             raise RouteUnknown(f"There are {', '.join((*self._posts, *self._gets))}.")
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"{path} takes GET.", allow="GET, HEAD")
         return self._gets[path]()
 
-    async def _predict(self, headers: dict[str, str], receive: Receive, request_id: str) -> Answer:
+    async def _predict(self, headers: dict[str, str], receive: Receive, request_id: str, ping: Ping | None) -> Answer:
         settings = self._service.settings
         body = await read_body(receive, headers, limit=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
         request = parse(body, headers.get("content-type"), max_inputs=settings.max_inputs)
-        answering = asyncio.ensure_future(self._service.answer(request, request_id))
+        answering = asyncio.ensure_future(self._service.ping(request, ping) if ping else self._service.answer(request, request_id))
         leaving = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +106,10 @@ class App:
         manifest = self._service.manifest
         return Answer(200, _JSON, orjson.dumps(openapi.document(self._service.settings, manifest.task if manifest else None)))
 
-    def _record(self, scope: Any, answer: Answer, request_id: str, seconds: float) -> None:
+    def _record(self, scope: Any, answer: Answer, request_id: str, seconds: float, ping: Ping | None) -> None:
+        if ping:
+            self._service.record_ping(answer, request_id, seconds)
+            return
         self._service.metrics.answered(answer.status)
         if scope["path"] not in _QUIET_ROUTES:
             fields = {"route": scope["path"][:80], "status": answer.status, "ms": round(seconds * 1000, 1), "bytes": len(answer.body)}

@@ -1,11 +1,12 @@
 """Lambda's contract: events of a REST or HTTP API, and a bare payload, over the same path as HTTP."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
 
-from handlers.functions import events_http, logs
+from handlers.functions import events_http, logs, pings
 from handlers.functions.problems import BodyTooLarge, RequestProblem
 from handlers.functions.requests import PredictionRequest, from_value, parse
 from handlers.server.service import Answer, Service
@@ -29,10 +30,26 @@ class LambdaHandler:
         self._service = service
 
     def __call__(self, event: Any, context: LambdaContext) -> Any:
-        """A gateway's answer for a gateway's event; for a bare payload `{"outputs": …}` or a problem document."""
+        """A gateway's answer for a gateway's event; for a bare payload `{"outputs": …}`, a ping's answer or a problem document."""
         if events_http.is_http(event):
             return self._http(event, context)
+        if isinstance(event, dict) and "ping" in event:
+            return self._ping(event, context)
         answer = self._guarded(lambda: from_value(event, max_inputs=self._service.settings.max_inputs), context, context.aws_request_id)
+        return orjson.loads(answer.body)
+
+    def _ping(self, event: dict[str, Any], context: LambdaContext) -> Any:
+        started, request_id = time.perf_counter(), context.aws_request_id
+        try:
+            ping = pings.of_event(event, request_id)
+            request_id = ping.request_id
+            request = from_value(pings.REQUEST, max_inputs=self._service.settings.max_inputs)
+            answer = self._service.ping_within(request, ping, _seconds_left(context))
+        except RequestProblem as problem:
+            answer = self._service.refusal(problem, request_id)
+        except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
+            answer = self._service.fault(error, request_id)
+        self._service.record_ping(answer, request_id, time.perf_counter() - started)
         return orjson.loads(answer.body)
 
     def _http(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -55,8 +72,7 @@ class LambdaHandler:
 
     def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str) -> Answer:
         try:
-            seconds = context.get_remaining_time_in_millis() / 1000 - _MARGIN_S
-            answer = self._service.answer_within(read(), request_id, seconds)
+            answer = self._service.answer_within(read(), request_id, _seconds_left(context))
         except RequestProblem as problem:
             answer = self._service.refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
@@ -64,3 +80,7 @@ class LambdaHandler:
         self._service.metrics.answered(answer.status)
         logs.write("request", request_id=request_id, status=answer.status, bytes=len(answer.body))
         return answer
+
+
+def _seconds_left(context: LambdaContext) -> float:
+    return context.get_remaining_time_in_millis() / 1000 - _MARGIN_S

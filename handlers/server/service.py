@@ -1,6 +1,8 @@
 """What the server does whatever the contract: one path from a checked request to the bytes of an answer."""
 
 import asyncio
+import time
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Model, load
 from handlers.engines.manifest import Manifest
 from handlers.functions import logs, problems
+from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
 from handlers.functions.requests import PredictionRequest, check_parameters
 from handlers.server.metrics import Metrics
@@ -38,6 +41,7 @@ class Service:
         self.stages = stages
         self.manifest: Manifest | None = None
         self.worker = Worker(self._load, self._predict, settings.max_queue)
+        self._instance = str(uuid.uuid4())
 
     def start(self) -> None:
         """Begin to load the model; `worker.loaded` tells when it is there, or why it is not."""
@@ -45,27 +49,51 @@ class Service:
 
     async def answer(self, request: PredictionRequest, request_id: str) -> Answer:
         """The answer of one prediction, awaited. Raises RequestProblem; cancelling gives the prediction up."""
+        return self._answered(*await self._computed(request), request_id)
+
+    def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
+        """The same for a caller without an event loop, within `seconds` and the setting's deadline."""
+        return self._answered(*self._computed_within(request, seconds), request_id)
+
+    async def ping(self, request: PredictionRequest, ping: Ping) -> Answer:
+        """The path of a request up to the model; the answer tells which instance was touched, and whether it was cold."""
+        started = time.perf_counter()
+        _, taken = await self._computed(request)
+        await asyncio.sleep(_left(ping, started))
+        return self._pinged(taken)
+
+    def ping_within(self, request: PredictionRequest, ping: Ping, seconds: float) -> Answer:
+        """The same for a caller without an event loop."""
+        started = time.perf_counter()
+        _, taken = self._computed_within(request, seconds)
+        time.sleep(_left(ping, started))
+        return self._pinged(taken)
+
+    def record_ping(self, answer: Answer, request_id: str, seconds: float) -> None:
+        """Count and log a ping, apart from everything that counts requests and their latency."""
+        self.metrics.pinged(answer.status)
+        told = orjson.loads(answer.body).get("ping", {})
+        logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
+
+    async def _computed(self, request: PredictionRequest) -> tuple[bytes, float]:
         job = self.worker.submit(request)
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
-                body, seconds = await asyncio.wrap_future(job.future)
+                return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
             raise self._too_late(self.settings.request_timeout_s) from error
         finally:
             job.cancellation.cancel()
-        return self._answered(body, seconds, request_id)
 
-    def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
-        """The same for a caller without an event loop, within `seconds` and the setting's deadline."""
+    def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[bytes, float]:
         patience = min(seconds, self.settings.request_timeout_s)
         job = self.worker.submit(request)
         try:
-            body, taken = job.future.result(timeout=max(patience, 0))
+            return job.future.result(timeout=max(patience, 0))
         except FutureTimeout as error:
             raise self._too_late(patience) from error
         finally:
             job.cancellation.cancel()
-        return self._answered(body, taken, request_id)
 
     def refusal(self, problem: RequestProblem, request_id: str) -> Answer:
         """The problem document for the client."""
@@ -106,3 +134,13 @@ class Service:
             timing = {"server-timing": server_timing(stages)}
             headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
         return Answer(200, headers, body)
+
+    def _pinged(self, seconds: float) -> Answer:
+        """What a ping is told: it takes the cold start's stages, so that they don't stand in a caller's first answer."""
+        stages = self.stages.take(seconds)
+        told = {"cold": stages is not None, "instance": self._instance, "stages": stages or {}}
+        return Answer(200, {"content-type": "application/json"}, orjson.dumps({"ping": told}))
+
+
+def _left(ping: Ping, started: float) -> float:
+    return max(0.0, ping.hold_s - (time.perf_counter() - started))

@@ -1,0 +1,158 @@
+"""Pings of the warming plan at the model server: the whole path of a request, and in no figure of the requests."""
+
+import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.functions import pings
+from handlers.functions.pings import LEAST_HOLD_S, MOST_HOLD_S, Ping
+from handlers.functions.problems import InputRefused
+from tests.unit.handlers.events import EVENTS
+from tests.unit.handlers.processes import running
+from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process
+
+ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+
+
+@pytest.fixture
+def fresh(tiny, tmp_path):
+    """A server that nobody has asked yet."""
+    with running(tmp_path, MODEL_DIR=str(tiny)) as started:
+        yield started
+
+
+def pinged(server, hold_s=LEAST_HOLD_S, request_id="ping-1", body=pings.REQUEST):
+    return server.client.post("/invocations", json=body, headers={ATTRIBUTES: Ping(request_id, hold_s).attributes})
+
+
+def counters(server):
+    lines = server.client.get("/metrics").text.splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+
+def logged(text, event):
+    return [line for line in map(json.loads, (line for line in text.splitlines() if line.startswith("{"))) if line["event"] == event]
+
+
+def test_a_ping_of_sagemaker_takes_the_path_up_to_the_model_and_tells_whether_it_was_cold(fresh):
+    first, second = (pinged(fresh).json()["ping"] for _ in range(2))
+    assert (first["cold"], second["cold"]) == (True, False)
+    assert first["stages"]["load"] > 0
+    assert first["stages"]["first"] > 0
+    assert second["stages"] == {}
+    assert first["instance"] == second["instance"]
+
+
+def test_a_ping_counts_in_its_own_figures_only(fresh):
+    assert pinged(fresh).status_code == 200
+    counted = counters(fresh)
+    assert counted['pilotlight_pings_total{status="200"}'] == 1
+    assert counted["pilotlight_prediction_seconds_count"] == counted["pilotlight_prediction_seconds_sum"] == 0
+    # The requests of the metrics themselves, and of waiting for the server, are answers; a ping is none.
+    before = counted['pilotlight_answers_total{status="200"}']
+    assert pinged(fresh).status_code == 200
+    assert counters(fresh)['pilotlight_answers_total{status="200"}'] == before + 1
+    assert logged(fresh.log, "request") == logged(fresh.log, "cold_start") == []
+    assert [(line["request_id"], line["status"], line["cold"]) for line in logged(fresh.log, "ping")] == [
+        ("ping-1", 200, True),
+        ("ping-1", 200, False),
+    ]
+
+
+def test_a_cold_start_that_a_ping_took_is_in_no_callers_answer(fresh):
+    assert pinged(fresh).json()["ping"]["cold"] is True
+    answer = fresh.client.post("/invocations", json={"inputs": "call"}, headers={ATTRIBUTES: "request-id=caller-1"})
+    assert answer.status_code == 200
+    assert "server-timing" not in answer.headers
+    assert counters(fresh)["pilotlight_prediction_seconds_count"] == 1
+
+
+@pytest.mark.parametrize(("asked", "held"), [(0.0, LEAST_HOLD_S), (0.3, 0.3)])
+def test_a_ping_holds_its_instance_as_long_as_it_says_and_not_less_than_the_least(server, asked, held):
+    started = time.monotonic()
+    assert pinged(server, hold_s=asked).status_code == 200
+    assert held <= time.monotonic() - started < held + 2
+
+
+def test_requests_are_answered_while_a_ping_is_held(server):
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(pinged, server, 2.0)
+        time.sleep(0.1)
+        started = time.monotonic()
+        assert server.predict({"inputs": "call"}).status_code == 200
+        assert time.monotonic() - started < 1.5
+        assert not held.done()
+        assert held.result().status_code == 200
+
+
+def test_a_ping_that_fails_is_a_failed_ping_and_no_failed_request(fresh):
+    assert pinged(fresh, body={"inputs": []}).status_code == 422
+    counted = counters(fresh)
+    assert counted['pilotlight_pings_total{status="422"}'] == 1
+    assert 'pilotlight_answers_total{status="422"}' not in counted
+
+
+@pytest.mark.parametrize("attributes", ["request-id=ping=1", "ping", "", "x;ping=0.1;request-id=a"])
+def test_attributes_that_are_no_ping_are_a_request(server, attributes):
+    answer = server.client.post("/invocations", json={"inputs": "call"}, headers={ATTRIBUTES: attributes})
+    assert list(answer.json()) == ["outputs"]
+
+
+def test_another_route_takes_no_ping(server):
+    answer = server.client.post("/predict", json={"inputs": "call"}, headers={ATTRIBUTES: Ping("a", 0.1).attributes})
+    assert list(answer.json()) == ["outputs"]
+
+
+def test_a_ping_of_lambda_does_the_same(tiny, tmp_path):
+    with lambda_process(tmp_path, MODEL_DIR=str(tiny)) as (api, _):
+        started = time.monotonic()
+        first = api.invoke(Ping("ping-1", 0.2).event, SECONDS).body["ping"]
+        held = time.monotonic() - started
+        second = api.invoke(Ping("ping-2", 0.1).event, SECONDS).body["ping"]
+        answer = api.invoke(EVENTS["rest"]({"inputs": "call"}), SECONDS).body
+    assert (first["cold"], second["cold"], first["instance"] == second["instance"]) == (True, False, True)
+    assert held >= 0.2
+    assert "server-timing" not in answer["headers"]
+    log = (tmp_path / "lambda.log").read_text()
+    assert [(line["request_id"], line["status"]) for line in logged(log, "ping")] == [("ping-1", 200), ("ping-2", 200)]
+    assert len(logged(log, "request")) == 1
+
+
+@pytest.mark.parametrize("event", [{"ping": None}, {"ping": []}, {"ping": {}, "inputs": "a"}], ids=str)
+def test_a_ping_of_lambda_that_can_not_be_read_is_refused(tiny, tmp_path, event):
+    with lambda_process(tmp_path, MODEL_DIR=str(tiny)) as (api, _):
+        answer = api.invoke(event, SECONDS)
+    assert (answer.kind, answer.body["status"]) == ("response", 422)
+
+
+@pytest.mark.parametrize("version", EVENTS)
+def test_a_gateways_client_can_not_ping(tiny, tmp_path, version):
+    with lambda_process(tmp_path, MODEL_DIR=str(tiny)) as (api, _):
+        event = EVENTS[version]({"inputs": "call"}, **{ATTRIBUTES.lower(): Ping("a", 0.1).attributes})
+        plain = api.invoke(event, SECONDS).body
+        disguised = api.invoke(EVENTS[version]({"ping": {}}), SECONDS).body
+    assert list(json.loads(plain["body"])) == ["outputs"]
+    assert disguised["statusCode"] == 422
+
+
+@given(st.text(), st.floats(allow_nan=False))
+def test_what_is_written_is_read_again_within_the_bounds(request_id, hold_s):
+    ping = Ping("given-1", hold_s)
+    bounded = min(max(hold_s, LEAST_HOLD_S), MOST_HOLD_S)
+    from_headers = pings.of_headers({"x-amzn-sagemaker-custom-attributes": ping.attributes})
+    assert from_headers.request_id == "given-1"
+    assert from_headers.hold_s == pytest.approx(bounded, rel=1e-5)
+    assert pings.of_event(ping.event, "other") == Ping("given-1", bounded)
+    odd = pings.of_event({"ping": {"requestId": request_id, "holdSeconds": request_id}}, "other")
+    assert re.fullmatch(r"[A-Za-z0-9._:=/+-]{1,128}", odd.request_id)
+    assert LEAST_HOLD_S <= odd.hold_s <= MOST_HOLD_S
+
+
+def test_a_ping_that_is_no_object_is_refused():
+    with pytest.raises(InputRefused, match="nothing beside it"):
+        pings.of_event({"ping": 1}, "id")
