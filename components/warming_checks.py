@@ -1,0 +1,132 @@
+"""What a platform can't honour of a warming plan, each problem with the alternatives. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import combinations
+from zoneinfo import available_timezones
+
+from components.limits import Range
+from components.warming_plan import Ping, Plan, Provisioned, Scheduled, lease_end
+from components.warming_window import WEEK, Window, weekly, windows
+
+EVERY_MINUTES = Range(low=1, high=24 * 60, unit="minutes", source="EventBridge Scheduler user guide, rate-based schedules", noted="2026-11")
+# Within a window a ping is a cron: the same minutes every hour, or the same hours every day.
+IN_WINDOW = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440)
+ABOVE = {
+    "aws-lambda": "no more can be provisioned than is reserved (Lambda developer guide, provisioned concurrency)",
+    "aws-sagemaker": "no more can be provisioned than the maximum (SageMaker API reference, ProductionVariantServerlessConfig)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """The endpoint that is to be kept warm: its platform, and its `endpoint.maxConcurrency` (None: the account's pool)."""
+
+    platform: str
+    max_concurrency: int | None
+
+
+def problems(plan: Plan, facts: Facts, now: datetime) -> list[str]:
+    """Every problem as a sentence that begins with its key, `warming.0.until: …`; `now` (aware) tells which leases are over."""
+    found = [
+        text
+        for position, rule in enumerate(plan.rules)
+        for text in (*_times(f"warming.{position}", rule, now), *_sizes(f"warming.{position}", rule, facts))
+    ]
+    # Windows are compared only where each can be read by itself.
+    return [*found, *_together(plan)] + ([] if found else list(_windows(plan)))
+
+
+def _times(key: str, rule: Ping | Scheduled | Provisioned, now: datetime) -> Iterator[str]:
+    if isinstance(rule, Provisioned):
+        return
+    if (rule.cron is None) != (rule.until is None):
+        missing, there = ("until", "cron") if rule.until is None else ("cron", "until")
+        yield f"{key}.{missing}: missing beside {there}: a window has both, a ping without a window neither"
+    elif rule.cron is not None and rule.until is not None:
+        yield from _crons(key, rule.cron, rule.until)
+    if rule.timezone not in available_timezones():
+        yield f"{key}.timezone: {rule.timezone!r}: use a name of the time zone database, Europe/Berlin, say"
+        return
+    end = lease_end(rule)
+    if end is not None and end <= now:
+        yield f"{key}.leaseUntil: '{rule.lease_until}': is over: take the rule out, or name a later day"
+
+
+def _crons(key: str, cron: str, until: str) -> Iterator[str]:
+    readable = True
+    for name, text in (("cron", cron), ("until", until)):
+        try:
+            weekly(text)
+        except ValueError as error:
+            readable = False
+            yield f"{key}.{name}: {error}"
+    if readable:
+        try:
+            windows(cron, until)
+        except ValueError as error:
+            yield f"{key}.until: {error}"
+
+
+def _sizes(key: str, rule: Ping | Scheduled | Provisioned, facts: Facts) -> Iterator[str]:
+    name, value = ("parallel", rule.parallel) if isinstance(rule, Ping) else ("instances", rule.instances)
+    most = facts.max_concurrency
+    if value < 1 or (most is not None and value > most):
+        why = "" if value < 1 or isinstance(rule, Ping) else f": {ABOVE.get(facts.platform, 'no more can be warm than may run')}"
+        top = "" if most is None else f" to {most}, which is endpoint.maxConcurrency, or raise that"
+        yield f"{key}.{name}: {value}: use 1{top or ' or more'}{why}"
+    if most is None and not isinstance(rule, Ping):
+        yield (
+            f"{key}.{name}: {value}: endpoint.maxConcurrency is null, so that nothing is reserved that a floor could be part of: "
+            "give endpoint.maxConcurrency a number, or use a ping rule"
+        )
+    if isinstance(rule, Ping):
+        every = EVERY_MINUTES.problem(rule.every_minutes)
+        if every is not None:
+            yield f"{key}.everyMinutes: {rule.every_minutes}: {every}"
+        elif rule.cron is not None and rule.every_minutes not in IN_WINDOW:
+            allowed = ", ".join(map(str, IN_WINDOW))
+            yield f"{key}.everyMinutes: {rule.every_minutes}: within a window use {allowed}, or leave cron and until out"
+
+
+def _together(plan: Plan) -> Iterator[str]:
+    """Problems between the rules' sizes, and between their clocks."""
+    placed = list(enumerate(plan.rules))
+    always = [position for position, rule in placed if isinstance(rule, Provisioned)]
+    for position in always[1:]:
+        yield f"warming.{position}.kind: a second provisioned rule beside warming.{always[0]}: keep one, with all instances"
+    for position, rule in placed:
+        if isinstance(rule, Scheduled) and rule.instances <= plan.base:
+            yield (
+                f"warming.{position}.instances: {rule.instances}: {plan.base} are warm always: "
+                f"use {plan.base + 1} or more, or take the rule out"
+            )
+    scheduled = [(position, rule) for position, rule in placed if isinstance(rule, Scheduled)]
+    for position, rule in scheduled[1:]:
+        if rule.timezone != scheduled[0][1].timezone:
+            yield (
+                f"warming.{position}.timezone: {rule.timezone!r}: warming.{scheduled[0][0]} is in {scheduled[0][1].timezone!r}, "
+                "and one clock asserts the floor of all windows: write this window in that time zone"
+            )
+
+
+def _windows(plan: Plan) -> Iterator[str]:
+    """Windows that overlap, and windows that touch but end with different leases. One clock is taken for granted."""
+    placed = [(position, rule) for position, rule in enumerate(plan.rules) if isinstance(rule, Scheduled)]
+    if len({rule.timezone for _, rule in placed}) > 1:
+        return
+    for (first, one), (second, other) in combinations(placed, 2):
+        pairs = [(a, b) for a in windows(one.cron, one.until) for b in windows(other.cron, other.until)]
+        if any(_overlap(a, b) for a, b in pairs):
+            yield f"warming.{second}.cron: {other.cron!r}: overlaps with warming.{first}: end one window before or where the other starts"
+        elif one.lease_until != other.lease_until and any(_touch(a, b) for a, b in pairs):
+            yield f"warming.{second}.leaseUntil: touches warming.{first}, which has another lease: give both one, or leave a minute between"
+
+
+def _overlap(one: Window, other: Window) -> bool:
+    return any(one.start < other.end + shift and other.start + shift < one.end for shift in (-WEEK, 0, WEEK))
+
+
+def _touch(one: Window, other: Window) -> bool:
+    return (one.end - other.start) % WEEK == 0 or (other.end - one.start) % WEEK == 0

@@ -1,0 +1,136 @@
+"""When a schedule must fire so that the floor is the plan's: at every edge, and again every quarter of an hour. Pure, no cloud.
+
+An `up` that begins before an edge and writes after it leaves the floor of its beginning; a swap can be refused while an update
+runs: the next quarter mends both. No firing has a start date, because application auto scaling performs an action at its start
+time, whatever its cron says (user guide, "Schedule recurring scaling actions using cron expressions").
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from components.warming_plan import Ping, Plan, Scheduled, floor_at, lease_end
+from components.warming_window import DAY, DAYS, WEEK, windows
+
+QUARTER = 15
+HOUR = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firing:
+    """Due at each of `minutes` of each of `hours`, on `days` of every week (0 is Monday) or `on` one date; not from `before` on."""
+
+    minutes: tuple[int, ...]
+    hours: tuple[int, ...]
+    days: tuple[int, ...] = ()
+    on: date | None = None
+    timezone: str
+    before: datetime | None = None
+
+    @property
+    def cron(self) -> str:
+        """Six fields as AWS reads them: minutes, hours, day of month, month, day of week, year."""
+        minutes, hours = _ranges(self.minutes, 60), _ranges(self.hours, 24)
+        if self.on is not None:
+            return f"{minutes} {hours} {self.on.day} {self.on.month} ? {self.on.year}"
+        # Sunday is the first day there: a range must not run into it.
+        week = _ranges([day for day in self.days if day < 6], 7, DAYS)
+        sunday = ["SUN"] if 6 in self.days else []
+        return f"{minutes} {hours} ? * {'*' if len(self.days) == 7 else ','.join([*filter(None, [week]), *sunday])} *"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assertion:
+    """`firing` sets the floor to `floor`; `edge` where that changes it, else it only asserts what should be so."""
+
+    floor: int
+    edge: bool
+    firing: Firing
+
+
+def assertions(plan: Plan) -> list[Assertion]:
+    """Every firing of a plan with scheduled rules, one time zone and windows apart (`warming_checks.py`); none without."""
+    if not plan.scheduled:
+        return []
+    zone, timeline = plan.scheduled[0].timezone, _timeline(plan)
+    found: dict[tuple[int, datetime | None, bool], set[int]] = defaultdict(set)
+    for minute, (floor, lease) in enumerate(timeline):
+        edge = timeline[minute - 1][0] != floor
+        if edge or minute % QUARTER == 0:
+            found[floor, lease, edge].add(minute)
+    recurring = [
+        Assertion(floor=floor, edge=edge, firing=firing)
+        for (floor, lease, edge), minutes in sorted(found.items(), key=lambda item: (item[0][0], not item[0][2], str(item[0][1])))
+        for firing in _weekly(minutes, zone, lease)
+    ]
+    return recurring + [each for rule in plan.scheduled for each in _end_of_lease(plan, rule)]
+
+
+def ping_firings(rule: Ping) -> list[Firing]:
+    """The firings of a ping that has windows."""
+    if rule.cron is None or rule.until is None:
+        return []
+    due = {minute % WEEK for window in windows(rule.cron, rule.until) for minute in range(window.start, window.end, rule.every_minutes)}
+    return _weekly(due, rule.timezone, lease_end(rule))
+
+
+def _timeline(plan: Plan) -> list[tuple[int, datetime | None]]:
+    """Per minute of the local week: the floor, and until when a window with a lease gives it."""
+    timeline: list[tuple[int, datetime | None]] = [(plan.base, None)] * WEEK
+    for rule in plan.scheduled:
+        here = (max(plan.base, rule.instances), lease_end(rule))
+        for window in windows(rule.cron, rule.until):
+            for minute in range(window.start, window.end):
+                timeline[minute % WEEK] = here
+    return timeline
+
+
+def _end_of_lease(plan: Plan, rule: Scheduled) -> list[Assertion]:
+    """A lease that ends inside a window, which then lies over midnight, is an edge of its own, asserted for an hour."""
+    end = lease_end(rule)
+    if end is None or floor_at(plan, end - timedelta(minutes=1)) == floor_at(plan, end):
+        return []
+    moments = [(end + timedelta(minutes=past)).astimezone(ZoneInfo(rule.timezone)) for past in range(0, HOUR + 1, QUARTER)]
+    # The second coming of an hour is not due.
+    return [
+        Assertion(
+            floor=floor_at(plan, moment),
+            edge=moment == moments[0],
+            firing=Firing(minutes=(moment.minute,), hours=(moment.hour,), on=moment.date(), timezone=rule.timezone),
+        )
+        for moment in moments
+        if not moment.fold
+    ]
+
+
+def _weekly(minutes: Iterable[int], zone: str, before: datetime | None) -> list[Firing]:
+    """The fewest firings that are due at just these minutes of the week: equal hours of a day, then equal days, go together."""
+    by_hour: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for minute in minutes:
+        by_hour[minute // DAY, minute % DAY // HOUR].add(minute % HOUR)
+    by_day: dict[tuple[int, tuple[int, ...]], set[int]] = defaultdict(set)
+    for (day, hour), within in by_hour.items():
+        by_day[day, tuple(sorted(within))].add(hour)
+    together: dict[tuple[tuple[int, ...], tuple[int, ...]], set[int]] = defaultdict(set)
+    for (day, due), hours in by_day.items():
+        together[due, tuple(sorted(hours))].add(day)
+    return [
+        Firing(minutes=due, hours=hours, days=tuple(sorted(days)), timezone=zone, before=before)
+        for (due, hours), days in sorted(together.items())
+    ]
+
+
+def _ranges(values: Iterable[int], size: int, names: tuple[str, ...] | None = None) -> str:
+    """`0-7,19,20`: three or more in a row as a range, `*` for all."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and runs[-1][-1] == value - 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    if runs and len(runs[0]) == size:
+        return "*"
+    text = names or tuple(str(value) for value in range(size))
+    return ",".join(f"{text[run[0]]}-{text[run[-1]]}" if len(run) > 2 else ",".join(text[value] for value in run) for run in runs)
