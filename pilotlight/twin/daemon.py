@@ -91,7 +91,7 @@ class Daemon:
     async def _serve(
         self, listener: socket.socket, processes: Processes, emulators: Emulators, world: World, starting: asyncio.Task[None]
     ) -> None:
-        from pilotlight.twin.assembly import front_of, twin_of
+        from pilotlight.twin.assembly import close, front_of, start, twin_of
 
         twin = twin_of(
             home=self._home,
@@ -122,9 +122,7 @@ class Daemon:
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await starting
-            await twin.timers.start()
-            await twin.lambda_.start()
-            await twin.sagemaker.start()
+            await start(twin)
             await self._return_providers(twin)
             control.twin = twin
             states.save(self._home, self._state)
@@ -137,9 +135,7 @@ class Daemon:
             await asyncio.to_thread(_stop_providers, twin)
             server.should_exit = True
             await serving
-            await twin.timers.close()
-            await twin.lambda_.close()
-            await twin.sagemaker.close()
+            await close(twin)
             await forwarder.close()
 
     async def _provide(self, twin: Twin, folder: Path) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Ministack behind S3, SQS and DynamoDB: one process, started with the twin, watched, started again when it dies, never left behind."""
+"""Ministack behind S3 and DynamoDB: one process, started with the twin, watched, started again when it dies, never left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import httpx
 
 from pilotlight.twin.processes import Process, Processes
 
-SERVICES = ("s3", "sqs", "dynamodb")
+SERVICES = ("s3", "dynamodb")
 # It takes half a second; a machine that is busy with other things gets time.
 START_S = 40.0
 STOP_S = 5.0
@@ -127,7 +127,7 @@ class Emulators:
                         return
                 await asyncio.sleep(0.05)
         tail = "\n".join(self._lines) or "(it printed nothing)"
-        raise EmulatorError(f"ministack (S3, SQS, DynamoDB) did not answer within {START_S:.0f} s. The end of its log:\n{tail}")
+        raise EmulatorError(f"ministack (S3, DynamoDB) did not answer within {START_S:.0f} s. The end of its log:\n{tail}")
 
 
 def free_port() -> int:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.twin.asgi import Answering, Receive, Request, Scope, Send, respond, sha256
 from pilotlight.twin.aws.gateway import PREFIX
-from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place, sqs_needs
-from pilotlight.twin.rows import AwsRequest, AwsResponse, Caller, Refusal, Service
+from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place
+from pilotlight.twin.rows import AwsRequest, AwsResponse, Caller, Guarded, Refusal, Service
 from pilotlight.twin.sigv4 import AuthFailure, Signature, read, verify
 from pilotlight.twin.wire import error_response
 
@@ -35,7 +35,7 @@ class Handler(Protocol):
 
 
 class Front:
-    """The ASGI application. `services` are served by the twin itself, `forwarder` reaches S3, SQS and DynamoDB."""
+    """The ASGI application. `services` are served by the twin itself, `forwarder` reaches S3 and DynamoDB."""
 
     def __init__(
         self,
@@ -118,11 +118,11 @@ class Front:
         self._verify(request, signature, credentials.secret_access_key, body)
         if self._faults.is_out(signature.service):
             raise Refusal("ServiceUnavailable", f"{signature.service} is out: a test asked for it.", 503)
-        if signature.service in ("sqs", "dynamodb"):
-            return await self._emulated(request, signature, caller, body)
+        if signature.service == "dynamodb":
+            return await self._tables(request, signature, caller, body)
         service = self._services.get(signature.service)
         if service is None:
-            served = ", ".join(sorted([*self._services, "dynamodb", "s3", "sqs"]))
+            served = ", ".join(sorted([*self._services, "dynamodb", "s3"]))
             raise Refusal("NotImplemented", f"The twin does not serve {signature.service!r}: it serves {served}.", 501)
         return await self._served(service, request, signature, caller, body)
 
@@ -148,18 +148,15 @@ class Front:
             headers=request.headers,
             body=body,
         )
-        self._permit(caller, service.actions(wanted), request, signature)
+        policies = service.policies(wanted) if isinstance(service, Guarded) else ()
+        self._permit(caller, service.actions(wanted), request, signature, policies=policies)
         response = await service.handle(wanted)
         response.headers.setdefault("x-amzn-requestid", str(uuid.uuid4()))
         return response
 
-    async def _emulated(self, request: Request, signature: Signature, caller: Caller, body: bytes) -> AwsResponse:
+    async def _tables(self, request: Request, signature: Signature, caller: Caller, body: bytes) -> AwsResponse:
         name, parameters = operation(request.headers, body)
-        if signature.service == "sqs":
-            needs = sqs_needs(name, parameters, request.raw_path, signature.region, self._account)
-        else:
-            needs = dynamodb_needs(name, parameters, signature.region, self._account)
-        self._permit(caller, needs, request, signature)
+        self._permit(caller, dynamodb_needs(name, parameters, signature.region, self._account), request, signature)
         upstream = await self._forwarder.call(request, body)
         return AwsResponse(status=upstream.status_code, headers=dict(upstream.headers), body=upstream.content)
 

@@ -141,6 +141,14 @@ class Iam:
             return Decision(allowed=True)
         return Decision(allowed=False, reason=f"because no identity-based policy allows the {action} action")
 
+    def grants(self, documents: Iterable[str], service: str, action: str, resource: str, context: Context) -> bool:
+        """Whether resource policies let a service (`s3.amazonaws.com`) do something: nothing else speaks for a service."""
+        question = Question(action=action, resource=resource, context=context, principals=frozenset({service}))
+        try:
+            return evaluate(documents, question, by_principal=True) is Effect.ALLOW
+        except PolicyError:
+            return False
+
     def assumable(self, role_arn: str, service: str, context: Context | None = None) -> bool:
         """Whether the role's trust policy lets a service (`lambda.amazonaws.com`) assume it, on behalf of this account."""
         return self._trusts(role_arn, frozenset({service}), {"aws:SourceAccount": self._account, **(context or {})})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
@@ -132,3 +132,11 @@ class Service(Protocol):
 
     async def handle(self, request: AwsRequest) -> AwsResponse:
         """Answer, or raise `Refusal` (the front writes it in the service's own error form)."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A service whose resources carry policies of their own."""
+
+    def policies(self, request: AwsRequest) -> list[str]:
+        """The policy documents of the resource that the request is about."""

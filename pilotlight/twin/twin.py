@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.logs import Logs
     from pilotlight.twin.aws.s3 import ObjectStore
     from pilotlight.twin.aws.sagemaker import SageMakerService
+    from pilotlight.twin.aws.sqs import SqsService
     from pilotlight.twin.clock import Clock
     from pilotlight.twin.faults import Faults
     from pilotlight.twin.iam import Iam
@@ -43,6 +44,7 @@ class Twin:
     logs: Logs
     lambda_: LambdaService
     sagemaker: SageMakerService
+    sqs: SqsService
     loop: asyncio.AbstractEventLoop
     account: str = ACCOUNT
 

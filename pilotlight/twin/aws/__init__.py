@@ -18,6 +18,7 @@ MODULES = (
     "s3_object_rows",
     "s3_rows",
     "sagemaker_rows",
+    "sqs_rows",
 )
 
 T = TypeVar("T", Row, Invoke)

@@ -18,7 +18,7 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
-from pilotlight.twin.assembly import front_of, twin_of
+from pilotlight.twin.assembly import close, front_of, start, twin_of
 from pilotlight.twin.aws import rows
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.control import Control
@@ -48,9 +48,10 @@ class Harness:
 
     twin: Twin
 
-    def __init__(self, home: Path, cache: Path) -> None:
+    def __init__(self, home: Path, cache: Path, clock: Clock | None = None) -> None:
         self.home = home
         self.cache = cache
+        self.clock = clock or Clock()
         self.secret = "a-deployer's-secret"
         self._count = 0
         self._ready = threading.Event()
@@ -140,7 +141,7 @@ class Harness:
             cache=self.cache,
             front_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
             world=world,
-            clock=Clock(),
+            clock=self.clock,
             faults=Faults(),
             processes=processes,
             iam=iam,
@@ -157,17 +158,13 @@ class Harness:
             uvicorn.Config(front, log_level="warning", lifespan="off", access_log=False, ws="none", timeout_graceful_shutdown=1)
         )
         await emulators.start()
-        await self.twin.timers.start()
-        await self.twin.lambda_.start()
-        await self.twin.sagemaker.start()
+        await start(self.twin)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         self._ready.set()
         await self._end.wait()
         server.should_exit = True
         await serving
-        await self.twin.timers.close()
-        await self.twin.lambda_.close()
-        await self.twin.sagemaker.close()
+        await close(self.twin)
         await forwarder.close()
         await emulators.stop()
         await processes.stop_all()

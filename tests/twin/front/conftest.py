@@ -22,6 +22,7 @@ from botocore.config import Config
 from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
+from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
 from pilotlight.twin.client import DEPLOYER_KEY
 from pilotlight.twin.control import Control
@@ -32,6 +33,7 @@ from pilotlight.twin.front import Front
 from pilotlight.twin.iam import Credentials
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
+from pilotlight.twin.timers import Timers
 from tests.unit.twin.front.declared import ACCOUNT, SECRET, Declared
 
 
@@ -94,7 +96,12 @@ class RunningFront:
         world, iam, clock = self.account.world, self.account.iam, self.account.twin.clock
         self.logs = Logs(self._home, world, iam, account=ACCOUNT, region="us-east-1", now=clock.now)
         forwarder = Forwarder(self.emulators, self.url)
-        services: Any = (self.functions, StsService(iam), LogsService(self.logs, world))
+        twin, sqs = self.account.twin, SqsService()
+        twin.home, twin.loop, twin.faults, twin.timers = self._home, self.loop, self.faults, Timers(clock)
+        sqs.attach(twin)
+        await twin.timers.start()
+        await sqs.start()
+        services: Any = (self.functions, sqs, StsService(iam), LogsService(self.logs, world))
         front = Front(
             iam=iam,
             world=world,
@@ -115,6 +122,8 @@ class RunningFront:
         serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         self._ready.set()
         await serving
+        await twin.timers.close()
+        await sqs.close()
         await self.emulators.stop()
         await self.processes.stop_all()
         await forwarder.close()
@@ -151,7 +160,7 @@ def front(tmp_path: Path) -> Iterator[RunningFront]:
 
 @pytest.fixture(scope="module")
 def emulated() -> Iterator[RunningFront]:
-    """With S3, SQS and DynamoDB, shared by the tests of a file: they use names of their own."""
+    """With S3 and DynamoDB, shared by the tests of a file: they use names of their own."""
     with tempfile.TemporaryDirectory() as home:
         running = RunningFront(Path(home), emulated=True)
         yield running
