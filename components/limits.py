@@ -107,7 +107,5 @@ BUCKET_NAME = Range(low=3, high=63, unit="characters", source=_NAMES, noted="202
 ENDPOINT_NAME = Range(low=1, high=63, unit="characters", source=_NAMES, noted="2026-11")
 FUNCTION_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
 REPOSITORY_NAME = Range(low=2, high=256, unit="characters", source=_NAMES, noted="2026-11")
-QUEUE_NAME = Range(low=1, high=80, unit="characters", source=_NAMES, noted="2026-11")
 ROLE_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
-TABLE_NAME = Range(low=3, high=255, unit="characters", source=_NAMES, noted="2026-11")
 TOPIC_NAME = Range(low=1, high=256, unit="characters", source=_NAMES, noted="2026-11")

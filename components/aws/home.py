@@ -37,6 +37,10 @@ class AwsHome:
         self.keep = args.data_retention == "keep"
         self.log_retention_days = args.log_retention_days
 
+    def bucket_name(self, role: str) -> pulumi.Output[str]:
+        """The name of the service's bucket for `role`."""
+        return self.place.apply(lambda place: self.names.bucket(place.account, place.region, role))
+
     def log_group(self, name: str, group: pulumi.Input[str], parent: pulumi.Resource) -> aws.cloudwatch.LogGroup:
         """A log group of ours, made before its writer, so that retention holds and it goes with the stack."""
         return aws.cloudwatch.LogGroup(

@@ -24,9 +24,17 @@ class Names:
     topic: str
     prefix: str
 
-    def bucket(self, account: str, region: str) -> str:
+    def bucket(self, account: str, region: str, role: str = "models") -> str:
         """Bucket names are global, so account and region go in, as a hash that keeps the length known."""
-        return f"{self.prefix}-models-{short_hash(f'{account}/{region}')}"
+        return f"{self.prefix}-{role}-{short_hash(f'{account}/{region}')}"
+
+    def named(self, role: str) -> str:
+        """The name of a queue, a table or a function of the event pipeline, of asynchronous answers or of warming."""
+        return f"{self.prefix}-{role}"
+
+    def logs_of(self, role: str) -> str:
+        """The log group of the function of that name."""
+        return f"/aws/lambda/{self.named(role)}"
 
     @property
     def endpoint_logs(self) -> str:
@@ -54,7 +62,8 @@ class Names:
 def names_of(project: str, stack: str) -> Names:
     """All names of a stack. Raises RunError when one is longer than its service allows."""
     prefix = f"{slug(project)}-{slug(stack)}"
-    fixed(f"{prefix}-models-{short_hash('')}", BUCKET_NAME)
+    # The longest name of the shortest limit: 46 characters are left for the prefix, with which all of `named` fit as well.
+    fixed(f"{prefix}-objects-{short_hash('')}", BUCKET_NAME)
     return Names(
         endpoint=fixed(prefix, ENDPOINT_NAME),
         function=fixed(f"{prefix}-predict", FUNCTION_NAME),
