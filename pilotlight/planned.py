@@ -47,7 +47,10 @@ _ARNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """One resource: inputs with every value known, what the cloud would add, and which resources each input was taken from (URNs)."""
+    """One resource: inputs with every value known, what the cloud would add, and which resources each input was taken from (URNs).
+
+    delete_first  whether a replacement deletes the old one before it makes the new one, which Pulumi else does the other way round
+    """
 
     type: str
     name: str
@@ -56,6 +59,7 @@ class Planned:
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     taken_from: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    delete_first: bool = False
 
     @property
     def custom(self) -> bool:
@@ -186,6 +190,7 @@ class _Monitor(mocks.MockMonitor):
                     inputs=_plain(inputs),
                     outputs=_plain(rpc.deserialize_properties(answer.object)) | {"id": answer.id},
                     taken_from={key: frozenset(each.urns) for key, each in request.propertyDependencies.items() if each.urns},
+                    delete_first=request.deleteBeforeReplace,
                 )
             )
         return answer

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,11 @@ def statements(document: Document) -> list[dict[str, Any]]:
 
 def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
+
+
+def fits(pattern: str, text: str) -> bool:
+    """Whether the text fits a pattern whose only sign is `*`."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text, re.DOTALL) is not None
 
 
 def roles(variant: str) -> list[Role]:
