@@ -1,0 +1,149 @@
+"""The function of pattern 2, whatever the cloud: read the objects, ask the model, record one result per object version.
+
+    Pipeline(objects, model, results, settings).run(deliveries, batch_id=…, remaining_s=…)
+
+Every delivery ends in an outcome; what a cloud's queue does with one that is not done is that cloud's business. Nothing is
+locked: two workers may predict the same, and the results' own conditions let one of them be recorded.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from handlers.functions import logs, metrics, objects, outcomes, requests
+from handlers.functions.merging import Asked
+from handlers.functions.objects import ObjectInputs
+from handlers.functions.outcomes import Outcome, Refused, Unavailable
+from handlers.functions.predicting import Predictor
+from handlers.functions.problems import RequestProblem
+from handlers.functions.versions import Delivery, Model, Objects, ObjectVersion, Result, Results, VersionId
+
+# Objects read at a time, and so a client's connections: what SQS gives at once without a window.
+PARALLEL = 10
+# What is held in memory at a time: the objects of one wave, and their bytes.
+WAVE_OBJECTS = 256
+WAVE_BYTES = 16 * 1024**2
+_LEVELS = {"refused": "ERROR", "failed": "WARNING"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineSettings:
+    """Sizes in bytes, the time of one request in seconds, the task that the model serves, the service in the metrics."""
+
+    min_object_bytes: int
+    max_object_bytes: int
+    max_inputs: int
+    max_body_bytes: int
+    timeout_s: float
+    task: str
+    service: str | None
+
+
+class Pipeline:
+    """One process of the function."""
+
+    def __init__(self, store: Objects, model: Model, results: Results, settings: PipelineSettings) -> None:
+        self._store = store
+        self._results = results
+        self._settings = settings
+        self._predictor = Predictor(
+            model,
+            max_inputs=settings.max_inputs,
+            max_body_bytes=settings.max_body_bytes,
+            timeout_s=settings.timeout_s,
+            task=settings.task,
+            service=settings.service,
+        )
+        self._readers = ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="objects")
+
+    def run(self, deliveries: Sequence[Delivery], *, batch_id: str, remaining_s: Callable[[], float]) -> dict[VersionId, Outcome]:
+        """The outcome of every version, with a log line each and the counters of the batch. Never raises."""
+        asked = {delivery.version.id: delivery for delivery in deliveries}
+        found = {id_: outcome for id_, delivery in asked.items() if (outcome := self._filtered(delivery.version))}
+        for wave in _waves([delivery for id_, delivery in asked.items() if id_ not in found]):
+            try:
+                found |= self._wave(wave, batch_id, remaining_s)
+            except Exception as error:  # noqa: BLE001  (a wave that breaks must not take the results of the others along)
+                logs.write_fault("pipeline_fault", error, request_id=batch_id)
+                found |= {delivery.version.id: outcomes.of(error) for delivery in wave}
+        for id_, delivery in asked.items():
+            _log(delivery, found[id_], batch_id)
+        self._count(list(found.values()), batch_id)
+        return found
+
+    def _filtered(self, version: ObjectVersion) -> Outcome | None:
+        least, most = self._settings.min_object_bytes, self._settings.max_object_bytes
+        if version.size < least:
+            return Outcome("passed-over", f"The object has {version.size} bytes: smaller than {least} are passed over.")
+        if version.size > most:
+            return Outcome("refused", f"The object has {version.size} bytes: {most} are allowed.")
+        return None
+
+    def _wave(self, wave: Sequence[Delivery], batch_id: str, remaining_s: Callable[[], float]) -> dict[VersionId, Outcome]:
+        try:
+            found = self._results.settled([delivery.version for delivery in wave])
+        except Unavailable as error:
+            # Before the model is asked for what could not be recorded.
+            return {delivery.version.id: outcomes.of(error) for delivery in wave}
+        left = [delivery for delivery in wave if delivery.version.id not in found]
+        asked: list[Asked] = []
+        for owner, (delivery, inputs) in enumerate(zip(left, self._readers.map(self._read, left), strict=True)):
+            if isinstance(inputs, Outcome):
+                found[delivery.version.id] = inputs
+            else:
+                version = delivery.version
+                # By itself from its second time on: it may be what made a request with others fail.
+                asked.append(Asked(owner, inputs, alone=delivery.attempt > 1, uri=version.uri, request_id=version.request_id))
+        results: list[Result] = []
+        for owner, ended in self._predictor.predict(asked, batch_id=batch_id, remaining_s=remaining_s).items():
+            version = left[owner].version
+            if isinstance(ended, Outcome):
+                found[version.id] = ended
+            else:
+                results.append(Result(version, ended))
+        return found | (self._results.record(results) if results else {})
+
+    def _read(self, delivery: Delivery) -> ObjectInputs | Outcome:
+        version = delivery.version
+        try:
+            inputs = objects.read(self._store.read(version), version.key)
+            requests.check_parameters(self._settings.task, inputs.parameters)
+        except (Refused, Unavailable) as error:
+            return outcomes.of(error)
+        except RequestProblem as problem:
+            return Outcome("refused", problem.detail)
+        except Exception as error:  # noqa: BLE001  (one object must not take its wave down)
+            logs.write_fault("object_fault", error, request_id=version.request_id)
+            return outcomes.of(error)
+        return inputs
+
+    def _count(self, found: Sequence[Outcome], batch_id: str) -> None:
+        kinds = [outcome.kind for outcome in found]
+        counts = {
+            metrics.OBJECTS_PROCESSED: kinds.count("recorded") + kinds.count("known"),
+            metrics.OBJECTS_FAILED: kinds.count("failed") + kinds.count("refused"),
+            metrics.OBJECTS_PASSED_OVER: kinds.count("passed-over"),
+        }
+        metrics.count(self._settings.service, counts, request_id=batch_id)
+
+
+def _waves(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """The deliveries in parts that fit the memory."""
+    wave: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        if wave and (len(wave) == WAVE_OBJECTS or size + delivery.version.size > WAVE_BYTES):
+            yield wave
+            wave, size = [], 0
+        wave.append(delivery)
+        size += delivery.version.size
+    if wave:
+        yield wave
+
+
+def _log(delivery: Delivery, outcome: Outcome, batch_id: str) -> None:
+    version, attempt = delivery.version, delivery.attempt
+    fields: dict[str, object] = {"object": version.object, "version": version.id[1], "outcome": outcome.kind, "attempt": attempt}
+    if outcome.reason:
+        fields |= {"reason": outcome.reason, "permanent": outcome.kind == "refused"}
+    logs.write("object", level=_LEVELS.get(outcome.kind, "INFO"), request_id=version.request_id, batch=batch_id, **fields)

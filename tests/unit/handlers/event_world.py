@@ -1,0 +1,161 @@
+"""AWS in this process for the event function: buckets, table and queue of moto, and a model that can be told to fail."""
+
+import functools
+import itertools
+import json
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote_plus
+
+import boto3
+from moto import mock_aws
+
+from handlers.functions import problems
+from handlers.functions.aws.clients import Clients
+from handlers.functions.aws.event_settings import EventSettings
+from handlers.functions.aws.events import EventFunction
+from handlers.functions.environment import Environment
+
+BUCKET, RESULTS_BUCKET, TABLE = "mine-objects", "mine-results", "mine-results"
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: bytes
+    cold_start: dict
+
+
+class Model:
+    """Answers one vector a text, [its length]; texts that begin with "bad" are refused, "broken" ones fail the model."""
+
+    def __init__(self, *, max_answer_bytes=1 << 20):
+        self.requests = []
+        self.failing = None
+        self.cold_start = {}
+        self.max_answer_bytes = max_answer_bytes
+
+    def invoke(self, body, *, request_id, budget_s):
+        asked = json.loads(body)
+        self.requests.append(asked)
+        if self.failing is not None:
+            raise self.failing
+        texts = asked["inputs"]
+        if isinstance(texts, dict):
+            return Answer(b'{"outputs":[0.25]}', {})
+        for text in texts:
+            if text.startswith("bad"):
+                raise problems.InputRefused(f"{text} is not what the model takes.")
+            if text.startswith("broken"):
+                raise problems.ModelFailed("The model failed to answer.")
+        answer = json.dumps({"outputs": [[len(text)] for text in texts]}, separators=(",", ":")).encode()
+        if len(answer) > self.max_answer_bytes:
+            raise problems.AnswerTooLarge("The answer is too large.")
+        cold_start, self.cold_start = self.cold_start, {}
+        return Answer(answer, cold_start)
+
+    @property
+    def texts(self):
+        return [request["inputs"] for request in self.requests]
+
+
+class Context:
+    """The part of Lambda's context that the function reads."""
+
+    aws_request_id = "lambda-request"
+
+    def __init__(self, remaining_ms=60_000):
+        self.remaining_ms = remaining_ms
+
+    def get_remaining_time_in_millis(self):
+        return self.remaining_ms
+
+
+@functools.cache
+def client(service):
+    """One client for all tests, since each takes a quarter of a second to make; moto looks into every request anyway."""
+    return boto3.client(service, **KEYS)
+
+
+class World:
+    """What the function finds on AWS, as a test arranges and reads it."""
+
+    def __init__(self, *, versioned=True):
+        self.s3, self.dynamodb, self.sqs = map(client, ("s3", "dynamodb", "sqs"))
+        for bucket in (BUCKET, RESULTS_BUCKET):
+            self.s3.create_bucket(Bucket=bucket)
+        if versioned:
+            self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        self.dynamodb.create_table(
+            TableName=TABLE,
+            KeySchema=[{"AttributeName": "object", "KeyType": "HASH"}, {"AttributeName": "version", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("object", "version")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.queue_url = self.sqs.create_queue(QueueName="mine-results")["QueueUrl"]
+        self.model = Model()
+        self._sequencers = itertools.count(0x62E99A88DC407460)
+
+    def function(self, *, clients=None, results="table", task="sentence-embedding", max_body_bytes=4096, max_inputs=256, **variables):
+        """The function as its handler makes it, over these clients and this model."""
+        named = {"RESULTS_TABLE": TABLE, "RESULTS_BUCKET": RESULTS_BUCKET, "RESULTS_QUEUE_URL": self.queue_url, "RESULTS": results}
+        environment = Environment(named | {"SERVICE": "mine"} | variables)
+        settings = EventSettings.read(environment, task=task, max_inputs=max_inputs, max_body_bytes=max_body_bytes, timeout_s=10)
+        environment.check()
+        clients = clients or Clients(s3=self.s3, dynamodb=self.dynamodb, sqs=self.sqs)
+        return EventFunction(settings, clients, self.model)
+
+    def put(self, key, body="some text", content_type=None):
+        """Store an object; returns the record of S3's notification for it."""
+        body = body if isinstance(body, bytes) else body.encode()
+        extra = {"ContentType": content_type} if content_type else {}
+        stored = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body, **extra)
+        found = {"key": quote_plus(key, safe="/"), "size": len(body), "eTag": stored["ETag"].strip('"')}
+        found |= {"sequencer": f"{next(self._sequencers):016X}"} | ({"versionId": stored["VersionId"]} if "VersionId" in stored else {})
+        return {
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "eventName": "ObjectCreated:Put",
+            "responseElements": {"x-amz-request-id": uuid.uuid4().hex[:16].upper()},
+            "s3": {"bucket": {"name": BUCKET}, "object": found},
+        }
+
+    def rows(self):
+        """(key, version) -> row of plain values, the pointers among them."""
+        items = self.dynamodb.scan(TableName=TABLE, ConsistentRead=True)["Items"]
+        plain = [{name: next(iter(value.values())) for name, value in item.items()} for item in items]
+        return {(row["object"].removeprefix(f"{BUCKET}/"), row["version"]): row for row in plain}
+
+    def sent(self):
+        """The bodies of all messages in the queue for results."""
+        bodies = []
+        while found := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
+            bodies += [json.loads(message["Body"]) for message in found]
+        return bodies
+
+
+@contextmanager
+def world(**options):
+    with mock_aws():
+        yield World(**options)
+
+
+def message(*records, attempt=1, body=None, message_id=None):
+    """An SQS record as Lambda hands it over."""
+    return {
+        "messageId": message_id or str(uuid.uuid4()),
+        "receiptHandle": "handle",
+        "body": json.dumps({"Records": records}) if body is None else body,
+        "attributes": {"ApproximateReceiveCount": str(attempt)},
+        "eventSource": "aws:sqs",
+    }
+
+
+def batch(*messages):
+    return {"Records": list(messages)}
+
+
+def failed(answer):
+    """The ids of the messages that come again."""
+    return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
