@@ -1,5 +1,7 @@
 """AWS SDK clients that go where a session's stack lives: the twin, or the user's own account."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pilotlight.cli.exits import CommandError, Exit
@@ -32,3 +34,17 @@ def region_of(session: Session, stack: str) -> str:
     if not region:
         raise CommandError(f"{stack} names no region: set `aws:region` in {session.project.stack_file(stack)}.")
     return str(region)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Turn an SDK's error into a CommandError that begins with `what` was being done."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        details = error.response.get("Error", {})
+        raise CommandError(f"{what}: {details.get('Code')}: {details.get('Message')}", Exit.FAILED) from error
+    except BotoCoreError as error:
+        raise CommandError(f"{what}: {error}", Exit.FAILED) from error

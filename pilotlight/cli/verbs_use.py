@@ -1,4 +1,4 @@
-"""The verbs that use a stack that is up: invoke, logs, status."""
+"""The verbs that use a stack that is up: invoke, upload, results, replay, logs, status."""
 
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +49,72 @@ def invoke(
         idempotency_key=idempotency_key,
     )
     raise typer.Exit(send(call))
+
+
+@verbs.command(epilog="Example: pilotlight upload aws-sagemaker-events letter.txt --wait")
+def upload(
+    stack: Stack,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="The files that become objects.", show_default=False)],
+    key: Annotated[
+        str | None,
+        typer.Option(help="The object's key; with / at its end a folder.", show_default="the stack's events.prefix and the file's name"),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until each has its result, or is among the dead letters.")] = False,
+    max_wait: Annotated[float, typer.Option(min=1, help="Seconds to wait for the results.")] = 900,
+    local: Local = False,
+    cloud: Cloud = False,
+    json: AsJson = False,
+    cwd: Cwd = HERE,
+) -> None:
+    """Put files into the bucket of an event stack. With --wait exit code 4 where one is among the dead letters, 1 where one is pending."""
+    from pilotlight.cli.upload import Upload
+    from pilotlight.cli.upload import upload as put
+
+    asked = Upload(
+        stack=stack,
+        folder=cwd,
+        where=where_of(local, cloud),
+        files=tuple(files),
+        key=key,
+        wait=wait,
+        max_wait=max_wait,
+        as_json=json,
+    )
+    raise typer.Exit(put(asked))
+
+
+@verbs.command(epilog="Example: pilotlight results aws-sagemaker-events in/letter.txt")
+def results(
+    stack: Stack,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="One object: every version of it, the newest first.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 100,
+    local: Local = False,
+    cloud: Cloud = False,
+    json: AsJson = False,
+    cwd: Cwd = HERE,
+) -> None:
+    """Print what an event stack has answered: one row per object version. Exit code 3 when there is none."""
+    from pilotlight.cli.results import results as show
+
+    raise typer.Exit(show(stack, key, cwd, where_of(local, cloud), limit=limit, as_json=json))
+
+
+@verbs.command(epilog="Example: pilotlight replay aws-sagemaker-events --dry-run")
+def replay(
+    stack: Stack,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how many there are, and why.")] = False,
+    rate: Annotated[
+        int | None, typer.Option("--max", min=1, max=500, help="At most so many a second (1 to 500).", show_default="SQS decides")
+    ] = None,
+    local: Local = False,
+    cloud: Cloud = False,
+    json: AsJson = False,
+    cwd: Cwd = HERE,
+) -> None:
+    """Move the dead letters of a stack back to the queue that they came from: objects of an event stack, answers of an API."""
+    from pilotlight.cli.replay import replay as move
+
+    raise typer.Exit(move(stack, cwd, where_of(local, cloud), dry_run=dry_run, rate=rate, as_json=json))
 
 
 @verbs.command(epilog="Example: pilotlight logs aws-sagemaker-api --follow")

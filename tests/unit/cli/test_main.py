@@ -10,7 +10,22 @@ from typer.testing import CliRunner
 from pilotlight.cli.exits import HELP, Exit
 from pilotlight.cli.main import app
 
-COMMANDS = ("preview", "up", "refresh", "destroy", "down", "invoke", "logs", "status", "env", "package", "clock")
+COMMANDS = (
+    "preview",
+    "up",
+    "refresh",
+    "destroy",
+    "down",
+    "invoke",
+    "logs",
+    "status",
+    "env",
+    "package",
+    "clock",
+    "upload",
+    "results",
+    "replay",
+)
 
 
 def pilotlight(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,158 @@
+"""The dead letters of a stack: how many, what they are about, and why they died, without taking one away."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from pilotlight.cli.clients import client, told
+from pilotlight.cli.exits import CommandError
+from pilotlight.cli.rows import VersionId
+from pilotlight.cli.session import Session
+from pilotlight.cli.times import shown
+
+# Who looks at a message takes it for a moment; it is given back at the end, and after this many seconds in any case.
+HELD_S = 20
+# SQS API reference: ReceiveMessage and ChangeMessageVisibilityBatch take ten at a time.
+BATCH = 10
+# A long poll asks all of a queue's servers: an empty answer is then the truth.
+POLL_S = 1
+# One question to the logs each: enough to see what is wrong, few enough to be quick.
+REASONS = 10
+FUNCTION_LOGS = "/aws/lambda/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadLetter:
+    """One message. `about` are the object versions of an event stack, or the id of an answer; `sent` is in ms since 1970."""
+
+    message_id: str
+    about: tuple[VersionId, ...]
+    answer: str | None
+    sent: int
+    receipt: str
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{object_} {version}" for object_, version in self.about] or [f"answer {self.answer}" if self.answer else self.message_id]
+
+    @property
+    def word(self) -> str:
+        """What the functions' log lines about it hold and no others do."""
+        object_, version = self.about[0] if self.about else ("", self.answer or self.message_id)
+        return object_ if version == "null" else version
+
+    def document(self) -> dict[str, Any]:
+        objects = [{"object": object_, "version": version} for object_, version in self.about]
+        return {"messageId": self.message_id, "objects": objects, "answer": self.answer, "sentAt": shown(self.sent / 1000)}
+
+
+class DeadLetters:
+    """The dead-letter queue that a stack's outputs name. Raises CommandError where they name none."""
+
+    def __init__(self, session: Session, stack: str, outputs: Mapping[str, Any]) -> None:
+        if not outputs.get("deadLetterQueueUrl"):
+            raise CommandError(
+                f"{stack} has no dead letters: its callers get every error at once (`answers: {{async: true}}` has a queue)."
+            )
+        self.url = str(outputs["deadLetterQueueUrl"])
+        self.sqs = client("sqs", session, str(outputs["region"]))
+
+    def count(self) -> int:
+        """About how many there are; SQS counts to the minute."""
+        found = self._attributes("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+        return sum(int(value) for value in found.values())
+
+    def arn(self) -> str:
+        return str(self._attributes("QueueArn")["QueueArn"])
+
+    def _attributes(self, *names: str) -> dict[str, str]:
+        with told(f"The queue {self.url} can't be read"):
+            return dict(self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=list(names))["Attributes"])
+
+    def peek(self, limit: int) -> list[DeadLetter]:
+        """Up to `limit` of them, given back before this returns."""
+        found: dict[str, DeadLetter] = {}
+        with told(f"The queue {self.url} can't be read"):
+            try:
+                while len(found) < limit:
+                    answer = self.sqs.receive_message(
+                        QueueUrl=self.url,
+                        MaxNumberOfMessages=min(BATCH, limit - len(found)),
+                        VisibilityTimeout=HELD_S,
+                        WaitTimeSeconds=POLL_S,
+                        MessageSystemAttributeNames=["SentTimestamp"],
+                    )
+                    letters = [_letter(message) for message in answer.get("Messages", [])]
+                    if all(letter.message_id in found for letter in letters):
+                        break
+                    found |= {letter.message_id: letter for letter in letters}
+            finally:
+                self._give_back(list(found.values()))
+        return list(found.values())
+
+    def _give_back(self, letters: list[DeadLetter]) -> None:
+        for start in range(0, len(letters), BATCH):
+            entries = [
+                {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+                for number, letter in enumerate(letters[start : start + BATCH])
+            ]
+            self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
+
+
+def reasons(session: Session, outputs: Mapping[str, Any], letters: Iterable[DeadLetter]) -> dict[str, str]:
+    """Message id -> what the functions' logs say went wrong with it last; only those that are found."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    logs = client("logs", session, str(outputs["region"]))
+    groups = [str(group) for group in outputs.get("logGroups") or [] if str(group).startswith(FUNCTION_LOGS)]
+    found: dict[str, str] = {}
+    for letter in letters:
+        for group in groups:
+            try:
+                events = logs.filter_log_events(logGroupName=group, startTime=letter.sent, filterPattern=f'"{letter.word}"')["events"]
+            except (ClientError, BotoCoreError):
+                # Why is a help, not what was asked for: without the right to read logs there is none.
+                return found
+            said = [reason for event in events if (reason := _reason(event["message"]))]
+            if said:
+                found[letter.message_id] = said[-1]
+    return found
+
+
+def _reason(line: str) -> str | None:
+    """The reason in a log line of the functions; None in others."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        return None
+    return str(fields["reason"]) if isinstance(fields, dict) and fields.get("reason") else None
+
+
+def _letter(message: Mapping[str, Any]) -> DeadLetter:
+    try:
+        body = json.loads(message["Body"])
+    except ValueError:
+        body = None
+    content: Mapping[str, Any] = body if isinstance(body, dict) else {}
+    return DeadLetter(
+        message_id=str(message["MessageId"]),
+        about=tuple(_versions(content)),
+        answer=str(content["id"]) if isinstance(content.get("id"), str) else None,
+        sent=int(message.get("Attributes", {}).get("SentTimestamp", 0)),
+        receipt=str(message["ReceiptHandle"]),
+    )
+
+
+def _versions(content: Mapping[str, Any]) -> list[VersionId]:
+    """The object versions of an S3 event notification (S3 user guide, event message structure: keys are URL-encoded)."""
+    found = []
+    for record in content.get("Records") or []:
+        try:
+            place = record["s3"]
+            name = f"{place['bucket']['name']}/{unquote_plus(place['object']['key'])}"
+            found.append((name, str(place["object"].get("versionId", "null"))))
+        except (KeyError, TypeError):
+            continue
+    return found

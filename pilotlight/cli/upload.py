@@ -1,0 +1,179 @@
+"""`upload`: objects for an event stack, and, when asked for, what becomes of each."""
+
+import json
+import mimetypes
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pilotlight.cli.app import say
+from pilotlight.cli.call import outputs_of
+from pilotlight.cli.clients import client, told
+from pilotlight.cli.dead_letters import DeadLetters, reasons
+from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.home import Where
+from pilotlight.cli.results import short
+from pilotlight.cli.rows import Row, Rows, VersionId
+from pilotlight.cli.session import Session, open_session
+
+# Between two looks at the table: from the first to the last of them.
+FIRST_S, LAST_S = 0.3, 3.0
+# Looking at a dead letter takes it from the others for a moment, so not at every look at the table.
+DEAD_EVERY_S = 5.0
+DEAD_LOOKED_AT = 1000
+_TYPES = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson", ".json": "application/json", ".txt": "text/plain"}
+State = Literal["uploaded", "done", "dead", "pending"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """What the user asked for. `key` ends in / where it is a folder."""
+
+    stack: str
+    folder: Path
+    where: Where | None
+    files: tuple[Path, ...]
+    key: str | None = None
+    wait: bool = False
+    max_wait: float = 900
+    as_json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Object:
+    """One uploaded file and what became of it."""
+
+    file: str
+    id: VersionId
+    state: State = "uploaded"
+    row: Row | None = field(default=None, repr=False)
+    reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.id[0].partition("/")[2]
+
+    def document(self) -> dict[str, Any]:
+        found = {"file": self.file, "key": self.key, "object": self.id[0], "version": self.id[1], "state": self.state}
+        if self.row is not None:
+            found |= {"result": self.row.result, "at": self.row.at, "requestId": self.row.request_id}
+        return found | ({"reason": self.reason} if self.reason else {})
+
+
+def upload(asked: Upload) -> Exit:
+    """Put the files into the stack's bucket. With `wait` 4 where one ended among the dead letters, 1 where one is pending at the end."""
+    session = open_session(asked.folder, asked.where, asked.stack)
+    outputs = outputs_of(session, asked.stack, pattern="events")
+    events = session.project.service(asked.stack).get("events")
+    keys = keys_of(asked.files, asked.key, events if isinstance(events, Mapping) else {})
+    objects = _put(session, outputs, keys)
+    watch = _Watch(session, asked, outputs) if asked.wait else None
+    if watch:
+        objects = watch.follow(objects)
+    if asked.as_json:
+        sys.stdout.write(json.dumps({"stack": asked.stack, "objects": [one.document() for one in objects]}, indent=2) + "\n")
+    else:
+        sys.stdout.writelines(f"{_line(one)}\n" for one in objects)
+    states = {one.state for one in objects}
+    if watch and watch.interrupted:
+        return Exit.INTERRUPTED
+    return Exit.FAILED if "pending" in states else Exit.ANSWERED_ERROR if "dead" in states else Exit.OK
+
+
+def keys_of(files: Sequence[Path], key: str | None, events: Mapping[str, Any]) -> dict[str, Path]:
+    """Key -> file. Raises CommandError for a file that is not there, and for a key that would start nothing."""
+    if key is not None and len(files) > 1 and not key.endswith("/"):
+        raise CommandError(f"--key {key}: {len(files)} files can't have one key: end it with / to name a folder.")
+    folder = str(events.get("prefix") or "") if key is None else key if key.endswith("/") else None
+    keys: dict[str, Path] = {}
+    for file in files:
+        if not file.is_file():
+            raise CommandError(f"{file} is no file: name the files that become objects.")
+        name = str(key) if folder is None else folder + file.name
+        if name in keys:
+            raise CommandError(f"{keys[name]} and {file} would both be the object {name}: upload them one by one, with --key.")
+        _passes(name, file, events)
+        keys[name] = file
+    return keys
+
+
+def _passes(key: str, file: Path, events: Mapping[str, Any]) -> None:
+    """Raise CommandError when the stack's filters pass over such an object."""
+    prefix, suffixes, least = str(events.get("prefix") or ""), events.get("suffixes") or [], events.get("minObjectBytes", 1)
+    if not key.startswith(prefix):
+        raise CommandError(f"{key} would start nothing: the stack takes objects whose key begins with {prefix!r} (events.prefix).")
+    if suffixes and not key.endswith(tuple(map(str, suffixes))):
+        raise CommandError(
+            f"{key} would start nothing: the stack takes objects whose key ends with {' or '.join(map(repr, suffixes))} (events.suffixes)."
+        )
+    if isinstance(least, int) and file.stat().st_size < least:
+        raise CommandError(f"{file} has {file.stat().st_size} bytes: objects of less than {least} are passed over (events.minObjectBytes).")
+
+
+def _put(session: Session, outputs: Mapping[str, Any], keys: Mapping[str, Path]) -> list[Object]:
+    bucket, s3 = str(outputs["objectsBucket"]), client("s3", session, str(outputs["region"]))
+    objects = []
+    for key, file in keys.items():
+        content_type = _TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        try:
+            with file.open("rb") as body, told(f"{file} can't be put into {bucket}"):
+                answer = s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+        except OSError as error:
+            raise CommandError(f"{file} can't be read: {error.strerror}") from error
+        objects.append(Object(file=str(file), id=(f"{bucket}/{key}", str(answer.get("VersionId", "null")))))
+        say(f"{file} is {key}, version {objects[-1].id[1]}")
+    return objects
+
+
+class _Watch:
+    """Where the uploaded objects may be found again: in the table, or among the dead letters."""
+
+    def __init__(self, session: Session, asked: Upload, outputs: Mapping[str, Any]) -> None:
+        self._session, self._outputs, self._asked = session, outputs, asked
+        self.interrupted = False
+        self._rows, self._dead = Rows(session, outputs), DeadLetters(session, asked.stack, outputs)
+
+    def follow(self, objects: list[Object]) -> list[Object]:
+        """The objects with what became of them; Ctrl-C and the end of the time leave the others pending."""
+        ended: dict[VersionId, Object] = {}
+        started, pause, looked = time.monotonic(), FIRST_S, 0.0
+        try:
+            while len(ended) < len(objects):
+                open_ = [one for one in objects if one.id not in ended]
+                for id_, row in self._rows.those([one.id for one in open_]).items():
+                    ended[id_] = replace(next(one for one in open_ if one.id == id_), state="done", row=row)
+                open_ = [one for one in open_ if one.id not in ended]
+                now = time.monotonic()
+                if open_ and now - looked >= DEAD_EVERY_S:
+                    looked = now
+                    ended |= {one.id: one for one in self._died(open_)}
+                if now - started > self._asked.max_wait:
+                    break
+                if len(ended) < len(objects):
+                    time.sleep(pause)
+                    pause = min(LAST_S, pause * 1.5)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            say(f"Interrupted: what is pending goes on; `pilotlight results {self._asked.stack}` shows it later.")
+        return [ended.get(one.id, replace(one, state="pending")) for one in objects]
+
+    def _died(self, open_: list[Object]) -> list[Object]:
+        if self._dead.count() == 0:
+            return []
+        wanted = {one.id: one for one in open_}
+        letters = [letter for letter in self._dead.peek(DEAD_LOOKED_AT) if wanted.keys() & set(letter.about)]
+        why = reasons(self._session, self._outputs, letters)
+        return [
+            replace(wanted[id_], state="dead", reason=why.get(letter.message_id, f"see `pilotlight logs {self._asked.stack}`"))
+            for letter in letters
+            for id_ in letter.about
+            if id_ in wanted
+        ]
+
+
+def _line(one: Object) -> str:
+    ended = {"done": short(one.row.result) if one.row else "", "dead": f"is among the dead letters: {one.reason}", "pending": "is pending"}
+    return f"{one.key}  {one.id[1]}  {ended.get(one.state, '')}".rstrip()
