@@ -1,0 +1,198 @@
+"""Every role of the ready stacks, decided by the twin's evaluator: each call is allowed, each call one step outside is denied."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+
+from pilotlight.planned import Planned, planned, ready_stacks
+from pilotlight.twin.conditions import as_list
+from pilotlight.twin.iam import ATTACHMENT, ROLE, ROLE_POLICY, Iam
+from pilotlight.twin.iam_managed import managed_policy
+from pilotlight.twin.policy import Effect, Question, evaluate
+from pilotlight.twin.world import Resource, World
+from tests.unit.twin.identities.calls import ACCOUNT, METHODS, NEVER, Call, calls
+
+ROOT = Path(__file__).resolve().parents[4]
+SERVICES = ("application-autoscaling", "dynamodb", "lambda", "s3", "sagemaker", "sagemaker-runtime", "scheduler", "sqs")
+
+
+@dataclass(frozen=True)
+class Granted:
+    """One right of a role: an action in one of its statements."""
+
+    role: str
+    action: str
+    statement: str
+
+    def allows(self, action: str, resource: str, context: Any) -> bool:
+        document = json.dumps({"Version": "2012-10-17", "Statement": json.loads(self.statement)})
+        return evaluate([document], Question(action=action, resource=resource, context=context)) is Effect.ALLOW
+
+
+class Account:
+    """The roles of one stack in the twin, and what each of them calls."""
+
+    def __init__(self, stack: str, folder: Path) -> None:
+        self.plan = planned(stack)
+        world = World(folder / f"{stack}.sqlite3")
+        for each in self.plan:
+            outputs = {**each.outputs, "uniqueId": each.name}
+            world.put(Resource(token=each.type, id=str(each.outputs.get("id", each.name)), urn=each.urn, outputs=outputs))
+        self.iam = Iam(world, "secret", account=ACCOUNT)
+        self.roles = {each.name: each for each in self.plan if each.type == ROLE}
+        (models,) = (each.outputs["bucket"] for each in self.plan if each.name.endswith("models-bucket"))
+        self.calls = calls(stack, models)
+
+    def allowed(self, role: str, call: Call, **other: Any) -> bool:
+        asked = {"action": call.action, "resource": call.resource, "context": call.context, **other}
+        return self.iam.allowed(self.roles[role].outputs["arn"], **asked)
+
+    def granted(self) -> Iterator[Granted]:
+        for name, role in self.roles.items():
+            for document in documents(self.plan, role):
+                for statement in document["Statement"]:
+                    for action in as_list(statement["Action"]):
+                        yield Granted(name, action, json.dumps(statement))
+
+
+def documents(plan: list[Planned], role: Planned) -> Iterator[dict[str, Any]]:
+    for each in plan:
+        if each.inputs.get("role") == role.outputs["name"]:
+            if each.type == ROLE_POLICY:
+                yield json.loads(each.inputs["policy"])
+            elif each.type == ATTACHMENT:
+                yield json.loads(managed_policy(each.inputs["policyArn"]))
+
+
+@pytest.fixture(scope="module", params=ready_stacks())
+def account(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Account:
+    return Account(request.param, tmp_path_factory.mktemp("world"))
+
+
+def test_every_role_has_its_calls_in_the_table(account: Account) -> None:
+    assert set(account.roles) == set(account.calls)
+
+
+def test_every_call_is_allowed(account: Account) -> None:
+    assert [call for role, made in account.calls.items() for call in made if not account.allowed(role, call)] == []
+
+
+def test_every_right_is_needed_by_a_call(account: Account) -> None:
+    """Least privilege the other way round: a right that no call uses has to go."""
+    unused = [
+        right
+        for right in account.granted()
+        if not any(
+            call.action == right.action and right.allows(call.action, call.resource, call.context) for call in account.calls[right.role]
+        )
+    ]
+    assert unused == []
+
+
+def test_the_same_call_on_a_neighbours_resource_is_denied(account: Account) -> None:
+    """Another stack of the account, another account, another region; what AWS grants on `*` only is left out."""
+    reached = [
+        (role, call.action, other)
+        for role, made in account.calls.items()
+        for call in made
+        if call.resource != "*" and not role.endswith("-log-role")
+        for other in neighbours(call.resource)
+        if account.allowed(role, call, resource=other)
+    ]
+    assert reached == []
+
+
+def neighbours(resource: str) -> list[str]:
+    others = [
+        resource.replace("pilotlight-", "elsewhere-"),
+        resource.replace("us-east-1", "eu-west-1"),
+        resource.replace(ACCOUNT, "444455556666"),
+    ]
+    if resource.startswith("arn:aws:s3:::"):
+        bucket, slash, _ = resource.partition("/")
+        others += [f"{bucket}/outside/x", f"{bucket}2/models/x"] if slash else [f"{bucket}2"]
+    else:
+        # A longer name that begins the same: a pattern at the end of a name would let it in.
+        others.append(re.sub(r"(pilotlight-[a-z-]+)", r"\1-2", resource))
+    return [other for other in others if other != resource]
+
+
+def test_a_call_without_what_its_condition_asks_for_is_denied(account: Account) -> None:
+    bare = [(role, call) for role, made in account.calls.items() for call in made if call.context]
+    assert bare
+    for role, call in bare:
+        assert not account.allowed(role, call, context={})
+        for key in call.context:
+            assert not account.allowed(role, call, context={**call.context, key: "outside"})
+
+
+def test_what_no_call_needs_is_denied_on_the_very_resource(account: Account) -> None:
+    tried = [
+        (role, action, call.resource)
+        for role, made in account.calls.items()
+        for call in made
+        if not role.endswith("-log-role")
+        for action in NEVER[call.action.partition(":")[0]]
+    ]
+    assert len(tried) > 10
+    assert [each for each in tried if account.allowed(each[0], Call(action=each[1], resource=each[2], by=""))] == []
+
+
+def test_every_statement_has_a_call_that_it_denies(account: Account) -> None:
+    """One negative per statement: whatever it grants, it grants to a neighbour of none of its calls."""
+    for right in account.granted():
+        resources = as_list(json.loads(right.statement)["Resource"])
+        if resources != ["*"]:
+            made = [call for call in account.calls[right.role] if call.action == right.action]
+            outside = [(call, other) for call in made for other in neighbours(call.resource)]
+            assert outside
+            assert not any(right.allows(call.action, other, call.context) for call, other in outside)
+
+
+@pytest.mark.parametrize("service", ["ec2.amazonaws.com", "s3.amazonaws.com", "events.amazonaws.com"])
+def test_a_role_is_taken_by_its_own_service_only_and_for_this_account(account: Account, service: str) -> None:
+    for role in account.roles.values():
+        own = json.loads(role.inputs["assumeRolePolicy"])["Statement"][0]["Principal"]["Service"]
+        assert account.iam.assumable(role.outputs["arn"], own)
+        assert not account.iam.assumable(role.outputs["arn"], service)
+        if not role.name.endswith("-log-role"):
+            assert not account.iam.assumable(role.outputs["arn"], own, {"aws:SourceAccount": "444455556666"})
+
+
+def test_every_call_is_made_where_the_table_says(account: Account) -> None:
+    for call in (call for made in account.calls.values() for call in made if call.by.startswith("handlers/")):
+        path, _, text = call.by.partition(": ")
+        assert text in (ROOT / path).read_text()
+
+
+def test_no_handler_calls_what_stands_in_no_table() -> None:
+    found = {name for path in (ROOT / "handlers").rglob("*.py") for name in sdk_methods(path)}
+    assert {"get_object", "invoke_endpoint"} <= found <= set(METHODS)
+
+
+def sdk_methods(path: Path) -> set[str]:
+    """The methods of AWS clients that a file calls, by the names that only they have."""
+    called = {
+        node.func.attr
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    return called & OPERATIONS
+
+
+def operations() -> set[str]:
+    models = [ServiceModel(Loader().load_service_model(service, "service-2")) for service in SERVICES]
+    # `invoke` is also what our own protocols call it; Lambda's is asked for by its client's name.
+    return {xform_name(name) for model in models for name in model.operation_names} - {"invoke"}
+
+
+OPERATIONS = operations()
