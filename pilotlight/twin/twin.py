@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.s3 import ObjectStore
     from pilotlight.twin.aws.sagemaker import SageMakerService
     from pilotlight.twin.aws.sqs import SqsService
+    from pilotlight.twin.aws.tables import Tables
     from pilotlight.twin.clock import Clock
     from pilotlight.twin.faults import Faults
     from pilotlight.twin.iam import Iam
@@ -41,6 +42,7 @@ class Twin:
     images: Images
     iam: Iam
     s3: ObjectStore
+    tables: Tables
     logs: Logs
     lambda_: LambdaService
     sagemaker: SageMakerService

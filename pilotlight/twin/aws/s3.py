@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pilotlight.twin.aws import emulated
 from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
@@ -26,25 +26,15 @@ class ObjectStore:
 
     @cached_property
     def _client(self) -> Any:
-        # Loading boto3 takes a third of a second, which a preview does not have to pay.
-        import boto3
-
-        return boto3.client(
+        return emulated.client(
             "s3",
-            endpoint_url=self._endpoint,
-            region_name=self._region,
-            aws_access_key_id="pilotlight",
-            aws_secret_access_key="pilotlight",  # noqa: S106 (the emulator checks no signature)
-            config=Config(
-                s3={"addressing_style": "path"},
-                # A checksum in a trailer means chunked framing and a second pass over a model's weights.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                retries={"max_attempts": 3, "mode": "standard"},
-                max_pool_connections=32,
-                connect_timeout=5,
-                read_timeout=120,
-            ),
+            self._endpoint,
+            self._region,
+            s3={"addressing_style": "path"},
+            # A checksum in a trailer means chunked framing and a second pass over a model's weights.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            max_pool_connections=32,
         )
 
     def create_bucket(self, bucket: str, region: str) -> None:
@@ -123,7 +113,7 @@ class ObjectStore:
                     version = entry.get("VersionId")
                     yield entry["Key"], None if version in (None, "null") else version
         except (ClientError, BotoCoreError) as error:
-            raise _refusal(error) from None
+            raise emulated.refusal(error, "S3") from None
 
     def _found(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
         try:
@@ -137,12 +127,5 @@ class ObjectStore:
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
         except (ClientError, BotoCoreError) as error:
-            raise _refusal(error) from None
+            raise emulated.refusal(error, "S3") from None
         return answer
-
-
-def _refusal(error: ClientError | BotoCoreError) -> Refusal:
-    if isinstance(error, ClientError):
-        detail, answer = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-        return Refusal(str(detail.get("Code", "Unknown")), str(detail.get("Message", error)), int(answer.get("HTTPStatusCode", 400)))
-    return Refusal("ServiceUnavailable", f"The emulator of S3 does not answer ({type(error).__name__}).", 503)

@@ -59,8 +59,8 @@ def check(arn: str, wanted: Mapping[str, str], queue_of: Callable[[str], Queue |
             raise SqsError("InvalidAttributeValue", f"Invalid value for the parameter Policy: {error}.") from None
     if wanted.get("RedrivePolicy"):
         _check_redrive(arn, wanted["RedrivePolicy"], queue_of)
-    if wanted.get("RedriveAllowPolicy"):
-        _allow_policy(wanted["RedriveAllowPolicy"])
+    if wanted.get("RedriveAllowPolicy") and (problem := allow_problem(wanted["RedriveAllowPolicy"])):
+        raise invalid("RedriveAllowPolicy", wanted["RedriveAllowPolicy"], problem)
 
 
 def redrive_problem(text: str) -> str | None:
@@ -80,22 +80,22 @@ def _check_redrive(arn: str, text: str, queue_of: Callable[[str], Queue | None])
     target = queue_of(json.loads(text)["deadLetterTargetArn"])
     if target is None:
         raise invalid("RedrivePolicy", text, "Dead letter target does not exist.")
-    allow = target.attributes.get("RedriveAllowPolicy")
-    permission, sources = _allow_policy(allow) if allow else ("allowAll", [])
+    permission, sources = _allowed(target.attributes.get("RedriveAllowPolicy"))
     if permission == "denyAll" or (permission == "byQueue" and arn not in sources):
         raise invalid("RedrivePolicy", text, f"The dead-letter queue's redrive allow policy ({permission}) does not let {arn} use it.")
 
 
-def _allow_policy(text: str) -> tuple[str, list[str]]:
-    policy = _object(text) or {}
-    permission, sources = policy.get("redrivePermission"), policy.get("sourceQueueArns", [])
+def allow_problem(text: str) -> str | None:
+    """What is wrong with a redrive allow policy, or None."""
+    permission, sources = _allowed(text)
     if permission not in _PERMISSIONS or not isinstance(sources, list) or bool(sources) != (permission == "byQueue"):
-        raise invalid(
-            "RedriveAllowPolicy", text, f"redrivePermission must be one of {_PERMISSIONS}, with sourceQueueArns for byQueue only."
-        )
-    if len(sources) > 10:
-        raise invalid("RedriveAllowPolicy", text, "sourceQueueArns can hold at most 10 queues: use allowAll.")
-    return permission, sources
+        return f"redrivePermission must be one of {', '.join(_PERMISSIONS)}, with sourceQueueArns for byQueue only."
+    return "sourceQueueArns can hold at most 10 queues: use allowAll." if len(sources) > 10 else None
+
+
+def _allowed(text: str | None) -> tuple[Any, Any]:
+    policy = (_object(text) or {}) if text else {"redrivePermission": "allowAll"}
+    return policy.get("redrivePermission"), policy.get("sourceQueueArns", [])
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -39,7 +39,7 @@ _FIFO = ("fifoQueue", "contentBasedDeduplication", "deduplicationScope", "fifoTh
 
 def _limits(inputs: Properties) -> list[str]:
     problems = [f"{name}: the local twin has standard queues only." for name in _FIFO if inputs.get(name)]
-    for name in ("policy", "redrivePolicy"):
+    for name in ("policy", "redrivePolicy", "redriveAllowPolicy"):
         problems += _text_problems(name, inputs.get(name))
     if inputs.get("kmsMasterKeyId") and inputs.get("sqsManagedSseEnabled"):
         problems.append("sqsManagedSseEnabled: not allowed with kmsMasterKeyId: a queue is encrypted in one way.")
@@ -52,6 +52,9 @@ def _text_problems(name: str, text: Any) -> list[str]:
     if name == "redrivePolicy":
         problem = sqs_attributes.redrive_problem(text)
         return [f"redrivePolicy: {problem}"] if problem else []
+    if name == "redriveAllowPolicy":
+        problem = sqs_attributes.allow_problem(text)
+        return [f"redriveAllowPolicy: {problem}"] if problem else []
     try:
         parse(text)
     except PolicyError as error:

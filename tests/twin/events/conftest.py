@@ -1,0 +1,45 @@
+"""The compute tests' twin, with what an event path is made of: queues, roles, functions from a line of code."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pilotlight.twin.world import Resource
+from tests.twin.compute.conftest import harness, shared_cache, twin_home
+from tests.twin.compute.harness import Harness
+
+__all__ = ["harness", "shared_cache", "twin_home"]
+
+
+def policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def until(what: Callable[[], Any], seconds: float = 8.0) -> Any:
+    """The first true answer of `what`, asked again and again; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+    return answer
+
+
+@pytest.fixture
+def declare(harness: Harness) -> Iterator[Callable[..., Resource]]:
+    """Create a resource that goes again at the end of the test, the last one first."""
+    made: list[Resource] = []
+
+    def one(token: str, name: str = "", **inputs: Any) -> Resource:
+        made.append(harness.create(token, name, **inputs))
+        return made[-1]
+
+    yield one
+    harness.twin.faults.clear()
+    for resource in reversed(made):
+        if harness.twin.world.get(resource.token, resource.id) is not None:
+            harness.delete(resource)
