@@ -11,9 +11,9 @@ from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
 from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.aws.sagemaker import SageMakerService
+from pilotlight.twin.aws.scheduler import SchedulerService
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
-from pilotlight.twin.aws.tables import Tables
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.control import Control
 from pilotlight.twin.docker_context import context_hash
@@ -55,15 +55,16 @@ def twin_of(
         images=Images(cache, home, processes, context_hash),
         iam=iam,
         s3=ObjectStore(emulator_endpoint),
-        tables=Tables(emulator_endpoint),
         logs=Logs(home, world, iam, account=ACCOUNT, region=region, now=clock.now),
         lambda_=LambdaService(),
         sagemaker=SageMakerService(),
+        scheduler=SchedulerService(),
         sqs=SqsService(),
         loop=asyncio.get_running_loop(),
     )
     twin.lambda_.attach(twin)
     twin.sagemaker.attach(twin)
+    twin.scheduler.attach(twin)
     twin.sqs.attach(twin)
     return twin
 
@@ -84,7 +85,7 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
         iam=twin.iam,
         world=twin.world,
         faults=twin.faults,
-        services=(twin.lambda_, twin.sagemaker, twin.sqs, StsService(twin.iam), LogsService(twin.logs, twin.world)),
+        services=(twin.lambda_, twin.sagemaker, twin.scheduler, twin.sqs, StsService(twin.iam), LogsService(twin.logs, twin.world)),
         forwarder=forwarder,
         gateway=gateway,
         control=control,
@@ -96,12 +97,12 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
 async def start(twin: Twin) -> None:
     """Let the services work: in the loop that serves the front, once the emulator answers."""
     await twin.timers.start()
-    for service in (twin.lambda_, twin.sagemaker, twin.sqs):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.sqs):
         await service.start()
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
     await twin.timers.close()
-    for service in (twin.lambda_, twin.sagemaker, twin.sqs):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.sqs):
         await service.close()

@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Seconds since the epoch that never run backwards, also when the machine's own clock is set back. Thread-safe."""
+    """Seconds since the epoch that never run backwards, also when the machine's own clock is set back. Thread-safe.
 
-    def __init__(self) -> None:
+    `start` is the time that it begins at, the machine's by default.
+    """
+
+    def __init__(self, start: float | None = None) -> None:
         self._lock = threading.Lock()
         self._anchor = time.monotonic()
-        self._base = time.time()
+        self._base = time.time() if start is None else start
         self._speed = 1.0
         self._listeners: list[Callable[[], None]] = []
 

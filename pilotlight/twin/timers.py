@@ -93,13 +93,13 @@ class Timers:
         """Run `callback` at `instant` (at once where that is past). One without a name is left out of a fast-forward's report."""
         return self._push(Timer(instant, name, callback, None))
 
-    def every(self, next_after: Callable[[float], float | None], callback: Callback, name: str = "") -> Timer:
+    def every(self, next_after: Callable[[float], float | None], callback: Callback, name: str = "", after: float | None = None) -> Timer:
         """Run `callback` again and again: `next_after(instant)` gives the first due time after an instant, None ends it.
 
-        ValueError for a due time that is not later than its instant: time could not move on.
+        `after` is where it begins, now by default. ValueError for a due time that is not later than its instant: time could not move on.
         """
         timer = Timer(0.0, name, callback, next_after)
-        self._again(timer, self.now())
+        self._again(timer, self.now() if after is None else after)
         return timer
 
     async def sleep(self, seconds: float) -> None:

@@ -11,7 +11,6 @@ MODULES = (
     "account",
     "apigateway_rows",
     "apigatewayv2_rows",
-    "dynamodb_rows",
     "ecr_rows",
     "iam_rows",
     "lambda_rows",
@@ -19,6 +18,7 @@ MODULES = (
     "s3_object_rows",
     "s3_rows",
     "sagemaker_rows",
+    "scheduler_rows",
     "sqs_rows",
 )
 

@@ -21,14 +21,15 @@ class LogStream:
         self.tail: list[str] = []
         self._twin = twin
         self._role_arn = role_arn
-        self._waiting: list[str] = []
+        self._waiting: list[tuple[float, str]] = []
         self._scheduled = False
 
     def write(self, line: str) -> None:
         if not line:
             return
         self.tail = [*self.tail[-TAIL_LINES + 1 :], line]
-        self._waiting.append(line)
+        # By now, not by when it is written down: in a fast-forward the twin's clock may be hours further then.
+        self._waiting.append((self._twin.clock.now(), line))
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_later(GATHER_S, self.flush)
@@ -37,5 +38,6 @@ class LogStream:
         """Write now what has been gathered."""
         self._scheduled = False
         if self._waiting:
-            lines, self._waiting = self._waiting, []
-            self._twin.logs.write(self.group, self.stream, lines, self._role_arn)
+            waiting, self._waiting = self._waiting, []
+            moments, lines = zip(*waiting, strict=True)
+            self._twin.logs.write(self.group, self.stream, lines, self._role_arn, moments)

@@ -80,8 +80,8 @@ class Logs:
         declared = {str(resource["name"]) for resource in self._world.find(LOG_GROUP)}
         return sorted(name for name in held | declared if name.startswith(prefix))
 
-    def write(self, group: str, stream: str, lines: Iterable[str], role_arn: str | None) -> None:
-        """Append lines as the role (None: the twin itself, or a service's own right).
+    def write(self, group: str, stream: str, lines: Iterable[str], role_arn: str | None, moments: Iterable[float] | None = None) -> None:
+        """Append lines as the role (None: the twin itself, or a service's own right); `moments` says when each was written, else now.
 
         They are lost, without an error, where the group is missing and the role may not create it, or where it may not put: on AWS a
         function does not hear of it either.
@@ -94,8 +94,9 @@ class Logs:
                 self.create_group(group)
             if role_arn is not None and not self._iam.allowed(role_arn, "logs:PutLogEvents", f"{arn}:log-stream:{stream}"):
                 return
-            moment = int(self._now() * 1000)
-            self.append(group, stream, [(moment, line) for line in lines])
+            held = list(lines)
+            times = [self._now()] * len(held) if moments is None else moments
+            self.append(group, stream, [(int(moment * 1000), line) for moment, line in zip(times, held, strict=True)])
 
     def append(self, group: str, stream: str, events: list[tuple[int, str]]) -> None:
         """Append (timestamp, message) pairs, an empty list makes the stream known. Refusal where the group is missing."""
