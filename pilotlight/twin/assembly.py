@@ -14,6 +14,7 @@ from pilotlight.twin.aws.sagemaker import SageMakerService
 from pilotlight.twin.aws.scheduler import SchedulerService
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
+from pilotlight.twin.aws.tables import Tables
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.control import Control
 from pilotlight.twin.docker_context import context_hash
@@ -55,6 +56,7 @@ def twin_of(
         images=Images(cache, home, processes, context_hash),
         iam=iam,
         s3=ObjectStore(emulator_endpoint),
+        tables=Tables(emulator_endpoint),
         logs=Logs(home, world, iam, account=ACCOUNT, region=region, now=clock.now),
         lambda_=LambdaService(),
         sagemaker=SageMakerService(),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.sagemaker import SageMakerService
     from pilotlight.twin.aws.scheduler import SchedulerService
     from pilotlight.twin.aws.sqs import SqsService
+    from pilotlight.twin.aws.tables import Tables
     from pilotlight.twin.clock import Clock
     from pilotlight.twin.faults import Faults
     from pilotlight.twin.iam import Iam
@@ -42,6 +43,7 @@ class Twin:
     images: Images
     iam: Iam
     s3: ObjectStore
+    tables: Tables
     logs: Logs
     lambda_: LambdaService
     sagemaker: SageMakerService

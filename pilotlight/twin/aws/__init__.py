@@ -11,6 +11,7 @@ MODULES = (
     "account",
     "apigateway_rows",
     "apigatewayv2_rows",
+    "dynamodb_rows",
     "ecr_rows",
     "iam_rows",
     "lambda_rows",
