@@ -1,0 +1,329 @@
+"""The floor of a plan at an instant, its edges, and the firings that assert it, against a clock that is stepped minute by minute."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.warming_plan import Edge, Ping, Plan, Provisioned, Rule, Scheduled, edges, floor_at, lease_end
+from components.warming_schedule import Firing, assertions, ping_firings
+from components.warming_window import Window, instant, weekly, windows
+
+BERLIN = "Europe/Berlin"
+OFFICE = Scheduled(cron="0 8 * * MON-FRI", until="0 18 * * MON-FRI", timezone=BERLIN, instances=2)
+MINUTE = timedelta(minutes=1)
+
+
+def plan(*rules: Rule) -> Plan:
+    return Plan(rules=rules)
+
+
+def local(text: str, zone: str = BERLIN) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+
+
+@pytest.mark.parametrize(
+    ("when", "floor"),
+    [
+        ("2027-01-27T07:59:59", 0),
+        ("2027-01-27T08:00", 2),
+        ("2027-01-27T17:59:59", 2),
+        ("2027-01-27T18:00", 0),
+        ("2027-01-30T12:00", 0),  # a Saturday
+    ],
+)
+def test_the_floor_is_up_from_the_first_second_of_a_window_to_its_last(when: str, floor: int) -> None:
+    assert floor_at(plan(OFFICE), local(when)) == floor
+
+
+def test_the_floor_follows_the_local_clock_through_the_year() -> None:
+    summer, winter = datetime(2027, 7, 28, 6, tzinfo=UTC), datetime(2027, 1, 27, 7, tzinfo=UTC)
+    assert [floor_at(plan(OFFICE), each) for each in (summer - MINUTE, summer, winter - MINUTE, winter)] == [0, 2, 0, 2]
+
+
+def test_what_is_warm_always_stays_so_outside_windows_and_the_larger_floor_wins_inside() -> None:
+    both = plan(OFFICE, Provisioned(instances=1))
+    assert [floor_at(both, local(f"2027-01-27T{hour}:00")) for hour in ("07", "08", "18")] == [1, 2, 1]
+    assert both.levels == [1, 2]
+
+
+def test_pings_have_no_floor() -> None:
+    assert floor_at(plan(Ping(every_minutes=5)), local("2027-01-27T12:00")) == 0
+    assert assertions(plan(Ping(every_minutes=5), Provisioned(instances=1))) == []
+
+
+def test_a_window_over_midnight_and_over_the_end_of_the_week() -> None:
+    weekend = plan(Scheduled(cron="0 22 * * SUN", until="0 6 * * MON", timezone=BERLIN))
+    assert [floor_at(weekend, local(f"2027-01-{when}")) for when in ("24T21:59", "24T22:00", "25T05:59", "25T06:00")] == [0, 1, 1, 0]
+
+
+def test_a_lease_ends_its_window_at_midnight_after_its_last_day() -> None:
+    night = Scheduled(cron="0 22 * * *", until="0 6 * * *", timezone=BERLIN, lease_until=date(2027, 1, 31))
+    assert lease_end(night) == local("2027-02-01T00:00")
+    assert [floor_at(plan(night), local(f"2027-{when}")) for when in ("01-31T05:00", "01-31T23:59", "02-01T00:00", "02-01T23:00")] == [
+        1,
+        1,
+        0,
+        0,
+    ]
+    assert edges(plan(night), local("2027-01-31T12:00"), local("2027-02-09T00:00")) == [
+        Edge(datetime(2027, 1, 31, 21, tzinfo=UTC), 1),
+        Edge(datetime(2027, 1, 31, 23, tzinfo=UTC), 0),
+    ]
+
+
+def test_edges_are_those_of_the_range_alone_and_in_order() -> None:
+    day = edges(plan(OFFICE), local("2027-01-27T08:00"), local("2027-01-27T18:00"))
+    assert day == [Edge(datetime(2027, 1, 27, 7, tzinfo=UTC), 2)]
+    assert len(edges(plan(OFFICE), local("2027-01-25T00:00"), local("2027-02-01T00:00"))) == 10
+
+
+def test_windows_that_touch_are_one_edge() -> None:
+    shifts = plan(
+        Scheduled(cron="0 6 * * *", until="0 14 * * *", timezone=BERLIN, instances=1),
+        Scheduled(cron="0 14 * * *", until="0 22 * * *", timezone=BERLIN, instances=3),
+    )
+    found = edges(shifts, local("2027-01-27T00:00"), local("2027-01-28T00:00"))
+    assert [(each.at.astimezone(ZoneInfo(BERLIN)).hour, each.floor) for each in found] == [(6, 1), (14, 3), (22, 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "when"),
+    [
+        ("2027-03-28T02:30", BERLIN, "2027-03-28T01:00Z"),  # skipped: the end of the gap
+        ("2027-10-31T02:30", BERLIN, "2027-10-31T00:30Z"),  # twice: its first coming
+        ("2027-10-03T02:10", "Australia/Lord_Howe", "2027-10-02T15:30Z"),  # a gap of half an hour
+        ("2027-04-04T01:45", "Australia/Lord_Howe", "2027-04-03T14:45Z"),
+        ("2011-12-30T09:00", "Pacific/Apia", "2011-12-30T10:00Z"),  # a day that never was
+        ("2027-04-30T00:00", "Africa/Cairo", "2027-04-29T22:00Z"),  # a midnight that never is
+    ],
+)
+def test_local_times_that_are_skipped_or_come_twice(text: str, zone: str, when: str) -> None:
+    assert instant(datetime.fromisoformat(text), ZoneInfo(zone)) == datetime.fromisoformat(when)
+
+
+@pytest.mark.parametrize(
+    ("cron", "minutes"),
+    [
+        ("0 8 * * MON", (480,)),
+        ("5 0 * * sun-mon", (5, 8645)),
+        ("0 1 * * TUE,MON,TUE", (60, 1500)),
+        ("30 23 * * *", tuple(range(1410, 10080, 1440))),
+    ],
+)
+def test_a_cron_is_read_as_minutes_of_the_week(cron: str, minutes: tuple[int, ...]) -> None:
+    assert weekly(cron) == minutes
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "",
+        "0 8 * *",
+        "0 8 * * * *",
+        "*/5 8 * * *",
+        "0 8-9 * * *",
+        "60 8 * * *",
+        "0 24 * * *",
+        "0 8 1 * *",
+        "0 8 * JAN *",
+        "0 8 * * 1",
+        "0 8 * * MON-",
+        "0 8 * * MON-TUE-WED",
+        "0 8 * * FUNDAY",
+    ],
+)
+def test_a_cron_that_is_no_weekly_window_is_refused_with_what_is_allowed(cron: str) -> None:
+    with pytest.raises(ValueError, match=r"use five fields M H \* \* DOW"):
+        weekly(cron)
+
+
+def test_ends_take_turns_with_starts() -> None:
+    assert windows("0 22 * * FRI,SAT", "0 6 * * SAT,SUN") == (Window(7080, 7560), Window(8520, 9000))
+    with pytest.raises(ValueError, match="comes 1 times a week and cron 5 times"):
+        windows("0 8 * * MON-FRI", "0 18 * * FRI")
+    with pytest.raises(ValueError, match="does not take turns"):
+        windows("0 8 * * MON,TUE", "0 18 * * WED,THU")
+
+
+@pytest.mark.parametrize("until", ["0 8 * * MON-FRI", "0 7 * * MON-FRI"])
+def test_an_end_that_is_not_after_its_start_is_refused_with_the_way_to_write_it(until: str) -> None:
+    with pytest.raises(ValueError, match=r"is not after cron .* name the days that follow"):
+        windows("0 8 * * MON-FRI", until)
+
+
+# The oracle knows nothing of windows or edges: it steps through real minutes, reads the local clock, and fires what matches.
+DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+
+def field(text: str, clock: int, names: tuple[str, ...] = ()) -> bool:
+    def number(word: str) -> int:
+        return names.index(word) if word in names else int(word)
+
+    ends = [part.split("-") for part in text.split(",")]
+    return text in "*?" or any(number(first) <= clock <= number(rest[-1] if rest else first) for first, *rest in ends)
+
+
+def due(firing: Firing, moment: datetime) -> bool:
+    """As EventBridge Scheduler's guide says: a skipped time is skipped, one that comes twice counts once (the first, we take it)."""
+    clock = moment.astimezone(ZoneInfo(firing.timezone))
+    minute, hour, day, month, weekday, year = firing.cron.split()
+    return (
+        not clock.fold
+        and (firing.before is None or moment < firing.before)
+        and field(minute, clock.minute)
+        and field(hour, clock.hour)
+        and field(day, clock.day)
+        and field(month, clock.month)
+        and field(weekday, clock.weekday(), DAYS)
+        and field(year, clock.year)
+    )
+
+
+def replayed(of: Plan, start: datetime, minutes: int) -> list[tuple[datetime, int, int]]:
+    """Per minute: the instant, the floor that the firings left, the floor that the plan says."""
+    floor, every = floor_at(of, start), assertions(of)
+    found = []
+    for step in range(minutes):
+        moment = start + step * MINUTE
+        fired = {each.floor for each in every if due(each.firing, moment)}
+        assert len(fired) <= 1, f"{moment}: firings disagree: {fired}"
+        floor = fired.pop() if fired else floor
+        found.append((moment, floor, floor_at(of, moment)))
+    return found
+
+
+# Local clocks that change by an hour, by half an hour, at midnight, into the day before, and not at all.
+CHANGES = {
+    BERLIN: ["2027-03-28T01:00Z", "2027-10-31T01:00Z"],
+    "America/New_York": ["2027-03-14T07:00Z", "2027-11-07T06:00Z"],
+    "Australia/Lord_Howe": ["2027-04-03T15:00Z", "2027-10-02T15:30Z"],
+    "Africa/Cairo": ["2027-04-29T22:00Z", "2027-10-28T21:00Z"],
+    "Atlantic/Azores": ["2027-03-28T01:00Z", "2027-10-31T01:00Z"],
+    "Asia/Kolkata": ["2027-03-28T01:00Z"],
+}
+zones = st.sampled_from(sorted(CHANGES))
+
+
+@st.composite
+def scheduled_plans(draw: st.DrawFn) -> Plan:
+    """Windows of one day each, apart or touching, mostly at night, where clocks change; leases and a floor outside."""
+    zone = draw(zones)
+    marks = sorted(draw(st.lists(st.one_of(st.integers(0, 5 * 60), st.integers(0, 1439)), min_size=2, max_size=6, unique=True)))
+    marks = marks[: len(marks) // 2 * 2]
+    days = ",".join(sorted(draw(st.sets(st.sampled_from(DAYS), min_size=1))))
+    lease = draw(st.none() | st.sampled_from([datetime.fromisoformat(each).astimezone(ZoneInfo(zone)).date() for each in CHANGES[zone]]))
+    rules: list[Rule] = [
+        Scheduled(
+            cron=f"{start % 60} {start // 60} * * {days}",
+            until=f"{end % 60} {end // 60} * * {days}",
+            timezone=zone,
+            instances=draw(st.integers(2, 4)),
+            lease_until=lease,
+        )
+        for start, end in (pairwise(marks) if draw(st.booleans()) else zip(marks[::2], marks[1::2], strict=True))
+    ]
+    if draw(st.booleans()):  # a window over midnight, every day, where no other lies
+        rules = [
+            Scheduled(
+                cron="30 22 * * *",
+                until=f"{draw(st.integers(0, 59))} {draw(st.integers(0, 3))} * * *",
+                timezone=zone,
+                instances=2,
+                lease_until=lease,
+            )
+        ]
+    return plan(*rules, *draw(st.sampled_from([(), (Provisioned(instances=1),)])))
+
+
+@settings(max_examples=40, deadline=None)
+@given(scheduled_plans(), st.data())
+def test_firings_leave_the_floor_of_the_plan_at_every_minute_around_a_change_of_the_clocks(of: Plan, data: st.DataObject) -> None:
+    change = datetime.fromisoformat(data.draw(st.sampled_from(CHANGES[of.scheduled[0].timezone])))
+    for moment, floor, expected in replayed(of, change - timedelta(hours=3), 6 * 60):
+        assert floor == expected, moment
+
+
+@settings(max_examples=30, deadline=None)
+@given(scheduled_plans(), st.integers(0, 364 * 24 * 60), st.integers(0, 9))
+def test_whatever_an_up_left_behind_is_mended_within_a_quarter_of_an_hour(of: Plan, start: int, wrong: int) -> None:
+    """Leases end, windows do not: on most days of the year, at any moment, with any floor."""
+    began = datetime(2027, 1, 1, tzinfo=UTC) + start * MINUTE
+    lease = max((end for each in of.scheduled if (end := lease_end(each)) is not None), default=None)
+    if lease is not None and began + timedelta(hours=2) > lease:
+        return  # over: the next `up` is refused until the rule is gone
+    zone = ZoneInfo(of.scheduled[0].timezone)
+    if any(abs(datetime.fromisoformat(each) - began) < timedelta(hours=3) for each in CHANGES[zone.key]):
+        return  # the hour that comes twice is asserted once
+    floor = wrong
+    for step in range(15):
+        fired = {each.floor for each in assertions(of) if due(each.firing, began + step * MINUTE)}
+        floor = fired.pop() if fired else floor
+    assert floor == floor_at(of, began + 14 * MINUTE)
+
+
+@settings(max_examples=20, deadline=None)
+@given(scheduled_plans())
+def test_edges_are_where_the_floor_of_each_minute_changes(of: Plan) -> None:
+    start, minutes = datetime.fromisoformat(CHANGES[of.scheduled[0].timezone][0]) - timedelta(hours=5), 9 * 60
+    floors = [floor_at(of, start + step * MINUTE) for step in range(-1, minutes)]
+    stepped = [Edge(start + step * MINUTE, floors[step + 1]) for step in range(minutes) if floors[step + 1] != floors[step]]
+    assert edges(of, start, start + minutes * MINUTE) == stepped
+
+
+def test_no_two_firings_are_due_at_the_same_minute_of_the_week() -> None:
+    of = plan(OFFICE, Scheduled(cron="10 20 * * SAT", until="55 20 * * SAT", timezone=BERLIN, instances=1))
+    start, every = datetime(2027, 1, 28, 12, tzinfo=UTC), assertions(of)
+    assert max(sum(due(each.firing, start + step * MINUTE) for each in every) for step in range(3 * 24 * 60)) == 1
+
+
+def test_an_office_week_takes_few_firings_and_edges_are_told_apart() -> None:
+    found: dict[tuple[int, bool], list[str]] = {(each.floor, each.edge): [] for each in assertions(plan(OFFICE))}
+    for each in assertions(plan(OFFICE)):
+        found[each.floor, each.edge].append(each.firing.cron)
+    assert found == {
+        (0, True): ["0 18 ? * MON-FRI *"],
+        (0, False): ["0,15,30,45 * ? * SAT,SUN *", "0,15,30,45 0-7,19-23 ? * MON-FRI *", "15,30,45 18 ? * MON-FRI *"],
+        (2, True): ["0 8 ? * MON-FRI *"],
+        (2, False): ["0,15,30,45 9-17 ? * MON-FRI *", "15,30,45 8 ? * MON-FRI *"],
+    }
+
+
+def test_a_window_with_a_lease_is_asserted_until_then_and_its_end_for_an_hour_after() -> None:
+    night = Scheduled(cron="0 22 * * *", until="0 6 * * *", timezone=BERLIN, lease_until=date(2027, 1, 31))
+    found = assertions(plan(night))
+    assert {each.firing.before for each in found if each.floor == 1} == {lease_end(night)}
+    assert {each.firing.before for each in found if each.floor == 0} == {None}
+    assert [(each.edge, each.firing.cron) for each in found if each.firing.on] == [
+        (True, "0 0 1 2 ? 2027"),
+        (False, "15 0 1 2 ? 2027"),
+        (False, "30 0 1 2 ? 2027"),
+        (False, "45 0 1 2 ? 2027"),
+        (False, "0 1 1 2 ? 2027"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("every", "crons"),
+    [(30, ["10,40 8-17 ? * MON-FRI *"]), (120, ["10 8,10,12,14,16 ? * MON-FRI *"]), (720, ["10 8 ? * MON-FRI *"])],
+)
+def test_a_ping_in_a_window_counts_from_the_windows_start(every: int, crons: list[str]) -> None:
+    ping = Ping(every_minutes=every, cron="10 8 * * MON-FRI", until="0 18 * * MON-FRI", timezone=BERLIN)
+    assert [each.cron for each in ping_firings(ping)] == crons
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([1, 5, 12, 30, 60, 180]), st.integers(0, 1438), st.data())
+def test_pings_come_inside_their_windows_only_and_at_their_pace(every: int, start: int, data: st.DataObject) -> None:
+    end = data.draw(st.integers(start + 1, 1439))
+    ping = Ping(every_minutes=every, cron=f"{start % 60} {start // 60} * * TUE", until=f"{end % 60} {end // 60} * * TUE")
+    tuesday, firings = datetime(2027, 1, 26, tzinfo=UTC), ping_firings(ping)
+    found = [minute for minute in range(1440) if any(due(each, tuesday + minute * MINUTE) for each in firings)]
+    assert found == list(range(start, end, every))
+
+
+def test_a_ping_without_a_window_has_no_cron() -> None:
+    assert ping_firings(Ping(every_minutes=5)) == []
