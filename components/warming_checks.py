@@ -97,7 +97,7 @@ def _together(plan: Plan) -> Iterator[str]:
     for position in always[1:]:
         yield f"warming.{position}.kind: a second provisioned rule beside warming.{always[0]}: keep one, with all instances"
     for position, rule in placed:
-        if isinstance(rule, Scheduled) and rule.instances <= plan.base:
+        if isinstance(rule, Scheduled) and 0 < rule.instances <= plan.base:
             yield (
                 f"warming.{position}.instances: {rule.instances}: {plan.base} are warm always: "
                 f"use {plan.base + 1} or more, or take the rule out"

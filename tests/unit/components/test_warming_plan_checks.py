@@ -1,0 +1,119 @@
+"""What a platform can't honour of a plan: one good plan, and each case breaks one thing."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from components.warming_checks import Facts, problems
+from components.warming_plan import Ping, Plan, Provisioned, Rule, Scheduled
+
+NOW = datetime(2027, 1, 27, 12, tzinfo=UTC)
+LAMBDA, SAGEMAKER = (Facts(platform=platform, max_concurrency=5) for platform in ("aws-lambda", "aws-sagemaker"))
+OFFICE = Scheduled(cron="0 8 * * MON-FRI", until="0 18 * * MON-FRI", timezone="Europe/Berlin", instances=2, lease_until=date(2027, 1, 27))
+PING = Ping(every_minutes=5, parallel=2, cron="0 6 * * *", until="0 8 * * *", timezone="Asia/Tokyo")
+ALWAYS = Provisioned(instances=1)
+
+
+def told(*rules: Rule, facts: Facts = SAGEMAKER) -> list[str]:
+    return problems(Plan(rules=rules), facts, NOW)
+
+
+@pytest.mark.parametrize("facts", [LAMBDA, SAGEMAKER])
+def test_a_good_plan_has_no_problem(facts: Facts) -> None:
+    night = replace(OFFICE, cron="0 18 * * MON-FRI", until="0 20 * * MON-FRI", instances=5)
+    assert told(OFFICE, PING, ALWAYS, night, facts=facts) == []
+    assert told(facts=facts) == []
+
+
+def test_a_ping_needs_no_bound_of_its_own_where_the_pool_is_shared() -> None:
+    assert told(Ping(every_minutes=1440, parallel=40), facts=Facts(platform="aws-lambda", max_concurrency=None)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"cron": "0 8 * *"}, "warming.0.cron: '0 8 * *': use five fields"),
+        ({"until": "0 18 * * 1-5"}, "warming.0.until: '0 18 * * 1-5': '1-5' is no day of the week"),
+        ({"until": "0 7 * * MON-FRI"}, "warming.0.until: '0 7 * * MON-FRI': is not after cron"),
+        ({"until": "0 18 * * FRI"}, "warming.0.until: '0 18 * * FRI': comes 1 times a week"),
+        ({"timezone": "Europe/Bonn"}, "warming.0.timezone: 'Europe/Bonn': use a name of the time zone database"),
+        ({"lease_until": date(2027, 1, 26)}, "warming.0.leaseUntil: '2027-01-26': is over"),
+        (
+            {"instances": 6},
+            "warming.0.instances: 6: use 1 to 5, which is endpoint.maxConcurrency, or raise that: no more can be provisioned than",
+        ),
+        ({"instances": 0}, "warming.0.instances: 0: use 1 to 5"),
+    ],
+)
+def test_each_fault_of_a_window_is_told_with_what_is_allowed(change: dict[str, Any], text: str) -> None:
+    found = told(replace(OFFICE, **change))
+    assert len(found) == 1
+    assert found[0].startswith(text)
+
+
+def test_the_last_day_of_a_lease_is_over_at_its_local_midnight() -> None:
+    at = replace(OFFICE, lease_until=date(2027, 1, 27))
+    before, after = datetime(2027, 1, 27, 22, 59, tzinfo=UTC), datetime(2027, 1, 27, 23, tzinfo=UTC)
+    assert problems(Plan(rules=(at,)), SAGEMAKER, before) == []
+    assert len(problems(Plan(rules=(at,)), SAGEMAKER, after)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"every_minutes": 0}, "warming.0.everyMinutes: 0: use 1 to 1440 minutes"),
+        ({"every_minutes": 1441}, "warming.0.everyMinutes: 1441: use 1 to 1440 minutes"),
+        ({"every_minutes": 7}, "warming.0.everyMinutes: 7: within a window use 1, 2, 3"),
+        ({"until": None}, "warming.0.until: missing beside cron"),
+        ({"cron": None}, "warming.0.cron: missing beside until"),
+        ({"parallel": 6}, "warming.0.parallel: 6: use 1 to 5, which is endpoint.maxConcurrency"),
+        ({"parallel": 0}, "warming.0.parallel: 0: use 1 to 5"),
+    ],
+)
+def test_each_fault_of_a_ping_is_told_with_what_is_allowed(change: dict[str, Any], text: str) -> None:
+    found = told(replace(PING, **change))
+    assert len(found) == 1
+    assert found[0].startswith(text)
+
+
+@pytest.mark.parametrize("rule", [OFFICE, ALWAYS])
+def test_a_floor_needs_a_bound_that_it_is_part_of(rule: Rule) -> None:
+    (found,) = told(rule, facts=Facts(platform="aws-lambda", max_concurrency=None))
+    assert "endpoint.maxConcurrency is null" in found
+    assert "or use a ping rule" in found
+
+
+def test_two_floors_that_are_always_there_are_one_too_many() -> None:
+    (found,) = told(ALWAYS, Provisioned(instances=2))
+    assert found.startswith("warming.1.kind: a second provisioned rule beside warming.0: keep one")
+
+
+@pytest.mark.parametrize("always", [2, 3])
+def test_a_window_that_adds_nothing_is_refused(always: int) -> None:
+    (found,) = told(OFFICE, Provisioned(instances=always))
+    assert found == f"warming.0.instances: 2: {always} are warm always: use {always + 1} or more, or take the rule out"
+
+
+@pytest.mark.parametrize(
+    ("cron", "until"), [("0 17 * * FRI", "0 19 * * FRI"), ("0 7 * * *", "0 19 * * *"), ("0 20 * * SUN", "1 8 * * MON")]
+)
+def test_windows_that_overlap_are_refused(cron: str, until: str) -> None:
+    (found,) = told(OFFICE, replace(OFFICE, cron=cron, until=until))
+    assert found.startswith(f"warming.1.cron: {cron!r}: overlaps with warming.0: end one window before or where the other starts")
+
+
+def test_windows_on_two_clocks_are_refused_with_the_way_to_write_them() -> None:
+    (found,) = told(OFFICE, replace(OFFICE, timezone="America/New_York"))
+    assert found.startswith("warming.1.timezone: 'America/New_York': warming.0 is in 'Europe/Berlin'")
+
+
+def test_windows_that_touch_share_their_lease() -> None:
+    (found,) = told(OFFICE, replace(OFFICE, cron="0 18 * * MON-FRI", until="0 20 * * MON-FRI", lease_until=None))
+    assert found.startswith("warming.1.leaseUntil: touches warming.0, which has another lease")
+    assert told(OFFICE, replace(OFFICE, cron="1 18 * * MON-FRI", until="0 20 * * MON-FRI", lease_until=None)) == []
+
+
+def test_all_problems_come_at_once() -> None:
+    assert len(told(replace(OFFICE, cron="x", timezone="y", instances=9), replace(PING, every_minutes=0), ALWAYS, ALWAYS)) == 5
