@@ -29,8 +29,8 @@ class EmulatorError(Exception):
 class Emulators:
     """`endpoint` is the emulator's own address: only the twin uses it, clients go through the front.
 
-    Objects are files in the twin's home. Queues, tables and the settings of buckets are saved when the emulator is ended politely; a
-    twin that is killed loses what changed in them since its start.
+    Objects are files in the twin's home; tables, items and the settings of buckets are on disk before a request is answered
+    (`emulator_host.py`). A multipart upload that is under way does not survive the emulator's end.
     """
 
     def __init__(self, home: Path, processes: Processes, *, account: str, region: str = "us-east-1") -> None:
@@ -61,7 +61,7 @@ class Emulators:
         self._watcher = asyncio.create_task(self._watch(), name="emulator watch")
 
     async def stop(self) -> None:
-        """End it: politely, so that it saves its queues and tables, then by force."""
+        """End it: politely, then by force."""
         self._stopping = True
         if self._watcher:
             self._watcher.cancel()
@@ -92,7 +92,7 @@ class Emulators:
     async def _spawn(self) -> None:
         (self._folder / "tmp").mkdir(parents=True, exist_ok=True)
         self.starts += 1
-        argv = [sys.executable, "-m", "ministack"]
+        argv = [sys.executable, "-m", "pilotlight.twin.emulator_host"]
         self._process = await self._processes.run(
             argv, self._environment(), name="ministack", cwd=str(self._folder), on_line=self._lines.append
         )
