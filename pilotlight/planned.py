@@ -19,30 +19,12 @@ import yaml
 from pulumi.runtime import mocks, rpc
 
 from components.artifact import function_folder, function_key, model_folder, model_key
+from pilotlight.planned_cloud import PlannedCloud
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT, ACCOUNT = "pilotlight", "111122223333"
+PROJECT = "pilotlight"
 # A Monday inside the usual windows, so that what a warming plan declares does not hang on the day of the run.
 MOMENT = "2026-11-02T12:00:00+01:00"
-# What Pulumi appends to a name where it makes the physical one.
-SUFFIX = "-0a1b2c3"
-# The shapes of ARNs, where they are not `arn:aws:<service>:<region>:<account>:<name>` (Service authorization reference).
-_ARNS = {
-    "aws:apigateway/stage:Stage": "arn:aws:apigateway:{region}::/restapis/abc/stages/{name}",
-    "aws:cloudwatch/logGroup:LogGroup": "arn:aws:logs:{region}:{account}:log-group:{name}",
-    "aws:cloudwatch/metricAlarm:MetricAlarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
-    "aws:dynamodb/table:Table": "arn:aws:dynamodb:{region}:{account}:table/{name}",
-    "aws:ecr/repository:Repository": "arn:aws:ecr:{region}:{account}:repository/{name}",
-    "aws:iam/role:Role": "arn:aws:iam::{account}:role/{name}",
-    "aws:lambda/alias:Alias": "arn:aws:lambda:{region}:{account}:function:{functionName}:{name}",
-    "aws:lambda/function:Function": "arn:aws:lambda:{region}:{account}:function:{name}",
-    "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
-    "aws:sagemaker/endpoint:Endpoint": "arn:aws:sagemaker:{region}:{account}:endpoint/{name}",
-    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "arn:aws:sagemaker:{region}:{account}:endpoint-config/{name}",
-    "aws:sagemaker/model:Model": "arn:aws:sagemaker:{region}:{account}:model/{name}",
-    "aws:scheduler/schedule:Schedule": "arn:aws:scheduler:{region}:{account}:schedule/{groupName}/{name}",
-    "aws:scheduler/scheduleGroup:ScheduleGroup": "arn:aws:scheduler:{region}:{account}:schedule-group/{name}",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +74,26 @@ def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     return copy
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All resources, sorted by URN, and the values of the stack's outputs."""
+
+    resources: list[Planned]
+    outputs: Mapping[str, Any]
+
+
 def planned(stack: str, changes: Mapping[str, Any] | None = None) -> list[Planned]:
     """Every resource of the stack, sorted by URN. Raises RunError as the program does."""
+    return plan(stack, changes).resources
+
+
+def plan(stack: str, changes: Mapping[str, Any] | None = None) -> Plan:
+    """What the stack's program registers and exports. Raises RunError as the program does."""
     config = config_of(stack)
     settings = changed(config["pilotlight:service"], changes or {})
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     pulumi.runtime.set_all_config({**texts, "pilotlight:service": json.dumps(settings)})
-    monitor = _Monitor(_Cloud(config.get("aws:region", "us-east-1")))
+    monitor = _Monitor(PlannedCloud(config.get("aws:region", "us-east-1")))
     mocks.set_mocks(monitor.mocks, project=PROJECT, stack=stack, monitor=monitor)
     with tempfile.TemporaryDirectory(prefix="pilotlight-planned-") as cache, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -106,15 +101,24 @@ def planned(stack: str, changes: Mapping[str, Any] | None = None) -> list[Planne
         held = {key: os.environ.get(key) for key in ("PILOTLIGHT_CACHE", "PILOTLIGHT_NOW")}
         os.environ.update(PILOTLIGHT_CACHE=cache, PILOTLIGHT_NOW=MOMENT)
         try:
-            pulumi.runtime.test(_program)()  # type: ignore[no-untyped-call]
+            outputs: dict[str, Any] = {}
+            pulumi.runtime.test(lambda: _program(outputs))()  # type: ignore[no-untyped-call]
         finally:
             for key, value in held.items():
                 os.environ.pop(key) if value is None else os.environ.update({key: value})
-    return sorted(monitor.found, key=lambda each: each.urn)
+    return Plan(resources=sorted(monitor.found, key=lambda each: each.urn), outputs=outputs)
 
 
-def _program() -> None:
-    runpy.run_path(str(ROOT / "stacks/__main__.py"), run_name="__main__")
+def _program(outputs: dict[str, Any]) -> pulumi.Output[None]:
+    """Runs the program; its exports are in `outputs` once what comes back is known."""
+    exported: dict[str, Any] = {}
+    export, pulumi.export = pulumi.export, lambda name, value: exported.update({name: value})
+    try:
+        runpy.run_path(str(ROOT / "stacks/__main__.py"), run_name="__main__")
+    finally:
+        pulumi.export = export
+    # An output that does not apply is absent.
+    return pulumi.Output.all(**exported).apply(lambda known: outputs.update({k: v for k, v in known.items() if v is not None}))
 
 
 def _package(model: Mapping[str, Any], cache: Path) -> None:
@@ -140,40 +144,10 @@ def _plain(value: Any) -> Any:
     return getattr(value, "path", value)
 
 
-class _Cloud(mocks.Mocks):
-    """What the cloud would fill in."""
-
-    def __init__(self, region: str) -> None:
-        self.region = region
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        given = args.inputs.get("name", args.inputs.get("bucket", args.inputs.get("stageName")))
-        name = given if isinstance(given, str) else f"{args.name}{SUFFIX}"
-        service = args.typ.split(":")[1].split("/")[0]
-        known = {"groupName": "default", **args.inputs, "region": self.region, "account": ACCOUNT, "name": name}
-        arn = _ARNS.get(args.typ, f"arn:aws:{service}:{{region}}:{{account}}:{{name}}").format_map(known)
-        made = {"name": name, "arn": arn, "version": "1", "digest": "sha256:" + "d" * 64, "value": "key-of-the-plan"}
-        made |= {"invokeArn": f"arn:aws:apigateway:{self.region}:lambda:path/2015-03-31/functions/{arn}/invocations"}
-        made |= {"executionArn": f"arn:aws:execute-api:{self.region}:{ACCOUNT}:abc", "rootResourceId": "root"}
-        made |= {"invokeUrl": "https://abc.example/v1", "apiEndpoint": "https://abc.example", "streamArn": f"{arn}/stream/1"}
-        made |= {"url": f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{name}", "dashboardArn": arn}
-        return f"{args.name}-id", made | args.inputs
-
-    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
-        answers = {
-            "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:user/u", "userId": "u"},
-            "aws:index/getRegion:getRegion": {"region": self.region, "name": self.region},
-            "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
-        }
-        if args.token not in answers:
-            raise pulumi.RunError(f"The program asks {args.token}, which a plan without a cloud can't answer: add it to {__name__}.")
-        return answers[args.token]
-
-
 class _Monitor(mocks.MockMonitor):
     """Keeps each registration with the resources that its inputs were taken from."""
 
-    def __init__(self, cloud: _Cloud) -> None:
+    def __init__(self, cloud: PlannedCloud) -> None:
         super().__init__(cloud)
         self.found: list[Planned] = []
 

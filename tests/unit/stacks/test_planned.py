@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from pilotlight.planned import MOMENT, planned, ready_stacks
+from pilotlight.planned import MOMENT, plan, planned, ready_stacks
 
 URNS = Path(__file__).resolve().parents[1] / "components" / "urns"
 
@@ -29,6 +29,14 @@ def test_a_plan_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch
     planned("aws-lambda-api")
     assert (os.environ["PILOTLIGHT_CACHE"], os.environ.get("PILOTLIGHT_NOW")) == ("/elsewhere", None)
     assert MOMENT
+
+
+def test_a_plan_holds_the_outputs_that_apply() -> None:
+    outputs = plan("aws-lambda-api").outputs
+    assert outputs["platform"] == "aws-lambda"
+    assert outputs["url"].startswith("https://")
+    assert "endpointName" not in outputs
+    assert "endpointName" in plan("aws-sagemaker-api").outputs
 
 
 def test_a_plan_says_what_each_input_was_taken_from() -> None:

@@ -1,0 +1,57 @@
+"""What a cloud would fill in, so that a plan knows every value: ids, ARNs and addresses of the right shape."""
+
+from typing import Any
+
+import pulumi
+from pulumi.runtime import mocks
+
+ACCOUNT = "111122223333"
+# What Pulumi appends to a name where it makes the physical one.
+SUFFIX = "-0a1b2c3"
+# The shapes of ARNs, where they are not `arn:aws:<service>:<region>:<account>:<name>` (Service authorization reference).
+_ARNS = {
+    "aws:apigateway/stage:Stage": "arn:aws:apigateway:{region}::/restapis/abc/stages/{name}",
+    "aws:cloudwatch/logGroup:LogGroup": "arn:aws:logs:{region}:{account}:log-group:{name}",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
+    "aws:dynamodb/table:Table": "arn:aws:dynamodb:{region}:{account}:table/{name}",
+    "aws:ecr/repository:Repository": "arn:aws:ecr:{region}:{account}:repository/{name}",
+    "aws:iam/role:Role": "arn:aws:iam::{account}:role/{name}",
+    "aws:lambda/alias:Alias": "arn:aws:lambda:{region}:{account}:function:{functionName}:{name}",
+    "aws:lambda/function:Function": "arn:aws:lambda:{region}:{account}:function:{name}",
+    "aws:s3/bucket:Bucket": "arn:aws:s3:::{name}",
+    "aws:sagemaker/endpoint:Endpoint": "arn:aws:sagemaker:{region}:{account}:endpoint/{name}",
+    "aws:sagemaker/endpointConfiguration:EndpointConfiguration": "arn:aws:sagemaker:{region}:{account}:endpoint-config/{name}",
+    "aws:sagemaker/model:Model": "arn:aws:sagemaker:{region}:{account}:model/{name}",
+    "aws:scheduler/schedule:Schedule": "arn:aws:scheduler:{region}:{account}:schedule/{groupName}/{name}",
+    "aws:scheduler/scheduleGroup:ScheduleGroup": "arn:aws:scheduler:{region}:{account}:schedule-group/{name}",
+}
+
+
+class PlannedCloud(mocks.Mocks):
+    """What the cloud would fill in."""
+
+    def __init__(self, region: str) -> None:
+        self.region = region
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        given = args.inputs.get("name", args.inputs.get("bucket", args.inputs.get("stageName")))
+        name = given if isinstance(given, str) else f"{args.name}{SUFFIX}"
+        service = args.typ.split(":")[1].split("/")[0]
+        known = {"groupName": "default", **args.inputs, "region": self.region, "account": ACCOUNT, "name": name}
+        arn = _ARNS.get(args.typ, f"arn:aws:{service}:{{region}}:{{account}}:{{name}}").format_map(known)
+        made = {"name": name, "arn": arn, "version": "1", "digest": "sha256:" + "d" * 64, "value": "key-of-the-plan"}
+        made |= {"invokeArn": f"arn:aws:apigateway:{self.region}:lambda:path/2015-03-31/functions/{arn}/invocations"}
+        made |= {"executionArn": f"arn:aws:execute-api:{self.region}:{ACCOUNT}:abc", "rootResourceId": "root"}
+        made |= {"invokeUrl": "https://abc.example/v1", "apiEndpoint": "https://abc.example", "streamArn": f"{arn}/stream/1"}
+        made |= {"url": f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{name}", "dashboardArn": arn}
+        return f"{args.name}-id", made | args.inputs
+
+    def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
+        answers = {
+            "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:user/u", "userId": "u"},
+            "aws:index/getRegion:getRegion": {"region": self.region, "name": self.region},
+            "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
+        }
+        if args.token not in answers:
+            raise pulumi.RunError(f"The program asks {args.token}, which a plan without a cloud can't answer: add it to {__name__}.")
+        return answers[args.token]
