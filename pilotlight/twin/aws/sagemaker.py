@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.aws import sagemaker_api, sagemaker_rows
+from pilotlight.twin.aws import sagemaker_api, sagemaker_rows, sagemaker_updates
 from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
 from pilotlight.twin.aws.pool import Pool
 from pilotlight.twin.aws.sagemaker_deployment import DEPLOYMENT, Deployment, artifact_of, container_of, judge_model, planned, saved
@@ -52,6 +52,7 @@ class SageMakerService:
     def __init__(self) -> None:
         self.keep_warm_s = initial_keep_warm_s()
         self.updating: set[str] = set()
+        self.failures: dict[str, str] = {}
         self._live: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciler: asyncio.Task[None] | None = None
@@ -73,10 +74,10 @@ class SageMakerService:
         await asyncio.gather(*(live.pool.kill() for live in self._live.values()))
 
     def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
-        return sagemaker_api.actions(self, request)
+        return sagemaker_updates.actions(self, request) or sagemaker_api.actions(self, request)
 
     async def handle(self, request: AwsRequest) -> AwsResponse:
-        return await sagemaker_api.handle(self, request)
+        return sagemaker_updates.handle(self, request) or await sagemaker_api.handle(self, request)
 
     async def invoke_endpoint(self, name: str, body: bytes, headers: Mapping[str, str]) -> AwsResponse:
         """The container's answer, or ModelError. Refusal: ValidationError (no endpoint, too large), ThrottlingException."""
@@ -104,11 +105,24 @@ class SageMakerService:
     async def deploy(self, endpoint: str, region: str, config: str) -> None:
         """Serve the configuration from now on. It is proven by one instance first; until then, and when it fails, all stays as it was.
 
-        Refusal for what CreateModel refuses and, with AWS's failure reason, when the instance does not answer its ping.
+        Refusal for what CreateModel refuses, while the endpoint is being updated, and, with AWS's failure reason, when the instance does
+        not answer its ping.
         """
-        deployment, model = planned(self.twin, endpoint, region, config)
+        self.begin(endpoint, region)
+        await self.finish(endpoint, region, config)
+
+    def begin(self, endpoint: str, region: str) -> None:
+        """From now on the endpoint is Updating. Refusal ValidationException where it is already."""
+        if endpoint in self.updating:
+            arn = f"arn:aws:sagemaker:{region}:{self.twin.account}:endpoint/{endpoint.lower()}"
+            raise Refusal("ValidationException", f'Cannot update in-progress endpoint "{arn}".')
         self.updating.add(endpoint)
+
+    async def finish(self, endpoint: str, region: str, config: str, provisioned: int | None = None) -> None:
+        """What `begin` announced; `provisioned` in place of what the configuration says. Refusal as `deploy`."""
         try:
+            deployment, model = planned(self.twin, endpoint, region, config)
+            deployment = deployment if provisioned is None else replace(deployment, provisioned=provisioned)
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, judge_model, self.twin, model)
             deployment = replace(deployment, model=await loop.run_in_executor(None, self._unpacked, artifact_of(container_of(model))))
@@ -117,14 +131,34 @@ class SageMakerService:
             await pool.set_floor(deployment.provisioned)
             await self._match(endpoint, deployment, pool)
         except InstanceFailed as error:
+            self.failures[endpoint] = str(error)
             raise Refusal("FailedEndpoint", f"unexpected state 'Failed', wanted target 'InService'. last error: {error}") from None
         finally:
             self.updating.discard(endpoint)
+        self.failures.pop(endpoint, None)
         old = self._live.get(endpoint)
         deployment.save(self.twin.world)
         self._live[endpoint] = Live(deployment=deployment, pool=pool)
         if old is not None:
             self._background(old.pool.drain())
+
+    async def resize(self, endpoint: str, provisioned: int, max_concurrency: int | None) -> None:
+        """Have other instances provisioned, after `begin`; what the configuration says comes back with the next deployment."""
+        try:
+            live = self._find(endpoint)
+            await live.pool.set_floor(provisioned)
+            most = live.deployment.max_concurrency if max_concurrency is None else max_concurrency
+            live.deployment = replace(live.deployment, provisioned=provisioned, max_concurrency=most)
+            live.deployment.save(self.twin.world)
+        except (InstanceFailed, OSError) as error:
+            self.failures[endpoint] = str(error)
+            LOG.warning("Provisioned concurrency of %s is not there: %s", endpoint, error)
+        finally:
+            self.updating.discard(endpoint)
+
+    def provisioned(self, endpoint: str) -> int:
+        """The provisioned concurrency that the endpoint has now. Refusal ValidationError where there is no such endpoint."""
+        return self._find(endpoint).deployment.provisioned
 
     async def forget(self, endpoint: str) -> None:
         """The endpoint is deleted: no new request, and its instances stop when they are done, or after a few seconds."""

@@ -31,13 +31,13 @@ def _operation(request: AwsRequest) -> tuple[str, str]:
     if operation == "ListEndpoints":
         return operation, ""
     if operation in _DESCRIBE:
-        return operation, str(_body(request).get(_DESCRIBE[operation][0], ""))
-    known = ", ".join(["InvokeEndpoint", *_DESCRIBE, "ListEndpoints"])
+        return operation, str(body_of(request).get(_DESCRIBE[operation][0], ""))
+    known = ", ".join(["InvokeEndpoint", *_DESCRIBE, "ListEndpoints", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"])
     what = operation or f"{request.method} {request.path}"
     raise Refusal("NotImplemented", f"The twin's SageMaker does not serve {what}: it serves {known}.", 501)
 
 
-def _body(request: AwsRequest) -> dict[str, Any]:
+def body_of(request: AwsRequest) -> dict[str, Any]:
     try:
         body = json.loads(request.body or b"{}")
     except (ValueError, RecursionError):
@@ -47,7 +47,7 @@ def _body(request: AwsRequest) -> dict[str, Any]:
     return body
 
 
-def _arn(service: SageMakerService, request: AwsRequest, kind: str, name: str) -> str:
+def arn_of(service: SageMakerService, request: AwsRequest, kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:{request.region}:{service.twin.account}:{kind}/{name.lower()}"
 
 
@@ -56,7 +56,7 @@ def actions(service: SageMakerService, request: AwsRequest) -> list[tuple[str, s
     if operation == "ListEndpoints":
         return [("sagemaker:ListEndpoints", "*")]
     kind = "endpoint" if operation == "InvokeEndpoint" else _DESCRIBE[operation][1]
-    return [(f"sagemaker:{operation}", _arn(service, request, kind, name))]
+    return [(f"sagemaker:{operation}", arn_of(service, request, kind, name))]
 
 
 async def handle(service: SageMakerService, request: AwsRequest) -> AwsResponse:
@@ -69,7 +69,7 @@ async def handle(service: SageMakerService, request: AwsRequest) -> AwsResponse:
         _, kind, token = _DESCRIBE[operation]
         found = service.twin.world.one(token, name=name)
         if found is None:
-            raise Refusal("ValidationException", f'Could not find {kind.replace("-", " ")} "{_arn(service, request, kind, name)}".')
+            raise Refusal("ValidationException", f'Could not find {kind.replace("-", " ")} "{arn_of(service, request, kind, name)}".')
         answer = {"DescribeEndpoint": _endpoint, "DescribeEndpointConfig": _config, "DescribeModel": _model}[operation](service, found)
     return AwsResponse(headers={"content-type": "application/x-amz-json-1.1"}, body=json.dumps(answer).encode())
 
@@ -86,13 +86,19 @@ def _listed(service: SageMakerService, endpoint: Resource) -> dict[str, Any]:
 
 def _endpoint(service: SageMakerService, endpoint: Resource) -> dict[str, Any]:
     answer = {**_listed(service, endpoint), "EndpointConfigName": endpoint["endpointConfigName"]}
+    if endpoint["name"] in service.failures:
+        answer["FailureReason"] = service.failures[endpoint["name"]]
     served = saved(service.twin.world, endpoint["name"])
     if served is not None:
-        serverless = {"MemorySizeInMB": served.memory_mb, "MaxConcurrency": served.max_concurrency}
-        if served.provisioned:
-            serverless["ProvisionedConcurrency"] = served.provisioned
+        serverless = _serverless(served.memory_mb, served.max_concurrency, served.provisioned)
+        answer["EndpointConfigName"] = served.config
         answer["ProductionVariants"] = [{"VariantName": served.variant, "CurrentWeight": 1.0, "CurrentServerlessConfig": serverless}]
     return answer
+
+
+def _serverless(memory_mb: int, max_concurrency: int, provisioned: int | None) -> dict[str, int]:
+    answer = {"MemorySizeInMB": int(memory_mb), "MaxConcurrency": int(max_concurrency)}
+    return {**answer, "ProvisionedConcurrency": int(provisioned)} if provisioned else answer
 
 
 def _config(service: SageMakerService, config: Resource) -> dict[str, Any]:
@@ -100,10 +106,11 @@ def _config(service: SageMakerService, config: Resource) -> dict[str, Any]:
         {
             "VariantName": variant.get("variantName") or "AllTraffic",
             "ModelName": variant["modelName"],
-            "ServerlessConfig": {
-                "MemorySizeInMB": variant["serverlessConfig"]["memorySizeInMb"],
-                "MaxConcurrency": variant["serverlessConfig"]["maxConcurrency"],
-            },
+            "ServerlessConfig": _serverless(
+                variant["serverlessConfig"]["memorySizeInMb"],
+                variant["serverlessConfig"]["maxConcurrency"],
+                variant["serverlessConfig"].get("provisionedConcurrency"),
+            ),
         }
         for variant in config["productionVariants"]
     ]
