@@ -108,4 +108,5 @@ ENDPOINT_NAME = Range(low=1, high=63, unit="characters", source=_NAMES, noted="2
 FUNCTION_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
 REPOSITORY_NAME = Range(low=2, high=256, unit="characters", source=_NAMES, noted="2026-11")
 ROLE_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
+SCHEDULE_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
 TOPIC_NAME = Range(low=1, high=256, unit="characters", source=_NAMES, noted="2026-11")
