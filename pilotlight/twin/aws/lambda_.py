@@ -9,13 +9,13 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.aws import lambda_api, lambda_rows
+from pilotlight.twin.aws import lambda_api, lambda_provisioned, lambda_rows
 from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
 from pilotlight.twin.aws.lambda_concurrency import Concurrency, Throttled
 from pilotlight.twin.aws.lambda_policy import judge_source
 from pilotlight.twin.aws.lambda_runtime import Outcome
 from pilotlight.twin.aws.lambda_start import Starter
-from pilotlight.twin.aws.lambda_version import EVENT_CONFIG, PROVISIONED, FunctionVersion, resolve, split_name
+from pilotlight.twin.aws.lambda_version import EVENT_CONFIG, FunctionVersion, resolve, split_name
 from pilotlight.twin.aws.lambda_worker import InitFailed, LambdaWorker
 from pilotlight.twin.aws.pool import Pool
 from pilotlight.twin.environments import EnvironmentRefused
@@ -59,6 +59,7 @@ class LambdaService:
 
     def __init__(self) -> None:
         self.keep_warm_s = initial_keep_warm_s()
+        self.failures: dict[tuple[str, str], str] = {}
         self._pools: dict[tuple[str, str], tuple[str, Pool[LambdaWorker]]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reconciler: asyncio.Task[None] | None = None
@@ -81,10 +82,10 @@ class LambdaService:
         await asyncio.gather(*(pool.kill() for _, pool in self._pools.values()))
 
     def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
-        return lambda_api.actions(self, request)
+        return lambda_provisioned.actions(self, request) or lambda_api.actions(self, request)
 
     async def handle(self, request: AwsRequest) -> AwsResponse:
-        return await lambda_api.handle(self, request)
+        return lambda_provisioned.handle(self, request) or await lambda_api.handle(self, request)
 
     async def invoke(
         self, function: str, qualifier: str | None, payload: bytes, *, source: str | None = None, source_arn: str | None = None
@@ -135,12 +136,49 @@ class LambdaService:
         await asyncio.gather(*(self._pools.pop(slot)[1].end(DELETE_GRACE_S) for slot in gone))
 
     async def provision(self, name: str, qualifier: str, count: int) -> None:
-        """Have `count` workers of what `qualifier` runs initialised; returns when they are. Refusal when they do not come up."""
-        version = resolve(self.twin.world, name, qualifier)
+        """Have `count` workers of what `qualifier` runs initialised; returns when they are.
+
+        Refusal when they do not come up; then all stays as it was.
+        """
+        before = lambda_provisioned.asked(self.twin.world, name, qualifier)
+        lambda_provisioned.record(self.twin.world, name, qualifier, count, self.twin.clock.now())
         try:
-            await self.pool(version).set_floor(count)
+            await self._fill(name, qualifier)
+        except BaseException:
+            lambda_provisioned.record(self.twin.world, name, qualifier, before, self.twin.clock.now())
+            raise
+
+    def ask(self, name: str, qualifier: str, count: int) -> None:
+        """The same, without waiting for the workers. Refusal for what AWS does not take; 0 ends it."""
+        if count:
+            lambda_provisioned.judge(self.twin.world, name, qualifier, count)
+        lambda_provisioned.record(self.twin.world, name, qualifier, count, self.twin.clock.now())
+        self.twin.timers.spawn(self._try_to_fill(name, qualifier))
+
+    async def carry_floor(self, name: str, alias: str, version: str) -> None:
+        """Before an alias moves: as many workers of its next version as it has provisioned, so that no request finds a gap."""
+        count = lambda_provisioned.asked(self.twin.world, name, alias)
+        if count:
+            try:
+                await self.pool(resolve(self.twin.world, name, version)).set_floor(count)
+            except (InitFailed, OSError) as error:
+                LOG.warning("Provisioned concurrency of %s:%s does not come up on version %s: %s", name, alias, version, error)
+
+    async def _fill(self, name: str, qualifier: str) -> None:
+        version = resolve(self.twin.world, name, qualifier)
+        _, floor = lambda_provisioned.floors(self.twin.world).get((version.name, version.version), (version, 0))
+        try:
+            await self.pool(version).set_floor(floor)
+            self.failures.pop((name, qualifier), None)
         except InitFailed as error:
+            self.failures[name, qualifier] = f"FUNCTION_ERROR_INIT_FAILURE: {error}"
             raise Refusal("FunctionError.InitError", f"Provisioned concurrency for {name}:{qualifier} failed: {error}") from None
+
+    async def _try_to_fill(self, name: str, qualifier: str) -> None:
+        try:
+            await self._fill(name, qualifier)
+        except (Refusal, OSError) as error:
+            LOG.warning("%s", error)
 
     async def _run(self, version: FunctionVersion, payload: bytes, arn: str) -> Invocation:
         pool = self.pool(version)
@@ -185,16 +223,15 @@ class LambdaService:
     async def _reconcile(self) -> None:
         """What is declared as provisioned is running: after a restart, after an alias moved, after a worker died."""
         while True:
-            wanted: dict[tuple[str, str], int] = {}
-            for config in self.twin.world.find(PROVISIONED):
+            wanted = lambda_provisioned.floors(self.twin.world)
+            for slot, (version, floor) in wanted.items():
                 try:
-                    version = resolve(self.twin.world, split_name(config["functionName"])[0], config["qualifier"])
-                    wanted[version.name, version.version] = int(config["provisionedConcurrentExecutions"])
-                    await self.pool(version).set_floor(wanted[version.name, version.version])
+                    await self.pool(version).set_floor(floor)
                 except (Refusal, InitFailed, OSError) as error:
-                    LOG.warning("Provisioned concurrency of %s is not there: %s", config["functionName"], error)
+                    LOG.warning("Provisioned concurrency of %s is not there: %s", ":".join(slot), error)
             for slot, (_, pool) in list(self._pools.items()):
-                if slot not in wanted:
+                # Looked up anew: what was asked for while the others started must not be taken back.
+                if slot not in wanted and slot not in lambda_provisioned.floors(self.twin.world):
                     await pool.set_floor(0)
             await asyncio.sleep(RECONCILE_S)
 

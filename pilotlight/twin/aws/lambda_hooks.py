@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.twin.aws.image_checks import pushed_digest
+from pilotlight.twin.aws.lambda_provisioned import forget as forget_provisioned
 from pilotlight.twin.aws.lambda_version import DECISIVE, LATEST, VERSION, config_key, function_arn, versions
 from pilotlight.twin.aws.unpack import BadArchive
 from pilotlight.twin.rows import Properties, Refusal
@@ -100,6 +101,7 @@ def publish(twin: Twin, function: Resource) -> dict[str, Any]:
 def delete(twin: Twin, function: Resource) -> None:
     """Workers, versions and unused code go."""
     twin.wait(twin.lambda_.forget(function["name"]))
+    forget_provisioned(twin.world, function["name"])
     for version in versions(twin.world, function["name"]):
         twin.world.delete(VERSION, version.id)
     twin.lambda_.starter.collect()

@@ -7,14 +7,14 @@ from typing import Any
 from components import limits
 from pilotlight.twin.aws import ecr
 from pilotlight.twin.aws import lambda_hooks as hooks
+from pilotlight.twin.aws import lambda_provisioned as provisioned
 from pilotlight.twin.aws.image_checks import image_problem, manifest_problem
-from pilotlight.twin.aws.lambda_concurrency import ACCOUNT_CONCURRENCY, judge_reservation
+from pilotlight.twin.aws.lambda_concurrency import judge_reservation
 from pilotlight.twin.aws.lambda_start import RUNTIME
 from pilotlight.twin.aws.lambda_version import (
     ALIAS,
     EVENT_CONFIG,
     FUNCTION,
-    LATEST,
     PERMISSION,
     PROVISIONED,
     latest,
@@ -69,6 +69,7 @@ def _check(twin: Twin, inputs: Properties) -> None:
             "InvalidParameterValueException", f"runtime: {runtime!r}: the local twin runs on {RUNTIME}, so it runs {RUNTIME} functions."
         )
     judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
+    provisioned.judge_reserved(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
     if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
         raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")
     if uri and (problem := manifest_problem(twin, uri, (ecr.DOCKER_MANIFEST, ecr.OCI_MANIFEST))):
@@ -92,15 +93,20 @@ def _check_permission(twin: Twin, inputs: Properties) -> None:
     resolve(twin.world, name, qualifier)
 
 
+def _move(twin: Twin, old: Resource, new: Resource) -> None:
+    """The alias is about to run another version: what it has provisioned is there before it does."""
+    if old["functionVersion"] != new["functionVersion"]:
+        name, _ = split_name(new["functionName"])
+        twin.wait(twin.lambda_.carry_floor(name, new["name"], new["functionVersion"]))
+
+
+def _delete_alias(twin: Twin, alias: Resource) -> None:
+    provisioned.forget(twin.world, split_name(alias["functionName"])[0], alias["name"])
+
+
 def _check_provisioned(twin: Twin, inputs: Properties) -> None:
     name, _ = split_name(inputs["functionName"])
-    if resolve(twin.world, name, inputs["qualifier"]).version == LATEST:
-        text = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
-        raise Refusal("InvalidParameterValueException", text)
-    reserved, wanted = latest(twin.world, name).get("reservedConcurrentExecutions", -1), inputs["provisionedConcurrentExecutions"]
-    if wanted > (int(reserved) if int(reserved) >= 0 else ACCOUNT_CONCURRENCY):
-        text = f"Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function ({reserved})."
-        raise Refusal("InvalidParameterValueException", text)
+    provisioned.judge(twin.world, name, inputs["qualifier"], int(inputs["provisionedConcurrentExecutions"]))
 
 
 def _provision(twin: Twin, config: Resource) -> None:
@@ -108,8 +114,17 @@ def _provision(twin: Twin, config: Resource) -> None:
     twin.wait(twin.lambda_.provision(name, config["qualifier"], int(config["provisionedConcurrentExecutions"])))
 
 
+def _read_provisioned(twin: Twin, config: Resource) -> dict[str, Any] | None:
+    """What is in force, whoever asked for it."""
+    count = provisioned.asked(twin.world, split_name(config["functionName"])[0], config["qualifier"])
+    return {**config.outputs, "provisionedConcurrentExecutions": count} if count else None
+
+
 def _release(twin: Twin, config: Resource) -> None:
-    twin.wait(twin.lambda_.provision(split_name(config["functionName"])[0], config["qualifier"], 0))
+    name, _ = split_name(config["functionName"])
+    # An alias that is gone took its workers with it.
+    if not config.get("skipDestroy") and provisioned.asked(twin.world, name, config["qualifier"]):
+        twin.wait(twin.lambda_.provision(name, config["qualifier"], 0))
 
 
 def _event_limits(inputs: Properties) -> list[str]:
@@ -141,6 +156,8 @@ ROWS: tuple[Row, ...] = (
         rename={"routingConfig": ""},
         computed=_alias_arns,
         check=_check_alias,
+        update=_move,
+        delete=_delete_alias,
     ),
     Row(
         token=PERMISSION,
@@ -159,6 +176,7 @@ ROWS: tuple[Row, ...] = (
         check=_check_provisioned,
         create=_provision,
         update=lambda twin, old, new: _provision(twin, new),
+        read=_read_provisioned,
         delete=_release,
     ),
     Row(

@@ -61,6 +61,16 @@ class Pool(Generic[W]):
     def busy(self) -> int:
         return len(self._busy)
 
+    @property
+    def ready(self) -> int:
+        """Workers that are initialised, whether they wait or serve."""
+        return self.idle + self.busy
+
+    @property
+    def spilled(self) -> bool:
+        """Whether more requests are served than there are workers kept ready for them."""
+        return 0 < self._floor < len(self._busy)
+
     async def acquire(self) -> tuple[W, bool]:
         """A worker for one request, and whether this is its first. Give it back with `release`. Raises what `start` raises."""
         while self._idle:
