@@ -73,7 +73,7 @@ def twin_of(
 
 def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front, Forwarder]:
     """The front of a twin, and the forwarder that must be closed after it."""
-    forwarder = Forwarder(emulators, twin.front_url)
+    forwarder = Forwarder(emulators)
     gateway = Gateway(
         world=twin.world,
         iam=twin.iam,

@@ -136,7 +136,7 @@ class Daemon:
             server.should_exit = True
             await serving
             await close(twin)
-            await forwarder.close()
+            forwarder.close()
 
     async def _provide(self, twin: Twin, folder: Path) -> dict[str, int]:
         async with self._providers:

@@ -38,7 +38,7 @@ class Emulators:
         self._processes = processes
         self._account = account
         self._region = region
-        self._port = free_port()
+        self.port = free_port()
         self._process: Process | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._stopping = False
@@ -48,7 +48,7 @@ class Emulators:
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int | None:
@@ -107,7 +107,7 @@ class Emulators:
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "SERVICES": ",".join(SERVICES),
-            "GATEWAY_PORT": str(self._port),
+            "GATEWAY_PORT": str(self.port),
             "MINISTACK_HOST": "127.0.0.1",
             "MINISTACK_ACCOUNT_ID": self._account,
             "MINISTACK_REGION": self._region,

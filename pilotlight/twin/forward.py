@@ -3,100 +3,114 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-
-import httpx
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from pilotlight.twin.asgi import Request, Send
 from pilotlight.twin.emulators import EmulatorError, Emulators
-from pilotlight.twin.rows import Refusal
+from pilotlight.twin.rows import AwsResponse, Refusal
+from pilotlight.twin.upstream import Answer, Headers, Upstream, UpstreamError
 
 # Of one connection, never of the message: they must not be passed on.
 _HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
+_HOP_BYTES = frozenset(name.encode() for name in _HOP)
 _HASH_LENGTH = 64
 # The front has verified them; the emulator would look their key up among its own.
 _PRESIGNED = frozenset(
     f"X-Amz-{name}" for name in ("Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature", "Security-Token")
 )
+# Gets the emulator's answer and its body before the client does.
+Answered = Callable[[Answer, bytes], Awaitable[None]]
 
 
 class Forwarder:
     """Requests to one emulator over kept connections."""
 
-    def __init__(self, emulators: Emulators, front_url: str) -> None:
+    def __init__(self, emulators: Emulators) -> None:
         self._emulators = emulators
-        self._front_url = front_url
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-        self._client = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=5, pool=None), limits=limits, trust_env=False)
+        self._upstream = Upstream(emulators.port)
 
-    async def close(self) -> None:
-        await self._client.aclose()
+    def close(self) -> None:
+        self._upstream.close()
 
     async def stream(
-        self, request: Request, send: Send, *, declared_hash: str | None, body: bytes | None, missing: Refusal | None = None
+        self,
+        request: Request,
+        send: Send,
+        *,
+        declared_hash: str | None,
+        body: bytes | None,
+        missing: Refusal | None = None,
+        answered: Answered | None = None,
     ) -> None:
         """Send the request on; `body` where it was read already, else it is streamed and compared with `declared_hash`.
 
-        `missing` is raised in place of a 404: a caller that may not list a bucket does not learn what is not in it.
+        `missing` is raised in place of a 404: a caller that may not list a bucket does not learn what is not in it. `answered` is
+        for answers that are short: it has ended before the client gets a byte of them.
         """
         content = body if body is not None else checked(request, declared_hash)
         upstream = await self._send(request, content)
         try:
-            if missing is not None and upstream.status_code == 404:
+            if missing is not None and upstream.status == 404:
                 raise missing
-            headers = [(name.lower(), value) for name, value in upstream.headers.raw if name.lower().decode() not in _HOP]
-            await send({"type": "http.response.start", "status": upstream.status_code, "headers": headers})
-            async for chunk in upstream.aiter_raw():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            whole = None
+            if answered is not None:
+                whole = await upstream.read()
+                await answered(upstream, whole)
+            headers = [pair for pair in upstream.headers if pair[0] not in _HOP_BYTES]
+            await send({"type": "http.response.start", "status": upstream.status, "headers": headers})
+            if whole is None:
+                async for chunk in upstream.chunks():
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": whole or b""})
+        except UpstreamError as error:
+            raise _gone(error) from None
         finally:
-            await upstream.aclose()
+            upstream.close()
 
-    async def call(self, request: Request, body: bytes) -> httpx.Response:
-        """Send a small request on and return the whole answer; the emulator's address in it becomes the front's."""
+    async def call(self, request: Request, body: bytes) -> AwsResponse:
+        """Send a small request on and return the whole answer."""
         upstream = await self._send(request, body)
         try:
-            content = await upstream.aread()
-        finally:
-            await upstream.aclose()
-        rewritten = content.replace(self._emulators.endpoint.encode(), self._front_url.encode())
-        headers = {name: value for name, value in upstream.headers.items() if name not in _HOP | {"content-length", "content-encoding"}}
-        return httpx.Response(upstream.status_code, headers=headers, content=rewritten)
+            content = await upstream.read()
+        except UpstreamError as error:
+            raise _gone(error) from None
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in upstream.headers if name not in _HOP_BYTES}
+        return AwsResponse(status=upstream.status, headers=headers, body=content)
 
-    async def _send(self, request: Request, content: bytes | AsyncIterator[bytes]) -> httpx.Response:
+    async def _send(self, request: Request, content: bytes | AsyncIterator[bytes]) -> Answer:
         if not isinstance(content, bytes) and request.declared_length is None and "transfer-encoding" not in request.headers:
             content = b""
         try:
-            return await self._client.send(self._outgoing(request, content), stream=True)
-        except httpx.TransportError as error:
+            return await self._upstream.send(*_outgoing(request, content))
+        except UpstreamError as error:
             # A body that was on its way can't be sent again: the client's own retry does that.
             if not isinstance(content, bytes):
                 await self._revive()
-                raise Refusal(
-                    "ServiceUnavailable", f"The emulator left during the request ({type(error).__name__}). Try again.", 503
-                ) from None
+                raise _gone(error) from None
         await self._revive()
         try:
-            return await self._client.send(self._outgoing(request, content), stream=True)
-        except httpx.TransportError as error:
-            raise Refusal("ServiceUnavailable", f"The emulator does not answer ({type(error).__name__}).", 503) from None
-
-    def _outgoing(self, request: Request, content: bytes | AsyncIterator[bytes]) -> httpx.Request:
-        headers = [(name, value) for name, value in request.header_pairs if name not in _HOP]
-        if isinstance(content, bytes):
-            headers = [pair for pair in headers if pair[0] != "content-length"] + [("content-length", str(len(content)))]
-        outgoing = self._client.build_request(request.method, self._emulators.endpoint, headers=headers, content=content)
-        # httpx normalises some escapes; S3 keys are bytes and must arrive as they were sent.
-        query = "&".join(part for part in request.raw_query.split("&") if part.partition("=")[0] not in _PRESIGNED)
-        path = request.raw_path + (f"?{query}" if query else "")
-        outgoing.url = outgoing.url.copy_with(raw_path=path.encode("latin-1"))
-        return outgoing
+            return await self._upstream.send(*_outgoing(request, content))
+        except UpstreamError as error:
+            raise _gone(error) from None
 
     async def _revive(self) -> None:
         try:
             await self._emulators.revive()
         except EmulatorError as error:
             raise Refusal("ServiceUnavailable", str(error), 503) from None
+
+
+def _gone(error: UpstreamError) -> Refusal:
+    return Refusal("ServiceUnavailable", f"The emulator does not answer: {error}. Try again.", 503)
+
+
+def _outgoing(request: Request, content: bytes | AsyncIterator[bytes]) -> tuple[str, bytes, Headers, bytes | AsyncIterator[bytes]]:
+    gone = _HOP | {"content-length"} if isinstance(content, bytes) else _HOP
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.header_pairs if name not in gone]
+    query = "&".join(part for part in request.raw_query.split("&") if part.partition("=")[0] not in _PRESIGNED)
+    # S3 keys are bytes and must arrive as they were sent.
+    target = request.raw_path + (f"?{query}" if query else "")
+    return request.method, target.encode("latin-1"), headers, content
 
 
 async def checked(request: Request, declared_hash: str | None) -> AsyncIterator[bytes]:

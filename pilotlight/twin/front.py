@@ -157,8 +157,7 @@ class Front:
     async def _tables(self, request: Request, signature: Signature, caller: Caller, body: bytes) -> AwsResponse:
         name, parameters = operation(request.headers, body)
         self._permit(caller, dynamodb_needs(name, parameters, signature.region, self._account), request, signature)
-        upstream = await self._forwarder.call(request, body)
-        return AwsResponse(status=upstream.status_code, headers=dict(upstream.headers), body=upstream.content)
+        return await self._forwarder.call(request, body)
 
     async def _s3(self, request: Request, send: Send, signature: Signature, caller: Caller, secret: str) -> None:
         if not signature.streams_body:
@@ -192,6 +191,8 @@ class Front:
         common = {"aws:SourceIp": request.source_ip, "aws:RequestedRegion": signature.region, **(context or {})}
         for action, resource in needs:
             decision = self._iam.decide(caller, action, resource, common, policies)
+            if caller.role_arn is None and self._faults.denies(action):
+                decision = Decision(allowed=False, reason="because no identity-based policy allows it")
             if not decision.allowed:
                 message = f'User: {caller.arn} is not authorized to perform: {action} on resource: "{resource}" {decision.reason}'
                 raise Refusal("AccessDenied", message, 403)

@@ -69,6 +69,7 @@ class Iam:
         self._account = account
         self._lock = threading.Lock()
         self._sessions: dict[str, _Session] = {}
+        self._gathered: dict[str, tuple[int, list[str]]] = {}
         self.deployer = Credentials(access_key_id=DEPLOYER_KEY, secret_access_key=deployer_secret)
 
     def role(self, role_arn: str) -> Resource | None:
@@ -173,6 +174,14 @@ class Iam:
             return False
 
     def _documents(self, role_arn: str) -> list[str]:
+        """The policies of a role, gathered once for each state of the world: a decision is asked for in every request."""
+        version = self._world.version
+        held = self._gathered.get(role_arn)
+        if held is None or held[0] != version:
+            held = self._gathered[role_arn] = (version, self._gather(role_arn))
+        return held[1]
+
+    def _gather(self, role_arn: str) -> list[str]:
         role = self.role(role_arn)
         if role is None:
             return []

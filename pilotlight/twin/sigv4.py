@@ -1,20 +1,22 @@
-"""Reading and verifying AWS Signature Version 4, in the header and in the query, with botocore's own signer."""
+"""Reading and verifying AWS Signature Version 4, in the header and in the query.
+
+The form is built here, not by botocore's signer: that makes a request object and a key anew each time, a third of a millisecond for
+every call of every service. The tests sign with botocore.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import time
 from calendar import timegm
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
-from urllib.parse import unquote_plus
+from functools import lru_cache
+from urllib.parse import quote, unquote_plus
 
-from botocore.auth import S3SigV4Auth, SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.compat import HTTPHeaders
-from botocore.credentials import Credentials as Keys
+from botocore.utils import normalize_url_path
 
 from pilotlight.twin.rows import Refusal
 
@@ -128,24 +130,32 @@ def _credential(text: str) -> tuple[str, str, str, str]:
     return parts[0], parts[1], parts[2], parts[3]
 
 
-class _AsSigned(SigV4Auth):
-    """botocore's signer, held to the headers that the client says it signed."""
-
-    def headers_to_sign(self, request: AWSRequest) -> HTTPHeaders:
-        return request.headers
-
-
-class _S3AsSigned(_AsSigned, S3SigV4Auth):
-    """The same in S3's form: the path is signed as it is sent."""
+@lru_cache(maxsize=256)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
-def _expected(signature: Signature, secret: str, request: AWSRequest, payload_hash: str) -> str:
-    kind = _S3AsSigned if signature.service == "s3" else _AsSigned
-    signer = kind(Keys(signature.access_key_id, secret), signature.service, signature.region)
-    request.context["timestamp"] = signature.timestamp
-    # The last line is the payload's hash: botocore puts the client's header there, what was really received must win.
-    canonical = signer.canonical_request(request).rpartition("\n")[0] + "\n" + payload_hash
-    return str(signer.signature(signer.string_to_sign(request, canonical), request))
+def _canonical(
+    signature: Signature, method: str, raw_path: str, query: list[tuple[str, str]], headers: Mapping[str, str], payload_hash: str
+) -> str:
+    """The request in the form that is signed, held to the headers that the client says it signed (IAM user guide, "create a signed
+    request"). S3 signs the path as it is sent, the others escape it once more."""
+    path = (raw_path or "/") if signature.service == "s3" else quote(normalize_url_path(raw_path), safe="/~")
+    hidden = "X-Amz-Signature" if signature.expires_s is not None else None
+    pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query if name != hidden)
+    names = sorted(signature.signed_headers)
+    # Runs of blanks within a value count as one.
+    held = "".join(f"{name}:{' '.join(headers.get(name, '').split())}\n" for name in names)
+    return "\n".join((method.upper(), path, "&".join(f"{name}={value}" for name, value in pairs), held, ";".join(names), payload_hash))
+
+
+def _expected(signature: Signature, secret: str, canonical: str) -> str:
+    scope = f"{signature.date}/{signature.region}/{signature.service}/aws4_request"
+    text = f"{ALGORITHM}\n{signature.timestamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    return hmac.digest(_signing_key(secret, signature.date, signature.region, signature.service), text.encode(), "sha256").hex()
 
 
 def verify(
@@ -167,16 +177,8 @@ def verify(
     _check_time(signature, time.time() if now is None else now)
     if "host" not in signature.signed_headers:
         raise AuthFailure("SignatureDoesNotMatch", "The header 'host' must be signed.", service=signature.service)
-    request = AWSRequest(
-        method=method,
-        url=f"http://{headers.get('host', '')}{raw_path or '/'}",
-        # botocore takes pairs too, which keeps repeated names.
-        params=cast(Any, [pair for pair in query if pair[0] != "X-Amz-Signature" or signature.expires_s is None]),
-    )
-    request.headers = HTTPHeaders()
-    for name in signature.signed_headers:
-        request.headers[name] = headers.get(name, "")
-    expected = _expected(signature, secret, request, _payload_hash(signature, body_hash))
+    canonical = _canonical(signature, method, raw_path, query, headers, _payload_hash(signature, body_hash))
+    expected = _expected(signature, secret, canonical)
     if not hmac.compare_digest(expected, signature.signature):
         raise AuthFailure(
             "SignatureDoesNotMatch",

@@ -28,11 +28,17 @@ class Resource:
 
 
 class World:
-    """Resources by (token, id). Thread-safe; reads are from memory, writes go through to disk before they return."""
+    """Resources by (token, id). Thread-safe; reads are from memory, writes go through to disk before they return.
+
+    `version` is another number after every change.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._rows: dict[tuple[str, str], Resource] = {}
+        # The same by type: every request looks for roles and policies.
+        self._kinds: dict[str, dict[str, Resource]] = {}
+        self.version = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -42,7 +48,7 @@ class World:
         self._db.execute("CREATE TABLE IF NOT EXISTS confirmed (token TEXT, id TEXT, PRIMARY KEY (token, id))")
         self._confirmed: set[tuple[str, str]] = set(self._db.execute("SELECT token, id FROM confirmed"))
         for token, id_, urn, inputs, outputs in self._db.execute("SELECT token, id, urn, inputs, outputs FROM resources ORDER BY rowid"):
-            self._rows[token, id_] = Resource(token=token, id=id_, urn=urn, inputs=json.loads(inputs), outputs=json.loads(outputs))
+            self._keep(Resource(token=token, id=id_, urn=urn, inputs=json.loads(inputs), outputs=json.loads(outputs)))
 
     def put(self, resource: Resource) -> None:
         """Insert or replace."""
@@ -51,7 +57,7 @@ class World:
                 "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?)",
                 (resource.token, resource.id, resource.urn, json.dumps(resource.inputs), json.dumps(resource.outputs)),
             )
-            self._rows[resource.token, resource.id] = resource
+            self._keep(resource)
 
     def delete(self, token: str, id: str) -> None:
         """Remove; a resource that is not there is no error."""
@@ -59,6 +65,8 @@ class World:
             self._db.execute("DELETE FROM resources WHERE token = ? AND id = ?", (token, id))
             self._db.execute("DELETE FROM confirmed WHERE token = ? AND id = ?", (token, id))
             self._rows.pop((token, id), None)
+            self._kinds.get(token, {}).pop(id, None)
+            self.version += 1
             self._confirmed.discard((token, id))
 
     def confirm(self, token: str, id: str) -> None:
@@ -82,8 +90,8 @@ class World:
         with self._lock:
             return [
                 resource
-                for (kind, _), resource in self._rows.items()
-                if kind == token and all(resource.outputs.get(key) == value for key, value in outputs.items())
+                for resource in self._kinds.get(token, {}).values()
+                if all(resource.outputs.get(key) == value for key, value in outputs.items())
             ]
 
     def one(self, token: str, **outputs: Any) -> Resource | None:
@@ -101,3 +109,8 @@ class World:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+    def _keep(self, resource: Resource) -> None:
+        self._rows[resource.token, resource.id] = resource
+        self._kinds.setdefault(resource.token, {})[resource.id] = resource
+        self.version += 1

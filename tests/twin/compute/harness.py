@@ -165,7 +165,7 @@ class Harness:
         server.should_exit = True
         await serving
         await close(self.twin)
-        await forwarder.close()
+        forwarder.close()
         await emulators.stop()
         await processes.stop_all()
         world.close()

@@ -95,7 +95,7 @@ class RunningFront:
         self.emulators = Emulators(self._home, self.processes, account=ACCOUNT)
         world, iam, clock = self.account.world, self.account.iam, self.account.twin.clock
         self.logs = Logs(self._home, world, iam, account=ACCOUNT, region="us-east-1", now=clock.now)
-        forwarder = Forwarder(self.emulators, self.url)
+        forwarder = Forwarder(self.emulators)
         twin, sqs = self.account.twin, SqsService()
         twin.home, twin.loop, twin.faults, twin.timers = self._home, self.loop, self.faults, Timers(clock)
         sqs.attach(twin)
@@ -126,7 +126,7 @@ class RunningFront:
         await sqs.close()
         await self.emulators.stop()
         await self.processes.stop_all()
-        await forwarder.close()
+        forwarder.close()
 
     async def _no_providers(self, folder: Path) -> dict[str, int]:
         return {}
