@@ -9,7 +9,10 @@ from typing import Any
 
 # As long as the slowest creation that AWS itself takes for these types; longer would only hold the engine's threads.
 MAX_DELAY_S = 300.0
-_KEYS = ("create_delay", "fail_creates", "outages", "executions")
+_KEYS = ("create_delay", "fail_creates", "outages", "executions", "account")
+# Service Quotas, quota codes: what an account has that was never asked for more (Lambda and SageMaker developer guides, quotas).
+QUOTAS = {"L-B99A9384": 1000, "L-96300102": 200}
+_ACCOUNT = ("quotas", "denied", "inactive_tags", "confirmed")
 # What an execution can be made to do, by service; "hold_s" is how long an endpoint that does not answer lets its caller wait.
 _EXECUTIONS = {"lambda": ("kill",), "sagemaker": ("error", "timeout")}
 _HOLD_S = 60.0
@@ -24,6 +27,11 @@ class Faults:
     outages        [service, ...]: the front answers 503 for them
     executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "hold_s": seconds, "seed": int}: that
                    share of executions ends so; the order of the draws is the order of the executions
+    events         {"duplicates": share, "delay_s": seconds, "seed": int}: that share of a bucket's events is sent twice, and each copy
+                   arrives after a delay drawn from 0 to `delay_s`, so that they overtake each other
+    account        {"quotas": {code: number}, "denied": [action, ...], "inactive_tags": [key, ...], "confirmed": [address, ...]}: an
+                   account with other quotas than usual, whose deployer may not do everything, whose bill is not split by every tag,
+                   and whose mails to these addresses were confirmed
     """
 
     def __init__(self) -> None:
@@ -36,13 +44,16 @@ class Faults:
             self._failing: dict[str, int] = {}
             self._outages: frozenset[str] = frozenset()
             self._executions: dict[str, Any] = {}
+            self._account: dict[str, Any] = {}
             self._draws = random.Random(0)  # noqa: S311 (failures to test with, nothing to guess)
+            self._events: dict[str, Any] = {}
+            self._event_draws = random.Random(0)  # noqa: S311 (the same)
 
     def set(self, wanted: Mapping[str, Any]) -> None:
         """Replace the named faults and leave the others; null or an empty value turns one off. ValueError names what is wrong."""
         if unknown := sorted(set(wanted) - set(_KEYS)):
             raise ValueError(f"faults: {', '.join(map(repr, unknown))} is not known: use {', '.join(_KEYS)}.")
-        delay, failing, outages, executions = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
+        delay, failing, outages, executions, account = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
         with self._lock:
             if "create_delay" in wanted:
                 self._delay = delay
@@ -53,6 +64,11 @@ class Faults:
             if "executions" in wanted:
                 self._executions = executions or {}
                 self._draws.seed(self._executions.get("seed", 0))
+            if "events" in wanted:
+                self._events = events or {}
+                self._event_draws.seed(self._events.get("seed", 0))
+            if "account" in wanted:
+                self._account = account or {}
 
     def state(self) -> dict[str, Any]:
         """What is set, in the form that `set` takes."""
@@ -63,6 +79,8 @@ class Faults:
                 "fail_creates": dict(self._failing),
                 "outages": sorted(self._outages),
                 "executions": self._executions or None,
+                "events": self._events or None,
+                "account": self._account or None,
             }
 
     def create_delay(self, urn: str) -> float:
@@ -84,6 +102,18 @@ class Faults:
     def is_out(self, service: str) -> bool:
         return service in self._outages
 
+    def quota(self, code: str) -> int:
+        """The account's quota of that code."""
+        return int(self._account.get("quotas", {}).get(code, QUOTAS[code]))
+
+    def denies(self, action: str) -> bool:
+        """Whether the deployer may not do this."""
+        return action in self._account.get("denied", ())
+
+    def listed(self, name: str) -> list[str]:
+        """`inactive_tags` or `confirmed` of the account."""
+        return list(self._account.get(name, ()))
+
     def execution(self, service: str) -> tuple[str, float] | None:
         """How the next execution of a service is to go wrong, and when: the kind, and a number in 0..1 to place it in time with."""
         with self._lock:
@@ -96,6 +126,14 @@ class Faults:
                 if point < 0:
                     return kind, when
             return None
+
+    def event_delays(self) -> list[float | None]:
+        """A delay in seconds for each copy of the next event; None is no delay but the queue's own."""
+        with self._lock:
+            if not self._events:
+                return [None]
+            copies = 2 if self._event_draws.random() < self._events.get("duplicates", 0) else 1
+            return [self._event_draws.uniform(0, self._events.get("delay_s", 0)) for _ in range(copies)]
 
     @property
     def hold_s(self) -> float:
@@ -144,6 +182,22 @@ def _executions(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _account(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or set(value) - set(_ACCOUNT):
+        raise ValueError(f"faults: account {value!r}: use {', '.join(_ACCOUNT)}.")
+    quotas = value.get("quotas") or {}
+    if (
+        not isinstance(quotas, Mapping)
+        or set(quotas) - set(QUOTAS)
+        or not all(isinstance(one, int) and one >= 0 for one in quotas.values())
+    ):
+        raise ValueError(f"faults: account.quotas {quotas!r}: use whole numbers for {', '.join(QUOTAS)}.")
+    for name in _ACCOUNT[1:]:
+        if not isinstance(value.get(name) or [], list) or not all(isinstance(one, str) for one in value.get(name) or []):
+            raise ValueError(f"faults: account.{name} {value[name]!r}: use a list of texts.")
+    return {name: part for name, part in value.items() if part}
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -152,4 +206,10 @@ def _is_share(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
 
 
-_CHECKS: dict[str, Any] = {"create_delay": _delay, "fail_creates": _failing, "outages": _outages, "executions": _executions}
+_CHECKS: dict[str, Any] = {
+    "create_delay": _delay,
+    "fail_creates": _failing,
+    "outages": _outages,
+    "executions": _executions,
+    "account": _account,
+}

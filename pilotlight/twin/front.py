@@ -191,10 +191,9 @@ class Front:
         common = {"aws:SourceIp": request.source_ip, "aws:RequestedRegion": signature.region, **(context or {})}
         for action, resource in needs:
             decision = self._iam.decide(caller, action, resource, common, policies)
-            if caller.role_arn is None and self._faults.denies(action):
-                decision = Decision(allowed=False, reason="because no identity-based policy allows it")
-            if not decision.allowed:
-                message = f'User: {caller.arn} is not authorized to perform: {action} on resource: "{resource}" {decision.reason}'
+            if not decision.allowed or (caller.role_arn is None and self._faults.denies(action)):
+                reason = decision.reason or f"because no identity-based policy allows the {action} action"
+                message = f'User: {caller.arn} is not authorized to perform: {action} on resource: "{resource}" {reason}'
                 raise Refusal("AccessDenied", message, 403)
 
 

@@ -47,7 +47,7 @@ def test_a_move_that_makes_no_sense_is_refused(wrong: float) -> None:
         clock.run_at(wrong)
 
 
-OFF = {"create_delay": None, "fail_creates": {}, "outages": [], "executions": None}
+OFF = {"create_delay": None, "fail_creates": {}, "outages": [], "executions": None, "account": None}
 
 
 def test_faults_are_off_by_default() -> None:
@@ -83,6 +83,7 @@ def test_one_fault_is_set_without_the_others_and_all_are_cleared() -> None:
         "fail_creates": {"t": 1},
         "outages": ["s3"],
         "executions": None,
+        "account": None,
     }
     faults.set({"outages": None})
     assert not faults.is_out("s3")
@@ -137,3 +138,22 @@ def test_a_fault_that_makes_no_sense_is_refused_and_nothing_is_set(wrong: dict[s
     with pytest.raises(ValueError, match="faults"):
         faults.set({"outages": ["sqs"], **wrong})
     assert faults.state() == OFF
+
+
+def test_an_account_can_be_another_than_the_usual_one() -> None:
+    faults = Faults()
+    assert (faults.quota("L-B99A9384"), faults.denies("iam:CreateRole"), faults.listed("confirmed")) == (1000, False, [])
+    account = {"quotas": {"L-B99A9384": 10}, "denied": ["iam:CreateRole"], "inactive_tags": ["stack"], "confirmed": ["a@example.com"]}
+    faults.set({"account": account})
+    assert faults.state()["account"] == account
+    assert (faults.quota("L-B99A9384"), faults.denies("iam:CreateRole"), faults.listed("inactive_tags")) == (10, True, ["stack"])
+    faults.set({"account": None})
+    assert faults.quota("L-B99A9384") == 1000
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quota": {}}, {"quotas": {"L-1": 3}}, {"quotas": {"L-B99A9384": -1}}, {"denied": "iam:*"}, {"confirmed": [3]}]
+)
+def test_an_account_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="account"):
+        Faults().set({"account": wrong})
