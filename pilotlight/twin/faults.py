@@ -9,7 +9,7 @@ from typing import Any
 
 # As long as the slowest creation that AWS itself takes for these types; longer would only hold the engine's threads.
 MAX_DELAY_S = 300.0
-_KEYS = ("create_delay", "fail_creates", "outages", "executions", "account")
+_KEYS = ("create_delay", "fail_creates", "outages", "executions", "account", "events")
 # Service Quotas, quota codes: what an account has that was never asked for more (Lambda and SageMaker developer guides, quotas).
 QUOTAS = {"L-B99A9384": 1000, "L-96300102": 200}
 _ACCOUNT = ("quotas", "denied", "inactive_tags", "confirmed")
@@ -53,7 +53,7 @@ class Faults:
         """Replace the named faults and leave the others; null or an empty value turns one off. ValueError names what is wrong."""
         if unknown := sorted(set(wanted) - set(_KEYS)):
             raise ValueError(f"faults: {', '.join(map(repr, unknown))} is not known: use {', '.join(_KEYS)}.")
-        delay, failing, outages, executions, account = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
+        delay, failing, outages, executions, account, events = (_CHECKS[key](wanted[key]) if wanted.get(key) else None for key in _KEYS)
         with self._lock:
             if "create_delay" in wanted:
                 self._delay = delay
@@ -206,10 +206,22 @@ def _is_share(value: Any) -> bool:
     return _is_number(value) and 0 <= value <= 1
 
 
+def _events(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or set(value) - {"duplicates", "delay_s", "seed"}:
+        raise ValueError(f"faults: events {value!r}: use duplicates, delay_s, seed.")
+    delay = value.get("delay_s", 0)
+    if not _is_share(value.get("duplicates", 0)) or not _is_number(delay) or not 0 <= delay <= MAX_DELAY_S:
+        raise ValueError(f"faults: events {value!r}: duplicates is a share from 0 to 1, delay_s 0 to {MAX_DELAY_S:.0f} seconds.")
+    if not isinstance(value.get("seed", 0), int):
+        raise ValueError(f"faults: events {value!r}: seed is a whole number.")
+    return dict(value)
+
+
 _CHECKS: dict[str, Any] = {
     "create_delay": _delay,
     "fail_creates": _failing,
     "outages": _outages,
     "executions": _executions,
     "account": _account,
+    "events": _events,
 }

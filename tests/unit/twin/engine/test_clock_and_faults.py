@@ -47,7 +47,7 @@ def test_a_move_that_makes_no_sense_is_refused(wrong: float) -> None:
         clock.run_at(wrong)
 
 
-OFF = {"create_delay": None, "fail_creates": {}, "outages": [], "executions": None, "account": None}
+OFF = {"create_delay": None, "fail_creates": {}, "outages": [], "executions": None, "events": None, "account": None}
 
 
 def test_faults_are_off_by_default() -> None:
@@ -83,6 +83,7 @@ def test_one_fault_is_set_without_the_others_and_all_are_cleared() -> None:
         "fail_creates": {"t": 1},
         "outages": ["s3"],
         "executions": None,
+        "events": None,
         "account": None,
     }
     faults.set({"outages": None})
