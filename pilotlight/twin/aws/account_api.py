@@ -1,0 +1,181 @@
+"""What clients ask of the account itself, not of a stack: quotas, the log role of API Gateway, budgets, cost-allocation tags, mails.
+
+Read-only, and as much as a look before a deployment asks for; `faults` (`account`) make it another account than the usual one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+from components.tags import standard
+from pilotlight.twin.aws.monitoring import SUBSCRIPTION, TOPIC
+from pilotlight.twin.emulated_actions import operation
+from pilotlight.twin.faults import QUOTAS
+from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal, Service
+from pilotlight.twin.twin import Twin
+
+GATEWAY_ACCOUNT = "aws:apigateway/account:Account"
+BUDGET = "aws:budgets/budget:Budget"
+# Quota code -> service code, name (Service Quotas console).
+_NAMES = {
+    "L-B99A9384": ("lambda", "Concurrent executions"),
+    "L-96300102": ("sagemaker", "Maximum total concurrency that can be allocated across all serverless endpoints"),
+}
+Answer = Callable[[AwsRequest, Mapping[str, Any]], dict[str, Any]]
+
+
+class JsonService:
+    """A service in one of the JSON protocols. `operations`: name -> (the IAM action on `*`, the answer)."""
+
+    def __init__(self, name: str, operations: Mapping[str, tuple[str, Answer]]) -> None:
+        self.name = name
+        self._operations = operations
+
+    def _named(self, request: AwsRequest) -> tuple[str, dict[str, Any]]:
+        name, parameters = operation(request.headers, request.body)
+        if name not in self._operations:
+            raise Refusal(
+                "UnknownOperationException", f"The twin does not serve {self.name}:{name}; it serves {', '.join(self._operations)}."
+            )
+        return name, parameters
+
+    def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
+        name, _ = self._named(request)
+        return [(self._operations[name][0], "*")]
+
+    async def handle(self, request: AwsRequest) -> AwsResponse:
+        name, parameters = self._named(request)
+        content = self._operations[name][1](request, parameters)
+        return AwsResponse(headers={"content-type": "application/x-amz-json-1.1"}, body=json.dumps(content).encode())
+
+
+def services(twin: Twin) -> list[Service]:
+    """These, and those of IAM and ECR that a look before a deployment asks as well."""
+    from pilotlight.twin.aws import ecr_api
+    from pilotlight.twin.aws.iam_api import IamService
+
+    return [
+        _quotas(twin),
+        _budgets(twin),
+        _cost_explorer(twin),
+        GatewayAccount(twin),
+        Topics(twin),
+        IamService(twin),
+        ecr_api.service(twin),
+    ]
+
+
+def _quotas(twin: Twin) -> JsonService:
+    def answer(values: Callable[[str], int]) -> Answer:
+        def quota(request: AwsRequest, parameters: Mapping[str, Any]) -> dict[str, Any]:
+            service, code = str(parameters.get("ServiceCode")), str(parameters.get("QuotaCode"))
+            if code not in QUOTAS or _NAMES[code][0] != service:
+                raise Refusal("NoSuchResourceException", f"The twin knows no quota {code} of {service}: it knows {', '.join(QUOTAS)}.")
+            names = {"ServiceCode": service, "QuotaCode": code, "QuotaName": _NAMES[code][1], "Unit": "None"}
+            return {"Quota": {**names, "Value": float(values(code)), "Adjustable": True, "GlobalQuota": False}}
+
+        return quota
+
+    return JsonService(
+        "servicequotas",
+        {
+            "GetServiceQuota": ("servicequotas:GetServiceQuota", answer(twin.faults.quota)),
+            "GetAWSDefaultServiceQuota": ("servicequotas:GetAWSDefaultServiceQuota", answer(QUOTAS.__getitem__)),
+        },
+    )
+
+
+def _budgets(twin: Twin) -> JsonService:
+    def described(request: AwsRequest, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        found = twin.world.find(BUDGET)
+        return {"Budgets": [{"BudgetName": one["name"], "BudgetType": one["budgetType"], "TimeUnit": one["timeUnit"]} for one in found]}
+
+    # Service Authorization Reference, AWS Budget Service: the describing operations need one right.
+    return JsonService("budgets", {"DescribeBudgets": ("budgets:ViewBudget", described)})
+
+
+def _cost_explorer(twin: Twin) -> JsonService:
+    def listed(request: AwsRequest, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        inactive = twin.faults.listed("inactive_tags")
+        states = {key: "Inactive" if key in inactive else "Active" for key in standard("", "")}
+        keys, status = parameters.get("TagKeys"), parameters.get("Status")
+        tags = [
+            {"TagKey": key, "Type": "UserDefined", "Status": state}
+            for key, state in states.items()
+            if (not keys or key in keys) and status in (None, state)
+        ]
+        return {"CostAllocationTags": tags}
+
+    return JsonService("ce", {"ListCostAllocationTags": ("ce:ListCostAllocationTags", listed)})
+
+
+class GatewayAccount:
+    """The `apigateway` service: GET /account."""
+
+    name = "apigateway"
+
+    def __init__(self, twin: Twin) -> None:
+        self._twin = twin
+
+    def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
+        if (request.method, request.path.rstrip("/")) != ("GET", "/account"):
+            raise Refusal(
+                "NotFoundException", f"The twin's API Gateway does not serve {request.method} {request.path}: it serves GET /account.", 404
+            )
+        return [("apigateway:GET", f"arn:aws:apigateway:{request.region}::/account")]
+
+    async def handle(self, request: AwsRequest) -> AwsResponse:
+        declared = next(
+            (one for one in self._twin.world.find(GATEWAY_ACCOUNT) if one.get("region", request.region) == request.region), None
+        )
+        content: dict[str, Any] = {
+            "throttleSettings": {"burstLimit": 5000, "rateLimit": 10000.0},
+            "features": ["UsagePlans"],
+            "apiKeyVersion": "4",
+        }
+        if declared and declared.get("cloudwatchRoleArn"):
+            content["cloudwatchRoleArn"] = declared["cloudwatchRoleArn"]
+        return AwsResponse(headers={"content-type": "application/json"}, body=json.dumps(content).encode())
+
+
+class Topics:
+    """The `sns` service: ListSubscriptionsByTopic. Mails are confirmed where a test said so."""
+
+    name = "sns"
+
+    def __init__(self, twin: Twin) -> None:
+        self._twin = twin
+
+    def _topic(self, request: AwsRequest) -> str:
+        name, parameters = operation(request.headers, request.body)
+        if name != "ListSubscriptionsByTopic":
+            raise Refusal("InvalidAction", f"The twin does not serve sns:{name}; it serves ListSubscriptionsByTopic.")
+        return str(parameters.get("TopicArn"))
+
+    def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
+        return [("sns:ListSubscriptionsByTopic", self._topic(request))]
+
+    async def handle(self, request: AwsRequest) -> AwsResponse:
+        topic = self._topic(request)
+        if self._twin.world.one(TOPIC, arn=topic) is None:
+            raise Refusal("NotFound", "Topic does not exist", 404)
+        members = "".join(self._member(one.outputs) for one in self._twin.world.find(SUBSCRIPTION, topic=topic))
+        body = (
+            '<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><ListSubscriptionsByTopicResult>'
+            f"<Subscriptions>{members}</Subscriptions></ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>"
+        )
+        return AwsResponse(headers={"content-type": "text/xml"}, body=body.encode())
+
+    def _member(self, one: Mapping[str, Any]) -> str:
+        open_ = one["pendingConfirmation"] and one["endpoint"] not in self._twin.faults.listed("confirmed")
+        values = {
+            "SubscriptionArn": "PendingConfirmation" if open_ else one["arn"],
+            "Owner": one["ownerId"],
+            "Protocol": one["protocol"],
+            "Endpoint": one["endpoint"],
+            "TopicArn": one["topic"],
+        }
+        return f"<member>{''.join(f'<{name}>{escape(str(value))}</{name}>' for name, value in values.items())}</member>"
