@@ -103,6 +103,7 @@ LOG_RETENTION_DAYS = Choice(
 )
 
 _NAMES = "API references of the services, name patterns"
+BUDGET_NAME = Range(low=1, high=100, unit="characters", source=_NAMES, noted="2026-11")
 BUCKET_NAME = Range(low=3, high=63, unit="characters", source=_NAMES, noted="2026-11")
 ENDPOINT_NAME = Range(low=1, high=63, unit="characters", source=_NAMES, noted="2026-11")
 FUNCTION_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")

@@ -1,0 +1,41 @@
+"""The floor of a Lambda alias: provisioned concurrency, moved by application auto scaling where the plan has windows.
+
+An alias keeps its floor when it moves to another version: Lambda takes it from the old version and gives it to the new one, whose
+calls start cold until it is there (developer guide, provisioned concurrency).
+"""
+
+import pulumi
+import pulumi_aws as aws
+
+from components.args import WarmingArgs
+from components.aws.autoscaling import alias as scalable
+from components.aws.autoscaling import register, scaled, scaled_variables
+from components.aws.floor import Drop, may
+from components.warming_plan import floor_at
+
+
+def alias_floor(name: str, alias: aws.lambda_.Alias, warming: WarmingArgs, parent: pulumi.Resource) -> Drop:
+    """Declare the floor of now, and what changes it; gives back how it is dropped.
+
+    The floor is declared beside the scalable target, because deregistering a target changes nothing: a plan that is taken out
+    inside a window must take its floor along.
+    """
+    floor = floor_at(warming.plan, warming.now)
+    variables: dict[str, pulumi.Input[str]] = {"MODEL_FUNCTION": alias.arn}
+    statements = [may([f"lambda:{verb}ProvisionedConcurrencyConfig" for verb in ("Delete", "Get", "Put")], alias.arn)]
+    ready: list[pulumi.Resource] = []
+    if floor:
+        ready = [
+            aws.lambda_.ProvisionedConcurrencyConfig(
+                f"{name}-provisioned",
+                function_name=alias.function_name,
+                qualifier=alias.name,
+                provisioned_concurrent_executions=floor,
+                opts=pulumi.ResourceOptions(parent=parent),
+            )
+        ]
+    if warming.plan.scheduled:
+        target = scaled(name, scalable(alias.function_name, alias.name), warming, parent, ready)
+        variables |= scaled_variables(target)
+        statements.append(register(target))
+    return Drop(variables=variables, rights=lambda _: statements)

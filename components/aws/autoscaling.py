@@ -1,0 +1,92 @@
+"""A floor that application auto scaling sets: a target whose minimum and maximum are the plan's, and the actions that move both."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_aws as aws
+
+from components.args import WarmingArgs
+from components.aws.floor import may
+from components.aws.iam import Statement
+from components.aws.schedules import at
+from components.warming_plan import floor_at
+from components.warming_schedule import assertions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scalable:
+    """What is scaled: service, dimension, and the resource's id as application auto scaling writes it."""
+
+    namespace: str
+    dimension: str
+    resource_id: pulumi.Input[str]
+
+
+def alias(function: pulumi.Input[str], name: pulumi.Input[str]) -> Scalable:
+    """Provisioned concurrency of a Lambda alias, down to 0."""
+    return Scalable(
+        namespace="lambda",
+        dimension="lambda:function:ProvisionedConcurrency",
+        resource_id=pulumi.Output.format("function:{0}:{1}", function, name),
+    )
+
+
+def variant(endpoint: pulumi.Input[str], name: str) -> Scalable:
+    """Provisioned concurrency of a serverless SageMaker variant, 1 or more."""
+    return Scalable(
+        namespace="sagemaker",
+        dimension="sagemaker:variant:DesiredProvisionedConcurrency",
+        resource_id=pulumi.Output.format("endpoint/{0}/variant/{1}", endpoint, name),
+    )
+
+
+def scaled(
+    name: str, scalable: Scalable, warming: WarmingArgs, parent: pulumi.Resource, ready: list[pulumi.Resource]
+) -> "aws.appautoscaling.Target":
+    """The target with the floor of now, and an action for every firing of the plan.
+
+    Registering moves the capacity into the range at once, and so does every action (API reference, RegisterScalableTarget and
+    ScalableTargetAction), so that minimum = maximum is the floor. The first registration makes the service-linked role, for which
+    the deployer needs iam:CreateServiceLinkedRole.
+    """
+    floor = floor_at(warming.plan, warming.now)
+    target = aws.appautoscaling.Target(
+        f"{name}-target",
+        service_namespace=scalable.namespace,
+        scalable_dimension=scalable.dimension,
+        resource_id=scalable.resource_id,
+        min_capacity=floor,
+        max_capacity=floor,
+        # Told, so that a suspension by the budget is seen by a refresh and taken back.
+        suspended_state=aws.appautoscaling.TargetSuspendedStateArgs(
+            dynamic_scaling_in_suspended=False, dynamic_scaling_out_suspended=False, scheduled_scaling_suspended=False
+        ),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=ready),
+    )
+    for position, assertion in enumerate(assertions(warming.plan)):
+        when = at(assertion.firing)
+        aws.appautoscaling.ScheduledAction(
+            f"{name}-floor-{assertion.floor}-{position}",
+            service_namespace=target.service_namespace,
+            scalable_dimension=target.scalable_dimension,
+            resource_id=target.resource_id,
+            schedule=when.expression,
+            timezone=when.timezone,
+            end_time=when.end,
+            scalable_target_action=aws.appautoscaling.ScheduledActionScalableTargetActionArgs(
+                min_capacity=assertion.floor, max_capacity=assertion.floor
+            ),
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
+    return target
+
+
+def scaled_variables(target: "aws.appautoscaling.Target") -> dict[str, pulumi.Input[str]]:
+    """What the function that drops the floor is told of a target."""
+    return {"SCALABLE_RESOURCE": target.resource_id, "SCALABLE_DIMENSION": target.scalable_dimension}
+
+
+def register(target: "aws.appautoscaling.Target") -> Statement:
+    """Suspend one target and set its range. The service also asks for the caller's own rights on what is scaled (user guide,
+    permissions validation for API calls on target resources)."""
+    return may(["application-autoscaling:RegisterScalableTarget"], target.arn)

@@ -1,0 +1,167 @@
+"""A budget of one stack's costs: who is told, and what drops the warming floor when it is spent.
+
+Costs are known hours later (Budgets user guide: billing data is updated at least daily, and budgets by it), so that a floor can cost
+more than what was left. What was dropped stays so, beyond the end of the month too, until an `up --refresh` restores the plan: an
+`up` without it compares with a state that knows nothing of the drop.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.args import BudgetArgs, FunctionArgs
+from components.aws.floor import Warmed, stop_schedules
+from components.aws.iam import Place, Statement, allow, document
+from components.aws.watch import Alarm
+from components.aws.zips import Live, Zip, zip_function
+from components.limits import BUDGET_NAME, MESSAGE_RETENTION_S
+from components.naming import fixed
+
+if TYPE_CHECKING:
+    from components.aws.home import AwsHome
+
+FLOOR = "floor"
+FLOOR_MB = 256
+FLOOR_S = 60
+SPENT = 1.0
+
+
+class Budget(pulumi.ComponentResource):
+    """A monthly budget of what carries the stack's tag `stack`, which must be activated once as a cost-allocation tag (the page for
+    a real account says how); mails at each share of it, and with `drop_warming` a topic and the function that drops the floor."""
+
+    def __init__(
+        self, name: str, home: "AwsHome", endpoint: Warmed, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("pilotlight:index:Budget", name, None, opts)
+        self._home, self._dead = home, home.names.named(f"{FLOOR}-dead")
+        self.alarms: list[Alarm] = []
+        self.log_groups: list[pulumi.Output[str]] = []
+        topic = self._drop(f"{name}-floor", endpoint, function) if args.drop_warming else None
+        shares = sorted({*args.alert_at, *([SPENT] if topic is not None else [])})
+        aws.budgets.Budget(
+            f"{name}-budget",
+            name=fixed(home.names.prefix, BUDGET_NAME),
+            budget_type="COST",
+            time_unit="MONTHLY",
+            limit_amount=str(args.monthly_usd),
+            limit_unit="USD",
+            # A user's own tag is written `user:KEY$VALUE` (Budgets user guide, filters).
+            cost_filters=[aws.budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:stack${home.stack}"])],
+            notifications=[
+                aws.budgets.BudgetNotificationArgs(
+                    notification_type="ACTUAL",
+                    comparison_operator="GREATER_THAN",
+                    threshold=share * 100,
+                    threshold_type="PERCENTAGE",
+                    subscriber_email_addresses=[args.email] if args.email is not None and share in args.alert_at else None,
+                    subscriber_sns_topic_arns=None if topic is None or share != SPENT else [topic],
+                )
+                for share in shares
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+    def _drop(self, name: str, endpoint: Warmed, function: FunctionArgs) -> pulumi.Output[str]:
+        """budget > topic > function; what fails on the way lies in dead letters. Gives back the topic, ready to be published to."""
+        child, home = pulumi.ResourceOptions(parent=self), self._home
+        topic_name = home.names.named(FLOOR)
+        dead = aws.sqs.Queue(
+            f"{name}-dead",
+            name=self._dead,
+            message_retention_seconds=MESSAGE_RETENTION_S.high,
+            sqs_managed_sse_enabled=True,
+            opts=child,
+        )
+        topic = aws.sns.Topic(f"{name}-topic", name=topic_name, opts=child)
+        may_publish = home.place.apply(lambda place: publish(place, topic_name, home.names.prefix))
+        policy = aws.sns.TopicPolicy(f"{name}-topic-policy", arn=topic.arn, policy=pulumi.Output.json_dumps(may_publish), opts=child)
+        may_send = home.place.apply(lambda place: from_topic(place, self._dead, topic_name))
+        letters = aws.sqs.QueuePolicy(f"{name}-dead-policy", queue_url=dead.url, policy=pulumi.Output.json_dumps(may_send), opts=child)
+        live = self._function(name, endpoint, function, dead.arn)
+        called = aws.lambda_.Permission(
+            f"{name}-invoke",
+            action="lambda:InvokeFunction",
+            function=live.function.name,
+            qualifier=live.alias.name,
+            principal="sns.amazonaws.com",
+            source_arn=topic.arn,
+            opts=child,
+        )
+        aws.sns.TopicSubscription(
+            f"{name}-subscription",
+            topic=topic.arn,
+            protocol="lambda",
+            endpoint=live.alias.arn,
+            redrive_policy=pulumi.Output.json_dumps({"deadLetterTargetArn": dead.arn}),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[called, letters]),
+        )
+        self.log_groups.append(live.logs.name)
+        self.alarms.append(dead_letters(dead.name))
+        # Through the policy: Budgets publishes to nothing that does not let it.
+        return policy.arn
+
+    def _function(self, name: str, endpoint: Warmed, function: FunctionArgs, dead: pulumi.Output[str]) -> Live:
+        schedules = endpoint.schedules
+        group: Mapping[str, pulumi.Input[str]] = {} if schedules is None else {"SCHEDULE_GROUP": schedules.group}
+
+        def rights(place: Place) -> list[Statement]:
+            stop = [] if schedules is None else stop_schedules(place, schedules)
+            return [*endpoint.drop.rights(place), *stop, allow("sqs:SendMessage", place.arn("sqs", self._dead))]
+
+        zipped = Zip(
+            name=self._home.names.named(FLOOR),
+            handler="handlers.functions.aws.floor.handler",
+            purpose="Drops the warming floor when the budget is spent",
+            code=function.code,
+            memory_mb=FLOOR_MB,
+            timeout_s=FLOOR_S,
+            variables={**endpoint.drop.variables, **group},
+            statements=rights,
+        )
+        live = zip_function(name, self._home, zipped, self)
+        aws.lambda_.FunctionEventInvokeConfig(
+            f"{name}-async",
+            function_name=live.function.name,
+            qualifier=live.alias.name,
+            maximum_retry_attempts=2,
+            destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
+                on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=dead)
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return live
+
+
+def publish(place: Place, topic: str, budget: str) -> Mapping[str, Any]:
+    """Only this one budget of this account may publish (Budgets user guide, topic policy for notifications)."""
+    of = {"StringEquals": {"aws:SourceAccount": place.account}, "ArnLike": {"aws:SourceArn": budget_arn(place, budget)}}
+    return document(allow("sns:Publish", place.arn("sns", topic), Principal={"Service": "budgets.amazonaws.com"}, Condition=of))
+
+
+def budget_arn(place: Place, budget: str) -> str:
+    """Budgets are global: their ARN has no region."""
+    return f"arn:{place.partition}:budgets::{place.account}:budget/{budget}"
+
+
+def from_topic(place: Place, queue: str, topic: str) -> Mapping[str, Any]:
+    """Only this one topic may leave what it could not deliver."""
+    of = {"ArnEquals": {"aws:SourceArn": place.arn("sns", topic)}}
+    return document(allow("sqs:SendMessage", place.arn("sqs", queue), Principal={"Service": "sns.amazonaws.com"}, Condition=of))
+
+
+def dead_letters(queue: pulumi.Output[str]) -> Alarm:
+    """The floor could not be dropped: it goes on to cost money."""
+    return Alarm(
+        role="budget-dead-letters",
+        text="The budget is spent and the floor could not be dropped: take `warming` out and run `pulumi up --refresh`.",
+        namespace="AWS/SQS",
+        metric="ApproximateNumberOfMessagesVisible",
+        dimensions={"QueueName": queue},
+        statistic="Maximum",
+        threshold=0,
+        without_data="ignore",
+    )

@@ -1,0 +1,112 @@
+"""What calls an endpoint to keep it warm, and what checks that its floor is the plan's."""
+
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from components.args import FunctionArgs, WarmingArgs
+from components.aws.floor import Warmed, may
+from components.aws.iam import Place, Statement, allow
+from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
+from components.aws.zips import Live, Zip, zip_function
+from components.timeouts import HOP_S
+from components.warming_plan import lease_end
+from components.warming_schedule import ping_firings
+
+if TYPE_CHECKING:
+    from components.aws.endpoint_floor import Levels
+    from components.aws.home import AwsHome
+
+WARMER, RECONCILER = "warmer", "reconciler"
+RECONCILER_S = 30
+RECONCILER_MB = 256
+# A ping that comes late warms nothing: the next one is due soon.
+PING_AGE_S = 60
+
+
+class Warming(pulumi.ComponentResource):
+    """Pings: schedules that call a function of one right, to call this endpoint or alias. Floors that are swapped: a check every
+    quarter of an hour. The floor itself, and what moves it, is the endpoint's own."""
+
+    schedule_group: pulumi.Output[str] | None
+
+    def __init__(
+        self, name: str, home: "AwsHome", endpoint: Warmed, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("pilotlight:index:Warming", name, None, opts)
+        self._home, self._endpoint, self._function = home, endpoint, function
+        schedules = endpoint.schedules
+        self.schedule_group = None if schedules is None else schedules.group
+        self.alarms = [] if schedules is None else schedules.alarms
+        self.log_groups: list[pulumi.Output[str]] = []
+        if schedules is not None and args.plan.pings:
+            self._pings(f"{name}-ping", args, schedules)
+        if schedules is not None and endpoint.levels is not None:
+            self._checks(f"{name}-check", args, endpoint.levels, schedules)
+        self.register_outputs({"scheduleGroup": self.schedule_group})
+
+    def _pings(self, name: str, args: WarmingArgs, schedules: Schedules) -> None:
+        endpoint, model = self._endpoint, self._endpoint.model_arn
+        zipped = Zip(
+            name=self._home.names.named(WARMER),
+            handler="handlers.functions.aws.warmer.handler",
+            purpose="Pings the endpoint",
+            code=self._function.code,
+            memory_mb=self._function.memory_mb,
+            timeout_s=endpoint.cold_start_budget_s + self._function.timeouts.model_s + HOP_S,
+            variables={"ENDPOINT_NAME": endpoint.invoke_target} if model is None else {"MODEL_FUNCTION": model},
+            statements=lambda place: [
+                *([] if model is None else [may(["lambda:InvokeFunction"], model)]),
+                schedules.leave_dead_letters(place),
+            ],
+            endpoint=endpoint if model is None else None,
+        )
+        live, runs_as = self._called(name, zipped, schedules, retries=0, age_s=PING_AGE_S)
+        for position, ping in enumerate(args.plan.pings):
+            times = [at(each) for each in ping_firings(ping)] or [every(ping.every_minutes, lease_end(ping))]
+            for step, when in enumerate(times):
+                text = pulumi.Output.json_dumps({"parallel": ping.parallel})
+                schedules.add(f"{name}-{position}-{step}", when, live.alias.arn, text, runs_as, self)
+
+    def _checks(self, name: str, args: WarmingArgs, levels: "Levels", schedules: Schedules) -> None:
+        # Imported where it is used: SageMaker's part of the SDK takes longer than all that a Lambda stack needs.
+        from components.aws.endpoint_floor import checks_between, update
+
+        target = self._home.names.endpoint
+
+        def rights(place: Place) -> list[Statement]:
+            described = allow("sagemaker:DescribeEndpoint", place.arn("sagemaker", f"endpoint/{target.lower()}"))
+            return [described, update(place, target, *levels.scheduled.values()), schedules.leave_dead_letters(place)]
+
+        zipped = Zip(
+            name=self._home.names.named(RECONCILER),
+            handler="handlers.functions.aws.reconciler.handler",
+            purpose="Gives the endpoint the floor of the plan",
+            code=self._function.code,
+            memory_mb=RECONCILER_MB,
+            timeout_s=RECONCILER_S,
+            variables={"ENDPOINT_NAME": self._endpoint.invoke_target},
+            statements=rights,
+        )
+        live, runs_as = self._called(name, zipped, schedules, retries=2, age_s=MAX_AGE_S)
+        for position, (floor, when, text) in enumerate(checks_between(levels, args.plan)):
+            schedules.add(f"{name}-{floor}-{position}", when, live.alias.arn, text, runs_as, self)
+
+    def _called(self, name: str, zipped: Zip, schedules: Schedules, *, retries: int, age_s: int) -> tuple[Live, RunsAs]:
+        """A function that schedules call, as events: what fails in it comes again `retries` times, then lies with their dead letters."""
+        live = zip_function(name, self._home, zipped, self)
+        aws.lambda_.FunctionEventInvokeConfig(
+            f"{name}-async",
+            function_name=live.function.name,
+            qualifier=live.alias.name,
+            maximum_event_age_in_seconds=age_s,
+            maximum_retry_attempts=retries,
+            destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
+                on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=schedules.dead_letters)
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.log_groups.append(live.logs.name)
+        rights = [may(["lambda:InvokeFunction"], live.alias.arn)]
+        return live, schedules.role(f"{name}-schedule", f"Calls {zipped.name}", lambda _: rights, self)
