@@ -1,4 +1,4 @@
-"""The function of pattern 1: validate, pre-process, call the endpoint, post-process.
+"""The function of pattern 1: validate, pre-process, call the endpoint, post-process; answers may come later.
 
 handlers.functions.api.handler     # the Lambda handler; variables in docs/architecture.md, contract 3
 """
@@ -8,59 +8,31 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 _IMPORT_STARTED = time.monotonic()
 
-from handlers.functions import events_http, logs, problems, requests  # noqa: E402  (the clock above starts before them)
-from handlers.functions.endpoint import Endpoint, make_client  # noqa: E402
-from handlers.functions.environment import Environment  # noqa: E402
-from handlers.functions.problems import AnswerTooLarge, BodyTooLarge, DeadlineExceeded, InternalFault, ModelFailed, RequestProblem  # noqa: E402
+from handlers.functions import callers, events_http, idempotency, logs, metrics, problems, requests  # noqa: E402  (the clock above starts before them)
+from handlers.functions.answers import Answer  # noqa: E402
+from handlers.functions.deadline import LambdaContext, seconds_left  # noqa: E402
+from handlers.functions.deferral import Call, Deferral, wants_later  # noqa: E402
+from handlers.functions.endpoint import Endpoint, make_client, normalised  # noqa: E402
+from handlers.functions.problems import BodyTooLarge, DeadlineExceeded, InternalFault, MethodNotAllowed, RequestProblem  # noqa: E402
+from handlers.functions.settings import FunctionSettings  # noqa: E402
 
-# What stays for the function's own answer when the Lambda's time runs out.
-MARGIN_S = 0.5
 MAX_INPUTS = 256
-_OUTPUTS = b'{"outputs":'
-
-
-class LambdaContext(Protocol):
-    """The part of Lambda's context object that is used here."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int: ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FunctionSettings:
-    """Endpoint to call, how long it may take in seconds, the largest body in bytes, and the task that it serves."""
-
-    endpoint_name: str
-    endpoint_timeout_s: float
-    max_body_bytes: int
-    task: str
-
-    @classmethod
-    def from_environment(cls, variables: Mapping[str, str]) -> "FunctionSettings":
-        """Raises SettingsError with every bad variable."""
-        environment = Environment(variables)
-        settings = cls(
-            endpoint_name=environment.required("ENDPOINT_NAME", "the name of the SageMaker endpoint"),
-            endpoint_timeout_s=environment.seconds("ENDPOINT_TIMEOUT_S", 25, least=0.1, most=900),
-            max_body_bytes=environment.whole("MAX_BODY_BYTES", 4_194_304, least=1, most=6_291_556),
-            task=environment.choice("MODEL_TASK", requests.PARAMETERS),
-        )
-        environment.check()
-        return settings
 
 
 class ApiFunction:
-    """One process of the function. It lives for many requests and handles one at a time."""
+    """One process of the function. It lives for many requests and handles one at a time.
 
-    def __init__(self, settings: FunctionSettings, endpoint: Endpoint, init_ms: float) -> None:
+    With a `deferral` a request may be answered later, and `GET …/results/ID` gives what it was answered.
+    """
+
+    def __init__(self, settings: FunctionSettings, endpoint: Endpoint, init_ms: float, deferral: Deferral | None = None) -> None:
         self._settings = settings
         self._endpoint = endpoint
+        self._deferral = deferral
         self._own_stages = {"function-init": init_ms}
 
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -70,33 +42,60 @@ class ApiFunction:
         try:
             request = events_http.parse(event)
             request_id = logs.request_id(request.headers, request.request_id or context.aws_request_id)
-            status, headers, body = 200, *self._predict(request, request_id, context)
+            answer = self._result(event, request, request_id) or self._predict(event, request, request_id, context)
         except RequestProblem as problem:
-            status, headers, body = _refusal(problem, request_id)
+            answer = _refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             logs.write_fault("function_fault", error, request_id=request_id)
-            status, headers, body = _refusal(InternalFault("The request could not be handled."), request_id)
-        logs.write("request", request_id=request_id, status=status, ms=round((time.monotonic() - started) * 1000, 1))
-        return events_http.answer(status, headers | {"x-request-id": request_id}, body)
+            answer = _refusal(InternalFault("The request could not be handled."), request_id)
+        logs.write("request", request_id=request_id, status=answer.status, ms=round((time.monotonic() - started) * 1000, 1))
+        return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body)
 
-    def _predict(self, request: events_http.HttpRequest, request_id: str, context: LambdaContext) -> tuple[dict[str, str], str]:
+    def _result(self, event: Mapping[str, Any], request: events_http.HttpRequest, request_id: str) -> Answer | None:
+        """What a path of results names, None for another path."""
+        answer_id = callers.result_of(request.method, request.path)
+        if self._deferral is None or answer_id is None:
+            return None
+        if request.method != "GET":
+            raise MethodNotAllowed("An answer takes GET.", allow="GET")
+        url = callers.result_url(event, request.headers, answer_id)
+        return self._deferral.answers.result(answer_id, owner=callers.owner(event), request_id=request_id, url=url)
+
+    def _predict(self, event: Mapping[str, Any], request: events_http.HttpRequest, request_id: str, context: LambdaContext) -> Answer:
         events_http.require_post(request)
         self._require_size(request.body)
         # Checked here already, so that a request which can only fail does not wake an endpoint that sleeps.
         asked = requests.parse(request.body, request.content_type, max_inputs=MAX_INPUTS)
         requests.check_parameters(self._settings.task, asked.parameters)
-        remaining_s = context.get_remaining_time_in_millis() / 1000 - MARGIN_S
-        budget_s = min(self._settings.endpoint_timeout_s, remaining_s)
-        if budget_s <= 0:
-            raise DeadlineExceeded("No time was left to call the model.")
-        body = _normalised(asked)
-        self._require_size(body)
+        if self._deferral is None:
+            idempotency.refuse_key(request.headers)
+            budget_s = min(self._settings.endpoint_timeout_s, seconds_left(context))
+            if budget_s <= 0:
+                raise DeadlineExceeded("No time was left to call the model.")
+            return self._ask(self._body(asked), request_id, budget_s)
+        call = Call(
+            body=self._body(asked),
+            request_id=request_id,
+            owner=callers.owner(event),
+            url=functools.partial(callers.result_url, event, request.headers),
+            key=idempotency.key_of(request.headers),
+            at_once=wants_later(request.headers.get("prefer", "")),
+        )
+        return self._deferral.respond(call, lambda seconds: self._ask(call.body, request_id, seconds), context)
+
+    def _ask(self, body: bytes, request_id: str, budget_s: float) -> Answer:
         answer = self._endpoint.invoke(body, request_id=request_id, budget_s=budget_s)
         stages = self._take_own_stages() | {f"endpoint-{name}": ms for name, ms in answer.cold_start.items()}
         if stages:
             logs.write("cold_start", request_id=request_id, stages=stages)
+            metrics.cold_start(self._settings.service, stages, request_id=request_id)
         timing = {"server-timing": ", ".join(f"{name};dur={ms:g}" for name, ms in stages.items())} if stages else {}
-        return {"content-type": "application/json", **timing}, _checked(answer.body)
+        return Answer(200, {"content-type": "application/json", **timing}, answer.text())
+
+    def _body(self, asked: requests.PredictionRequest) -> bytes:
+        body = normalised(asked)
+        self._require_size(body)
+        return body
 
     def _require_size(self, body: bytes) -> None:
         if len(body) > self._settings.max_body_bytes:
@@ -107,36 +106,22 @@ class ApiFunction:
         return stages
 
 
-def _normalised(asked: requests.PredictionRequest) -> bytes:
-    """The request as the endpoint gets it: one spelling, the shortest, so that a body within the limit stays within it."""
-    inputs = list(asked.texts) if asked.many else asked.texts[0]
-    body = {"inputs": inputs} | ({"parameters": asked.parameters} if asked.parameters else {})
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _checked(body: bytes) -> str:
-    """The endpoint's answer as text, checked by its shape: parsing megabytes of numbers again would cost more than it finds."""
-    if not body.startswith(_OUTPUTS) or not body.endswith(b"}"):
-        raise ModelFailed("The model's answer has no 'outputs'.")
-    if len(body) > events_http.MAX_ANSWER_BYTES:
-        raise AnswerTooLarge(f"The answer has {len(body)} bytes, {events_http.MAX_ANSWER_BYTES} can be sent: send fewer or shorter texts.")
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise ModelFailed("The model's answer is not UTF-8.") from error
-
-
-def _refusal(problem: RequestProblem, request_id: str) -> tuple[int, dict[str, str], str]:
-    body = json.dumps(problems.document(problem, request_id))
-    return problems.status_of(problem), problems.headers_of(problem), body
+def _refusal(problem: RequestProblem, request_id: str) -> Answer:
+    return Answer(problems.status_of(problem), problems.headers_of(problem), json.dumps(problems.document(problem, request_id)))
 
 
 @functools.cache
 def _function() -> ApiFunction:
-    """Settings and client, once per process. Raises SettingsError, which Lambda reports as a failed init."""
+    """Settings and clients, once per process. Raises SettingsError, which Lambda reports as a failed init."""
     settings = FunctionSettings.from_environment(os.environ)
     endpoint = Endpoint(settings.endpoint_name, make_client(settings.endpoint_timeout_s))
-    return ApiFunction(settings, endpoint, init_ms=round((time.monotonic() - _IMPORT_STARTED) * 1000, 1))
+    deferral = None
+    if settings.answers is not None:
+        from handlers.functions.aws.deferral import make_deferral  # here: a function without answers should not wait for it
+
+        deferral = make_deferral(settings.answers, settings.endpoint_timeout_s, settings.service)
+    init_ms = round((time.monotonic() - _IMPORT_STARTED) * 1000, 1)
+    return ApiFunction(settings, endpoint, init_ms=init_ms, deferral=deferral)
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:

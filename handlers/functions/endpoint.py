@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
 from handlers.functions import logs
+from handlers.functions.events_http import MAX_ANSWER_BYTES
 from handlers.functions.problems import (
     AnswerTooLarge,
     BodyTooLarge,
@@ -24,6 +25,7 @@ from handlers.functions.problems import (
     RequestProblem,
     Throttled,
 )
+from handlers.functions.requests import PredictionRequest
 
 MAX_ATTEMPTS = 3
 FIRST_PAUSE_S = 0.2
@@ -31,6 +33,7 @@ CONNECT_TIMEOUT_S = 3
 RETRY_AFTER_S = 2
 _THROTTLED = {"ThrottlingException", "TooManyRequestsException", "ThrottledException"}
 _COLD_START = "cold-start="
+_OUTPUTS = b'{"outputs":'
 # A model server's own answers that are the client's business; any other means that the model failed.
 _HANDED_ON: dict[int, type[RequestProblem]] = {
     400: MalformedBody,
@@ -48,6 +51,20 @@ class EndpointAnswer:
 
     body: bytes
     cold_start: dict[str, float]
+
+    def text(self) -> str:
+        """The body, checked by its shape: parsing megabytes of numbers again would cost more than it finds.
+
+        Raises ModelFailed where it is no answer, AnswerTooLarge where a function can't send it.
+        """
+        if not self.body.startswith(_OUTPUTS) or not self.body.endswith(b"}"):
+            raise ModelFailed("The model's answer has no 'outputs'.")
+        if len(self.body) > MAX_ANSWER_BYTES:
+            raise AnswerTooLarge(f"The answer has {len(self.body)} bytes, {MAX_ANSWER_BYTES} can be sent: send fewer or shorter texts.")
+        try:
+            return self.body.decode()
+        except UnicodeDecodeError as error:
+            raise ModelFailed("The model's answer is not UTF-8.") from error
 
 
 class RuntimeClient(Protocol):
@@ -122,6 +139,13 @@ class Endpoint:
             CustomAttributes=logs.REQUEST_ID_ATTRIBUTE + request_id,
         )
         return EndpointAnswer(answer["Body"].read(), cold_start_stages(answer.get("CustomAttributes", "")))
+
+
+def normalised(asked: PredictionRequest) -> bytes:
+    """The request as the endpoint gets it: one spelling, the shortest, so that a body within the limit stays within it."""
+    inputs = list(asked.texts) if asked.many else asked.texts[0]
+    body = {"inputs": inputs} | ({"parameters": asked.parameters} if asked.parameters else {})
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def cold_start_stages(attributes: str) -> dict[str, float]:

@@ -18,13 +18,22 @@ class RequestProblem(Exception):
 class MalformedBody(RequestProblem): ...
 
 
+class IdempotencyKeyRefused(RequestProblem): ...
+
+
 class RouteUnknown(RequestProblem): ...
+
+
+class AnswerUnknown(RequestProblem): ...
 
 
 class MethodNotAllowed(RequestProblem): ...
 
 
 class BodyTooSlow(RequestProblem): ...
+
+
+class IdempotencyKeyInUse(RequestProblem): ...
 
 
 class BodyTooLarge(RequestProblem): ...
@@ -37,6 +46,9 @@ class InputRefused(RequestProblem): ...
 
 
 class AnswerTooLarge(RequestProblem): ...
+
+
+class IdempotencyKeyReused(RequestProblem): ...
 
 
 class HeadersTooLarge(RequestProblem): ...
@@ -57,27 +69,38 @@ class NotReady(RequestProblem): ...
 class Overloaded(RequestProblem): ...
 
 
+class AnswersUnavailable(RequestProblem): ...
+
+
 class DeadlineExceeded(RequestProblem): ...
 
 
 # class -> (status, name in the problem's type, title). Read along the class's bases, so a subclass needs no row.
 PROBLEMS: dict[type[RequestProblem], tuple[int, str, str]] = {
     MalformedBody: (400, "malformed-body", "The body can't be read"),
+    IdempotencyKeyRefused: (400, "idempotency-key-refused", "The Idempotency-Key can't be used"),
     RouteUnknown: (404, "route-unknown", "No such route"),
+    AnswerUnknown: (404, "answer-unknown", "No such answer"),
     MethodNotAllowed: (405, "method-not-allowed", "The route has another method"),
     BodyTooSlow: (408, "body-too-slow", "The body did not arrive in time"),
+    IdempotencyKeyInUse: (409, "idempotency-key-in-use", "A request with this Idempotency-Key is being answered"),
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
     MediaTypeUnsupported: (415, "media-type-unsupported", "The body is not JSON"),
     InputRefused: (422, "input-refused", "The input is not what the model takes"),
     AnswerTooLarge: (422, "answer-too-large", "The answer would be too large"),
+    IdempotencyKeyReused: (422, "idempotency-key-reused", "The Idempotency-Key belongs to another request"),
     Throttled: (429, "throttled", "Too many requests"),
     HeadersTooLarge: (431, "headers-too-large", "The headers are too large"),
     InternalFault: (500, "internal-fault", "Something failed on our side"),
     ModelFailed: (502, "model-failed", "The model failed"),
     NotReady: (503, "not-ready", "The model is not ready"),
     Overloaded: (503, "overloaded", "Too many requests are waiting"),
+    AnswersUnavailable: (503, "answers-unavailable", "Answers can't be kept or read"),
     DeadlineExceeded: (504, "deadline-exceeded", "The prediction took too long"),
 }
+
+# What only a gateway's callers are told: no part of the model server's contract over HTTP.
+OF_ANSWERS = (IdempotencyKeyRefused, AnswerUnknown, IdempotencyKeyInUse, IdempotencyKeyReused, AnswersUnavailable)
 
 
 def _row(problem: RequestProblem) -> tuple[int, str, str]:

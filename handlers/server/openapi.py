@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from handlers.functions.problems import MEDIA_TYPE, PROBLEMS
+from handlers.functions.problems import MEDIA_TYPE, OF_ANSWERS, PROBLEMS
 from handlers.functions.requests import PARAMETERS
 from handlers.settings import HandlerSettings
 
@@ -47,7 +47,8 @@ def _content(media_type: str, schema: str) -> dict[str, Any]:
 
 
 def _refusal(status: int) -> dict[str, Any]:
-    titles = " or ".join(title for known, _, title in PROBLEMS.values() if known == status)
+    rows = (row for kind, row in PROBLEMS.items() if kind not in OF_ANSWERS)
+    titles = " or ".join(title for known, _, title in rows if known == status)
     return {"description": titles, "content": _content(MEDIA_TYPE, "Problem")}
 
 

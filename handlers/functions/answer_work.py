@@ -1,0 +1,98 @@
+"""The worker behind the queue: one request that was handed over, from its message to its answer. No cloud in here.
+
+A message may come twice, or to two workers at once: predictions are pure, and of two endings the first `done` stays.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from handlers.functions import logs
+from handlers.functions.answers import AnswerStore, Ending, Row, refused
+from handlers.functions.deadline import HAND_OVER_S, MARGIN_S
+from handlers.functions.outcomes import Unavailable
+from handlers.functions.problems import AnswerUnknown, InternalFault, RequestProblem, status_of
+
+# The model's answer within some seconds; its second argument is the correlation id. Raises RequestProblem.
+Predict = Callable[[bytes, str, float], str]
+# What comes again may go better after 408 and 429; every other 4xx is the answer.
+_PASSING = (408, 429)
+
+
+class TryAgain(Exception):
+    """The message is to come again, or to go to the dead letters after its last attempt."""
+
+    def __init__(self, reason: str, request_id: str | None = None) -> None:
+        super().__init__(reason)
+        self.request_id = request_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerWork:
+    """Works on messages; after `max_attempts` a row says that its answer failed, until a replay says otherwise."""
+
+    store: AnswerStore
+    predict: Predict
+    keep_s: int
+    max_attempts: int
+    now: Callable[[], float] = field(default=time.time)
+
+    def attempt(self, message: str, *, attempt: int, remaining_s: Callable[[], float]) -> str:
+        """Work on a message for the `attempt`th time; `remaining_s` tells how long the model may take from now.
+
+        `done` or `failed` for good, `unwanted` where nobody waits any more. Raises TryAgain.
+        """
+        answer_id, request_id = _read(message)
+        last = attempt >= self.max_attempts
+        try:
+            row = self.store.row(answer_id)
+            if row is None or row.expires <= self.now() or (row.ending is not None and row.ending.state == "done"):
+                logs.write("answer_unwanted", request_id=request_id, answer=answer_id)
+                return "unwanted"
+            if last:
+                # An attempt can die without a word: when this time is over, whoever asks is told that it failed.
+                self.store.begin_last_attempt(answer_id, self.now() + max(remaining_s(), 0) + HAND_OVER_S + MARGIN_S)
+            return self._answer(row, last, remaining_s)
+        except Unavailable as error:
+            raise TryAgain(str(error), request_id) from error
+
+    def _answer(self, row: Row, last: bool, remaining_s: Callable[[], float]) -> str:
+        body = self.store.request(row.id)
+        if body is None:
+            # Gone before the row: no attempt can bring it back, so it needs no place among the dead letters either.
+            return self._settle(row, refused(AnswerUnknown("The request expired before it was answered."), row.request_id, "failed"))
+        try:
+            self.store.put_answer(row.id, self.predict(body, row.request_id, remaining_s()))
+        except RequestProblem as problem:
+            if 400 <= status_of(problem) < 500 and status_of(problem) not in _PASSING:
+                return self._settle(row, refused(problem, row.request_id, "done"))
+            return self._fail(row, problem, problem, last)
+        except Unavailable as error:
+            return self._fail(row, InternalFault("The answer could not be kept."), error, last)
+        except Exception as error:  # noqa: BLE001  (the last place where it still has its row)
+            logs.write_fault("worker_fault", error, request_id=row.request_id, answer=row.id)
+            return self._fail(row, InternalFault("The request could not be handled."), error, last)
+        return self._settle(row, Ending(state="done", status=200, content_type="application/json"))
+
+    def _fail(self, row: Row, problem: RequestProblem, error: Exception, last: bool) -> str:
+        """Raises TryAgain, after the last attempt with the failure in the row; unless another worker has the answer by then."""
+        if last and self._settle(row, refused(problem, row.request_id, "failed")) == "unwanted":
+            return "unwanted"
+        raise TryAgain(str(error), row.request_id) from error
+
+    def _settle(self, row: Row, ending: Ending) -> str:
+        wrote = self.store.settle(row.id, ending, int(self.now()) + self.keep_s)
+        since_request_ms = round((self.now() - row.at) * 1000)
+        event = f"answer_{ending.state}"
+        logs.write(event, request_id=row.request_id, answer=row.id, status=ending.status, since_request_ms=since_request_ms, wrote=wrote)
+        return ending.state if wrote else "unwanted"
+
+
+def _read(message: str) -> tuple[str, str | None]:
+    """Answer and correlation id. Raises TryAgain for what is no message of ours: it belongs among the dead letters."""
+    try:
+        value = json.loads(message)
+        return str(value["id"]), value.get("requestId")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise TryAgain(f"The message names no answer: {type(error).__name__}.") from error

@@ -1,0 +1,112 @@
+"""The worker of asynchronous answers: messages of the queue -> endpoint -> answers.
+
+handlers.functions.aws.worker.handler     # the Lambda handler; variables in docs/architecture.md, contract 3
+"""
+
+import functools
+import os
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handlers.functions import logs, metrics
+from handlers.functions.answer_work import AnswerWork, TryAgain
+from handlers.functions.aws.answers import AwsAnswerStore, make_client
+from handlers.functions.deadline import LambdaContext, seconds_left
+from handlers.functions.endpoint import Endpoint
+from handlers.functions.endpoint import make_client as make_endpoint_client
+from handlers.functions.environment import Environment
+from handlers.functions.settings import AnswerSettings, FunctionSettings
+
+# A message that failed is seen again after 10 s, then 40, 160 and so on, instead of after the queue's whole visibility timeout,
+# which has to be long enough for a call under way. SQS lets a message be hidden for twelve hours at most from its receipt.
+FIRST_PAUSE_S, PAUSE_FACTOR, LONGEST_PAUSE_S = 10, 4, 900
+# What stays to keep an answer that took all of its time; when that is too little, the message comes again.
+STORE_S = 1.0
+DONE, FAILED, ATTEMPTS_FAILED = "AnswersDone", "AnswersFailed", "AnswerAttemptsFailed"
+
+
+class Worker:
+    """One process of the worker."""
+
+    def __init__(
+        self, settings: FunctionSettings, kept: AnswerSettings, max_attempts: int, endpoint: Endpoint, clients: Mapping[str, Any]
+    ) -> None:
+        self._settings = settings
+        self._endpoint = endpoint
+        self._max_attempts = max_attempts
+        self._queue_url, self._sqs = kept.queue_url, clients["sqs"]
+        store = AwsAnswerStore(table=kept.table, bucket=kept.bucket, dynamodb=clients["dynamodb"], s3=clients["s3"])
+        self._work = AnswerWork(store=store, predict=self._predict, keep_s=kept.keep_s, max_attempts=max_attempts)
+
+    def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """The partial batch answer: only messages that it names come again (Lambda developer guide, ReportBatchItemFailures)."""
+        failed = [{"itemIdentifier": record["messageId"]} for record in event["Records"] if not self._done(record, context)]
+        return {"batchItemFailures": failed}
+
+    def _done(self, record: Mapping[str, Any], context: LambdaContext) -> bool:
+        attempt = int(record["attributes"]["ApproximateReceiveCount"])
+        try:
+            state = self._work.attempt(record["body"], attempt=attempt, remaining_s=lambda: seconds_left(context) - STORE_S)
+        except Exception as error:  # noqa: BLE001  (the rest of the batch is to go on)
+            self._failed(record, attempt, error)
+            return False
+        metrics.count(self._settings.service, {DONE: int(state == "done"), FAILED: int(state == "failed"), ATTEMPTS_FAILED: 0})
+        return True
+
+    def _failed(self, record: Mapping[str, Any], attempt: int, error: Exception) -> None:
+        request_id = error.request_id if isinstance(error, TryAgain) else None
+        if not isinstance(error, TryAgain):
+            logs.write_fault("worker_fault", error, message_id=record["messageId"])
+        told = {"message_id": record["messageId"], "attempt": attempt, "max_attempts": self._max_attempts}
+        logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, message=str(error), **told)
+        last = attempt >= self._max_attempts
+        metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)
+        self._pause(record["receiptHandle"], attempt)
+
+    def _predict(self, body: bytes, request_id: str, seconds: float) -> str:
+        budget_s = min(self._settings.endpoint_timeout_s, seconds)
+        answer = self._endpoint.invoke(body, request_id=request_id, budget_s=budget_s)
+        stages = {f"endpoint-{name}": ms for name, ms in answer.cold_start.items()}
+        if stages:
+            logs.write("cold_start", request_id=request_id, stages=stages)
+            metrics.cold_start(self._settings.service, stages, request_id=request_id)
+        return answer.text()
+
+    def _pause(self, receipt: str, attempt: int) -> None:
+        """Say when a failed message is seen again; at once after its last attempt, since then it is moved to the dead letters."""
+        if not self._queue_url:
+            return
+        longest = min(FIRST_PAUSE_S * PAUSE_FACTOR ** min(attempt - 1, 10), LONGEST_PAUSE_S)
+        # Half of it by chance, so that messages that failed together do not come back together.
+        pause = 0 if attempt >= self._max_attempts else round(random.uniform(longest / 2, longest))  # noqa: S311
+        try:
+            self._sqs.change_message_visibility(QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=pause)
+        except (BotoCoreError, ClientError) as error:
+            # Then it is seen again when the queue's own timeout is over.
+            logs.write("pause_failed", level="WARNING", message=str(error))
+
+
+@functools.cache
+def _worker() -> Worker:
+    """Settings and clients, once per process. Raises SettingsError, which Lambda reports as a failed init."""
+    environment = Environment(os.environ)
+    kept = AnswerSettings.read(environment, needed=True)
+    settings = FunctionSettings.read(environment, kept)
+    max_attempts = environment.whole("MAX_ATTEMPTS", 5, least=1, most=1000)
+    environment.check()
+    assert kept is not None  # it is needed
+    endpoint = Endpoint(settings.endpoint_name, make_endpoint_client(settings.endpoint_timeout_s))
+    clients = {name: make_client(name) for name in ("dynamodb", "s3", "sqs")}
+    return Worker(settings, kept, max_attempts, endpoint, clients)
+
+
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one batch of the queue of answers."""
+    return _worker().handle(event, context)
+
+
+if "AWS_LAMBDA_RUNTIME_API" in os.environ:
+    _worker()
