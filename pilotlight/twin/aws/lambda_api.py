@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from pilotlight.twin.aws.lambda_concurrency import Throttled
+from pilotlight.twin.aws.lambda_concurrency import Throttled, account_settings
 from pilotlight.twin.aws.lambda_version import ALIAS, FUNCTION, FunctionVersion, latest, resolve, split_name, version_of, versions
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Properties, Refusal
 from pilotlight.twin.world import Resource
@@ -21,6 +21,7 @@ TAIL_BYTES = 4096
 # (method, path, operation); {} stands for a function's name.
 ROUTES = (
     ("POST", r"/2015-03-31/functions/(?P<name>[^/]+)/invocations/?", "Invoke"),
+    ("GET", r"/2016-08-19/account-settings/?", "GetAccountSettings"),
     ("GET", r"/2015-03-31/functions/?", "ListFunctions"),
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/?", "GetFunction"),
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/configuration/?", "GetFunctionConfiguration"),
@@ -46,8 +47,8 @@ def _route(request: AwsRequest) -> tuple[str, str, str | None, str]:
 
 def actions(service: LambdaService, request: AwsRequest) -> list[tuple[str, str]]:
     operation, name, qualifier, _ = _route(request)
-    if operation == "ListFunctions":
-        return [("lambda:ListFunctions", "*")]
+    if operation in ("ListFunctions", "GetAccountSettings"):
+        return [(f"lambda:{operation}", "*")]
     arn = f"arn:aws:lambda:{request.region}:{service.twin.account}:function:{name}"
     if operation == "Invoke":
         return [("lambda:InvokeFunction", f"{arn}:{qualifier}" if qualifier else arn)]
@@ -60,6 +61,7 @@ async def handle(service: LambdaService, request: AwsRequest) -> AwsResponse:
         return await _invoke(service, request, name, qualifier)
     world = service.twin.world
     readers: dict[str, Callable[[], dict[str, Any]]] = {
+        "GetAccountSettings": lambda: account_settings(world, service.twin.faults.quota("L-B99A9384")),
         "ListFunctions": lambda: {"Functions": [configuration(found.outputs, "$LATEST") for found in world.find(FUNCTION)]},
         "GetFunction": lambda: _function(service, name, qualifier),
         "GetFunctionConfiguration": lambda: _configuration(service, name, qualifier),

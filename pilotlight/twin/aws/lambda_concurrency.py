@@ -37,15 +37,24 @@ def _reserved(value: object) -> int | None:
     return None if value is None or int(str(value)) < 0 else int(str(value))
 
 
-def judge_reservation(world: World, name: str, value: object) -> None:
-    """Refusal when the account could no longer serve its other functions."""
-    wanted = _reserved(value)
-    if wanted is not None and ACCOUNT_CONCURRENCY - reserved_by(world, name) - wanted < UNRESERVED_MINIMUM:
+def judge_reservation(world: World, name: str, value: object, total: int = ACCOUNT_CONCURRENCY) -> None:
+    """Refusal when an account of `total` executions could no longer serve its other functions. Of a small account all must stay free."""
+    wanted, least = _reserved(value), min(UNRESERVED_MINIMUM, total)
+    if wanted is not None and total - reserved_by(world, name) - wanted < least:
         raise Refusal(
             "InvalidParameterValueException",
             "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
-            f"below its minimum value of [{UNRESERVED_MINIMUM}].",
+            f"below its minimum value of [{least}].",
         )
+
+
+def account_settings(world: World, total: int) -> dict[str, object]:
+    """What GetAccountSettings answers (Lambda API reference)."""
+    limits = {"TotalCodeSize": 80_530_636_800, "CodeSizeUnzipped": 262_144_000, "CodeSizeZipped": 52_428_800}
+    concurrency = {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": total - reserved_by(world)}
+    functions = world.find(FUNCTION)
+    used = sum(int(function.get("sourceCodeSize", 0)) for function in functions)
+    return {"AccountLimit": {**limits, **concurrency}, "AccountUsage": {"TotalCodeSize": used, "FunctionCount": len(functions)}}
 
 
 class Concurrency:

@@ -68,7 +68,7 @@ def _check(twin: Twin, inputs: Properties) -> None:
         raise Refusal(
             "InvalidParameterValueException", f"runtime: {runtime!r}: the local twin runs on {RUNTIME}, so it runs {RUNTIME} functions."
         )
-    judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
+    judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"), twin.faults.quota("L-B99A9384"))
     provisioned.judge_reserved(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
     if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
         raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")

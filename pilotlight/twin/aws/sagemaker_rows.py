@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from components import limits
-from pilotlight.twin.aws.sagemaker_deployment import CONFIG, ENDPOINT, MODEL, container_of, judge_model, planned
+from pilotlight.twin.aws.sagemaker_deployment import CONFIG, ENDPOINT, MODEL, container_of, judge_model, planned, saved
 from pilotlight.twin.rows import ALL_BUT_TAGS, Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
@@ -92,7 +92,16 @@ def _update(twin: Twin, old: Resource, new: Resource) -> None:
 
 
 def _check_endpoint(twin: Twin, inputs: Properties) -> None:
-    planned(twin, inputs["name"], inputs["region"], inputs["endpointConfigName"])
+    wanted, _ = planned(twin, inputs["name"], inputs["region"], inputs["endpointConfigName"])
+    others = [saved(twin.world, one["name"]) for one in twin.world.find(ENDPOINT) if one["name"] != wanted.endpoint]
+    used = sum(one.max_concurrency for one in others if one is not None)
+    quota = twin.faults.quota("L-96300102")
+    if used + wanted.max_concurrency > quota:
+        raise Refusal(
+            "ResourceLimitExceeded",
+            "The account-level service limit 'Maximum total concurrency that can be allocated across all serverless endpoints' is "
+            f"{quota}, with current utilization of {used} and a request delta of {wanted.max_concurrency}.",
+        )
 
 
 ROWS: tuple[Row, ...] = (
