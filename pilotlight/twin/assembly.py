@@ -10,6 +10,7 @@ from pilotlight.twin.aws.lambda_ import LambdaService
 from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
 from pilotlight.twin.aws.s3 import ObjectStore
+from pilotlight.twin.aws.s3_events import BucketEvents
 from pilotlight.twin.aws.sagemaker import SageMakerService
 from pilotlight.twin.aws.scheduler import SchedulerService
 from pilotlight.twin.aws.sqs import SqsService
@@ -17,6 +18,7 @@ from pilotlight.twin.aws.sts import StsService
 from pilotlight.twin.aws.tables import Tables
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.control import Control
+from pilotlight.twin.created_objects import CreatedObjects
 from pilotlight.twin.docker_context import context_hash
 from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
@@ -56,6 +58,7 @@ def twin_of(
         images=Images(cache, home, processes, context_hash),
         iam=iam,
         s3=ObjectStore(emulator_endpoint),
+        bucket_events=BucketEvents(),
         tables=Tables(emulator_endpoint),
         logs=Logs(home, world, iam, account=ACCOUNT, region=region, now=clock.now),
         lambda_=LambdaService(),
@@ -68,6 +71,7 @@ def twin_of(
     twin.sagemaker.attach(twin)
     twin.scheduler.attach(twin)
     twin.sqs.attach(twin)
+    twin.bucket_events.attach(twin)
     return twin
 
 
@@ -87,11 +91,19 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
         iam=twin.iam,
         world=twin.world,
         faults=twin.faults,
-        services=(twin.lambda_, twin.sagemaker, twin.scheduler, twin.sqs, StsService(twin.iam), LogsService(twin.logs, twin.world)),
+        services=(
+            twin.lambda_,
+            twin.sagemaker,
+            twin.scheduler,
+            twin.sqs,
+            StsService(twin.iam),
+            LogsService(twin.logs, twin.world),
+        ),
         forwarder=forwarder,
         gateway=gateway,
         control=control,
         account=twin.account,
+        objects=CreatedObjects(twin.bucket_events, twin.s3),
     )
     return front, forwarder
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.twin.asgi import Answering, Receive, Request, Scope, Send, respond, sha256
 from pilotlight.twin.aws.gateway import PREFIX
+from pilotlight.twin.aws.s3_events import notification
+from pilotlight.twin.created_objects import CreatedObjects, how_created
 from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Caller, Guarded, Refusal, Service
 from pilotlight.twin.sigv4 import AuthFailure, Signature, read, verify
@@ -35,7 +37,7 @@ class Handler(Protocol):
 
 
 class Front:
-    """The ASGI application. `services` are served by the twin itself, `forwarder` reaches S3 and DynamoDB."""
+    """The ASGI application. `services` are served by the twin itself, `forwarder` reaches S3 and DynamoDB, `objects` hears of new ones."""
 
     def __init__(
         self,
@@ -48,6 +50,7 @@ class Front:
         gateway: Handler,
         control: Handler,
         account: str,
+        objects: CreatedObjects | None = None,
     ) -> None:
         self._iam = iam
         self._world = world
@@ -57,6 +60,7 @@ class Front:
         self._gateway = gateway
         self._control = control
         self._account = account
+        self._objects = objects
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -170,14 +174,25 @@ class Front:
             raise Refusal("ServiceUnavailable", "s3 is out: a test asked for it.", 503)
         needs = s3_needs(request.method, request.raw_path, request.query, request.headers, body)
         bucket, key = s3_place(request.raw_path)
-        policies = [str(item["policy"]) for item in self._world.find(BUCKET_POLICY, bucket=bucket)]
+        own = self._world.get(BUCKET_POLICY, bucket)
+        policies = [str(own["policy"])] if own else []
         context = s3_context(request.query, request.headers)
         self._permit(caller, needs, request, signature, context, policies)
         missing = None
         if key and request.method in ("GET", "HEAD"):
             may_list = self._iam.decide(caller, "s3:ListBucket", f"arn:aws:s3:::{bucket}", context, policies).allowed
             missing = None if may_list else Refusal("AccessDenied", "Access Denied", 403)
-        await self._forwarder.stream(request, send, declared_hash=signature.declared_hash, body=body, missing=missing)
+        if not key and any(name == "notification" for name, _ in request.query):
+            await respond(send, notification(self._world, bucket, request.method))
+            return
+        how = how_created(request, needs) if key else None
+        order = self._objects.order(how, bucket, key) if self._objects else None
+        if order is None or how is None or self._objects is None:
+            await self._forwarder.stream(request, send, declared_hash=signature.declared_hash, body=body, missing=missing)
+            return
+        async with order:
+            told = self._objects.teller(how, bucket, key, request, caller)
+            await self._forwarder.stream(request, send, declared_hash=signature.declared_hash, body=body, answered=told)
 
     def _permit(
         self,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.lambda_ import LambdaService
     from pilotlight.twin.aws.logs import Logs
     from pilotlight.twin.aws.s3 import ObjectStore
+    from pilotlight.twin.aws.s3_events import BucketEvents
     from pilotlight.twin.aws.sagemaker import SageMakerService
     from pilotlight.twin.aws.scheduler import SchedulerService
     from pilotlight.twin.aws.sqs import SqsService
@@ -43,6 +44,7 @@ class Twin:
     images: Images
     iam: Iam
     s3: ObjectStore
+    bucket_events: BucketEvents
     tables: Tables
     logs: Logs
     lambda_: LambdaService

@@ -16,6 +16,7 @@ MODULES = (
     "iam_rows",
     "lambda_rows",
     "monitoring",
+    "s3_notification_rows",
     "s3_object_rows",
     "s3_rows",
     "sagemaker_rows",

@@ -79,9 +79,9 @@ class ObjectStore:
         with body.open("rb") as stream:
             return self._call("put_object", Bucket=bucket, Key=key, Body=stream, **headers)
 
-    def head(self, bucket: str, key: str) -> dict[str, Any] | None:
-        """What HeadObject answers, or None for an object that is not there."""
-        return self._found("head_object", Bucket=bucket, Key=key)
+    def head(self, bucket: str, key: str, version: str | None = None) -> dict[str, Any] | None:
+        """What HeadObject answers, or None for an object (or a version of it) that is not there."""
+        return self._found("head_object", Bucket=bucket, Key=key, **({"VersionId": version} if version else {}))
 
     def open(self, bucket: str, key: str) -> BinaryIO:
         """The object's bytes as a stream; the caller closes it."""

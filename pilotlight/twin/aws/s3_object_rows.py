@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from pilotlight.twin.aws.s3 import ObjectStore
+from pilotlight.twin.aws.s3_events import Created
 from pilotlight.twin.aws.s3_rows import existing_bucket
 from pilotlight.twin.rows import Name, Properties, Row
 from pilotlight.twin.twin import Twin
@@ -38,13 +38,26 @@ def _object(twin: Twin, inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _upload(store: ObjectStore, resource: Resource) -> dict[str, Any]:
+def _upload(twin: Twin, resource: Resource) -> dict[str, Any]:
     headers = {
         "ContentType": resource["contentType"],
         **{name: resource[key] for key, name in _HEADERS.items() if resource.get(key)},
     }
-    answer = store.put(resource["bucket"], resource["key"], _body(resource.inputs), **headers)
-    return {"etag": str(answer["ETag"]).strip('"'), "versionId": answer.get("VersionId") or ""}
+    body = _body(resource.inputs)
+    answer = twin.s3.put(resource["bucket"], resource["key"], body, **headers)
+    etag, version = str(answer["ETag"]).strip('"'), answer.get("VersionId")
+    twin.bucket_events.created(
+        Created(
+            how="Put",
+            bucket=resource["bucket"],
+            key=resource["key"],
+            size=len(body) if isinstance(body, bytes) else body.stat().st_size,
+            etag=etag,
+            version=version,
+            principal="AIDAPILOTLIGHTDEPLOY",
+        )
+    )
+    return {"etag": etag, "versionId": version or ""}
 
 
 _HEADERS = {
@@ -85,8 +98,8 @@ ROWS: tuple[Row, ...] = (
         volatile=frozenset({"etag", "versionId"}),
         limits=_object_limits,
         check=existing_bucket,
-        create=lambda twin, resource: _upload(twin.s3, resource),
-        update=lambda twin, old, new: _upload(twin.s3, new),
+        create=_upload,
+        update=lambda twin, old, new: _upload(twin, new),
         delete=lambda twin, resource: twin.s3.delete(resource["bucket"], resource["key"]),
         read=_read_object,
         upsert=True,
