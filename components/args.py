@@ -97,9 +97,10 @@ class EventArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswersArgs:
-    """Answers that come later: for how many hours they are kept, and the chain of the worker that makes them."""
+    """Answers that come later: for how many hours they are kept, how many are made at a time, and the chain of their worker."""
 
     keep_hours: int
+    max_concurrency: int
     timeouts: QueueChain
 
 
@@ -116,6 +117,8 @@ class GatewayArgs:
     scopes: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     account_role: Literal["create", "existing"] | None = None
+    # Whether answers may come later, from an address of their own.
+    later: bool = False
     timeouts: Chain
 
 

@@ -6,7 +6,18 @@ from typing import Any, Protocol
 
 from pulumi import Input, Output, Resource, ResourceOptions
 
-from components.args import EndpointArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.args import (
+    AnswersArgs,
+    BudgetArgs,
+    EndpointArgs,
+    EventArgs,
+    FunctionArgs,
+    GatewayArgs,
+    HomeArgs,
+    ImageArgs,
+    ModelArtifact,
+    WarmingArgs,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +80,52 @@ class Gateway(Watched, Protocol):
     """Secret; only where callers show a key."""
 
 
+class Warming(Watched, Protocol):
+    """What keeps an endpoint warm."""
+
+    schedule_group: Output[str] | None
+    """The group of its schedules, where it has some."""
+
+
+class Objects(Watched, Protocol):
+    """Where objects are put that start the event pipeline, and the queue that is told of them."""
+
+    bucket: Output[str]
+    queue_url: Output[str]
+    dead_letter_url: Output[str]
+    """What could not be processed, to be looked at and sent again."""
+
+
+class Results(Watched, Protocol):
+    """Where exactly one result per version of an object goes."""
+
+    table: Output[str]
+    bucket: Output[str]
+    """Results that are too large for a row."""
+    queue_url: Output[str] | None
+    """Messages of results, where they are wanted."""
+
+
+class Answers(Watched, Protocol):
+    """Where requests wait whose answers come later."""
+
+    table: Output[str]
+    queue_url: Output[str]
+    dead_letter_url: Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What an event pipeline gives its function, also where that is the model itself: objects in, results out.
+
+    The endpoint may read the objects too: an input that is too large for a request is handed to it by reference.
+    """
+
+    objects: Any
+    results: Any
+    events: EventArgs
+
+
 class Home(Protocol):
     """A cloud: everything of a pattern but the endpoint."""
 
@@ -80,11 +137,39 @@ class Home(Protocol):
     def model(self, name: str, artifact: ModelArtifact, opts: ResourceOptions) -> Any:
         """The packaged model where this cloud's endpoints can read it."""
 
-    def function_for(self, name: str, endpoint: Any, args: FunctionArgs, opts: ResourceOptions) -> Function:
-        """The function in front of the endpoint; the endpoint itself where it is a function."""
+    def function_for(self, name: str, endpoint: Any, args: FunctionArgs, answers: Any | None, opts: ResourceOptions) -> Function:
+        """The function in front of the endpoint, which hands over to `answers` what takes too long; the endpoint itself where it
+        is a function."""
 
     def gateway(self, name: str, function: Any, args: GatewayArgs, opts: ResourceOptions) -> Gateway:
         """The gateway in front of the function, with a grant for that gateway alone."""
+
+    def answers(self, name: str, args: AnswersArgs, opts: ResourceOptions) -> Answers:
+        """Where the function leaves requests whose answers come later."""
+
+    def worker(self, name: str, endpoint: Any, answers: Any, args: AnswersArgs, function: FunctionArgs, opts: ResourceOptions) -> Watched:
+        """The function that answers them, of the same code and size as `function`."""
+
+    def objects(self, name: str, args: EventArgs, opts: ResourceOptions) -> Objects:
+        """Where objects are put, and the queue that is told of those that pass the filters."""
+
+    def results(self, name: str, args: EventArgs, opts: ResourceOptions) -> Results:
+        """Where results go."""
+
+    def event_function(self, name: str, endpoint: Any, work: Work, args: FunctionArgs, opts: ResourceOptions) -> Function:
+        """The function that turns objects into results; the endpoint itself where it is a function."""
+
+    def deliver(self, name: str, function: Any, work: Work, opts: ResourceOptions) -> Resource:
+        """Hand the queue's messages to the function, in batches of which only what failed comes again."""
+
+    def warm(self, name: str, endpoint: Any, args: WarmingArgs, function: FunctionArgs, opts: ResourceOptions) -> Warming:
+        """What keeps the endpoint warm as the plan says; the endpoint itself declares the floor of `args.now`."""
+
+    def budget(self, name: str, endpoint: Any, args: BudgetArgs, function: FunctionArgs, opts: ResourceOptions) -> Watched:
+        """Who is told when money is spent, and what drops the warming floor."""
+
+    def dashboard(self, name: str, parts: Sequence[Any], opts: ResourceOptions) -> Output[str]:
+        """The URL of a page with the figures of all parts."""
 
     def watch(self, name: str, parts: Sequence[Any], email: str | None, opts: ResourceOptions) -> Resource:
         """The alarms of all parts, sent to `email` where one is given."""
@@ -95,4 +180,7 @@ class HomeFactory(Protocol):
 
 
 class EndpointFactory(Protocol):
-    def __call__(self, name: str, home: Any, image: Any, model: Any, args: EndpointArgs, opts: ResourceOptions) -> Endpoint: ...
+    def __call__(
+        self, name: str, home: Any, image: Any, model: Any, args: EndpointArgs, opts: ResourceOptions, work: Work | None = None
+    ) -> Endpoint:
+        """The endpoint; with `work` it serves an event pipeline, and is its function where the two are one."""

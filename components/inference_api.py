@@ -1,4 +1,4 @@
-"""Pattern 1: gateway -> function -> endpoint."""
+"""Pattern 1: gateway -> function -> endpoint, and where answers may come later queue -> worker -> endpoint."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import pulumi
 
 from components.args import ServiceArgs
 from components.contract import Endpoint, EndpointFactory, Home, Watched
+from components.upkeep import present, upkeep
 
 
 class InferenceApi(pulumi.ComponentResource):
@@ -17,11 +18,6 @@ class InferenceApi(pulumi.ComponentResource):
     endpoint: Endpoint
     url: pulumi.Output[str]
     api_key: pulumi.Output[str] | None
-    endpoint_name: pulumi.Output[str] | None
-    function_name: pulumi.Output[str]
-    function_alias: pulumi.Output[str]
-    log_groups: list[pulumi.Output[str]]
-    region: pulumi.Output[str]
     outputs: dict[str, Any]
 
     def __init__(
@@ -33,37 +29,30 @@ class InferenceApi(pulumi.ComponentResource):
         image = home.image(f"{name}-image", args.image, child)
         model = home.model(f"{name}-models", args.artifact, child)
         endpoint = platform(f"{name}-endpoint", home, image, model, args.endpoint, child)
-        function = home.function_for(f"{name}-function", endpoint, args.function, child)
+        answers = None if args.answers is None else home.answers(f"{name}-answers", args.answers, child)
+        function = home.function_for(f"{name}-function", endpoint, args.function, answers, child)
         gateway = home.gateway(f"{name}-gateway", function, args.gateway, child)
         # A Lambda-hosted model is its own function: it is watched once.
         parts: list[Watched] = [gateway, function]
         if endpoint.endpoint_name is not None:
             parts.append(endpoint)
-        home.watch(f"{name}-watch", parts, args.alarm_email, child)
+        if args.answers is not None and answers is not None:
+            parts += [answers, home.worker(f"{name}-worker", endpoint, answers, args.answers, args.function, child)]
         self.endpoint = endpoint
         self.url = gateway.url
         self.api_key = gateway.api_key
-        self.endpoint_name = endpoint.endpoint_name
-        self.function_name = function.function_name
-        self.function_alias = function.function_alias
-        self.log_groups = [group for part in parts for group in part.log_groups]
-        self.region = home.region
         self.outputs = present(
             {
                 "url": self.url,
                 "authMode": args.gateway.auth_mode,
                 "apiKey": self.api_key,
                 "apiKeyCommand": None if self.api_key is None else "pulumi stack output apiKey --show-secrets",
-                "endpointName": self.endpoint_name,
-                "functionName": self.function_name,
-                "functionAlias": self.function_alias,
-                "logGroups": self.log_groups,
-                "region": self.region,
+                "functionName": function.function_name,
+                "functionAlias": function.function_alias,
+                "answersTable": None if answers is None else answers.table,
+                "answersQueueUrl": None if answers is None else answers.queue_url,
+                "deadLetterQueueUrl": None if answers is None else answers.dead_letter_url,
+                **upkeep(name, home, endpoint, parts, args, child),
             }
         )
         self.register_outputs(self.outputs)
-
-
-def present(outputs: dict[str, Any]) -> dict[str, Any]:
-    """The outputs that apply: those that don't are absent."""
-    return {name: value for name, value in outputs.items() if value is not None}

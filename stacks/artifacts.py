@@ -43,9 +43,16 @@ def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -
     return ModelArtifact(path=folder / "model.tar.gz", sha256=described["sha256"], size=described["bytes"], task=model.task)
 
 
+def needs_function(settings: Settings) -> bool:
+    """Whether the service runs functions of the packaged zip: in front of an endpoint, for pings, to drop a floor."""
+    drops = settings.budget is not None and settings.budget.on_exceeded == "drop-warming"
+    pings = any(rule.kind == "ping" for rule in settings.warming)
+    return PLATFORM_FACTS[settings.endpoint.platform].separate_function or pings or drops
+
+
 def find_function(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -> Path | None:
-    """The function's zip, or None where the model is the function. Raises RunError when it is missing."""
-    if not PLATFORM_FACTS[settings.endpoint.platform].separate_function:
+    """The functions' zip, or None where the service has none. Raises RunError when it is missing."""
+    if not needs_function(settings):
         return None
     folder = function_folder(cache, function_key(root))
     if missing(folder, ["function.json", "function.zip"]):

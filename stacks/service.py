@@ -133,6 +133,7 @@ def _gateway(settings: Settings, auth: Auth, chain: Chain) -> GatewayArgs:
         scopes=tuple(auth.scopes or ()),
         allow_origins=() if settings.cors is None else tuple(settings.cors.allow_origins),
         account_role=None if settings.access_logs is None else settings.access_logs.account_role,
+        later=_answers(settings) is not None,
         timeouts=chain,
     )
 
@@ -141,7 +142,7 @@ def _answers(settings: Settings) -> AnswersArgs | None:
     if settings.answers is None or not settings.answers.async_:
         return None
     chain = timeouts.answer_chain(predict_s=settings.endpoint.predict_seconds, cold_start_s=cold_start_s(settings))
-    return AnswersArgs(keep_hours=settings.answers.keep_hours, timeouts=chain)
+    return AnswersArgs(keep_hours=settings.answers.keep_hours, max_concurrency=settings.endpoint.max_concurrency or 1, timeouts=chain)
 
 
 def _warming(settings: Settings, now: datetime) -> WarmingArgs | None:

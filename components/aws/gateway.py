@@ -9,7 +9,8 @@ import pulumi_aws as aws
 from components.args import GatewayArgs
 from components.aws.gateway_access import issue_key, stage_limits
 from components.aws.gateway_log_role import account_log_role
-from components.aws.gateway_plan import PATH, PROBLEMS, REQUEST_SCHEMA, REST_LOG_FORMAT, gateway_alarm
+from components.aws.gateway_plan import PATH, REQUEST_SCHEMA, REST_LOG_FORMAT, gateway_alarm, problems
+from components.aws.gateway_results import results_route
 from components.aws.names import STAGE
 from components.contract import Function, Principal
 from components.naming import short_hash
@@ -22,7 +23,8 @@ VERB = "POST"
 
 
 class RestGateway(pulumi.ComponentResource):
-    """A regional REST API with `POST /predict`, a usage plan and one key, whose value is a secret of the stack."""
+    """A regional REST API with `POST /predict`, a usage plan and one key, whose value is a secret of the stack; where answers may
+    come later, `GET /results/{id}` beside it."""
 
     url: pulumi.Output[str]
     api_key: pulumi.Output[str]
@@ -40,9 +42,12 @@ class RestGateway(pulumi.ComponentResource):
         )
         # The deployment depends on the grant, so that no caller reaches a function that refuses its gateway.
         source = pulumi.Output.format("{0}/{1}/{2}/{3}", api.execution_arn, STAGE, VERB, PATH)
-        grant = function.grant_invoke(Principal(name=name, identity="apigateway.amazonaws.com", source=source, parent=self))
+        grants = [function.grant_invoke(Principal(name=name, identity="apigateway.amazonaws.com", source=source, parent=self))]
         route = self._route(name, api, function, args)
-        deployment = self._deployment(name, api, function, args, route, grant)
+        if args.later:
+            more, grant = results_route(name, api, function, args, self)
+            route, grants = [*route, *more], [*grants, grant]
+        deployment = self._deployment(name, api, function, args, route, grants)
         access = home.log_group(f"{name}-access-logs", home.names.rest_logs, self)
         errors = home.log_group(f"{name}-error-logs", pulumi.Output.format("API-Gateway-Execution-Logs_{0}/{1}", api.id, STAGE), self)
         account = account_log_role(name, home, self) if args.account_role == "create" else []
@@ -106,9 +111,10 @@ class RestGateway(pulumi.ComponentResource):
         function: Function,
         args: GatewayArgs,
         route: list[pulumi.CustomResource],
-        grant: pulumi.Resource,
+        grants: list[pulumi.Resource],
     ) -> aws.apigateway.Deployment:
         """A snapshot of the API: it must come after everything in it, and anew whenever something in it changes."""
+        refusals = problems(args.later)
         answers = [
             aws.apigateway.Response(
                 f"{name}-answer-{problem.response_type.lower().replace('_', '-')}",
@@ -119,13 +125,13 @@ class RestGateway(pulumi.ComponentResource):
                 response_parameters=problem.headers(),
                 opts=self._child,
             )
-            for problem in PROBLEMS
+            for problem in refusals
         ]
-        said = [[problem.response_type, problem.status, problem.template(), problem.headers()] for problem in PROBLEMS]
+        said = [[problem.response_type, problem.status, problem.template(), problem.headers()] for problem in refusals]
         parts: list[Any] = [REQUEST_SCHEMA, said, args.timeouts.gateway_s, function.invoke_target, [part.id for part in route]]
         return aws.apigateway.Deployment(
             f"{name}-deployment",
             rest_api=api.id,
             triggers={"content": pulumi.Output.json_dumps(parts).apply(short_hash)},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*route, *answers, grant]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*route, *answers, *grants]),
         )

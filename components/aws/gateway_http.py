@@ -6,18 +6,20 @@ import pulumi
 import pulumi_aws as aws
 
 from components.args import GatewayArgs
-from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, gateway_alarm
+from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, RESULT_ID, RESULTS, gateway_alarm
 from components.contract import Function, Principal
 
 if TYPE_CHECKING:
     from components.aws.home import AwsHome
 
 ROUTE = f"POST /{PATH}"
+RESULT_ROUTE = f"GET /{RESULTS}/{{{RESULT_ID}}}"
 STAGE = "$default"
 
 
 class HttpGateway(pulumi.ComponentResource):
-    """An HTTP API with `POST /predict` behind a JWT authorizer or IAM, throttled, with an access log."""
+    """An HTTP API with `POST /predict` behind a JWT authorizer or IAM, throttled, with an access log; where answers may come later,
+    `GET /results/{id}` beside it."""
 
     url: pulumi.Output[str]
     api_key: None
@@ -33,9 +35,7 @@ class HttpGateway(pulumi.ComponentResource):
             cors_configuration=_cors(args),
             opts=self._child,
         )
-        source = pulumi.Output.format("{0}/*/POST/{1}", api.execution_arn, PATH)
-        grant = function.grant_invoke(Principal(name=name, identity="apigateway.amazonaws.com", source=source, parent=self))
-        route = self._route(name, api, function, args)
+        routes = self._routes(name, api, function, args)
         access = home.log_group(f"{name}-access-logs", home.names.http_logs, self)
         stage = aws.apigatewayv2.Stage(
             f"{name}-stage",
@@ -46,7 +46,7 @@ class HttpGateway(pulumi.ComponentResource):
             default_route_settings=aws.apigatewayv2.StageDefaultRouteSettingsArgs(
                 throttling_rate_limit=args.requests_per_second, throttling_burst_limit=args.burst
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[route, grant]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=routes),
         )
         # Through the stage, so that the address is not known before something answers there.
         self.url = pulumi.Output.all(address=api.api_endpoint, stage=stage.id).apply(lambda known: f"{known['address']}/{PATH}")
@@ -55,7 +55,8 @@ class HttpGateway(pulumi.ComponentResource):
         self.alarms = [gateway_alarm("5xx", {"ApiId": api.id})]
         self.register_outputs({"url": self.url, "logGroups": self.log_groups})
 
-    def _route(self, name: str, api: aws.apigatewayv2.Api, function: Function, args: GatewayArgs) -> aws.apigatewayv2.Route:
+    def _routes(self, name: str, api: aws.apigatewayv2.Api, function: Function, args: GatewayArgs) -> list[pulumi.Resource]:
+        """Every route behind the same authorizer, and a grant for each."""
         integration = aws.apigatewayv2.Integration(
             f"{name}-integration",
             api_id=api.id,
@@ -67,16 +68,22 @@ class HttpGateway(pulumi.ComponentResource):
             opts=self._child,
         )
         authorizer = self._authorizer(name, api, args) if args.auth_mode == "jwt" else None
-        return aws.apigatewayv2.Route(
-            f"{name}-route",
-            api_id=api.id,
-            route_key=ROUTE,
-            target=pulumi.Output.format("integrations/{0}", integration.id),
-            authorization_type="AWS_IAM" if authorizer is None else "JWT",
-            authorizer_id=None if authorizer is None else authorizer.id,
-            authorization_scopes=list(args.scopes) or None,
-            opts=self._child,
-        )
+        made: list[pulumi.Resource] = []
+        for role, key, path in [("", ROUTE, f"POST/{PATH}"), *([("-results", RESULT_ROUTE, f"GET/{RESULTS}/*")] if args.later else [])]:
+            source = pulumi.Output.format("{0}/*/{1}", api.execution_arn, path)
+            caller = Principal(name=f"{name}{role}", identity="apigateway.amazonaws.com", source=source, parent=self)
+            route = aws.apigatewayv2.Route(
+                f"{name}{role}-route",
+                api_id=api.id,
+                route_key=key,
+                target=pulumi.Output.format("integrations/{0}", integration.id),
+                authorization_type="AWS_IAM" if authorizer is None else "JWT",
+                authorizer_id=None if authorizer is None else authorizer.id,
+                authorization_scopes=list(args.scopes) or None,
+                opts=self._child,
+            )
+            made += [function.grant_invoke(caller), route]
+        return made
 
     def _authorizer(self, name: str, api: aws.apigatewayv2.Api, args: GatewayArgs) -> aws.apigatewayv2.Authorizer:
         return aws.apigatewayv2.Authorizer(
@@ -93,6 +100,11 @@ def _cors(args: GatewayArgs) -> aws.apigatewayv2.ApiCorsConfigurationArgs | None
     """Off unless origins are named."""
     if not args.allow_origins:
         return None
+    later = args.later
     return aws.apigatewayv2.ApiCorsConfigurationArgs(
-        allow_origins=list(args.allow_origins), allow_methods=["POST"], allow_headers=["authorization", "content-type"]
+        allow_origins=list(args.allow_origins),
+        allow_methods=["GET", "POST"] if later else ["POST"],
+        allow_headers=["authorization", "content-type", *(["idempotency-key", "prefer"] if later else [])],
+        # A script sees no other headers of an answer.
+        expose_headers=["location", "retry-after"] if later else None,
     )

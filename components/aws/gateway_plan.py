@@ -1,7 +1,7 @@
 """What a gateway says and checks, as plain data: the request's schema, problem documents, access logs, alarms. Pure."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pulumi import Input
@@ -9,6 +9,8 @@ from pulumi import Input
 from components.aws.watch import Alarm
 
 PATH = "predict"
+# Where answers that come later are: their id is the last step.
+RESULTS, RESULT_ID = "results", "id"
 TYPE_BASE = "about:blank"
 
 REQUEST_SCHEMA: dict[str, Any] = {
@@ -72,6 +74,13 @@ PROBLEMS: tuple[Problem, ...] = (
     _problem("DEFAULT_4XX", None, "Request refused", "The gateway refused the request."),
     _problem("DEFAULT_5XX", None, "Service failed", "The gateway could not get an answer.", 1),
 )
+
+
+def problems(later: bool) -> tuple[Problem, ...]:
+    """The gateway's own answers; with `later` there is a second route, which the 404 names."""
+    known = f"There are only POST /{PATH} and GET /{RESULTS}/{{{RESULT_ID}}} here."
+    return tuple(replace(each, detail=known) if later and each.status == 404 else each for each in PROBLEMS)
+
 
 _LOG_COMMON = {
     "requestId": "$context.requestId",

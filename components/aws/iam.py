@@ -73,6 +73,14 @@ def read_models(place: Place, bucket: str, prefix: str) -> list[Statement]:
     ]
 
 
+def read_versions(place: Place, bucket: str, prefix: str) -> list[Statement]:
+    """Read objects under a prefix, each by its version only.
+
+    Who may list is told of a deleted object that it is gone, else that it is forbidden (S3 API reference, GetObject).
+    """
+    return [allow("s3:GetObjectVersion", place.bucket(bucket, f"/{prefix}*")), allow("s3:ListBucket", place.bucket(bucket))]
+
+
 def pull_image(repository_arn: str) -> list[Statement]:
     """Pull from one repository. GetAuthorizationToken has no resource level: `*` is all that AWS offers."""
     return [

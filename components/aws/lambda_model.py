@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from components.args import EndpointArgs
+from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
-from components.aws.function import ARCHITECTURE, function_alarms, json_logs, live_alias, permit
+from components.aws.floor import Drop, declared, needs_schedules, schedules_of
+from components.aws.function import function_alarms, permit
 from components.aws.iam import document, read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
-from components.contract import Principal
+from components.aws.zips import ARCHITECTURE, json_logs, live_alias
+from components.contract import Principal, Work
 from components.limits import LAMBDA_EPHEMERAL_MB
 
 if TYPE_CHECKING:
@@ -38,19 +40,34 @@ class LambdaModel(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
 
     def __init__(
-        self, name: str, home: "AwsHome", image: Image, model: ModelStore, args: EndpointArgs, opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        home: "AwsHome",
+        image: Image,
+        model: ModelStore,
+        args: EndpointArgs,
+        opts: pulumi.ResourceOptions,
+        work: Work | None = None,
     ) -> None:
         super().__init__("pilotlight:index:LambdaModel", name, None, opts)
         self.cold_start_budget_s = args.cold_start_s
         self.max_body_bytes = args.max_body_bytes
-        self.floor = 0
-        self.endpoint_name = None
+        self.endpoint_name = self.levels = None
+        plan, self.floor = declared(args.warming)
         logs = home.log_group(f"{name}-logs", home.names.model_logs, self)
         policy = pulumi.Output.all(place=home.place, bucket=model.bucket).apply(
             lambda known: document(
-                *read_models(known["place"], known["bucket"], MODEL_PREFIX), write_logs(known["place"], home.names.model_logs)
+                *read_models(known["place"], known["bucket"], MODEL_PREFIX),
+                write_logs(known["place"], home.names.model_logs),
+                *(
+                    []
+                    if work is None
+                    else [*work.objects.rights_of_consumer(known["place"]), *work.results.rights_of_writer(known["place"])]
+                ),
             )
         )
+        of_work = {} if work is None else {**work.objects.variables_of_consumer(), **work.results.variables_of_writer()}
+        first = [] if work is None else [work.objects, work.results]
         made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", policy, self)
         function = aws.lambda_.Function(
             f"{name}-function",
@@ -63,20 +80,34 @@ class LambdaModel(pulumi.ComponentResource):
             timeout=args.timeouts.function_s,
             reserved_concurrent_executions=args.max_concurrency,
             ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(model.size)),
-            environment=aws.lambda_.FunctionEnvironmentArgs(variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE}),
+            environment=aws.lambda_.FunctionEnvironmentArgs(
+                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, "SERVICE": home.stack, **of_work}
+            ),
             logging_config=json_logs(logs),
             publish=True,
             # The model is read while the function starts, and its first start may be right after its creation.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready, *first]),
         )
         alias = live_alias(name, function, self)
-        self._alias = alias
+        self.alias = alias
         self.invoke_target = alias.invoke_arn
         self.function_name, self.function_alias = function.name, alias.name
         self.log_groups = [logs.name]
         self.alarms = function_alarms(function.name, args.timeouts.function_s)
+        self.model_arn = alias.arn
+        self.schedules = schedules_of(f"{name}-schedules", home, home.names.model_function, needs_schedules(plan, swapped=False), self)
+        self.drop = self._floor(name, args.warming)
         self.register_outputs({"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups})
+
+    def _floor(self, name: str, warming: WarmingArgs | None) -> Drop:
+        """The alias's provisioned concurrency, where the plan has a floor; gives back how it is dropped."""
+        if warming is None or warming.plan.levels == [0]:
+            return Drop()
+        # Imported where it is used: a stack that rests pays for no more of the SDK than it needs.
+        from components.aws.alias_floor import alias_floor
+
+        return alias_floor(name, self.alias, warming, self)
 
     def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
         """Let one gateway call the alias."""
-        return permit(principal, self._alias)
+        return permit(principal, self.alias)

@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from components.args import EndpointArgs
+from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
+from components.aws.endpoint_floor import Levels, levels_of, swap_at_edges, swaps, update
+from components.aws.floor import Drop, declared, needs_schedules, schedules_of
 from components.aws.iam import document, invoke_endpoint, pull_image, read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
 from components.aws.watch import Alarm
-from components.contract import Principal
+from components.contract import Principal, Work
 
 if TYPE_CHECKING:
     from components.aws.home import AwsHome
@@ -24,8 +26,8 @@ LATENCY_SHARE = 0.9
 class SageMakerEndpoint(pulumi.ComponentResource):
     """Role, Model, serverless EndpointConfiguration and Endpoint.
 
-    Model and configuration are auto-named and replaced create-before-delete; the endpoint keeps its name and is updated in
-    place, which SageMaker does without a failed request.
+    Model and configurations are auto-named and replaced create-before-delete; the endpoint keeps its name and is updated in
+    place, which SageMaker does without a failed request. Warm, there is a configuration for each floor (`endpoint_floor.py`).
     """
 
     invoke_target: pulumi.Output[str]
@@ -33,21 +35,33 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
 
     def __init__(
-        self, name: str, home: "AwsHome", image: Image, model: ModelStore, args: EndpointArgs, opts: pulumi.ResourceOptions
+        self,
+        name: str,
+        home: "AwsHome",
+        image: Image,
+        model: ModelStore,
+        args: EndpointArgs,
+        opts: pulumi.ResourceOptions,
+        work: Work | None = None,
     ) -> None:
         super().__init__("pilotlight:index:SageMakerEndpoint", name, None, opts)
         self._home = home
         self.cold_start_budget_s = args.cold_start_s
         self.max_body_bytes = args.max_body_bytes
-        self.floor = 0
+        self.model_arn = None
+        self.plan, self.floor = declared(args.warming)
         logs = home.log_group(f"{name}-logs", home.names.endpoint_logs, self)
-        configuration = self._configuration(name, args, self._model(name, args, image, model))
+        registered = self._model(name, args, image, model, work)
+        configurations = levels_of(name, self.plan, lambda role, floor: self._configuration(role, args, registered, floor))
+        # None that a live endpoint may be moved to is made or replaced after it, and what moves it knows them first.
+        moved = self._schedules(f"{name}-schedules", configurations)
         endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=home.names.endpoint,
-            endpoint_config_name=configuration.name,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+            endpoint_config_name=configurations.declared[self.floor].name,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *moved]),
         )
+        self.drop = self._scaled(name, endpoint, configurations, args.warming)
         self.endpoint_name = self.invoke_target = endpoint.name
         self.log_groups = [logs.name]
         self.alarms = endpoint_alarms(endpoint.name, args.timeouts.model_s)
@@ -64,7 +78,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=principal.parent),
         )
 
-    def _model(self, name: str, args: EndpointArgs, image: Image, store: ModelStore) -> aws.sagemaker.Model:
+    def _model(self, name: str, args: EndpointArgs, image: Image, store: ModelStore, work: Work | None) -> aws.sagemaker.Model:
         names = self._home.names
         policy = pulumi.Output.all(place=self._home.place, repository=image.repository_arn, bucket=store.bucket).apply(
             lambda known: document(
@@ -72,27 +86,30 @@ class SageMakerEndpoint(pulumi.ComponentResource):
                 *read_models(known["place"], known["bucket"], MODEL_PREFIX),
                 # SageMaker looks for its stream before it writes (developer guide, execution role permissions of CreateModel).
                 write_logs(known["place"], names.endpoint_logs, "logs:DescribeLogStreams"),
+                # Inputs that are too large for a request come by reference.
+                *([] if work is None else work.objects.rights_of_reader(known["place"])),
             )
         )
+        inputs = {} if work is None else {"INPUTS_URI": work.objects.uri}
         made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", policy, self)
         return aws.sagemaker.Model(
             f"{name}-model",
             execution_role_arn=made.arn,
             primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
-                image=image.uri, model_data_url=store.uri, environment=args.environment()
+                image=image.uri, model_data_url=store.uri, environment={**args.environment(), **inputs}
             ),
             # SageMaker reads image and artifact as the role while it creates the model.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, store, *image.ready]),
         )
 
-    def _configuration(self, name: str, args: EndpointArgs, model: aws.sagemaker.Model) -> aws.sagemaker.EndpointConfiguration:
+    def _configuration(self, name: str, args: EndpointArgs, model: aws.sagemaker.Model, floor: int) -> aws.sagemaker.EndpointConfiguration:
         if args.max_concurrency is None:
             raise pulumi.RunError("A serverless endpoint needs EndpointArgs.max_concurrency: SageMaker has no pool to share.")
         serverless = aws.sagemaker.EndpointConfigurationProductionVariantServerlessConfigArgs(
-            memory_size_in_mb=args.memory_mb, max_concurrency=args.max_concurrency
+            memory_size_in_mb=args.memory_mb, max_concurrency=args.max_concurrency, provisioned_concurrency=floor or None
         )
         return aws.sagemaker.EndpointConfiguration(
-            f"{name}-config",
+            name,
             production_variants=[
                 aws.sagemaker.EndpointConfigurationProductionVariantArgs(
                     variant_name=VARIANT, model_name=model.name, serverless_config=serverless
@@ -100,6 +117,30 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             ],
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+    def _schedules(self, name: str, configurations: Levels) -> list[pulumi.Resource]:
+        """The schedules of pings and swaps, where the plan has some, and the swaps themselves."""
+        swapped = self.plan is not None and swaps(self.plan)
+        self.schedules = schedules_of(name, self._home, self._home.names.prefix, needs_schedules(self.plan, swapped), self)
+        self.levels = configurations if swapped else None
+        if self.schedules is None or self.plan is None or not swapped:
+            return []
+        return swap_at_edges(name, self._home, configurations, self.plan, self.schedules, self)
+
+    def _scaled(self, name: str, endpoint: aws.sagemaker.Endpoint, configurations: Levels, warming: WarmingArgs | None) -> Drop:
+        """The scalable target of a floor that is 1 or more outside its windows; gives back how a floor is dropped."""
+        if warming is None or 0 not in configurations.scheduled:
+            return Drop()
+        home, cold = self._home, configurations.scheduled[0]
+        variables: dict[str, pulumi.Input[str]] = {"ENDPOINT_NAME": endpoint.name, "COLD_CONFIG": cold.name}
+        targets = []
+        if warming.plan.scheduled and self.levels is None:
+            from components.aws.autoscaling import register, scaled, scaled_variables, variant
+
+            target = scaled(name, variant(endpoint.name, VARIANT), warming, self, [])
+            variables |= scaled_variables(target)
+            targets = [register(target)]
+        return Drop(variables=variables, rights=lambda place: [update(place, home.names.endpoint, cold), *targets])
 
 
 def endpoint_alarms(endpoint: pulumi.Input[str], model_s: int) -> list[Alarm]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -13,7 +14,10 @@ PERIOD_S = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """One metric above `threshold` in 3 of 5 minutes; `statistic` is `Sum` or a percentile such as `p99`."""
+    """One metric above `threshold` in `minutes` of 5; `statistic` is `Sum`, `Maximum` or a percentile such as `p99`.
+
+    `without_data` is what minutes without figures mean: at zero there is no traffic, and no traffic is no failure.
+    """
 
     role: str
     text: str
@@ -22,6 +26,8 @@ class Alarm:
     dimensions: Mapping[str, pulumi.Input[str]]
     statistic: str
     threshold: float
+    minutes: int = 3
+    without_data: Literal["notBreaching", "ignore"] = "notBreaching"
 
 
 def publish(place: Place, topic: str) -> Mapping[str, object]:
@@ -59,11 +65,10 @@ class Watch(pulumi.ComponentResource):
                 extended_statistic=alarm.statistic if percentile else None,
                 period=PERIOD_S,
                 evaluation_periods=5,
-                datapoints_to_alarm=3,
+                datapoints_to_alarm=alarm.minutes,
                 threshold=alarm.threshold,
                 comparison_operator="GreaterThanThreshold",
-                # At zero there is no traffic, and no traffic is no failure.
-                treat_missing_data="notBreaching",
+                treat_missing_data=alarm.without_data,
                 alarm_actions=actions,
                 ok_actions=actions,
                 opts=pulumi.ResourceOptions(parent=self),

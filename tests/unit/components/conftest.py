@@ -11,15 +11,18 @@ import pytest
 import yaml
 
 from components.args import ModelArtifact
+from components.event_pipeline import EventPipeline
 from components.inference_api import InferenceApi
 from components.platforms import load_endpoint, load_home
 from components.tags import standard, tagging
-from stacks.service import home_args, service_args
+from stacks.artifacts import needs_function
+from stacks.service import home_args, pipeline_args, service_args
 from stacks.settings import parse
 from tests.unit.components.recording import Graph, record
 
 ROOT = Path(__file__).resolve().parents[3]
 Build = Callable[..., Graph]
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,34 +52,43 @@ def changed(settings: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return settings
 
 
-def service(stack: str, changes: Mapping[str, Any], folder: Path, name: str = "api") -> InferenceApi:
+def service(
+    stack: str, changes: Mapping[str, Any], folder: Path, name: str | None = None, now: datetime = NOW
+) -> InferenceApi | EventPipeline:
     """What `stacks/__main__.py` does, with artifacts made up."""
     settings = parse(changed(ready(stack), changes), stack)
+    name = name or settings.pattern
     artifact = ModelArtifact(path=folder / "model.tar.gz", sha256="a" * 64, size=90_000_000, task=settings.model.task)
-    code = folder / "function.zip" if settings.endpoint.platform == "aws-sagemaker" else None
+    code = folder / "function.zip" if needs_function(settings) else None
     home = load_home(settings.cloud)(home_args(settings, "pilotlight", stack))
-    tags = tagging(standard("pilotlight", stack))
-    args = service_args(settings, artifact, code, "build-0123456789ab", datetime(2026, 11, 25, 12, tzinfo=UTC))
-    return InferenceApi(name, home, load_endpoint(settings.endpoint.platform), args, pulumi.ResourceOptions(transformations=[tags]))
+    given = (settings, artifact, code, "build-0123456789ab", now)
+    platform, opts = (
+        load_endpoint(settings.endpoint.platform),
+        pulumi.ResourceOptions(transformations=[tagging(standard("pilotlight", stack))]),
+    )
+    if settings.pattern == "events":
+        return EventPipeline(name, home, platform, pipeline_args(*given), opts)
+    return InferenceApi(name, home, platform, service_args(*given), opts)
 
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Build a stack; keyword arguments with `__` for dots change its settings. Equal calls share one graph."""
+    """Build a stack as of `now`; keyword arguments with `__` for dots change its settings. Equal calls share one graph."""
     folder = tmp_path_factory.mktemp("cache")
     for name in ("model.tar.gz", "function.zip"):
         (folder / name).write_bytes(b"packaged")
     built: dict[str, Graph] = {}
 
-    def run(stack: str, *, preview: bool = False, again: bool = False, **changes: Any) -> Graph:
+    def run(stack: str, *, preview: bool = False, again: bool = False, now: datetime = NOW, **changes: Any) -> Graph:
         dotted = {key.replace("__", "."): value for key, value in changes.items()}
 
         def program() -> dict[str, Any]:
-            made = service(stack, dotted, folder)
-            secret = None if made.api_key is None else made.api_key.is_secret()
-            return {"url": made.url, "key_is_secret": secret, "log_groups": made.log_groups, "endpoint": made.endpoint}
+            made = service(stack, dotted, folder, now=now)
+            key = made.outputs.get("apiKey")
+            secret = None if key is None else key.is_secret()
+            return {"outputs": made.outputs, "endpoint": made.endpoint, "key_is_secret": secret}
 
-        key = repr((stack, preview, sorted(dotted.items())))
+        key = repr((stack, preview, now, sorted(dotted.items())))
         if again or key not in built:
             built[key] = record(program, stack=stack, preview=preview)
         return built[key]

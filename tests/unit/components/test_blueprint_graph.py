@@ -9,32 +9,37 @@ import pytest
 from tests.unit.components.conftest import ROOT, Build
 from tests.unit.components.recording import ACCOUNT, Graph, Registered, record
 
-STACKS = ("aws-lambda-api", "aws-sagemaker-api")
+STACKS = ("aws-lambda-api", "aws-lambda-events", "aws-sagemaker-api", "aws-sagemaker-events")
+APIS = ("aws-lambda-api", "aws-sagemaker-api")
 URNS = Path(__file__).parent / "urns"
 SAGEMAKER, LAMBDA = "aws-sagemaker-api", "aws-lambda-api"
 
 # (stack, what waits, for what): what a first deploy fails without. `type*ending-of-name`
 EDGES = [
     (SAGEMAKER, "docker-build:index:Image", "aws:ecr/repository:Repository"),
-    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"),
-    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketOwnershipControls:BucketOwnershipControls"),
-    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketPolicy:BucketPolicy"),
-    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketVersioning:BucketVersioning"),
+    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock*models-private"),
+    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketOwnershipControls:BucketOwnershipControls*models-ownership"),
+    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketPolicy:BucketPolicy*models-tls"),
+    (SAGEMAKER, "aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketVersioning:BucketVersioning*models-versioning"),
     (
         SAGEMAKER,
         "aws:s3/bucketObjectv2:BucketObjectv2",
-        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",
+        "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration*models-encryption",
     ),
-    (SAGEMAKER, "aws:s3/bucketPolicy:BucketPolicy", "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"),
-    (SAGEMAKER, "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration", "aws:s3/bucketVersioning:BucketVersioning"),
+    (SAGEMAKER, "aws:s3/bucketPolicy:BucketPolicy*models-tls", "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock*models-private"),
+    (
+        SAGEMAKER,
+        "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration*models-lifecycle",
+        "aws:s3/bucketVersioning:BucketVersioning*models-versioning",
+    ),
     (SAGEMAKER, "aws:sagemaker/model:Model", "aws:iam/rolePolicy:RolePolicy*endpoint-policy"),
     (SAGEMAKER, "aws:sagemaker/model:Model", "aws:s3/bucketObjectv2:BucketObjectv2"),
     (SAGEMAKER, "aws:sagemaker/model:Model", "docker-build:index:Image"),
     (SAGEMAKER, "aws:sagemaker/endpoint:Endpoint", "aws:cloudwatch/logGroup:LogGroup*endpoint-logs"),
-    (SAGEMAKER, "aws:lambda/function:Function", "aws:sagemaker/endpoint:Endpoint"),
-    (SAGEMAKER, "aws:lambda/function:Function", "aws:iam/rolePolicy:RolePolicy*function-policy"),
-    (SAGEMAKER, "aws:lambda/function:Function", "aws:iam/rolePolicy:RolePolicy*function-invoke"),
-    (SAGEMAKER, "aws:lambda/function:Function", "aws:cloudwatch/logGroup:LogGroup*function-logs"),
+    (SAGEMAKER, "aws:lambda/function:Function*function-function", "aws:sagemaker/endpoint:Endpoint"),
+    (SAGEMAKER, "aws:lambda/function:Function*function-function", "aws:iam/rolePolicy:RolePolicy*function-policy"),
+    (SAGEMAKER, "aws:lambda/function:Function*function-function", "aws:iam/rolePolicy:RolePolicy*function-invoke"),
+    (SAGEMAKER, "aws:lambda/function:Function*function-function", "aws:cloudwatch/logGroup:LogGroup*function-logs"),
     (LAMBDA, "aws:lambda/function:Function", "aws:iam/rolePolicy:RolePolicy"),
     (LAMBDA, "aws:lambda/function:Function", "aws:cloudwatch/logGroup:LogGroup*endpoint-logs"),
     (LAMBDA, "aws:lambda/function:Function", "aws:s3/bucketObjectv2:BucketObjectv2"),
@@ -76,7 +81,7 @@ def test_every_child_sits_under_a_component_and_carries_its_name(build: Build, s
     graph = build(stack)
     components = {each.urn: each for each in graph.resources if not each.custom}
     roots = [each for each in graph.resources if each.parent not in components]
-    assert [each.type for each in roots] == ["pilotlight:index:InferenceApi"]
+    assert [each.type for each in roots] == [f"pilotlight:index:{'EventPipeline' if 'events' in stack else 'InferenceApi'}"]
     children = [each for each in graph.resources if each.parent in components]
     assert len(children) == len(graph.resources) - 1
     assert [each.name for each in children if not each.name.startswith(components[each.parent].name + "-")] == []
@@ -132,27 +137,29 @@ def test_roles_of_the_service_are_taken_only_for_this_account(build: Build, stac
     assert roles
 
 
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_gateway_is_let_in_for_its_own_route_only(build: Build, stack: str) -> None:
-    permission = build(stack).one("aws:lambda/permission:Permission").inputs
-    assert permission["sourceArn"].endswith(":abc/v1/POST/predict")
-    assert (permission["principal"], permission["qualifier"]) == ("apigateway.amazonaws.com", "live")
+@pytest.mark.parametrize("stack", APIS)
+def test_the_gateway_is_let_in_for_its_own_routes_only(build: Build, stack: str) -> None:
+    permissions = [each.inputs for each in build(stack).all("aws:lambda/permission:Permission")]
+    routes = {each["sourceArn"].partition(":abc/")[2] for each in permissions}
+    assert routes == {"aws-lambda-api": {"v1/POST/predict"}, "aws-sagemaker-api": {"v1/POST/predict", "v1/GET/results/*"}}[stack]
+    assert {(each["principal"], each["qualifier"]) for each in permissions} == {("apigateway.amazonaws.com", "live")}
+
+
+# What is forgotten by itself within days is nothing to keep.
+PASSING = ("-answers-bucket", "-answers-table")
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_kept_data_is_protected_and_never_emptied(build: Build, stack: str) -> None:
-    graph = build(stack, dataRetention="keep")
-    bucket, repository = graph.one("aws:s3/bucket:Bucket"), graph.one("aws:ecr/repository:Repository")
-    assert (bucket.protect, repository.protect) == (True, True)
-    assert (bucket.inputs["forceDestroy"], repository.inputs["forceDelete"]) == (False, False)
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_a_ready_stack_goes_with_its_data(build: Build, stack: str) -> None:
-    graph = build(stack)
-    bucket, repository = graph.one("aws:s3/bucket:Bucket"), graph.one("aws:ecr/repository:Repository")
-    assert (bucket.protect, repository.protect) == (False, False)
-    assert (bucket.inputs["forceDestroy"], repository.inputs["forceDelete"]) == (True, True)
+@pytest.mark.parametrize("keep", [True, False])
+def test_data_is_protected_and_never_emptied_or_goes_with_the_stack(build: Build, stack: str, keep: bool) -> None:
+    graph = build(stack, dataRetention="keep" if keep else "delete")
+    buckets = [each for each in graph.all("aws:s3/bucket:Bucket") if not each.name.endswith(PASSING)]
+    tables = [each for each in graph.all("aws:dynamodb/table:Table") if not each.name.endswith(PASSING)]
+    repository = graph.one("aws:ecr/repository:Repository")
+    assert {each.protect for each in [*buckets, *tables, repository]} == {keep}
+    assert {*(each.inputs["forceDestroy"] for each in buckets), repository.inputs["forceDelete"]} == {not keep}
+    assert {each.inputs["deletionProtectionEnabled"] for each in tables} <= {keep}
+    assert {each.inputs["pointInTimeRecovery"]["enabled"] for each in tables} <= {keep}
 
 
 def test_what_belongs_to_the_account_outlives_the_stack(build: Build) -> None:
@@ -227,7 +234,13 @@ def test_the_artifacts_key_carries_its_hash(build: Build) -> None:
 def test_policies_are_known_in_a_preview(build: Build) -> None:
     """A policy pack can only judge what it sees: no identity policy may hang on an ARN that a creation gives."""
     statements = documents(build(SAGEMAKER, preview=True))
-    assert {name for name, _ in statements} == {"api-endpoint-policy", "api-function-policy", "api-function-invoke"}
+    assert {name for name, _ in statements} == {
+        "api-endpoint-policy",
+        "api-function-policy",
+        "api-function-invoke",
+        "api-worker-policy",
+        "api-worker-invoke",
+    }
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -260,16 +273,18 @@ def test_settings_reach_the_lambda_hosted_model(build: Build) -> None:
         "REQUEST_TIMEOUT_S": "10",
         "MODEL_URI": f"s3://pilotlight-aws-lambda-api-models-2dc9855a/models/{'a' * 64}/model.tar.gz",
         "MODEL_CACHE": "/tmp/model",
+        "SERVICE": "aws-lambda-api",
     }
 
 
 def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> None:
-    function = build(SAGEMAKER).one("aws:lambda/function:Function").inputs
+    function = build(SAGEMAKER, answers=None).one("aws:lambda/function:Function").inputs
     assert function["environment"]["variables"] == {
         "ENDPOINT_NAME": "pilotlight-aws-sagemaker-api",
         "ENDPOINT_TIMEOUT_S": "27",
         "MAX_BODY_BYTES": "4194304",
         "MODEL_TASK": "feature-extraction",
+        "SERVICE": "aws-sagemaker-api",
     }
     assert (function["timeout"], function["runtime"], function["handler"]) == (28, "python3.11", "handlers.functions.api.handler")
 
@@ -278,11 +293,11 @@ def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> No
 def test_logs_are_kept_for_as_long_as_the_setting_says(build: Build, stack: str) -> None:
     groups = build(stack, logs={"retentionDays": 7}).all("aws:cloudwatch/logGroup:LogGroup")
     assert {each.inputs["retentionInDays"] for each in groups} == {7}
-    assert len(groups) == {SAGEMAKER: 4, LAMBDA: 3}[stack]
+    assert len(groups) == {SAGEMAKER: 5, LAMBDA: 3, "aws-sagemaker-events": 2, "aws-lambda-events": 1}[stack]
 
 
 def test_alarms_watch_dimensions_that_the_stack_has(build: Build) -> None:
-    graph = build(SAGEMAKER)
+    graph = build(SAGEMAKER, answers=None)
     alarms = {
         each.name.removeprefix("api-watch-"): each.inputs["dimensions"] for each in graph.all("aws:cloudwatch/metricAlarm:MetricAlarm")
     }
@@ -308,9 +323,9 @@ def test_alarms_mail_only_where_an_address_is_given(build: Build) -> None:
     assert all(len(each.inputs["alarmActions"]) == 1 for each in loud.all("aws:cloudwatch/metricAlarm:MetricAlarm"))
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", APIS)
 def test_the_key_is_a_secret_and_the_address_is_whole(build: Build, stack: str) -> None:
-    assert build(stack).result["url"] == "https://abc.example/v1/predict"
+    assert build(stack).result["outputs"]["url"] == "https://abc.example/v1/predict"
     assert build(stack).result["key_is_secret"] is True
 
 
@@ -318,7 +333,7 @@ def test_two_services_of_one_program_collide_nowhere(build: Build, tmp_path: Pat
     from tests.unit.components.conftest import service
 
     build(SAGEMAKER)
-    graph = record(lambda: [service(SAGEMAKER, {}, tmp_path, name).url for name in ("one", "two")])
+    graph = record(lambda: [service(SAGEMAKER, {}, tmp_path, name).outputs["url"] for name in ("one", "two")])
     urns = [each.urn for each in graph.resources]
     assert len(urns) == len(set(urns))
 
@@ -339,9 +354,9 @@ def names_by_urn(graph: Graph) -> dict[tuple[str, str], str]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"endpoint__platform": "aws-lambda"},
+        {"endpoint__platform": "aws-lambda", "answers": None},
         {"auth__mode": "iam", "auth__dailyQuota": None, "accessLogs": None},
-        {"auth__mode": "iam", "auth__dailyQuota": None, "accessLogs": None, "endpoint__platform": "aws-lambda"},
+        {"auth__mode": "iam", "auth__dailyQuota": None, "accessLogs": None, "endpoint__platform": "aws-lambda", "answers": None},
     ],
     ids=["platform", "gateway", "both"],
 )
@@ -355,7 +370,7 @@ def test_bucket_and_registry_stay_when_the_platform_changes(build: Build) -> Non
     kept = {"aws:s3/bucket:Bucket", "aws:ecr/repository:Repository", "docker-build:index:Image"}
     urns = [
         {each.urn for each in build(SAGEMAKER, **changes).resources if each.type in kept}
-        for changes in ({}, {"endpoint__platform": "aws-lambda"})
+        for changes in ({"answers": None}, {"endpoint__platform": "aws-lambda", "answers": None})
     ]
     assert urns[0] == urns[1]
     assert len(urns[0]) == 3

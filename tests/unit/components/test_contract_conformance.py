@@ -11,6 +11,7 @@ from components.platforms import CLOUDS, ENDPOINTS, load_endpoint, load_home
 from tests.unit.components.conftest import Build
 
 STACK_OF = {"aws-sagemaker": "aws-sagemaker-api", "aws-lambda": "aws-lambda-api"}
+EVENTS_OF = {"aws-sagemaker": "aws-sagemaker-events", "aws-lambda": "aws-lambda-events"}
 JWT: dict[str, Any] = {
     "auth__mode": "jwt",
     "auth__issuer": "https://issuer.example",
@@ -28,16 +29,16 @@ def test_both_tables_name_what_can_be_loaded() -> None:
 
 
 def test_every_platform_has_its_facts_and_a_ready_stack() -> None:
-    assert set(PLATFORM_FACTS) == set(ENDPOINTS) == set(STACK_OF)
+    assert set(PLATFORM_FACTS) == set(ENDPOINTS) == set(STACK_OF) == set(EVENTS_OF)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("platform", ENDPOINTS)
 def test_every_pair_of_platform_and_gateway_answers_at_an_address(build: Build, platform: str, mode: str) -> None:
     graph = build(STACK_OF[platform], **MODES[mode])
-    assert graph.result["url"].startswith("https://")
-    assert graph.result["url"].endswith("/predict")
-    assert all(graph.result["log_groups"])
+    assert graph.result["outputs"]["url"].startswith("https://")
+    assert graph.result["outputs"]["url"].endswith("/predict")
+    assert all(graph.result["outputs"]["logGroups"])
     assert (graph.result["key_is_secret"] is True) == (mode == "api-key")
 
 
@@ -51,14 +52,14 @@ def test_every_platform_scales_to_zero_and_says_how_large_a_body_it_takes(build:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("platform", ENDPOINTS)
 def test_every_gateway_lets_only_itself_in(build: Build, platform: str, mode: str) -> None:
-    permissions = build(STACK_OF[platform], **MODES[mode]).all("aws:lambda/permission:Permission")
+    permissions = build(STACK_OF[platform], **MODES[mode], answers=None).all("aws:lambda/permission:Permission")
     assert [each.inputs["principal"] for each in permissions] == ["apigateway.amazonaws.com"]
     assert permissions[0].inputs["sourceArn"].endswith("/POST/predict")
 
 
 def test_keys_are_asked_for_and_limited_by_a_plan(build: Build) -> None:
     graph = build("aws-sagemaker-api", auth__requestsPerSecond=2.5, auth__burst=7, auth__dailyQuota=9)
-    method = graph.one("aws:apigateway/method:Method").inputs
+    method = graph.one("aws:apigateway/method:Method", "gateway-method").inputs
     plan = graph.one("aws:apigateway/usagePlan:UsagePlan").inputs
     assert (method["apiKeyRequired"], method["httpMethod"], method["requestModels"]) == (
         True,

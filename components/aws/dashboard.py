@@ -1,0 +1,90 @@
+"""A page with the figures of a service: what each alarm watches, beside where it goes off, and what the functions count."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.watch import PERIOD_S, Alarm
+
+if TYPE_CHECKING:
+    from components.aws.home import AwsHome
+
+# CloudWatch's grid is 24 wide (CloudWatch API reference, dashboard body structure and syntax).
+GRID, WIDTH, HEIGHT = 24, 8, 6
+# As the functions and the model server write them (`handlers/functions/metrics.py`).
+NAMESPACE = "Pilotlight"
+CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+
+
+class Dashboard(pulumi.ComponentResource):
+    """One dashboard. CloudWatch bills it by the month, whoever looks at it."""
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, home: "AwsHome", alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+        super().__init__("pilotlight:index:Dashboard", name, None, opts)
+        dimensions = [alarm.dimensions for alarm in alarms]
+        known = pulumi.Output.all(region=home.region, dimensions=dimensions)
+        made = aws.cloudwatch.Dashboard(
+            f"{name}-dashboard",
+            dashboard_name=home.names.prefix,
+            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(of["region"], home.stack, alarms, of["dimensions"]))),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.url = pulumi.Output.all(home.place, made.dashboard_name).apply(lambda of: address(of[0].partition, of[0].region, of[1]))
+        self.register_outputs({"url": self.url})
+
+
+def address(partition: str, region: str, dashboard: str) -> str:
+    """Where the console shows the dashboard."""
+    console = CONSOLES.get(partition, "console.aws.amazon.com")
+    return f"https://{region}.{console}/cloudwatch/home?region={region}#dashboards/dashboard/{dashboard}"
+
+
+def body(region: str, service: str, alarms: Sequence[Alarm], dimensions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The dashboard's body; `dimensions` are those of the alarms, with their values known. Pure."""
+    graphs = [*_own(region, service), *(_watched(region, alarm, of) for alarm, of in zip(alarms, dimensions, strict=True))]
+    columns = GRID // WIDTH
+    return {
+        "widgets": [
+            {
+                "type": "metric",
+                "x": place % columns * WIDTH,
+                "y": place // columns * HEIGHT,
+                "width": WIDTH,
+                "height": HEIGHT,
+                "properties": graph,
+            }
+            for place, graph in enumerate(graphs)
+        ]
+    }
+
+
+def _watched(region: str, alarm: Alarm, dimensions: Mapping[str, str]) -> dict[str, Any]:
+    """The metric of one alarm, with a line at its threshold."""
+    named = [part for pair in dimensions.items() for part in pair]
+    return {
+        "title": alarm.role,
+        "region": region,
+        "stat": alarm.statistic,
+        "period": PERIOD_S,
+        "metrics": [[alarm.namespace, alarm.metric, *named]],
+        "annotations": {"horizontal": [{"label": "alarm above", "value": alarm.threshold}]},
+    }
+
+
+def _own(region: str, service: str) -> list[dict[str, Any]]:
+    """What the functions count, and the stages of cold starts; searched for, because what never happened is no metric yet."""
+    graphs = {
+        "counted": (f"SEARCH('{{{NAMESPACE},Service}} Service=\"{service}\"', 'Sum', {PERIOD_S})", "Sum"),
+        "cold starts, slowest by stage (ms)": (
+            f"SEARCH('{{{NAMESPACE},Service,Stage}} Service=\"{service}\"', 'Maximum', {PERIOD_S})",
+            "Maximum",
+        ),
+    }
+    return [
+        {"title": title, "region": region, "stat": stat, "period": PERIOD_S, "metrics": [[{"expression": search}]]}
+        for title, (search, stat) in graphs.items()
+    ]

@@ -1,0 +1,90 @@
+"""The middle of the event pipeline: the function that turns messages into results, and what hands it the messages."""
+
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.args import EventArgs, FunctionArgs
+from components.aws.events import QUEUE, ObjectSource
+from components.aws.function import call_variables, function_alarms, permit
+from components.aws.zips import Zip, zip_function
+from components.contract import Endpoint, Principal, Work
+
+if TYPE_CHECKING:
+    from components.aws.home import AwsHome
+
+HANDLER = "handlers.functions.aws.events.handler"
+
+
+class EventFunction(pulumi.ComponentResource):
+    """A zip function under the alias `live` that reads objects, calls the endpoint and writes results."""
+
+    invoke_target: pulumi.Output[str]
+    function_name: pulumi.Output[str]
+    function_alias: pulumi.Output[str]
+    log_groups: list[pulumi.Output[str]]
+
+    def __init__(
+        self, name: str, home: "AwsHome", endpoint: Endpoint, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
+    ) -> None:
+        super().__init__("pilotlight:index:EventFunction", name, None, opts)
+        zipped = Zip(
+            name=home.names.named(QUEUE),
+            handler=HANDLER,
+            purpose="Turns objects into results",
+            code=args.code,
+            memory_mb=args.memory_mb,
+            timeout_s=args.timeouts.function_s,
+            reserved_concurrency=args.reserved_concurrency,
+            variables={
+                **call_variables(endpoint, args, home.stack),
+                **work.objects.variables_of_consumer(),
+                **work.results.variables_of_writer(),
+            },
+            statements=lambda place: [*work.objects.rights_of_consumer(place), *work.results.rights_of_writer(place)],
+            endpoint=endpoint,
+            ready=(work.objects, work.results),
+        )
+        live = zip_function(name, home, zipped, self)
+        self.alias = live.alias
+        self.invoke_target = live.alias.invoke_arn
+        self.function_name, self.function_alias = live.function.name, live.alias.name
+        self.log_groups = [live.logs.name]
+        self.alarms = function_alarms(live.function.name, args.timeouts.function_s)
+        self.register_outputs({"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups})
+
+    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
+        """Let one service call the alias. The queue needs no grant: Lambda's poller calls with the function's own role."""
+        return permit(principal, self.alias)
+
+
+class Delivery(pulumi.ComponentResource):
+    """The queue's messages, handed to the alias in batches; only those that it names as failed come again."""
+
+    def __init__(self, name: str, function: Any, objects: ObjectSource, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("pilotlight:index:Delivery", name, None, opts)
+        mapping(f"{name}-mapping", objects.queue_arn, function.alias, self, args.batch_size, args.max_concurrency, args.batch_window_s)
+        self.register_outputs({})
+
+
+def mapping(
+    name: str,
+    queue_arn: pulumi.Output[str],
+    alias: aws.lambda_.Alias,
+    parent: pulumi.Resource,
+    batch_size: int,
+    max_concurrency: int,
+    window_s: int = 0,
+) -> aws.lambda_.EventSourceMapping:
+    """Partial batch answers, and never more batches at a time than the function and its endpoint can take."""
+    return aws.lambda_.EventSourceMapping(
+        name,
+        event_source_arn=queue_arn,
+        function_name=alias.arn,
+        batch_size=batch_size,
+        maximum_batching_window_in_seconds=window_s,
+        function_response_types=["ReportBatchItemFailures"],
+        scaling_config=aws.lambda_.EventSourceMappingScalingConfigArgs(maximum_concurrency=max_concurrency),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

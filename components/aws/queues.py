@@ -1,0 +1,92 @@
+"""Queues whose failures land in dead letters, encrypted with keys of the service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.iam import Place, Statement, allow, document
+from components.aws.watch import Alarm
+from components.limits import MESSAGE_RETENTION_S
+
+# A message's age counts from its first queue on, so dead letters live longer than what they come from (SQS developer guide,
+# dead-letter queues).
+RETENTION_S = 4 * 24 * 3600
+# A consumer of one's own has the default of the service.
+OWN_VISIBILITY_S = 30
+OLD_VISIBILITIES = 3
+
+
+def from_bucket(place: Place, queue: str, bucket: str) -> Mapping[str, Any]:
+    """Only S3 may send, and only for one bucket of this account."""
+    condition = {"ArnEquals": {"aws:SourceArn": place.bucket(bucket)}, "StringEquals": {"aws:SourceAccount": place.account}}
+    return document(allow("sqs:SendMessage", place.arn("sqs", queue), Principal={"Service": "s3.amazonaws.com"}, Condition=condition))
+
+
+def consume(place: Place, queue: str) -> Statement:
+    """What Lambda's poller needs of the function's role (Lambda developer guide, permissions for SQS)."""
+    return allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], place.arn("sqs", queue))
+
+
+def queue_with_dead_letters(
+    name: str,
+    queue: str,
+    place: pulumi.Output[Place],
+    parent: pulumi.Resource,
+    *,
+    max_attempts: int,
+    visibility_s: int = OWN_VISIBILITY_S,
+) -> tuple[aws.sqs.Queue, aws.sqs.Queue]:
+    """A queue, and the one that takes what was handed out `max_attempts` times in vain; no other queue may use that one.
+
+    Both name each other by ARNs built from names, so that neither exists for a moment without the other's rule.
+    """
+    child = pulumi.ResourceOptions(parent=parent)
+    dead_name = f"{queue}-dead"
+    allowed = place.apply(lambda known: {"redrivePermission": "byQueue", "sourceQueueArns": [known.arn("sqs", queue)]})
+    redrive = place.apply(lambda known: {"deadLetterTargetArn": known.arn("sqs", dead_name), "maxReceiveCount": max_attempts})
+    dead = aws.sqs.Queue(
+        f"{name}-dead",
+        name=dead_name,
+        message_retention_seconds=MESSAGE_RETENTION_S.high,
+        sqs_managed_sse_enabled=True,
+        redrive_allow_policy=pulumi.Output.json_dumps(allowed),
+        opts=child,
+    )
+    made = aws.sqs.Queue(
+        f"{name}-queue",
+        name=queue,
+        message_retention_seconds=RETENTION_S,
+        visibility_timeout_seconds=visibility_s,
+        sqs_managed_sse_enabled=True,
+        redrive_policy=pulumi.Output.json_dumps(redrive),
+        # SQS refuses to name a queue for dead letters that is not there.
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[dead]),
+    )
+    return made, dead
+
+
+def queue_alarms(role: str, queue: aws.sqs.Queue, dead: aws.sqs.Queue, visibility_s: int) -> list[Alarm]:
+    """Dead letters at all, and messages that wait for longer than their processing explains.
+
+    Messages that were handed out three times don't count as old (SQS developer guide, available CloudWatch metrics), so that a
+    broken one is told as a dead letter only. A queue that rests for six hours has no figures: what was told of it stays.
+    """
+
+    def alarm(part: str, text: str, metric: str, of: aws.sqs.Queue, threshold: float) -> Alarm:
+        return Alarm(
+            role=f"{role}-{part}",
+            text=text,
+            namespace="AWS/SQS",
+            metric=metric,
+            dimensions={"QueueName": of.name},
+            statistic="Maximum",
+            threshold=threshold,
+            without_data="ignore",
+        )
+
+    return [
+        alarm("dead-letters", "Messages could not be processed: see why, then replay them.", "ApproximateNumberOfMessagesVisible", dead, 0),
+        alarm("age", "Messages wait for long.", "ApproximateAgeOfOldestMessage", queue, OLD_VISIBILITIES * visibility_s),
+    ]

@@ -1,0 +1,93 @@
+"""A function of the zip that the packager makes: log group, role, function, and the alias `live` in front of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_aws as aws
+
+from components.aws.iam import Place, Statement, document, write_logs
+from components.aws.names import ALIAS
+from components.aws.roles import role
+from components.contract import Endpoint, Principal
+
+if TYPE_CHECKING:
+    from components.aws.home import AwsHome
+
+RUNTIME = "python3.11"
+ARCHITECTURE = "x86_64"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Zip:
+    """One function: its physical name, which handler of the zip it runs, what its role is for, what that may do beside its log.
+
+    `endpoint` is what it calls, if anything; `ready` what must be there before its first event.
+    """
+
+    name: str
+    handler: str
+    purpose: str
+    code: Path | None
+    memory_mb: int
+    timeout_s: int
+    reserved_concurrency: int | None = None
+    variables: Mapping[str, pulumi.Input[str]]
+    statements: Callable[[Place], Sequence[Statement]]
+    endpoint: Endpoint | None = None
+    ready: Sequence[pulumi.Resource] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What became of it; callers use the alias."""
+
+    function: aws.lambda_.Function
+    alias: aws.lambda_.Alias
+    logs: aws.cloudwatch.LogGroup
+
+
+def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resource) -> Live:
+    """The function with one identity of its own. Raises RunError without packaged code."""
+    if zipped.code is None:
+        raise pulumi.RunError(f"The function {zipped.name!r} needs its packaged code: give FunctionArgs.code.")
+    group = f"/aws/lambda/{zipped.name}"
+    logs = home.log_group(f"{name}-logs", group, parent)
+    policy = home.place.apply(lambda place: document(write_logs(place, group), *zipped.statements(place)))
+    made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, policy, parent)
+    grants = [] if zipped.endpoint is None else [zipped.endpoint.grant_invoke(Principal(name=name, identity=made.name, parent=parent))]
+    function = aws.lambda_.Function(
+        f"{name}-function",
+        name=zipped.name,
+        runtime=RUNTIME,
+        handler=zipped.handler,
+        architectures=[ARCHITECTURE],
+        code=pulumi.FileArchive(str(zipped.code)),
+        role=made.arn,
+        memory_size=zipped.memory_mb,
+        timeout=zipped.timeout_s,
+        reserved_concurrent_executions=zipped.reserved_concurrency,
+        environment=aws.lambda_.FunctionEnvironmentArgs(variables=zipped.variables),
+        logging_config=json_logs(logs),
+        publish=True,
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[logs, permissions, *grants, *zipped.ready]),
+    )
+    return Live(function=function, alias=live_alias(name, function, parent), logs=logs)
+
+
+def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConfigArgs:
+    """Structured logs into a group of ours."""
+    return aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=group.name)
+
+
+def live_alias(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) -> aws.lambda_.Alias:
+    """The alias that callers use: it moves to a new version only when that version is there."""
+    return aws.lambda_.Alias(
+        f"{name}-live",
+        name=ALIAS,
+        function_name=function.name,
+        function_version=function.version,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
