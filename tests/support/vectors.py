@@ -20,3 +20,12 @@ def assert_agrees(name: str, outputs: Any) -> None:
     numbers = [number for token in tokens for number in token]
     assert math.isclose(sum(numbers) / len(numbers), entry["mean"], abs_tol=tolerance)
     assert math.isclose(sum(number * number for number in numbers) / len(numbers), entry["mean_of_squares"], abs_tol=tolerance)
+
+
+def assert_embeds(name: str, outputs: Any) -> None:
+    """`outputs` is a sentence-embedding answer for one text, `[384]` or `[1][384]`, equal to the recorded one within its tolerance."""
+    [found] = outputs if isinstance(outputs[0], list) else [outputs]
+    expected = TEXTS[name]["sentence"]
+    assert len(found) == len(expected)
+    for index, (one, other) in enumerate(zip(found, expected, strict=True)):
+        assert math.isclose(one, other, abs_tol=RECORDED["tolerance"]), f"{name}, number {index}: {one} is not {other}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.twin.system.deployment import Deployment
+from tests.support.deployment import Deployment
 
 STACK = "aws-sagemaker-api"
 # The engine counts the stack as a resource, and registers it before it runs the program.

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from pilotlight.twin import client
-from tests.twin.system.deployment import Deployment, interrupt, post
+from tests.support.deployment import Deployment, interrupt, post
 
 STACK = "aws-sagemaker-api"
 

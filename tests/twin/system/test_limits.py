@@ -11,7 +11,7 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from tests.twin.system.deployment import Deployment, post
+from tests.support.deployment import Deployment, post
 
 STACK = "aws-sagemaker-api"
 KIB = 1024

@@ -3,7 +3,7 @@
 import pytest
 
 from pilotlight.twin import client
-from tests.twin.system.deployment import Deployment, post
+from tests.support.deployment import Deployment, post
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
+from tests.support.deployment import COMMAND, ROOT, Deployment
 from tests.support.vectors import TEXTS
-from tests.twin.system.deployment import COMMAND, ROOT, Deployment
 
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 

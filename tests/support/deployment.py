@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.prefix) / "bin" / "pilotlight"
 PATIENCE_S = 240
 

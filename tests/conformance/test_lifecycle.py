@@ -1,0 +1,167 @@
+"""Every ready stack, from nothing to nothing, with the real engine: what a user does in its life."""
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.stacks import STACKS, ReadyStack
+from tests.conformance.use import Use, use_of
+from tests.support.deployment import ROOT, Deployment
+from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
+
+# The use goes on for a while, so that the new one is used too.
+AFTERWARDS_S = 6
+# What every stack of a pattern gives, whatever its platform; `endpointName` only where the endpoint is a resource of its own.
+OUTPUTS = {
+    "api": {"apiKey", "apiKeyCommand", "authMode", "url"},
+    "events": {"deadLetterQueueUrl", "objectsBucket", "queueUrl", "resultsBucket", "resultsTable"},
+}
+COMMON_OUTPUTS = {"functionAlias", "functionName", "logGroups", "pattern", "platform", "region"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Up:
+    """A stack that is up."""
+
+    deployment: Deployment
+    ready: ReadyStack
+    outputs: dict[str, Any]
+
+    @property
+    def stack(self) -> str:
+        return self.ready.name
+
+    @property
+    def use(self) -> Use:
+        return use_of(self.ready.pattern, self.deployment, self.outputs)
+
+    def state(self) -> list[dict[str, Any]]:
+        """Every resource of the exported state."""
+        exported = json.loads(self.deployment.pulumi("stack", "export", "-s", self.stack))
+        found: list[dict[str, Any]] = exported["deployment"].get("resources", [])
+        return found
+
+    def changed_under_use(self) -> None:
+        """`up` while the stack is used at a steady rate: no use fails."""
+        assert self.use.answer("warm")
+        with self.use.steadily(self.ready.steady) as done:
+            report = self.deployment.up(self.stack)
+            time.sleep(AFTERWARDS_S)
+        assert report["result"] == "succeeded"
+        assert done.failed == [], f"{done}\n{self.deployment.run('logs', self.stack, '--tail', '200').stdout}"
+        assert done.right >= 8
+
+
+@pytest.fixture(scope="module", params=STACKS, ids=[ready.name for ready in STACKS])
+def up(request: pytest.FixtureRequest, deployment: Deployment) -> Up:
+    ready: ReadyStack = request.param
+    report = deployment.up(ready.name)
+    assert report["result"] == "succeeded"
+    return Up(deployment=deployment, ready=ready, outputs=deployment.outputs(ready.name))
+
+
+def changed(report: dict[str, Any]) -> dict[str, int]:
+    return {operation: count for operation, count in report["changes"].items() if operation not in ("same", "unchanged") and count}
+
+
+def assert_right(ready: ReadyStack, name: str, outputs: Any) -> None:
+    """The answer for a recorded text is the one that transformers gives, by the task of the stack."""
+    if ready.service["model"]["task"] == "sentence-embedding":
+        assert_embeds(name, outputs)
+    else:
+        assert_agrees(name, outputs)
+
+
+def test_every_ready_stack_is_held_to_this_suite() -> None:
+    committed = {path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in (ROOT / "stacks").glob("Pulumi.*.yaml")}
+    assert committed == {ready.name for ready in STACKS}
+
+
+def test_a_preview_of_what_is_up_changes_nothing(up: Up) -> None:
+    assert changed(up.deployment.report("preview", up.stack, "--local")) == {}
+
+
+@pytest.mark.parametrize("name", [name for name, entry in TEXTS.items() if entry["text"]])
+def test_answers_agree_with_transformers(up: Up, name: str) -> None:
+    assert_right(up.ready, name, up.use.answer(TEXTS[name]["text"]))
+
+
+def test_the_command_uses_the_stack_and_prints_the_answer_and_nothing_else(up: Up, tmp_path: Path) -> None:
+    text = TEXTS["english"]["text"]
+    if up.ready.pattern == "api":
+        printed = up.deployment.run("invoke", up.stack, "--json", json.dumps({"inputs": text})).stdout
+        assert_right(up.ready, "english", json.loads(printed)["outputs"])
+    else:
+        (tmp_path / "english.txt").write_text(text)
+        printed = up.deployment.run("upload", up.stack, str(tmp_path / "english.txt"), "--wait", "--json").stdout
+        [uploaded] = json.loads(printed)["objects"]
+        assert uploaded["state"] == "done"
+        assert_right(up.ready, "english", uploaded["result"])
+
+
+def test_the_outputs_are_those_of_the_pattern_on_every_platform(up: Up) -> None:
+    expected = COMMON_OUTPUTS | OUTPUTS[up.ready.pattern]
+    if up.ready.facts.separate_function:
+        expected |= {"endpointName"}
+    if up.ready.service.get("answers"):
+        expected |= {"answersTable", "answersQueueUrl", "deadLetterQueueUrl"}
+    assert set(up.outputs) == expected
+
+
+def test_a_second_up_changes_nothing_also_from_another_checkout(up: Up, tmp_path: Path) -> None:
+    assert changed(up.deployment.up(up.stack)) == {}
+    shutil.copytree(up.deployment.checkout, tmp_path / "another", ignore=shutil.ignore_patterns("__pycache__"))
+    other = Deployment(checkout=tmp_path / "another", home=up.deployment.home)
+    assert changed(other.up(up.stack)) == {}
+    assert changed(up.deployment.up(up.stack)) == {}
+
+
+def test_a_refresh_finds_no_drift_on_what_nobody_touched(up: Up) -> None:
+    assert changed(up.deployment.report("refresh", up.stack)) == {}
+
+
+def test_the_exported_state_has_every_resource_and_no_secret_in_clear(up: Up) -> None:
+    resources = up.state()
+    assert len(resources) == len({resource["urn"] for resource in resources})
+    assert len(resources) > 30
+    if "apiKey" in up.outputs:
+        assert up.outputs["apiKey"] not in json.dumps(resources)
+    for resource in resources:
+        for registry in resource.get("inputs", {}).get("registries", []) or []:
+            assert "password" not in registry or isinstance(registry["password"], dict), "a registry password lies in clear text"
+
+
+def test_a_changed_memory_size_rolls_without_a_failed_request(up: Up) -> None:
+    def sized() -> list[str]:
+        kinds = ("aws:sagemaker/endpointConfiguration:EndpointConfiguration", "aws:lambda/function:Function")
+        return [resource["id"] for resource in up.state() if resource["type"] in kinds]
+
+    before = sized()
+    up.deployment.edit(f"stacks/Pulumi.{up.stack}.yaml", r"memoryMb: 2048", "memoryMb: 3072")
+    up.changed_under_use()
+    if up.ready.facts.separate_function:
+        assert before != sized(), "an endpoint configuration can't be changed, only replaced"
+
+
+def test_a_changed_handler_changes_the_digest_and_rolls_without_a_failed_request(up: Up) -> None:
+    def digest() -> str:
+        return next(str(resource["outputs"]["digest"]) for resource in up.state() if resource["type"] == "docker-build:index:Image")
+
+    before = digest()
+    source = up.deployment.checkout / "handlers" / "server" / "__init__.py"
+    source.write_bytes(source.read_bytes() + f"# changed for {up.stack}\n".encode())
+    up.changed_under_use()
+    assert digest() != before
+
+
+def test_destroy_leaves_neither_a_resource_nor_an_object(up: Up) -> None:
+    assert up.deployment.report("destroy", up.stack)["result"] == "succeeded"
+    assert up.deployment.run("status", up.stack, code=None).returncode == 3
+    assert up.state() == []
+    with pytest.raises(Exception, match=r"40[34]|NoSuchBucket|AccessDenied"):
+        up.use.answer("anyone?")

@@ -1,0 +1,88 @@
+"""What must hold after a storm, read from the table, the bucket and the dead letters by plain clients."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote_plus
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from tests.storm.uploads import Uploaded
+from tests.support.vectors import RECORDED, TEXTS
+
+LATEST = "#latest"
+Identity = tuple[str, str]
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """Where every accepted version has ended; each list but `rows` and `dead` must be empty."""
+
+    rows: int
+    dead: int
+    lost: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    not_newest: list[str] = field(default_factory=list)
+
+    @property
+    def faults(self) -> list[str]:
+        """Everything that must not be, in sentences."""
+        return [f"{kind}: {text}" for kind in ("lost", "strange", "wrong", "not_newest") for text in getattr(self, kind)]
+
+
+def rows_of(dynamodb: Any, table: str) -> list[dict[str, Any]]:
+    """Every row of the table as plain values."""
+    read, pages = TypeDeserializer().deserialize, dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return [{name: read(value) for name, value in item.items()} for page in pages for item in page["Items"]]
+
+
+def identities(body: str) -> list[Identity]:
+    """The (bucket/key, version) pairs that an S3 event names."""
+    records = [record["s3"] for record in json.loads(body)["Records"]]
+    return [(f"{s3['bucket']['name']}/{unquote_plus(s3['object']['key'])}", s3["object"].get("versionId", "null")) for s3 in records]
+
+
+def dead_letters(sqs: Any, url: str) -> list[Identity]:
+    """The versions among the dead letters. They stay there: their time out of sight ends with the reading."""
+    found: list[Identity] = []
+    handles: list[str] = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60).get("Messages", []):
+        found += [identity for message in messages for identity in identities(message["Body"])]
+        handles += [message["ReceiptHandle"] for message in messages]
+    for handle in handles:
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    return found
+
+
+def newest(s3: Any, bucket: str) -> dict[str, str]:
+    """bucket/key -> the version that S3 itself calls the latest."""
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket)
+    return {f"{bucket}/{item['Key']}": item["VersionId"] for page in pages for item in page.get("Versions", []) if item["IsLatest"]}
+
+
+def judge(
+    uploaded: Iterable[Uploaded], bucket: str, rows: Sequence[Mapping[str, Any]], dead: Iterable[Identity], latest: Mapping[str, str]
+) -> Verdict:
+    """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented."""
+    texts = {(f"{bucket}/{done.upload.key}", done.version): done.upload.text for done in uploaded}
+    results = {(row["object"], row["version"]): row for row in rows if row["version"] != LATEST}
+    pointers = {row["object"]: row for row in rows if row["version"] == LATEST}
+    in_grave = set(dead)
+    verdict = Verdict(rows=len(results), dead=len(in_grave))
+    verdict.lost = [str(identity) for identity in texts if identity not in results and identity not in in_grave]
+    verdict.strange = [str(identity) for identity in [*results, *in_grave] if identity not in texts]
+    verdict.wrong = [str(identity) for identity, text in texts.items() if identity in results and not agrees(results[identity], text)]
+    for name, version in latest.items():
+        # The newest that has an answer at all: one among the dead letters has none yet.
+        if (name, version) in results and pointers.get(name, {}).get("latest") != version:
+            verdict.not_newest.append(f"{name}: {pointers.get(name)} instead of {version}")
+    return verdict
+
+
+def agrees(row: Mapping[str, Any], text: str) -> bool:
+    """Whether the row's answer is the recorded embedding of this text, and of no other."""
+    found, expected = json.loads(row["result"])[0], TEXTS[text]["sentence"]
+    return all(math.isclose(one, other, abs_tol=RECORDED["tolerance"]) for one, other in zip(found, expected, strict=False))
