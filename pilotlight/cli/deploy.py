@@ -24,7 +24,7 @@ Operation = Literal["preview", "up", "refresh", "destroy"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked for. `where` None: where the stack was last brought up. `at`: the moment that the program declares for."""
+    """What the user asked for. `where` None: where the stack was last brought up. `at`: the moment that is declared for."""
 
     operation: Operation
     stack: str
@@ -34,6 +34,7 @@ class Request:
     as_json: bool = False
     yes: bool = False
     at: datetime | None = None
+    skip_doctor: bool = False
 
 
 def run(request: Request) -> Exit:
@@ -54,6 +55,10 @@ def run(request: Request) -> Exit:
         from pilotlight.cli.retention import refuse_to_lose_data
 
         refuse_to_lose_data(session, request.stack)
+    if request.operation == "up" and not session.local and not request.skip_doctor:
+        from pilotlight.cli.doctor import before_up
+
+        before_up(session.project, request.stack)
     if request.operation == "up":
         from pilotlight.cli.packages import package_for_up
 

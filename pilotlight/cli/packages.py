@@ -38,17 +38,20 @@ class Packaged:
 
 def wanted_by(project: Project, stack: str) -> Wanted | None:
     """What a stack's file asks for; None when it is not clear: then the program says everything that is wrong with it."""
-    from components.capabilities import PLATFORM_FACTS
+    from components.capabilities import PLATFORM_FACTS, needs_functions
 
     service = project.service(stack)
     model, endpoint = service.get("model"), service.get("endpoint")
     if not isinstance(model, Mapping) or not isinstance(endpoint, Mapping):
         return None
     source, task, engine = model.get("source"), model.get("task"), model.get("engine", "onnx")
-    facts = PLATFORM_FACTS.get(str(endpoint.get("platform")))
-    if not all(isinstance(value, str) for value in (source, task, engine)) or facts is None:
+    platform = str(endpoint.get("platform"))
+    if not all(isinstance(value, str) for value in (source, task, engine)) or platform not in PLATFORM_FACTS:
         return None
-    return Wanted(source=str(source), task=str(task), engine=str(engine), function=facts.separate_function)
+    rules, budget = service.get("warming"), service.get("budget")
+    kinds = [str(rule.get("kind")) for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list) else []
+    drops = isinstance(budget, Mapping) and budget.get("onExceeded") == "drop-warming"
+    return Wanted(source=str(source), task=str(task), engine=str(engine), function=needs_functions(platform, kinds, drops))
 
 
 def package_for_up(session: Session, stack: str, say: Say) -> None:

@@ -1,12 +1,23 @@
-"""The verbs beside a stack's life: the twin's clock."""
+"""The verbs beside a stack's life: what it will meet, and the twin's clock."""
 
 from typing import Annotated
 
 import typer
 
-from pilotlight.cli.app import AsJson
+from pilotlight.cli.app import HERE, AsJson, Cwd, Local, Stack
 
 verbs = typer.Typer()
+
+
+@verbs.command(epilog="Example: pilotlight doctor aws-sagemaker-api --local")
+def doctor(stack: Stack, local: Local = False, json: AsJson = False, cwd: Cwd = HERE) -> None:
+    """Look at what a stack will meet where it goes: credentials, quotas, rights, names, Docker, artifacts. Changes nothing.
+
+    All problems at once, each with the command that mends it; exit code 1 where `up` would fail. `up` asks first in a cloud account.
+    """
+    from pilotlight.cli.doctor import doctor as examine
+
+    raise typer.Exit(examine(stack, cwd, "local" if local else "cloud", as_json=json))
 
 
 @verbs.command(epilog="Example: pilotlight clock --advance 24h")

@@ -25,6 +25,7 @@ def _deploy(
     as_json: bool,
     yes: bool = False,
     at: str | None = None,
+    skip_doctor: bool = False,
 ) -> None:
     from pilotlight.cli.deploy import Request, run
     from pilotlight.cli.times import moment_of
@@ -38,6 +39,7 @@ def _deploy(
         as_json=as_json,
         yes=yes,
         at=None if at is None else moment_of(at, "--at"),
+        skip_doctor=skip_doctor,
     )
     raise typer.Exit(run(request))
 
@@ -54,12 +56,17 @@ def up(
     local: Local = False,
     policy_pack: Packs = None,
     at: At = None,
+    skip_doctor: Annotated[bool, typer.Option("--skip-doctor", help="Don't look first whether the account takes it.")] = False,
     json: AsJson = False,
     yes: Yes = False,
     cwd: Cwd = HERE,
 ) -> None:
-    """Bring a stack up, or up to date. A model that needs no torch is packaged on the spot."""
-    _deploy("up", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json, yes=yes, at=at)
+    """Bring a stack up, or up to date. A model that needs no torch is packaged on the spot.
+
+    In a cloud account `doctor` is asked first, and nothing is changed where it finds a failure.
+    """
+    where = where_of(local, not local)
+    _deploy("up", stack, cwd, where, packs=policy_pack, as_json=json, yes=yes, at=at, skip_doctor=skip_doctor)
 
 
 @verbs.command(epilog="Example: pilotlight refresh aws-sagemaker-api")

@@ -1,0 +1,66 @@
+"""What a check says."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Status = Literal["ok", "warn", "fail"]
+# What services call a caller's missing right.
+DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "NotAuthorizedException",
+    "UnauthorizedOperation",
+    "403",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One answer. `fail`: `up` would fail; `warn`: it may, or something else is not as it should be, or can't be seen.
+
+    `found` is what came, `allowed` what would be right, `mend` the command (or the setting) that makes it so.
+    """
+
+    id: str
+    status: Status
+    found: str
+    allowed: str = ""
+    mend: str = ""
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def ok(id: str, found: str) -> Finding:
+    return Finding(id=id, status="ok", found=found)
+
+
+def warn(id: str, found: str, *, allowed: str = "", mend: str = "") -> Finding:
+    return Finding(id=id, status="warn", found=found, allowed=allowed, mend=mend)
+
+
+def fail(id: str, found: str, *, allowed: str = "", mend: str = "") -> Finding:
+    return Finding(id=id, status="fail", found=found, allowed=allowed, mend=mend)
+
+
+def unseen(id: str, error: Exception) -> Finding:
+    """Why a check could not look. Never a failure: `up` may well go through."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError):
+        code, message = (str(error.response.get("Error", {}).get(key)) for key in ("Code", "Message"))
+        if code in DENIED:
+            return warn(
+                id, f"can't be seen: {message}", allowed=f"the right to call {error.operation_name}", mend="ask who manages the account"
+            )
+        return warn(id, f"can't be seen: {error.operation_name} answered {code}: {message}", mend="try again")
+    if isinstance(error, BotoCoreError):
+        return warn(id, f"can't be seen: {error}", mend="look at your connection, then try again")
+    return warn(id, f"this check is broken: {type(error).__name__}: {error}", mend="report it")
+
+
+def code_of(error: Exception) -> str:
+    """The error code of an SDK's ClientError."""
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))

@@ -1,0 +1,91 @@
+"""Checks of what was packaged: the model and the functions, as the sources are now, and an image that is named by its digest."""
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pilotlight.doctor.findings import Finding, fail, ok
+from pilotlight.doctor.subject import READ_S, Subject
+
+_ECR = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[\w-]+)\.amazonaws\.com(?:\.cn)?/(?P<name>[^@:]+)(?::[^@]+)?@(?P<digest>sha256:.+)"
+)
+_MANIFESTS = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
+_INDEXES = ("application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.index.v1+json")
+_REBUILD = "docker buildx build --platform linux/amd64 --provenance=false --output type=registry,oci-mediatypes=false …"
+
+
+def artifacts(subject: Subject) -> Iterator[Finding]:
+    """The model and the zip of the functions are in the cache, made of the sources as they are now."""
+    from pilotlight.cli.packages import wanted_by
+    from pilotlight.packaging.errors import PackagingError
+    from pilotlight.packaging.function import function_is_packaged
+    from pilotlight.packaging.model import is_packaged
+    from pilotlight.toolchain import cache_folder
+
+    wanted = wanted_by(subject.project, subject.stack)
+    if wanted is None:
+        return
+    cache, root, mend = cache_folder(), subject.project.root, f"pilotlight package {subject.stack}"
+    try:
+        there = is_packaged(wanted.source, wanted.task, wanted.engine, cache, root=root)
+    except PackagingError as error:
+        yield fail("model", str(error), mend=f"set `model.source` in {subject.project.stack_file(subject.stack)}")
+    else:
+        yield (
+            ok("model", wanted.source)
+            if there
+            else fail("model", f"{wanted.source} is not packaged as it is now", allowed="a fresh artifact", mend=mend)
+        )
+    if wanted.function:
+        yield (
+            ok("function", "packaged")
+            if function_is_packaged(root, cache)
+            else fail("function", "the functions of this checkout are not packaged as they are now", allowed="a fresh zip", mend=mend)
+        )
+
+
+def image(subject: Subject) -> Iterator[Finding]:
+    """An image that `image.uri` names: in ECR, in the stack's region, there, one manifest, for the service's processor."""
+    uri = subject.settings.image.uri if subject.settings else None
+    if not uri:
+        return
+    place = _ECR.fullmatch(uri)
+    if place is None or place["region"] != subject.region:
+        yield fail(
+            "image",
+            f"{uri} is not in ECR in {subject.region}",
+            allowed="ECR of the stack's region",
+            mend="push it there, and set `image.uri`",
+        )
+        return
+    client = subject.clients.of("ecr", subject.region)
+    name = {"registryId": place["account"], "repositoryName": place["name"]}
+    try:
+        asked = client.batch_get_image(**name, imageIds=[{"imageDigest": place["digest"]}], acceptedMediaTypes=[*_MANIFESTS, *_INDEXES])
+    except client.exceptions.RepositoryNotFoundException:
+        asked = {"images": []}
+    if not asked["images"]:
+        yield fail("image", f"{uri} is not there", allowed="a pushed image", mend="push it, or set `image.build`")
+        return
+    manifest = json.loads(asked["images"][0]["imageManifest"])
+    if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
+        yield fail("image", f"{uri} is an index of several manifests", allowed="one manifest", mend=_REBUILD)
+        return
+    processor = _processor(client, name, manifest)
+    if processor != "amd64":
+        yield fail("image", f"{uri} is for {processor}", allowed="amd64", mend=_REBUILD)
+        return
+    yield ok("image", f"{place['name']} for {processor}")
+
+
+def _processor(client: Any, name: Mapping[str, str], manifest: Mapping[str, Any]) -> str:
+    """The architecture in the image's config, which lies in the registry as a layer does."""
+    url = client.get_download_url_for_layer(**name, layerDigest=manifest["config"]["digest"])["downloadUrl"]
+    # The twin hands such a small thing over in the address itself.
+    if not url.startswith(("https://", "data:")):
+        raise ValueError(f"the registry names {url!r} for the image's config")
+    with urllib.request.urlopen(url, timeout=READ_S) as answer:  # noqa: S310 (checked above)
+        return str(json.loads(answer.read())["architecture"])

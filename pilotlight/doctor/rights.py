@@ -1,0 +1,69 @@
+"""Checks of the deployer's rights: IAM's own simulator over the main actions that `up` needs, on resources named as the stack's are."""
+
+from collections.abc import Iterator
+from functools import partial
+
+from pilotlight.doctor.findings import DENIED, Finding, code_of, fail, ok, warn
+from pilotlight.doctor.rights_table import Group, groups
+from pilotlight.doctor.run import Task
+from pilotlight.doctor.subject import Subject
+
+
+def rights(subject: Subject) -> Iterator[Finding]:
+    """Every main action is allowed. Without the right to simulate nothing is known, which is no failure."""
+    from botocore.exceptions import ClientError
+
+    assert subject.identity is not None
+    assert subject.settings is not None
+    if subject.identity.arn.endswith(":root"):
+        yield ok("rights", "the root user may do everything")
+        return
+    try:
+        source = _source(subject)
+        tasks = [Task(partial(_denied, subject, source, group)) for group in groups(subject, subject.settings)]
+        denied = [action for task in tasks for action in task.wait()]
+    except ClientError as error:
+        if code_of(error) not in DENIED:
+            raise
+        yield warn(
+            "rights",
+            f"{subject.identity.arn} may not ask IAM's simulator",
+            allowed="iam:SimulatePrincipalPolicy (and iam:GetRole for a role)",
+            mend="go on with `up`: what is missing is told there, one by one",
+        )
+        return
+    if denied:
+        yield fail(
+            "rights",
+            f"{source} may not {', '.join(denied)}",
+            allowed="the main actions of a deployment",
+            mend="ask who manages the account for them (docs/first-contact.md)",
+        )
+    else:
+        yield ok("rights", f"{source} may do the main actions")
+
+
+def _source(subject: Subject) -> str:
+    """The user or role behind the caller: the simulator takes no session (IAM API reference, SimulatePrincipalPolicy)."""
+    assert subject.identity is not None
+    arn = subject.identity.arn
+    if ":assumed-role/" not in arn:
+        return arn
+    # A role's path is not in the ARN of its sessions.
+    name = arn.split(":assumed-role/", 1)[1].split("/")[0]
+    return str(subject.clients.of("iam", subject.region).get_role(RoleName=name)["Role"]["Arn"])
+
+
+def _denied(subject: Subject, source: str, group: Group) -> list[str]:
+    """The actions that the simulator refuses. Those that hang on a condition it has no value for are not counted."""
+    pages = (
+        subject.clients.of("iam", subject.region)
+        .get_paginator("simulate_principal_policy")
+        .paginate(PolicySourceArn=source, ActionNames=list(group.actions), ResourceArns=[group.resource])
+    )
+    return [
+        str(result["EvalActionName"])
+        for page in pages
+        for result in page["EvaluationResults"]
+        if result["EvalDecision"] != "allowed" and not result.get("MissingContextValues")
+    ]

@@ -1,0 +1,99 @@
+"""What is examined: a stack, its settings, the place where it goes, and the clients that look there."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.cli.home import Home, Where
+from pilotlight.cli.project import Project
+from pilotlight.toolchain import Toolchain
+
+if TYPE_CHECKING:
+    from stacks.settings import Settings
+
+# A check has five seconds (run.py): one connection and one answer must fit.
+CONNECT_S, READ_S = 2.0, 2.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who the credentials are: the account's id and the caller's ARN."""
+
+    account: str
+    arn: str
+
+
+class Clients:
+    """One SDK session, made on first use: as the variables of the twin say, else as the user's own configuration does."""
+
+    def __init__(self, variables: Mapping[str, str], *, local: bool, profile: str | None) -> None:
+        self._variables, self._local, self._profile = variables, local, profile
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def of(self, service: str, region: str) -> Any:
+        """A client that gives up early. Thread-safe; raises botocore's ProfileNotFound, NoRegionError and the like."""
+        import botocore.config
+
+        settings = botocore.config.Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"total_max_attempts": 1})
+        with self._lock:
+            if (service, region) not in self._made:
+                where = {"endpoint_url": self._variables["AWS_ENDPOINT_URL"]} if self._local else {}
+                self._made[service, region] = self.session().client(service, region_name=region, config=settings, **where)
+            return self._made[service, region]
+
+    def session(self) -> Any:
+        """The boto3 session behind the clients."""
+        import boto3
+
+        if self._session is None and self._local:
+            self._session = boto3.Session(
+                aws_access_key_id=self._variables["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=self._variables["AWS_SECRET_ACCESS_KEY"],
+                aws_session_token=self._variables.get("AWS_SESSION_TOKEN") or None,
+            )
+        elif self._session is None:
+            self._session = boto3.Session(profile_name=self._profile)
+        return self._session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """`settings` is None where the stack's file has mistakes, `identity` until the credentials are known to be good.
+
+    `problems` are those mistakes; `tools` is None where the engine is missing; `variables` is the whole environment of commands.
+    """
+
+    project: Project
+    stack: str
+    home: Home
+    where: Where
+    variables: Mapping[str, str]
+    tools: Toolchain | None
+    config: Mapping[str, Any]
+    settings: "Settings | None"
+    problems: str = ""
+    clients: Clients = field(repr=False)
+    identity: Identity | None = None
+
+    @property
+    def local(self) -> bool:
+        return self.where == "local"
+
+    @property
+    def region(self) -> str:
+        """The region that the stack deploys to; empty where none is said."""
+        return str(self.config.get("aws:region") or self.variables.get("AWS_REGION") or self.variables.get("AWS_DEFAULT_REGION") or "")
+
+    @property
+    def account(self) -> str:
+        assert self.identity is not None
+        return self.identity.account
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn`, `aws-us-gov`: what ARNs begin with."""
+        assert self.identity is not None
+        return self.identity.arn.split(":")[1]
