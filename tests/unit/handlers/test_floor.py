@@ -1,0 +1,112 @@
+"""The function that drops the warming floor, against botocore's stubs, which know the real APIs."""
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from handlers.functions.aws.floor import Floor, drop
+from handlers.functions.environment import SettingsError
+
+ENDPOINT, GROUP = "pilotlight-dev", "pilotlight-dev"
+ALIAS = "arn:aws:lambda:eu-central-1:111122223333:function:pilotlight-dev-model:live"
+NONE = dict.fromkeys(("schedule_group", "scalable_resource", "scalable_dimension", "endpoint", "cold_config", "model_function"))
+
+
+def stubbed(service: str) -> tuple[Any, Stubber]:
+    made: Any = boto3
+    client = made.client(service, region_name="eu-central-1", aws_access_key_id="x", aws_secret_access_key="x")
+    stub = Stubber(client)
+    stub.activate()
+    return client, stub
+
+
+def described(stub: Stubber, config: str, status: str = "InService") -> None:
+    answer = {"EndpointName": ENDPOINT, "EndpointArn": "arn:aws:sagemaker:x:1:endpoint/e", "EndpointConfigName": config}
+    times = {"CreationTime": 0, "LastModifiedTime": 0}
+    stub.add_response("describe_endpoint", {**answer, **times, "EndpointStatus": status}, {"EndpointName": ENDPOINT})
+
+
+def moved(stub: Stubber, config: str) -> None:
+    answer = {"EndpointArn": "arn:aws:sagemaker:eu-central-1:111122223333:endpoint/pilotlight-dev"}
+    stub.add_response("update_endpoint", answer, {"EndpointName": ENDPOINT, "EndpointConfigName": config})
+
+
+SCHEDULE = {
+    "Name": "ping-0",
+    "GroupName": GROUP,
+    "ScheduleExpression": "rate(5 minutes)",
+    "ScheduleExpressionTimezone": "UTC",
+    "FlexibleTimeWindow": {"Mode": "OFF"},
+    "Target": {
+        "Arn": "arn:aws:lambda:eu-central-1:111122223333:function:w:live",
+        "RoleArn": "arn:aws:iam::111122223333:role/r",
+        "Input": "{}",
+    },
+}
+
+
+def test_schedules_are_disabled_and_keep_everything_else() -> None:
+    client, stub = stubbed("scheduler")
+    stub.add_response("list_schedules", {"Schedules": [{"Name": "ping-0"}]}, {"GroupName": GROUP, "State": "ENABLED"})
+    stub.add_response("get_schedule", {**SCHEDULE, "State": "ENABLED", "Arn": "arn:aws:scheduler:x:1:schedule/g/s"})
+    stub.add_response("update_schedule", {"ScheduleArn": "arn:aws:scheduler:x:1:schedule/g/s"}, {**SCHEDULE, "State": "DISABLED"})
+    assert drop(Floor(**{**NONE, "schedule_group": GROUP}), {"scheduler": client}.__getitem__) == ["disabled ping-0"]
+    stub.assert_no_pending_responses()
+
+
+def test_dropping_twice_changes_nothing_more() -> None:
+    scheduler, schedules = stubbed("scheduler")
+    sagemaker, endpoints = stubbed("sagemaker")
+    schedules.add_response("list_schedules", {"Schedules": []})
+    described(endpoints, "scheduled-0")
+    floor = Floor(**{**NONE, "schedule_group": GROUP, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
+    assert drop(floor, {"scheduler": scheduler, "sagemaker": sagemaker}.__getitem__) == []
+    endpoints.assert_no_pending_responses()
+
+
+def test_an_endpoint_is_moved_to_the_configuration_without_a_floor() -> None:
+    client, stub = stubbed("sagemaker")
+    described(stub, "config-2")
+    moved(stub, "scheduled-0")
+    floor = Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
+    assert drop(floor, {"sagemaker": client}.__getitem__) == [f"moved {ENDPOINT} to scheduled-0"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "dimension", "bounds"),
+    [
+        ("function:pilotlight-dev-model:live", "lambda:function:ProvisionedConcurrency", {"MinCapacity": 0, "MaxCapacity": 0}),
+        ("endpoint/pilotlight-dev/variant/AllTraffic", "sagemaker:variant:DesiredProvisionedConcurrency", {}),
+    ],
+)
+def test_a_scalable_target_is_suspended_and_an_alias_goes_to_zero(resource: str, dimension: str, bounds: dict[str, int]) -> None:
+    client, stub = stubbed("application-autoscaling")
+    suspended = dict.fromkeys(("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended"), True)
+    asked = {
+        "ServiceNamespace": dimension.split(":")[0],
+        "ResourceId": resource,
+        "ScalableDimension": dimension,
+        "SuspendedState": suspended,
+    }
+    stub.add_response("register_scalable_target", {}, {**asked, **bounds})
+    floor = Floor(**{**NONE, "scalable_resource": resource, "scalable_dimension": dimension})
+    assert drop(floor, {"application-autoscaling": client}.__getitem__) == [f"suspended {resource}"]
+
+
+def test_an_aliass_floor_is_taken_away_once() -> None:
+    client, stub = stubbed("lambda")
+    asked = {"FunctionName": ALIAS.removesuffix(":live"), "Qualifier": "live"}
+    stub.add_response("delete_provisioned_concurrency_config", {}, asked)
+    stub.add_client_error("delete_provisioned_concurrency_config", "ResourceNotFoundException")
+    floor = Floor(**{**NONE, "model_function": ALIAS})
+    assert [drop(floor, {"lambda": client}.__getitem__) for _ in range(2)] == [[f"deprovisioned {ALIAS}"], []]
+
+
+def test_variables_that_belong_together_are_asked_for_together() -> None:
+    with pytest.raises(SettingsError) as told:
+        Floor.read({"SCALABLE_RESOURCE": "function:f:live", "ENDPOINT_NAME": "e"})
+    assert "SCALABLE_DIMENSION is not set" in str(told.value)
+    assert "COLD_CONFIG is not set" in str(told.value)
+    assert Floor.read({}) == Floor(**NONE)
