@@ -10,6 +10,7 @@ from components.args import WarmingArgs
 from components.aws.iam import Place, Statement, allow
 from components.aws.schedules import Schedules
 from components.contract import Endpoint
+from components.warming_plan import Plan, floor_at
 
 if TYPE_CHECKING:
     from components.aws.endpoint_floor import Levels
@@ -62,6 +63,11 @@ def stop_schedules(place: Place, schedules: Schedules) -> list[Statement]:
     ]
 
 
-def needs_schedules(warming: WarmingArgs | None, swaps: bool) -> bool:
+def declared(warming: WarmingArgs | None) -> tuple[Plan | None, int]:
+    """The plan, and the floor of the moment that the program declares."""
+    return (None, 0) if warming is None else (warming.plan, floor_at(warming.plan, warming.now))
+
+
+def needs_schedules(plan: Plan | None, swapped: bool) -> bool:
     """Pings and swaps are schedules; application auto scaling has its own."""
-    return warming is not None and (swaps or bool(warming.plan.pings))
+    return plan is not None and (swapped or bool(plan.pings))

@@ -8,8 +8,8 @@ import pulumi_aws as aws
 from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
 from components.aws.endpoint_floor import Levels, levels_of, swap_at_edges, swaps, update
-from components.aws.floor import Drop, declared, needs_schedules, schedules_of
-from components.aws.iam import document, invoke_endpoint, pull_image, read_models, write_logs
+from components.aws.floor import Drop, declared, may, needs_schedules, schedules_of
+from components.aws.iam import Place, Statement, document, invoke_endpoint, pull_image, read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
@@ -140,7 +140,13 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             target = scaled(name, variant(endpoint.name, VARIANT), warming, self, [])
             variables |= scaled_variables(target)
             targets = [register(target)]
-        return Drop(variables=variables, rights=lambda place: [update(place, home.names.endpoint, cold), *targets])
+
+        def rights(place: Place) -> list[Statement]:
+            on = place.arn("sagemaker", f"endpoint/{home.names.endpoint.lower()}")
+            scale = [may(["sagemaker:UpdateEndpointWeightsAndCapacities"], on)] if targets else []
+            return [may(["sagemaker:DescribeEndpoint"], on), update(place, home.names.endpoint, cold), *targets, *scale]
+
+        return Drop(variables=variables, rights=rights)
 
 
 def endpoint_alarms(endpoint: pulumi.Input[str], model_s: int) -> list[Alarm]:

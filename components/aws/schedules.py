@@ -122,6 +122,7 @@ def schedule_alarms(group: pulumi.Output[str], dead: pulumi.Output[str]) -> list
             dimensions={"ScheduleGroup": group},
             statistic="Sum",
             threshold=0,
+            minutes=1,
         ),
         Alarm(
             role="schedules-dead-letters",
@@ -131,5 +132,6 @@ def schedule_alarms(group: pulumi.Output[str], dead: pulumi.Output[str]) -> list
             dimensions={"QueueName": dead},
             statistic="Maximum",
             threshold=0,
+            without_data="ignore",
         ),
     ]
