@@ -22,6 +22,7 @@ _KEPT = (
     "ScheduleExpressionTimezone", "StartDate", "Target",
 )  # fmt: skip
 Client = Callable[[str], Any]
+RESTORED_BY = "`pulumi up --refresh` restores the plan; an up without the refresh does not see what was dropped"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,5 +130,5 @@ def handler(event: Mapping[str, Any], context: object) -> dict[str, list[str]]:
     except ClientError as error:
         logs.write_fault("floor_not_dropped", error)
         raise
-    logs.write("floor_dropped", level="WARNING", done=done)
+    logs.write("floor_dropped", level="WARNING", done=done, restored_by=RESTORED_BY)
     return {"done": done}

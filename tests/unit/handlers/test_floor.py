@@ -1,11 +1,13 @@
 """The function that drops the warming floor, against botocore's stubs, which know the real APIs."""
 
+import json
 from typing import Any
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
+from handlers.functions.aws import floor as module
 from handlers.functions.aws.floor import Floor, drop
 from handlers.functions.environment import SettingsError
 
@@ -110,3 +112,15 @@ def test_variables_that_belong_together_are_asked_for_together() -> None:
     assert "SCALABLE_DIMENSION is not set" in str(told.value)
     assert "COLD_CONFIG is not set" in str(told.value)
     assert Floor.read({}) == Floor(**NONE)
+
+
+def test_the_log_tells_what_was_dropped_and_what_restores_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    client, stub = stubbed("sagemaker")
+    described(stub, "config-2")
+    moved(stub, "scheduled-0")
+    monkeypatch.setattr(module, "_floor", lambda: Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"}))
+    monkeypatch.setattr(module, "_client", {"sagemaker": client}.__getitem__)
+    assert module.handler({"Records": []}, None) == {"done": [f"moved {ENDPOINT} to scheduled-0"]}
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["event"], line["done"]) == ("floor_dropped", [f"moved {ENDPOINT} to scheduled-0"])
+    assert "pulumi up --refresh" in line["restored_by"]
