@@ -1,0 +1,42 @@
+"""Uploads in a storm: one row for each version of an object, the newest ahead, nothing lost, and dead letters that come back.
+
+A hundred uploads by default; PILOTLIGHT_STORM=1000 makes it as large as `make test-all` does.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.storm.storm import Storm, Weather
+from tests.support.deployment import Deployment
+
+SIZE = int(os.environ.get("PILOTLIGHT_STORM", "100"))
+LARGE = SIZE >= 1000
+# A message that fails until it is among the dead letters, at the storm's speed, and a busy machine.
+PATIENCE_S = 600 if LARGE else 240
+
+
+@pytest.fixture(scope="module", params=["aws-sagemaker-events", "aws-lambda-events"])
+def stack(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[str]:
+    name = str(request.param)
+    deployment.up(name)
+    yield name
+    deployment.report("destroy", name)
+
+
+def test_every_version_gets_one_row_whatever_fails(deployment: Deployment, stack: str) -> None:
+    storm = Storm(deployment, deployment.outputs(stack), Weather(outage_s=10 if LARGE else 3))
+    uploaded = storm.uploads(SIZE)
+    assert len(uploaded) == SIZE
+    storm.settled(PATIENCE_S)
+    after = storm.verdict()
+    assert after.faults == [], f"{after}\n{deployment.run('logs', stack, '--tail', '100').stdout}"
+    # Every duplicate of a version that is dead may have a row by another copy, so the two can be more than the versions.
+    assert after.rows + after.dead >= SIZE
+    deployment.run("replay", stack, code=None)
+    storm.settled(PATIENCE_S)
+    replayed = storm.verdict()
+    storm.calm()
+    assert replayed.faults == []
+    assert (replayed.rows, replayed.dead) == (SIZE, 0)

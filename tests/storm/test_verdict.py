@@ -1,0 +1,55 @@
+"""The judge of a storm can fail: each thing that must not be is found."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.storm.uploads import Upload, Uploaded, planned
+from tests.storm.verdict import LATEST, judge
+from tests.support.vectors import TEXTS
+
+BUCKET = "objects"
+UPLOADED = [Uploaded(upload=Upload(key="a", text=text), version=version) for text, version in (("english", "v1"), ("chinese", "v2"))]
+NEWEST = {f"{BUCKET}/a": "v2"}
+
+
+def rows() -> list[dict[str, Any]]:
+    """What the table holds when all went well."""
+    answers = [
+        {"object": f"{BUCKET}/a", "version": done.version, "result": json.dumps([TEXTS[done.upload.text]["sentence"]])} for done in UPLOADED
+    ]
+    return [*answers, {"object": f"{BUCKET}/a", "version": LATEST, "latest": "v2"}]
+
+
+def test_a_storm_without_damage_has_no_faults() -> None:
+    verdict = judge(UPLOADED, BUCKET, rows(), [], NEWEST)
+    assert (verdict.faults, verdict.rows, verdict.dead) == ([], 2, 0)
+
+
+def test_a_dead_letter_is_not_lost() -> None:
+    verdict = judge(UPLOADED, BUCKET, rows()[1:], [(f"{BUCKET}/a", "v1")], NEWEST)
+    assert (verdict.faults, verdict.rows, verdict.dead) == ([], 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        ("lost", rows()[1:]),
+        ("strange", [*rows(), {"object": f"{BUCKET}/b", "version": "v9", "result": "[]"}]),
+        ("wrong", [rows()[0] | {"result": rows()[1]["result"]}, *rows()[1:]]),
+        ("not_newest", [*rows()[:2], rows()[2] | {"latest": "v1"}]),
+        ("not_newest", rows()[:2]),
+    ],
+)
+def test_damage_is_found(kind: str, broken: list[dict[str, Any]]) -> None:
+    verdict = judge(UPLOADED, BUCKET, broken, [], NEWEST)
+    assert [fault.partition(":")[0] for fault in verdict.faults] == [kind]
+
+
+def test_a_plan_has_as_many_uploads_as_asked_for_and_is_the_same_again() -> None:
+    plan = planned(100, seed=3)
+    assert sum(map(len, plan)) == 100
+    assert any(len(versions) > 1 for versions in plan)
+    assert planned(100, seed=3) == plan
+    assert planned(100, seed=4) != plan
