@@ -1,5 +1,6 @@
 """Which setting exists where, and what to use instead. Pure data, each row with its source."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from components import limits
@@ -56,6 +57,12 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         separate_function=False,
     ),
 }
+
+
+def needs_functions(platform: str, warming: Iterable[str], drops_floor: bool) -> bool:
+    """Whether a service runs functions of the packaged zip: in front of an endpoint, for pings (`warming` holds the kinds of the
+    plan's rules), or to drop a floor."""
+    return PLATFORM_FACTS[platform].separate_function or "ping" in warming or drops_floor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pulumi
 
 from components.args import ModelArtifact
 from components.artifact import function_folder, function_key, missing, model_folder, model_key
-from components.capabilities import PLATFORM_FACTS
+from components.capabilities import PLATFORM_FACTS, needs_functions
 from stacks.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,10 +44,9 @@ def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -
 
 
 def needs_function(settings: Settings) -> bool:
-    """Whether the service runs functions of the packaged zip: in front of an endpoint, for pings, to drop a floor."""
+    """Whether the service runs functions of the packaged zip."""
     drops = settings.budget is not None and settings.budget.on_exceeded == "drop-warming"
-    pings = any(rule.kind == "ping" for rule in settings.warming)
-    return PLATFORM_FACTS[settings.endpoint.platform].separate_function or pings or drops
+    return needs_functions(settings.endpoint.platform, [rule.kind for rule in settings.warming], drops)
 
 
 def find_function(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -> Path | None:

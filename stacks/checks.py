@@ -130,6 +130,9 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
 
 
 def _rest(settings: "Settings") -> Iterator[Problem]:
+    alarms = settings.alarms
+    if alarms is not None and alarms.enabled is False and alarms.email is not None:
+        yield told(f"alarms.email: {shown(alarms.email)}: not with alarms.enabled false, where nothing is mailed: leave one of the two out")
     if settings.logs is not None:
         yield from within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
     for key, value in (settings.tags or {}).items():

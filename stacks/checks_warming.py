@@ -1,56 +1,38 @@
-"""What of a warming plan and a budget hangs on other settings. Pure."""
+"""What of a warming plan and a budget hangs on other settings. Pure, but for the time that leases are compared with."""
 
 from collections.abc import Iterator
-from datetime import date
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, available_timezones
 
-from stacks.messages import Problem, meant, shown, told
+from components.warming_checks import Facts, problems
+from stacks.messages import Problem, shown, told
+from stacks.plan import date_of, now, plan_of
 
 if TYPE_CHECKING:
     from stacks.settings import Settings
 
-_SOURCE = {
-    "aws-sagemaker": "SageMaker API reference, ProductionVariantServerlessConfig",
-    "aws-lambda": "Lambda developer guide, provisioned concurrency",
-}
-
 
 def warming_problems(settings: "Settings") -> Iterator[Problem]:
-    """Every problem of the plan's rules and of the budget."""
-    yield from _instances(settings)
-    for position, rule in enumerate(settings.warming or ()):
-        yield from _zone(f"warming.{position}.timezone", getattr(rule, "timezone", None))
-        yield from _date(f"warming.{position}.leaseUntil", getattr(rule, "lease_until", None))
-    if settings.budget is not None and settings.budget.email is None and settings.alarms is not None and settings.alarms.email is None:
+    """Every problem of the plan's rules and of the budget; parts that could not be read are passed over."""
+    yield from _budget(settings)
+    yield from _dates(settings)
+    endpoint = settings.endpoint
+    if settings.warming and endpoint is not None and endpoint.platform is not None:
+        facts = Facts(platform=endpoint.platform, max_concurrency=endpoint.max_concurrency)
+        yield from (told(problem) for problem in problems(plan_of(settings.warming), facts, now()))
+
+
+def _budget(settings: "Settings") -> Iterator[Problem]:
+    budget = settings.budget
+    if budget is None:
+        return
+    if budget.email is None and settings.alarms is not None and settings.alarms.email is None:
         yield told("budget.email: missing: use one address, name@example.com, here or in alarms.email: a budget tells somebody")
-    if settings.budget is not None and settings.budget.on_exceeded == "drop-warming" and not settings.warming:
+    if budget.on_exceeded == "drop-warming" and settings.warming == []:
         yield told("budget.onExceeded: 'drop-warming': there is no warming to drop: use notify, or set warming")
 
 
-def _instances(settings: "Settings") -> Iterator[Problem]:
-    endpoint = settings.endpoint
-    if endpoint is None or endpoint.max_concurrency is None or endpoint.platform not in _SOURCE:
-        return
+def _dates(settings: "Settings") -> Iterator[Problem]:
     for position, rule in enumerate(settings.warming or ()):
-        instances = getattr(rule, "instances", None)
-        if instances is not None and instances > endpoint.max_concurrency:
-            yield told(
-                f"warming.{position}.instances: {instances}: more than endpoint.maxConcurrency: "
-                f"use 1 to {endpoint.max_concurrency} ({_SOURCE[endpoint.platform]})"
-            )
-
-
-def _date(key: str, value: str | None) -> Iterator[Problem]:
-    try:
-        date.fromisoformat(value or "2000-01-01")
-    except ValueError:
-        yield told(f"{key}: {shown(value)}: use a date that exists, 2027-01-31, say")
-
-
-def _zone(key: str, value: str | None) -> Iterator[Problem]:
-    try:
-        ZoneInfo(value or "UTC")
-    except (LookupError, ValueError, OSError):
-        known = meant(value or "", sorted(available_timezones()))
-        yield told(f"{key}: {shown(value)}: {known}use a name of the time zone database, Europe/Berlin, say")
+        lease = getattr(rule, "lease_until", None)
+        if lease is not None and date_of(lease) is None:
+            yield told(f"warming.{position}.leaseUntil: {shown(lease)}: use a date that exists, 2027-01-31, say")

@@ -13,7 +13,7 @@ NOW = "PILOTLIGHT_NOW"
 
 
 def plan_of(rules: Sequence[PingRule | ScheduledRule | ProvisionedRule]) -> Plan:
-    """The rules as the plan takes them. Raises ValueError for a date that is none."""
+    """The rules as the plan takes them; a lease that is no date counts as none, which the check of the settings tells."""
     return Plan(rules=tuple(_rule(each) for each in rules))
 
 
@@ -31,10 +31,18 @@ def now() -> datetime:
     return instant
 
 
+def date_of(text: str | None) -> date | None:
+    """The date that an ISO 8601 text means, None for none."""
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def _rule(rule: PingRule | ScheduledRule | ProvisionedRule) -> Rule:
     if isinstance(rule, ProvisionedRule):
         return Provisioned(instances=rule.instances)
-    lease = None if rule.lease_until is None else date.fromisoformat(rule.lease_until)
+    lease = date_of(rule.lease_until)
     if isinstance(rule, ScheduledRule):
         return Scheduled(cron=rule.cron, until=rule.until, timezone=rule.timezone, instances=rule.instances, lease_until=lease)
     return Ping(

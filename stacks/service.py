@@ -48,6 +48,7 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
         warming=_warming(settings, now),
         budget=_budget(settings),
         dashboard=settings.dashboard,
+        alarms=settings.alarms.enabled,
         alarm_email=settings.alarms.email,
     )
 
@@ -78,6 +79,7 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
         warming=_warming(settings, now),
         budget=_budget(settings),
         dashboard=settings.dashboard,
+        alarms=settings.alarms.enabled,
         alarm_email=settings.alarms.email,
     )
 

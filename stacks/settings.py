@@ -104,8 +104,9 @@ class AccessLogs(Part):
 
 
 class Alarms(Part):
-    """Who is told when an alarm goes off; nobody, without an address."""
+    """Whether there are alarms, and who is told when one goes off; nobody, without an address."""
 
+    enabled: bool = True
     email: str | None = Field(default=None, pattern=MAIL, description=MAIL_TEXT)
 
 

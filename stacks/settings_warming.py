@@ -1,4 +1,4 @@
-"""The settings of the warming plan and of the budget. Whether the platform can honour a plan is checked apart (`checks_warming.py`)."""
+"""The settings of the warming plan and of the budget. What a plan's values may be is checked apart (`components/warming_checks.py`)."""
 
 from typing import Annotated, Literal
 
@@ -14,8 +14,8 @@ class PingRule(Part):
     """A request every few minutes that is no caller's, `parallel` at a time; always, or inside a weekly window."""
 
     kind: Literal["ping"]
-    every_minutes: int = Field(ge=1, le=59, description="use 1 to 59 minutes")
-    parallel: int = Field(default=1, ge=1, le=50, description="use 1 to 50")
+    every_minutes: int
+    parallel: int = 1
     cron: Text | None = None
     until: Text | None = None
     timezone: Text = "UTC"
@@ -29,7 +29,7 @@ class ScheduledRule(Part):
     cron: Text
     until: Text
     timezone: Text = "UTC"
-    instances: int = Field(default=1, ge=1)
+    instances: int = 1
     lease_until: Date | None = Field(default=None, description="use a date, 2027-01-31, say")
 
 
@@ -37,7 +37,7 @@ class ProvisionedRule(Part):
     """Instances that stay warm always."""
 
     kind: Literal["provisioned"]
-    instances: int = Field(default=1, ge=1)
+    instances: int = 1
 
 
 Rule = Annotated[PingRule | ScheduledRule | ProvisionedRule, Field(discriminator="kind")]

@@ -108,7 +108,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"endpoint.coldStartSeconds": 18, "answers": None},
         "endpoint: a cold start of 18 s and a prediction of 10 s take 28 s, but 27 s are left",
     ),
-    ({"warming": [{"kind": "ping"}]}, "warming.0.everyMinutes: missing: use 1 to 59 minutes"),
+    ({"warming": [{"kind": "ping"}]}, "warming.0.everyMinutes: missing: it has no default"),
     ({"budget": {"monthlyUsd": 9}}, "budget.email: missing: use one address, name@example.com, here or in alarms.email"),
     ({"model": None}, "model: missing: use a mapping with source, task, engine"),
     ({"model": "minilm"}, "model: 'minilm': use a mapping with source, task, engine"),
