@@ -134,7 +134,11 @@ class HomeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelArgs:
-    """What both patterns share: the model, where it runs, what watches it; alarms are mailed where `alarm_email` is given."""
+    """What both patterns share: the model, where it runs, what watches it.
+
+    alarms       whether there are any
+    alarm_email  who is told of them; None: nobody
+    """
 
     artifact: ModelArtifact
     image: ImageArgs
@@ -143,6 +147,7 @@ class ModelArgs:
     warming: WarmingArgs | None = None
     budget: BudgetArgs | None = None
     dashboard: bool = False
+    alarms: bool = True
     alarm_email: str | None = None
 
 

@@ -18,7 +18,8 @@ def upkeep(name: str, home: Home, endpoint: Endpoint, parts: Sequence[Watched], 
         group = warming.schedule_group
     if args.budget is not None:
         every.append(home.budget(f"{name}-budget", endpoint, args.budget, args.function, opts))
-    home.watch(f"{name}-watch", every, args.alarm_email, opts)
+    if args.alarms:
+        home.watch(f"{name}-watch", every, args.alarm_email, opts)
     return {
         "endpointName": endpoint.endpoint_name,
         "floor": None if args.warming is None else endpoint.floor,
