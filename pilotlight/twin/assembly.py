@@ -12,6 +12,7 @@ from pilotlight.twin.aws.logs_api import LogsService
 from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.aws.s3_events import BucketEvents
 from pilotlight.twin.aws.sagemaker import SageMakerService
+from pilotlight.twin.aws.scaling import ScalingService
 from pilotlight.twin.aws.scheduler import SchedulerService
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
@@ -64,12 +65,14 @@ def twin_of(
         lambda_=LambdaService(),
         sagemaker=SageMakerService(),
         scheduler=SchedulerService(),
+        scaling=ScalingService(),
         sqs=SqsService(),
         loop=asyncio.get_running_loop(),
     )
     twin.lambda_.attach(twin)
     twin.sagemaker.attach(twin)
     twin.scheduler.attach(twin)
+    twin.scaling.attach(twin)
     twin.sqs.attach(twin)
     twin.bucket_events.attach(twin)
     return twin
@@ -95,6 +98,7 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
             twin.lambda_,
             twin.sagemaker,
             twin.scheduler,
+            twin.scaling,
             twin.sqs,
             StsService(twin.iam),
             LogsService(twin.logs, twin.world),
@@ -111,12 +115,10 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
 async def start(twin: Twin) -> None:
     """Let the services work: in the loop that serves the front, once the emulator answers."""
     await twin.timers.start()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.sqs):
         await service.start()
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
     await twin.timers.close()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.sqs):
         await service.close()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.s3 import ObjectStore
     from pilotlight.twin.aws.s3_events import BucketEvents
     from pilotlight.twin.aws.sagemaker import SageMakerService
+    from pilotlight.twin.aws.scaling import ScalingService
     from pilotlight.twin.aws.scheduler import SchedulerService
     from pilotlight.twin.aws.sqs import SqsService
     from pilotlight.twin.aws.tables import Tables
@@ -50,6 +51,7 @@ class Twin:
     lambda_: LambdaService
     sagemaker: SageMakerService
     scheduler: SchedulerService
+    scaling: ScalingService
     sqs: SqsService
     loop: asyncio.AbstractEventLoop
     account: str = ACCOUNT

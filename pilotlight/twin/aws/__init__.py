@@ -20,6 +20,7 @@ MODULES = (
     "s3_object_rows",
     "s3_rows",
     "sagemaker_rows",
+    "scaling_rows",
     "scheduler_rows",
     "sqs_rows",
 )

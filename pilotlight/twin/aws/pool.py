@@ -104,10 +104,13 @@ class Pool(Generic[W]):
         self._settle()
 
     async def set_floor(self, count: int) -> None:
-        """Keep at least `count` workers ready; returns when they are. Raises what `start` raises."""
+        """Keep at least `count` workers ready; returns when they are, and those that nobody needs any more have stopped.
+
+        Raises what `start` raises.
+        """
         lowered, self._floor = count < self._floor, count
         if lowered:
-            self._background(self._expire())
+            await asyncio.shield(self._background(self._expire()))
         await self._fill()
 
     async def grow(self, count: int) -> None:

@@ -144,13 +144,16 @@ class SageMakerService:
 
     async def resize(self, endpoint: str, provisioned: int, max_concurrency: int | None) -> None:
         """Have other instances provisioned, after `begin`; what the configuration says comes back with the next deployment."""
+        live = self._find(endpoint)
+        before = live.deployment
+        most = before.max_concurrency if max_concurrency is None else max_concurrency
+        # Recorded first: what keeps instances up must not work against this meanwhile.
+        live.deployment = replace(before, provisioned=provisioned, max_concurrency=most)
         try:
-            live = self._find(endpoint)
             await live.pool.set_floor(provisioned)
-            most = live.deployment.max_concurrency if max_concurrency is None else max_concurrency
-            live.deployment = replace(live.deployment, provisioned=provisioned, max_concurrency=most)
             live.deployment.save(self.twin.world)
         except (InstanceFailed, OSError) as error:
+            live.deployment = before
             self.failures[endpoint] = str(error)
             LOG.warning("Provisioned concurrency of %s is not there: %s", endpoint, error)
         finally:
