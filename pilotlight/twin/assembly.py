@@ -115,10 +115,12 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
 async def start(twin: Twin) -> None:
     """Let the services work: in the loop that serves the front, once the emulator answers."""
     await twin.timers.start()
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.sqs):
         await service.start()
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
     await twin.timers.close()
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.sqs):
         await service.close()
