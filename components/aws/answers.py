@@ -51,18 +51,23 @@ class AnswerStore(pulumi.ComponentResource):
         self.alarms = [*queue_alarms(ANSWERS, queue, dead, visibility_s), *table_alarms(ANSWERS, table.name, "PutItem")]
         self.register_outputs({"table": self.table, "queueUrl": self.queue_url, "deadLetterUrl": self.dead_letter_url})
 
-    def variables_of_worker(self) -> dict[str, pulumi.Input[str]]:
-        """What both functions are told; the caller's also where to send."""
-        return {"ANSWERS_TABLE": self.table, "ANSWERS_BUCKET": self.bucket, "ANSWERS_KEEP_HOURS": str(self._keep_hours)}
-
     def variables_of_caller(self) -> dict[str, pulumi.Input[str]]:
         """What the function is told that hands over and gives answers."""
-        return {**self.variables_of_worker(), "ANSWERS_QUEUE_URL": self.queue_url}
+        return {
+            "ANSWERS_TABLE": self.table,
+            "ANSWERS_BUCKET": self.bucket,
+            "ANSWERS_QUEUE_URL": self.queue_url,
+            "ANSWERS_KEEP_HOURS": str(self._keep_hours),
+        }
+
+    def variables_of_worker(self) -> dict[str, pulumi.Input[str]]:
+        """The same for the worker, and after which attempt a message is a dead letter."""
+        return {**self.variables_of_caller(), "MAX_ATTEMPTS": str(ATTEMPTS)}
 
     def rights_of_caller(self, place: Place) -> list[Statement]:
-        """Store a request, tell the worker, read an answer; rows are also those of the idempotency keys."""
+        """Store a request, tell the worker, read an answer; rows and answers are also those of the idempotency keys."""
         return [
-            allow("s3:PutObject", self._objects(place, REQUESTS)),
+            *(allow("s3:PutObject", self._objects(place, folder)) for folder in (REQUESTS, ANSWERS)),
             allow("s3:GetObject", self._objects(place, ANSWERS)),
             self._listing(place),
             allow(["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], self._rows(place)),
@@ -70,9 +75,10 @@ class AnswerStore(pulumi.ComponentResource):
         ]
 
     def rights_of_worker(self, place: Place) -> list[Statement]:
-        """Take messages, read a request, store its answer and how it ended."""
+        """Take messages and say when one that failed is seen again, read a request, store its answer and how it ended."""
         return [
             consume(place, self._names.named(ANSWERS)),
+            allow("sqs:ChangeMessageVisibility", place.arn("sqs", self._names.named(ANSWERS))),
             allow("s3:GetObject", self._objects(place, REQUESTS)),
             allow("s3:PutObject", self._objects(place, ANSWERS)),
             self._listing(place),
