@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from handlers.functions import events_http, logs, pings
+from handlers.functions import events_http, idempotency, logs, pings
 from handlers.functions.problems import BodyTooLarge, RequestProblem
 from handlers.functions.requests import PredictionRequest, from_value, parse
 from handlers.server.service import Answer, Service
@@ -68,6 +68,7 @@ class LambdaHandler:
         settings = self._service.settings
         if len(request.body) > settings.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(request.body)} bytes: {settings.max_body_bytes} are allowed.")
+        idempotency.refuse_key(request.headers)
         return parse(request.body, request.content_type, max_inputs=settings.max_inputs)
 
     def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str) -> Answer:

@@ -87,6 +87,13 @@ def test_another_method_is_refused(function):
     assert function.invoke(rest_event({"inputs": "a"}, method="GET"), SECONDS).body["statusCode"] == 405
 
 
+@pytest.mark.parametrize("version", EVENTS)
+def test_a_key_that_nobody_would_keep_is_refused(function, version):
+    answer = function.invoke(EVENTS[version]({"inputs": "a"}, **{"idempotency-key": "k"}), SECONDS)
+    assert answer.body["statusCode"] == 400
+    assert json.loads(answer.body["body"])["type"].endswith("idempotency-key-refused")
+
+
 @pytest.mark.parametrize("payload", [{}, [], "text", None, {"inputs": 3}, {"Records": []}], ids=str)
 def test_a_bad_bare_payload_gets_a_problem_document(function, payload):
     answer = function.invoke(payload, SECONDS)
