@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from pilotlight.twin.clock import Clock
 
-# Gets the instant that it was due at; what it returns is told in the report of a fast-forward.
+# Gets the instant that it was due at; what it returns is told in the report of a fast-forward, None is not worth telling.
 Callback = Callable[[float], Awaitable[str | None]]
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Timers:
         return self._clock.now()
 
     def at(self, instant: float, callback: Callback, name: str = "") -> Timer:
-        """Run `callback` at `instant` (at once where that is past). One without a name is left out of a fast-forward's report."""
+        """Run `callback` at `instant` (at once where that is past). One without a name is in no report."""
         return self._push(Timer(instant, name, callback, None))
 
     def every(self, next_after: Callable[[float], float | None], callback: Callback, name: str = "", after: float | None = None) -> Timer:
@@ -180,8 +180,8 @@ class Timers:
         except Exception as error:  # noqa: BLE001 (whatever it is, the other timers go on)
             _LOG.exception("%s, due at %.0f", timer.name or "a timer", due)
             said = f"failed: {error}"
-        if timer.name and self._ran is not None:
-            self._ran.append(Ran(at=due, name=timer.name, said=said or ""))
+        if timer.name and said is not None and self._ran is not None:
+            self._ran.append(Ran(at=due, name=timer.name, said=said))
 
     def _push(self, timer: Timer) -> Timer:
         with self._lock:

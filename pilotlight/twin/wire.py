@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
+from pilotlight.twin.cbor import encode
 from pilotlight.twin.rows import AwsResponse, Refusal
 from pilotlight.twin.sigv4 import AuthFailure
 
@@ -28,9 +29,11 @@ _S3_NAMES = {"InvalidClientTokenId": "InvalidAccessKeyId", "MissingAuthenticatio
 
 
 def protocol(service: str, headers: Mapping[str, str]) -> str:
-    """`rest-xml`, `json`, `query` or `rest-json`: how this request's service writes its errors."""
+    """`rest-xml`, `json`, `cbor`, `query` or `rest-json`: how this request's service writes its errors."""
     if service == "s3":
         return "rest-xml"
+    if headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return "cbor"
     if "x-amz-target" in headers:
         return "json"
     if headers.get("content-type", "").startswith("application/x-www-form-urlencoded") or service == "sts":
@@ -49,6 +52,10 @@ def error_response(error: Refusal, *, service: str, headers: Mapping[str, str], 
         inner = f"<Error><Type>Sender</Type><Code>{escape(code)}</Code><Message>{escape(error.message)}</Message></Error>"
         body = f"<ErrorResponse>{inner}<RequestId>{request_id}</RequestId></ErrorResponse>"
         return _response(error.status, {"content-type": "text/xml", "x-amzn-requestid": request_id}, _xml(body))
+    if form == "cbor":
+        headers_out = {"content-type": "application/cbor", "smithy-protocol": "rpc-v2-cbor", "x-amzn-requestid": request_id}
+        status = 400 if error.status == 403 else error.status
+        return _response(status, headers_out, encode({"__type": code, "message": error.message}))
     if form == "json":
         # The JSON protocols answer a refusal of the caller with 400, not 403.
         status = 400 if error.status == 403 else error.status
@@ -65,7 +72,7 @@ def _code(error: Refusal, service: str, form: str) -> str:
     xml, json_code, rest_json = _AUTH.get(error.code, (error.code,) * 3)
     if service == "s3":
         return _S3_NAMES.get(error.code, xml)
-    return {"json": json_code, "rest-json": rest_json}.get(form, xml)
+    return {"json": json_code, "cbor": json_code, "rest-json": rest_json}.get(form, xml)
 
 
 def _xml(body: str) -> bytes:

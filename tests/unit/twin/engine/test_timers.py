@@ -32,7 +32,7 @@ def run(work: Callable[[Timers, Clock], Awaitable[Any]]) -> Any:
 def noting(seen: list[Any], what: Any = None) -> Callable[[float], Awaitable[str | None]]:
     async def callback(due: float) -> str | None:
         seen.append(due if what is None else what)
-        return None
+        return "ran"
 
     return callback
 
@@ -95,6 +95,7 @@ def test_time_stands_at_the_due_instant_until_the_callback_has_ended() -> None:
 
         timers.at(start + 100, slow, "slow")
         timers.at(start + 200, noting(seen, "next"))
+        timers.at(start + 300, _nothing_to_tell, "quiet")
         ran = await timers.forward(start + 1000)
         assert seen == [("slow", True), "next"]
         assert [(one.name, one.said) for one in ran] == [("slow", "done")]
@@ -163,6 +164,10 @@ def test_a_cancelled_timer_does_not_run_and_an_ended_recurrence_neither() -> Non
         assert timers.upcoming() == []
 
     run(work)
+
+
+async def _nothing_to_tell(due: float) -> None:
+    pass
 
 
 async def _cancel(timer: Any) -> None:
