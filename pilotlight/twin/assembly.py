@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from pilotlight.twin.aws import account_api
+from pilotlight.twin.aws.event_source import EventSources
 from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.lambda_ import LambdaService
 from pilotlight.twin.aws.logs import Logs
@@ -67,6 +69,7 @@ def twin_of(
         scheduler=SchedulerService(),
         scaling=ScalingService(),
         sqs=SqsService(),
+        event_sources=EventSources(),
         loop=asyncio.get_running_loop(),
     )
     twin.lambda_.attach(twin)
@@ -75,6 +78,7 @@ def twin_of(
     twin.scaling.attach(twin)
     twin.sqs.attach(twin)
     twin.bucket_events.attach(twin)
+    twin.event_sources.attach(twin)
     return twin
 
 
@@ -102,6 +106,7 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
             twin.sqs,
             StsService(twin.iam),
             LogsService(twin.logs, twin.world),
+            *account_api.services(twin),
         ),
         forwarder=forwarder,
         gateway=gateway,
@@ -115,12 +120,12 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
 async def start(twin: Twin) -> None:
     """Let the services work: in the loop that serves the front, once the emulator answers."""
     await twin.timers.start()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.sqs):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.sqs, twin.event_sources):
         await service.start()
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
     await twin.timers.close()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.sqs):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.event_sources, twin.sqs):
         await service.close()

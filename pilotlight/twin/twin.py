@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from pilotlight.twin.aws.event_source import EventSources
     from pilotlight.twin.aws.lambda_ import LambdaService
     from pilotlight.twin.aws.logs import Logs
     from pilotlight.twin.aws.s3 import ObjectStore
@@ -53,6 +54,7 @@ class Twin:
     scheduler: SchedulerService
     scaling: ScalingService
     sqs: SqsService
+    event_sources: EventSources
     loop: asyncio.AbstractEventLoop
     account: str = ACCOUNT
 

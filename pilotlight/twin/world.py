@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class World:
         self._rows: dict[tuple[str, str], Resource] = {}
         # The same by type: every request looks for roles and policies.
         self._kinds: dict[str, dict[str, Resource]] = {}
+        self._watchers: dict[str, list[Callable[[str], None]]] = {}
         self.version = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -58,6 +59,7 @@ class World:
                 (resource.token, resource.id, resource.urn, json.dumps(resource.inputs), json.dumps(resource.outputs)),
             )
             self._keep(resource)
+        self._tell(resource.token, resource.id)
 
     def delete(self, token: str, id: str) -> None:
         """Remove; a resource that is not there is no error."""
@@ -68,6 +70,7 @@ class World:
             self._kinds.get(token, {}).pop(id, None)
             self.version += 1
             self._confirmed.discard((token, id))
+        self._tell(token, id)
 
     def confirm(self, token: str, id: str) -> None:
         """The engine has named this resource by its id, so its state holds it."""
@@ -80,6 +83,10 @@ class World:
         """Resources of that URN that the engine has never named since they were created: left by an engine that was killed."""
         with self._lock:
             return [resource for resource in self.by_urn(urn) if (resource.token, resource.id) not in self._confirmed]
+
+    def watch(self, token: str, changed: Callable[[str], None]) -> None:
+        """Call `changed` with the id of a resource of that type after it was put or deleted, in the thread that did it."""
+        self._watchers.setdefault(token, []).append(changed)
 
     def get(self, token: str, id: str) -> Resource | None:
         with self._lock:
@@ -114,3 +121,7 @@ class World:
         self._rows[resource.token, resource.id] = resource
         self._kinds.setdefault(resource.token, {})[resource.id] = resource
         self.version += 1
+
+    def _tell(self, token: str, id: str) -> None:
+        for changed in self._watchers.get(token, ()):
+            changed(id)

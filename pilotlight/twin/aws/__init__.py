@@ -13,6 +13,7 @@ MODULES = (
     "apigatewayv2_rows",
     "dynamodb_rows",
     "ecr_rows",
+    "event_source_rows",
     "iam_rows",
     "lambda_rows",
     "monitoring",

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.aws import lambda_api, lambda_provisioned, lambda_rows
+from pilotlight.twin.aws import event_source_api, lambda_api, lambda_provisioned, lambda_rows
 from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
 from pilotlight.twin.aws.lambda_concurrency import Concurrency, Throttled
 from pilotlight.twin.aws.lambda_policy import judge_source
@@ -82,9 +82,13 @@ class LambdaService:
         await asyncio.gather(*(pool.kill() for _, pool in self._pools.values()))
 
     def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
+        if event_source_api.is_about(request):
+            return event_source_api.actions(self.twin, request)
         return lambda_provisioned.actions(self, request) or lambda_api.actions(self, request)
 
     async def handle(self, request: AwsRequest) -> AwsResponse:
+        if event_source_api.is_about(request):
+            return event_source_api.handle(self.twin, request)
         return lambda_provisioned.handle(self, request) or await lambda_api.handle(self, request)
 
     async def invoke(
