@@ -11,13 +11,13 @@ import os
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from handlers.functions import logs, metrics
+from handlers.functions import logs, metrics, outcomes
 from handlers.functions.aws.clients import Clients
 from handlers.functions.aws.event_settings import EventSettings
 from handlers.functions.aws.objects import S3Objects
 from handlers.functions.aws.outbox import Outbox
 from handlers.functions.aws.results import TableResults
-from handlers.functions.aws.s3_events import created
+from handlers.functions.aws.s3_events import created, is_sqs
 from handlers.functions.endpoint import Endpoint, make_client
 from handlers.functions.environment import Environment
 from handlers.functions.outcomes import Refused
@@ -68,17 +68,11 @@ class EventFunction:
         """The versions that a message tells of, None for one that is no event of S3."""
         try:
             return created(message["body"], message["messageId"])
-        except Refused as error:
-            fields = {"outcome": "refused", "permanent": True, "reason": str(error), "attempt": _attempt(message)}
-            logs.write("message", level="ERROR", request_id=message["messageId"], **fields)
+        except Exception as error:  # noqa: BLE001  (whatever one message holds, the others of its batch are worked on)
+            reason = {"reason": str(error), "permanent": isinstance(error, Refused), "attempt": _attempt(message)}
+            logs.write("message", level="ERROR", request_id=message["messageId"], outcome=outcomes.of(error).kind, **reason)
             metrics.count(self._service, {metrics.OBJECTS_FAILED: 1}, request_id=message["messageId"])
             return None
-
-
-def is_sqs(event: object) -> bool:
-    """Whether an event is a batch of SQS messages."""
-    records = event.get("Records") if isinstance(event, dict) else None
-    return isinstance(records, list) and bool(records) and isinstance(records[0], dict) and records[0].get("eventSource") == "aws:sqs"
 
 
 def _attempt(message: Mapping[str, Any]) -> int:

@@ -15,6 +15,12 @@ from handlers.functions.versions import ObjectVersion
 SEQUENCER_DIGITS = 64
 
 
+def is_sqs(event: object) -> bool:
+    """Whether a Lambda event is a batch of SQS messages."""
+    records = event.get("Records") if isinstance(event, dict) else None
+    return isinstance(records, list) and bool(records) and isinstance(records[0], dict) and records[0].get("eventSource") == "aws:sqs"
+
+
 def created(body: str, message_id: str) -> list[ObjectVersion]:
     """The versions that one message tells of; none for S3's test event and for what is not a creation.
 
@@ -45,8 +51,8 @@ def _version(record: dict[str, Any], message_id: str) -> ObjectVersion:
         # URL-encoded, with a plus for a blank.
         key = unquote_plus(stored["key"], errors="strict")
         size, sequencer = int(stored["size"]), str(stored.get("sequencer") or "")
-    except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"The message is no event notification of S3: {type(error).__name__} at {error}.") from error
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise Refused(f"The message is no event notification of S3: {type(error).__name__}: {error}.") from error
     # Absent where versioning was never switched on, "null" where it is suspended.
     version = stored.get("versionId") or "null"
     own = record.get("responseElements")

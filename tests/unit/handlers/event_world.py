@@ -3,6 +3,7 @@
 import functools
 import itertools
 import json
+import threading
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,11 +79,27 @@ def client(service):
     return boto3.client(service, **KEYS)
 
 
+class OneAtATime:
+    """A client for one thread at a time: moto copies its tables for a transaction, which can't bear a second writer."""
+
+    def __init__(self, client):
+        self._client, self._lock = client, threading.Lock()
+
+    def __getattr__(self, name):
+        call = getattr(self._client, name)
+
+        def alone(**arguments):
+            with self._lock:
+                return call(**arguments)
+
+        return alone
+
+
 class World:
     """What the function finds on AWS, as a test arranges and reads it."""
 
     def __init__(self, *, versioned=True):
-        self.s3, self.dynamodb, self.sqs = map(client, ("s3", "dynamodb", "sqs"))
+        self.s3, self.dynamodb, self.sqs = client("s3"), OneAtATime(client("dynamodb")), client("sqs")
         for bucket in (BUCKET, RESULTS_BUCKET):
             self.s3.create_bucket(Bucket=bucket)
         if versioned:

@@ -256,6 +256,20 @@ def test_bad_variables_are_told_together(aws):
     assert [line.split(" is ")[0] for line in str(caught.value).splitlines()] == ["RESULTS", "RESULTS_TABLE", "MAX_OBJECT_BYTES"]
 
 
+def test_a_message_that_is_no_event_of_s3_blocks_nothing_and_is_told_as_permanent(aws, capsys):
+    good, odd = message(aws.put("good.txt")), message(body="not JSON")
+    test_event = message(body='{"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "mine-objects"}')
+    assert run(aws.function(), odd, good, test_event) == [odd["messageId"]]
+    (line,) = lines(capsys, "message")
+    assert (line["level"], line["permanent"], line["request_id"]) == ("ERROR", True, odd["messageId"])
+
+
+def test_a_message_of_several_objects_comes_again_until_all_of_them_have_a_result(aws):
+    event = message(aws.put("good.txt", "good"), aws.put("bad.txt", "bad"))
+    assert run(aws.function(), event) == [event["messageId"]]
+    assert {key for key, _ in aws.rows()} == {"good.txt"}
+
+
 @pytest.mark.parametrize("event", [{}, {"Records": []}, {"Records": [{"eventSource": "aws:sns"}]}, {"inputs": "a"}])
 def test_an_event_that_is_not_sqs_is_an_error_of_the_function(aws, event):
     with pytest.raises(ValueError, match="no batch of SQS messages"):
