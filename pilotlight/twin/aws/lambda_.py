@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws import event_source_api, lambda_api, lambda_provisioned, lambda_rows
 from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
-from pilotlight.twin.aws.lambda_concurrency import Concurrency, Throttled
+from pilotlight.twin.aws.lambda_async import Asynchronous
+from pilotlight.twin.aws.lambda_concurrency import Concurrency
 from pilotlight.twin.aws.lambda_policy import judge_source
 from pilotlight.twin.aws.lambda_runtime import Outcome
 from pilotlight.twin.aws.lambda_start import Starter
-from pilotlight.twin.aws.lambda_version import EVENT_CONFIG, FunctionVersion, resolve, split_name
+from pilotlight.twin.aws.lambda_version import FunctionVersion, resolve, split_name
 from pilotlight.twin.aws.lambda_worker import InitFailed, LambdaWorker
 from pilotlight.twin.aws.pool import Pool
 from pilotlight.twin.environments import EnvironmentRefused
@@ -30,8 +31,6 @@ ROWS = lambda_rows.ROWS
 # Lambda developer guide, quotas: 6 MB for a synchronous event, 1 MB for an asynchronous one.
 MAX_EVENT_BYTES = 6 * 1024 * 1024
 MAX_ASYNC_BYTES = 1024 * 1024
-# Lambda developer guide, asynchronous invocation: two retries, after one and two minutes.
-ASYNC_RETRIES_S = (60.0, 120.0)
 RECONCILE_S = 2.0
 DELETE_GRACE_S = 5.0
 
@@ -112,7 +111,7 @@ class LambdaService:
         name, qualifier = split_name(function, qualifier)
         resolve(self.twin.world, name, qualifier)
         judge_payload(payload, MAX_ASYNC_BYTES)
-        self.twin.timers.spawn(self._deliver(name, qualifier, payload))
+        self.twin.timers.spawn(Asynchronous(self.twin, name, qualifier, payload).run())
 
     def background(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -208,21 +207,6 @@ class LambdaService:
             cold=cold,
             version=version.version,
         )
-
-    async def _deliver(self, name: str, qualifier: str | None, payload: bytes) -> None:
-        config = self.twin.world.one(EVENT_CONFIG, functionName=name)
-        retries = int(config.get("maximumRetryAttempts", len(ASYNC_RETRIES_S))) if config else len(ASYNC_RETRIES_S)
-        for wait_s in (*ASYNC_RETRIES_S[:retries], None):
-            try:
-                if (await self.invoke(name, qualifier, payload)).function_error is None:
-                    return
-            except Throttled:
-                LOG.info("An asynchronous event of %s was throttled.", name)
-            except Refusal as refusal:
-                LOG.warning("An asynchronous event of %s was dropped: %s", name, refusal)
-                return
-            if wait_s is not None:
-                await self.twin.timers.sleep(wait_s)
 
     async def _reconcile(self) -> None:
         """What is declared as provisioned is running: after a restart, after an alias moved, after a worker died."""

@@ -9,6 +9,7 @@ from pilotlight.twin.aws import ecr
 from pilotlight.twin.aws import lambda_hooks as hooks
 from pilotlight.twin.aws import lambda_provisioned as provisioned
 from pilotlight.twin.aws.image_checks import image_problem, manifest_problem
+from pilotlight.twin.aws.lambda_async import destination_problems, judge_target, target_problems
 from pilotlight.twin.aws.lambda_concurrency import judge_reservation
 from pilotlight.twin.aws.lambda_start import RUNTIME
 from pilotlight.twin.aws.lambda_version import (
@@ -32,7 +33,6 @@ NOT_RUN = {
     "fileSystemConfig": "network file systems",
     "layers": "layers: put the packages into the zip",
     "snapStart": "snapshots",
-    "deadLetterConfig": "dead-letter targets of functions",
     "durableConfig": "durable functions",
     "capacityProviderConfig": "capacity providers",
     "tenancyConfig": "tenant isolation",
@@ -57,6 +57,7 @@ def _limits(inputs: Properties) -> list[str]:
         problems.append(f"{', '.join(missing)}: missing, and packageType Zip needs it.")
     if not image and "imageUri" in inputs:
         problems.append("imageUri: needs packageType Image.")
+    problems += target_problems("deadLetterConfig.targetArn", (inputs.get("deadLetterConfig") or {}).get("targetArn"))
     return [*problems, *(f"{name}: the local twin does not run {what}." for name, what in NOT_RUN.items() if inputs.get(name))]
 
 
@@ -68,6 +69,8 @@ def _check(twin: Twin, inputs: Properties) -> None:
         raise Refusal(
             "InvalidParameterValueException", f"runtime: {runtime!r}: the local twin runs on {RUNTIME}, so it runs {RUNTIME} functions."
         )
+    if target := (inputs.get("deadLetterConfig") or {}).get("targetArn"):
+        judge_target(twin, inputs["role"], target)
     judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"), twin.faults.quota("L-B99A9384"))
     provisioned.judge_reserved(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
     if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
@@ -127,8 +130,12 @@ def _release(twin: Twin, config: Resource) -> None:
         twin.wait(twin.lambda_.provision(name, config["qualifier"], 0))
 
 
-def _event_limits(inputs: Properties) -> list[str]:
-    return ["destinationConfig: the local twin has no destinations of asynchronous events."] if inputs.get("destinationConfig") else []
+def _check_event_config(twin: Twin, inputs: Properties) -> None:
+    name, qualifier = split_name(inputs["functionName"], inputs.get("qualifier"))
+    role, config = resolve(twin.world, name, qualifier).role, inputs.get("destinationConfig") or {}
+    for when in ("onFailure", "onSuccess"):
+        if target := (config.get(when) or {}).get("destination"):
+            judge_target(twin, role, target)
 
 
 ROWS: tuple[Row, ...] = (
@@ -185,7 +192,7 @@ ROWS: tuple[Row, ...] = (
         replaces=frozenset({"functionName", "qualifier"}),
         cfn="AWS::Lambda::EventInvokeConfig",
         rename={"qualifier": ""},
-        limits=_event_limits,
-        check=lambda twin, inputs: _check_permission(twin, {**inputs, "function": inputs["functionName"]}),
+        limits=destination_problems,
+        check=_check_event_config,
     ),
 )
