@@ -1,12 +1,14 @@
 """What the model server is told by its environment; the table of variables is in docs/architecture.md, contract 2."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from handlers.functions.environment import Environment
 
+_FOLDER = re.compile(r"s3://[^/?#]+/([^?#]*/)?")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -25,6 +27,9 @@ class HandlerSettings:
     # SageMaker's serverless endpoints carry 4 MB each way (SageMaker quotas page, read 2026-11).
     max_answer_bytes: int = 4_194_304
     max_inputs: int = 256
+    # Where inputs may be fetched from, s3://BUCKET/ or a folder in it; None: requests carry their inputs.
+    inputs_uri: str | None = None
+    max_object_bytes: int = 10_485_760
     max_queue: int = 64
     request_timeout_s: float = 55.0
     body_timeout_s: float = 20.0
@@ -45,6 +50,8 @@ class HandlerSettings:
             max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
             max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
             max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),
+            inputs_uri=environment.matching("INPUTS_URI", _FOLDER, "s3://BUCKET/, or a folder in it with its slash at the end"),
+            max_object_bytes=environment.whole("MAX_OBJECT_BYTES", cls.max_object_bytes, least=1, most=1 << 30),
             max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
             request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", cls.request_timeout_s, least=0.1, most=3600),
             body_timeout_s=environment.seconds("BODY_TIMEOUT_S", cls.body_timeout_s, least=0.1, most=3600),

@@ -1,6 +1,7 @@
 """Settings from environment variables: every bad value is found before anything is refused."""
 
 import math
+import re
 from collections.abc import Collection, Mapping
 
 
@@ -23,6 +24,13 @@ class Environment:
         if not value:
             self._mistakes.append(f"{name} is not set: set it to {what}.")
         return value or ""
+
+    def matching(self, name: str, pattern: re.Pattern[str], what: str) -> str | None:
+        """A text of this shape, None where it is not set."""
+        value = self._variables.get(name)
+        if value and not pattern.fullmatch(value):
+            self._mistakes.append(f"{name} is {value!r}: use {what}.")
+        return value or None
 
     def choice(self, name: str, allowed: Collection[str]) -> str:
         value = self._variables.get(name) or ""

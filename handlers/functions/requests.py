@@ -12,24 +12,28 @@ FUNCTIONS_TO_APPLY = ("softmax", "sigmoid", "none")
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
-    """`texts` as sent, in order; `many` tells a list of one text from a single text, since their answers differ."""
+    """`texts` as sent, in order; `many` tells a list of one text from a single text, since their answers differ.
+
+    With a `uri` the inputs are in the object of that address, and `texts` is empty until it is fetched.
+    """
 
     texts: tuple[str, ...]
     many: bool
     parameters: dict[str, Any]
+    uri: str | None = None
 
 
-def parse(body: bytes, content_type: str | None, *, max_inputs: int) -> PredictionRequest:
-    """Read `{"inputs": "text" | ["text", …], "parameters": {…}}`.
+def parse(body: bytes, content_type: str | None, *, max_inputs: int, references: bool = False) -> PredictionRequest:
+    """Read `{"inputs": "text" | ["text", …], "parameters": {…}}`, with `references` also `{"inputs": {"uri": …}}`.
 
     Raises MediaTypeUnsupported for a body that is not UTF-8 JSON by its content type (none means JSON), MalformedBody for
     bytes that are not, InputRefused for JSON that is something else.
     """
     _check_media_type(content_type)
-    return from_value(_decode(body), max_inputs=max_inputs)
+    return from_value(_decode(body), max_inputs=max_inputs, references=references)
 
 
-def from_value(value: object, *, max_inputs: int) -> PredictionRequest:
+def from_value(value: object, *, max_inputs: int, references: bool = False) -> PredictionRequest:
     """The same for a body that is decoded already (a bare Lambda payload). Raises InputRefused."""
     if not isinstance(value, dict):
         raise InputRefused(f"The body is {_kind(value)}: send an object with 'inputs'.")
@@ -39,13 +43,15 @@ def from_value(value: object, *, max_inputs: int) -> PredictionRequest:
     if "inputs" not in value:
         raise InputRefused("The body has no 'inputs': send a text or a list of texts.")
     inputs = value["inputs"]
+    parameters = value.get("parameters")
+    if not isinstance(parameters, dict | None):
+        raise InputRefused(f"'parameters' is {_kind(parameters)}: send an object or leave it out.")
+    if references and isinstance(inputs, dict):
+        return PredictionRequest((), False, parameters or {}, _uri(inputs))
     many = isinstance(inputs, list)
     texts = tuple(_text(item, f"inputs[{index}]" if many else "inputs") for index, item in enumerate(inputs if many else [inputs]))
     if not 1 <= len(texts) <= max_inputs:
         raise InputRefused(f"'inputs' has {len(texts)} texts: send 1 to {max_inputs}.")
-    parameters = value.get("parameters")
-    if not isinstance(parameters, dict | None):
-        raise InputRefused(f"'parameters' is {_kind(parameters)}: send an object or leave it out.")
     return PredictionRequest(texts, many, parameters or {})
 
 
@@ -101,6 +107,13 @@ def _decode(body: bytes) -> object:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON value")
+
+
+def _uri(inputs: dict[str, object]) -> str:
+    uri = inputs.get("uri")
+    if not isinstance(uri, str) or len(inputs) > 1:
+        raise InputRefused('\'inputs\' is an object: send a text, a list of texts or {"uri": "…"} with nothing beside it.')
+    return uri
 
 
 def _text(value: object, where: str) -> str:

@@ -10,7 +10,6 @@ import orjson
 from handlers.functions import logs, pings
 from handlers.functions.pings import Ping
 from handlers.functions.problems import HeadersTooLarge, MethodNotAllowed, NotReady, Overloaded, RequestProblem, RouteUnknown
-from handlers.functions.requests import parse
 from handlers.server import metrics, openapi
 from handlers.server.bodies import ClientGone, Receive, read_body
 from handlers.server.service import Answer, Service
@@ -79,7 +78,7 @@ class App:
     async def _predict(self, headers: dict[str, str], receive: Receive, request_id: str, ping: Ping | None) -> Answer:
         settings = self._service.settings
         body = await read_body(receive, headers, limit=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
-        request = parse(body, headers.get("content-type"), max_inputs=settings.max_inputs)
+        request = self._service.parse(body, headers.get("content-type"))
         answering = asyncio.ensure_future(self._service.ping(request, ping) if ping else self._service.answer(request, request_id))
         leaving = asyncio.ensure_future(_disconnected(receive))
         try:

@@ -11,12 +11,18 @@ from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
 
 
-def _loaded() -> Service:
+def _handler() -> LambdaHandler:
     stages = Stages.since_process_start()
     service = Service(HandlerSettings.from_environment(os.environ), stages)
     service.start()
+    if not os.environ.get("RESULTS_TABLE"):
+        service.worker.loaded.result()
+        return LambdaHandler(service)
+    from handlers.server.lambda_events import event_function, make_clients  # boto3, which only this pattern needs
+
+    clients = make_clients()
     service.worker.loaded.result()
-    return service
+    return LambdaHandler(service, event_function(service, clients).handle)
 
 
-handler = LambdaHandler(_loaded())
+handler = _handler()

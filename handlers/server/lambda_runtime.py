@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from handlers.functions import events_http, idempotency, logs, pings
+from handlers.functions.aws.s3_events import is_sqs
 from handlers.functions.problems import BodyTooLarge, RequestProblem
 from handlers.functions.requests import PredictionRequest, from_value, parse
 from handlers.server.service import Answer, Service
@@ -23,14 +24,25 @@ class LambdaContext(Protocol):
     def get_remaining_time_in_millis(self) -> int: ...
 
 
+Batches = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
 class LambdaHandler:
     """Answers one event at a time, as Lambda sends them."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, batches: Batches | None = None) -> None:
         self._service = service
+        self._batches = batches
 
     def __call__(self, event: Any, context: LambdaContext) -> Any:
-        """A gateway's answer for a gateway's event; for a bare payload `{"outputs": …}`, a ping's answer or a problem document."""
+        """A gateway's answer for a gateway's event; for a bare payload `{"outputs": …}`, a ping's answer or a problem document.
+
+        A batch of SQS messages goes to the event pipeline. Raises RuntimeError where there is none, so that no message is lost.
+        """
+        if is_sqs(event):
+            if self._batches is None:
+                raise RuntimeError("SQS messages came and RESULTS_TABLE is not set: this function serves no event pipeline.")
+            return self._batches(event, context)
         if events_http.is_http(event):
             return self._http(event, context)
         if isinstance(event, dict) and "ping" in event:

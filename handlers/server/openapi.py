@@ -58,13 +58,15 @@ def _schemas(settings: HandlerSettings, task: str | None) -> dict[str, Any]:
     parameters: dict[str, Any] = {"type": "object", "default": {}}
     if task is not None:
         parameters |= {"properties": {name: {} for name in PARAMETERS.get(task, {})}, "additionalProperties": False}
+    reference = {"type": "object", "required": ["uri"], "additionalProperties": False, "properties": {"uri": text}}
+    references = [reference] if settings.inputs_uri is not None else []
     names = ("type", "title", "detail", "instance")
     return {
         "Request": {
             "type": "object",
             "required": ["inputs"],
             "additionalProperties": False,
-            "properties": {"inputs": {"oneOf": [text, texts]}, "parameters": parameters},
+            "properties": {"inputs": {"oneOf": [text, texts, *references]}, "parameters": parameters},
         },
         "Answer": {"type": "object", "required": ["outputs"], "properties": {"outputs": {}}},
         "Problem": {

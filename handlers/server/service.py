@@ -16,10 +16,11 @@ from handlers.engines.manifest import Manifest
 from handlers.functions import logs, problems
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
-from handlers.functions.requests import PredictionRequest, check_parameters
+from handlers.functions.requests import PredictionRequest, check_parameters, parse
 from handlers.server.metrics import Metrics
+from handlers.server.references import References
 from handlers.server.stages import Stages, custom_attributes, server_timing
-from handlers.server.worker import Worker
+from handlers.server.worker import Job, Worker
 from handlers.settings import HandlerSettings
 
 
@@ -41,7 +42,12 @@ class Service:
         self.stages = stages
         self.manifest: Manifest | None = None
         self.worker = Worker(self._load, self._predict, settings.max_queue)
+        self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
+
+    def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
+        """A request's body within the settings. Raises RequestProblem."""
+        return parse(body, content_type, max_inputs=self.settings.max_inputs, references=self._references.allowed)
 
     def start(self) -> None:
         """Begin to load the model; `worker.loaded` tells when it is there, or why it is not."""
@@ -76,20 +82,25 @@ class Service:
         logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
 
     async def _computed(self, request: PredictionRequest) -> tuple[bytes, float]:
-        job = self.worker.submit(request)
+        job: Job | None = None
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
+                if request.uri is not None:
+                    request = await asyncio.to_thread(self._references.fetched, request)
+                job = self.worker.submit(request)
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
             raise self._too_late(self.settings.request_timeout_s) from error
         finally:
-            job.cancellation.cancel()
+            if job is not None:
+                job.cancellation.cancel()
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[bytes, float]:
         patience = min(seconds, self.settings.request_timeout_s)
-        job = self.worker.submit(request)
+        until = time.monotonic() + patience
+        job = self.worker.submit(request if request.uri is None else self._references.fetched(request))
         try:
-            return job.future.result(timeout=max(patience, 0))
+            return job.future.result(timeout=max(until - time.monotonic(), 0))
         except FutureTimeout as error:
             raise self._too_late(patience) from error
         finally:

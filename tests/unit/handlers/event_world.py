@@ -13,9 +13,9 @@ import boto3
 from moto import mock_aws
 
 from handlers.functions import problems
+from handlers.functions.aws.batches import BatchFunction
 from handlers.functions.aws.clients import Clients
 from handlers.functions.aws.event_settings import EventSettings
-from handlers.functions.aws.events import EventFunction
 from handlers.functions.environment import Environment
 
 BUCKET, RESULTS_BUCKET, TABLE = "mine-objects", "mine-results", "mine-results"
@@ -98,8 +98,9 @@ class OneAtATime:
 class World:
     """What the function finds on AWS, as a test arranges and reads it."""
 
-    def __init__(self, *, versioned=True):
-        self.s3, self.dynamodb, self.sqs = client("s3"), OneAtATime(client("dynamodb")), client("sqs")
+    def __init__(self, *, versioned=True, clients=None):
+        made = clients or {name: client(name) for name in ("s3", "dynamodb", "sqs")}
+        self.s3, self.dynamodb, self.sqs = made["s3"], OneAtATime(made["dynamodb"]), made["sqs"]
         for bucket in (BUCKET, RESULTS_BUCKET):
             self.s3.create_bucket(Bucket=bucket)
         if versioned:
@@ -121,7 +122,7 @@ class World:
         settings = EventSettings.read(environment, task=task, max_inputs=max_inputs, max_body_bytes=max_body_bytes, timeout_s=10)
         environment.check()
         clients = clients or Clients(s3=self.s3, dynamodb=self.dynamodb, sqs=self.sqs)
-        return EventFunction(settings, clients, self.model)
+        return BatchFunction(settings, clients, self.model)
 
     def put(self, key, body="some text", content_type=None):
         """Store an object; returns the record of S3's notification for it."""
