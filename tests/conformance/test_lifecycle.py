@@ -101,7 +101,7 @@ def test_the_command_uses_the_stack_and_prints_the_answer_and_nothing_else(up: U
         printed = up.deployment.run("upload", up.stack, str(tmp_path / "english.txt"), "--wait", "--json").stdout
         [uploaded] = json.loads(printed)["objects"]
         assert uploaded["state"] == "done"
-        assert_right(up.ready, "english", uploaded["result"])
+        assert_right(up.ready, "english", uploaded["result"]["outputs"])
 
 
 def test_the_outputs_are_those_of_the_pattern_on_every_platform(up: Up) -> None:

@@ -65,9 +65,9 @@ class EventsUse:
         row = self._row(*self._put(text))
         assert row is not None, f"no row within {RESULT_S} s"
         if "result" in row:
-            return json.loads(row["result"])
+            return json.loads(row["result"])["outputs"]
         bucket, _, key = row["resultUri"].removeprefix("s3://").partition("/")
-        return json.loads(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        return json.loads(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())["outputs"]
 
     @contextmanager
     def steadily(self, per_second: float) -> Iterator[Done]:

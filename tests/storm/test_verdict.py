@@ -17,7 +17,8 @@ NEWEST = {f"{BUCKET}/a": "v2"}
 def rows() -> list[dict[str, Any]]:
     """What the table holds when all went well."""
     answers = [
-        {"object": f"{BUCKET}/a", "version": done.version, "result": json.dumps([TEXTS[done.upload.text]["sentence"]])} for done in UPLOADED
+        {"object": f"{BUCKET}/a", "version": done.version, "result": json.dumps({"outputs": TEXTS[done.upload.text]["sentence"]})}
+        for done in UPLOADED
     ]
     return [*answers, {"object": f"{BUCKET}/a", "version": LATEST, "latest": "v2"}]
 

@@ -84,5 +84,8 @@ def judge(
 
 def agrees(row: Mapping[str, Any], text: str) -> bool:
     """Whether the row's answer is the recorded embedding of this text, and of no other."""
-    found, expected = json.loads(row["result"])[0], TEXTS[text]["sentence"]
-    return all(math.isclose(one, other, abs_tol=RECORDED["tolerance"]) for one, other in zip(found, expected, strict=False))
+    found, expected = json.loads(row["result"])["outputs"], TEXTS[text]["sentence"]
+    tolerance = RECORDED["tolerance"]
+    return len(found) == len(expected) and all(
+        math.isclose(one, other, abs_tol=tolerance) for one, other in zip(found, expected, strict=True)
+    )
