@@ -35,8 +35,8 @@ def _added(call: Call) -> list[tuple[str, str]]:
     return [
         ("x-amzn-trace-id", trace),
         ("x-forwarded-for", call.request.source_ip),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
+        ("x-forwarded-port", call.domain.partition(":")[2] or "80"),
+        ("x-forwarded-proto", "http"),
     ]
 
 
@@ -52,6 +52,11 @@ def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     for name, value in pairs:
         groups.setdefault(name, []).append(value)
     return groups
+
+
+def _base_path(call: Call) -> str:
+    """What the front's address has before the stage. On AWS the API's id is in the host, and a custom domain's base path is here."""
+    return f"/execute-api/{call.api_id}"
 
 
 def is_binary(media_types: Sequence[str], content_type: str) -> bool:
@@ -114,7 +119,7 @@ def _context_v1(
         "httpMethod": call.request.method,
         "extendedRequestId": call.extended_id,
         "requestTime": call.request_time,
-        "path": f"/{call.stage}{call.path}",
+        "path": f"{_base_path(call)}/{call.stage}{call.path}",
         "accountId": call.account,
         "protocol": "HTTP/1.1",
         "stage": call.stage,
@@ -148,13 +153,14 @@ def event_v2(
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     text, encoded = _body(body, binary=bool(kind) and not _TEXT.match(kind))
     path = call.path if call.stage == "$default" else f"/{call.stage}{call.path}"
+    called = f"{_base_path(call)}{path}"
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route_key,
         "rawPath": path,
         "rawQueryString": call.request.raw_query,
         "headers": headers,
-        "requestContext": _context_v2(call, route_key, path, authorizer),
+        "requestContext": _context_v2(call, route_key, called, authorizer),
         "isBase64Encoded": encoded,
     }
     optional = {

@@ -123,7 +123,12 @@ def test_rest_events_look_as_aws_builds_them() -> None:
     assert (event["body"], event["isBase64Encoded"]) == ('{"x": 1}', False)
     assert event["pathParameters"] is None
     context = event["requestContext"]
-    assert (context["path"], context["stage"], context["identity"]["apiKey"]) == ("/live/predict", "live", "k")
+    assert (context["path"], context["stage"], context["identity"]["apiKey"]) == (
+        "/execute-api/abc/live/predict",
+        "live",
+        "k",
+    )
+    assert event["headers"]["X-Forwarded-Proto"] == "http"
     assert "version" not in event
 
 
@@ -134,6 +139,7 @@ def test_http_events_look_as_aws_builds_them() -> None:
     assert event["cookies"] == ["x=1", "y=2"]
     assert event["body"] == "ü"
     assert event["requestContext"]["http"]["method"] == "POST"
+    assert event["requestContext"]["http"]["path"] == "/execute-api/abc/predict"
     assert not {"pathParameters", "stageVariables"} & set(event)
     binary = event_v2(call(content_type="image/png"), b"\x89", route_key="x", path_parameters={}, stage_variables={}, authorizer=None)
     assert (binary["body"], binary["isBase64Encoded"], binary["rawPath"]) == (base64.b64encode(b"\x89").decode(), True, "/live/predict")
