@@ -8,7 +8,7 @@ from pathlib import Path
 
 # Raised when the packager's output changes for equal settings, so that stale cache entries are never deployed.
 MODEL_FORMAT = 1
-FUNCTION_FORMAT = 1
+FUNCTION_FORMAT = 2
 FUNCTION_SOURCES = ("handlers/__init__.py", "handlers/functions")
 FUNCTION_LOCK = "containers/requirements/function-aws.txt"
 

@@ -19,8 +19,8 @@ ENTRY = "handlers/functions/api.py"
 UNPACKED_LIMIT = 262_144_000
 # Lambda's Python 3.11 runtime on x86-64: wheels for it, whatever this machine is.
 TARGET = ("--python-platform", "x86_64-manylinux2014", "--python-version", "3.11")
-# What an installer leaves behind and nothing imports.
-LEFT_OUT = {"__pycache__", "bin", ".lock"}
+# What an installer leaves behind: nothing imports it, and some of it tells which installer that was.
+LEFT_OUT = {"__pycache__", "bin", ".lock", "RECORD", "INSTALLER", "REQUESTED"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,8 +55,32 @@ def test_a_second_call_builds_nothing_and_a_changed_source_does(tmp_path, checko
     assert pack(checkout, tmp_path / "cache").key != first.key
 
 
-def test_this_repositorys_function_imports_from_its_zip_alone(tmp_path):
-    packaged = pack(ROOT, tmp_path / "cache")
+HANDLERS = sorted((ROOT / "handlers/functions").glob("**/*.py"))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """The zip of this repository's functions."""
+    return pack(ROOT, tmp_path_factory.mktemp("own"))
+
+
+def test_the_zip_of_this_repository_is_the_same_whenever_it_is_made(own, tmp_path):
+    again = pack(ROOT, tmp_path)
+    assert again.built
+    assert again.archive.read_bytes() == own.archive.read_bytes()
+
+
+def test_the_zip_holds_every_function_and_what_they_need_and_no_trace_of_the_installer(own):
+    with zipfile.ZipFile(own.archive) as archive:
+        names = set(archive.namelist())
+    assert {path.relative_to(ROOT).as_posix() for path in HANDLERS} <= names
+    assert {"aws_lambda_powertools/__init__.py", "jmespath/__init__.py", "typing_extensions.py"} <= names
+    assert {name.rpartition("/")[2] for name in names} & {"RECORD", "INSTALLER", "REQUESTED"} == set()
+    # The packages are for Lambda's processor, whatever this machine's is: today all of them are Python alone.
+    assert {name for name in names if name.endswith((".so", ".pyd", ".pyc"))} == set()
+
+
+def test_this_repositorys_functions_import_from_their_zip_alone(own, tmp_path):
     # What Lambda's runtime brings, as its own folder: nothing else of this environment is on the path.
     runtime = tmp_path / "runtime"
     runtime.mkdir()
@@ -65,10 +89,20 @@ def test_this_repositorys_function_imports_from_its_zip_alone(tmp_path):
             top = runtime / file.parts[0]
             if not top.exists() and not file.parts[0].startswith(".."):
                 top.symlink_to(Path(file.locate()).parents[len(file.parts) - 2] if len(file.parts) > 1 else file.locate())
-    path = [str(packaged.archive), str(runtime)]
-    code = f"import sys; sys.path[:0] = {path!r}; import handlers.functions.api as api; print(api.__file__)"
+    path = [str(own.archive), str(runtime)]
+    modules = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__") for path in HANDLERS]
+    code = f"""import importlib, sys; sys.path[:0] = {path!r}
+for module in {modules!r} + ["aws_lambda_powertools.utilities.idempotency", "aws_lambda_powertools.utilities.batch"]:
+    print(importlib.import_module(module).__file__)"""
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == f"{packaged.archive}/handlers/functions/api.py", done.stderr
+    assert done.returncode == 0, done.stderr
+    assert {file.removeprefix(f"{own.archive}/").split("/")[0] for file in done.stdout.split()} == {"handlers", "aws_lambda_powertools"}
+
+
+def test_the_event_functions_cold_start_does_not_pay_for_what_it_does_not_use():
+    code = "import sys, handlers.functions.aws.events; print(*{name.split('.')[0] for name in sys.modules})"
+    imported = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"boto3", "aws_lambda_powertools", "numpy"} & set(imported)
 
 
 def test_a_package_without_a_hash_is_refused(tmp_path, checkout):
