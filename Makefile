@@ -6,7 +6,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 ONLY ?=
 
-.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images bench lint format lock clean
+.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images bench docs lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test-all: test test-torch test-security test-export test-images ## everything
 
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+docs: setup-dev ## write the generated parts of docs/stacks again (tests fail when they are stale)
+	$(BIN)/python -m docs.generate
 
 lint: setup-dev ## ruff and mypy
 	$(BIN)/ruff format --check .

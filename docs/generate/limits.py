@@ -1,0 +1,69 @@
+"""The table of a stack's limits that are no settings, from `components/limits.py`, and its timeout chain."""
+
+from collections.abc import Mapping
+
+from components import limits, timeouts
+from components.capabilities import PLATFORM_FACTS
+from components.limits import Range
+from pilotlight.planned import config_of
+from stacks.settings import parse
+
+# What of `components/limits.py` a caller or an owner of the stack can run into, by pattern and by platform.
+OF_PATTERN: Mapping[str, Mapping[str, str]] = {
+    "api": {
+        "REST_TIMEOUT_MS": "gateway of `auth.mode: api-key` waits",
+        "HTTP_TIMEOUT_MS": "gateway of `jwt` and `iam` waits",
+        "GATEWAY_PAYLOAD_BYTES": "gateway takes a body",
+    },
+    "events": {
+        "MESSAGE_RETENTION_S": "queue keeps a message that nobody could take",
+        "VISIBILITY_S": "queue hides a message under way",
+    },
+}
+OF_PLATFORM: Mapping[str, Mapping[str, str]] = {
+    "aws-sagemaker": {
+        "SAGEMAKER_PAYLOAD_BYTES": "endpoint takes a body",
+        "SAGEMAKER_INVOCATION_S": "endpoint waits for the model server",
+        "SAGEMAKER_START_S": "endpoint starts",
+        "SAGEMAKER_DISK_BYTES": "endpoint's disk: the packed model and what is unpacked from it",
+    },
+    "aws-lambda": {
+        "LAMBDA_PAYLOAD_BYTES": "function takes an event",
+        "LAMBDA_BODY_BYTES": "body in an event",
+        "LAMBDA_TIMEOUT_S": "function runs",
+        "LAMBDA_INIT_S": "function starts, before it is started anew inside the first call",
+        "LAMBDA_EPHEMERAL_MB": "function's disk: the packed model and what is unpacked from it",
+    },
+}
+
+
+def limits_table(stack: str) -> str:
+    raw = config_of(stack)["pilotlight:service"]
+    platform = raw["endpoint"]["platform"]
+    lines = ["| limit | at most | source, noted |", "|---|---|---|"]
+    for name, what in {**OF_PATTERN[raw["pattern"]], **OF_PLATFORM[platform]}.items():
+        limit: Range = getattr(limits, name)
+        lines.append(f"| {what} | {limit.high:,} {limit.unit} | {limit.source}, {limit.noted} |")
+    lines.append(f"| packaged model | {PLATFORM_FACTS[platform].model_bytes:,} bytes | half of the disk above |")
+    return "\n".join(lines)
+
+
+def chain_line(stack: str) -> str:
+    """How long each hop of the ready stack waits for the next one."""
+    settings = parse(config_of(stack)["pilotlight:service"], stack)
+    facts, endpoint = PLATFORM_FACTS[settings.endpoint.platform], settings.endpoint
+    hops = {"client": 0, "gateway": 0, "queue hides": 0, "function": 0, "endpoint": 0, "model": 0}
+    if settings.auth is not None:
+        chain = timeouts.chain(auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
+        hops |= {"client": chain.client_s, "gateway": chain.gateway_s}
+        inner: timeouts.Hops = chain
+    else:
+        cold = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
+        window = 0 if settings.events is None else settings.events.batch_window_seconds
+        queue = timeouts.event_chain(
+            separate_function=facts.separate_function, predict_s=endpoint.predict_seconds, cold_start_s=cold, window_s=window
+        )
+        hops["queue hides"] = queue.visibility_s
+        inner = queue
+    hops |= {"function": inner.function_s, "endpoint": inner.endpoint_s if facts.separate_function else 0, "model": inner.model_s}
+    return " > ".join(f"{name} {seconds} s" for name, seconds in hops.items() if seconds)

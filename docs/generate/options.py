@@ -1,0 +1,70 @@
+"""Settings that change what a stack makes, in words and as changes: for the pages, and for the tests that judge every variant."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from pilotlight.planned import Plan, config_of, plan
+
+Changes = Mapping[str, Any]
+_NO_KEYS = {"auth.dailyQuota": None, "accessLogs": None}
+_JWT = {"auth.mode": "jwt", "auth.issuer": "https://issuer.example", "auth.audience": ["models"], "auth.scopes": ["predict"], **_NO_KEYS}
+_WINDOW = {"cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "Europe/Berlin"}
+_PING = {"kind": "ping", "everyMinutes": 5}
+_SCHEDULED = {"kind": "scheduled", **_WINDOW, "instances": 2}
+_PROVISIONED = {"kind": "provisioned"}
+_BUDGET = {"monthlyUsd": 100, "email": "ops@example.com"}
+_DROP = {**_BUDGET, "onExceeded": "drop-warming"}
+# What a page shows, because it costs at rest or brings outputs.
+_SHOWN: Mapping[str, Changes] = {
+    "`dashboard`": {"dashboard": True},
+    "`warming`: a `ping` rule": {"warming": [_PING]},
+    "`warming`: a `scheduled` rule": {"warming": [_SCHEDULED]},
+    "`warming`: a `provisioned` rule": {"warming": [_PROVISIONED]},
+    "`budget` with `drop-warming`": {"budget": _DROP, "warming": [_PING, _SCHEDULED]},
+    "`dataRetention: keep`": {"dataRetention": "keep"},
+}
+_SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
+    "api": {},
+    "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
+}
+# What makes other roles, policies or resources besides.
+_JUDGED: Mapping[str, Changes] = {
+    "mail": {"alarms.email": "ops@example.com"},
+    "no alarms": {"alarms.enabled": False},
+    "own image": {"image": {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64}},
+    "ping in a window": {"warming": [{**_PING, **_WINDOW, "parallel": 2}]},
+    "scheduled beside provisioned": {"warming": [_SCHEDULED, _PROVISIONED]},
+    "budget": {"budget": _BUDGET},
+    "drop scaled": {"budget": _DROP, "warming": [_SCHEDULED, _PROVISIONED]},
+    "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
+}
+_JUDGED_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
+    "api": {
+        "jwt": _JWT,
+        "iam": {"auth.mode": "iam", **_NO_KEYS},
+        "cors": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}},
+        "no answers": {"answers": None},
+    },
+    "events": {"prefix": {"events.prefix": "in/"}},
+}
+
+
+def shown(stack: str) -> Mapping[str, Changes]:
+    """Options of a stack that its page shows: words → changed settings."""
+    return {**_SHOWN_OF_PATTERN[_pattern(stack)], **_SHOWN}
+
+
+def judged(stack: str) -> Mapping[str, Changes]:
+    """All variants of a stack, itself under the empty name."""
+    return {"": {}, **shown(stack), **_JUDGED_OF_PATTERN[_pattern(stack)], **_JUDGED}
+
+
+def _pattern(stack: str) -> str:
+    return str(config_of(stack)["pilotlight:service"]["pattern"])
+
+
+@functools.cache
+def plans(stack: str) -> Mapping[str, Plan]:
+    """The plan of the ready stack under the empty name, and one for each option that its page shows."""
+    return {"": plan(stack), **{words: plan(stack, changes) for words, changes in shown(stack).items()}}

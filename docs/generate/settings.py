@@ -1,0 +1,166 @@
+"""The table of a stack's settings, from the models that check them: what is allowed is what a wrong value is told."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pulumi
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from components.capabilities import PATTERN_SETTINGS, PLATFORM_FACTS, PLATFORM_SETTINGS
+from docs.generate.words import SETTINGS
+from pilotlight.planned import changed, config_of
+from stacks.settings import Settings, parse
+from stacks.settings_warming import PingRule, ProvisionedRule, ScheduledRule
+
+# Optional parts as they must be given for one of their settings to be tried out.
+_WINDOW = {"cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI"}
+RULES: Mapping[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "ping": (PingRule, {"kind": "ping", "everyMinutes": 5}),
+    "scheduled": (ScheduledRule, {"kind": "scheduled", **_WINDOW}),
+    "provisioned": (ProvisionedRule, {"kind": "provisioned"}),
+}
+OPTIONAL: Mapping[str, Any] = {
+    "answers": {"async": True},
+    "budget": {"monthlyUsd": 100, "email": "ops@example.com"},
+    "events": {},
+}
+TOO_MUCH, TOO_LITTLE = 10**15, -1
+
+
+@dataclass(frozen=True)
+class Row:
+    key: str
+    allowed: str
+    default: str
+    here: str
+
+
+def rows(stack: str) -> list[Row]:
+    """Every setting that the stack's pattern and platform have."""
+    raw = config_of(stack)["pilotlight:service"]
+    pattern, platform = raw["pattern"], raw["endpoint"]["platform"]
+    foreign = {each.setting for each in PATTERN_SETTINGS if each.pattern != pattern}
+    foreign |= {each.setting.partition(".")[0] for each in PLATFORM_SETTINGS if platform not in each.platforms}
+    if not PLATFORM_FACTS[platform].separate_function:
+        foreign.add("function")
+    found = []
+    for key, field, part in _leaves(Settings):
+        if key.partition(".")[0].partition("[")[0] not in foreign:
+            found.append(Row(key, _allowed(raw, key, field), _default(field, part), _here(raw, key)))
+    return found
+
+
+def settings_table(stack: str) -> str:
+    lines = ["| setting | what it is | allowed | default | here |", "|---|---|---|---|---|"]
+    for row in rows(stack):
+        lines.append(f"| `{row.key}` | {SETTINGS[row.key]} | {row.allowed} | {row.default} | {row.here} |")
+    return "\n".join(lines)
+
+
+def _leaves(model: type[BaseModel], above: str = "", within: str = "") -> Iterator[tuple[str, FieldInfo, str]]:
+    """Dotted key and field of everything that holds a value, and the optional part that it lies in.
+
+    Rules of the warming plan are `warming[kind].key`.
+    """
+    for name, field in model.model_fields.items():
+        key = above + (field.alias or name)
+        part = next((each for each in _parts(field.annotation) if isinstance(each, type) and issubclass(each, BaseModel)), None)
+        if key == "warming":
+            for kind, (rule, _) in RULES.items():
+                leaves = _leaves(rule, f"warming[{kind}].", f"a `{kind}` rule")
+                yield from (leaf for leaf in leaves if not leaf[0].endswith(".kind"))
+        elif part is not None:
+            optional = type(None) in get_args(field.annotation)
+            yield from _leaves(part, f"{key}.", f"`{key}`" if optional else within)
+        else:
+            yield key, field, within
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """The members of a union without None, else the annotation alone."""
+    members = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return tuple(each for each in members if each is not type(None))
+
+
+def _allowed(raw: dict[str, Any], key: str, field: FieldInfo) -> str:
+    (kind,) = _parts(field.annotation)
+    if get_origin(kind) is list:
+        return _told(field) or f"list of {_items(get_args(kind)[0])}"
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{each}`" for each in get_args(kind))
+    if kind is bool:
+        return "`true`, `false`"
+    if kind in (int, float):
+        nullable = type(None) in get_args(field.annotation)
+        return (_probed(raw, key) or _told(field) or _bounds(field.metadata)) + (", or `null`" if nullable else "")
+    return _told(field) or ("texts by name" if get_origin(kind) is dict else "text")
+
+
+def _items(inner: Any) -> str:
+    if get_origin(inner) is Literal:
+        return ", ".join(f"`{each}`" for each in get_args(inner))
+    kind, *annotations = get_args(inner) or (inner,)
+    if kind is not float:
+        return "texts"
+    return f"numbers {_bounds([each for annotation in annotations for each in getattr(annotation, 'metadata', [])])}"
+
+
+def _bounds(metadata: list[Any]) -> str:
+    """Bounds that a model states itself."""
+    words = {"gt": "above {}", "ge": "{} or more", "le": "up to {:,}"}
+    return ", ".join(words[name].format(value) for each in metadata for name, value in vars_of(each).items() if name in words)
+
+
+def vars_of(bound: Any) -> dict[str, Any]:
+    return {name: getattr(bound, name) for name in ("gt", "ge", "le") if hasattr(bound, name)}
+
+
+def _told(field: FieldInfo) -> str:
+    return (field.description or "").removeprefix("use ").replace("<", "\\<")
+
+
+def _probed(raw: dict[str, Any], key: str) -> str:
+    """What the program answers to a number that can't be right: what is allowed, and the page that says so."""
+    for wrong in (TOO_MUCH, TOO_LITTLE):
+        asked = re.sub(r"\[\w+\]", ".0", key)
+        try:
+            parse(_with(raw, key, wrong), "docs")
+        except pulumi.RunError as error:
+            for line in str(error).split("\n  ")[1:]:
+                if line.startswith(f"{asked}: ") and ": use " in line:
+                    return line.partition(": use ")[2]
+    return ""
+
+
+def _with(raw: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """The settings with one changed, and with the optional parts that it needs."""
+    part, _, rest = key.partition(".")
+    if rule := re.fullmatch(r"warming\[(\w+)\]", part):
+        return changed(raw, {"warming": [{**RULES[rule[1]][1], rest: value}]})
+    needed = {part: OPTIONAL[part]} if part in OPTIONAL and part not in raw else {}
+    return changed(changed(raw, needed), {key: value})
+
+
+def _default(field: FieldInfo, part: str) -> str:
+    if field.is_required():
+        return f"required in {part}" if part else "required"
+    value = field.get_default(call_default_factory=True)
+    return "-" if value in ([], {}) else f"`{_yaml(value)}`"
+
+
+def _here(raw: dict[str, Any], key: str) -> str:
+    """What the ready stack writes; empty where it leaves the default."""
+    value: Any = raw
+    for step in key.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return "" if value is None else f"`{_yaml(value)}`"
+
+
+def _yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value).replace("'", "")

@@ -1,0 +1,130 @@
+"""Everything that a ready stack is billed for while nobody calls stands on its page, with amount and the setting that removes it."""
+
+import re
+from dataclasses import replace
+
+import pulumi
+import pytest
+
+from docs.generate.__main__ import page_of
+from docs.generate.billed import BILLED, FREE, Idle, firings
+from docs.generate.costs import at_rest
+from docs.generate.options import judged, plans, shown
+from docs.generate.settings import RULES, rows
+from pilotlight.planned import Planned, plan, planned, ready_stacks
+
+STACKS = ready_stacks()
+# One worker plans each stack once.
+pytestmark = pytest.mark.xdist_group("stack-pages")
+# What a default stack may be billed for at rest: storage, alarms, and what every account has free.
+DEFAULT = {"storage", "alarms"}
+
+
+def section(stack: str) -> str:
+    page = page_of(stack).read_text()
+    return page[page.index("\n## What it costs at rest\n") : page.index("\n## First contact\n")]
+
+
+def named(stack: str, idle: Idle, table: str) -> bool:
+    """Whether a row of the page's section has the words, the price's unit with its link, and the way out."""
+    wanted = (idle.what, idle.off, f"by the {idle.unit}", idle.link) + (() if idle.usd is None else (f"${idle.usd:.3g} ", idle.source))
+    return any(all(text in row for text in wanted) for row in table.splitlines())
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_page_names_every_resource_that_costs_money_at_rest(stack: str) -> None:
+    lines = at_rest(plans(stack)[""].resources)
+    assert len(lines) >= 4
+    assert [line for line in lines if not named(stack, line.idle, section(stack))] == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_page_names_what_each_option_adds(stack: str) -> None:
+    base = {line.idle for line in at_rest(plans(stack)[""].resources)}
+    for words in shown(stack):
+        for line in at_rest(plans(stack)[words].resources):
+            assert line.idle in base or named(stack, line.idle, section(stack)), (words, line)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_default_stack_is_billed_for_storage_and_alarms_only(stack: str) -> None:
+    beyond = [line for line in at_rest(plans(stack)[""].resources) if line.idle.kind not in DEFAULT]
+    assert [line for line in beyond if line.units is None or line.units > line.idle.free] == []
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_counts_of_the_page_are_the_stacks(stack: str) -> None:
+    alarms = [each for each in plans(stack)[""].resources if each.type == "aws:cloudwatch/metricAlarm:MetricAlarm"]
+    assert f"| alarms | {len(alarms)} alarms |" in section(stack)
+
+
+def test_every_setting_that_removes_a_cost_exists() -> None:
+    known = {row.key for stack in STACKS for row in rows(stack)}
+    known |= {key.partition(".")[0].partition("[")[0] for key in known} | set(RULES)
+    for idle in BILLED:
+        keys = re.findall(r"`([\w.]+)", idle.off)
+        assert keys, idle.what
+        assert set(keys) <= known, idle.what
+
+
+def test_every_price_has_a_source_with_its_date_or_the_link_alone() -> None:
+    assert [idle.what for idle in BILLED if idle.usd is not None and not re.search(r"20\d\d-\d\d", idle.source)] == []
+    assert all(idle.link.startswith("https://aws.amazon.com/") for idle in BILLED)
+
+
+def resource(type_: str) -> Planned:
+    return Planned(type=type_, name="api-new", urn="u", parent="", inputs={}, outputs={})
+
+
+@pytest.mark.parametrize("type_", ["aws:ec2/natGateway:NatGateway", "aws:sagemaker/domain:Domain", "aws:kms/key:Key"])
+def test_a_type_in_no_table_fails_by_its_name(type_: str) -> None:
+    with pytest.raises(KeyError, match=re.escape(type_)):
+        at_rest([*plans("aws-lambda-api")[""].resources, resource(type_)])
+
+
+def test_a_bucket_of_another_purpose_must_be_told_apart() -> None:
+    bucket = resource("aws:s3/bucket:Bucket")
+    with pytest.raises(KeyError, match="api-new"):
+        at_rest([bucket])
+    assert at_rest([replace(bucket, name="api-models-bucket")])
+
+
+def test_no_type_is_free_and_billed_and_every_line_is_some_stacks() -> None:
+    free = {f"aws:{module}/{kind[0].lower()}{kind[1:]}:{kind}" for module, kinds in FREE.items() for kind in kinds.split()}
+    assert free.isdisjoint(idle.type for idle in BILLED)
+    made = [
+        *plans("aws-sagemaker-api").values(),
+        *plans("aws-lambda-events").values(),
+        plan("aws-lambda-api", judged("aws-lambda-api")["jwt"]),
+    ]
+    assert free <= {each.type for each_plan in made for each in each_plan.resources}
+    assert set(BILLED) == {line.idle for each_plan in made for line in at_rest(each_plan.resources)}
+
+
+@pytest.mark.parametrize(
+    ("expression", "times"),
+    [
+        ("rate(5 minutes)", 8640),
+        ("rate(1 minute)", 43_200),
+        ("cron(0 18 ? * MON-FRI *)", 5 * 30 / 7),
+        ("cron(0,15,30,45 * ? * SAT,SUN *)", 4 * 24 * 2 * 30 / 7),
+        ("cron(0,10 8-17 ? * FRI-MON *)", 2 * 10 * 4 * 30 / 7),
+    ],
+)
+def test_firings_of_a_month_are_counted(expression: str, times: float) -> None:
+    assert firings({"scheduleExpression": expression}) == pytest.approx(times)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_without_alarms_none_is_billed_and_none_mails(stack: str) -> None:
+    assert "alarms" not in {line.idle.kind for line in at_rest(planned(stack, {"alarms.enabled": False}))}
+    with pytest.raises(pulumi.RunError, match=r"alarms\.email: 'a@example.com': not with alarms.enabled false"):
+        planned(stack, {"alarms": {"enabled": False, "email": "a@example.com"}})
+
+
+def test_a_plan_that_keeps_instances_warm_is_billed_for_them_once() -> None:
+    """The swapped configurations of an endpoint are never in use together."""
+    for stack in ("aws-sagemaker-api", "aws-lambda-api"):
+        for words, instances in (("`warming`: a `scheduled` rule", 2), ("`warming`: a `provisioned` rule", 1)):
+            lines = at_rest(plans(stack)[words].resources)
+            assert [line.units for line in lines if line.idle.kind == "capacity"] == [instances], (stack, words)
