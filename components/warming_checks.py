@@ -13,6 +13,8 @@ from components.warming_window import WEEK, Window, weekly, windows
 EVERY_MINUTES = Range(low=1, high=24 * 60, unit="minutes", source="EventBridge Scheduler user guide, rate-based schedules", noted="2026-11")
 # Within a window a ping is a cron: the same minutes every hour, or the same hours every day.
 IN_WINDOW = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440)
+# Each ping has a thread and a connection of its own (`handlers/functions/aws/warmer.py`).
+MOST_PARALLEL = 200
 ABOVE = {
     "aws-lambda": "no more can be provisioned than is reserved (Lambda developer guide, provisioned concurrency)",
     "aws-sagemaker": "no more can be provisioned than the maximum (SageMaker API reference, ProductionVariantServerlessConfig)",
@@ -72,10 +74,12 @@ def _crons(key: str, cron: str, until: str) -> Iterator[str]:
 def _sizes(key: str, rule: Ping | Scheduled | Provisioned, facts: Facts) -> Iterator[str]:
     name, value = ("parallel", rule.parallel) if isinstance(rule, Ping) else ("instances", rule.instances)
     most = facts.max_concurrency
-    if value < 1 or (most is not None and value > most):
+    if isinstance(rule, Ping) and value > MOST_PARALLEL:
+        yield f"{key}.parallel: {value}: use 1 to {MOST_PARALLEL}: one function sends them all"
+    elif value < 1 or (most is not None and value > most):
         why = "" if value < 1 or isinstance(rule, Ping) else f": {ABOVE.get(facts.platform, 'no more can be warm than may run')}"
-        top = "" if most is None else f" to {most}, which is endpoint.maxConcurrency, or raise that"
-        yield f"{key}.{name}: {value}: use 1{top or ' or more'}{why}"
+        top = " or more" if most is None else f" to {most}, which is endpoint.maxConcurrency, or raise that"
+        yield f"{key}.{name}: {value}: use 1{top}{why}"
     if most is None and not isinstance(rule, Ping):
         yield (
             f"{key}.{name}: {value}: endpoint.maxConcurrency is null, so that nothing is reserved that a floor could be part of: "

@@ -1,5 +1,6 @@
 """What calls an endpoint to keep it warm, and what checks that its floor is the plan's."""
 
+import math
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -23,6 +24,7 @@ RECONCILER_S = 30
 RECONCILER_MB = 256
 # A ping that comes late warms nothing: the next one is due soon.
 PING_AGE_S = 60
+HELD_S = 0.1
 
 
 class Warming(pulumi.ComponentResource):
@@ -48,14 +50,17 @@ class Warming(pulumi.ComponentResource):
 
     def _pings(self, name: str, args: WarmingArgs, schedules: Schedules) -> None:
         endpoint, model = self._endpoint, self._endpoint.model_arn
+        called = {"ENDPOINT_NAME": endpoint.invoke_target} if model is None else {"MODEL_FUNCTION": model}
+        most = max(ping.parallel for ping in args.plan.pings)
         zipped = Zip(
             name=self._home.names.named(WARMER),
             handler="handlers.functions.aws.warmer.handler",
             purpose="Pings the endpoint",
             code=self._function.code,
             memory_mb=self._function.memory_mb,
-            timeout_s=endpoint.cold_start_budget_s + self._function.timeouts.model_s + HOP_S,
-            variables={"ENDPOINT_NAME": endpoint.invoke_target} if model is None else {"MODEL_FUNCTION": model},
+            # Pings that are sent together keep their instances the longer, the more they are.
+            timeout_s=endpoint.cold_start_budget_s + self._function.timeouts.model_s + math.ceil(most * HELD_S) + HOP_S,
+            variables={"SERVICE": self._home.stack, **called},
             statements=lambda place: [
                 *([] if model is None else [may(["lambda:InvokeFunction"], model)]),
                 schedules.leave_dead_letters(place),

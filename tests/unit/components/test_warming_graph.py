@@ -223,7 +223,7 @@ def test_pings_go_from_a_schedule_to_a_function_to_the_model(build: Build, stack
     assert (window.inputs["scheduleExpression"], json.loads(window.inputs["target"]["input"])) == ("cron(0,30 7 ? * * *)", {"parallel": 1})
     warmer = graph.one(FUNCTION, "ping-function").inputs
     name = "ENDPOINT_NAME" if stack == SAGEMAKER else "MODEL_FUNCTION"
-    assert (warmer["handler"], list(warmer["environment"]["variables"])) == ("handlers.functions.aws.warmer.handler", [name])
+    assert (warmer["handler"], set(warmer["environment"]["variables"])) == ("handlers.functions.aws.warmer.handler", {name, "SERVICE"})
     assert graph.result["outputs"]["floor"] == 0
 
 

@@ -27,6 +27,11 @@ def test_a_good_plan_has_no_problem(facts: Facts) -> None:
     assert told(facts=facts) == []
 
 
+def test_one_function_sends_so_many_pings_and_no_more() -> None:
+    (found,) = told(Ping(every_minutes=5, parallel=201), facts=Facts(platform="aws-lambda", max_concurrency=None))
+    assert found == "warming.0.parallel: 201: use 1 to 200: one function sends them all"
+
+
 def test_a_ping_needs_no_bound_of_its_own_where_the_pool_is_shared() -> None:
     assert told(Ping(every_minutes=1440, parallel=40), facts=Facts(platform="aws-lambda", max_concurrency=None)) == []
 
