@@ -78,6 +78,16 @@ class Storm:
             self._uploaded += carried_out(self._s3, self._outputs["objectsBucket"], plan)
         return self._uploaded
 
+    def doomed(self, count: int, patience_s: float) -> None:
+        """Further uploads while no execution of the function ends well, until one of them is among the dead letters."""
+        self._call("faults", {"executions": {"lambda": {"kill": 1}}})
+        self._uploaded += carried_out(self._s3, self._outputs["objectsBucket"], planned(count, self._weather.seed, "doomed/"))
+        deadline = time.monotonic() + patience_s
+        while not self._waiting("deadLetterQueueUrl"):
+            assert time.monotonic() < deadline, f"no dead letter after {patience_s:.0f} s"
+            time.sleep(0.25)
+        self._call("faults", {})
+
     def settled(self, patience_s: float) -> None:
         """Wait until nothing is on its way any more. Fails with what is, after `patience_s`."""
         deadline, quiet = time.monotonic() + patience_s, 0
@@ -97,8 +107,8 @@ class Storm:
         dead = dead_letters(self._sqs, self._outputs["deadLetterQueueUrl"])
         return judge(self._uploaded, bucket, rows, dead, newest(self._s3, bucket))
 
-    def _waiting(self) -> int:
-        asked = {"QueueUrl": self._outputs["queueUrl"], "AttributeNames": list(WAITING)}
+    def _waiting(self, queue: str = "queueUrl") -> int:
+        asked = {"QueueUrl": self._outputs[queue], "AttributeNames": list(WAITING)}
         return sum(int(number) for number in self._sqs.get_queue_attributes(**asked)["Attributes"].values())
 
     def _outages(self) -> None:
