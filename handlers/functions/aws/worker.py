@@ -61,7 +61,7 @@ class Worker:
         if not isinstance(error, TryAgain):
             logs.write_fault("worker_fault", error, message_id=record["messageId"])
         told = {"message_id": record["messageId"], "attempt": attempt, "max_attempts": self._max_attempts}
-        logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, message=str(error), **told)
+        logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, reason=str(error), **told)
         last = attempt >= self._max_attempts
         metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)
         self._pause(record["receiptHandle"], attempt)
