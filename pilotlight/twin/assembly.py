@@ -6,16 +6,20 @@ import asyncio
 from pathlib import Path
 
 from pilotlight.twin.aws import account_api
+from pilotlight.twin.aws.alarms import Alarms
+from pilotlight.twin.aws.budgets import BudgetsService
 from pilotlight.twin.aws.event_source import EventSources
 from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.lambda_ import LambdaService
 from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
+from pilotlight.twin.aws.metrics import Metrics
 from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.aws.s3_events import BucketEvents
 from pilotlight.twin.aws.sagemaker import SageMakerService
 from pilotlight.twin.aws.scaling import ScalingService
 from pilotlight.twin.aws.scheduler import SchedulerService
+from pilotlight.twin.aws.sns import SnsService
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
 from pilotlight.twin.aws.tables import Tables
@@ -68,6 +72,10 @@ def twin_of(
         sagemaker=SageMakerService(),
         scheduler=SchedulerService(),
         scaling=ScalingService(),
+        metrics=Metrics(clock.now),
+        alarms=Alarms(),
+        sns=SnsService(),
+        budgets=BudgetsService(),
         sqs=SqsService(),
         event_sources=EventSources(),
         loop=asyncio.get_running_loop(),
@@ -76,6 +84,10 @@ def twin_of(
     twin.sagemaker.attach(twin)
     twin.scheduler.attach(twin)
     twin.scaling.attach(twin)
+    twin.alarms.attach(twin)
+    twin.sns.attach(twin)
+    twin.budgets.attach(twin)
+    twin.logs.listen(twin.metrics.heard)
     twin.sqs.attach(twin)
     twin.bucket_events.attach(twin)
     twin.event_sources.attach(twin)
@@ -93,6 +105,7 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
         account=twin.account,
         now=twin.clock.now,
         monotonic=twin.clock.now,
+        metrics=twin.metrics,
     )
     front = Front(
         iam=twin.iam,
@@ -103,6 +116,9 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
             twin.sagemaker,
             twin.scheduler,
             twin.scaling,
+            twin.alarms,
+            twin.sns,
+            twin.budgets,
             twin.sqs,
             StsService(twin.iam),
             LogsService(twin.logs, twin.world),
@@ -120,12 +136,12 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
 async def start(twin: Twin) -> None:
     """Let the services work: in the loop that serves the front, once the emulator answers."""
     await twin.timers.start()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.sqs, twin.event_sources):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.sqs, twin.event_sources):
         await service.start()
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
     await twin.timers.close()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.event_sources, twin.sqs):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.event_sources, twin.sqs):
         await service.close()

@@ -27,10 +27,12 @@ Answer = dict[str, Any]
 
 
 class Control:
-    """GET health, processes, faults, clock; POST providers, faults, clock, stop. Every one but health needs the token.
+    """GET health, processes, faults, clock; POST providers, faults, clock, spend, stop. Every one but health needs the token.
 
     POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
     until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
+    POST spend takes `usd`, what the current month has cost so far, and a `budget`'s name, without which it counts for every budget;
+    budgets look at it with their next refresh, as on AWS hours later.
     """
 
     def __init__(self, token: str, *, providers: Callable[[Path], Awaitable[dict[str, int]]], stop: Callable[[], None]) -> None:
@@ -45,6 +47,7 @@ class Control:
             ("POST", "faults"): self._set_faults,
             ("GET", "clock"): self._clock,
             ("POST", "clock"): self._set_clock,
+            ("POST", "spend"): self._spend,
             ("POST", "stop"): self._end,
         }
 
@@ -112,6 +115,19 @@ class Control:
             raise Refusal("Invalid", f"clock: {error}") from None
         ran: list[Ran] = await twin.timers.forward(until)
         return {**await self._clock(twin, wanted), "ran": [{"at": _iso(one.at), "name": one.name, "said": one.said} for one in ran]}
+
+    async def _spend(self, twin: Twin, wanted: Answer) -> Answer:
+        try:
+            if not set(wanted) <= {"usd", "budget"}:
+                raise ValueError(f"{sorted(wanted)} is not known: use usd (a number) and budget (a name).")
+            amount = float(wanted["usd"])
+            if not 0 <= amount < float("inf"):
+                raise ValueError(f"usd {amount}: use a number of 0 or more.")
+            return {"budgets": twin.budgets.spend(amount, wanted.get("budget"))}
+        except KeyError:
+            raise Refusal("Invalid", "spend: usd is missing: what the current month has cost so far.") from None
+        except (TypeError, ValueError) as error:
+            raise Refusal("Invalid", f"spend: {error}") from None
 
     async def _end(self, twin: Twin, wanted: Answer) -> Answer:
         asyncio.get_running_loop().call_later(0.05, self._stop)

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from pilotlight.twin.aws.alarms import Alarms
+    from pilotlight.twin.aws.budgets import BudgetsService
     from pilotlight.twin.aws.event_source import EventSources
     from pilotlight.twin.aws.lambda_ import LambdaService
     from pilotlight.twin.aws.logs import Logs
+    from pilotlight.twin.aws.metrics import Metrics
     from pilotlight.twin.aws.s3 import ObjectStore
     from pilotlight.twin.aws.s3_events import BucketEvents
     from pilotlight.twin.aws.sagemaker import SageMakerService
     from pilotlight.twin.aws.scaling import ScalingService
     from pilotlight.twin.aws.scheduler import SchedulerService
+    from pilotlight.twin.aws.sns import SnsService
     from pilotlight.twin.aws.sqs import SqsService
     from pilotlight.twin.aws.tables import Tables
     from pilotlight.twin.clock import Clock
@@ -53,6 +57,10 @@ class Twin:
     sagemaker: SageMakerService
     scheduler: SchedulerService
     scaling: ScalingService
+    metrics: Metrics
+    alarms: Alarms
+    sns: SnsService
+    budgets: BudgetsService
     sqs: SqsService
     event_sources: EventSources
     loop: asyncio.AbstractEventLoop

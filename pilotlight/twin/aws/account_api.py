@@ -1,4 +1,4 @@
-"""What clients ask of the account itself, not of a stack: quotas, the log role of API Gateway, budgets, cost-allocation tags, mails.
+"""What clients ask of the account itself, not of a stack: quotas, the log role of API Gateway, cost-allocation tags.
 
 Read-only, and as much as a look before a deployment asks for; `faults` (`account`) make it another account than the usual one.
 """
@@ -8,17 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
-from xml.sax.saxutils import escape
 
 from components.tags import standard
-from pilotlight.twin.aws.monitoring import SUBSCRIPTION, TOPIC
 from pilotlight.twin.emulated_actions import operation
 from pilotlight.twin.faults import QUOTAS
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal, Service
 from pilotlight.twin.twin import Twin
 
 GATEWAY_ACCOUNT = "aws:apigateway/account:Account"
-BUDGET = "aws:budgets/budget:Budget"
 # Quota code -> service code, name (Service Quotas console).
 _NAMES = {
     "L-B99A9384": ("lambda", "Concurrent executions"),
@@ -59,10 +56,8 @@ def services(twin: Twin) -> list[Service]:
 
     return [
         _quotas(twin),
-        _budgets(twin),
         _cost_explorer(twin),
         GatewayAccount(twin),
-        Topics(twin),
         IamService(twin),
         ecr_api.service(twin),
     ]
@@ -86,15 +81,6 @@ def _quotas(twin: Twin) -> JsonService:
             "GetAWSDefaultServiceQuota": ("servicequotas:GetAWSDefaultServiceQuota", answer(QUOTAS.__getitem__)),
         },
     )
-
-
-def _budgets(twin: Twin) -> JsonService:
-    def described(request: AwsRequest, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        found = twin.world.find(BUDGET)
-        return {"Budgets": [{"BudgetName": one["name"], "BudgetType": one["budgetType"], "TimeUnit": one["timeUnit"]} for one in found]}
-
-    # Service Authorization Reference, AWS Budget Service: the describing operations need one right.
-    return JsonService("budgets", {"DescribeBudgets": ("budgets:ViewBudget", described)})
 
 
 def _cost_explorer(twin: Twin) -> JsonService:
@@ -139,43 +125,3 @@ class GatewayAccount:
         if declared and declared.get("cloudwatchRoleArn"):
             content["cloudwatchRoleArn"] = declared["cloudwatchRoleArn"]
         return AwsResponse(headers={"content-type": "application/json"}, body=json.dumps(content).encode())
-
-
-class Topics:
-    """The `sns` service: ListSubscriptionsByTopic. Mails are confirmed where a test said so."""
-
-    name = "sns"
-
-    def __init__(self, twin: Twin) -> None:
-        self._twin = twin
-
-    def _topic(self, request: AwsRequest) -> str:
-        name, parameters = operation(request.headers, request.body)
-        if name != "ListSubscriptionsByTopic":
-            raise Refusal("InvalidAction", f"The twin does not serve sns:{name}; it serves ListSubscriptionsByTopic.")
-        return str(parameters.get("TopicArn"))
-
-    def actions(self, request: AwsRequest) -> list[tuple[str, str]]:
-        return [("sns:ListSubscriptionsByTopic", self._topic(request))]
-
-    async def handle(self, request: AwsRequest) -> AwsResponse:
-        topic = self._topic(request)
-        if self._twin.world.one(TOPIC, arn=topic) is None:
-            raise Refusal("NotFound", "Topic does not exist", 404)
-        members = "".join(self._member(one.outputs) for one in self._twin.world.find(SUBSCRIPTION, topic=topic))
-        body = (
-            '<ListSubscriptionsByTopicResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><ListSubscriptionsByTopicResult>'
-            f"<Subscriptions>{members}</Subscriptions></ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>"
-        )
-        return AwsResponse(headers={"content-type": "text/xml"}, body=body.encode())
-
-    def _member(self, one: Mapping[str, Any]) -> str:
-        open_ = one["pendingConfirmation"] and one["endpoint"] not in self._twin.faults.listed("confirmed")
-        values = {
-            "SubscriptionArn": "PendingConfirmation" if open_ else one["arn"],
-            "Owner": one["ownerId"],
-            "Protocol": one["protocol"],
-            "Endpoint": one["endpoint"],
-            "TopicArn": one["topic"],
-        }
-        return f"<member>{''.join(f'<{name}>{escape(str(value))}</{name}>' for name, value in values.items())}</member>"

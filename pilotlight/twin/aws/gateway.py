@@ -19,10 +19,12 @@ from pilotlight.twin.aws.gateway_lambda import FunctionCaller, Invoker
 from pilotlight.twin.aws.gateway_limits import Quotas, Throttles
 from pilotlight.twin.aws.gateway_plans import Plans
 from pilotlight.twin.aws.gateway_rest import RestGateway
+from pilotlight.twin.aws.metric_sources import gateway_called
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource, World
 
 if TYPE_CHECKING:
+    from pilotlight.twin.aws.metrics import Metrics
     from pilotlight.twin.iam import Iam
 
 PREFIX = "/execute-api/"
@@ -58,10 +60,12 @@ class Gateway:
         account: str,
         now: Callable[[], float],
         monotonic: Callable[[], float],
+        metrics: Metrics | None = None,
     ) -> None:
         self._world = world
         self._logs = logs
         self._account = account
+        self._metrics = metrics
         throttles, callers, caller = Throttles(monotonic), SignedCallers(iam), FunctionCaller(functions, iam)
         self._plans = Plans(world, throttles, Quotas(now))
         self._rest = RestGateway(world, self._plans, callers, caller)
@@ -112,6 +116,9 @@ class Gateway:
         except Refusal as refusal:
             answer = Answer(response=json_response(refusal.status, {"message": refusal.message}))
         call.finish(answer.response)
+        if self._metrics is not None:
+            latency = float(call.context["responseLatency"])
+            gateway_called(self._metrics, api, name, http=http, status=answer.response.status, latency_ms=latency)
         self._log(call, stage, http=http)
         return answer
 

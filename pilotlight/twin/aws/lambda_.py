@@ -6,18 +6,19 @@ import asyncio
 import json
 import logging
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws import event_source_api, lambda_api, lambda_provisioned, lambda_rows
 from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
 from pilotlight.twin.aws.lambda_async import Asynchronous
-from pilotlight.twin.aws.lambda_concurrency import Concurrency
+from pilotlight.twin.aws.lambda_concurrency import Concurrency, Throttled
 from pilotlight.twin.aws.lambda_policy import judge_source
 from pilotlight.twin.aws.lambda_runtime import Outcome
 from pilotlight.twin.aws.lambda_start import Starter
 from pilotlight.twin.aws.lambda_version import FunctionVersion, resolve, split_name
 from pilotlight.twin.aws.lambda_worker import InitFailed, LambdaWorker
+from pilotlight.twin.aws.metric_sources import function_called, function_throttled
 from pilotlight.twin.aws.pool import Pool
 from pilotlight.twin.environments import EnvironmentRefused
 from pilotlight.twin.images import ImageRefused
@@ -37,7 +38,10 @@ DELETE_GRACE_S = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """A function's answer. `function_error` is None unless the function failed; times in milliseconds."""
+    """A function's answer. `function_error` is None unless the function failed; times in milliseconds.
+
+    `spilled` tells whether a worker beyond the provisioned ones served, None where none are provisioned.
+    """
 
     status: int
     payload: bytes
@@ -46,6 +50,7 @@ class Invocation:
     duration_ms: float
     cold: bool
     version: str
+    spilled: bool | None = None
 
 
 class LambdaService:
@@ -103,8 +108,15 @@ class LambdaService:
         if source is not None:
             judge_source(self.twin.world, name, qualifier, source, source_arn, self.twin.account)
         judge_payload(payload, MAX_EVENT_BYTES)
-        with self._concurrency.slot(name):
-            return await self._run(version, payload or b"{}", f"{version.arn}:{qualifier}" if qualifier else version.arn)
+        try:
+            with self._concurrency.slot(name):
+                answer = await self._run(version, payload or b"{}", f"{version.arn}:{qualifier}" if qualifier else version.arn)
+        except Throttled:
+            function_throttled(self.twin.metrics, name, qualifier)
+            raise
+        failed, took = answer.function_error is not None, answer.duration_ms
+        function_called(self.twin.metrics, name, qualifier, failed=failed, duration_ms=took, spilled=answer.spilled)
+        return answer
 
     async def invoke_async(self, function: str, qualifier: str | None, payload: bytes) -> None:
         """Accept an event to be run later; it is tried again as the function's event configuration says."""
@@ -191,11 +203,12 @@ class LambdaService:
             return self._answer(version, error.outcome, 0.0, True, [])
         except (ImageRefused, EnvironmentRefused) as error:
             raise Refusal("ServiceException", str(error), 500) from None
+        spilled = pool.spilled
         try:
             served = await worker.serve(payload, arn)
         finally:
             pool.release(worker)
-        return self._answer(version, served.outcome, served.report.duration_ms, cold, worker.logs.tail)
+        return replace(self._answer(version, served.outcome, served.report.duration_ms, cold, worker.logs.tail), spilled=spilled)
 
     def _answer(self, version: FunctionVersion, outcome: Outcome, duration_ms: float, cold: bool, tail: list[str]) -> Invocation:
         return Invocation(

@@ -22,6 +22,7 @@ LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 GROUP_BYTES = 8 * 1024 * 1024
 # CloudWatch Logs quotas: an event is at most 1 MB with 26 bytes of overhead.
 EVENT_BYTES = 1_048_576 - 26
+Listener = Callable[[str, list[tuple[float, str]]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +57,11 @@ class Logs:
         self._region = region
         self._lock = threading.RLock()
         self._numbers: dict[str, int] = {}
+        self._listeners: list[Listener] = []
+
+    def listen(self, heard: Listener) -> None:
+        """Call `heard` with every line that is written: (group, [(seconds since the epoch, line), …]), in the thread that writes."""
+        self._listeners.append(heard)
 
     def arn(self, group: str) -> str:
         return f"arn:aws:logs:{self._region}:{self._account}:log-group:{group}"
@@ -119,6 +125,8 @@ class Logs:
                 file.write(text)
             if path.stat().st_size > 2 * GROUP_BYTES:
                 self._shorten(path)
+        for heard in self._listeners:
+            heard(group, [(timestamp / 1000, message) for timestamp, message in events])
 
     def events(self, group: str) -> list[Event]:
         """Every event of a group, by time; Refusal where there is no such group."""

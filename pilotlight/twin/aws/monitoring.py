@@ -1,8 +1,9 @@
-"""CloudWatch log groups and alarms, SNS topics: what they declare is kept; only log groups carry data (`pilotlight.twin.aws.logs`)."""
+"""What the engine must know of CloudWatch's and SNS's resource types; what they do is in `logs.py`, `alarms.py` and `sns.py`."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from pilotlight.twin.policy import PolicyError, parse
@@ -12,9 +13,15 @@ from pilotlight.twin.world import Resource
 
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+ALARM_STATE = "pilotlight:cloudwatch/alarmState:AlarmState"
+DASHBOARD = "aws:cloudwatch/dashboard:Dashboard"
 TOPIC = "aws:sns/topic:Topic"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
+# CloudWatch API reference, "Dashboard body structure and syntax".
+_WIDGETS = ("metric", "text", "log", "alarm", "explorer", "custom")
+_GRID = 24
+_MAX_WIDGETS = 500
 
 
 def _log_group(twin: Twin, inputs: Properties) -> dict[str, Any]:
@@ -59,6 +66,36 @@ def _alarm_limits(inputs: Properties) -> list[str]:
     return problems
 
 
+def _dashboard_limits(inputs: Properties) -> list[str]:
+    """What PutDashboard refuses of a body."""
+    try:
+        body = json.loads(inputs["dashboardBody"]) if "dashboardBody" in inputs else {}
+    except ValueError as error:
+        return [f"dashboardBody: is no JSON: {error}."]
+    widgets = body.get("widgets", []) if isinstance(body, dict) else None
+    if not isinstance(widgets, list) or len(widgets) > _MAX_WIDGETS:
+        return [f"dashboardBody: must be an object with at most {_MAX_WIDGETS} widgets."]
+    return [f"dashboardBody: widgets[{place}]: {text}" for place, widget in enumerate(widgets) for text in _widget_problems(widget)]
+
+
+def _widget_problems(widget: Any) -> list[str]:
+    if not isinstance(widget, dict) or widget.get("type") not in _WIDGETS or not isinstance(widget.get("properties"), dict):
+        return [f"must be an object with a type ({', '.join(_WIDGETS)}) and properties."]
+    found = [
+        f"{name} {widget[name]!r}: use a whole number from {low} to {high}."
+        for name, low, high in (("x", 0, _GRID - 1), ("y", 0, 10**6), ("width", 1, _GRID), ("height", 1, 1000))
+        if name in widget and not (isinstance(widget[name], int) and low <= widget[name] <= high)
+    ]
+    properties = widget["properties"]
+    if widget["type"] in ("metric", "log") and not properties.get("region"):
+        found.append("properties.region is missing.")
+    if widget["type"] == "metric" and not (properties.get("metrics") or properties.get("annotations")):
+        found.append("properties needs metrics, or annotations with an alarm.")
+    if not all(isinstance(metric, list) and metric for metric in properties.get("metrics") or []):
+        found.append("properties.metrics must be a list of lists.")
+    return found
+
+
 def _topic(twin: Twin, inputs: Properties) -> dict[str, Any]:
     arn = f"arn:aws:sns:{inputs['region']}:{twin.account}:{inputs['name']}"
     return {"arn": arn, "owner": twin.account, "beginningArchiveTime": ""}
@@ -90,6 +127,13 @@ def _subscription(twin: Twin, inputs: Properties) -> dict[str, Any]:
     }
 
 
+def _subscription_limits(inputs: Properties) -> list[str]:
+    found = ["filterPolicy: the local twin delivers every message."] if inputs.get("filterPolicy") else []
+    if inputs.get("protocol") not in (None, "lambda", "sqs", "email", "email-json"):
+        found.append(f"protocol: {inputs['protocol']!r}: the local twin delivers to lambda, sqs and email.")
+    return found
+
+
 ROWS: tuple[Row, ...] = (
     Row(
         token=LOG_GROUP,
@@ -111,6 +155,16 @@ ROWS: tuple[Row, ...] = (
         cfn="AWS::CloudWatch::Alarm",
         rename={"name": "AlarmName", "dimensions": "", "okActions": "OKActions", "metricQueries": ""},
         limits=_alarm_limits,
+        delete=lambda twin, alarm: twin.world.delete(ALARM_STATE, alarm.id),
+        upsert=True,
+    ),
+    Row(
+        token=DASHBOARD,
+        id=lambda p: str(p["dashboardName"]),
+        replaces=frozenset({"dashboardName", "region"}),
+        computed=lambda twin, inputs: {"dashboardArn": f"arn:aws:cloudwatch::{twin.account}:dashboard/{inputs['dashboardName']}"},
+        cfn="AWS::CloudWatch::Dashboard",
+        limits=_dashboard_limits,
         upsert=True,
     ),
     Row(
@@ -138,6 +192,7 @@ ROWS: tuple[Row, ...] = (
         computed=_subscription,
         cfn="AWS::SNS::Subscription",
         rename={"topic": "TopicArn", "filterPolicy": "", "deliveryPolicy": "", "redrivePolicy": "", "replayPolicy": ""},
+        limits=_subscription_limits,
         check=lambda twin, inputs: _existing_topic(twin, str(inputs["topic"])),
         upsert=True,
     ),

@@ -67,9 +67,9 @@ class Pool(Generic[W]):
         return self.idle + self.busy
 
     @property
-    def spilled(self) -> bool:
-        """Whether more requests are served than there are workers kept ready for them."""
-        return 0 < self._floor < len(self._busy)
+    def spilled(self) -> bool | None:
+        """Whether more requests are served than there are workers kept ready for them; None where none are."""
+        return len(self._busy) > self._floor if self._floor else None
 
     async def acquire(self) -> tuple[W, bool]:
         """A worker for one request, and whether this is its first. Give it back with `release`. Raises what `start` raises."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws import sagemaker_api, sagemaker_rows, sagemaker_updates
 from pilotlight.twin.aws.compute_settings import initial_keep_warm_s
+from pilotlight.twin.aws.metric_sources import endpoint_called
 from pilotlight.twin.aws.pool import Pool
 from pilotlight.twin.aws.sagemaker_deployment import DEPLOYMENT, Deployment, artifact_of, container_of, judge_model, planned, saved
 from pilotlight.twin.aws.sagemaker_instance import Instance, InstanceFailed
-from pilotlight.twin.aws.sagemaker_invoke import ask, judge_request, model_error
+from pilotlight.twin.aws.sagemaker_invoke import ask, container_status, judge_request, model_error
 from pilotlight.twin.aws.unpack import BadArchive, prune, sha256_of, unpack_once, untar
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 
@@ -86,16 +88,21 @@ class SageMakerService:
         if live.running >= live.deployment.max_concurrency:
             raise Refusal("ThrottlingException", "Rate exceeded", 429)
         live.running += 1
+        began = time.perf_counter()
         try:
             instance, _ = await live.pool.acquire()
+            began = time.perf_counter()
             try:
-                return await ask(self.twin, instance, body, headers)
+                answer = await ask(self.twin, instance, body, headers)
             finally:
                 live.pool.release(instance)
         except InstanceFailed as error:
-            return model_error(self.twin, live.deployment, 500, str(error))
+            answer = model_error(self.twin, live.deployment, 500, str(error))
         finally:
             live.running -= 1
+        took = (time.perf_counter() - began) * 1_000_000
+        endpoint_called(self.twin.metrics, name, live.deployment.variant, status=container_status(answer), model_us=took)
+        return answer
 
     def ready(self, name: str) -> int:
         """How many instances of the endpoint wait for a request."""

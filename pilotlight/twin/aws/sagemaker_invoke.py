@@ -85,6 +85,11 @@ async def _wrong(twin: Twin, deployment: Deployment, kind: str) -> AwsResponse:
     return model_error(twin, deployment, 0, NO_ANSWER)
 
 
+def container_status(answer: AwsResponse) -> int:
+    """The status of the container behind an answer of InvokeEndpoint; 0 where it gave none."""
+    return 200 if answer.status == 200 else int(json.loads(answer.body)["OriginalStatusCode"])
+
+
 def model_error(twin: Twin, deployment: Deployment, status: int, said: str) -> AwsResponse:
     """424 as the API's clients know it; `status` is the container's, 0 where it gave none."""
     side = "client" if 400 <= status < 500 else "server"

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws import scheduler_api
+from pilotlight.twin.aws.metric_sources import schedule_dropped, schedule_tried
 from pilotlight.twin.aws.recurrence import Recurrence, instant_of, is_once, recurrence, utc
 from pilotlight.twin.aws.role_calls import RoleCalls
 from pilotlight.twin.aws.scheduler_targets import call_of, queue_url
@@ -119,9 +120,11 @@ class SchedulerService:
             text = filled(_input(schedule, due), {**told, "attempt-number": str(retries + 1)})
             try:
                 await self._call(schedule, text)
+                schedule_tried(self.twin.metrics, schedule["groupName"], failed=False)
                 return "delivered" if retries == 0 else f"delivered after {retries} retries"
             except Refusal as refusal:
                 LOG.warning("The schedule %s was not delivered: %s", schedule.id, refusal)
+                schedule_tried(self.twin.metrics, schedule["groupName"], failed=True)
                 error = refusal
             if retries >= attempts or self.twin.clock.now() + wait > gives_up:
                 spent = "MaximumRetryAttempts" if retries >= attempts else "MaximumEventAgeInSeconds"
@@ -141,6 +144,7 @@ class SchedulerService:
 
     async def _give_up(self, schedule: Resource, due: float, text: str, execution: str, error: Refusal, retries: int, spent: str) -> str:
         said = f"given up after {retries} retries: {error}"
+        schedule_dropped(self.twin.metrics, schedule["groupName"])
         queue = (schedule["target"].get("deadLetterConfig") or {}).get("arn")
         if not queue:
             return said
