@@ -114,6 +114,7 @@ class Daemon:
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,
             ws="none",
+            proxy_headers=False,
             # Each service has its own; the front adds the date where it is missing.
             server_header=False,
             date_header=False,

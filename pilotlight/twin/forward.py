@@ -39,19 +39,19 @@ class Forwarder:
         *,
         declared_hash: str | None,
         body: bytes | None,
-        missing: Refusal | None = None,
+        missing: Callable[[], Refusal | None] = lambda: None,
         answered: Answered | None = None,
     ) -> None:
         """Send the request on; `body` where it was read already, else it is streamed and compared with `declared_hash`.
 
-        `missing` is raised in place of a 404: a caller that may not list a bucket does not learn what is not in it. `answered` is
-        for answers that are short: it has ended before the client gets a byte of them.
+        What `missing` gives is raised in place of a 404: a caller that may not list a bucket does not learn what is not in it.
+        `answered` is for answers that are short: it has ended before the client gets a byte of them.
         """
         content = body if body is not None else checked(request, declared_hash)
         upstream = await self._send(request, content)
         try:
-            if missing is not None and upstream.status == 404:
-                raise missing
+            if upstream.status == 404 and (hidden := missing()) is not None:
+                raise hidden
             whole = None
             if answered is not None:
                 whole = await upstream.read()

@@ -178,10 +178,13 @@ class Front:
         policies = [str(own["policy"])] if own else []
         context = s3_context(request.query, request.headers)
         self._permit(caller, needs, request, signature, context, policies)
-        missing = None
-        if key and request.method in ("GET", "HEAD"):
+
+        def missing() -> Refusal | None:
+            if not key or request.method not in ("GET", "HEAD"):
+                return None
             may_list = self._iam.decide(caller, "s3:ListBucket", f"arn:aws:s3:::{bucket}", context, policies).allowed
-            missing = None if may_list else Refusal("AccessDenied", "Access Denied", 403)
+            return None if may_list else Refusal("AccessDenied", "Access Denied", 403)
+
         if not key and any(name == "notification" for name, _ in request.query):
             await respond(send, notification(self._world, bucket, request.method))
             return

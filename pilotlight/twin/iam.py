@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from pilotlight.twin.conditions import Context, PolicyError, as_list
 from pilotlight.twin.iam_managed import managed_policy
@@ -142,13 +143,9 @@ class Iam:
             return Decision(allowed=True)
         return Decision(allowed=False, reason=f"because no identity-based policy allows the {action} action")
 
-    def grants(self, documents: Iterable[str], service: str, action: str, resource: str, context: Context) -> bool:
+    def grants(self, documents: Iterable[str], service: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
         """Whether resource policies let a service (`s3.amazonaws.com`) do something: nothing else speaks for a service."""
-        question = Question(action=action, resource=resource, context=context, principals=frozenset({service}))
-        try:
-            return evaluate(documents, question, by_principal=True) is Effect.ALLOW
-        except PolicyError:
-            return False
+        return _granted(tuple(documents), service, action, resource, tuple(context.items()))
 
     def assumable(self, role_arn: str, service: str, context: Context | None = None) -> bool:
         """Whether the role's trust policy lets a service (`lambda.amazonaws.com`) assume it, on behalf of this account."""
@@ -201,15 +198,30 @@ class Iam:
         return frozenset({caller.arn, self._account, root} | ({caller.role_arn} if caller.role_arn else set()))
 
     def _context(self, caller: Caller, context: Context) -> Mapping[str, str | list[str]]:
+        second = int(self._now())
         # The twin's door stands for AWS's, which speaks TLS: a policy that demands it must not lock everybody out.
         always = {
             "aws:PrincipalArn": caller.role_arn or caller.arn,
             "aws:PrincipalAccount": caller.account,
             "aws:SecureTransport": "true",
-            "aws:EpochTime": str(int(self._now())),
-            "aws:CurrentTime": datetime.fromtimestamp(self._now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "aws:EpochTime": str(second),
+            "aws:CurrentTime": _time(second),
         }
         return {**always, **context}
+
+
+@lru_cache(maxsize=1024)
+def _granted(documents: tuple[str, ...], service: str, action: str, resource: str, context: tuple[tuple[str, str], ...]) -> bool:
+    question = Question(action=action, resource=resource, context=dict(context), principals=frozenset({service}))
+    try:
+        return evaluate(documents, question, by_principal=True) is Effect.ALLOW
+    except PolicyError:
+        return False
+
+
+@lru_cache(maxsize=16)
+def _time(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _identity(role: Resource) -> str:

@@ -198,9 +198,15 @@ def _payload_hash(signature: Signature, body_hash: str | None) -> str:
     return declared
 
 
+@lru_cache(maxsize=256)
+def _instant(timestamp: str) -> int:
+    """Seconds since the epoch; ValueError for another form. Requests come many a second, and parsing one takes 0.1 ms."""
+    return timegm(time.strptime(timestamp, "%Y%m%dT%H%M%SZ"))
+
+
 def _check_time(signature: Signature, now: float) -> None:
     try:
-        signed_at = timegm(time.strptime(signature.timestamp, "%Y%m%dT%H%M%SZ"))
+        signed_at = _instant(signature.timestamp)
     except ValueError:
         raise AuthFailure(
             "IncompleteSignature", f"X-Amz-Date {signature.timestamp[:40]!r} must look like 20260101T000000Z.", service=signature.service

@@ -97,9 +97,11 @@ class SqsService:
 
     def send_all(self, arn: str, messages: list[tuple[str, Mapping[str, Any], float | None]], sender: str) -> list[str]:
         """Store messages, each (body, attributes, delay in seconds or None for the queue's own)."""
-        self.queue(arn)
+        queue = self.queue(arn)
         ids = self.store.send(arn, messages, sender)
-        self.changed(arn)
+        if any(delay_s for _, _, delay_s in messages) or queue.seconds("DelaySeconds"):
+            self._arm(arn)
+        self._inside(self._tell, arn)
         return ids
 
     def lets_send(self, arn: str, service: str, source_arn: str) -> bool:
@@ -153,14 +155,18 @@ class SqsService:
     def changed(self, arn: str) -> None:
         """A message of the queue is, or will be, visible: tell who waits, and set the alarm for those that are hidden."""
         self._arm(arn)
+        self._inside(self._tell, arn)
+
+    def _inside(self, work: Callable[[str], None], arn: str) -> None:
+        """Do it in the loop: now, where this is it."""
         try:
             inside = asyncio.get_running_loop() is self.twin.loop
         except RuntimeError:
             inside = False
         if inside:
-            self._tell(arn)
+            work(arn)
         else:
-            self.twin.loop.call_soon_threadsafe(self._tell, arn)
+            self.twin.loop.call_soon_threadsafe(work, arn)
 
     def _tell(self, arn: str) -> None:
         with self._lock:
