@@ -17,7 +17,7 @@ _GONE = {"NoSuchKey", "NoSuchVersion", "NoSuchBucket", "MethodNotAllowed", "Inva
 
 
 class References:
-    """Objects of at most `max_bytes` below `root` (s3://BUCKET/, or a folder in it); without a root nothing is fetched."""
+    """Objects of at most `max_bytes` below `root` (s3://BUCKET/PREFIX of their keys); without a root nothing is fetched."""
 
     def __init__(self, root: str | None, *, max_bytes: int, max_inputs: int) -> None:
         self._root = root
