@@ -21,6 +21,8 @@ _PLAIN = {
     "list_type": "use a list",
     "dict_type": "use a mapping",
     "greater_than_equal": "use {ge} or more",
+    "greater_than": "use more than {gt}",
+    "less_than_equal": "use {le} or less",
     "too_short": "use {min_length} or more",
     "too_long": "use {max_length} or fewer",
     "string_too_short": "use {min_length} characters or more",

@@ -74,6 +74,7 @@ class Answers(mocks.Mocks):
         made = {"name": name, "arn": arn, "invokeArn": f"{arn}/invocations", "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc"}
         made |= {"rootResourceId": "root", "version": "1", "invokeUrl": "https://abc.example/v1", "apiEndpoint": "https://abc.example"}
         made |= {"value": "key-of-the-mock", "digest": "sha256:" + "d" * 64}
+        made |= {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"}
         return f"{args.name}-id", made | args.inputs
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:

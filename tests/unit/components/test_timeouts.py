@@ -1,0 +1,56 @@
+"""The timeout chains: every hop waits for less than its caller, and a queue for six times its function."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import timeouts
+from components.limits import LAMBDA_TIMEOUT_S, VISIBILITY_S
+
+SECONDS = st.integers(min_value=1, max_value=60)
+
+
+@given(
+    predict_s=SECONDS,
+    cold_start_s=st.integers(min_value=0, max_value=180),
+    window_s=st.integers(min_value=0, max_value=300),
+    separate=st.booleans(),
+)
+def test_every_hop_behind_a_queue_waits_for_less_than_its_caller(predict_s: int, cold_start_s: int, window_s: int, separate: bool) -> None:
+    plan = timeouts.event_chain(separate_function=separate, predict_s=predict_s, cold_start_s=cold_start_s, window_s=window_s)
+    assert plan.model_s < plan.endpoint_s
+    assert plan.endpoint_s < plan.function_s if separate else plan.endpoint_s == plan.function_s
+    # Lambda developer guide, configuring a queue for Lambda: six times the timeout, and the window.
+    assert plan.visibility_s >= 6 * plan.function_s + window_s
+
+
+@given(predict_s=SECONDS, cold_start_s=st.integers(min_value=0, max_value=180))
+def test_a_cold_start_and_every_prediction_of_a_batch_fit_into_the_function(predict_s: int, cold_start_s: int) -> None:
+    plan = timeouts.event_chain(separate_function=True, predict_s=predict_s, cold_start_s=cold_start_s, window_s=0)
+    assert plan.endpoint_s >= cold_start_s + predict_s
+    assert plan.function_s >= cold_start_s + (1 + timeouts.MORE_PREDICTIONS) * predict_s
+
+
+@given(predict_s=SECONDS, cold_start_s=st.integers(min_value=0, max_value=180))
+def test_the_worker_waits_for_one_answer_however_long_the_gateway_would(predict_s: int, cold_start_s: int) -> None:
+    plan = timeouts.answer_chain(predict_s=predict_s, cold_start_s=cold_start_s)
+    assert plan.model_s < plan.endpoint_s < plan.function_s
+    assert plan.endpoint_s >= cold_start_s + predict_s
+    assert plan.visibility_s >= 6 * plan.function_s
+
+
+def test_a_function_at_its_limit_is_taken_and_one_second_more_is_not() -> None:
+    longest = LAMBDA_TIMEOUT_S.high - 10 - 2 * timeouts.HOP_S
+    assert timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest)) is None
+    told = timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest + 1))
+    assert told is not None
+    assert "needs 901 s for a cold start and its predictions: use 1 to 900 s" in told
+
+
+@pytest.mark.parametrize("window_s", [0, 300])
+def test_the_longest_chain_that_is_taken_is_one_that_a_queue_can_wait_for(window_s: int) -> None:
+    longest = timeouts.QueueChain(
+        model_s=1, endpoint_s=2, function_s=LAMBDA_TIMEOUT_S.high, visibility_s=6 * LAMBDA_TIMEOUT_S.high + window_s
+    )
+    assert timeouts.queue_problem(longest) is None
+    assert longest.visibility_s in VISIBILITY_S
