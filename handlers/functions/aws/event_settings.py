@@ -1,4 +1,4 @@
-"""What the event function is told by its environment; the table of variables is in docs/architecture.md, contract 6."""
+"""What the event function is told by its environment; the table of variables is in docs/architecture.md, contract 7."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
 """The function of pattern 2 on AWS, in front of an endpoint: object versions in, one result each out.
 
-handlers.functions.aws.events.handler     # the Lambda handler; variables in docs/architecture.md, contract 6
+handlers.functions.aws.events.handler     # the Lambda handler; variables in docs/architecture.md, contract 7
 """
 
 import functools

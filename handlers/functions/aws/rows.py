@@ -1,4 +1,4 @@
-"""The rows of the results table: what they hold, and how they are read. docs/architecture.md, contract 6, lists the attributes."""
+"""The rows of the results table: what they hold, and how they are read. docs/architecture.md, contract 7, lists the attributes."""
 
 import time
 from collections.abc import Iterator, Sequence
