@@ -133,12 +133,13 @@ def handle(service: LambdaService, request: AwsRequest) -> AwsResponse | None:
             raise Refusal("InvalidRequestContentException", "ProvisionedConcurrentExecutions must be a whole number.") from None
         service.ask(name, qualifier, count)
         return _answer(202, _described(service, name, qualifier))
+    if request.method == "DELETE":
+        # No error where there is none: the API reference names none for it.
+        service.ask(name, qualifier, 0)
+        return AwsResponse(status=204)
     if asked(world, name, qualifier) == 0:
         text = f"No Provisioned Concurrency Config found for function: {latest(world, name)['arn']}:{qualifier}"
         raise Refusal("ProvisionedConcurrencyConfigNotFoundException", text, 404)
-    if request.method == "DELETE":
-        service.ask(name, qualifier, 0)
-        return AwsResponse(status=204)
     return _answer(200, _described(service, name, qualifier))
 
 

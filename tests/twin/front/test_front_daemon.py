@@ -173,11 +173,20 @@ def test_control_sets_faults_and_the_clock_and_shows_processes(home: Path, monke
     assert client.call(running, "faults", {})["outages"] == []
     before = client.call(running, "clock")["now"]
     assert client.call(running, "clock", {"advance_s": 3600})["now"] - before > 3599
+    later = client.forward(running, until=before + 7200)
+    assert later["now"] - before > 7199
+    assert (later["ran"], {timer["name"] for timer in later["due"]}) == ([], {"alarms", "budgets"})
     assert [process["name"] for process in client.call(running, "processes")["processes"]] == ["ministack"]
     for name, body, message in (
         ("faults", {"outage": ["s3"]}, "outage"),
         ("clock", {"advance_s": -1}, "0 or more"),
         ("clock", {"back": 1}, "is not known"),
+        ("clock", {"until": "2001-01-01T00:00:00Z"}, "0 or more"),
+        ("clock", {"until": "2101-01-01T00:00:00"}, "has no offset"),
+        ("clock", {"advance_s": 1e9}, "at most a year"),
+        ("spend", {"usd": -1}, "0 or more"),
+        ("spend", {"usd": 1}, "there is no budget"),
+        ("spend", {}, "usd is missing"),
         ("providers", {"program_dir": "relative"}, "absolute path"),
         ("providers", {"program_dir": str(home / "none")}, "absolute path"),
         ("odd", {}, "is not known"),

@@ -154,7 +154,8 @@ def test_the_api_puts_shows_and_deletes_and_the_engine_sees_it(model):
     model.forward("2026-06-01T07:01:00+02:00")
     assert floor(model) == 2
     assert model.lifecycle.read(CONFIG, config.id, config.urn, config.inputs)[0]["provisionedConcurrentExecutions"] == 2
-    client.delete_provisioned_concurrency_config(FunctionName="model", Qualifier="live")
+    for _ in range(2):
+        client.delete_provisioned_concurrency_config(FunctionName="model", Qualifier="live")
     assert model.lifecycle.read(CONFIG, config.id, config.urn, config.inputs) is None
     for wrong, code in (
         (("model", "none"), "ResourceNotFoundException"),
