@@ -14,6 +14,7 @@ import pulumi_aws as aws
 from components.aws.floor import may
 from components.aws.iam import Place, Statement
 from components.aws.schedules import Schedules, When, at
+from components.naming import short_hash
 from components.warming_plan import Plan
 from components.warming_schedule import assertions
 
@@ -50,12 +51,19 @@ class Levels:
 
 
 def levels_of(name: str, plan: Plan | None, make: Callable[[str, int], Configuration]) -> Levels:
-    """Every configuration that the plan can ask for, by `make(logical name, floor)`. The one at rest is as without a plan."""
-    floors = sorted({0, *(plan.levels if plan is not None else [])})
-    scheduled = floors if plan is not None and swaps(plan) else [0] if floors != [0] else []
+    """Every configuration that the plan can ask for, by `make(logical name, floor)`.
+
+    Their names hold which floors the plan has: when those change, the program's configuration is another one in any case, so that
+    an `up` moves the endpoint off what a schedule has set before that is deleted, whatever the state says.
+    """
+    if plan is None or plan.levels == [0]:
+        return Levels(declared={0: make(f"{name}-config", 0)}, scheduled={})
+    of = short_hash("-".join(map(str, plan.levels)), 4)
+    # What the budget drops the floor to is there in any case.
+    scheduled = plan.levels if swaps(plan) else [0]
     return Levels(
-        declared={floor: make(f"{name}-config-{floor}" if floor else f"{name}-config", floor) for floor in floors},
-        scheduled={floor: make(f"{name}-scheduled-{floor}", floor) for floor in scheduled},
+        declared={floor: make(f"{name}-floor-{floor}-{of}", floor) for floor in plan.levels},
+        scheduled={floor: make(f"{name}-scheduled-{floor}-{of}", floor) for floor in scheduled},
     )
 
 

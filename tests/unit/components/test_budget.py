@@ -92,10 +92,10 @@ def told(graph: Graph) -> dict[str, str]:
 def test_a_swapped_floor_drops_by_stopping_schedules_and_moving_the_endpoint(build: Build) -> None:
     graph = build(SAGEMAKER, warming=[OFFICE, PING], budget=DROPS)
     name = f"pilotlight-{SAGEMAKER}"
-    assert told(graph) == {"ENDPOINT_NAME": name, "COLD_CONFIG": "api-endpoint-scheduled-0-0a1b2c3", "SCHEDULE_GROUP": name}
+    assert told(graph) == {"ENDPOINT_NAME": name, "COLD_CONFIG": "api-endpoint-scheduled-0-27e9-0a1b2c3", "SCHEDULE_GROUP": name}
     may = allowed(graph, "budget-floor-policy")
     endpoint = arn("sagemaker", f"endpoint/{name}")
-    assert may["sagemaker:UpdateEndpoint"] == [endpoint, arn("sagemaker", "endpoint-config/api-endpoint-scheduled-0-0a1b2c3")]
+    assert may["sagemaker:UpdateEndpoint"] == [endpoint, arn("sagemaker", "endpoint-config/api-endpoint-scheduled-0-27e9-0a1b2c3")]
     assert may["sagemaker:DescribeEndpoint"] == [endpoint]
     assert may["scheduler:UpdateSchedule"] == may["scheduler:GetSchedule"] == [arn("scheduler", f"schedule/{name}/*")]
     assert may["scheduler:ListSchedules"] == ["*"]  # has no resource level
@@ -108,7 +108,7 @@ def test_a_scaled_endpoint_is_suspended_and_moved(build: Build) -> None:
     graph = build(SAGEMAKER, warming=[OFFICE, ALWAYS], budget=DROPS)
     assert told(graph) == {
         "ENDPOINT_NAME": f"pilotlight-{SAGEMAKER}",
-        "COLD_CONFIG": "api-endpoint-scheduled-0-0a1b2c3",
+        "COLD_CONFIG": "api-endpoint-scheduled-0-412a-0a1b2c3",
         "SCALABLE_RESOURCE": f"endpoint/pilotlight-{SAGEMAKER}/variant/AllTraffic",
         "SCALABLE_DIMENSION": "sagemaker:variant:DesiredProvisionedConcurrency",
     }
