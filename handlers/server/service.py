@@ -139,17 +139,19 @@ class Service:
     def _answered(self, body: bytes, seconds: float, request_id: str) -> Answer:
         self.metrics.predicted(seconds)
         headers = {"content-type": "application/json"}
-        stages = self.stages.take(seconds)
-        if stages is not None:
-            logs.write("cold_start", request_id=request_id, total_ms=round(sum(stages.values()), 1), stages=stages)
-            timing = {"server-timing": server_timing(stages)}
-            headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
+        start = self.stages.take(seconds)
+        if start is not None:
+            stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
+            logs.write("cold_start", request_id=request_id, total_ms=total_ms, stages=stages, ahead=start.ahead)
+            if not start.ahead:
+                timing = {"server-timing": server_timing(stages)}
+                headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
         return Answer(200, headers, body)
 
     def _pinged(self, seconds: float) -> Answer:
         """What a ping is told: it takes the cold start's stages, so that they don't stand in a caller's first answer."""
-        stages = self.stages.take(seconds)
-        told = {"cold": stages is not None, "instance": self._instance, "stages": stages or {}}
+        start = self.stages.take(seconds)
+        told = {"cold": start is not None and not start.ahead, "instance": self._instance, "stages": start.stages if start else {}}
         return Answer(200, {"content-type": "application/json"}, orjson.dumps({"ping": told}))
 
 

@@ -3,10 +3,24 @@
 import os
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 # A start longer ago than this is not believed: the clock of a restored snapshot, or of another time namespace.
 _LONGEST_BOOT_S = 600.0
+# A platform that starts an instance for a request hands the request over once the instance is ready. One that was ready this long
+# before its first request was started ahead of it: nobody waited.
+AHEAD_S = 5.0
+# Lambda developer guide, defined runtime environment variables.
+_AHEAD_BY_LAMBDA = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """Where a start went, in milliseconds; `ahead` when it was over before anybody asked, so that no caller waited for it."""
+
+    stages: dict[str, float]
+    ahead: bool
 
 
 class Stages:
@@ -15,7 +29,8 @@ class Stages:
     They follow the thread that brings the model up, so they add up to the whole start; what ran beside it is not in them.
     """
 
-    def __init__(self, boot_s: float) -> None:
+    def __init__(self, boot_s: float, *, ahead: bool = False) -> None:
+        self._ahead = ahead
         self._lock = threading.Lock()
         self._last = time.perf_counter()
         self._milliseconds = {"boot": boot_s * 1000}
@@ -24,7 +39,7 @@ class Stages:
     @classmethod
     def since_process_start(cls) -> "Stages":
         """Stages whose `boot` runs from the kernel's start of this process; 0 where the kernel does not tell."""
-        return cls(_seconds_since_start())
+        return cls(_seconds_since_start(), ahead=_AHEAD_BY_LAMBDA)
 
     def mark(self, stage: str) -> None:
         """Close `stage`."""
@@ -32,14 +47,15 @@ class Stages:
         self._milliseconds[stage] = (now - self._last) * 1000
         self._last = now
 
-    def take(self, first_s: float) -> dict[str, float] | None:
+    def take(self, first_s: float) -> "ColdStart | None":
         """All stages with `first`, the first prediction, for the first caller; None for every later one."""
         with self._lock:
             if self._taken:
                 return None
             self._taken = True
         self._milliseconds["first"] = first_s * 1000
-        return self.known()
+        unasked_s = time.perf_counter() - self._last - first_s
+        return ColdStart(self.known(), ahead=self._ahead or unasked_s > AHEAD_S)
 
     def known(self) -> dict[str, float]:
         """The stages that are over, rounded to a tenth of a millisecond."""

@@ -1,5 +1,6 @@
 """The promise of warming: at every moment the live floor is what the plan says, whatever else an `up` changes."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from handlers.server.stages import AHEAD_S
 from pilotlight.twin import client as twin_client
 from tests.conformance.stacks import STACKS
 from tests.support.clients import client
@@ -29,9 +31,9 @@ class Warmed:
     stack: str
     day: datetime
 
-    def at(self, time: str, days: int = 0) -> datetime:
+    def at(self, clock: str, days: int = 0) -> datetime:
         """That local time of the first day, or `days` later."""
-        hour, minute, second = (int(part) for part in f"{time}:00".split(":")[:3])
+        hour, minute, second = (int(part) for part in f"{clock}:00".split(":")[:3])
         return (self.day + timedelta(days=days)).replace(hour=hour, minute=minute, second=second)
 
     def clock(self, **wish: Any) -> None:
@@ -64,7 +66,8 @@ class Warmed:
         return int(variant["CurrentServerlessConfig"].get("ProvisionedConcurrency", 0))
 
     def is_cold(self) -> bool:
-        """Whether a call now meets a model that has to start."""
+        """Whether a call now has to wait for a model to start. An instance counts as started ahead once it has idled for a moment."""
+        time.sleep(AHEAD_S + 0.5)
         answer = post(self.outputs, {"inputs": "is anybody there?"})
         assert answer.status_code == 200, answer.text
         return "load;" in answer.headers.get("server-timing", "")
@@ -94,8 +97,8 @@ def test_the_floor_is_up_inside_the_window_and_down_outside(warmed: Warmed) -> N
     assert warmed.floor() == 1
     assert warmed.outputs["floor"] == 0, "what the program declared at half past seven"
     cold = [warmed.is_cold()]
-    for time in ("12:00", "17:55"):
-        warmed.goes_to(warmed.at(time))
+    for later in ("12:00", "17:55"):
+        warmed.goes_to(warmed.at(later))
         assert warmed.floor() == 1
         cold.append(warmed.is_cold())
     assert cold == [False, False, False], "no cold start inside the window"

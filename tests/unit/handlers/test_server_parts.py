@@ -18,7 +18,8 @@ from handlers.engines.manifest import FILES
 from handlers.functions.environment import SettingsError
 from handlers.functions.problems import PROBLEMS, InternalFault, Overloaded, RequestProblem
 from handlers.functions.requests import PARAMETERS, PredictionRequest
-from handlers.server.stages import Stages, custom_attributes, server_timing
+from handlers.server import stages as stages_module
+from handlers.server.stages import AHEAD_S, Stages, custom_attributes, server_timing
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings, usable_cpus
 from handlers.tasks import TASKS
@@ -73,11 +74,24 @@ def test_stages_add_up_and_are_given_away_once():
     time.sleep(0.02)
     stages.mark("import")
     stages.mark("load")
-    taken = stages.take(0.25)
+    start = stages.take(0.25)
+    taken = start.stages
     assert list(taken) == ["boot", "import", "load", "first"]
     assert (taken["boot"], taken["first"]) == (500, 250)
     assert taken["import"] >= 20 > taken["load"]
+    assert not start.ahead, "ready when the first request came"
     assert stages.take(0.1) is None
+
+
+def test_a_start_that_was_over_before_anybody_asked_was_ahead(monkeypatch):
+    stages = Stages(boot_s=0.5)
+    stages.mark("load")
+    now = time.perf_counter()
+    monkeypatch.setattr(stages_module.time, "perf_counter", lambda: now + AHEAD_S + 1)
+    assert stages.take(0.25).ahead
+    on_lambda = Stages(boot_s=0.5, ahead=True)
+    on_lambda.mark("load")
+    assert on_lambda.take(0.25).ahead, "initialised by provisioned concurrency"
 
 
 def test_the_start_of_this_process_is_known():
