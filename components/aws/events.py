@@ -25,7 +25,6 @@ class ObjectSource(pulumi.ComponentResource):
     """
 
     bucket: pulumi.Output[str]
-    uri: pulumi.Output[str]
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
@@ -36,7 +35,7 @@ class ObjectSource(pulumi.ComponentResource):
         super().__init__("pilotlight:index:ObjectSource", name, None, opts)
         self._names, self._args = home.names, args
         self.bucket = home.bucket_name(OBJECTS)
-        self.uri = pulumi.Output.format("s3://{0}/{1}", self.bucket, args.prefix or "")
+        self._uri = pulumi.Output.format("s3://{0}/{1}", self.bucket, args.prefix or "")
         bucket, secured = private_bucket(name, self.bucket, home.place, home.keep, self)
         versions = versioned(name, bucket, self)
         visibility_s = args.timeouts.visibility_s
@@ -70,6 +69,10 @@ class ObjectSource(pulumi.ComponentResource):
     def rights_of_consumer(self, place: Place) -> list[Statement]:
         """Take messages, and read the objects that they tell of."""
         return [consume(place, self._names.named(QUEUE)), *self.rights_of_reader(place)]
+
+    def variables_of_reader(self) -> dict[str, pulumi.Input[str]]:
+        """Which objects the model server takes by reference."""
+        return {"INPUTS_URI": self._uri, "MAX_OBJECT_BYTES": str(self._args.max_object_bytes)}
 
     def variables_of_consumer(self) -> dict[str, pulumi.Input[str]]:
         """Which objects the function takes."""

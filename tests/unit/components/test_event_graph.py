@@ -196,10 +196,11 @@ def test_the_function_may_do_what_its_code_does_and_nothing_more(build: Build, s
 
 
 def test_an_endpoint_reads_large_inputs_itself_and_only_below_the_prefix(build: Build) -> None:
-    graph = build(ZIP, events__prefix="in/")
+    graph = build(ZIP, events__prefix="in/", events__maxObjectBytes=20_000_000)
     objects = graph.one("aws:s3/bucket:Bucket", "objects-bucket").inputs["bucket"]
     container = graph.one("aws:sagemaker/model:Model").inputs["primaryContainer"]
     assert container["environment"]["INPUTS_URI"] == f"s3://{objects}/in/"
+    assert container["environment"]["MAX_OBJECT_BYTES"] == "20000000"
     read = [
         each["Resource"] for name, each in documents(graph) if name == "events-endpoint-policy" and "s3:GetObjectVersion" in each["Action"]
     ]
