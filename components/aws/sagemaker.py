@@ -90,7 +90,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
                 *([] if work is None else work.objects.rights_of_reader(known["place"])),
             )
         )
-        inputs = {} if work is None else {"INPUTS_URI": work.objects.uri, **work.objects.variables_of_consumer()}
+        inputs = {} if work is None else work.objects.variables_of_reader()
         made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", policy, self)
         return aws.sagemaker.Model(
             f"{name}-model",
