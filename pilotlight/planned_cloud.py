@@ -11,6 +11,7 @@ SUFFIX = "-0a1b2c3"
 # The shapes of ARNs, where they are not `arn:aws:<service>:<region>:<account>:<name>` (Service authorization reference).
 _ARNS = {
     "aws:apigateway/stage:Stage": "arn:aws:apigateway:{region}::/restapis/abc/stages/{name}",
+    "aws:appautoscaling/target:Target": "arn:aws:application-autoscaling:{region}:{account}:scalable-target/0a1b2c3",
     "aws:cloudwatch/logGroup:LogGroup": "arn:aws:logs:{region}:{account}:log-group:{name}",
     "aws:cloudwatch/metricAlarm:MetricAlarm": "arn:aws:cloudwatch:{region}:{account}:alarm:{name}",
     "aws:dynamodb/table:Table": "arn:aws:dynamodb:{region}:{account}:table/{name}",

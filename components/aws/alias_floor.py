@@ -22,7 +22,9 @@ def alias_floor(name: str, alias: aws.lambda_.Alias, warming: WarmingArgs, paren
     """
     floor = floor_at(warming.plan, warming.now)
     variables: dict[str, pulumi.Input[str]] = {"MODEL_FUNCTION": alias.arn}
-    statements = [may([f"lambda:{verb}ProvisionedConcurrencyConfig" for verb in ("Delete", "Get", "Put")], alias.arn)]
+    # What registers the target must itself be allowed to read and set what the target scales.
+    verbs = ("Delete", "Get", "Put") if warming.plan.scheduled else ("Delete",)
+    statements = [may([f"lambda:{verb}ProvisionedConcurrencyConfig" for verb in verbs], alias.arn)]
     ready: list[pulumi.Resource] = []
     if floor:
         ready = [
