@@ -66,9 +66,9 @@ def cancelled(*codes):
 def test_a_batch_of_results_is_one_transaction_and_one_message_of_each(aws, monkeypatch):
     calls = []
     monkeypatch.setattr(transactions, "transact", lambda client, actions: calls.append(len(actions)) or [])
-    found = [Result(version_of(aws, f"{index}.txt"), '{"outputs":1}') for index in range(120)]
+    found = [Result(version_of(aws, f"{index}.txt"), '{"outputs":1}') for index in range(60)]
     assert {outcome.kind for outcome in store_of(aws).record(found).values()} == {"recorded"}
-    assert sorted(calls) == [40, 100, 100]
+    assert sorted(calls) == [20, 100]
 
 
 def test_large_results_are_split_over_transactions_by_their_bytes():
@@ -177,7 +177,7 @@ def test_one_item_that_dynamodb_refuses_fails_alone(aws):
 
 def test_keys_that_the_table_left_out_are_asked_for_again_but_not_for_ever(aws, monkeypatch):
     monkeypatch.setattr(rows, "_PAUSE_S", 0.001)
-    versions = [version_of(aws, f"{index}.txt") for index in range(130)]
+    versions = [version_of(aws, f"{index}.txt") for index in range(101)]
     store_of(aws).record([Result(version, "1") for version in versions])
     ids, whole, at_once = [version.id for version in versions], aws.dynamodb.batch_get_item, 30
 
