@@ -76,15 +76,13 @@ def memory(subject: Subject) -> Iterator[Finding]:
 
 
 def reserved(settings: Settings, names: Names) -> dict[str, int]:
-    """Function -> concurrent executions that it takes out of the account's pool: a reservation, else its largest warm floor."""
+    """Function -> concurrent executions that it takes out of the account's pool; a warm floor is a part of them."""
     from components.capabilities import PLATFORM_FACTS
-    from stacks.plan import plan_of
 
     if PLATFORM_FACTS[settings.endpoint.platform].separate_function:
         middle = names.named("events") if settings.pattern == "events" else names.function
         return {middle: settings.function.reserved_concurrency or 0}
-    floor = max(plan_of(settings.warming).levels)
-    return {names.model_function: floor if settings.endpoint.max_concurrency is None else settings.endpoint.max_concurrency}
+    return {names.model_function: settings.endpoint.max_concurrency or 0}
 
 
 def _settings(subject: Subject) -> Settings:
