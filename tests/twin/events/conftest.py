@@ -20,7 +20,7 @@ def policy(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def until(what: Callable[[], Any], seconds: float = 8.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
     """The first true answer of `what`, asked again and again; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := what()):
@@ -43,3 +43,17 @@ def declare(harness: Harness) -> Iterator[Callable[..., Resource]]:
     for resource in reversed(made):
         if harness.twin.world.get(resource.token, resource.id) is not None:
             harness.delete(resource)
+
+
+@pytest.fixture
+def role(declare: Callable[..., Resource]) -> Callable[..., str]:
+    """A role of functions that goes again at the end of the test; its ARN."""
+
+    def one(name: str, *statements: dict[str, Any]) -> str:
+        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        logs = {"Effect": "Allow", "Action": ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "Resource": "*"}
+        made = declare("aws:iam/role:Role", name, assumeRolePolicy=policy(trust))
+        declare("aws:iam/rolePolicy:RolePolicy", f"{name}-inline", role=name, policy=policy(logs, *statements))
+        return str(made["arn"])
+
+    return one
