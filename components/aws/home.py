@@ -12,7 +12,6 @@ import pulumi_aws as aws
 from components.args import AnswersArgs, BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact, WarmingArgs
 from components.aws.artifacts import ModelStore
 from components.aws.function import ApiFunction
-from components.aws.gateway import RestGateway
 from components.aws.iam import Place
 from components.aws.image import Image, image_for
 from components.aws.lambda_model import LambdaModel
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from components.aws.budget import Budget
     from components.aws.event_function import Delivery, EventFunction
     from components.aws.events import ObjectSource
+    from components.aws.gateway import RestGateway
     from components.aws.gateway_http import HttpGateway
     from components.aws.results import ResultStore
     from components.aws.warming import Warming
@@ -78,6 +78,8 @@ class AwsHome:
     def gateway(self, name: str, function: Any, args: GatewayArgs, opts: pulumi.ResourceOptions) -> "RestGateway | HttpGateway":
         """API keys, plans and quotas exist only on REST APIs; tokens and IAM are simpler and cheaper on HTTP APIs."""
         if args.auth_mode == "api-key":
+            from components.aws.gateway import RestGateway
+
             return RestGateway(name, self, function, args, opts)
         from components.aws.gateway_http import HttpGateway
 
