@@ -82,7 +82,10 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Messages of a queue now; `oldest_s` is the age of the oldest that was not deleted, in seconds."""
+    """Messages of a queue now; `oldest_s` is the age of the oldest, in seconds.
+
+    One that was handed out three times is no longer counted there (SQS developer guide, "Available CloudWatch metrics").
+    """
 
     visible: int
     in_flight: int
@@ -216,7 +219,7 @@ class QueueStore:
             now = self._now()
             row = self._db.execute(
                 "SELECT TOTAL(visible <= :now), TOTAL(visible > :now AND receipt IS NOT NULL), TOTAL(visible > :now AND receipt IS NULL),"
-                " MIN(sent) FROM messages WHERE queue = :arn",
+                " MIN(CASE WHEN received < 3 THEN sent END) FROM messages WHERE queue = :arn",
                 {"now": now, "arn": arn},
             ).fetchone()
             age = 0.0 if row[3] is None else max(0.0, now - float(row[3]))

@@ -183,3 +183,12 @@ def test_figures_tell_the_age_of_the_oldest(store: QueueStore, time: Time) -> No
     time.now += 12
     send(store, "b")
     assert (store.figures(WORK).visible, store.figures(WORK).oldest_s) == (2, 12)
+
+
+def test_a_message_that_was_handed_out_three_times_is_not_the_oldest_any_more(store: QueueStore, time: Time) -> None:
+    store.send(DEAD, [("a", {}, None)], "sender")
+    for count in range(3):
+        assert store.figures(DEAD).oldest_s == 31 * count
+        store.receive(DEAD, 1)
+        time.now += 31
+    assert store.figures(DEAD).oldest_s == 0
