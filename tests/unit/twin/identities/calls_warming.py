@@ -16,9 +16,13 @@ _CHECKED = "handlers/functions/aws/reconciler.py: "
 
 @dataclass(frozen=True, kw_only=True)
 class Warmed:
-    """A stack with a warming plan: pings or none, a floor that is swapped (0 outside its windows) or scaled (1 outside) or neither."""
+    """A stack with a warming plan: pings or none, a floor that is swapped (0 outside its windows) or scaled (1 outside) or neither.
+
+    configs  names of the configurations that schedules and budget may set, by their floor
+    """
 
     stack: str
+    configs: Mapping[int, str]
     pings: bool = False
     swapped: bool = False
     scaled: bool = False
@@ -56,7 +60,7 @@ def dead_letters(queue: str, by: str) -> Call:
 
 def swap(warmed: Warmed, by: str, *floors: int) -> list[Call]:
     """UpdateEndpoint is asked for on both, the endpoint and the configuration (service authorization reference)."""
-    configs = [arn("sagemaker", f"endpoint-config/{warmed.name}-endpoint-scheduled-{floor}-{MADE}") for floor in floors]
+    configs = [arn("sagemaker", f"endpoint-config/{warmed.configs[floor]}") for floor in floors]
     return [Call(action="sagemaker:UpdateEndpoint", resource=each, by=by) for each in (warmed.endpoint, *configs)]
 
 

@@ -24,7 +24,7 @@ from tests.unit.twin.identities.calls import ACCOUNT, METHODS, NEVER, Call, call
 from tests.unit.twin.identities.calls_warming import MADE, Warmed, warming_calls
 
 ROOT = Path(__file__).resolve().parents[4]
-BUCKET = "aws:s3/bucket:Bucket"
+BUCKET, CONFIG = "aws:s3/bucket:Bucket", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 STACKS = ready_stacks()
 DROP, SCALED, PROVISIONED = "`budget` with `drop-warming`", "drop scaled", "drop provisioned"
 # Those settings that change which roles there are and what they call, beside each stack as it is.
@@ -60,7 +60,8 @@ class Account:
         self.iam = Iam(world, "secret", account=ACCOUNT)
         self.roles = {each.name: each for each in self.plan if each.type == ROLE}
         buckets = {each.name.split("-")[1]: each.outputs["bucket"] for each in self.plan if each.type == BUCKET}
-        self.calls = table(stack, variant, buckets)
+        scheduled = [re.fullmatch(r".*-scheduled-(\d+)-.*", each.outputs["name"]) for each in self.plan if each.type == CONFIG]
+        self.calls = table(stack, variant, buckets, {int(match[1]): match[0] for match in scheduled if match})
 
     def allowed(self, role: str, call: Call, **other: Any) -> bool:
         asked = {"action": call.action, "resource": call.resource, "context": call.context, **other}
@@ -74,14 +75,14 @@ class Account:
                         yield Granted(name, action, json.dumps(statement))
 
 
-def table(stack: str, variant: str, buckets: Mapping[str, str]) -> dict[str, list[Call]]:
+def table(stack: str, variant: str, buckets: Mapping[str, str], configs: Mapping[int, str]) -> dict[str, list[Call]]:
     """Role → what it calls, in one variant of a stack."""
     found = dict(calls(stack, buckets, narrowed=variant == "narrowed"))
     if variant in (DROP, SCALED, PROVISIONED):
         # A Lambda alias is scaled down to 0; SageMaker's floor is swapped where it is 0 outside.
         swapped = variant == DROP and stack.startswith("aws-sagemaker")
         scaled = variant == SCALED or (variant == DROP and not swapped)
-        found |= warming_calls(Warmed(stack=stack, pings=variant == DROP, swapped=swapped, scaled=scaled))
+        found |= warming_calls(Warmed(stack=stack, configs=configs, pings=variant == DROP, swapped=swapped, scaled=scaled))
     return found
 
 
@@ -199,7 +200,8 @@ def test_every_call_is_made_where_the_table_says(account: Account) -> None:
 def test_no_handler_calls_what_stands_in_no_table() -> None:
     found = {name for path in (ROOT / "handlers").rglob("*.py") for name in sdk_methods(path)}
     assert found == set(METHODS)
-    tables = [table(stack, variant, dict.fromkeys(("answers", "models", "objects", "results"), "b")) for stack, variant in VARIANTS]
+    buckets = dict.fromkeys(("answers", "models", "objects", "results"), "b")
+    tables = [table(stack, variant, buckets, {0: "cold", 2: "warm"}) for stack, variant in VARIANTS]
     made = {call.action for each in tables for found_calls in each.values() for call in found_calls}
     assert {action for actions in METHODS.values() for action in actions} <= made
 
