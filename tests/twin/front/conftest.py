@@ -22,6 +22,7 @@ from botocore.config import Config
 from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
+from pilotlight.twin.aws.metrics import Metrics, series
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
 from pilotlight.twin.client import DEPLOYER_KEY
@@ -95,6 +96,7 @@ class RunningFront:
         self.emulators = Emulators(self._home, self.processes, account=ACCOUNT)
         world, iam, clock = self.account.world, self.account.iam, self.account.twin.clock
         self.logs = Logs(self._home, world, iam, account=ACCOUNT, region="us-east-1", now=clock.now)
+        self.metrics = Metrics(clock.now)
         forwarder = Forwarder(self.emulators)
         twin, sqs = self.account.twin, SqsService()
         twin.home, twin.loop, twin.faults, twin.timers = self._home, self.loop, self.faults, Timers(clock)
@@ -109,7 +111,14 @@ class RunningFront:
             services=services,
             forwarder=forwarder,
             gateway=Gateway(
-                world=world, iam=iam, functions=self.functions, logs=self.logs, account=ACCOUNT, now=clock.now, monotonic=clock.now
+                world=world,
+                iam=iam,
+                functions=self.functions,
+                logs=self.logs,
+                account=ACCOUNT,
+                now=clock.now,
+                monotonic=clock.now,
+                metrics=self.metrics,
             ),
             control=Control("token", providers=self._no_providers, stop=lambda: None),
             account=ACCOUNT,
@@ -127,6 +136,11 @@ class RunningFront:
         await self.emulators.stop()
         await self.processes.stop_all()
         forwarder.close()
+
+    def total(self, namespace: str, metric: str, statistic: str = "Sum", **dimensions: str) -> float | None:
+        """A metric of the last minutes."""
+        now = self.account.twin.clock.now()
+        return self.metrics.statistic(series(namespace, metric, dimensions), now - 300, now + 60, statistic)
 
     async def _no_providers(self, folder: Path) -> dict[str, int]:
         return {}

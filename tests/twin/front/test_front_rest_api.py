@@ -66,6 +66,17 @@ def test_without_a_key_or_with_a_wrong_or_disabled_one_nobody_gets_in(front: Run
     assert front.functions.calls == []
 
 
+def test_calls_are_counted_by_api_and_stage(front: RunningFront) -> None:
+    made = deployed(front)
+    key = front.account.plan(made)
+    assert [post(made, given).status_code for given in (key, key, None)] == [200, 200, 403]
+    place = {"ApiName": str(made.api["name"]), "Stage": "live"}
+    counted = {name: front.total("AWS/ApiGateway", name, **place) for name in ("Count", "4XXError", "5XXError")}
+    assert counted == {"Count": 3, "4XXError": 1, "5XXError": 0}
+    assert front.total("AWS/ApiGateway", "Count", ApiName=str(made.api["name"])) == 3
+    assert (front.total("AWS/ApiGateway", "Latency", "p99", **place) or 0) > 0
+
+
 def test_a_plan_throttles_and_its_quota_ends(front: RunningFront) -> None:
     made = deployed(front)
     slow = front.account.plan(made, throttleSettings={"rateLimit": 0.001, "burstLimit": 2})

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
@@ -101,6 +101,13 @@ def test_a_day_of_swapped_configurations_is_warm_inside_and_cold_outside(served)
     assert (config(served), provisioned(served)) == ("cold", 0)
     assert instances(served, "model") == []
     assert process(served) != inside
+    window = {"StartTime": datetime(2026, 6, 1, 5, tzinfo=UTC), "EndTime": datetime(2026, 6, 1, 17, tzinfo=UTC), "Period": 86400}
+    for metric, total in (("Invocations", 6), ("Invocation5XXErrors", 0)):
+        dimensions = [{"Name": "EndpointName", "Value": "model"}, {"Name": "VariantName", "Value": "AllTraffic"}]
+        answer = served.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/SageMaker", MetricName=metric, Dimensions=dimensions, Statistics=["Sum"], **window
+        )
+        assert [point["Sum"] for point in answer["Datapoints"]] == [total]
 
 
 def test_a_swap_by_schedule_loses_no_request(served):

@@ -123,10 +123,24 @@ def test_a_role_that_may_not_call_its_target_ends_in_dead_letters_after_its_retr
     retry = {"maximumRetryAttempts": 3, "maximumEventAgeInSeconds": 3600}
     target = {"arn": function["arn"], "roleArn": role, "input": '{"n": 1}', "retryPolicy": retry, "deadLetterConfig": {"arn": dead["arn"]}}
     made = schedule(harness, "poor", "at(2026-06-01T01:00:00)", target, scheduleExpressionTimezone="UTC")
+    harness.create(
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        name="dropped",
+        namespace="AWS/Scheduler",
+        metricName="InvocationDroppedCount",
+        dimensions={"ScheduleGroup": "default"},
+        statistic="Sum",
+        threshold=0,
+        period=60,
+        evaluationPeriods=1,
+        comparisonOperator="GreaterThanThreshold",
+        treatMissingData="notBreaching",
+    )
     harness.forward("2026-06-01T01:00:02+00:00")
     assert harness.received(dead) == []
-    (ran,) = harness.forward("2026-06-01T02:00:00+00:00")
-    assert ran.said.startswith("given up after 3 retries: AccessDeniedException")
+    ran = harness.forward("2026-06-01T02:00:00+00:00")
+    assert ran[0].said.startswith("given up after 3 retries: AccessDeniedException")
+    assert [one.said for one in ran[1:]] == ["dropped went from OK to ALARM", "dropped went from ALARM to OK"]
     (message,) = harness.received(dead)
     told = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
     assert message["Body"] == '{"n": 1}'
