@@ -65,15 +65,17 @@ class Service:
         """The path of a request up to the model; the answer tells which instance was touched, and whether it was cold."""
         started = time.perf_counter()
         _, taken = await self._computed(request)
+        answer = self._pinged(taken)
         await asyncio.sleep(_left(ping, started))
-        return self._pinged(taken)
+        return answer
 
     def ping_within(self, request: PredictionRequest, ping: Ping, seconds: float) -> Answer:
         """The same for a caller without an event loop."""
         started = time.perf_counter()
         _, taken = self._computed_within(request, seconds)
+        answer = self._pinged(taken)
         time.sleep(_left(ping, started))
-        return self._pinged(taken)
+        return answer
 
     def record_ping(self, answer: Answer, request_id: str, seconds: float) -> None:
         """Count and log a ping, apart from everything that counts requests and their latency."""

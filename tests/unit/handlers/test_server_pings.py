@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from handlers.functions import pings
 from handlers.functions.pings import LEAST_HOLD_S, MOST_HOLD_S, Ping
 from handlers.functions.problems import InputRefused
+from handlers.server.stages import AHEAD_S
 from tests.unit.handlers.events import EVENTS
 from tests.unit.handlers.processes import running
 from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process
@@ -77,6 +78,10 @@ def test_a_ping_holds_its_instance_as_long_as_it_says_and_not_less_than_the_leas
     started = time.monotonic()
     assert pinged(server, hold_s=asked).status_code == 200
     assert held <= time.monotonic() - started < held + 2
+
+
+def test_how_long_a_ping_is_held_says_nothing_about_its_start(fresh):
+    assert pinged(fresh, hold_s=AHEAD_S + 0.5).json()["ping"]["cold"] is True
 
 
 def test_requests_are_answered_while_a_ping_is_held(server):
