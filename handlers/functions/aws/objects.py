@@ -1,5 +1,6 @@
 """The versions of objects in S3."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -34,8 +35,12 @@ class S3Objects:
         """The version's bytes and content type. Raises Refused when it is gone or larger than its event said, Unavailable."""
         # Where there are no versions the content could be a later one's: its own event brings that.
         which = {"VersionId": version.version} if version.version else {"IfMatch": f'"{version.etag}"'} if version.etag else {}
+        return self.get(version.bucket, version.key, which)
+
+    def get(self, bucket: str, key: str, which: Mapping[str, str]) -> Content:
+        """The same for further arguments of GetObject, which say what is wanted."""
         try:
-            answer = self._client.get_object(Bucket=version.bucket, Key=version.key, **which)
+            answer = self._client.get_object(Bucket=bucket, Key=key, **which)
             size = int(answer["ContentLength"])
             if size > self._max_bytes:
                 answer["Body"].close()

@@ -8,8 +8,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto.server import ThreadedMotoServer
 
+from handlers.functions.aws.objects import S3Objects
 from handlers.functions.environment import SettingsError
-from handlers.functions.problems import BodyTooLarge, InputRefused, ModelFailed
+from handlers.functions.problems import InputRefused, ModelFailed
 from handlers.functions.requests import PredictionRequest, from_value
 from handlers.server.references import References
 from handlers.settings import HandlerSettings
@@ -33,7 +34,7 @@ def aws():
 @pytest.fixture
 def references():
     made = References(ROOT, max_bytes=1000, max_inputs=8)
-    made.__dict__["_client"] = client("s3")
+    made.__dict__["_store"] = S3Objects(client("s3"), max_bytes=1000)
     return made
 
 
@@ -64,10 +65,13 @@ def test_the_parameters_are_the_requests_not_the_objects(aws, references):
         f"s3://user@{BUCKET}/a.txt",
         "a.txt",
         "",
+        "s3://[mine/a.txt",
+        f"{ROOT}%FF",
+        f"{ROOT}../other/a.txt?versionId=a&x=b",
     ],
 )
 def test_nothing_outside_of_the_root_is_asked_for(references, uri):
-    references.__dict__["_client"] = None
+    references.__dict__["_store"] = None
     with pytest.raises(InputRefused, match=r"'inputs\.uri' is "):
         references.fetched(asked(uri))
 
@@ -76,7 +80,7 @@ def test_nothing_outside_of_the_root_is_asked_for(references, uri):
 def test_a_prefix_bounds_by_the_key_that_would_be_asked_for(key):
     references = References(f"{ROOT}in/", max_bytes=1000, max_inputs=8)
     bounds = key in ("out/a.txt", "inside/a.txt")
-    references.__dict__["_client"] = None
+    references.__dict__["_store"] = None
     with pytest.raises(InputRefused if bounds else AttributeError):
         references.fetched(asked(ROOT + key))
 
@@ -92,16 +96,17 @@ def test_what_can_not_be_read_is_refused_and_what_does_not_answer_is_a_failure(a
     aws.put("broken.txt", b"\xff")
     aws.put("many.jsonl", '"a"\n' * 9)
     for key, error, detail in [
-        ("large.txt", BodyTooLarge, "1001 bytes: 1000"),
+        ("large.txt", InputRefused, "1001 bytes: 1000"),
         ("broken.txt", InputRefused, "not UTF-8"),
         ("many.jsonl", InputRefused, "9 texts: 8"),
-        ("none.txt", InputRefused, "NoSuchKey"),
+        ("none.txt", InputRefused, "it was deleted"),
     ]:
         with pytest.raises(error, match=detail):
             references.fetched(asked(ROOT + key))
     denied = ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
     for fault in (denied, ReadTimeoutError(endpoint_url="s3")):
-        references.__dict__["_client"] = type("Client", (), {"get_object": lambda *_, fault=fault, **__: (_ for _ in ()).throw(fault)})()
+        broken = type("Client", (), {"get_object": lambda *_, fault=fault, **__: (_ for _ in ()).throw(fault)})()
+        references.__dict__["_store"] = S3Objects(broken, max_bytes=1000)
         with pytest.raises(ModelFailed):
             references.fetched(asked(f"{ROOT}a.txt"))
 
