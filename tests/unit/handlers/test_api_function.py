@@ -115,6 +115,20 @@ def test_a_cold_start_is_handed_on_with_the_functions_own_stage_in_front_and_onc
     assert "server-timing" not in warm["headers"]
 
 
+def test_the_stages_of_a_cold_start_are_metrics_of_the_service(runtime, capsys):
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS, "cold-start=boot:20.1,load:70"), asked())
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked())
+    function = function_over(runtime.client, SERVICE="mine")
+    for _ in range(2):
+        function.handle(rest_event({"inputs": "cold"}), Context())
+    lines = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+    assert [(line["Service"], line["Stage"], line["ColdStart"], line["request_id"]) for line in lines] == [
+        ("mine", "function-init", 12.5, REQUEST_ID),
+        ("mine", "endpoint-boot", 20.1, REQUEST_ID),
+        ("mine", "endpoint-load", 70.0, REQUEST_ID),
+    ]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "name"),
     [
