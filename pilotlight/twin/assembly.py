@@ -142,6 +142,8 @@ async def start(twin: Twin) -> None:
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
+    # Before the timers: a batch that is cut off must not start the next.
+    await twin.event_sources.close()
     await twin.timers.close()
-    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.event_sources, twin.sqs):
+    for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.sqs):
         await service.close()
