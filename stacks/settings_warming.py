@@ -46,7 +46,7 @@ Rule = Annotated[PingRule | ScheduledRule | ProvisionedRule, Field(discriminator
 class Budget(Part):
     """Dollars a month: who is told at which share of them, and what happens beyond."""
 
-    monthly_usd: float = Field(gt=0, le=1_000_000_000, allow_inf_nan=False)
+    monthly_usd: float = Field(gt=0, le=1_000_000_000, allow_inf_nan=False, description="use an amount above 0, up to 1,000,000,000")
     alert_at: list[Share] = Field(default=[0.5, 0.9], min_length=1, max_length=5)
     on_exceeded: Literal["notify", "drop-warming"] = "notify"
     # Without one, the alarms' address.

@@ -124,7 +124,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (API, {"warming": [{**SCHEDULED, "leaseUntil": "2027-02-30"}]}, "warming.0.leaseUntil: '2027-02-30': use a date that exists"),
     (API, {"warming": [{**SCHEDULED, "timezone": "Berlin"}]}, "warming.0.timezone: 'Berlin': use a name of the time zone database"),
     # Money.
-    (API, {"budget": {"monthlyUsd": 0, "email": "a@b.example"}}, "budget.monthlyUsd: 0: use more than 0"),
+    (API, {"budget": {"monthlyUsd": 0, "email": "a@b.example"}}, "budget.monthlyUsd: 0: use an amount above 0"),
     (
         API,
         {"budget": {"monthlyUsd": 9, "email": "a@b.example", "onExceeded": "drop-warming"}},
