@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 from pilotlight.cli.clients import client, told
 from pilotlight.cli.exits import CommandError
+from pilotlight.cli.queues import DEAD, counts
 from pilotlight.cli.rows import VersionId
 from pilotlight.cli.session import Session
 from pilotlight.cli.times import shown
@@ -52,24 +53,21 @@ class DeadLetters:
     """The dead-letter queue that a stack's outputs name. Raises CommandError where they name none."""
 
     def __init__(self, session: Session, stack: str, outputs: Mapping[str, Any]) -> None:
-        if not outputs.get("deadLetterQueueUrl"):
+        if not outputs.get(DEAD):
             raise CommandError(
                 f"{stack} has no dead letters: its callers get every error at once (`answers: {{async: true}}` has a queue)."
             )
-        self.url = str(outputs["deadLetterQueueUrl"])
+        self.url = str(outputs[DEAD])
         self.sqs = client("sqs", session, str(outputs["region"]))
 
     def count(self) -> int:
         """About how many there are; SQS counts to the minute."""
-        found = self._attributes("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        return sum(int(value) for value in found.values())
+        with told(f"The queue {self.url} can't be read"):
+            return sum(counts(self.sqs, self.url))
 
     def arn(self) -> str:
-        return str(self._attributes("QueueArn")["QueueArn"])
-
-    def _attributes(self, *names: str) -> dict[str, str]:
         with told(f"The queue {self.url} can't be read"):
-            return dict(self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=list(names))["Attributes"])
+            return str(self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"])
 
     def peek(self, limit: int) -> list[DeadLetter]:
         """Up to `limit` of them, given back before this returns."""
@@ -101,33 +99,49 @@ class DeadLetters:
             self.sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=entries)
 
 
-def reasons(session: Session, outputs: Mapping[str, Any], letters: Iterable[DeadLetter]) -> dict[str, str]:
-    """Message id -> what the functions' logs say went wrong with it last; only those that are found."""
-    from botocore.exceptions import BotoCoreError, ClientError
+class Logs:
+    """What a stack's functions say about messages and objects. Without the right to read logs they say nothing: why is a help only."""
 
-    logs = client("logs", session, str(outputs["region"]))
-    groups = [str(group) for group in outputs.get("logGroups") or [] if str(group).startswith(FUNCTION_LOGS)]
-    found: dict[str, str] = {}
-    for letter in letters:
-        for group in groups:
-            try:
-                events = logs.filter_log_events(logGroupName=group, startTime=letter.sent, filterPattern=f'"{letter.word}"')["events"]
-            except (ClientError, BotoCoreError):
-                # Why is a help, not what was asked for: without the right to read logs there is none.
-                return found
-            said = [reason for event in events if (reason := _reason(event["message"]))]
-            if said:
-                found[letter.message_id] = said[-1]
-    return found
+    def __init__(self, session: Session, outputs: Mapping[str, Any]) -> None:
+        self._client = client("logs", session, str(outputs["region"]))
+        self._groups = [str(group) for group in outputs.get("logGroups") or [] if str(group).startswith(FUNCTION_LOGS)]
+
+    def reasons(self, letters: Iterable[DeadLetter]) -> dict[str, str]:
+        """Message id -> why the last attempt failed; only those that are found."""
+        found = {letter.message_id: self.failure(letter.word, letter.sent) for letter in letters}
+        return {message_id: failure.reason for message_id, failure in found.items() if failure is not None}
+
+    def failure(self, word: str, since: int) -> "Failure | None":
+        """The last failure in the lines from `since` (ms) on that hold the word."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        failures: list[Failure] = []
+        try:
+            for group in self._groups:
+                found = self._client.filter_log_events(logGroupName=group, startTime=since, filterPattern=f'"{word}"')
+                failures += [failure for event in found["events"] if (failure := _failure(event["message"]))]
+        except (ClientError, BotoCoreError):
+            return None
+        return failures[-1] if failures else None
 
 
-def _reason(line: str) -> str | None:
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why an attempt failed, and whether every other one must fail as well."""
+
+    reason: str
+    permanent: bool
+
+
+def _failure(line: str) -> Failure | None:
     """The reason in a log line of the functions; None in others."""
     try:
         fields = json.loads(line)
     except ValueError:
         return None
-    return str(fields["reason"]) if isinstance(fields, dict) and fields.get("reason") else None
+    if not isinstance(fields, dict) or not fields.get("reason"):
+        return None
+    return Failure(reason=str(fields["reason"]), permanent=fields.get("permanent") is True)
 
 
 def _letter(message: Mapping[str, Any]) -> DeadLetter:

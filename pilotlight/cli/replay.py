@@ -11,7 +11,7 @@ from typing import Any
 from pilotlight.cli.app import say
 from pilotlight.cli.call import outputs_of
 from pilotlight.cli.clients import told
-from pilotlight.cli.dead_letters import REASONS, DeadLetter, DeadLetters, reasons
+from pilotlight.cli.dead_letters import REASONS, DeadLetter, DeadLetters, Logs
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
 from pilotlight.cli.session import open_session
@@ -32,7 +32,7 @@ def replay(stack: str, folder: Path, where: Where | None, *, dry_run: bool, rate
     dead = DeadLetters(session, stack, outputs)
     count = dead.count()
     letters = dead.peek(REASONS) if count else []
-    why = reasons(session, outputs, letters)
+    why = Logs(session, outputs).reasons(letters)
     found: dict[str, Any] = {
         "stack": stack,
         "queue": dead.url,
@@ -97,7 +97,8 @@ def _show(count: int, letters: list[DeadLetter], why: Mapping[str, str]) -> None
     if not count:
         sys.stdout.write("There are no dead letters.\n")
         return
-    sys.stdout.write(f"{count} dead letters{f', {len(letters)} of them' if len(letters) < count else ''}:\n")
+    many = "1 dead letter" if count == 1 else f"{count} dead letters"
+    sys.stdout.write(f"{many}{f', {len(letters)} of them' if len(letters) < count else ''}:\n")
     for letter in letters:
         sys.stdout.write(f"  {', '.join(letter.names)}: {why.get(letter.message_id, 'no reason in the logs')}\n")
     sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pilotlight.cli.app import say
 from pilotlight.cli.call import outputs_of
 from pilotlight.cli.clients import client, told
-from pilotlight.cli.dead_letters import DeadLetters, reasons
+from pilotlight.cli.dead_letters import REASONS, DeadLetters, Logs
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
 from pilotlight.cli.results import short
@@ -25,7 +25,7 @@ FIRST_S, LAST_S = 0.3, 3.0
 DEAD_EVERY_S = 5.0
 DEAD_LOOKED_AT = 1000
 _TYPES = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson", ".json": "application/json", ".txt": "text/plain"}
-State = Literal["uploaded", "done", "dead", "pending"]
+State = Literal["uploaded", "done", "dead", "refused", "pending"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Object:
 
 
 def upload(asked: Upload) -> Exit:
-    """Put the files into the stack's bucket. With `wait` 4 where one ended among the dead letters, 1 where one is pending at the end."""
+    """Put the files into the stack's bucket. With `wait` 4 where one gets no result, 1 where one is pending at the end."""
     session = open_session(asked.folder, asked.where, asked.stack)
     outputs = outputs_of(session, asked.stack, pattern="events")
     events = session.project.service(asked.stack).get("events")
@@ -80,7 +80,7 @@ def upload(asked: Upload) -> Exit:
     states = {one.state for one in objects}
     if watch and watch.interrupted:
         return Exit.INTERRUPTED
-    return Exit.FAILED if "pending" in states else Exit.ANSWERED_ERROR if "dead" in states else Exit.OK
+    return Exit.FAILED if "pending" in states else Exit.ANSWERED_ERROR if states & {"dead", "refused"} else Exit.OK
 
 
 def keys_of(files: Sequence[Path], key: str | None, events: Mapping[str, Any]) -> dict[str, Path]:
@@ -132,9 +132,11 @@ class _Watch:
     """Where the uploaded objects may be found again: in the table, or among the dead letters."""
 
     def __init__(self, session: Session, asked: Upload, outputs: Mapping[str, Any]) -> None:
-        self._session, self._outputs, self._asked = session, outputs, asked
+        self._asked = asked
         self.interrupted = False
-        self._rows, self._dead = Rows(session, outputs), DeadLetters(session, asked.stack, outputs)
+        # The versions are new, so that nothing older is about them; a minute for clocks that differ.
+        self._since = int((time.time() - 60) * 1000)
+        self._rows, self._dead, self._logs = Rows(session, outputs), DeadLetters(session, asked.stack, outputs), Logs(session, outputs)
 
     def follow(self, objects: list[Object]) -> list[Object]:
         """The objects with what became of them; Ctrl-C and the end of the time leave the others pending."""
@@ -149,7 +151,7 @@ class _Watch:
                 now = time.monotonic()
                 if open_ and now - looked >= DEAD_EVERY_S:
                     looked = now
-                    ended |= {one.id: one for one in self._died(open_)}
+                    ended |= {one.id: one for one in [*self._refused(open_), *self._died(open_)]}
                 if now - started > self._asked.max_wait:
                     break
                 if len(ended) < len(objects):
@@ -160,12 +162,17 @@ class _Watch:
             say(f"Interrupted: what is pending goes on; `pilotlight results {self._asked.stack}` shows it later.")
         return [ended.get(one.id, replace(one, state="pending")) for one in objects]
 
+    def _refused(self, open_: list[Object]) -> list[Object]:
+        """Those of the first few that no further attempt will help: they are tried as often as any, and that takes long."""
+        found = [(one, self._logs.failure(one.id[1], self._since)) for one in open_[:REASONS]]
+        return [replace(one, state="refused", reason=failure.reason) for one, failure in found if failure and failure.permanent]
+
     def _died(self, open_: list[Object]) -> list[Object]:
         if self._dead.count() == 0:
             return []
         wanted = {one.id: one for one in open_}
         letters = [letter for letter in self._dead.peek(DEAD_LOOKED_AT) if wanted.keys() & set(letter.about)]
-        why = reasons(self._session, self._outputs, letters)
+        why = self._logs.reasons(letters)
         return [
             replace(wanted[id_], state="dead", reason=why.get(letter.message_id, f"see `pilotlight logs {self._asked.stack}`"))
             for letter in letters
@@ -175,5 +182,10 @@ class _Watch:
 
 
 def _line(one: Object) -> str:
-    ended = {"done": short(one.row.result) if one.row else "", "dead": f"is among the dead letters: {one.reason}", "pending": "is pending"}
+    ended = {
+        "done": short(one.row.result) if one.row else "",
+        "dead": f"is among the dead letters: {one.reason}",
+        "refused": f"gets no result, and will be among the dead letters: {one.reason}",
+        "pending": "is pending",
+    }
     return f"{one.key}  {one.id[1]}  {ended.get(one.state, '')}".rstrip()

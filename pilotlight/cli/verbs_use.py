@@ -66,7 +66,7 @@ def upload(
     json: AsJson = False,
     cwd: Cwd = HERE,
 ) -> None:
-    """Put files into the bucket of an event stack. With --wait exit code 4 where one is among the dead letters, 1 where one is pending."""
+    """Put files into the bucket of an event stack. With --wait exit code 4 where one gets no result, 1 where one is pending."""
     from pilotlight.cli.upload import Upload
     from pilotlight.cli.upload import upload as put
 

@@ -15,6 +15,7 @@ from pilotlight.cli.events import STACK_TYPE
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import find
+from pilotlight.cli.queues import messages
 from pilotlight.cli.session import Session, open_session
 from pilotlight.cli.times import seconds_of
 
@@ -87,7 +88,9 @@ def status(stack: str, folder: Path, where: Where | None, *, as_json: bool) -> E
     project = find(folder)
     project.stack_file(stack)
     where = where or Home.of_user().last_up(project.name, stack)
-    resources, outputs = ([], {}) if where is None else _state(open_session(folder, where, stack), stack)
+    session = None if where is None else open_session(folder, where, stack)
+    resources, outputs = ([], {}) if session is None else _state(session, stack)
+    held = messages(session, outputs) if session is not None and resources else None
     found = {
         "stack": stack,
         "where": where,
@@ -96,6 +99,8 @@ def status(stack: str, folder: Path, where: Where | None, *, as_json: bool) -> E
         "types": dict(sorted(_counted(resources).items())),
         "outputs": outputs,
     }
+    if held is not None:
+        found["messages"] = held
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
@@ -130,4 +135,6 @@ def _print_status(found: dict[str, Any]) -> None:
     count = f": {found['resources']} resources" if found["where"] else ": say --local or --cloud to look there"
     console.print(Text(f"{found['stack']} is {'up' if found['up'] else 'not up'}{place}{count}"))
     for name, value in found["outputs"].items():
-        console.print(Text(f"  {name:<16}  {value if isinstance(value, str) else json.dumps(value)}"))
+        console.print(Text(f"  {name:<18}  {value if isinstance(value, str) else json.dumps(value)}"))
+    if held := found.get("messages"):
+        console.print(Text(f"  messages: {held['waiting']} waiting, {held['inFlight']} in flight, {held['deadLetters']} dead letters"))

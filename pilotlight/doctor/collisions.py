@@ -38,7 +38,7 @@ def names(subject: Subject) -> Iterator[Finding]:
     if not foreign:
         yield ok(
             "names",
-            f"{len(wanted)} names are free" if not taken else f"{len(taken)} of {len(wanted)} names are the stack's, the others free",
+            f"{len(wanted)} names are free" if not taken else f"{len(taken)} of {len(wanted)} names are the stack's, others are free",
         )
         return
     yield fail(

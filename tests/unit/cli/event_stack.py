@@ -93,9 +93,13 @@ class EventStack:
         body = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": place}]}
         self.sqs.send_message(QueueUrl=self.dead, MessageBody=json.dumps(body))
         if reason:
-            line = {"event": "object", "object": object_, "version": version, "outcome": "refused", "reason": reason}
-            events = [{"timestamp": int(time.time() * 1000), "message": json.dumps(line)}]
-            self.logs.put_log_events(logGroupName=LOGS, logStreamName="one", logEvents=events)
+            self.say(object_, version, reason=reason)
+
+    def say(self, object_: str, version: str, **fields: Any) -> None:
+        """A log line of the function about an object version."""
+        line = {"event": "object", "object": object_, "version": version, "outcome": "failed", **fields}
+        events = [{"timestamp": int(time.time() * 1000), "message": json.dumps(line)}]
+        self.logs.put_log_events(logGroupName=LOGS, logStreamName="one", logEvents=events)
 
     def left(self, url: str) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -11,6 +11,7 @@ from moto import mock_aws
 from pilotlight.cli import dead_letters
 from pilotlight.cli import replay as module
 from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.queues import messages
 from pilotlight.cli.replay import replay
 from pilotlight.cli.session import Session
 from tests.unit.cli.event_stack import BUCKET, EventStack
@@ -169,3 +170,14 @@ def test_letters_that_are_no_events_are_named_by_what_they_hold(stack: tuple[Eve
     letters = json.loads(capsys.readouterr().out)["letters"]
     assert [letter["answer"] for letter in letters] == ["answer-7", None, None]
     assert all(letter["objects"] == [] for letter in letters)
+
+
+def test_status_tells_what_the_queues_hold(stack: tuple[EventStack, Sqs]) -> None:
+    events, _ = stack
+    events.sqs.send_message(QueueUrl=events.queue, MessageBody="{}")
+    for version in ("v1", "v2"):
+        events.bury(f"{BUCKET}/in/a.txt", version)
+    assert messages(events.session, events.outputs) == {"waiting": 1, "inFlight": 0, "deadLetters": 2}
+    assert messages(events.session, {"region": "us-east-1", "url": "u"}) is None
+    gone = f"{events.queue}-gone"
+    assert messages(events.session, {**events.outputs, "queueUrl": gone}) is None

@@ -106,6 +106,16 @@ def test_an_object_among_the_dead_letters_is_told_with_the_reason(
     assert stack.left(stack.dead) == 1
 
 
+def test_an_object_that_no_attempt_will_help_is_not_waited_for(
+    stack: EventStack, tmp_path: Path, capsys: pytest.CaptureFixture[str], meanwhile: list[Callable[[], None]]
+) -> None:
+    meanwhile.append(lambda: stack.say(*stack.versions()[0], reason="The endpoint did not answer.", permanent=False))
+    meanwhile.append(lambda: stack.say(*stack.versions()[0], reason="The object has no line with an input.", permanent=True))
+    assert put(*files(tmp_path, a_txt="aa"), wait=True, as_json=True) is Exit.ANSWERED_ERROR
+    found = document(capsys)[0]
+    assert (found["state"], found["reason"]) == ("refused", "The object has no line with an input.")
+
+
 def test_dead_letters_of_others_are_left_alone(
     stack: EventStack, tmp_path: Path, capsys: pytest.CaptureFixture[str], meanwhile: list[Callable[[], None]]
 ) -> None:
