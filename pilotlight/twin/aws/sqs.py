@@ -33,6 +33,7 @@ class SqsService:
         self._lock = threading.Lock()
         self._watchers: dict[str, set[Callable[[], None]]] = {}
         self._alarms: dict[str, Timer] = {}
+        self._parsed: tuple[AwsRequest, tuple[str, dict[str, Any]]] | None = None
 
     def attach(self, twin: Twin) -> None:
         self.twin = twin
@@ -64,6 +65,7 @@ class SqsService:
     async def handle(self, request: AwsRequest) -> AwsResponse:
         """The operation's answer, or SQS's own form of an error."""
         name, parameters = self._operation(request)
+        self._parsed = None
         try:
             content = await sqs_api.call(self, name, parameters, request)
         except SqsError as error:
@@ -191,9 +193,16 @@ class SqsService:
         self.changed(arn)
 
     def _operation(self, request: AwsRequest) -> tuple[str, dict[str, Any]]:
-        if "x-amz-target" not in request.headers:
-            raise Refusal("UnsupportedOperation", "The twin's SQS speaks the JSON protocol (boto3 1.28 and later), not the query protocol.")
-        name, parameters = operation(request.headers, request.body)
-        if name not in sqs_api.OPERATIONS:
-            raise Refusal("UnknownOperationException", f"The twin does not serve sqs:{name}; it serves {', '.join(sqs_api.OPERATIONS)}.")
-        return name, parameters
+        """The operation and its parameters, parsed once: the front asks for rights and policies first."""
+        if self._parsed is None or self._parsed[0] is not request:
+            self._parsed = request, _parse(request)
+        return self._parsed[1]
+
+
+def _parse(request: AwsRequest) -> tuple[str, dict[str, Any]]:
+    if "x-amz-target" not in request.headers:
+        raise Refusal("UnsupportedOperation", "The twin's SQS speaks the JSON protocol (boto3 1.28 and later), not the query protocol.")
+    name, parameters = operation(request.headers, request.body)
+    if name not in sqs_api.OPERATIONS:
+        raise Refusal("UnknownOperationException", f"The twin does not serve sqs:{name}; it serves {', '.join(sqs_api.OPERATIONS)}.")
+    return name, parameters

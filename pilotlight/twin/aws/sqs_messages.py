@@ -111,7 +111,7 @@ async def receive(service: SqsService, parameters: Parameters, request: AwsReque
         raise invalid("VisibilityTimeout", visibility, f"Must be between 0 and {HIDDEN_S}, if provided.")
     if wait is not None and not 0 <= int(wait) <= RANGES["ReceiveMessageWaitTimeSeconds"][1]:
         raise invalid("WaitTimeSeconds", wait, "Must be >= 0 and <= 20, if provided.")
-    if service.store.figures(queue.arn).in_flight >= MAX_IN_FLIGHT:
+    if service.store.in_flight(queue.arn, MAX_IN_FLIGHT) >= MAX_IN_FLIGHT:
         raise SqsError("OverLimit", f"More than {MAX_IN_FLIGHT} messages of the queue are in flight: delete some first.")
     waiting = queue.seconds("ReceiveMessageWaitTimeSeconds") if wait is None else int(wait)
     found = await service.receive(queue.arn, limit, None if visibility is None else float(visibility), waiting)

@@ -214,6 +214,12 @@ class QueueStore:
             row = self._db.execute("SELECT MIN(visible) FROM messages WHERE queue = ? AND visible > ?", (arn, self._now())).fetchone()
             return None if row[0] is None else float(row[0])
 
+    def in_flight(self, arn: str, limit: int) -> int:
+        """How many messages were received and neither deleted nor visible again, counted up to `limit`."""
+        query = "SELECT COUNT(*) FROM (SELECT 1 FROM messages WHERE queue = ? AND visible > ? AND receipt IS NOT NULL LIMIT ?)"
+        with self._lock:
+            return int(self._db.execute(query, (arn, self._now(), limit)).fetchone()[0])
+
     def figures(self, arn: str) -> Figures:
         with self._lock:
             now = self._now()
