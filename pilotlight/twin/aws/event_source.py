@@ -13,7 +13,7 @@ from pilotlight.twin.aws.event_source_batch import PAYLOAD_BYTES, event_of, fail
 from pilotlight.twin.aws.lambda_concurrency import Throttled
 from pilotlight.twin.aws.lambda_version import resolve, split_name
 from pilotlight.twin.aws.sqs_attributes import SqsError
-from pilotlight.twin.aws.sqs_store import Message
+from pilotlight.twin.aws.sqs_model import Message
 from pilotlight.twin.rows import Caller, Refusal
 from pilotlight.twin.world import Resource
 

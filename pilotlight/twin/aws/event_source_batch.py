@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pilotlight.twin.aws.sqs_messages import system_attributes
-from pilotlight.twin.aws.sqs_store import Message, handle_of
+from pilotlight.twin.aws.sqs_model import Message, handle_of
 
 # Lambda developer guide, "Using Lambda with Amazon SQS": a batch is as large as a synchronous event may be.
 PAYLOAD_BYTES = 6 * 1024 * 1024

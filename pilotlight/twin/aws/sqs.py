@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws import sqs_api
 from pilotlight.twin.aws.sqs_attributes import SqsError, no_queue
+from pilotlight.twin.aws.sqs_model import Message, Queue
 from pilotlight.twin.aws.sqs_moves import MoveTasks
-from pilotlight.twin.aws.sqs_store import Message, Queue, QueueStore
+from pilotlight.twin.aws.sqs_store import QueueStore
 from pilotlight.twin.emulated_actions import operation
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pilotlight.twin.aws.sqs_store import Queue
+from pilotlight.twin.aws.sqs_model import Queue
 from pilotlight.twin.policy import PolicyError, parse
 from pilotlight.twin.rows import Refusal
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws.sqs_attributes import RANGES, SqsError, invalid, no_queue
-from pilotlight.twin.aws.sqs_store import Message, Queue, handle_of
+from pilotlight.twin.aws.sqs_model import Message, Queue, handle_of
 from pilotlight.twin.rows import AwsRequest
 
 if TYPE_CHECKING:

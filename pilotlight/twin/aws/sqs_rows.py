@@ -7,7 +7,7 @@ from typing import Any
 
 from pilotlight.twin.aws import sqs_attributes
 from pilotlight.twin.aws.sqs_attributes import DEFAULTS
-from pilotlight.twin.aws.sqs_store import Queue
+from pilotlight.twin.aws.sqs_model import Queue
 from pilotlight.twin.policy import PolicyError, parse
 from pilotlight.twin.rows import Invoke, Name, Properties, Row
 from pilotlight.twin.twin import Twin

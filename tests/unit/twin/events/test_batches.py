@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pilotlight.twin.aws.event_source_batch import event_of, failed_of
-from pilotlight.twin.aws.sqs_store import Message
+from pilotlight.twin.aws.sqs_model import Message
 
 IDS = ["a", "b", "c"]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pilotlight.twin.aws.sqs_attributes import DEFAULTS
-from pilotlight.twin.aws.sqs_store import Message, QueueStore, handle_of
+from pilotlight.twin.aws.sqs_model import Message, handle_of
+from pilotlight.twin.aws.sqs_store import QueueStore
 
 WORK, DEAD = "arn:aws:sqs:us-east-1:1:work", "arn:aws:sqs:us-east-1:1:dead"
 
