@@ -44,7 +44,7 @@ class AnswerStore(pulumi.ComponentResource):
         table = table_of(f"{name}-table", home.names.named(ANSWERS), KEY, None, False, self, EXPIRES)
         visibility_s = args.timeouts.visibility_s
         queue, dead = queue_with_dead_letters(
-            name, home.names.named(ANSWERS), home.place, self, max_attempts=ATTEMPTS, visibility_s=visibility_s
+            name, home.names.named(ANSWERS), home.place, self, max_attempts=ATTEMPTS, keep=False, visibility_s=visibility_s
         )
         self.table, self.queue_arn, self.queue_url, self.dead_letter_url = table.name, queue.arn, queue.url, dead.url
         self.log_groups = []

@@ -40,7 +40,7 @@ class ObjectSource(pulumi.ComponentResource):
         versions = versioned(name, bucket, self)
         visibility_s = args.timeouts.visibility_s
         queue, dead = queue_with_dead_letters(
-            name, home.names.named(QUEUE), home.place, self, max_attempts=args.max_attempts, visibility_s=visibility_s
+            name, home.names.named(QUEUE), home.place, self, max_attempts=args.max_attempts, keep=home.keep, visibility_s=visibility_s
         )
         policy = aws.sqs.QueuePolicy(
             f"{name}-from-bucket",

@@ -36,13 +36,14 @@ def queue_with_dead_letters(
     parent: pulumi.Resource,
     *,
     max_attempts: int,
+    keep: bool,
     visibility_s: int = OWN_VISIBILITY_S,
 ) -> tuple[aws.sqs.Queue, aws.sqs.Queue]:
-    """A queue, and the one that takes what was handed out `max_attempts` times in vain; no other queue may use that one.
+    """A queue, and the one that takes what was handed out `max_attempts` times in vain; no other queue may use that one. With
+    `keep` both are protected, since messages are work that nobody has done.
 
     Both name each other by ARNs built from names, so that neither exists for a moment without the other's rule.
     """
-    child = pulumi.ResourceOptions(parent=parent)
     dead_name = f"{queue}-dead"
     allowed = place.apply(lambda known: {"redrivePermission": "byQueue", "sourceQueueArns": [known.arn("sqs", queue)]})
     redrive = place.apply(lambda known: {"deadLetterTargetArn": known.arn("sqs", dead_name), "maxReceiveCount": max_attempts})
@@ -52,7 +53,7 @@ def queue_with_dead_letters(
         message_retention_seconds=MESSAGE_RETENTION_S.high,
         sqs_managed_sse_enabled=True,
         redrive_allow_policy=pulumi.Output.json_dumps(allowed),
-        opts=child,
+        opts=pulumi.ResourceOptions(parent=parent, protect=keep),
     )
     made = aws.sqs.Queue(
         f"{name}-queue",
@@ -62,7 +63,7 @@ def queue_with_dead_letters(
         sqs_managed_sse_enabled=True,
         redrive_policy=pulumi.Output.json_dumps(redrive),
         # SQS refuses to name a queue for dead letters that is not there.
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[dead]),
+        opts=pulumi.ResourceOptions(parent=parent, protect=keep, depends_on=[dead]),
     )
     return made, dead
 

@@ -42,7 +42,7 @@ class ResultStore(pulumi.ComponentResource):
         self.log_groups = []
         self.alarms = table_alarms(RESULTS, table.name, "TransactWriteItems")
         if "queue" in args.results:
-            queue, dead = queue_with_dead_letters(name, home.names.named(RESULTS), home.place, self, max_attempts=RECEIVES)
+            queue, dead = queue_with_dead_letters(name, home.names.named(RESULTS), home.place, self, max_attempts=RECEIVES, keep=home.keep)
             self.queue_url = queue.url
             # How long results may wait is their consumer's to say, so only the dead letters are watched.
             self.alarms += queue_alarms(RESULTS, queue, dead, OWN_VISIBILITY_S)[:1]

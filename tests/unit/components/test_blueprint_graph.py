@@ -146,7 +146,7 @@ def test_the_gateway_is_let_in_for_its_own_routes_only(build: Build, stack: str)
 
 
 # What is forgotten by itself within days is nothing to keep.
-PASSING = ("-answers-bucket", "-answers-table")
+PASSING = ("-answers-bucket", "-answers-table", "-answers-queue", "-answers-dead")
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -155,8 +155,9 @@ def test_data_is_protected_and_never_emptied_or_goes_with_the_stack(build: Build
     graph = build(stack, dataRetention="keep" if keep else "delete")
     buckets = [each for each in graph.all("aws:s3/bucket:Bucket") if not each.name.endswith(PASSING)]
     tables = [each for each in graph.all("aws:dynamodb/table:Table") if not each.name.endswith(PASSING)]
+    queues = [each for each in graph.all("aws:sqs/queue:Queue") if not each.name.endswith(PASSING)]
     repository = graph.one("aws:ecr/repository:Repository")
-    assert {each.protect for each in [*buckets, *tables, repository]} == {keep}
+    assert {each.protect for each in [*buckets, *tables, *queues, repository]} == {keep}
     assert {*(each.inputs["forceDestroy"] for each in buckets), repository.inputs["forceDelete"]} == {not keep}
     assert {each.inputs["deletionProtectionEnabled"] for each in tables} <= {keep}
     assert {each.inputs["pointInTimeRecovery"]["enabled"] for each in tables} <= {keep}

@@ -1,10 +1,12 @@
 """Every platform and every gateway keeps the contract of `components/contract.py`."""
 
+import inspect
 import json
 from typing import Any
 
 import pytest
 
+from components import contract
 from components.aws import gateway_plan
 from components.capabilities import PLATFORM_FACTS
 from components.platforms import CLOUDS, ENDPOINTS, load_endpoint, load_home
@@ -28,6 +30,23 @@ def test_both_tables_name_what_can_be_loaded() -> None:
     assert all(load_endpoint(platform) for platform in ENDPOINTS)
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_every_home_gives_every_part_that_a_pattern_asks_for(cloud: str) -> None:
+    asked = {name: part for name, part in vars(contract.Home).items() if inspect.isfunction(part) and not name.startswith("_")}
+    home = load_home(cloud)
+    given = {name: inspect.signature(getattr(home, name)).parameters for name in asked}
+    assert {name: list(parameters) for name, parameters in given.items()} == {
+        name: list(inspect.signature(part).parameters) for name, part in asked.items()
+    }
+    assert {"objects", "results", "event_function", "deliver", "answers", "worker", "warm", "budget", "dashboard"} <= set(asked)
+
+
+@pytest.mark.parametrize("platform", ENDPOINTS)
+def test_every_endpoint_is_made_in_the_same_way(platform: str) -> None:
+    parameters = inspect.signature(load_endpoint(platform)).parameters
+    assert list(parameters) == ["name", "home", "image", "model", "args", "opts", "work"]
+
+
 def test_every_platform_has_its_facts_and_a_ready_stack() -> None:
     assert set(PLATFORM_FACTS) == set(ENDPOINTS) == set(STACK_OF) == set(EVENTS_OF)
 
@@ -42,9 +61,10 @@ def test_every_pair_of_platform_and_gateway_answers_at_an_address(build: Build, 
     assert (graph.result["key_is_secret"] is True) == (mode == "api-key")
 
 
+@pytest.mark.parametrize("stacks", [STACK_OF, EVENTS_OF], ids=["api", "events"])
 @pytest.mark.parametrize("platform", ENDPOINTS)
-def test_every_platform_scales_to_zero_and_says_how_large_a_body_it_takes(build: Build, platform: str) -> None:
-    endpoint = build(STACK_OF[platform]).result["endpoint"]
+def test_every_platform_scales_to_zero_and_says_how_large_a_body_it_takes(build: Build, platform: str, stacks: dict[str, str]) -> None:
+    endpoint = build(stacks[platform]).result["endpoint"]
     facts = PLATFORM_FACTS[platform]
     assert (endpoint.floor, endpoint.max_body_bytes, endpoint.cold_start_budget_s) == (0, facts.max_body_bytes, facts.cold_start_s)
 
