@@ -28,25 +28,21 @@ _SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
     "api": {},
     "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
 }
-# What makes other roles, policies or resources besides.
+# What makes every other role, policy and resource that there is, in as few variants as may stand together.
 _JUDGED: Mapping[str, Changes] = {
-    "mail": {"alarms.email": "ops@example.com"},
-    "no alarms": {"alarms.enabled": False},
-    "own image": {"image": {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64}},
-    "ping in a window": {"warming": [{**_PING, **_WINDOW, "parallel": 2}]},
-    "scheduled beside provisioned": {"warming": [_SCHEDULED, _PROVISIONED]},
-    "budget": {"budget": _BUDGET},
+    "drop swapped": {"budget": _DROP, "warming": [_PING, _SCHEDULED]},
     "drop scaled": {"budget": _DROP, "warming": [_SCHEDULED, _PROVISIONED]},
     "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
+    "extras": {
+        "alarms.email": "ops@example.com",
+        "dashboard": True,
+        "dataRetention": "keep",
+        "image": {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64},
+    },
 }
 _JUDGED_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
-    "api": {
-        "jwt": _JWT,
-        "iam": {"auth.mode": "iam", **_NO_KEYS},
-        "cors": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}},
-        "no answers": {"answers": None},
-    },
-    "events": {"prefix": {"events.prefix": "in/"}},
+    "api": {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
+    "events": {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
 }
 
 
@@ -56,8 +52,8 @@ def shown(stack: str) -> Mapping[str, Changes]:
 
 
 def judged(stack: str) -> Mapping[str, Changes]:
-    """All variants of a stack, itself under the empty name."""
-    return {"": {}, **shown(stack), **_JUDGED_OF_PATTERN[_pattern(stack)], **_JUDGED}
+    """Variants of a stack that hold, together, everything that it can be made to make; itself under the empty name."""
+    return {"": {}, **_JUDGED_OF_PATTERN[_pattern(stack)], **_JUDGED}
 
 
 def _pattern(stack: str) -> str:

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from docs.generate.options import judged
 from pilotlight.planned import planned, ready_stacks
 from pilotlight.toolchain import cache_folder
 from pilotlight.twin.iam_managed import managed_policy
-from tests.security.variants import variants
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -44,8 +44,10 @@ def environment(name: str, lock: Path) -> Path:
 
 
 def plan(folder: Path) -> None:
-    """Write `<folder>/<variant>.json` for every variant, with the text of each managed policy that a role has."""
-    for name, (stack, changes) in variants(ready_stacks()).items():
+    """Write `<folder>/<stack>+<variant>.json` for every variant, with the text of each managed policy that a role has."""
+    every = {(stack, words): changes for stack in ready_stacks() for words, changes in judged(stack).items()}
+    for (stack, words), changes in every.items():
+        name = f"{stack}+{words.replace(' ', '-')}".removesuffix("+")
         resources = [dataclasses.asdict(each) for each in planned(stack, changes)]
         for each in resources:
             each["taken_from"] = {key: sorted(urns) for key, urns in each["taken_from"].items()}

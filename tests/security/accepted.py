@@ -29,6 +29,10 @@ _LOG_ROLE = (
     "AWS's own policy for this one purpose: API Gateway tests the role for every right in it, on `*`, and refuses one that "
     "holds less (docs/decisions/0003). With `accessLogs.accountRole: existing` the stack makes no such role."
 )
+_HANDED_ON = (
+    "An update of a schedule names its role again, which is a hand-over (iam:PassRole). The statement names the schedules' own roles "
+    "and EventBridge Scheduler as the only one they go to; disabling the schedules before the floor goes needs it."
+)
 
 ACCEPTED: tuple[Accepted, ...] = (
     Accepted("parliament", "CREDENTIALS_EXPOSURE", "*-endpoint-role", '["ecr:getauthorizationtoken"]', _TOKEN),
@@ -37,6 +41,7 @@ ACCEPTED: tuple[Accepted, ...] = (
     Accepted("policy-sentry", "* where a resource is possible", "*-gateway-log-role", "logs:*", _LOG_ROLE),
     Accepted("cloudsplaining", "infrastructure_modification", "*-gateway-log-role", "logs:*", _LOG_ROLE),
     Accepted("cloudsplaining", "write_actions_without_constraints", "*-gateway-log-role", "logs:*", _LOG_ROLE),
+    Accepted("parliament", "PERMISSIONS_MANAGEMENT_ACTIONS", "*-budget-floor-role", '["iam:passrole"]', _HANDED_ON),
     Accepted(
         "own rule",
         "not bound to a source",

@@ -21,32 +21,58 @@ _KEY = (
     "Encrypted with keys that AWS owns or manages, for nothing. A key of one's own costs by the month and by the call, while a "
     "default stack costs nothing by the hour; it protects against no caller of this blueprint, whose roles would all be let in."
 )
-_ASKED = "Called by a gateway that waits for the answer: a failed call is answered with its error, there is nothing to keep."
 _XRAY = (
     "Billed by the trace. One id goes from the gateway to the model through every log line, and the stages of a cold start are "
     "in the answer's Server-Timing."
 )
+_BOUNDED = (
+    "A setting (`function.reservedConcurrency`) for the pattern's function, and not for the small ones: in a new account, which may "
+    "run ten functions at a time, no reservation is possible at all. {}"
+)
+_COPIES = "A second region would be billed for a copy. {}"
+_ACCESS_LOGS = "Access logs need another bucket, which grows with every request. This one is private, and roles say who reads it."
+_NOTHING_TO_DO = "Nothing is to happen when something is stored here: {}"
 
 NOT_APPLIED: tuple[NotApplied, ...] = (
     # Keys of one's own.
     NotApplied(("CKV_AWS_136",), "aws_ecr_repository.*", _KEY),
     NotApplied(("CKV_AWS_145",), "aws_s3_bucket.*", _KEY),
     NotApplied(("CKV_AWS_158",), "aws_cloudwatch_log_group.*", _KEY),
+    NotApplied(("CKV_AWS_119",), "aws_dynamodb_table.*", _KEY),
+    NotApplied(("CKV_AWS_297",), "aws_scheduler_schedule.*", _KEY + " A schedule holds the names of two configurations, or a number."),
     NotApplied(("CKV_AWS_173",), "aws_lambda_function.*", _KEY + " No variable holds a secret."),
     NotApplied(("CKV_AWS_98",), "aws_sagemaker_endpoint_configuration.*", _KEY + " Serverless endpoints have no volume of ours."),
     NotApplied(
         ("CKV_AWS_26",),
-        "aws_sns_topic.*_watch_topic",
-        "Alarms can't publish through the key that AWS manages, and one's own costs at rest. Alarms hold no data of callers.",
+        "aws_sns_topic.*",
+        "Alarms and budgets can't publish through the key that AWS manages, and one's own costs at rest. Neither holds data of callers.",
     ),
     # Functions.
-    NotApplied(("CKV_AWS_116",), "aws_lambda_function.api_*", _ASKED),
     NotApplied(
-        ("CKV_AWS_115",),
+        ("CKV_AWS_116",),
         "aws_lambda_function.api_function_function",
-        "A setting (`function.reservedConcurrency`): in a new account, which may run ten functions at a time, no reservation is possible "
-        "at all. The endpoint behind it bounds what it can cost.",
+        "Called by a gateway that waits: a failed call is answered with its error, there is nothing to keep.",
     ),
+    NotApplied(("CKV_AWS_116",), "aws_lambda_function.api_endpoint_function", "The same: the model is the function behind the gateway."),
+    NotApplied(
+        ("CKV_AWS_116",),
+        "aws_lambda_function.*_worker_function",
+        "Called with messages of a queue, which has dead letters itself: a function's own get only asynchronous events.",
+    ),
+    NotApplied(("CKV_AWS_116",), "aws_lambda_function.events_function_function", "Called with messages of a queue with dead letters."),
+    NotApplied(("CKV_AWS_116",), "aws_lambda_function.events_endpoint_function", "Called with messages of a queue with dead letters."),
+    NotApplied(
+        ("CKV_AWS_116",),
+        "aws_lambda_function.*_warming_*",
+        "What fails goes to dead letters, by the on-failure destination of aws_lambda_function_event_invoke_config: the check knows "
+        "only the older dead_letter_config.",
+    ),
+    NotApplied(("CKV_AWS_116",), "aws_lambda_function.*_budget_floor_function", "The same on-failure destination."),
+    NotApplied(("CKV_AWS_115",), "aws_lambda_function.api_function_function", _BOUNDED.format("The endpoint bounds what it can cost.")),
+    NotApplied(("CKV_AWS_115",), "aws_lambda_function.api_worker_function", _BOUNDED.format("Its queue's mapping bounds it.")),
+    NotApplied(("CKV_AWS_115",), "aws_lambda_function.events_function_function", _BOUNDED.format("Its queue's mapping bounds it.")),
+    NotApplied(("CKV_AWS_115",), "aws_lambda_function.*_warming_*", _BOUNDED.format("Schedules call it, one at a time.")),
+    NotApplied(("CKV_AWS_115",), "aws_lambda_function.*_budget_floor_function", _BOUNDED.format("One budget calls it, once a month.")),
     NotApplied(
         ("CKV_AWS_117",),
         "aws_lambda_function.*",
@@ -64,7 +90,7 @@ NOT_APPLIED: tuple[NotApplied, ...] = (
     NotApplied(
         ("CKV_AWS_120", "CKV_AWS_225"),
         "aws_api_gateway_*",
-        "A cache is billed by the hour, and API Gateway caches answers to GET; this is a POST.",
+        "A cache is billed by the hour. Predictions come by POST, and answers that come later change until they are there.",
     ),
     NotApplied(
         ("CKV2_AWS_4",),
@@ -78,18 +104,27 @@ NOT_APPLIED: tuple[NotApplied, ...] = (
         "aws_api_gateway_stage.*",
         "A client certificate lets a backend on the network know the gateway. This backend is a function, which lets in this one API.",
     ),
+    NotApplied(
+        ("CKV2_AWS_53",),
+        "aws_api_gateway_method.*_result_method",
+        "A GET without body and without parameters but the id in its path, which the function looks up among the caller's own.",
+    ),
     # Storage.
     NotApplied(
-        ("CKV_AWS_144",),
-        "aws_s3_bucket.*_models_bucket",
-        "The model is packaged again from its source, byte for byte; a second region would be billed for a copy.",
+        ("CKV_AWS_144",), "aws_s3_bucket.*_models_bucket", _COPIES.format("The model is packaged again from its source, byte for byte.")
     ),
+    NotApplied(("CKV_AWS_144",), "aws_s3_bucket.*_answers_bucket", _COPIES.format("Answers expire after hours.")),
     NotApplied(
-        ("CKV_AWS_18",),
-        "aws_s3_bucket.*_models_bucket",
-        "Access logs need a second bucket. This one is private, holds one model and has one reader.",
+        ("CKV_AWS_144",), "aws_s3_bucket.*_objects_bucket", _COPIES.format("Whose objects these are knows whether they are worth it.")
     ),
-    NotApplied(("CKV2_AWS_62",), "aws_s3_bucket.*_models_bucket", "Only a deploy writes here; nothing is to happen then."),
+    NotApplied(("CKV_AWS_144",), "aws_s3_bucket.*_results_bucket", _COPIES.format("Results are made again from the objects.")),
+    NotApplied(("CKV_AWS_18",), "aws_s3_bucket.*", _ACCESS_LOGS),
+    NotApplied(("CKV_AWS_21",), "aws_s3_bucket.*_answers_bucket", "Every key is written once, by a new id, and expires within days."),
+    NotApplied(("CKV2_AWS_62",), "aws_s3_bucket.*_models_bucket", _NOTHING_TO_DO.format("only a deploy writes.")),
+    NotApplied(("CKV2_AWS_62",), "aws_s3_bucket.*_answers_bucket", _NOTHING_TO_DO.format("who asked comes for it.")),
+    NotApplied(
+        ("CKV2_AWS_62",), "aws_s3_bucket.*_results_bucket", _NOTHING_TO_DO.format("`events.results: [table, queue]` tells consumers.")
+    ),
     NotApplied(
         ("CKV_AWS_51",),
         "aws_ecr_repository.*",
@@ -99,6 +134,12 @@ NOT_APPLIED: tuple[NotApplied, ...] = (
         ("CKV_AWS_338",),
         "aws_cloudwatch_log_group.*",
         "A setting: `logs.retentionDays: 365`. The default is a month, to keep the bill low.",
+    ),
+    NotApplied(("CKV_AWS_28",), "aws_dynamodb_table.*_answers_table", "Rows expire after hours: there is nothing to restore."),
+    NotApplied(
+        ("CKV_AWS_28",),
+        "aws_dynamodb_table.*_results_table",
+        "A setting: on with `dataRetention: keep`, the default; the ready stacks write `delete`, so that a trial leaves nothing.",
     ),
     # The model.
     NotApplied(

@@ -23,17 +23,22 @@ _KINDS = {
 }
 # Every type that the translation was checked for: one more must be looked at first, for the names that Pulumi changed.
 KNOWN = {
+    "appautoscaling": "scheduled_action target",
     "apigatewayv2": "api authorizer integration route stage",
     "api_gateway": "account api_key deployment gateway_response integration method method_settings model request_validator resource "
     "rest_api stage usage_plan usage_plan_key",
-    "cloudwatch": "log_group metric_alarm",
+    "budgets": "budget",
+    "cloudwatch": "dashboard log_group metric_alarm",
+    "dynamodb": "table",
     "ecr": "lifecycle_policy repository",
     "iam": "role role_policy role_policy_attachment",
-    "lambda": "alias function permission",
-    "s3": "bucket bucket_lifecycle_configuration bucket_ownership_controls bucket_policy bucket_public_access_block "
-    "bucket_server_side_encryption_configuration bucket_versioning object",
+    "lambda": "alias event_source_mapping function function_event_invoke_config permission provisioned_concurrency_config",
+    "s3": "bucket bucket_lifecycle_configuration bucket_notification bucket_ownership_controls bucket_policy "
+    "bucket_public_access_block bucket_server_side_encryption_configuration bucket_versioning object",
     "sagemaker": "endpoint endpoint_configuration model",
+    "scheduler": "schedule schedule_group",
     "sns": "topic topic_policy topic_subscription",
+    "sqs": "queue queue_policy",
 }
 # Pulumi's name → Terraform's, of an input or of a block inside one; with a type in front only there.
 _NAMES = {
@@ -41,9 +46,13 @@ _NAMES = {
     "aws_lambda_function.code": "filename",
     "aws_lambda_function.name": "function_name",
     "aws_lambda_permission.function": "function_name",
+    "aws_s3_bucket_notification.queues": "queue",
     "aws_sns_topic_subscription.topic": "topic_arn",
+    "attributes": "attribute",
+    "cost_filters": "cost_filter",
     "deployment": "deployment_id",
     "encryption_configurations": "encryption_configuration",
+    "notifications": "notification",
     "image_tag_mutability_exclusion_filters": "image_tag_mutability_exclusion_filter",
     "rest_api": "rest_api_id",
     "rules": "rule",

@@ -29,8 +29,10 @@ BAD: dict[str, tuple[dict[str, Any], set[str]]] = {
     "aws:iam/rolePolicy:RolePolicy": ({"policy": EVERYTHING, "role": "r"}, {"CKV_AWS_62", "CKV_AWS_1", "CKV_AWS_111"}),
     "aws:lambda/function:Function": ({"runtime": "python3.7"}, {"CKV_AWS_363"}),
     "aws:lambda/permission:Permission": ({"principal": "s3.amazonaws.com"}, {"CKV_AWS_364"}),
+    "aws:dynamodb/table:Table": ({"name": "bad", "pointInTimeRecovery": {"enabled": False}}, {"CKV_AWS_28"}),
     "aws:s3/bucket:Bucket": ({"bucket": "bad"}, {"CKV2_AWS_6", "CKV_AWS_21", "CKV2_AWS_61"}),
     "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": ({"blockPublicAcls": False}, {"CKV_AWS_53", "CKV_AWS_54"}),
+    "aws:sqs/queue:Queue": ({"name": "bad", "sqsManagedSseEnabled": False}, {"CKV_AWS_27"}),
 }
 
 

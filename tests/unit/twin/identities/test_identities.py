@@ -26,11 +26,10 @@ from tests.unit.twin.identities.calls_warming import MADE, Warmed, warming_calls
 ROOT = Path(__file__).resolve().parents[4]
 BUCKET, CONFIG = "aws:s3/bucket:Bucket", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 STACKS = ready_stacks()
-DROP, SCALED, PROVISIONED = "`budget` with `drop-warming`", "drop scaled", "drop provisioned"
+DROP, SCALED, PROVISIONED = "drop swapped", "drop scaled", "drop provisioned"
 # Those settings that change which roles there are and what they call, beside each stack as it is.
 VARIANTS = [(stack, variant) for stack in STACKS for variant in ("", DROP, SCALED, PROVISIONED)]
 VARIANTS += [(stack, "narrowed") for stack in STACKS if stack.endswith("-events")]
-NARROWED = {"events.results": ["table", "queue"], "events.prefix": "in/"}
 SERVICES = ("application-autoscaling", "cloudwatch", "dynamodb", "events", "lambda", "logs", "s3", "sagemaker", "sagemaker-runtime")
 SERVICES += ("scheduler", "secretsmanager", "sns", "sqs", "ssm", "sts")
 
@@ -52,7 +51,7 @@ class Account:
     """The roles of one stack in the twin, and what each of them calls."""
 
     def __init__(self, stack: str, variant: str, folder: Path) -> None:
-        self.plan = planned(stack, NARROWED if variant == "narrowed" else judged(stack)[variant])
+        self.plan = planned(stack, judged(stack)[variant])
         world = World(folder / "world.sqlite3")
         for each in self.plan:
             outputs = {**each.outputs, "uniqueId": each.name}

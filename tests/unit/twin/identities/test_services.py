@@ -13,7 +13,7 @@ from tests.unit.twin.identities.calls import ACCOUNT, arn
 STACKS = ready_stacks()
 POLICIES = {"aws:sqs/queuePolicy:QueuePolicy", "aws:sns/topicPolicy:TopicPolicy", "aws:s3/bucketPolicy:BucketPolicy"}
 PERMISSION = "aws:lambda/permission:Permission"
-DROP = "`budget` with `drop-warming`"
+DROP = "drop swapped"
 
 
 @dataclass(frozen=True)
