@@ -11,7 +11,7 @@ MODULES = (
     "account",
     "apigateway_rows",
     "apigatewayv2_rows",
-    "budgets",
+    "budgets_rows",
     "dynamodb_rows",
     "ecr_rows",
     "event_source_rows",

@@ -119,7 +119,8 @@ def _list(service: SchedulerService, request: AwsRequest) -> dict[str, Any]:
 
 def _update(service: SchedulerService, request: AwsRequest, schedule: Resource) -> dict[str, Any]:
     """Everything that the request leaves out goes back to its default (API reference, UpdateSchedule)."""
-    from pilotlight.twin.aws.scheduler import PRINCIPAL, changed
+    from pilotlight.twin.aws.scheduler import changed
+    from pilotlight.twin.aws.scheduler_delivery import PRINCIPAL
     from pilotlight.twin.aws.scheduler_rows import ROWS
 
     row = next(row for row in ROWS if row.token == SCHEDULE)

@@ -7,7 +7,8 @@ from typing import Any
 
 from pilotlight.twin.aws import scheduler_targets
 from pilotlight.twin.aws.recurrence import BadExpression, instant_of
-from pilotlight.twin.aws.scheduler import GROUP, PRINCIPAL, SCHEDULE, due_times
+from pilotlight.twin.aws.scheduler import GROUP, SCHEDULE, due_times
+from pilotlight.twin.aws.scheduler_delivery import PRINCIPAL, trusted
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
@@ -73,7 +74,7 @@ def check(twin: Twin, inputs: Properties) -> None:
     outputs = {**inputs, **_schedule(twin, inputs)}
     if outputs["groupName"] != DEFAULT_GROUP and twin.world.one(GROUP, name=outputs["groupName"]) is None:
         raise Refusal("ResourceNotFoundException", f"Schedule group {outputs['groupName']} does not exist.", 404)
-    if not twin.scheduler.trusted(outputs):
+    if not trusted(twin, outputs):
         text = f"The execution role you provide must allow AWS EventBridge Scheduler to assume the role. ({inputs['target']['roleArn']} "
         raise Refusal("ValidationException", f"{text}does not trust {PRINCIPAL} on behalf of {outputs['groupName']}.)")
     scheduler_targets.judge(twin.scheduler.calls, inputs["target"])
