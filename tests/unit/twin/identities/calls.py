@@ -169,7 +169,7 @@ def calls(stack: str, buckets: Mapping[str, str], narrowed: bool) -> Mapping[str
         case "aws-lambda-api":
             return {"api-endpoint-role": [*read_models(buckets["models"]), *model], "api-gateway-log-role": gateway_log()}
         case "aws-sagemaker-events":
-            by_reference = read_objects(buckets["objects"], "handlers/server/references.py: get_object", narrowed)
+            by_reference = read_objects(buckets["objects"], "handlers/server/references.py: self._store.get(", narrowed)
             return {
                 "events-function-role": [invoke(prefix), *log(f"/aws/lambda/{prefix}-events"), *take_events(prefix, buckets, narrowed)],
                 "events-endpoint-role": [*serve(prefix, buckets["models"]), *by_reference],
