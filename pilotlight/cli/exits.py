@@ -15,7 +15,7 @@ class Exit(IntEnum):
 
 
 HELP = (
-    "Exit codes: 0 done · 1 the deployment or the packaging failed · 2 wrong arguments, no checkout, or a broken file in it · "
+    "Exit codes: 0 done · 1 the deployment, the packaging or a check failed · 2 wrong arguments, no checkout, or a broken file in it · "
     "3 what was asked for is not there or not up · 4 the service answered with an error · 130 interrupted."
 )
 

@@ -81,10 +81,12 @@ def cost_tags(subject: Subject) -> Iterator[Finding]:
     if not missing:
         yield ok("cost-tags", f"{', '.join(wanted)} are active")
         return
+    # The stack's budget counts what carries its tag, and without the tag in the bill it counts nothing.
+    blind = subject.settings is not None and subject.settings.budget is not None and "stack" in missing
     entries = " ".join(f"TagKey={name},Status=Active" for name in missing)
     yield warn(
         "cost-tags",
-        f"the bill is not split by {', '.join(missing)}",
+        f"the bill is not split by {', '.join(missing)}{', so that the budget of this stack sees no cost' if blind else ''}",
         allowed="active cost-allocation tags (they can be activated a day after the first `up`)",
         mend=f"aws ce update-cost-allocation-tags-status --cost-allocation-tags-status {entries}",
     )

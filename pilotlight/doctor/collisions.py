@@ -60,7 +60,10 @@ def wanted_names(settings: Settings, names: Names, account: str, region: str) ->
     separate = PLATFORM_FACTS[settings.endpoint.platform].separate_function
     functions = [names.named("events") if events else names.function] if separate else [names.model_function]
     functions += [names.named("answers")] if later else []
+    functions += [names.named("warmer")] if any(rule.kind == "ping" for rule in settings.warming) else []
+    functions += [names.named("floor")] if settings.budget is not None and settings.budget.on_exceeded == "drop-warming" else []
     work = ["events"] if events else ["answers"] if later else []
+    work += ["results"] if settings.events is not None and "queue" in settings.events.results else []
     buckets = ["models", *(["objects", "results"] if events else ["answers"] if later else [])]
     tables = [names.named("results" if events else "answers")] if work else []
     found: list[Named] = [("the bucket", "s3", names.bucket(account, region, role), bucket) for role in buckets]

@@ -287,6 +287,11 @@ def test_inactive_cost_tags_are_a_warning_with_the_command(account: Account, roo
     found = one(account_checks.cost_tags(account.subject(root)))
     assert found.status == "warn"
     assert found.mend.endswith("TagKey=stack,Status=Active TagKey=managed-by,Status=Active")
+    assert "budget" not in found.found
+    assert (
+        found.found + ", so that the budget of this stack sees no cost"
+        == one(account_checks.cost_tags(account.subject(root, BUDGET))).found
+    )
 
 
 MAIL = {"alarms": {"email": "ops@example.com"}}
@@ -495,6 +500,23 @@ def named(root: Path, state: list[dict[str, Any]] | None = None, **changed: Any)
 def test_names_that_nobody_has_are_fine(cloud: None, root: Path) -> None:
     assert named(root) == ok("names", "5 names are free")
     assert named(root, base=EVENTS) == ok("names", "10 names are free")
+
+
+def test_every_name_that_the_settings_ask_for_is_looked_at(root: Path) -> None:
+    def looked_at(changes: dict[str, Any], base: dict[str, Any] = API) -> set[str]:
+        settings = subject_with(root, changes, base=base).settings
+        assert settings is not None
+        return {f"{service} {name}" for _, service, name, _ in collisions.wanted_names(settings, NAMES, ACCOUNT, "us-east-1")}
+
+    usual = looked_at({})
+    assert looked_at({"answers": {"async": True}}) - usual >= {f"sqs {NAMES.named('answers-dead')}", f"dynamodb {NAMES.named('answers')}"}
+    ping = {"warming": [{"kind": "ping", "everyMinutes": 5}]}
+    assert looked_at(ping) - usual == {f"lambda {NAMES.named('warmer')}", f"logs /aws/lambda/{NAMES.named('warmer')}"}
+    drop = {"budget": {**BUDGET["budget"], "onExceeded": "drop-warming"}, "warming": [{"kind": "provisioned", "instances": 1}]}
+    assert f"lambda {NAMES.named('floor')}" in looked_at(drop)
+    queue = looked_at({"events": {"results": ["table", "queue"]}}, EVENTS)
+    assert queue - looked_at({}, EVENTS) == {f"sqs {NAMES.named('results')}", f"sqs {NAMES.named('results-dead')}"}
+    assert looked_at(LAMBDA) - usual == {f"lambda {NAMES.model_function}", f"logs {NAMES.model_logs}"}
 
 
 @pytest.mark.parametrize(
