@@ -14,6 +14,9 @@ from typing import Any
 
 import httpx
 import psutil
+import yaml
+
+from pilotlight.twin import client as twin_client
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = Path(sys.prefix) / "bin" / "pilotlight"
@@ -105,6 +108,10 @@ class Deployment:
         assert result.returncode == code, f"pulumi {' '.join(arguments)}: {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
+    def twin(self, name: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """One request of the twin's control API (`pilotlight/twin/control.py`): its clock, its faults, its processes."""
+        return twin_client.call(twin_client.ensure_running(self.home), name, body, timeout_s=PATIENCE_S)
+
     def outputs(self, stack: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets", "-s", stack))
         return found
@@ -115,6 +122,13 @@ class Deployment:
         text, count = re.subn(pattern, replacement, path.read_text(), flags=re.MULTILINE)
         assert count, f"{pattern!r} does not occur in {name}"
         path.write_text(text)
+
+    def configure(self, stack: str, changes: Mapping[str, Any]) -> None:
+        """Change settings of a stack: a mapping is merged into the one that is there, None takes a setting out."""
+        path = self.checkout / "stacks" / f"Pulumi.{stack}.yaml"
+        config = yaml.safe_load(path.read_text())
+        _merge(config["config"]["pilotlight:service"], changes)
+        path.write_text(yaml.safe_dump(config, sort_keys=False))
 
     def down(self) -> None:
         self.run("down", code=None)
@@ -130,6 +144,16 @@ class Deployment:
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue
         return [process for process in found if process.pid != os.getpid()]
+
+
+def _merge(held: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            held.pop(name, None)
+        elif isinstance(value, Mapping) and isinstance(held.get(name), dict):
+            _merge(held[name], value)
+        else:
+            held[name] = value
 
 
 def post(outputs: Mapping[str, Any], body: Any, *, timeout: float = 60, key: str | None = None) -> httpx.Response:

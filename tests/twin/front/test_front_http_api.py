@@ -1,52 +1,24 @@
 """HTTP APIs as their clients see them."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pilotlight.twin.iam import Credentials
+from tests.support.issuer import OTHER_KEY, serving, token
 from tests.twin.front.conftest import Reply, RunningFront
 from tests.twin.front.test_front_rest_api import signed, too_many
-
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-class Issuer(BaseHTTPRequestHandler):
-    """An OpenID provider: discovery and keys."""
-
-    def do_GET(self) -> None:
-        host = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
-        pages = {
-            "/.well-known/openid-configuration": {"issuer": host, "jwks_uri": f"{host}/keys"},
-            "/keys": {"keys": [{**public, "kid": "one", "alg": "RS256", "use": "sig"}]},
-        }
-        body = json.dumps(pages.get(self.path, {})).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @pytest.fixture
 def issuer() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with serving() as url:
+        yield url
 
 
 def url_of(made: Any, path: str = "predict") -> str:
@@ -104,11 +76,6 @@ def guarded(front: RunningFront, issuer: str, **route: Any) -> Any:
     )
     front.account.update(made.route, authorizationType="JWT", authorizerId=authorizer.id, **route)
     return made
-
-
-def token(issuer: str, key: Any = KEY, kid: str = "one", **claims: Any) -> str:
-    given = {"iss": issuer, "aud": "predict", "sub": "me", "exp": time.time() + 60, "scope": "read", **claims}
-    return jwt.encode({name: value for name, value in given.items() if value is not None}, key, algorithm="RS256", headers={"kid": kid})
 
 
 def called(made: Any, bearer: str | None) -> httpx.Response:

@@ -1,0 +1,8 @@
+"""How much of the whole-stack tests runs: a small one of each by default, everything with PILOTLIGHT_ALL=1 (`make test-all`)."""
+
+import os
+
+import pytest
+
+ALL = os.environ.get("PILOTLIGHT_ALL", "") not in ("", "0")
+only_all = pytest.mark.skipif(not ALL, reason="a large run: PILOTLIGHT_ALL=1, as make test-all has it")
