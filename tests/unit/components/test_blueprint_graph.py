@@ -375,9 +375,3 @@ def test_bucket_and_registry_stay_when_the_platform_changes(build: Build) -> Non
     ]
     assert urns[0] == urns[1]
     assert len(urns[0]) == 3
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_the_page_for_a_real_account_counts_the_alarms_that_cost_at_rest(build: Build, stack: str) -> None:
-    page = (ROOT / "docs/first-contact.md").read_text()
-    assert f"| alarms, `{stack}` | {len(build(stack).all('aws:cloudwatch/metricAlarm:MetricAlarm'))} alarms" in page
