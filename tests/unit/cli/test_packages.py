@@ -25,6 +25,22 @@ def test_a_function_is_packaged_where_one_stands_in_front(session_in: Callable[[
 
 
 @pytest.mark.parametrize(
+    ("line", "function"),
+    [
+        ("warming: [{kind: ping, everyMinutes: 5}]", True),
+        ("budget: {monthlyUsd: 9, onExceeded: drop-warming}", True),
+        ("warming: [{kind: provisioned}]", False),
+        ("budget: {monthlyUsd: 9}", False),
+        ("warming: nonsense", False),
+    ],
+)
+def test_functions_that_keep_a_model_warm_are_packaged_with_it(session_in: Callable[[str], Session], line: str, function: bool) -> None:
+    wanted = stack_with(session_in("local"), MODEL, "endpoint: {platform: aws-lambda}", line)
+    assert wanted is not None
+    assert wanted.function is function
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         (),

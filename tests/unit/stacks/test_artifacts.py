@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -87,6 +88,23 @@ def test_the_functions_zip_is_found_by_its_sources(tmp_path: Path) -> None:
 
 def test_a_lambda_hosted_model_needs_no_zip(tmp_path: Path) -> None:
     assert find_function(settings("aws-lambda-api"), "s", tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "warmed",
+    [
+        {"warming": [{"kind": "ping", "everyMinutes": 5}]},
+        {
+            "warming": [{"kind": "provisioned"}],
+            "budget": {"monthlyUsd": 9, "email": "a@b.example", "onExceeded": "drop-warming"},
+        },
+    ],
+    ids=["pings", "drops the floor"],
+)
+def test_a_lambda_hosted_model_that_is_kept_warm_by_functions_needs_their_zip(tmp_path: Path, warmed: dict[str, Any]) -> None:
+    service = yaml.safe_load((ROOT / "stacks/Pulumi.aws-lambda-api.yaml").read_text())["config"]["pilotlight:service"]
+    with pytest.raises(pulumi.RunError, match="function of this checkout is not packaged"):
+        find_function(parse({**service, **warmed}, "s"), "s", tmp_path)
 
 
 def test_the_images_tag_follows_its_sources_and_not_its_place(tmp_path: Path) -> None:
