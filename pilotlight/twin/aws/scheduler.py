@@ -80,8 +80,10 @@ class SchedulerService:
         if (timer := self._timers.pop(schedule.id, None)) is not None:
             timer.cancel()
         if schedule.get("state", "ENABLED") == "ENABLED":
+            # A twin that was moved ahead and started again is back at the machine's time: its schedules must not wait for theirs.
             record = self.record(schedule.id)
-            following = due_times(schedule.outputs, record.created if record else after)
+            anchor = min(record.created, self.twin.clock.now()) if record else after
+            following = due_times(schedule.outputs, anchor)
             self._timers[schedule.id] = self.twin.timers.every(
                 following, lambda due: self._due(schedule.id, due), f"schedule {schedule.id}", after
             )
