@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from pilotlight.planned import MOMENT, plan, planned, ready_stacks
+from pilotlight.planned import plan, planned, ready_stacks
 
 URNS = Path(__file__).resolve().parents[1] / "components" / "urns"
 
@@ -28,7 +28,11 @@ def test_a_plan_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("PILOTLIGHT_NOW", raising=False)
     planned("aws-lambda-api")
     assert (os.environ["PILOTLIGHT_CACHE"], os.environ.get("PILOTLIGHT_NOW")) == ("/elsewhere", None)
-    assert MOMENT
+
+
+def test_a_plan_is_that_of_one_moment_whenever_it_is_made() -> None:
+    rule = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "Europe/Berlin", "instances": 2}
+    assert plan("aws-lambda-events", {"warming": [rule]}).outputs["floor"] == 2
 
 
 def test_a_plan_holds_the_outputs_that_apply() -> None:
