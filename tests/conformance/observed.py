@@ -1,0 +1,82 @@
+"""What a deployed stack itself tells of its use: calls that its parts counted, processes that run for it, lines that it logged."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.support.clients import client
+from tests.support.deployment import Deployment
+
+# Log lines are gathered for a moment, on a machine that is busy with other tests.
+LINES_S = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reached:
+    """How often the function and the endpoint were called, and what was started for them; equal on `aws-lambda`, where they are one."""
+
+    function: int
+    endpoint: int
+    started: frozenset[int]
+
+
+class Observed:
+    """A stack that is up, seen through its account's own services."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        self._deployment = deployment
+        self._outputs = outputs
+        variables = deployment.variables()
+        self._watch, self._logs = client(variables, "cloudwatch"), client(variables, "logs")
+
+    def reached(self) -> Reached:
+        function = self._sum("AWS/Lambda", FunctionName=self._outputs["functionName"])
+        endpoint = self._outputs.get("endpointName")
+        called = function if endpoint is None else self._sum("AWS/SageMaker", EndpointName=endpoint, VariantName="AllTraffic")
+        return Reached(function=function, endpoint=called, started=frozenset(self.processes()))
+
+    def processes(self, role: str = "") -> dict[int, str]:
+        """Process id -> name of each that serves this stack; with `role` only those whose name ends so (before its version)."""
+        own = self._outputs["functionName"].rpartition("-")[0]
+        running = self._deployment.twin("processes")["processes"]
+        named = {each["pid"]: str(each["name"]) for each in running if own in str(each["name"])}
+        return {pid: name for pid, name in named.items() if name.partition(":")[0].endswith(role)}
+
+    def lines(self, group: str = "") -> list[dict[str, Any]]:
+        """JSON lines of the log groups whose name contains `group`, each group's oldest first."""
+        return [line for name in self._outputs["logGroups"] if group in name for line in self._read(name)]
+
+    def line(self, group: str = "", **fields: Any) -> dict[str, Any]:
+        """The first line with these fields, waited for. Fails the test when none comes."""
+        found = self.wait(lambda: [line for line in self.lines(group) if fields.items() <= line.items()], f"{group}: {fields}")
+        return dict(found[0])
+
+    def wait(self, look: Callable[[], Any], what: str) -> Any:
+        """What `look` finds as soon as it finds something."""
+        deadline = time.monotonic() + LINES_S
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"not seen within {LINES_S} s: {what}"
+            time.sleep(0.1)
+        return found
+
+    def _read(self, group: str) -> Iterator[dict[str, Any]]:
+        for page in self._logs.get_paginator("filter_log_events").paginate(logGroupName=group):
+            for event in page["events"]:
+                if event["message"].startswith("{"):
+                    yield json.loads(event["message"])
+
+    def _sum(self, namespace: str, **dimensions: str) -> int:
+        now = datetime.fromtimestamp(self._deployment.twin("clock")["now"], UTC)
+        found = self._watch.get_metric_statistics(
+            Namespace=namespace,
+            MetricName="Invocations",
+            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
+            StartTime=now - timedelta(days=3),
+            EndTime=now + timedelta(minutes=1),
+            Period=3600,
+            Statistics=["Sum"],
+        )
+        return int(sum(point["Sum"] for point in found["Datapoints"]))
