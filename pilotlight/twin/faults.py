@@ -25,8 +25,9 @@ class Faults:
                    that one seed gives one order whatever the threads do
     fail_creates   {token: n}: the next n creations of that type fail
     outages        [service, ...]: the front answers 503 for them
-    executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "hold_s": seconds, "seed": int}: that
-                   share of executions ends so; the order of the draws is the order of the executions
+    executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "hold_s": seconds, "seed": int,
+                   "times": int}: that share of executions ends so, at most `times` of them where that is given (`state` tells how
+                   many are left); the order of the draws is the order of the executions
     events         {"duplicates": share, "delay_s": seconds, "seed": int}: that share of a bucket's events is sent twice, and each copy
                    arrives after a delay drawn from 0 to `delay_s`, so that they overtake each other
     account        {"quotas": {code: number}, "denied": [action, ...], "inactive_tags": [key, ...], "confirmed": [address, ...]}: an
@@ -78,7 +79,7 @@ class Faults:
                 "create_delay": delay,
                 "fail_creates": dict(self._failing),
                 "outages": sorted(self._outages),
-                "executions": self._executions or None,
+                "executions": dict(self._executions) or None,
                 "events": self._events or None,
                 "account": self._account or None,
             }
@@ -117,13 +118,15 @@ class Faults:
     def execution(self, service: str) -> tuple[str, float] | None:
         """How the next execution of a service is to go wrong, and when: the kind, and a number in 0..1 to place it in time with."""
         with self._lock:
-            shares = self._executions.get(service)
-            if not shares:
+            shares, left = self._executions.get(service), self._executions.get("times")
+            if not shares or left == 0:
                 return None
             point, when = self._draws.random(), self._draws.random()
             for kind, share in shares.items():
                 point -= share
                 if point < 0:
+                    if left is not None:
+                        self._executions["times"] = left - 1
                     return kind, when
             return None
 
@@ -165,7 +168,7 @@ def _outages(value: Any) -> frozenset[str]:
 
 
 def _executions(value: Any) -> dict[str, Any]:
-    known = {**_EXECUTIONS, "hold_s": (), "seed": ()}
+    known = {**_EXECUTIONS, "hold_s": (), "seed": (), "times": ()}
     if not isinstance(value, Mapping) or set(value) - set(known):
         raise ValueError(f"faults: executions {value!r}: use {', '.join(known)}.")
     for service, kinds in _EXECUTIONS.items():
@@ -179,6 +182,9 @@ def _executions(value: Any) -> dict[str, Any]:
         or not isinstance(value.get("seed", 0), int)
     ):
         raise ValueError(f"faults: executions {value!r}: hold_s is 0 to {MAX_DELAY_S:.0f} seconds, seed a whole number.")
+    times = value.get("times", 0)
+    if not isinstance(times, int) or isinstance(times, bool) or times < 0:
+        raise ValueError(f"faults: executions.times {times!r}: use a whole number, 0 or more.")
     return dict(value)
 
 

@@ -111,6 +111,14 @@ def test_about_the_asked_share_of_executions_goes_wrong_in_the_order_of_the_seed
     assert faults.execution("sagemaker") is None
 
 
+def test_no_more_executions_go_wrong_than_were_asked_for() -> None:
+    faults = Faults()
+    faults.set({"executions": {"sagemaker": {"timeout": 1}, "times": 2}})
+    assert faults.execution("lambda") is None
+    assert [faults.execution("sagemaker") is not None for _ in range(4)] == [True, True, False, False]
+    assert faults.state()["executions"] == {"sagemaker": {"timeout": 1}, "times": 0}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -131,6 +139,8 @@ def test_about_the_asked_share_of_executions_goes_wrong_in_the_order_of_the_seed
         {"executions": {"sagemaker": {"error": 0.6, "timeout": 0.6}}},
         {"executions": {"sagemaker": {"error": -0.1}}},
         {"executions": {"hold_s": 100_000}},
+        {"executions": {"times": -1}},
+        {"executions": {"times": "once"}},
         {"executions": {"s3": {"kill": 1}}},
     ],
 )
