@@ -12,6 +12,8 @@ from components.aws.names import names_of
 from pilotlight.cli.doctor import subject_of
 from pilotlight.cli.packages import package, wanted_by
 from pilotlight.cli.project import find
+from pilotlight.doctor import run
+from pilotlight.doctor import subject as subject_module
 from pilotlight.doctor.account import credentials
 from pilotlight.doctor.checks import CHECKS
 from pilotlight.doctor.findings import Finding
@@ -38,8 +40,10 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(autouse=True)
-def usual(twin: Running) -> Iterator[None]:
-    """Every test begins in an account without faults."""
+def usual(twin: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every test begins in an account without faults, and on a busy machine nothing is late."""
+    monkeypatch.setattr(run, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(subject_module, "READ_S", 60.0)
     yield
     client.call(twin, "faults", {})
 

@@ -20,6 +20,7 @@ from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session
 from pilotlight.doctor import account as account_checks
 from pilotlight.doctor import checks, collisions, machine, packaged, quotas, rights, run
+from pilotlight.doctor import subject as subject_module
 from pilotlight.doctor.findings import Finding, ok
 from pilotlight.doctor.run import Check, examine
 from pilotlight.doctor.subject import Clients, Identity, Subject
@@ -36,6 +37,14 @@ def account(tmp_path: Path) -> Iterator[Account]:
     account = Account(tmp_path)
     yield account
     account.close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine nothing here is late."""
+    monkeypatch.setattr(run, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(machine, "COMMAND_S", 60.0)
+    monkeypatch.setattr(subject_module, "READ_S", 60.0)
 
 
 @pytest.fixture
@@ -472,7 +481,7 @@ def test_without_the_right_to_simulate_nothing_is_known(account: Account, root: 
 
 
 @pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     with mock_aws():
@@ -484,22 +493,22 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         boto3.client("ecr", "us-east-1").describe_repositories()
         boto3.client("sqs", "us-east-1").list_queues()
         boto3.client("dynamodb", "us-east-1").list_tables()
-        yield
+        yield Clients({}, local=False, profile=None)
 
 
-def named(root: Path, state: list[dict[str, Any]] | None = None, **changed: Any) -> Finding:
+def named(root: Path, clients: Clients, state: list[dict[str, Any]] | None = None, **changed: Any) -> Finding:
     """The finding about names; `state` is what the stack's state holds."""
     bin_ = root.parent / "bin"
     export = json.dumps({"deployment": {"resources": state or []}})
     command(bin_, "pulumi", f"echo '{export}'" if state is not None else "exit 1")
     tools = Toolchain(pulumi=bin_ / "pulumi", path=())
     identity = Identity(account=ACCOUNT, arn=DEPLOYER)
-    return one(collisions.names(subject_with(root, {}, identity=identity, tools=tools, **changed)))
+    return one(collisions.names(subject_with(root, {}, identity=identity, tools=tools, clients=clients, **changed)))
 
 
-def test_names_that_nobody_has_are_fine(cloud: None, root: Path) -> None:
-    assert named(root) == ok("names", "5 names are free")
-    assert named(root, base=EVENTS) == ok("names", "10 names are free")
+def test_names_that_nobody_has_are_fine(cloud: Clients, root: Path) -> None:
+    assert named(root, cloud) == ok("names", "5 names are free")
+    assert named(root, cloud, base=EVENTS) == ok("names", "10 names are free")
 
 
 def test_every_name_that_the_settings_ask_for_is_looked_at(root: Path) -> None:
@@ -546,15 +555,15 @@ def test_every_name_that_the_settings_ask_for_is_looked_at(root: Path) -> None:
     ],
 )
 def test_a_name_that_something_else_has_is_a_failure_and_the_stacks_own_is_not(
-    cloud: None, root: Path, base: dict[str, Any], make: Callable[[], Any], said: str
+    cloud: Clients, root: Path, base: dict[str, Any], make: Callable[[], Any], said: str
 ) -> None:
     make()
-    found = named(root, base=base)
+    found = named(root, cloud, base=base)
     assert found.status == "fail"
     assert said in found.found
     taken = found.found.rpartition(" ")[2]
-    assert named(root, [{"id": taken}], base=base).status == "ok"
-    assert named(root, [{"id": "x", "outputs": {"name": "another"}}], base=base).status == "fail"
+    assert named(root, cloud, [{"id": taken}], base=base).status == "ok"
+    assert named(root, cloud, [{"id": "x", "outputs": {"name": "another"}}], base=base).status == "fail"
 
 
 def table(name: str) -> None:
