@@ -23,9 +23,10 @@ _PASSING = (408, 429)
 class TryAgain(Exception):
     """The message is to come again, or to go to the dead letters after its last attempt."""
 
-    def __init__(self, reason: str, request_id: str | None = None) -> None:
+    def __init__(self, reason: str, request_id: str | None = None, answer_id: str | None = None) -> None:
         super().__init__(reason)
         self.request_id = request_id
+        self.answer_id = answer_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class AnswerWork:
                 self.store.begin_last_attempt(answer_id, self.now() + max(remaining_s(), 0) + HAND_OVER_S + MARGIN_S)
             return self._answer(row, last, remaining_s)
         except Unavailable as error:
-            raise TryAgain(str(error), request_id) from error
+            raise TryAgain(str(error), request_id, answer_id) from error
 
     def _answer(self, row: Row, last: bool, remaining_s: Callable[[], float]) -> str:
         body = self.store.request(row.id)
@@ -79,7 +80,7 @@ class AnswerWork:
         """Raises TryAgain, after the last attempt with the failure in the row; unless another worker has the answer by then."""
         if last and self._settle(row, refused(problem, row.request_id, "failed")) == "unwanted":
             return "unwanted"
-        raise TryAgain(str(error), row.request_id) from error
+        raise TryAgain(str(error), row.request_id, row.id) from error
 
     def _settle(self, row: Row, ending: Ending) -> str:
         wrote = self.store.settle(row.id, ending, int(self.now()) + self.keep_s)

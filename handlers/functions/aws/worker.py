@@ -57,10 +57,11 @@ class Worker:
         return True
 
     def _failed(self, record: Mapping[str, Any], attempt: int, error: Exception) -> None:
-        request_id = error.request_id if isinstance(error, TryAgain) else None
+        request_id, answer_id = (error.request_id, error.answer_id) if isinstance(error, TryAgain) else (None, None)
         if not isinstance(error, TryAgain):
             logs.write_fault("worker_fault", error, message_id=record["messageId"])
-        told = {"message_id": record["messageId"], "attempt": attempt, "max_attempts": self._max_attempts}
+        # By the answer's id `pilotlight replay` finds the reason.
+        told = {"answer": answer_id, "message_id": record["messageId"], "attempt": attempt, "max_attempts": self._max_attempts}
         logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, reason=str(error), **told)
         last = attempt >= self._max_attempts
         metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)

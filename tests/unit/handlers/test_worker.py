@@ -352,7 +352,7 @@ def test_what_becomes_of_answers_is_counted_for_the_service(aws, capsys):
 
 
 def test_every_line_of_the_worker_names_the_request(aws, capsys):
-    accepted(aws.function(Model()).handle(event(Prefer="respond-async", **{"X-Request-Id": "caller-7"}), Context()))
+    answer_id = accepted(aws.function(Model()).handle(event(Prefer="respond-async", **{"X-Request-Id": "caller-7"}), Context()))
     capsys.readouterr()
     worker = aws.worker(Model(RuntimeError("odd")), SERVICE="mine")
     while aws.work(worker):
@@ -360,7 +360,8 @@ def test_every_line_of_the_worker_names_the_request(aws, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {line["request_id"] for line in lines} == {"caller-7"}
     told = [line for line in lines if line.get("event") == "answer_attempt_failed"]
-    # By message and reason, for whoever looks for what is among the dead letters.
+    # By answer, message and reason, for whoever looks for what is among the dead letters.
+    assert {line["answer"] for line in told} == {answer_id}
     assert [(line["attempt"], line["reason"]) for line in told] == [(number, "odd") for number in range(1, MAX_ATTEMPTS + 1)]
     assert len({line["message_id"] for line in told}) == 1
 
