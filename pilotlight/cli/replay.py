@@ -11,8 +11,9 @@ from typing import Any
 from pilotlight.cli.app import say
 from pilotlight.cli.call import outputs_of
 from pilotlight.cli.clients import told
-from pilotlight.cli.dead_letters import REASONS, DeadLetter, DeadLetters, Logs
+from pilotlight.cli.dead_letters import DeadLetter, DeadLetters
 from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.failures import REASONS, Logs
 from pilotlight.cli.home import Where
 from pilotlight.cli.session import open_session
 

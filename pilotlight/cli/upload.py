@@ -3,29 +3,21 @@
 import json
 import mimetypes
 import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pilotlight.cli.app import say
 from pilotlight.cli.call import outputs_of
 from pilotlight.cli.clients import client, told
-from pilotlight.cli.dead_letters import REASONS, DeadLetters, Logs
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
 from pilotlight.cli.results import short
-from pilotlight.cli.rows import Row, Rows, VersionId
 from pilotlight.cli.session import Session, open_session
+from pilotlight.cli.upload_watch import Object, Watch
 
-# Between two looks at the table: from the first to the last of them.
-FIRST_S, LAST_S = 0.3, 3.0
-# Looking at a dead letter takes it from the others for a moment, so not at every look at the table.
-DEAD_EVERY_S = 5.0
-DEAD_LOOKED_AT = 1000
 _TYPES = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson", ".json": "application/json", ".txt": "text/plain"}
-State = Literal["uploaded", "done", "dead", "refused", "pending"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,27 +34,6 @@ class Upload:
     as_json: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Object:
-    """One uploaded file and what became of it."""
-
-    file: str
-    id: VersionId
-    state: State = "uploaded"
-    row: Row | None = field(default=None, repr=False)
-    reason: str | None = None
-
-    @property
-    def key(self) -> str:
-        return self.id[0].partition("/")[2]
-
-    def document(self) -> dict[str, Any]:
-        found = {"file": self.file, "key": self.key, "object": self.id[0], "version": self.id[1], "state": self.state}
-        if self.row is not None:
-            found |= {"result": self.row.result, "at": self.row.at, "requestId": self.row.request_id}
-        return found | ({"reason": self.reason} if self.reason else {})
-
-
 def upload(asked: Upload) -> Exit:
     """Put the files into the stack's bucket. With `wait` 4 where one gets no result, 1 where one is pending at the end."""
     session = open_session(asked.folder, asked.where, asked.stack)
@@ -70,7 +41,7 @@ def upload(asked: Upload) -> Exit:
     events = session.project.service(asked.stack).get("events")
     keys = keys_of(asked.files, asked.key, events if isinstance(events, Mapping) else {})
     objects = _put(session, outputs, keys)
-    watch = _Watch(session, asked, outputs) if asked.wait else None
+    watch = Watch(session, asked.stack, outputs, asked.max_wait) if asked.wait else None
     if watch:
         objects = watch.follow(objects)
     if asked.as_json:
@@ -126,59 +97,6 @@ def _put(session: Session, outputs: Mapping[str, Any], keys: Mapping[str, Path])
         objects.append(Object(file=str(file), id=(f"{bucket}/{key}", str(answer.get("VersionId", "null")))))
         say(f"{file} is {key}, version {objects[-1].id[1]}")
     return objects
-
-
-class _Watch:
-    """Where the uploaded objects may be found again: in the table, or among the dead letters."""
-
-    def __init__(self, session: Session, asked: Upload, outputs: Mapping[str, Any]) -> None:
-        self._asked = asked
-        self.interrupted = False
-        # The versions are new, so that nothing older is about them; a minute for clocks that differ.
-        self._since = int((time.time() - 60) * 1000)
-        self._rows, self._dead, self._logs = Rows(session, outputs), DeadLetters(session, asked.stack, outputs), Logs(session, outputs)
-
-    def follow(self, objects: list[Object]) -> list[Object]:
-        """The objects with what became of them; Ctrl-C and the end of the time leave the others pending."""
-        ended: dict[VersionId, Object] = {}
-        started, pause, looked = time.monotonic(), FIRST_S, 0.0
-        try:
-            while len(ended) < len(objects):
-                open_ = [one for one in objects if one.id not in ended]
-                for id_, row in self._rows.those([one.id for one in open_]).items():
-                    ended[id_] = replace(next(one for one in open_ if one.id == id_), state="done", row=row)
-                open_ = [one for one in open_ if one.id not in ended]
-                now = time.monotonic()
-                if open_ and now - looked >= DEAD_EVERY_S:
-                    looked = now
-                    ended |= {one.id: one for one in [*self._refused(open_), *self._died(open_)]}
-                if now - started > self._asked.max_wait:
-                    break
-                if len(ended) < len(objects):
-                    time.sleep(pause)
-                    pause = min(LAST_S, pause * 1.5)
-        except KeyboardInterrupt:
-            self.interrupted = True
-            say(f"Interrupted: what is pending goes on; `pilotlight results {self._asked.stack}` shows it later.")
-        return [ended.get(one.id, replace(one, state="pending")) for one in objects]
-
-    def _refused(self, open_: list[Object]) -> list[Object]:
-        """Those of the first few that no further attempt will help: they are tried as often as any, and that takes long."""
-        found = [(one, self._logs.failure(one.id[1], self._since)) for one in open_[:REASONS]]
-        return [replace(one, state="refused", reason=failure.reason) for one, failure in found if failure and failure.permanent]
-
-    def _died(self, open_: list[Object]) -> list[Object]:
-        if self._dead.count() == 0:
-            return []
-        wanted = {one.id: one for one in open_}
-        letters = [letter for letter in self._dead.peek(DEAD_LOOKED_AT) if wanted.keys() & set(letter.about)]
-        why = self._logs.reasons(letters)
-        return [
-            replace(wanted[id_], state="dead", reason=why.get(letter.message_id, f"see `pilotlight logs {self._asked.stack}`"))
-            for letter in letters
-            for id_ in letter.about
-            if id_ in wanted
-        ]
 
 
 def _line(one: Object) -> str:

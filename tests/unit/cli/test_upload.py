@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from pilotlight.cli import dead_letters
+from pilotlight.cli import dead_letters, upload_watch
 from pilotlight.cli import results as results_module
 from pilotlight.cli import upload as module
 from pilotlight.cli.exits import CommandError, Exit
@@ -37,8 +37,8 @@ def stack(monkeypatch: pytest.MonkeyPatch, session_in: Callable[[str], Session])
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
     """What happens while the command waits: one entry for each time it sleeps."""
     steps: list[Callable[[], None]] = []
-    monkeypatch.setattr(module, "DEAD_EVERY_S", 0)
-    monkeypatch.setattr(module.time, "sleep", lambda seconds: steps.pop(0)() if steps else None)
+    monkeypatch.setattr(upload_watch, "DEAD_EVERY_S", 0)
+    monkeypatch.setattr(upload_watch.time, "sleep", lambda seconds: steps.pop(0)() if steps else None)
     return steps
 
 
