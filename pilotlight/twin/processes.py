@@ -25,10 +25,33 @@ STARTS_PER_SECOND = 40
 MIB = 1024 * 1024
 
 
+class Children:
+    """Who descends from whom, read for the whole machine at once: to ask for each process apart reads all of them each time."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, list[psutil.Process]] = {}
+        self._read = 0.0
+
+    def below(self, pid: int) -> list[psutil.Process]:
+        """The descendants of a process, as they were within the last second."""
+        if time.monotonic() - self._read > CHILDREN_CHECK_S:
+            self._read = time.monotonic()
+            self._of = {}
+            for process in psutil.process_iter():
+                with contextlib.suppress(psutil.Error):
+                    self._of.setdefault(process.ppid(), []).append(process)
+        found, waiting = [], [pid]
+        while waiting:
+            children = self._of.get(waiting.pop(), [])
+            found += children
+            waiting += [child.pid for child in children]
+        return found
+
+
 class Process:
     """One running process group. `returncode` is negative for a signal, None while it runs; `out_of_memory` says who killed it."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], name: str, memory_mb: int | None, lines: LineReader) -> None:
+    def __init__(self, popen: subprocess.Popen[bytes], name: str, memory_mb: int | None, lines: LineReader, children: Children) -> None:
         self.name = name
         self.pid = popen.pid
         self.memory_mb = memory_mb
@@ -38,9 +61,8 @@ class Process:
         self.peak_bytes = 0
         self._popen = popen
         self._lines = lines
+        self._children = children
         self._ended = asyncio.Event()
-        self._children: list[psutil.Process] = []
-        self._children_read = 0.0
 
     @property
     def running(self) -> bool:
@@ -52,18 +74,14 @@ class Process:
 
     def measure(self) -> int:
         """Resident bytes of the group now; raises the recorded peak. 0 once the process has ended."""
+        total = 0
         with contextlib.suppress(psutil.Error):
-            leader = psutil.Process(self.pid)
-            if time.monotonic() - self._children_read > CHILDREN_CHECK_S:
-                self._children_read = time.monotonic()
-                self._children = leader.children(recursive=True)
-            total = int(leader.memory_info().rss)
-            for child in self._children:
+            total = int(psutil.Process(self.pid).memory_info().rss)
+            for child in self._children.below(self.pid):
                 with contextlib.suppress(psutil.Error):
                     total += int(child.memory_info().rss)
-            self.peak_bytes = max(self.peak_bytes, total)
-            return total
-        return 0
+        self.peak_bytes = max(self.peak_bytes, total)
+        return total
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -103,6 +121,7 @@ class Processes:
 
     def __init__(self, starts_per_second: float = STARTS_PER_SECOND) -> None:
         self._running: dict[int, Process] = {}
+        self._children = Children()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._pace_s = 1 / starts_per_second
@@ -143,7 +162,7 @@ class Processes:
             raise
         finally:
             os.close(writer)
-        process = Process(popen, name, memory_mb, LineReader(asyncio.get_running_loop(), reader, on_line))
+        process = Process(popen, name, memory_mb, LineReader(asyncio.get_running_loop(), reader, on_line), self._children)
         self._running[process.pid] = process
         self._tell_keeper(f"+{process.pid}\n")
         threading.Thread(
