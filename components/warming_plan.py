@@ -1,6 +1,6 @@
 """The warming plan: what is kept warm, when, and the floor that follows for an instant. Pure, no cloud.
 
-The program declares `floor_at(plan, now)`, and schedules assert the same floor at every edge and every quarter of an hour
+The program declares `floor_at(plan, now)`, and schedules set the same floor at every edge and assert it between them
 (`warming_schedule.py`), so that the two agree at every moment (docs/decisions/0006).
 """
 

@@ -1,7 +1,8 @@
-"""When a schedule must fire so that the floor is the plan's: at every edge, and again every quarter of an hour. Pure, no cloud.
+"""When a schedule must fire so that the floor is the plan's: at every edge, and again and again between them. Pure, no cloud.
 
 An `up` that begins before an edge and writes after it leaves the floor of its beginning; a swap can be refused while an update
-runs: the next quarter mends both. No firing has a start date, because application auto scaling performs an action at its start
+runs. The next assertion mends both: every quarter of an hour inside windows and for an hour after an edge, else every hour, which
+mends what a changed plan leaves behind. No firing has a start date, because application auto scaling performs an action at its start
 time, whatever its cron says (user guide, "Schedule recurring scaling actions using cron expressions").
 """
 
@@ -55,11 +56,13 @@ def assertions(plan: Plan) -> list[Assertion]:
     if not plan.scheduled:
         return []
     zone, timeline = plan.scheduled[0].timezone, _timeline(plan)
+    edges = {minute for minute in range(WEEK) if timeline[minute - 1][0] != timeline[minute][0]}
+    soon = {(edge + past) % WEEK for edge in edges for past in range(HOUR + 1)}
     found: dict[tuple[int, datetime | None, bool], set[int]] = defaultdict(set)
     for minute, (floor, lease) in enumerate(timeline):
-        edge = timeline[minute - 1][0] != floor
-        if edge or minute % QUARTER == 0:
-            found[floor, lease, edge].add(minute)
+        every = QUARTER if floor > plan.base or minute in soon else HOUR
+        if minute in edges or minute % every == 0:
+            found[floor, lease, minute in edges].add(minute)
     recurring = [
         Assertion(floor=floor, edge=edge, firing=firing)
         for (floor, lease, edge), minutes in sorted(found.items(), key=lambda item: (item[0][0], not item[0][2], str(item[0][1])))

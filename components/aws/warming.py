@@ -28,8 +28,8 @@ HELD_S = 0.1
 
 
 class Warming(pulumi.ComponentResource):
-    """Pings: schedules that call a function of one right, to call this endpoint or alias. Floors that are swapped: a check every
-    quarter of an hour. The floor itself, and what moves it, is the endpoint's own."""
+    """Pings: schedules that call a function of one right, to call this endpoint or alias. Floors that are swapped: checks between
+    the edges. The floor itself, and what moves it, is the endpoint's own."""
 
     schedule_group: pulumi.Output[str] | None
 
