@@ -38,17 +38,20 @@ class ApiFunction:
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         """The gateway's answer. Never raises: what goes wrong is a problem document."""
         started = time.monotonic()
-        request_id = context.aws_request_id
+        request_id = gateway_id = context.aws_request_id
         try:
             request = events_http.parse(event)
-            request_id = logs.request_id(request.headers, request.request_id or context.aws_request_id)
+            gateway_id = request.request_id or gateway_id
+            request_id = logs.request_id(request.headers, gateway_id)
             answer = self._result(event, request, request_id) or self._predict(event, request, request_id, context)
         except RequestProblem as problem:
             answer = _refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             logs.write_fault("function_fault", error, request_id=request_id)
             answer = _refusal(InternalFault("The request could not be handled."), request_id)
-        logs.write("request", request_id=request_id, status=answer.status, ms=round((time.monotonic() - started) * 1000, 1))
+        milliseconds = round((time.monotonic() - started) * 1000, 1)
+        # Both: an access log knows nothing of an id that the caller chose.
+        logs.write("request", request_id=request_id, gateway_request_id=gateway_id, status=answer.status, ms=milliseconds)
         return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body)
 
     def _result(self, event: Mapping[str, Any], request: events_http.HttpRequest, request_id: str) -> Answer | None:

@@ -71,8 +71,10 @@ class LambdaHandler:
         except RequestProblem as problem:
             answer = self._service.refusal(problem, request_id)
         else:
-            request_id = logs.request_id(request.headers, request.request_id or context.aws_request_id)
-            answer = self._guarded(lambda: self._read(request), context, request_id)
+            gateway_id = request.request_id or request_id
+            request_id = logs.request_id(request.headers, gateway_id)
+            # Both in the log: an access log knows nothing of an id that the caller chose.
+            answer = self._guarded(lambda: self._read(request), context, request_id, gateway_request_id=gateway_id)
         return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body.decode())
 
     def _read(self, request: events_http.HttpRequest) -> PredictionRequest:
@@ -83,7 +85,7 @@ class LambdaHandler:
         idempotency.refuse_key(request.headers)
         return parse(request.body, request.content_type, max_inputs=settings.max_inputs)
 
-    def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str) -> Answer:
+    def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str, **told: str) -> Answer:
         try:
             answer = self._service.answer_within(read(), request_id, _seconds_left(context))
         except RequestProblem as problem:
@@ -91,7 +93,7 @@ class LambdaHandler:
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._service.fault(error, request_id)
         self._service.metrics.answered(answer.status)
-        logs.write("request", request_id=request_id, status=answer.status, bytes=len(answer.body))
+        logs.write("request", request_id=request_id, **told, status=answer.status, bytes=len(answer.body))
         return answer
 
 

@@ -80,6 +80,14 @@ def test_one_id_goes_from_the_gateway_to_the_model(up: Answering) -> None:
     assert up.observed.line("Endpoints", request_id=request_id, event="request")["status"] == 200
 
 
+def test_an_id_that_the_caller_chose_leads_to_the_gateways_own(up: Answering) -> None:
+    answer = up.post(ENGLISH, x_request_id="mine-1")
+    assert (answer.status_code, answer.headers["x-request-id"]) == (200, "mine-1")
+    told = up.observed.line(f"{STACK}-predict", request_id="mine-1", event="request")
+    assert told["gateway_request_id"] == answer.headers["x-amzn-requestid"]
+    assert up.observed.line("Endpoints", request_id="mine-1", event="request")["status"] == 200
+
+
 def test_a_repeated_key_gets_the_same_answer_and_the_model_is_asked_once(up: Answering) -> None:
     first = up.post(ENGLISH, idempotency_key="one", x_request_id="first")
     assert "idempotent-replayed" not in first.headers

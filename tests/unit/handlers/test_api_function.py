@@ -103,6 +103,14 @@ def test_the_request_id_goes_to_the_endpoint_the_log_and_the_client(runtime, cap
     assert [(line["event"], line["request_id"]) for line in lines] == [("cold_start", REQUEST_ID), ("request", REQUEST_ID)]
 
 
+def test_an_id_that_the_caller_chose_stands_beside_the_gateways_own(runtime, capsys):
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked() | {"CustomAttributes": "request-id=mine-1"})
+    answer = function_over(runtime.client).handle(rest_event({"inputs": "cold"}, **{"X-Request-Id": "mine-1"}), Context())
+    assert answer["headers"]["x-request-id"] == "mine-1"
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["event"], line["request_id"], line["gateway_request_id"]) == ("request", "mine-1", REQUEST_ID)
+
+
 def test_a_cold_start_is_handed_on_with_the_functions_own_stage_in_front_and_once(runtime):
     attributes = "cold-start=boot:20.1,import:200,fetch:0,load:70,first:3"
     runtime.add_response("invoke_endpoint", answer_of(OUTPUTS, attributes), asked())

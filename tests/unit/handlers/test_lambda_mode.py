@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.images.runtime_api import RuntimeApi
-from tests.unit.handlers.events import EVENTS, rest_event
+from tests.unit.handlers.events import EVENTS, REQUEST_ID, rest_event
 from tests.unit.handlers.processes import ROOT, launch
 from tests.unit.handlers.tiny import HIDDEN
 
@@ -36,11 +36,13 @@ def function(tiny, tmp_path_factory):
 
 def test_the_first_answer_tells_where_the_cold_start_went_and_later_ones_do_not(tiny, tmp_path):
     with lambda_process(tmp_path, MODEL_DIR=str(tiny)) as (api, _):
-        first, second = (api.invoke(rest_event({"inputs": "cold"}), SECONDS).body for _ in range(2))
+        first, second = (api.invoke(rest_event({"inputs": "cold"}, **{"X-Request-Id": "mine-1"}), SECONDS).body for _ in range(2))
     assert first["headers"]["server-timing"].startswith("boot;dur=")
     assert "server-timing" not in second["headers"]
     log = [json.loads(line) for line in (tmp_path / "lambda.log").read_text().splitlines() if line.startswith("{")]
     assert [line["event"] for line in log] == ["cold_start", "request", "request"]
+    # An access log knows nothing of an id that the caller chose.
+    assert (log[-1]["request_id"], log[-1]["gateway_request_id"]) == ("mine-1", REQUEST_ID)
 
 
 @pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
