@@ -14,6 +14,7 @@ import pytest
 from pilotlight import toolchain
 from pilotlight.twin import docker_context, engine
 from pilotlight.twin.aws.s3 import ObjectStore
+from pilotlight.twin.aws.s3_events import BucketEvents
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.engine import Engine
@@ -150,5 +151,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 @pytest.fixture
 def with_objects(twin: Any, store: ObjectStore) -> ObjectStore:
     """The twin of this test has the emulator behind its S3 rows."""
-    twin.s3 = store
+    twin.s3, twin.bucket_events = store, BucketEvents()
+    twin.bucket_events.attach(twin)
     return store
