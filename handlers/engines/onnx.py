@@ -20,6 +20,9 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that wait for work sleep. By default they spin, a whole core while nothing is asked, which is worse than slow where
+        # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
