@@ -6,3 +6,8 @@ import pytest
 
 ALL = os.environ.get("PILOTLIGHT_ALL", "") not in ("", "0")
 only_all = pytest.mark.skipif(not ALL, reason="a large run: PILOTLIGHT_ALL=1, as make test-all has it")
+
+
+def examples(few: int, many: int) -> int:
+    """How many examples a property is tried with: `few` by default, so that the unit tests stay a matter of a minute."""
+    return many if ALL else few

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from components.warming_plan import Edge, Ping, Plan, Provisioned, Rule, Scheduled, edges, floor_at, lease_end
 from components.warming_schedule import Firing, assertions, ping_firings
 from components.warming_window import Window, instant, weekly, windows
+from tests.support.size import examples
 
 BERLIN = "Europe/Berlin"
 OFFICE = Scheduled(cron="0 8 * * MON-FRI", until="0 18 * * MON-FRI", timezone=BERLIN, instances=2)
@@ -239,7 +240,7 @@ def scheduled_plans(draw: st.DrawFn) -> Plan:
     return plan(*rules, *draw(st.sampled_from([(), (Provisioned(instances=1),)])))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(4, 40), deadline=None)
 @given(scheduled_plans(), st.data())
 def test_firings_leave_the_floor_of_the_plan_at_every_minute_around_a_change_of_the_clocks(of: Plan, data: st.DataObject) -> None:
     change = datetime.fromisoformat(data.draw(st.sampled_from(CHANGES[of.scheduled[0].timezone])))
@@ -247,7 +248,7 @@ def test_firings_leave_the_floor_of_the_plan_at_every_minute_around_a_change_of_
         assert floor == expected, moment
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(4, 30), deadline=None)
 @given(scheduled_plans(), st.integers(0, 364 * 24 * 60), st.integers(0, 9))
 def test_whatever_an_up_left_behind_is_mended_soon(of: Plan, start: int, wrong: int) -> None:
     """Within a quarter of an hour in windows and for an hour after an edge, else within an hour; on most days, with any floor."""
@@ -266,7 +267,7 @@ def test_whatever_an_up_left_behind_is_mended_soon(of: Plan, start: int, wrong: 
     assert floor == floor_at(of, began + (minutes - 1) * MINUTE)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(5, 20), deadline=None)
 @given(scheduled_plans())
 def test_edges_are_where_the_floor_of_each_minute_changes(of: Plan) -> None:
     start, minutes = datetime.fromisoformat(CHANGES[of.scheduled[0].timezone][0]) - timedelta(hours=5), 9 * 60
@@ -316,7 +317,7 @@ def test_a_ping_in_a_window_counts_from_the_windows_start(every: int, crons: lis
     assert [each.cron for each in ping_firings(ping)] == crons
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(8, 30), deadline=None)
 @given(st.sampled_from([1, 5, 12, 30, 60, 180]), st.integers(0, 1438), st.data())
 def test_pings_come_inside_their_windows_only_and_at_their_pace(every: int, start: int, data: st.DataObject) -> None:
     end = data.draw(st.integers(start + 1, 1439))

@@ -9,6 +9,7 @@ from moto import mock_aws
 
 from handlers.functions import problems
 from handlers.functions.aws.clients import Clients
+from tests.support.size import examples
 from tests.unit.handlers.event_world import Answer, Context, World, batch, failed, message
 
 KEYS = ("a.txt", "b.txt")
@@ -148,4 +149,6 @@ class Deliveries(RuleBasedStateMachine):
 
 
 TestDeliveries = Deliveries.TestCase
-TestDeliveries.settings = settings(max_examples=10, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck))
+TestDeliveries.settings = settings(
+    max_examples=examples(4, 40), stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.size import examples
 from tests.unit.handlers.processes import running
 
 JSON = {"content-type": "application/json"}
@@ -162,7 +163,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40, 150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=json_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200))
 def test_no_body_at_all_is_answered_with_500(server, body):
     answer = server.client.post("/invocations", content=body, headers=JSON)
