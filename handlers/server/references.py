@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 20
-_NO_ADDRESS = "'inputs.uri' is not s3://BUCKET/KEY or s3://BUCKET/KEY?versionId=VERSION."
+_NO_ADDRESS = "'inputs.uri' is not s3://BUCKET/KEY, with ?versionId=VERSION or ?etag=ETAG behind it or nothing."
 
 
 class References:
@@ -55,11 +55,13 @@ class References:
             bucket, key = address.netloc, unquote(address.path[1:], errors="strict")
         except ValueError as error:
             raise InputRefused(_NO_ADDRESS) from error
-        if address.scheme != "s3" or not key or address.fragment or query.keys() - {"versionId"}:
+        if address.scheme != "s3" or not key or address.fragment or len(query) > 1 or query.keys() - {"versionId", "etag"}:
             raise InputRefused(_NO_ADDRESS)
         # Compared as it will be asked for, so that no encoding leads out of the root.
         if self._root is None or not f"s3://{bucket}/{key}".startswith(self._root):
             raise InputRefused(f"'inputs.uri' is outside of what this server may fetch: {self._root or 'nothing'}.")
+        if "etag" in query:
+            return bucket, key, {"IfMatch": f'"{query["etag"][0]}"'}
         return bucket, key, {"VersionId": query["versionId"][0]} if "versionId" in query else {}
 
     @functools.cached_property

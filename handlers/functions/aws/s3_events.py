@@ -55,6 +55,7 @@ def _version(record: dict[str, Any], message_id: str) -> ObjectVersion:
         raise Refused(f"The message is no event notification of S3: {type(error).__name__}: {error}.") from error
     # Absent where versioning was never switched on, "null" where it is suspended.
     version = stored.get("versionId") or "null"
+    etag = str(stored.get("eTag") or "")
     own = record.get("responseElements")
     uploaded = own.get("x-amz-request-id") if isinstance(own, dict) else None
     return ObjectVersion(
@@ -62,8 +63,15 @@ def _version(record: dict[str, Any], message_id: str) -> ObjectVersion:
         key=key,
         version=None if version == "null" else str(version),
         sequencer=sequencer.upper().ljust(SEQUENCER_DIGITS, "0"),
-        etag=str(stored.get("eTag") or ""),
+        etag=etag,
         size=size,
-        uri=f"s3://{bucket}/{quote(key)}" + (f"?versionId={quote(str(version), safe='')}" if version != "null" else ""),
+        uri=f"s3://{bucket}/{quote(key)}{_which(version, etag)}",
         request_id=request_id({}, str(uploaded or message_id)),
     )
+
+
+def _which(version: object, etag: str) -> str:
+    """The part of an address that says which content is meant, so that no later one is taken for it."""
+    if version != "null":
+        return f"?versionId={quote(str(version), safe='')}"
+    return f"?etag={quote(etag, safe='')}" if etag else ""

@@ -45,6 +45,14 @@ def test_a_reference_becomes_the_inputs_of_that_version(aws, references):
     assert references.fetched(asked(f"{ROOT}in/a%20b%3F.txt", top_k=1)) == PredictionRequest(("new",), False, {"top_k": 1})
 
 
+def test_a_reference_to_content_that_was_replaced_is_refused(aws, references):
+    etag = aws.s3.put_object(Bucket=BUCKET, Key="a.txt", Body=b"old")["ETag"].strip('"')
+    assert references.fetched(asked(f"{ROOT}a.txt?etag={etag}")).texts == ("old",)
+    aws.put("a.txt", "new")
+    with pytest.raises(InputRefused, match="it was replaced"):
+        references.fetched(asked(f"{ROOT}a.txt?etag={etag}"))
+
+
 def test_the_parameters_are_the_requests_not_the_objects(aws, references):
     aws.put("a.json", json.dumps({"inputs": ["a", "b"], "parameters": {"top_k": 9}}))
     assert references.fetched(asked(f"{ROOT}a.json")) == PredictionRequest(("a", "b"), True, {})
