@@ -95,9 +95,14 @@ def message(row: Row) -> str:
         "requestId": row.request_id,
     }
     if row.result is None:
-        return json.dumps(fields | {"resultUri": row.result_uri}, ensure_ascii=False)
+        return _allowed(json.dumps(fields | {"resultUri": row.result_uri}, ensure_ascii=False))
     # In the very characters of the row: to parse and print megabytes of numbers again would cost more than the rest.
-    return f'{json.dumps(fields, ensure_ascii=False)[:-1]}, "result": {row.result}}}'
+    return _allowed(f'{json.dumps(fields, ensure_ascii=False)[:-1]}, "result": {row.result}}}')
+
+
+def _allowed(text: str) -> str:
+    """JSON without the two characters that it may hold as they are and a message may not (SQS API reference, SendMessage)."""
+    return text.replace("\ufffe", "\\ufffe").replace("\uffff", "\\uffff")
 
 
 def _batches(rows: Sequence[Row]) -> Iterator[list[tuple[Row, str]]]:

@@ -111,6 +111,14 @@ def test_a_message_holds_what_its_row_holds_and_the_result_as_a_value(aws):
     assert row["published"] is True
 
 
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "\x01", "\x7f", "\U0001f600"])
+def test_a_message_holds_no_character_that_sqs_would_refuse_or_replace(character):
+    sent = outbox.message(row_of(object=f"o/{character}", result=f'{{"outputs":"{character}"}}' if character > "\x1f" else "1"))
+    # SQS API reference, SendMessage: the characters that a message may hold.
+    assert all(each in "\t\n\r" or " " <= each <= "\ud7ff" or "\ue000" <= each <= "\ufffd" or each >= "\U00010000" for each in sent)
+    assert json.loads(sent)["object"] == f"o/{character}"
+
+
 def test_the_largest_result_in_a_row_fits_a_message_whatever_its_key(aws):
     body = '{"outputs":"' + "x" * (results.INLINE_BYTES - 14) + '"}'
     longest = {"version": "v" * 1024, "sequencer": "0" * 64, "size": 1 << 40, "task": "t" * 40, "at": "a" * 20, "request_id": "r" * 128}
