@@ -6,7 +6,7 @@ Every delivery ends in an outcome; what a cloud's queue does with one that is no
 locked: two workers may predict the same, and the results' own conditions let one of them be recorded.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ from handlers.functions import logs, metrics, objects, outcomes, requests
 from handlers.functions.merging import Asked
 from handlers.functions.objects import ObjectInputs
 from handlers.functions.outcomes import Outcome, Refused, Unavailable
-from handlers.functions.predicting import Predictor
+from handlers.functions.predicting import RECORD_S, Predictor
 from handlers.functions.problems import RequestProblem
 from handlers.functions.versions import Delivery, Model, Objects, ObjectVersion, Result, Results, VersionId
+from handlers.functions.waves import waves
 
 # Objects read at a time, and so a client's connections: what SQS gives at once without a window.
 PARALLEL = 10
-# What is held in memory at a time: the objects of one wave, and their bytes.
-WAVE_OBJECTS = 256
-WAVE_BYTES = 16 * 1024**2
+# Results that are held in memory until they are recorded, in characters.
+RECORD_BYTES = 8 * 1024**2
 _LEVELS = {"refused": "ERROR", "failed": "WARNING"}
 
 
@@ -32,6 +32,7 @@ class PipelineSettings:
 
     min_object_bytes: int
     max_object_bytes: int
+    max_result_bytes: int
     max_inputs: int
     max_body_bytes: int
     timeout_s: float
@@ -50,6 +51,7 @@ class Pipeline:
             model,
             max_inputs=settings.max_inputs,
             max_body_bytes=settings.max_body_bytes,
+            max_result_bytes=settings.max_result_bytes,
             timeout_s=settings.timeout_s,
             task=settings.task,
             service=settings.service,
@@ -60,7 +62,7 @@ class Pipeline:
         """The outcome of every version, with a log line each and the counters of the batch. Never raises."""
         asked = {delivery.version.id: delivery for delivery in deliveries}
         found = {id_: outcome for id_, delivery in asked.items() if (outcome := self._filtered(delivery.version))}
-        for wave in _waves([delivery for id_, delivery in asked.items() if id_ not in found]):
+        for wave in waves([delivery for id_, delivery in asked.items() if id_ not in found]):
             try:
                 found |= self._wave(wave, batch_id, remaining_s)
             except Exception as error:  # noqa: BLE001  (a wave that breaks must not take the results of the others along)
@@ -86,6 +88,9 @@ class Pipeline:
             # Before the model is asked for what could not be recorded.
             return {delivery.version.id: outcomes.of(error) for delivery in wave}
         left = [delivery for delivery in wave if delivery.version.id not in found]
+        if remaining_s() <= RECORD_S:
+            # Reading what can't be worked on could last until the function is ended, with everything that it has done.
+            return found | dict.fromkeys((delivery.version.id for delivery in left), Outcome("failed", "No time was left to read it."))
         asked: list[Asked] = []
         for owner, (delivery, inputs) in enumerate(zip(left, self._readers.map(self._read, left), strict=True)):
             if isinstance(inputs, Outcome):
@@ -94,13 +99,15 @@ class Pipeline:
                 version = delivery.version
                 # By itself from its second time on: it may be what made a request with others fail.
                 asked.append(Asked(owner, inputs, alone=delivery.attempt > 1, uri=version.uri, request_id=version.request_id))
+        # What comes again is recorded at once, so that the next one can't take it along if it ends the process.
+        most = 0 if wave[0].attempt > 1 else RECORD_BYTES
         results: list[Result] = []
-        for owner, ended in self._predictor.predict(asked, batch_id=batch_id, remaining_s=remaining_s).items():
-            version = left[owner].version
-            if isinstance(ended, Outcome):
-                found[version.id] = ended
-            else:
-                results.append(Result(version, ended))
+        for ended in self._predictor.predict(asked, batch_id=batch_id, remaining_s=remaining_s):
+            found |= {left[owner].version.id: outcome for owner, outcome in ended.items() if isinstance(outcome, Outcome)}
+            results += [Result(left[owner].version, body) for owner, body in ended.items() if isinstance(body, str)]
+            if sum(len(result.body) for result in results) > most:
+                found |= self._results.record(results)
+                results = []
         return found | (self._results.record(results) if results else {})
 
     def _read(self, delivery: Delivery) -> ObjectInputs | Outcome:
@@ -125,20 +132,6 @@ class Pipeline:
             metrics.OBJECTS_PASSED_OVER: kinds.count("passed-over"),
         }
         metrics.count(self._settings.service, counts, request_id=batch_id)
-
-
-def _waves(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """The deliveries in parts that fit the memory."""
-    wave: list[Delivery] = []
-    size = 0
-    for delivery in deliveries:
-        if wave and (len(wave) == WAVE_OBJECTS or size + delivery.version.size > WAVE_BYTES):
-            yield wave
-            wave, size = [], 0
-        wave.append(delivery)
-        size += delivery.version.size
-    if wave:
-        yield wave
 
 
 def _log(delivery: Delivery, outcome: Outcome, batch_id: str) -> None:

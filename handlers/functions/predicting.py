@@ -1,7 +1,7 @@
 """The model is asked for the inputs of many objects at once, and a fault of one of them stays its own."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from handlers.functions import metrics, outcomes, outputs
@@ -17,18 +17,32 @@ _PASSING = {408, 429}
 
 
 class Predictor:
-    """The model with what it takes at once: `max_inputs` texts and `max_body_bytes` within `timeout_s` seconds."""
+    """The model with what it takes at once: `max_inputs` texts and `max_body_bytes` within `timeout_s` seconds.
 
-    def __init__(self, model: Model, *, max_inputs: int, max_body_bytes: int, timeout_s: float, task: str, service: str | None) -> None:
+    An object's result may have up to `max_result_bytes`: it is put together in memory.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        max_inputs: int,
+        max_body_bytes: int,
+        max_result_bytes: int,
+        timeout_s: float,
+        task: str,
+        service: str | None,
+    ) -> None:
         self._model = model
         self._limits = Limits(inputs=max_inputs, body_bytes=max_body_bytes, merged_bytes=max_body_bytes)
+        self._max_result_bytes = max_result_bytes
         self._timeout_s = timeout_s
         self._task = task
         self._service = service
 
-    def predict(self, asked: Sequence[Asked], *, batch_id: str, remaining_s: Callable[[], float]) -> dict[int, str | Outcome]:
-        """By owner the body of its result, or why there is none."""
-        work = _Work(asked)
+    def predict(self, asked: Sequence[Asked], *, batch_id: str, remaining_s: Callable[[], float]) -> Iterator[dict[int, str | Outcome]]:
+        """By owner the body of its result, or why there is none: for each one once, as soon as it is known."""
+        work = _Work(asked, self._task, self._max_result_bytes)
         waiting = deque(plan(asked, self._limits))
         while waiting:
             request = work.open_part(waiting.popleft())
@@ -43,7 +57,8 @@ class Predictor:
                     work.fail(request, _failure(error))
                 else:
                     waiting.extendleft(reversed(halves))
-        return work.ended(self._task)
+            if ended := work.ended():
+                yield ended
 
     def _invoke(self, request: Request, request_id: str, remaining_s: float) -> bytes:
         budget_s = min(self._timeout_s, remaining_s)
@@ -61,7 +76,7 @@ class Predictor:
         """
         if not isinstance(error, RequestProblem) or not _refuses(error):
             return None
-        if isinstance(error, AnswerTooLarge) and request.count > 1:
+        if isinstance(error, AnswerTooLarge) and request.uri is None and request.count > 1:
             # Later requests are smaller from the start, instead of computing what can't be sent.
             merged = min(self._limits.merged_bytes, len(request.body())) // 2
             self._limits = replace(self._limits, merged_bytes=max(1, merged))
@@ -69,16 +84,19 @@ class Predictor:
 
 
 class _Work:
-    """Outputs as they come in, by owner; who failed is not asked for any more."""
+    """Outputs as they come in, by owner, until its object has ended; who has failed is not asked for any more."""
 
-    def __init__(self, asked: Sequence[Asked]) -> None:
+    def __init__(self, asked: Sequence[Asked], task: str, most: int) -> None:
         self._asked = {item.owner: item for item in asked}
         self._outputs: dict[int, list[str]] = {owner: [] for owner in self._asked}
+        self._sizes = dict.fromkeys(self._asked, 0)
         self._ended: dict[int, str | Outcome] = {}
+        self._task = task
+        self._most = most
 
     def open_part(self, request: Request) -> Request | None:
         """The request without the texts of those who have failed meanwhile."""
-        pieces = tuple(piece for piece in request.pieces if piece.owner not in self._ended)
+        pieces = tuple(piece for piece in request.pieces if piece.owner in self._outputs)
         return replace(request, pieces=pieces) if pieces else None
 
     def request_id(self, request: Request) -> str | None:
@@ -89,21 +107,34 @@ class _Work:
     def take(self, request: Request, body: bytes) -> None:
         """Deal an answer out. Raises ModelFailed when it is not one for this request."""
         if request.uri is not None:
-            self._ended[request.pieces[0].owner] = outputs.whole(body)
+            self._end(request.pieces[0].owner, outputs.whole(body))
             return
         answered = iter(outputs.split(body, request.count))
         for piece in request.pieces:
-            self._outputs[piece.owner] += [next(answered) for _ in piece.texts]
+            self._add(piece.owner, [next(answered) for _ in piece.texts])
 
     def fail(self, request: Request, outcome: Outcome) -> None:
-        self._ended |= {piece.owner: outcome for piece in request.pieces}
+        for piece in request.pieces:
+            self._end(piece.owner, outcome)
 
-    def ended(self, task: str) -> dict[int, str | Outcome]:
-        for owner, found in self._outputs.items():
-            inputs = self._asked[owner].inputs
-            if owner not in self._ended:
-                self._ended[owner] = outputs.result(found, many=inputs.many, task=task, parameters=inputs.parameters)
-        return self._ended
+    def ended(self) -> dict[int, str | Outcome]:
+        """Those that have ended since the last call."""
+        ended, self._ended = self._ended, {}
+        return ended
+
+    def _add(self, owner: int, found: list[str]) -> None:
+        self._outputs[owner] += found
+        self._sizes[owner] += sum(map(len, found))
+        inputs = self._asked[owner].inputs
+        if self._sizes[owner] > self._most:
+            reason = f"The object's result has more than {self._most} bytes: split the object, or give the function more memory."
+            self._end(owner, Outcome("refused", reason))
+        elif len(self._outputs[owner]) == len(inputs.texts):
+            self._end(owner, outputs.result(self._outputs[owner], many=inputs.many, task=self._task, parameters=inputs.parameters))
+
+    def _end(self, owner: int, ended: str | Outcome) -> None:
+        self._ended[owner] = ended
+        del self._outputs[owner]
 
 
 def _refuses(problem: RequestProblem) -> bool:

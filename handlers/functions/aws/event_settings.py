@@ -8,6 +8,8 @@ from handlers.functions.pipeline import PipelineSettings
 RESULTS = ("table", "queue", "table,queue", "queue,table")
 # 10 MiB, as in the stacks' settings.
 MAX_OBJECT_BYTES = 10_485_760
+# A result is held as outputs, as text and as bytes: an eighth of the function's memory is left for it.
+MEMORY_SHARE = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +26,8 @@ class EventSettings:
         """With what the model takes. Mistakes are collected: the caller checks the environment."""
         results = environment.choice("RESULTS", RESULTS)
         sends = "queue" in results.split(",")
+        # Lambda's own variable (Lambda developer guide, "Defined runtime environment variables").
+        memory_mb = environment.whole("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 512, least=128, most=1 << 20)
         return cls(
             table=environment.required("RESULTS_TABLE", "the name of the DynamoDB table for results"),
             bucket=environment.required("RESULTS_BUCKET", "the name of the bucket for large results"),
@@ -31,6 +35,7 @@ class EventSettings:
             pipeline=PipelineSettings(
                 min_object_bytes=environment.whole("MIN_OBJECT_BYTES", 1, least=0, most=1 << 40),
                 max_object_bytes=environment.whole("MAX_OBJECT_BYTES", MAX_OBJECT_BYTES, least=1, most=1 << 30),
+                max_result_bytes=memory_mb * 1024**2 // MEMORY_SHARE,
                 max_inputs=max_inputs,
                 max_body_bytes=max_body_bytes,
                 timeout_s=timeout_s,

@@ -72,8 +72,9 @@ class TableResults:
         version, body = result.version, result.body.encode()
         uri = None
         if len(body) > INLINE_BYTES:
-            # One name whoever writes it, so that a further attempt leaves nothing behind.
-            name = f"results/{hashlib.sha256(json.dumps(version.id).encode()).hexdigest()}.json"
+            # Named by its content too: equal results leave one object behind, and one that differs (a model that was replaced between
+            # two attempts) is not put in the place of the one that the row names.
+            name = f"results/{hashlib.sha256(json.dumps(version.id).encode() + body).hexdigest()}.json"
             try:
                 self._s3.put_object(Bucket=self._bucket, Key=name, Body=body, ContentType="application/json")
             except (ClientError, BotoCoreError) as error:
