@@ -47,7 +47,8 @@ def scaled(
 
     Registering moves the capacity into the range at once, and so does every action (API reference, RegisterScalableTarget and
     ScalableTargetAction), so that minimum = maximum is the floor. The first registration makes the service-linked role, for which
-    the deployer needs iam:CreateServiceLinkedRole.
+    the deployer needs iam:CreateServiceLinkedRole. The actions come one after the other: two changes of one target at a time are
+    refused (ConcurrentUpdateException), and the provider does not try again (terraform-provider-aws issue 17915).
     """
     floor = floor_at(warming.plan, warming.now)
     target = aws.appautoscaling.Target(
@@ -63,9 +64,10 @@ def scaled(
         ),
         opts=pulumi.ResourceOptions(parent=parent, depends_on=ready),
     )
+    last: pulumi.Resource = target
     for position, assertion in enumerate(assertions(warming.plan)):
         when = at(assertion.firing)
-        aws.appautoscaling.ScheduledAction(
+        last = aws.appautoscaling.ScheduledAction(
             f"{name}-floor-{assertion.floor}-{position}",
             service_namespace=target.service_namespace,
             scalable_dimension=target.scalable_dimension,
@@ -76,7 +78,7 @@ def scaled(
             scalable_target_action=aws.appautoscaling.ScheduledActionScalableTargetActionArgs(
                 min_capacity=assertion.floor, max_capacity=assertion.floor
             ),
-            opts=pulumi.ResourceOptions(parent=parent),
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[last]),
         )
     return target
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -217,6 +218,14 @@ def test_every_firing_is_an_action_that_sets_both_bounds(build: Build) -> None:
     assert {action["minCapacity"] for action in actions} == {0, 2}
     assert all(graph.reaches(each, graph.one(TARGET)) for each in graph.all(ACTION))
     assert not any("startTime" in each.inputs for each in graph.all(ACTION))
+
+
+def test_actions_are_put_one_after_the_other(build: Build) -> None:
+    """Application auto scaling refuses two changes of one target at a time."""
+    graph = build(LAMBDA, warming=[OFFICE])
+    actions = graph.all(ACTION)
+    assert len(actions) > 2
+    assert all(graph.reaches(later, earlier) for earlier, later in pairwise(actions))
 
 
 def test_a_target_is_registered_beside_the_floor_that_it_holds(build: Build) -> None:
