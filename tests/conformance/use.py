@@ -1,21 +1,14 @@
 """How a deployed stack is used, by pattern and not by platform: one text in, its answer out; and many at a steady rate."""
 
-import json
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from boto3.dynamodb.types import TypeDeserializer
-
-from tests.support.clients import client
+from tests.conformance.pipeline import RESULT_S, Identity, Pipeline
 from tests.support.deployment import Deployment, post
 from tests.support.load import at_a_steady_rate, calling
-
-# From a cold start to the row, on a machine that is busy with other tests.
-RESULT_S = 60
 
 
 @dataclass
@@ -55,19 +48,16 @@ class ApiUse:
 
 
 class EventsUse:
-    """An object in the bucket, its row in the table."""
+    """An object in the bucket, its row in the table; `prefix` is that of the stack's filter."""
 
-    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
-        self._outputs = outputs
-        self._s3, self._dynamodb, self._sqs = (client(deployment.variables(), name) for name in ("s3", "dynamodb", "sqs"))
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], prefix: str = "") -> None:
+        self._pipeline = Pipeline(deployment, outputs)
+        self._prefix = prefix
 
     def answer(self, text: str) -> Any:
-        row = self._row(*self._put(text))
+        row = self._pipeline.row(self._put(text))
         assert row is not None, f"no row within {RESULT_S} s"
-        if "result" in row:
-            return json.loads(row["result"])["outputs"]
-        bucket, _, key = row["resultUri"].removeprefix("s3://").partition("/")
-        return json.loads(self._s3.get_object(Bucket=bucket, Key=key)["Body"].read())["outputs"]
+        return self._pipeline.answer(row)
 
     @contextmanager
     def steadily(self, per_second: float) -> Iterator[Done]:
@@ -76,31 +66,15 @@ class EventsUse:
             yield done
         done.failed = [repr(error) for error in uploads.errors]
         for identity in uploads.results:
-            if self._row(*identity) is None:
+            if self._pipeline.row(identity) is None:
                 done.failed.append(f"{identity} has no row")
             else:
                 done.right += 1
-        if dead := self._dead():
-            done.failed.append(f"{dead} dead letters")
+        if dead := set(self._pipeline.dead()) & set(uploads.results):
+            done.failed.append(f"dead letters: {dead}")
 
-    def _put(self, text: str) -> tuple[str, str]:
-        bucket, key = self._outputs["objectsBucket"], f"{uuid.uuid4()}.txt"
-        version = self._s3.put_object(Bucket=bucket, Key=key, Body=text.encode(), ContentType="text/plain")["VersionId"]
-        return f"{bucket}/{key}", version
-
-    def _row(self, name: str, version: str) -> dict[str, Any] | None:
-        read, deadline = TypeDeserializer().deserialize, time.monotonic() + RESULT_S
-        asked = {"TableName": self._outputs["resultsTable"], "Key": {"object": {"S": name}, "version": {"S": version}}}
-        while time.monotonic() < deadline:
-            item = self._dynamodb.get_item(**asked, ConsistentRead=True).get("Item")
-            if item is not None:
-                return {attribute: read(value) for attribute, value in item.items()}
-            time.sleep(0.1)
-        return None
-
-    def _dead(self) -> int:
-        asked = {"QueueUrl": self._outputs["deadLetterQueueUrl"], "AttributeNames": ["ApproximateNumberOfMessages"]}
-        return int(self._sqs.get_queue_attributes(**asked)["Attributes"]["ApproximateNumberOfMessages"])
+    def _put(self, text: str) -> Identity:
+        return self._pipeline.put(f"{self._prefix}{uuid.uuid4()}.txt", text.encode())
 
 
 def use_of(pattern: str, deployment: Deployment, outputs: Mapping[str, Any]) -> Use:

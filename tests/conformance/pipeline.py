@@ -1,0 +1,83 @@
+"""A deployed event pipeline as its users see it: objects in, rows and messages out, dead letters."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from tests.storm.verdict import dead_letters, rows_of
+from tests.support.clients import client
+from tests.support.deployment import Deployment
+
+# From a cold start to the row, on a machine that is busy with other tests.
+RESULT_S = 60
+Identity = tuple[str, str]
+
+
+class Pipeline:
+    """One stack that is up."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        self._outputs = outputs
+        variables = deployment.variables()
+        self._s3, self._dynamodb, self._sqs = (client(variables, name) for name in ("s3", "dynamodb", "sqs"))
+
+    def put(self, key: str, body: bytes, content_type: str = "text/plain") -> Identity:
+        """Upload an object; gives what its row is found by."""
+        bucket = self._outputs["objectsBucket"]
+        version = self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)["VersionId"]
+        return f"{bucket}/{key}", version
+
+    def row(self, identity: Identity) -> dict[str, Any] | None:
+        """The version's row, waited for; None when it does not come."""
+        deadline = time.monotonic() + RESULT_S
+        while time.monotonic() < deadline:
+            if (row := self.look(identity)) is not None:
+                return row
+            time.sleep(0.1)
+        return None
+
+    def look(self, identity: Identity) -> dict[str, Any] | None:
+        """The version's row if it is there."""
+        asked = {"TableName": self._outputs["resultsTable"], "Key": {"object": {"S": identity[0]}, "version": {"S": identity[1]}}}
+        item = self._dynamodb.get_item(**asked, ConsistentRead=True).get("Item")
+        return None if item is None else {attribute: TypeDeserializer().deserialize(value) for attribute, value in item.items()}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Everything in the table."""
+        return rows_of(self._dynamodb, self._outputs["resultsTable"])
+
+    def answer(self, row: Mapping[str, Any]) -> Any:
+        """The model's outputs that a row or a message holds or names."""
+        held = row.get("result")
+        if held is None:
+            bucket, _, key = row["resultUri"].removeprefix("s3://").partition("/")
+            held = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return (json.loads(held) if isinstance(held, str | bytes) else held)["outputs"]
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Every result in the queue of results, taken out of it."""
+        url, found = self._outputs["resultsQueueUrl"], []
+        while taken := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in taken:
+                found.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def dead(self) -> list[Identity]:
+        """The versions among the dead letters."""
+        return dead_letters(self._sqs, self._outputs["deadLetterQueueUrl"])
+
+    def waiting(self) -> int:
+        """Messages that wait or are under way."""
+        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+        found = self._sqs.get_queue_attributes(QueueUrl=self._outputs["queueUrl"], AttributeNames=list(names))["Attributes"]
+        return sum(int(number) for number in found.values())
+
+    @property
+    def unseen_s(self) -> int:
+        """Seconds after which a message whose attempt failed is seen again."""
+        asked = {"QueueUrl": self._outputs["queueUrl"], "AttributeNames": ["VisibilityTimeout"]}
+        return int(self._sqs.get_queue_attributes(**asked)["Attributes"]["VisibilityTimeout"])
