@@ -8,7 +8,15 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from handlers.functions import logs
 from handlers.functions.events_http import MAX_ANSWER_BYTES
@@ -67,6 +75,10 @@ class EndpointAnswer:
             raise ModelFailed("The model's answer is not UTF-8.") from error
 
 
+class _Dropped(NotReady):
+    """The connection ended under the call: the service may have closed it while the process was frozen between two requests."""
+
+
 class RuntimeClient(Protocol):
     """The one operation of boto3's `sagemaker-runtime` client that is used."""
 
@@ -94,15 +106,15 @@ class Endpoint:
         self._calls = ThreadPoolExecutor(max_workers=4, thread_name_prefix="endpoint-call")
 
     def invoke(self, body: bytes, *, request_id: str, budget_s: float) -> EndpointAnswer:
-        """The endpoint's answer within `budget_s` seconds. A throttled call is tried again while the budget lasts.
+        """The endpoint's answer within `budget_s` seconds.
 
-        Raises the RequestProblem that tells the client what happened; what is internal goes to the log only.
+        A call that was throttled or lost its connection is tried again while the budget lasts. Raises the RequestProblem that tells the client what happened; what is internal goes to the log only.
         """
         until = time.monotonic() + budget_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._once(body, request_id, until - time.monotonic())
-            except Throttled:
+            except (Throttled, _Dropped):
                 # Full jitter, so that callers who were throttled together do not come back together.
                 pause = random.uniform(0, FIRST_PAUSE_S * 2**attempt)  # noqa: S311
                 if attempt == MAX_ATTEMPTS or time.monotonic() + pause >= until:
@@ -126,6 +138,9 @@ class Endpoint:
             raise DeadlineExceeded("The model did not answer in time.") from error
         except EndpointConnectionError as error:
             raise NotReady("The model can't be reached.", retry_after_s=RETRY_AFTER_S) from error
+        except (ConnectionClosedError, ResponseStreamingError) as error:
+            logs.write("endpoint_dropped", level="WARNING", request_id=request_id, endpoint=self._name, error=type(error).__name__)
+            raise _Dropped("The connection to the model was lost.", retry_after_s=RETRY_AFTER_S) from error
         except BotoCoreError as error:
             logs.write_fault("endpoint_call_failed", error, request_id=request_id, endpoint=self._name)
             raise ModelFailed("The call of the model failed.") from error

@@ -283,6 +283,8 @@ def test_without_time_left_nothing_is_called():
     [
         (botocore.exceptions.ReadTimeoutError(endpoint_url="https://secret"), 504, "deadline-exceeded"),
         (botocore.exceptions.EndpointConnectionError(endpoint_url="https://secret"), 503, "not-ready"),
+        (botocore.exceptions.ConnectionClosedError(endpoint_url="https://secret"), 503, "not-ready"),
+        (botocore.exceptions.ResponseStreamingError(error="secret"), 503, "not-ready"),
         (botocore.exceptions.NoCredentialsError(), 502, "model-failed"),
         (RuntimeError("secret"), 500, "internal-fault"),
     ],
@@ -291,6 +293,21 @@ def test_without_time_left_nothing_is_called():
 def test_a_broken_connection_is_mapped_and_nothing_internal_leaks(error, status, name):
     answer = function_over(Slow(error=error)).handle(rest_event({"inputs": "cold"}), Context())
     assert "secret" not in assert_problem(answer, status, name)
+
+
+def test_a_connection_that_was_closed_while_the_process_was_frozen_is_no_failure():
+    client = Slow(error=botocore.exceptions.ConnectionClosedError(endpoint_url="https://there"))
+    real = client.invoke_endpoint
+
+    def mended(**asked):
+        try:
+            return real(**asked)
+        finally:
+            client.error = None
+
+    client.invoke_endpoint = mended
+    assert function_over(client).handle(rest_event({"inputs": "cold"}), Context())["statusCode"] == 200
+    assert client.calls == 2
 
 
 def test_bad_variables_are_refused_all_at_once():
