@@ -16,10 +16,11 @@ def owner(event: Mapping[str, Any]) -> str | None:
     if identity.get("apiKeyId"):
         return f"key:{identity['apiKeyId']}"
     claims = (authorizer.get("jwt") or {}).get("claims") or {}
-    # A token of a client without a person may have no subject; the authorizer has checked both (RFC 9068, section 2.2).
-    subject = claims.get("sub") or claims.get("client_id")
-    if subject:
-        return f"token:{claims.get('iss', '')}#{subject}"
+    # A token of a client without a person may have no subject; the authorizer has checked both (RFC 9068, section 2.2). Apart from
+    # subjects, since a client may have been named like one of them (section 5).
+    for kind, claim in (("token", "sub"), ("client", "client_id")):
+        if claims.get(claim):
+            return f"{kind}:{claims.get('iss', '')}#{claims[claim]}"
     arn = (authorizer.get("iam") or {}).get("userArn") or identity.get("userArn")
     return f"iam:{_without_session(str(arn))}" if arn else None
 

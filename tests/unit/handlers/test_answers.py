@@ -151,7 +151,8 @@ ROLE = "arn:aws:sts::123456789012:assumed-role/Batch"
     [
         ({"identity": {"apiKeyId": "k1", "userArn": None}}, "key:k1"),
         ({"authorizer": {"jwt": {"claims": {"iss": "i", "sub": "s"}}}}, "token:i#s"),
-        ({"authorizer": {"jwt": {"claims": {"iss": "i", "client_id": "c"}}}}, "token:i#c"),
+        ({"authorizer": {"jwt": {"claims": {"iss": "i", "client_id": "c"}}}}, "client:i#c"),
+        ({"authorizer": {"jwt": {"claims": {"iss": "i", "sub": "s", "client_id": "c"}}}}, "token:i#s"),
         ({"authorizer": {"jwt": {"claims": {"iss": "i"}}}}, None),
         ({"authorizer": {"iam": {"userArn": f"{ROLE}/one"}}}, f"iam:{ROLE}"),
         ({"authorizer": {"iam": {"userArn": f"{ROLE}/two"}}}, f"iam:{ROLE}"),
