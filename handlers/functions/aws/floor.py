@@ -7,6 +7,7 @@ First everything is stopped that would raise the floor again, then the floor goe
 
 import functools
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,34 +54,58 @@ class Floor:
         return floor
 
 
+class _Errors:
+    """One part after the other is tried, whatever became of the one before; the first error is raised at the end."""
+
+    def __init__(self) -> None:
+        self._found: list[ClientError] = []
+
+    def tried(self, part: Callable[..., list[str]], *arguments: Any) -> list[str]:
+        try:
+            return part(*arguments)
+        except ClientError as error:
+            self._found.append(error)
+            return []
+
+    def told(self, done: list[str]) -> list[str]:
+        for error in self._found:
+            logs.write("floor_in_part", level="ERROR", done=done, message=str(error))
+        if self._found:
+            raise self._found[0]
+        return done
+
+
 def drop(floor: Floor, client: Client) -> list[str]:
     """Drop it; the names of what was done. botocore's errors go on: Lambda calls again, then the event is a dead letter."""
-    done = []
+    errors, done = _Errors(), list[str]()
     if floor.schedule_group is not None:
-        done += [f"disabled {name}" for name in _disable(client("scheduler"), floor.schedule_group)]
+        scheduler = client("scheduler")
+        for name in errors.tried(_enabled, scheduler, floor.schedule_group):
+            done += errors.tried(_disabled, scheduler, floor.schedule_group, name)
     if floor.scalable_resource is not None and floor.scalable_dimension is not None:
-        _suspend(client("application-autoscaling"), floor.scalable_resource, floor.scalable_dimension)
-        done.append(f"suspended {floor.scalable_resource}")
-    if floor.endpoint is not None and _cooled(client("sagemaker"), floor.endpoint, str(floor.cold_config)):
-        done.append(f"moved {floor.endpoint} to {floor.cold_config}")
-    if floor.model_function is not None and _deprovisioned(client("lambda"), floor.model_function):
-        done.append(f"deprovisioned {floor.model_function}")
-    return done
+        done += errors.tried(_suspended, client("application-autoscaling"), floor.scalable_resource, floor.scalable_dimension)
+    if floor.endpoint is not None:
+        done += errors.tried(_cooled, client("sagemaker"), floor.endpoint, str(floor.cold_config))
+    if floor.model_function is not None:
+        done += errors.tried(_deprovisioned, client("lambda"), floor.model_function)
+    return errors.told(done)
 
 
-def _disable(scheduler: Any, group: str) -> list[str]:
-    names = [
-        each["Name"]
-        for page in scheduler.get_paginator("list_schedules").paginate(GroupName=group, State="ENABLED")
-        for each in page["Schedules"]
-    ]
-    for name in names:
-        schedule = scheduler.get_schedule(GroupName=group, Name=name)
-        scheduler.update_schedule(**{key: schedule[key] for key in _KEPT if key in schedule}, State="DISABLED")
-    return names
+def _enabled(scheduler: Any, group: str) -> list[str]:
+    pages = scheduler.get_paginator("list_schedules").paginate(GroupName=group, State="ENABLED")
+    return [each["Name"] for page in pages for each in page["Schedules"]]
 
 
-def _suspend(scaling: Any, resource: str, dimension: str) -> None:
+def _disabled(scheduler: Any, group: str, name: str) -> list[str]:
+    schedule = scheduler.get_schedule(GroupName=group, Name=name)
+    end = schedule.get("EndDate")
+    if end is not None and end.timestamp() <= time.time():
+        return []  # it calls nothing any more, and no update is known to take an end that is over
+    scheduler.update_schedule(**{key: schedule[key] for key in _KEPT if key in schedule}, State="DISABLED")
+    return [f"disabled {name}"]
+
+
+def _suspended(scaling: Any, resource: str, dimension: str) -> list[str]:
     """No action moves it any more; a Lambda alias goes to 0, an endpoint's floor goes with its configuration."""
     namespace = dimension.partition(":")[0]
     bounds = {"MinCapacity": 0, "MaxCapacity": 0} if namespace == "lambda" else {}
@@ -91,24 +116,25 @@ def _suspend(scaling: Any, resource: str, dimension: str) -> None:
         SuspendedState={"DynamicScalingInSuspended": True, "DynamicScalingOutSuspended": True, "ScheduledScalingSuspended": True},
         **bounds,
     )
+    return [f"suspended {resource}"]
 
 
-def _cooled(sagemaker: Any, endpoint: str, config: str) -> bool:
-    """Whether the endpoint had to be moved: whether UpdateEndpoint takes the configuration in use is not documented."""
+def _cooled(sagemaker: Any, endpoint: str, config: str) -> list[str]:
+    """Not twice: whether UpdateEndpoint takes the configuration in use is not documented."""
     if sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"] == config:
-        return False
+        return []
     sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-    return True
+    return [f"moved {endpoint} to {config}"]
 
 
-def _deprovisioned(functions: Any, alias_arn: str) -> bool:
-    """Whether the alias had a floor still; application auto scaling may have been there before."""
+def _deprovisioned(functions: Any, alias_arn: str) -> list[str]:
+    """The alias may have no floor any more: application auto scaling may have been there before."""
     function, _, alias = alias_arn.rpartition(":")
     try:
         functions.delete_provisioned_concurrency_config(FunctionName=function, Qualifier=alias)
     except functions.exceptions.ResourceNotFoundException:
-        return False
-    return True
+        return []
+    return [f"deprovisioned {alias_arn}"]
 
 
 @functools.cache

@@ -1,10 +1,12 @@
 """The function that drops the warming floor, against botocore's stubs, which know the real APIs."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from handlers.functions.aws import floor as module
@@ -124,3 +126,27 @@ def test_the_log_tells_what_was_dropped_and_what_restores_it(monkeypatch: pytest
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["event"], line["done"]) == ("floor_dropped", [f"moved {ENDPOINT} to scheduled-0"])
     assert "pulumi up --refresh" in line["restored_by"]
+
+
+def test_schedules_that_have_ended_are_left_alone() -> None:
+    client, stub = stubbed("scheduler")
+    stub.add_response("list_schedules", {"Schedules": [{"Name": "leased"}]}, {"GroupName": GROUP, "State": "ENABLED"})
+    stub.add_response("get_schedule", {**SCHEDULE, "Name": "leased", "State": "ENABLED", "EndDate": datetime(2026, 1, 31, tzinfo=UTC)})
+    assert drop(Floor(**{**NONE, "schedule_group": GROUP}), {"scheduler": client}.__getitem__) == []
+    stub.assert_no_pending_responses()
+
+
+def test_what_can_not_be_done_holds_nothing_else_up_and_is_told_at_the_end() -> None:
+    scheduler, schedules = stubbed("scheduler")
+    sagemaker, endpoints = stubbed("sagemaker")
+    schedules.add_response("list_schedules", {"Schedules": [{"Name": "gone"}, {"Name": "ping-0"}]})
+    schedules.add_client_error("get_schedule", "ResourceNotFoundException")
+    schedules.add_response("get_schedule", {**SCHEDULE, "State": "ENABLED"})
+    schedules.add_response("update_schedule", {"ScheduleArn": "arn:aws:scheduler:x:1:schedule/g/s"}, {**SCHEDULE, "State": "DISABLED"})
+    described(endpoints, "config-2")
+    moved(endpoints, "scheduled-0")
+    floor = Floor(**{**NONE, "schedule_group": GROUP, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        drop(floor, {"scheduler": scheduler, "sagemaker": sagemaker}.__getitem__)
+    schedules.assert_no_pending_responses()
+    endpoints.assert_no_pending_responses()
