@@ -108,7 +108,8 @@ class Endpoint:
     def invoke(self, body: bytes, *, request_id: str, budget_s: float) -> EndpointAnswer:
         """The endpoint's answer within `budget_s` seconds.
 
-        A call that was throttled or lost its connection is tried again while the budget lasts. Raises the RequestProblem that tells the client what happened; what is internal goes to the log only.
+        A call that was throttled or lost its connection is tried again while the budget lasts. Raises the RequestProblem that tells
+        the client what happened; what is internal goes to the log only.
         """
         until = time.monotonic() + budget_s
         for attempt in range(1, MAX_ATTEMPTS + 1):
