@@ -4,9 +4,9 @@ Application auto scaling and provisioned concurrency do not go below 1 here (API
 plan that is at 0 outside its windows swaps whole configurations; one that is at 1 or more is scaled.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 import pulumi_aws as aws
@@ -65,6 +65,25 @@ def levels_of(name: str, plan: Plan | None, make: Callable[[str, int], Configura
         declared={floor: make(f"{name}-floor-{floor}-{of}", floor) for floor in plan.levels},
         scheduled={floor: make(f"{name}-scheduled-{floor}-{of}", floor) for floor in scheduled},
     )
+
+
+def moved(endpoint: aws.sagemaker.Endpoint, levels: Levels) -> None:
+    """Refuse to go on where the endpoint serves what belongs to the deployment before this one.
+
+    SageMaker takes an update back that does not come up, and the provider calls that a success (terraform-provider-aws issues 46663
+    and 48997). This `up` would then delete the configuration in use, without which the endpoint takes no update any more. A program
+    that fails deletes nothing.
+    """
+
+    def judge(of: Mapping[str, Any]) -> None:
+        if of["live"] not in of["known"]:
+            raise pulumi.RunError(
+                f"The endpoint {of['name']!r} serves {of['live']!r} still: SageMaker took the update back. Why: its log group, and "
+                f"FailureReason in `aws sagemaker describe-endpoint --endpoint-name {of['name']}`. "
+                "Nothing was deleted: mend it and run `up` again."
+            )
+
+    pulumi.Output.all(name=endpoint.name, live=endpoint.endpoint_config_name, known=levels.known).apply(judge)
 
 
 def update(place: Place, endpoint: str, *configurations: Configuration) -> Statement:

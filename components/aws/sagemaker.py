@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
-from components.aws.endpoint_floor import Levels, levels_of, swap_at_edges, swaps, update
+from components.aws.endpoint_floor import Levels, levels_of, moved, swap_at_edges, swaps, update
 from components.aws.floor import Drop, declared, may, needs_schedules, schedules_of
 from components.aws.iam import Place, Statement, document, invoke_endpoint, pull_image, read_models, write_logs
 from components.aws.image import Image
@@ -54,13 +54,14 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         registered = self._model(name, args, image, model, work)
         configurations = levels_of(name, self.plan, lambda role, floor: self._configuration(role, args, registered, floor))
         # None that a live endpoint may be moved to is made or replaced after it, and what moves it knows them first.
-        moved = self._schedules(f"{name}-schedules", configurations)
+        first = self._schedules(f"{name}-schedules", configurations)
         endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=home.names.endpoint,
             endpoint_config_name=configurations.declared[self.floor].name,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *moved]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *first]),
         )
+        moved(endpoint, configurations)
         self.drop = self._scaled(name, endpoint, configurations, args.warming)
         self.endpoint_name = self.invoke_target = endpoint.name
         self.log_groups = [logs.name]

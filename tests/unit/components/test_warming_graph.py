@@ -6,10 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from pulumi import RunError
+from pulumi.runtime.mocks import MockResourceArgs
 
 from components.warming_plan import Plan, Scheduled, floor_at
 from tests.unit.components.conftest import ROOT, Build
-from tests.unit.components.recording import ACCOUNT, REGION, Graph, Registered
+from tests.unit.components.recording import ACCOUNT, REGION, Answers, Graph, Registered
 
 SAGEMAKER, LAMBDA = "aws-sagemaker-api", "aws-lambda-api"
 OFFICE = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "Europe/Berlin", "instances": 2}
@@ -176,6 +178,31 @@ def test_no_live_configuration_is_deleted_under_an_update(build: Build) -> None:
     assert all(graph.reaches(endpoint, each) for each in swaps(graph))
     scheduled = [each for each in graph.all(CONFIG) if "scheduled" in each.name]
     assert all(any(graph.reaches(swap, each) for swap in swaps(graph)) for each in scheduled)
+
+
+@pytest.mark.parametrize("warming", [[], [OFFICE]], ids=["cold", "swapped"])
+def test_an_update_that_sagemaker_takes_back_ends_the_up(build: Build, warming: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider calls it a success; what follows would delete the configuration that is still in use."""
+    answer = Answers.new_resource
+
+    def taken_back(self: Answers, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        id_, made = answer(self, args)
+        return id_, {**made, "endpointConfigName": "of-the-last-up"} if args.typ == ENDPOINT else made
+
+    monkeypatch.setattr(Answers, "new_resource", taken_back)
+    with pytest.raises(RunError, match=r"'pilotlight-aws-sagemaker-api' serves 'of-the-last-up' still.*FailureReason"):
+        build(SAGEMAKER, again=True, warming=warming)
+
+
+def test_what_a_schedule_has_set_meanwhile_does_not_end_the_up(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Answers.new_resource
+
+    def swapped(self: Answers, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        id_, made = answer(self, args)
+        return id_, {**made, "endpointConfigName": "api-endpoint-scheduled-2-27e9-0a1b2c3"} if args.typ == ENDPOINT else made
+
+    monkeypatch.setattr(Answers, "new_resource", swapped)
+    assert build(SAGEMAKER, again=True, warming=[OFFICE]).result["outputs"]["floor"] == 2
 
 
 @pytest.mark.parametrize("stack", [SAGEMAKER, LAMBDA])
