@@ -43,9 +43,10 @@ def test_the_first_blocks_deploy_and_call_the_stack_with_plain_pulumi(deployment
     run(deployment, "source .venv/bin/activate\npulumi destroy\npulumi stack rm", twin=True)
 
 
-def test_the_block_for_the_twin_works_by_hand(deployment: Deployment) -> None:
-    by_hand = next(block for block in BLOCKS if "pilotlight up" in block and "env --local" in block)
+def test_the_blocks_for_the_twin_work_by_hand(deployment: Deployment) -> None:
+    by_hand, events = (block for block in BLOCKS if "pilotlight up" in block)
     printed = run(deployment, by_hand, twin=False)
     assert '"outputs"' in printed
     assert '"deployment"' in printed
+    assert '"outputs"' in run(deployment, events, twin=False)
     assert os.environ.get("PULUMI_DEBUG_PROVIDERS") is None
