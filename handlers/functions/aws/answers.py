@@ -20,8 +20,9 @@ READ_TIMEOUT_S = 2
 ATTEMPTS = 2
 Values = dict[str, dict[str, str]]
 ID, STATE, EXPIRES = "id", "status", "expires"
-# Errors that are answers in themselves. S3 gives the first one only to who may list the bucket, else 403 (GetObject, API reference).
-_ANSWERS = ("NoSuchKey", "ConditionalCheckFailedException")
+# Errors that are answers in themselves. S3 gives the first one only to who may list the bucket, else 403 (GetObject, API reference);
+# the last one says that the object is there (PutObject with If-None-Match, API reference).
+_ANSWERS = ("NoSuchKey", "ConditionalCheckFailedException", "PreconditionFailed")
 
 
 def make_client(service: str) -> Any:
@@ -49,7 +50,11 @@ class AwsAnswerStore:
         return self._get(f"requests/{answer_id}")
 
     def put_answer(self, answer_id: str, body: str) -> None:
-        self._put(f"answers/{answer_id}", body.encode())
+        """Once: of two workers the first one is believed, and what was fetched does not change."""
+        try:
+            self._put(f"answers/{answer_id}", body.encode(), IfNoneMatch="*")
+        except ClientError:
+            return
 
     def answer(self, answer_id: str) -> str | None:
         body = self._get(f"answers/{answer_id}")
@@ -104,9 +109,9 @@ class AwsAnswerStore:
             return False
         return True
 
-    def _put(self, key: str, body: bytes) -> None:
+    def _put(self, key: str, body: bytes, **condition: str) -> None:
         with _guarded("S3"):
-            self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json")
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", **condition)
 
     def _get(self, key: str) -> bytes | None:
         try:

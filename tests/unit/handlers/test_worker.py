@@ -200,6 +200,22 @@ def test_of_two_workers_at_once_the_first_that_is_done_is_believed(aws):
     assert (told(aws, answer_id)["statusCode"], told(aws, answer_id)["body"]) == (200, OUTPUTS.decode())
 
 
+def test_of_two_answers_the_first_one_stays(aws):
+    """What was fetched once is fetched again, whatever a second worker with the same message computes."""
+    answer_id = asked(aws)
+    message = aws.receive()["Records"][0]["body"]
+
+    def work(predict):
+        return AnswerWork(store=aws.store, predict=predict, keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+
+    def slow(*_):
+        assert work(lambda *_: OUTPUTS.decode()).attempt(message, attempt=1, remaining_s=lambda: 10.0) == "done"
+        return OTHER.decode()
+
+    assert work(slow).attempt(message, attempt=1, remaining_s=lambda: 10.0) == "unwanted"
+    assert told(aws, answer_id)["body"] == OUTPUTS.decode()
+
+
 def raised(error):
     raise error
 
