@@ -144,8 +144,17 @@ class SageMakerEndpoint(pulumi.ComponentResource):
 
         def rights(place: Place) -> list[Statement]:
             on = place.arn("sagemaker", f"endpoint/{home.names.endpoint.lower()}")
-            scale = [may(["sagemaker:UpdateEndpointWeightsAndCapacities"], on)] if targets else []
-            return [may(["sagemaker:DescribeEndpoint"], on), update(place, home.names.endpoint, cold), *targets, *scale]
+            # Tried by application auto scaling in the caller's name, the second with a made-up name of a configuration (user guide,
+            # permissions validation; aws-controllers-k8s/community issue 2110).
+            tried = [
+                may(["sagemaker:UpdateEndpointWeightsAndCapacities"], on),
+                may(["sagemaker:DescribeEndpointConfig"], place.arn("sagemaker", "endpoint-config/*")),
+            ]
+            return [
+                may(["sagemaker:DescribeEndpoint"], on),
+                update(place, home.names.endpoint, cold),
+                *([*targets, *tried] if targets else []),
+            ]
 
         return Drop(variables=variables, rights=rights)
 

@@ -10,6 +10,7 @@ MADE = "0a1b2c3"
 _ASYNC = "Lambda developer guide, asynchronous invocation: execution role permissions for destinations"
 _FIRED = "EventBridge Scheduler user guide, execution role"
 _VALIDATED = "Application Auto Scaling user guide, permissions validation for API calls on target resources"
+_TRIED = "aws-controllers-k8s/community issue 2110: it is tried with a made-up name"
 _FLOOR = "handlers/functions/aws/floor.py: "
 _CHECKED = "handlers/functions/aws/reconciler.py: "
 
@@ -104,6 +105,8 @@ def drop(warmed: Warmed) -> list[Call]:
         ]
     if warmed.scaled:
         calls.append(Call(action="sagemaker:UpdateEndpointWeightsAndCapacities", resource=warmed.endpoint, by=_VALIDATED))
+        made_up = arn("sagemaker", "endpoint-config/7f4e1944-1817-4891-9bef-e055a90787a4")
+        calls.append(Call(action="sagemaker:DescribeEndpointConfig", resource=made_up, by=_TRIED))
     described = Call(action="sagemaker:DescribeEndpoint", resource=warmed.endpoint, by=_FLOOR + "describe_endpoint")
     return [*calls, described, *swap(warmed, _FLOOR + "update_endpoint", 0)]
 
