@@ -54,7 +54,8 @@ class Budget(pulumi.ComponentResource):
                 aws.budgets.BudgetNotificationArgs(
                     notification_type="ACTUAL",
                     comparison_operator="GREATER_THAN",
-                    threshold=share * 100,
+                    # A threshold is a notification's name as well: 55.00000000000001 would be another one than the service's.
+                    threshold=round(share * 100, 2),
                     threshold_type="PERCENTAGE",
                     subscriber_email_addresses=[args.email] if args.email is not None and share in args.alert_at else None,
                     subscriber_sns_topic_arns=None if topic is None or share != SPENT else [topic],
@@ -77,7 +78,7 @@ class Budget(pulumi.ComponentResource):
             opts=child,
         )
         topic = aws.sns.Topic(f"{name}-topic", name=topic_name, opts=child)
-        may_publish = home.place.apply(lambda place: publish(place, topic_name, home.names.prefix))
+        may_publish = home.place.apply(lambda place: publish(place, topic_name))
         policy = aws.sns.TopicPolicy(f"{name}-topic-policy", arn=topic.arn, policy=pulumi.Output.json_dumps(may_publish), opts=child)
         may_send = home.place.apply(lambda place: from_topic(place, self._dead, topic_name))
         letters = aws.sqs.QueuePolicy(f"{name}-dead-policy", queue_url=dead.url, policy=pulumi.Output.json_dumps(may_send), opts=child)
@@ -136,15 +137,15 @@ class Budget(pulumi.ComponentResource):
         return live
 
 
-def publish(place: Place, topic: str, budget: str) -> Mapping[str, Any]:
-    """Only this one budget of this account may publish (Budgets user guide, topic policy for notifications)."""
-    of = {"StringEquals": {"aws:SourceAccount": place.account}, "ArnLike": {"aws:SourceArn": budget_arn(place, budget)}}
+def publish(place: Place, topic: str) -> Mapping[str, Any]:
+    """Only budgets of this account may publish.
+
+    In the words of the Budgets user guide (topic policy for notifications): for one budget there are none, and a policy that Budgets
+    does not satisfy is told by nothing, but the topic stays silent. Which budgets name the topic is theirs to say.
+    """
+    ours = f"arn:{place.partition}:budgets::{place.account}:*"
+    of = {"StringEquals": {"aws:SourceAccount": place.account}, "ArnLike": {"aws:SourceArn": ours}}
     return document(allow("sns:Publish", place.arn("sns", topic), Principal={"Service": "budgets.amazonaws.com"}, Condition=of))
-
-
-def budget_arn(place: Place, budget: str) -> str:
-    """Budgets are global: their ARN has no region."""
-    return f"arn:{place.partition}:budgets::{place.account}:budget/{budget}"
 
 
 def from_topic(place: Place, queue: str, topic: str) -> Mapping[str, Any]:

@@ -150,7 +150,7 @@ def _client(service: str) -> Any:
 
 
 def handler(event: Mapping[str, Any], context: object) -> dict[str, list[str]]:
-    """Drop the floor, whatever the message says: only the budget can send one."""
+    """Drop the floor, whatever the message says: only budgets of this account can send one."""
     try:
         done = drop(_floor(), _client)
     except ClientError as error:

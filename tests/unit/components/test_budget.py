@@ -41,6 +41,11 @@ def test_each_share_mails_and_nothing_is_made_beside_the_budget(build: Build) ->
     assert {each.type for each in graph.resources if "budget" in each.name} == {BUDGET, "pilotlight:index:Budget"}
 
 
+def test_thresholds_are_percents_without_the_noise_of_a_float(build: Build) -> None:
+    graph = build(SAGEMAKER, budget={**TOLD, "alertAt": [0.07, 0.29, 0.55]})
+    assert [percent for percent, _, _ in notifications(graph)] == [7.0, 29.0, 55.0]
+
+
 def test_alarms_address_is_the_budgets_where_it_has_none(build: Build) -> None:
     graph = build(SAGEMAKER, budget={"monthlyUsd": 5, "alertAt": [1.0]}, alarms={"email": "oncall@example.com"})
     assert notifications(graph) == [(100, ["oncall@example.com"], None)]
@@ -55,13 +60,13 @@ def test_the_floor_drops_when_all_is_spent_whatever_is_mailed(build: Build, shar
     assert [(percent, topics) for percent, _, topics in found if topics] == [(100, [topic])]
 
 
-def test_only_this_budget_may_publish_and_only_the_topic_may_call(build: Build) -> None:
+def test_only_budgets_of_this_account_may_publish_and_only_the_topic_may_call(build: Build) -> None:
     graph = build(SAGEMAKER, warming=[OFFICE], budget=DROPS)
     (statement,) = json.loads(graph.one("aws:sns/topicPolicy:TopicPolicy", "floor-topic-policy").inputs["policy"])["Statement"]
     assert statement["Principal"] == {"Service": "budgets.amazonaws.com"}
     assert statement["Condition"] == {
         "StringEquals": {"aws:SourceAccount": ACCOUNT},
-        "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{ACCOUNT}:budget/pilotlight-{SAGEMAKER}"},
+        "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{ACCOUNT}:*"},  # in the very words of AWS's page
     }
     called = graph.one("aws:lambda/permission:Permission", "floor-invoke").inputs
     assert (called["principal"], called["sourceArn"], called["qualifier"]) == (
@@ -114,6 +119,8 @@ def test_a_scaled_endpoint_is_suspended_and_moved(build: Build) -> None:
     }
     may = allowed(graph, "budget-floor-policy")
     assert {"application-autoscaling:RegisterScalableTarget", "sagemaker:UpdateEndpointWeightsAndCapacities"} < set(may)
+    # Application auto scaling tries whether the caller has this right, with a name that it makes up.
+    assert may["sagemaker:DescribeEndpointConfig"] == [arn("sagemaker", "endpoint-config/*")]
     assert not any(action.startswith(("scheduler:", "iam:")) for action in may)
 
 
