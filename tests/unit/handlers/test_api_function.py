@@ -145,6 +145,9 @@ def test_the_stages_of_a_cold_start_are_metrics_of_the_service(runtime, capsys):
         ('{"inputs": NaN}', 400, "malformed-body"),
         ("[" * 900, 400, "malformed-body"),
         ({"inputs": []}, 422, "input-refused"),
+        # What the event pipeline may ask of the model server, no caller may: the server reads with its own role.
+        ({"inputs": {"uri": "s3://mine/private.txt"}}, 422, "input-refused"),
+        ({"inputs": [{"uri": "s3://mine/private.txt"}]}, 422, "input-refused"),
         ({"inputs": ["a"] * 500}, 413, "body-too-large"),
         ({"inputs": "a", "parameters": {"top_k": 3}}, 422, "input-refused"),
         ({"inputs": "a" * 1000}, 413, "body-too-large"),

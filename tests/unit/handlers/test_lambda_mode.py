@@ -30,7 +30,9 @@ def lambda_process(folder, **variables):
 
 @pytest.fixture(scope="module")
 def function(tiny, tmp_path_factory):
-    with lambda_process(tmp_path_factory.mktemp("lambda"), MODEL_DIR=str(tiny), MAX_BODY_BYTES="4096") as (api, _):
+    # With a place to fetch inputs from, which no caller of the function may name.
+    told = {"MODEL_DIR": str(tiny), "MAX_BODY_BYTES": "4096", "INPUTS_URI": "s3://mine/"}
+    with lambda_process(tmp_path_factory.mktemp("lambda"), **told) as (api, _):
         yield api
 
 
@@ -67,6 +69,7 @@ def test_a_bare_payload_is_answered_with_bare_outputs(function):
         ("{", 400),
         ("", 400),
         ({"inputs": []}, 422),
+        ({"inputs": {"uri": "s3://mine/private.txt"}}, 422),
         ({"inputs": "a", "parameters": {"x": 1}}, 422),
         ({"inputs": "a" * 5000}, 413),
         ("[" * 5000, 413),
@@ -96,7 +99,7 @@ def test_a_key_that_nobody_would_keep_is_refused(function, version):
     assert json.loads(answer.body["body"])["type"].endswith("idempotency-key-refused")
 
 
-@pytest.mark.parametrize("payload", [{}, [], "text", None, {"inputs": 3}, {"Records": []}], ids=str)
+@pytest.mark.parametrize("payload", [{}, [], "text", None, {"inputs": 3}, {"inputs": {"uri": "s3://mine/a"}}, {"Records": []}], ids=str)
 def test_a_bad_bare_payload_gets_a_problem_document(function, payload):
     answer = function.invoke(payload, SECONDS)
     assert (answer.kind, answer.body["status"]) == ("response", 422)
