@@ -93,7 +93,9 @@ MAPPING_CONCURRENCY = Range(low=2, high=1_000, source="Lambda API reference, Sca
 _SQS = "SQS API reference, SetQueueAttributes"
 VISIBILITY_S = Range(low=0, high=43_200, unit="s", source=_SQS, noted="2026-11")
 MESSAGE_RETENTION_S = Range(low=60, high=1_209_600, unit="s", source=_SQS, noted="2026-11")
-MAX_RECEIVES = Range(low=1, high=1_000, unit="times", source="SQS developer guide, dead-letter queues", noted="2026-11")
+# Of an event queue three at least: an object that ends the process is kept apart from its neighbours from its second delivery on, once from
+# each end (handlers/functions/waves.py), so that each neighbour is done by the third.
+MAX_RECEIVES = Range(low=3, high=1_000, unit="times", source="SQS developer guide, dead-letter queues (1 to 1000)", noted="2026-11")
 
 LOG_RETENTION_DAYS = Choice(
     values=(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),

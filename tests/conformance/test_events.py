@@ -27,7 +27,7 @@ EVENTS = {
     "minObjectBytes": 2,
     "maxObjectBytes": MOST_BYTES,
     "batchWindowSeconds": 1,
-    "maxAttempts": 2,
+    "maxAttempts": 3,
     "results": ["table", "queue"],
 }
 ENGLISH = TEXTS["english"]["text"].encode()

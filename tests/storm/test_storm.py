@@ -22,8 +22,8 @@ PATIENCE_S = 600 if LARGE else 240
 @pytest.fixture(scope="module", params=["aws-sagemaker-events", "aws-lambda-events"])
 def stack(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[str]:
     name = str(request.param)
-    # Two tries instead of five, so that there are dead letters within the patience.
-    deployment.edit(f"stacks/Pulumi.{name}.yaml", r"maxAttempts: 5", "maxAttempts: 2")
+    # Three tries instead of five, so that there are dead letters within the patience.
+    deployment.edit(f"stacks/Pulumi.{name}.yaml", r"maxAttempts: 5", "maxAttempts: 3")
     deployment.up(name)
     yield name
     deployment.report("destroy", name)

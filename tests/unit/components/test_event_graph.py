@@ -104,7 +104,7 @@ def test_settings_reach_queue_and_mapping(build: Build) -> None:
         events__batchSize=100,
         events__batchWindowSeconds=3,
         events__maxConcurrency=4,
-        events__maxAttempts=2,
+        events__maxAttempts=3,
         events__visibilitySeconds=900,
     )
     mapping = graph.one("aws:lambda/eventSourceMapping:EventSourceMapping").inputs
@@ -114,7 +114,7 @@ def test_settings_reach_queue_and_mapping(build: Build) -> None:
         {"maximumConcurrency": 4},
     )
     queue = graph.one("aws:sqs/queue:Queue", "objects-queue").inputs
-    assert (queue["visibilityTimeoutSeconds"], json.loads(queue["redrivePolicy"])["maxReceiveCount"]) == (900, 2)
+    assert (queue["visibilityTimeoutSeconds"], json.loads(queue["redrivePolicy"])["maxReceiveCount"]) == (900, 3)
 
 
 @pytest.mark.parametrize(

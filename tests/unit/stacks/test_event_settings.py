@@ -96,7 +96,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         {"function": {"reservedConcurrency": 3}},
         "events.maxConcurrency: 5: more than function.reservedConcurrency 3: use 2 to 3, or raise function.reservedConcurrency",
     ),
-    (EVENTS, {"events.maxAttempts": 0}, "events.maxAttempts: 0: use 1 to 1000 times (SQS developer guide, dead-letter queues)"),
+    (EVENTS, {"events.maxAttempts": 2}, "events.maxAttempts: 2: use 3 to 1000 times (SQS developer guide, dead-letter queues (1 to 1000))"),
     (EVENTS, {"events.suffixes": [".json", "n"]}, "events.suffixes.1: 'n': overlaps '.json': leave the longer one out (S3 user guide"),
     (EVENTS, {"events.prefix": "a b*"}, "events.prefix: 'a b*': use letters, digits and _ . / ! ' ( ) -"),
     (EVENTS, {"events.results": []}, "events.results: []: use 1 or more"),
