@@ -1,5 +1,7 @@
 """CONFIG -> STACK: settings, packaged artifacts, one pattern, outputs."""
 
+import gc
+
 import pulumi
 
 from components.event_pipeline import EventPipeline
@@ -11,6 +13,7 @@ from stacks.plan import now
 from stacks.service import home_args, pipeline_args, service_args
 from stacks.settings import load_settings
 
+gc.disable()  # the program is over within seconds, a tenth of which would go to looking through the SDK for garbage
 project, stack = pulumi.get_project(), pulumi.get_stack()
 settings = load_settings(pulumi.Config(), stack)
 model, code = find_model(settings, stack, cache_folder()), find_function(settings, stack, cache_folder())
@@ -23,7 +26,5 @@ if settings.pattern == "events":
 else:
     service = InferenceApi("api", home, endpoint, service_args(settings, model, code, build_tag(), now()), options)
 
-pulumi.export("pattern", settings.pattern)
-pulumi.export("platform", settings.endpoint.platform)
-for name, value in service.outputs.items():
+for name, value in {"pattern": settings.pattern, "platform": settings.endpoint.platform, **service.outputs}.items():
     pulumi.export(name, value)
