@@ -65,7 +65,8 @@ def install_packages(clouds: tuple[str, ...], *, dev: bool) -> None:
         raise SetupError(f"this is Python {have}, but 3.11 or newer is needed: run `make setup PYTHON=python3.12`, say.")
     groups = sorted({*clouds, "tool", *(["dev"] if dev else []), *installed_groups()})
     locks = [ROOT / "locks" / f"{group}.txt" for group in groups]
-    wanted = {"python": sys.version, "groups": groups, "locks": hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()}
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    wanted = {"python": sys.version, "groups": groups, "locks": digest, "compiled": True}
     if STAMP.is_file() and json.loads(STAMP.read_text()) == wanted and python().is_file():
         return
     say(f"Python packages ({', '.join(groups)}) into .venv, hash-checked: about a minute the first time.")
@@ -80,6 +81,7 @@ def install_packages(clouds: tuple[str, ...], *, dev: bool) -> None:
     run([str(uv), "pip", "sync", "--quiet", "--require-hashes", *map(str, locks)], "install the locked packages", environment)
     editable = ["--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     run([str(uv), "pip", "install", *editable], "install this checkout", environment)
+    run([str(python()), "-m", "pilotlight.compiled"], "compile the packages")
     STAMP.write_text(json.dumps(wanted))
     say(f"Python packages are in place ({time.monotonic() - started:.0f} s).")
 

@@ -33,6 +33,7 @@ def test_the_first_run_makes_an_environment_with_hashes_and_the_second_does_noth
     bootstrap.install_packages(("aws",), dev=False)
     assert any("--require-hashes" in step for step in checkout)
     assert any("uv==1.2.3" in step for step in checkout)
+    assert checkout[-1][1:] == ["-m", "pilotlight.compiled"]
     count = len(checkout)
     bootstrap.install_packages(("aws",), dev=False)
     assert len(checkout) == count

@@ -1,0 +1,58 @@
+"""Bytecode for the packages that the command, a stack's program and the twin import: python -m pilotlight.compiled
+
+The installer leaves compiling to the first import, and where PYTHONDONTWRITEBYTECODE is set, as in many containers, no import keeps
+it: every command would compile the SDK anew, which takes longer than all else that a program does. The whole of the SDK would take
+minutes and its parts are seldom used, so this compiles what is imported, in the environment only: the checkout is left as it is.
+"""
+
+import contextlib
+import importlib
+import pkgutil
+import py_compile
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import components
+import pilotlight
+import stacks
+
+# What is imported late, by programs of the twin's.
+LATE = ("ministack.app", "ministack.services.dynamodb", "ministack.services.s3", "uvicorn.protocols.http.httptools_impl")
+# How a component names a part of the SDK, which is loaded when it is named for the first time.
+_PART = re.compile(r"\baws\.([a-z0-9_]+)\.")
+
+
+def main() -> int:
+    """Exit status 0: what can't be compiled fails with its reason where it is needed."""
+    for name in (*_own(), *_parts(), *LATE):
+        # A cloud or a group may not be installed.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for path in _sources():
+        py_compile.compile(str(path), quiet=2)
+    return 0
+
+
+def _own() -> Iterator[str]:
+    for package in (components, pilotlight, stacks):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if not module.name.endswith("__main__"):
+                yield module.name
+
+
+def _parts() -> Iterator[str]:
+    for path in sorted((Path(components.__path__[0]) / "aws").glob("*.py")):
+        yield from (f"pulumi_aws.{name}" for name in sorted(set(_PART.findall(path.read_text()))))
+
+
+def _sources() -> list[Path]:
+    """The imported files of this environment that have no bytecode that fits."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    found = {Path(file) for file in files if file and file.endswith(".py")}
+    return sorted(path for path in found if path.is_relative_to(sys.prefix))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

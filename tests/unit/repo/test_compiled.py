@@ -1,0 +1,24 @@
+"""What `make setup` compiles: all that commands import, so that none of them does it again."""
+
+from importlib.util import cache_from_source
+from pathlib import Path
+
+import pulumi_aws
+import pytest
+
+from pilotlight import compiled
+
+
+def test_the_parts_of_the_sdk_that_components_name_are_compiled_too() -> None:
+    assert {"pulumi_aws.s3", "pulumi_aws.lambda_", "pulumi_aws.scheduler"} <= set(compiled._parts())
+
+
+def test_modules_are_imported_and_programs_are_not_run() -> None:
+    names = set(compiled._own())
+    assert {"components.aws.home", "pilotlight.cli.main", "pilotlight.twin.aws.sqs"} <= names
+    assert not [name for name in names if name.endswith("__main__")]
+
+
+@pytest.mark.parametrize("part", ["s3/bucket.py", "sagemaker/endpoint.py"])
+def test_no_command_compiles_the_sdk_after_set_up(part: str) -> None:
+    assert Path(cache_from_source(str(Path(pulumi_aws.__path__[0]) / part))).is_file()
