@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tests.conformance.pipeline import RESULT_S, Identity, Pipeline
-from tests.support.deployment import Deployment, post
+from tests.support.deployment import Deployment, followed, post
 from tests.support.load import at_a_steady_rate, calling
 
 
@@ -34,7 +34,7 @@ class ApiUse:
         self._outputs = outputs
 
     def answer(self, text: str) -> Any:
-        answer = post(self._outputs, {"inputs": text})
+        answer = followed(self._outputs, post(self._outputs, {"inputs": text}))
         assert answer.status_code == 200, answer.text
         return answer.json()["outputs"]
 

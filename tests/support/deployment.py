@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -161,6 +162,15 @@ def post(outputs: Mapping[str, Any], body: Any, *, timeout: float = 60, key: str
     headers = {"x-api-key": key if key is not None else outputs["apiKey"], "content-type": "application/json"}
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return httpx.post(outputs["url"], content=content, headers=headers, timeout=timeout)
+
+
+def followed(outputs: Mapping[str, Any], answer: httpx.Response, *, patience_s: float = 120) -> httpx.Response:
+    """The answer itself; of one that comes later (202), what its address has in the end, asked with the same key."""
+    deadline = time.monotonic() + patience_s
+    while answer.status_code == 202 and time.monotonic() < deadline:
+        time.sleep(0.5)
+        answer = httpx.get(answer.json()["result"], headers={"x-api-key": outputs["apiKey"]}, timeout=60)
+    return answer
 
 
 def interrupt(process: subprocess.Popen[str], *, times: int = 1, signal_: int = signal.SIGINT) -> None:

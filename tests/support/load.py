@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.deployment import post
+from tests.support.deployment import followed, post
 
 PARALLEL = 32
 
@@ -68,11 +68,11 @@ def at_a_steady_rate(act: Callable[[], Any], *, per_second: float) -> Iterator[A
 
 @contextmanager
 def calling(outputs: Mapping[str, Any], *, per_second: float = 10) -> Iterator[Calls]:
-    """Call the API at a fixed rate until the block ends; the calls are complete after it."""
+    """Call the API at a fixed rate until the block ends; the calls are complete after it, those answered later included."""
     calls = Calls()
 
     def call() -> tuple[int, str]:
-        answer = post(outputs, {"inputs": "a steady caller"})
+        answer = followed(outputs, post(outputs, {"inputs": "a steady caller"}))
         return answer.status_code, answer.text[:500]
 
     with at_a_steady_rate(call, per_second=per_second) as acts:
