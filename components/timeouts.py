@@ -5,7 +5,7 @@ client > gateway > function > endpoint > model where somebody waits; queue > fun
 
 from dataclasses import dataclass
 
-from components.limits import HTTP_TIMEOUT_MS, LAMBDA_TIMEOUT_S, REST_TIMEOUT_MS
+from components.limits import HTTP_TIMEOUT_MS, LAMBDA_TIMEOUT_S, REST_TIMEOUT_MS, Range
 
 # What one hop needs for itself: to notice that the next one is late, to write the problem document, and for the network.
 HOP_S = 1
@@ -30,10 +30,11 @@ class Hops:
 
 @dataclass(frozen=True, kw_only=True)
 class Chain(Hops):
-    """A chain that a caller waits for."""
+    """A chain that a caller waits for; `source` is where the gateway's limit stands."""
 
     client_s: int
     gateway_s: int
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +44,20 @@ class QueueChain(Hops):
     visibility_s: int
 
 
-def gateway_limit_s(auth_mode: str) -> int:
-    """The longest that the gateway of this authentication mode waits: REST API for API keys, HTTP API otherwise."""
-    limit = REST_TIMEOUT_MS if auth_mode == "api-key" else HTTP_TIMEOUT_MS
-    return limit.high // 1000
+def gateway_limit(auth_mode: str) -> Range:
+    """How long the gateway of this authentication mode may wait, in milliseconds: REST API for API keys, HTTP API otherwise."""
+    return REST_TIMEOUT_MS if auth_mode == "api-key" else HTTP_TIMEOUT_MS
 
 
 def chain(*, auth_mode: str, separate_function: bool, predict_s: int) -> Chain:
     """The chain behind the longest wait that the gateway allows."""
-    gateway = gateway_limit_s(auth_mode)
+    limit = gateway_limit(auth_mode)
+    gateway = limit.high // 1000
     function = gateway - HOP_S
     endpoint = function - HOP_S if separate_function else function
-    return Chain(client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s)
+    return Chain(
+        client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s, source=limit.source
+    )
 
 
 def queue_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, predictions: int, window_s: int = 0) -> QueueChain:
@@ -92,8 +95,8 @@ def queue_problem(plan: QueueChain) -> str | None:
     if told is None:
         return None
     return (
-        f"the function behind the queue needs {plan.function_s} s for a cold start and its predictions: {told}: "
-        "lower endpoint.coldStartSeconds or endpoint.predictSeconds"
+        f"the function behind the queue needs {plan.function_s} s for a cold start and its predictions: {told} "
+        f"({LAMBDA_TIMEOUT_S.source}): lower endpoint.coldStartSeconds or endpoint.predictSeconds"
     )
 
 
@@ -103,6 +106,6 @@ def problem(plan: Chain, cold_start_s: int) -> str | None:
         return None
     return (
         f"a cold start of {cold_start_s} s and a prediction of {plan.model_s} s take {cold_start_s + plan.model_s} s, "
-        f"but {plan.endpoint_s} s are left behind a gateway that waits {plan.gateway_s} s: "
+        f"but {plan.endpoint_s} s are left behind a gateway that waits {plan.gateway_s} s ({plan.source}): "
         f"lower endpoint.coldStartSeconds or endpoint.predictSeconds to {plan.endpoint_s} s together"
     )

@@ -44,7 +44,7 @@ def test_a_function_at_its_limit_is_taken_and_one_second_more_is_not() -> None:
     assert timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest)) is None
     told = timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest + 1))
     assert told is not None
-    assert "needs 901 s for a cold start and its predictions: use 1 to 900 s" in told
+    assert "needs 901 s for a cold start and its predictions: use 1 to 900 s (Lambda developer guide" in told
 
 
 @pytest.mark.parametrize("window_s", [0, 300])
