@@ -4,11 +4,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import cold_start, up, warm_chain
+from benchmarks import cold_start, events, program, storm, up, warm_chain
 from benchmarks.record import BenchmarkError, busy_note, write
 
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "cold-start": cold_start.measure,
+    "events": events.measure,
+    "program": program.measure,
+    "storm": storm.measure,
     "up": up.measure,
     "warm-chain": warm_chain.measure,
 }

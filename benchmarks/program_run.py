@@ -42,7 +42,7 @@ class Ran:
     sdks: Sequence[str] | None
 
 
-class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]  # the generated base has no types
+class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     """Registers everything at once, with what a cloud would fill in."""
 
     def __init__(self, cloud: PlannedCloud, stack: str) -> None:
@@ -84,7 +84,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]
         return empty_pb2.Empty()
 
 
-class _Engine(engine_pb2_grpc.EngineServicer):  # type: ignore[misc]
+class _Engine(engine_pb2_grpc.EngineServicer):
     """Keeps what the program says."""
 
     def __init__(self) -> None:

@@ -36,9 +36,9 @@ class Twin:
             raise BenchmarkError(f"pilotlight {' '.join(arguments)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
         return seconds, done.stdout
 
-    def deploy(self, operation: str) -> tuple[float, dict[str, Any]]:
+    def deploy(self, operation: str, stack: str = STACK) -> tuple[float, dict[str, Any]]:
         """`pilotlight OPERATION STACK --local`: wall seconds, and its JSON report."""
-        seconds, output = self.run(operation, STACK, "--local", "--json")
+        seconds, output = self.run(operation, stack, "--local", "--json")
         return seconds, json.loads(output)
 
     def api_key(self) -> str:
@@ -50,12 +50,14 @@ class Twin:
 
 
 @contextmanager
-def own_twin() -> Iterator[Twin]:
-    """A twin with nothing in it, stopped and forgotten afterwards; the model is packaged, so that it is in no figure."""
+def own_twin(*stacks: str) -> Iterator[Twin]:
+    """A twin with nothing in it, stopped and forgotten afterwards; the models of the stacks (of STACK, where none is named) are
+    packaged, so that they are in no figure."""
     with tempfile.TemporaryDirectory(prefix="pilotlight-bench-") as home:
         twin = Twin(home)
         try:
-            twin.run("package", STACK)
+            for stack in stacks or (STACK,):
+                twin.run("package", stack)
             yield twin
         finally:
             twin.run("down")

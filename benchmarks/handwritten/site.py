@@ -65,7 +65,7 @@ def bucket(name: str, physical: str, keep_days: int | None = None) -> tuple[aws.
             )
         ],
     )
-    tls = {"Sid": "TlsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*"}
+    tls: dict[str, Any] = {"Sid": "TlsOnly", "Effect": "Deny", "Principal": "*", "Action": "s3:*"}
     tls |= {"Resource": [f"arn:aws:s3:::{physical}", f"arn:aws:s3:::{physical}/*"], "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
     secured: list[pulumi.Resource] = [ownership, private, encryption]
     secured.append(aws.s3.BucketPolicy(f"{name}-tls", bucket=made.bucket, policy=policy(tls), opts=after(private)))
@@ -122,7 +122,7 @@ def queues(name: str, physical: str, visibility_s: int) -> tuple[aws.sqs.Queue, 
 
 def role(name: str, service: str, description: str, *statements: dict[str, Any]) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
     """A role for a service of AWS, and its policy."""
-    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    trust: dict[str, Any] = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     trust["Condition"] = {"StringEquals": {"aws:SourceAccount": account}}
     made = aws.iam.Role(f"{name}-role", assume_role_policy=policy(trust), description=description, tags=tags)
     return made, aws.iam.RolePolicy(f"{name}-policy", role=made.name, policy=policy(*statements))

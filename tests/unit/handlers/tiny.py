@@ -1,6 +1,7 @@
 """A BERT of some hundred kilobytes with random weights, as a source folder for the packager."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +30,30 @@ def write_source(folder: Path, **config: Any) -> Path:
         "type_vocab_size": 2,
         "vocab_size": len(WORDS),
     }
-    (folder / "config.json").write_text(json.dumps(values | config))
+    values |= config
+    (folder / "config.json").write_text(json.dumps(values))
     (folder / "tokenizer.json").write_text(json.dumps(_tokenizer()))
-    save_file(_weights(len(config.get("id2label", ()))), folder / "model.safetensors")
+    save_file(_weights(values), folder / "model.safetensors")
     return folder
 
 
-def _weights(labels: int) -> dict[str, np.ndarray[Any, Any]]:
+def _weights(config: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    hidden, inner, labels = config["hidden_size"], config["intermediate_size"], len(config.get("id2label", ()))
     shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.word_embeddings.weight": (len(WORDS), HIDDEN),
-        "embeddings.position_embeddings.weight": (POSITIONS, HIDDEN),
-        "embeddings.token_type_embeddings.weight": (2, HIDDEN),
-        **_norm("embeddings.LayerNorm"),
-        **_dense("pooler.dense", HIDDEN, HIDDEN),
+        "embeddings.word_embeddings.weight": (len(WORDS), hidden),
+        "embeddings.position_embeddings.weight": (POSITIONS, hidden),
+        "embeddings.token_type_embeddings.weight": (2, hidden),
+        **_norm("embeddings.LayerNorm", hidden),
+        **_dense("pooler.dense", hidden, hidden),
     }
-    for layer in (f"encoder.layer.{index}" for index in range(LAYERS)):
+    for layer in (f"encoder.layer.{index}" for index in range(config["num_hidden_layers"])):
         for part in ("query", "key", "value"):
-            shapes |= _dense(f"{layer}.attention.self.{part}", HIDDEN, HIDDEN)
-        shapes |= _dense(f"{layer}.attention.output.dense", HIDDEN, HIDDEN) | _norm(f"{layer}.attention.output.LayerNorm")
-        shapes |= _dense(f"{layer}.intermediate.dense", HIDDEN, INNER) | _dense(f"{layer}.output.dense", INNER, HIDDEN)
-        shapes |= _norm(f"{layer}.output.LayerNorm")
+            shapes |= _dense(f"{layer}.attention.self.{part}", hidden, hidden)
+        shapes |= _dense(f"{layer}.attention.output.dense", hidden, hidden) | _norm(f"{layer}.attention.output.LayerNorm", hidden)
+        shapes |= _dense(f"{layer}.intermediate.dense", hidden, inner) | _dense(f"{layer}.output.dense", inner, hidden)
+        shapes |= _norm(f"{layer}.output.LayerNorm", hidden)
     if labels:
-        shapes = {f"bert.{name}": shape for name, shape in shapes.items()} | _dense("classifier", HIDDEN, labels)
+        shapes = {f"bert.{name}": shape for name, shape in shapes.items()} | _dense("classifier", hidden, labels)
     random = np.random.default_rng(7)
     return {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
 
@@ -59,8 +62,8 @@ def _dense(name: str, inside: int, outside: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.weight": (outside, inside), f"{name}.bias": (outside,)}
 
 
-def _norm(name: str) -> dict[str, tuple[int, ...]]:
-    return {f"{name}.weight": (HIDDEN,), f"{name}.bias": (HIDDEN,)}
+def _norm(name: str, width: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
 def _tokenizer() -> dict[str, Any]:
