@@ -1,0 +1,92 @@
+"""What bounds the cost of warming, on a whole stack: pings inside their window, a lease that ends, a budget that drops the floor."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.conformance.observed import Observed
+from tests.conformance.stacks import STACKS
+from tests.conformance.warmed import SOON, WINDOW, Warmed, brought_up, local_now, next_monday
+from tests.support.deployment import Deployment
+from tests.support.size import only_all
+
+*OTHERS, FIRST = [ready.name for ready in STACKS if ready.pattern == "api"]
+PINGED = 2
+# Before the window that keeps one instance warm, so that none is warm but by the pings.
+PINGS = {
+    "kind": "ping",
+    "everyMinutes": 5,
+    "parallel": PINGED,
+    "cron": "30 7 * * MON",
+    "until": "40 7 * * MON",
+    "timezone": WINDOW["timezone"],
+}
+USD = 100
+MAIL = "ops@example.com"
+BUDGET = {"monthlyUsd": USD, "alertAt": [0.5], "onExceeded": "drop-warming", "email": MAIL}
+
+
+@pytest.fixture(scope="module", params=[FIRST, *(pytest.param(name, marks=only_all) for name in OTHERS)])
+def warmed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Warmed]:
+    """Up on a Monday before its pings; the lease of the window ends with Tuesday."""
+    stack = str(request.param)
+    monday = next_monday(local_now(deployment))
+    window = {**WINDOW, "leaseUntil": (monday + timedelta(days=1)).date().isoformat()}
+    yield brought_up(deployment, stack, monday, [PINGS, window], {"budget": BUDGET})
+    deployment.report("destroy", stack)
+
+
+def said(ran: list[dict[str, Any]], name: str) -> str:
+    """What the timers of that name had to tell."""
+    return "; ".join(one["said"] for one in ran if one["name"] == name)
+
+
+def test_a_ping_touches_as_many_instances_as_the_plan_says_and_no_caller_waits_for_one(warmed: Warmed) -> None:
+    observed = Observed(warmed.deployment, warmed.made)
+    role, group = ("-model", "-model") if warmed.made["platform"] == "aws-lambda" else ("-api", "Endpoints")
+    before = observed.processes(role)
+    warmed.goes_to(warmed.at("07:31"))
+    told = observed.line("-warmer", event="warmed")
+    assert (told["pings"], told["answered"], told["instances"]) == (PINGED, PINGED, PINGED)
+    assert len(observed.processes(role)) >= PINGED > len(before)
+    assert not warmed.is_cold(), "the cold start was the ping's"
+    assert observed.line(group, event="request")["status"] == 200
+    lines = [line.get("event") for line in observed.lines(group)]
+    assert (lines.count("ping"), lines.count("request")) == (PINGED, 1), "a ping is no request"
+    warmed.goes_to(warmed.at("07:50"))
+    pings = [line for line in observed.lines("-warmer") if line.get("event") == "warmed"]
+    assert len(pings) == 2, "at half past and five minutes later; then the window is over"
+
+
+def test_a_spent_budget_is_told_and_drops_the_floor_until_an_up_with_a_refresh(warmed: Warmed) -> None:
+    warmed.goes_to(warmed.at("08:00") + SOON)
+    assert warmed.floor() == 1
+    warmed.deployment.twin("spend", {"usd": 0.6 * USD})
+    # Costs are known hours later: three times a day on the twin, at 8, 16 and 24 o'clock UTC.
+    told = said(warmed.goes_to(warmed.at("10:05")), "budgets")
+    assert "over 50 %" in told
+    assert MAIL in told
+    assert warmed.floor() == 1, "an alert drops nothing"
+    warmed.deployment.twin("spend", {"usd": 1.01 * USD})
+    assert "over 100 %" in said(warmed.goes_to(warmed.at("18:05")), "budgets")
+    warmed.goes_to(warmed.at("08:00", days=1) + timedelta(minutes=20))
+    assert warmed.floor() == 0, "neither the window's start nor the assertion after it raises what the budget has dropped"
+    warmed.deployment.pulumi("up", "--refresh", "--yes", "--skip-preview", "-s", warmed.stack)
+    assert (warmed.floor(), warmed.declared()) == (1, 1)
+    assert not warmed.is_cold(fresh=True)
+    warmed.goes_to(warmed.at("12:00", days=1) + SOON)
+    assert warmed.floor() == 0
+
+
+def test_the_lease_ends_the_window(warmed: Warmed) -> None:
+    warmed.goes_to(warmed.at("08:00", days=2) + timedelta(minutes=20))
+    assert warmed.floor() == 0
+    # docs/decisions/0006: the next `up` asks to take the rule out.
+    told = warmed.deployment.run("up", warmed.stack, "--local", code=1).stderr
+    assert "warming.1.leaseUntil" in told
+    assert "is over" in told
+    warmed.deployment.configure(warmed.stack, {"warming": [PINGS]})
+    warmed.up()
+    assert warmed.floor() == 0
