@@ -163,5 +163,5 @@ def test_destroy_leaves_neither_a_resource_nor_an_object(up: Up) -> None:
     assert up.deployment.report("destroy", up.stack)["result"] == "succeeded"
     assert up.deployment.run("status", up.stack, code=None).returncode == 3
     assert up.state() == []
-    with pytest.raises(Exception, match=r"40[34]|NoSuchBucket|AccessDenied"):
+    with pytest.raises(Exception, match=r"40[34]|Forbidden|NoSuchBucket|AccessDenied"):
         up.use.answer("anyone?")
