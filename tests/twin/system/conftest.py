@@ -8,8 +8,6 @@ import pytest
 from tests.support.deployment import Deployment
 from tests.support.system import deployed, one_after_another
 
-STACKS = ("aws-sagemaker-api", "aws-lambda-api")
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     one_after_another(items, Path(__file__).parent)
@@ -18,8 +16,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     yield from deployed(tmp_path_factory.mktemp("system"))
-
-
-@pytest.fixture(params=STACKS)
-def stack(request: pytest.FixtureRequest) -> str:
-    return str(request.param)

@@ -9,10 +9,16 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from pilotlight.twin import client
-from tests.support.deployment import Deployment, interrupt, post
+from tests.conformance.stacks import STACKS, ReadyStack
+from tests.conformance.use import use_of
+from tests.support.deployment import Deployment, interrupt
+from tests.support.size import only_all
 
-STACK = "aws-sagemaker-api"
+WAYS = ("one Ctrl-C", "two Ctrl-C", "the command killed", "the engine killed")
+# One stack by default, every one on request.
+RUNS = [
+    pytest.param(ready, how, id=f"{ready.name}-{how}", marks=[] if ready is STACKS[0] else only_all) for ready in STACKS for how in WAYS
+]
 
 
 def wait_for_creations(deployment: Deployment, count: int) -> None:
@@ -40,24 +46,23 @@ def kill_engine(deployment: Deployment, pid: int) -> None:
         engine.kill()
 
 
-@pytest.mark.parametrize("how", ["one Ctrl-C", "two Ctrl-C", "the command killed", "the engine killed"])
-def test_the_next_up_completes_an_interrupted_one(deployment: Deployment, how: str) -> None:
-    running = client.ensure_running(deployment.home)
-    client.call(running, "faults", {"create_delay": {"min": 0.5, "max": 1.5, "seed": 7}})
+@pytest.mark.parametrize(("ready", "how"), RUNS)
+def test_the_next_up_completes_an_interrupted_one(deployment: Deployment, ready: ReadyStack, how: str) -> None:
+    deployment.twin("faults", {"create_delay": {"min": 0.5, "max": 1.5, "seed": 7}})
     before = collections.Counter(held(deployment))  # the account's log role stays when a stack goes, as declared
-    process = deployment.start("up", STACK, "--local")
+    process = deployment.start("up", ready.name, "--local")
     try:
         interrupt_it(deployment, process, how, before.total() + 12)
     finally:
         process.kill()
-    client.call(running, "faults", {"create_delay": None})
-    report = deployment.up(STACK)
+    deployment.twin("faults", {"create_delay": None})
+    report = deployment.up(ready.name)
     assert report["result"] == "succeeded", report["diagnostics"]
     copies = {urn: count for urn, count in (collections.Counter(held(deployment)) - before).items() if count > 1}
     assert copies == {}
-    assert post(deployment.outputs(STACK), {"inputs": "whole again"}).status_code == 200
+    assert use_of(ready.pattern, deployment, deployment.outputs(ready.name)).answer("whole again")
     assert list((deployment.home / "pulumi" / "state" / ".pulumi" / "locks").rglob("*.json")) == []
-    assert deployment.report("destroy", STACK)["result"] == "succeeded"
+    assert deployment.report("destroy", ready.name)["result"] == "succeeded"
     engines = [process for process in deployment.processes() if process.name() in ("pulumi", "pulumi-language-python")]
     assert engines == []
 
