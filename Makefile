@@ -21,7 +21,7 @@ demo: setup ## deploy the main stack on the twin, call it, show where the cold s
 	@$(BIN)/python -m pilotlight.demo
 
 test: setup-dev ## every test that needs neither torch nor root
-	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/unit -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/unit -n $(WORKERS)
 
 test-unit: setup-dev ## the tests that need pip packages only
 	$(BIN)/pytest tests/unit -n $(WORKERS)
@@ -38,7 +38,10 @@ test-export: setup-dev ## models that only torch can export, in the packager's o
 test-images: setup-dev ## the real images, built and run without Docker (root on Debian) or with it
 	$(BIN)/pytest tests/images
 
-test-all: test test-torch test-security test-export test-images ## everything
+# Every stack, order and day instead of one of each, and a storm of a thousand uploads.
+test-all: export PILOTLIGHT_ALL := 1
+test-all: export PILOTLIGHT_STORM := 1000
+test-all: test test-torch test-security test-export test-images ## everything, in its large size (an hour and more)
 
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)

@@ -1,21 +1,12 @@
 """What tests of whole stacks share: one twin and one checkout per test module, both gone afterwards, with every process."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.support.deployment import Deployment, copy_checkout
 
 END_S = 10
-
-
-def one_after_another(items: Iterable[pytest.Item], folder: Path) -> None:
-    """One worker runs all tests below a folder: two whole stacks under load at once would only measure the machine."""
-    for item in items:
-        if folder in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("system"))
 
 
 def deployed(folder: Path) -> Iterator[Deployment]:

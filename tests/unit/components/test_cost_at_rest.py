@@ -14,8 +14,6 @@ from docs.generate.settings import RULES, rows
 from pilotlight.planned import Planned, plan, planned, ready_stacks
 
 STACKS = ready_stacks()
-# One worker plans each stack once.
-pytestmark = pytest.mark.xdist_group("stack-pages")
 # What a default stack may be billed for at rest: storage, alarms, and what every account has free.
 DEFAULT = {"storage", "alarms"}
 

@@ -9,8 +9,6 @@ from docs.generate.words import OUTPUTS, SETTINGS
 from pilotlight.planned import ready_stacks
 
 STACKS = ready_stacks()
-# One worker plans each stack once, for this file and for test_cost_at_rest.py.
-pytestmark = pytest.mark.xdist_group("stack-pages")
 
 
 @pytest.mark.parametrize("stack", STACKS)
