@@ -41,7 +41,7 @@ test-images: setup-dev ## the real images, built and run without Docker (root on
 # Every stack, order and day instead of one of each, and a storm of a thousand uploads.
 test-all: export PILOTLIGHT_ALL := 1
 test-all: export PILOTLIGHT_STORM := 1000
-test-all: test test-torch test-security test-export test-images ## everything, in its large size (an hour and more)
+test-all: test test-torch test-security test-export test-images ## everything, in its large size
 
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)
