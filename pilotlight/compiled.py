@@ -2,7 +2,7 @@
 
 The installer leaves compiling to the first import, and where PYTHONDONTWRITEBYTECODE is set, as in many containers, no import keeps
 it: every command would compile the SDK anew, which takes longer than all else that a program does. The whole of the SDK would take
-minutes and its parts are seldom used, so this compiles what is imported, in the environment only: the checkout is left as it is.
+minutes and its parts are seldom used, so this compiles what is imported. Bytecode of a file that was edited since is not used.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ import components
 import pilotlight
 import stacks
 
+ROOT = Path(__file__).resolve().parent.parent
 # What is imported late, by programs of the twin's.
 LATE = ("ministack.app", "ministack.services.dynamodb", "ministack.services.s3", "uvicorn.protocols.http.httptools_impl")
 # How a component names a part of the SDK, which is loaded when it is named for the first time.
@@ -48,10 +49,10 @@ def _parts() -> Iterator[str]:
 
 
 def _sources() -> list[Path]:
-    """The imported files of this environment that have no bytecode that fits."""
+    """The imported files of this environment and of the checkout."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     found = {Path(file) for file in files if file and file.endswith(".py")}
-    return sorted(path for path in found if path.is_relative_to(sys.prefix))
+    return sorted(path for path in found if path.is_relative_to(sys.prefix) or path.is_relative_to(ROOT))
 
 
 if __name__ == "__main__":
