@@ -120,6 +120,8 @@ class ProgramRunner:
             command += ["--parallel", "16", "--dry_run", "false", "--organization", "", "--pwd", str(ROOT / "stacks")]
             command += ["--root_directory", str(ROOT), str(program), *arguments]
             environment = os.environ | {"PULUMI_CONFIG": json.dumps(self._config), "PULUMI_CONFIG_SECRET_KEYS": "[]"}
+            # So that from its second run on no program is compiled, whoever wrote it.
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
             started = time.monotonic()
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         if done.returncode != 0:
