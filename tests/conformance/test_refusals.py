@@ -1,6 +1,7 @@
 """Who may not call is told so with the documented status, and neither function nor endpoint hears of it: the gateway answers."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,18 @@ class Guarded:
     deployment: Deployment
     outputs: dict[str, Any]
     observed: Observed
+    before: Reached
     issuer: str | None
 
     @property
     def right(self) -> dict[str, str]:
         """Headers of somebody who may call."""
         return {"x-api-key": self.outputs["apiKey"]} if self.issuer is None else bearer(token(self.issuer))
+
+    def reached(self) -> Reached:
+        """Since it came up; a metric outlives the stack of an earlier test."""
+        now = self.observed.reached()
+        return Reached(function=now.function - self.before.function, endpoint=now.endpoint - self.before.endpoint, started=now.started)
 
     def call(self, headers: Mapping[str, str], *, method: str = "POST", path: str = "predict") -> httpx.Response:
         url = self.outputs["url"].removesuffix("predict") + path
@@ -63,20 +70,29 @@ def guarded(deployment: Deployment, stack: str, issuer: str | None) -> Guarded:
         deployment.configure(stack, {"auth": {**limits, **identity}, "accessLogs": None})
     assert deployment.up(stack)["result"] == "succeeded"
     outputs = deployment.outputs(stack)
-    return Guarded(deployment=deployment, outputs=outputs, observed=Observed(deployment, outputs), issuer=issuer)
+    observed = Observed(deployment, outputs)
+    return Guarded(deployment=deployment, outputs=outputs, observed=observed, before=observed.reached(), issuer=issuer)
 
 
-@pytest.fixture(scope="module", params=["aws-sagemaker-api", pytest.param("aws-lambda-api", marks=only_all)])
-def keyed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Guarded]:
-    yield guarded(deployment, request.param, None)
-    deployment.report("destroy", request.param)
+@pytest.fixture(scope="module")
+def up(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Guarded]:
+    """The stack of that name behind that gateway; one of them at a time."""
+    stack, mode = request.param
+    committed = (deployment.checkout / "stacks" / f"Pulumi.{stack}.yaml").read_text()
+    with serving() if mode == "jwt" else nullcontext() as issuer:
+        yield guarded(deployment, stack, issuer)
+    deployment.report("destroy", stack)
+    (deployment.checkout / "stacks" / f"Pulumi.{stack}.yaml").write_text(committed)
 
 
-@pytest.fixture(scope="module", params=["aws-lambda-api", pytest.param("aws-sagemaker-api", marks=only_all)])
-def tokened(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Guarded]:
-    with serving() as issuer:
-        yield guarded(deployment, request.param, issuer)
-    deployment.report("destroy", request.param)
+def behind(mode: str, first: str, other: str) -> pytest.MarkDecorator:
+    """One stack behind the gateway of that mode by default, and another one on request."""
+    runs = [pytest.param((first, mode), id=f"{first}-{mode}"), pytest.param((other, mode), id=f"{other}-{mode}", marks=only_all)]
+    return pytest.mark.parametrize("up", runs, indirect=True, scope="module")
+
+
+keyed = behind("api-key", "aws-sagemaker-api", "aws-lambda-api")
+tokened = behind("jwt", "aws-lambda-api", "aws-sagemaker-api")
 
 
 def assert_problem(answer: httpx.Response, status: int, detail: str) -> None:
@@ -88,6 +104,7 @@ def assert_problem(answer: httpx.Response, status: int, detail: str) -> None:
     assert detail in said["detail"]
 
 
+@keyed
 @pytest.mark.parametrize(
     ("headers", "how", "status", "detail"),
     [
@@ -100,36 +117,38 @@ def assert_problem(answer: httpx.Response, status: int, detail: str) -> None:
     ],
 )
 def test_a_call_without_a_right_key_or_route_starts_nothing(
-    keyed: Guarded, headers: dict[str, str] | None, how: dict[str, str], status: int, detail: str
+    up: Guarded, headers: dict[str, str] | None, how: dict[str, str], status: int, detail: str
 ) -> None:
-    assert_problem(keyed.call(keyed.right if headers is None else headers, **how), status, detail)
-    assert keyed.observed.reached() == UNREACHED
+    assert_problem(up.call(up.right if headers is None else headers, **how), status, detail)
+    assert up.reached() == UNREACHED
 
 
-def test_calls_beyond_the_rate_are_told_when_to_come_again(keyed: Guarded) -> None:
-    answered, refused = keyed.until_refused()
+@keyed
+def test_calls_beyond_the_rate_are_told_when_to_come_again(up: Guarded) -> None:
+    answered, refused = up.until_refused()
     assert answered == BURST
     assert_problem(refused, 429, "a second")
     assert refused.headers["retry-after"] == "1"
-    seen = keyed.observed.reached()
+    seen = up.reached()
     assert (seen.function, seen.endpoint) == (BURST, BURST), "calls that were answered, and no others"
     assert seen.started, "a call that is let through is seen"
 
 
-def test_calls_beyond_the_quota_are_refused_until_the_next_day(keyed: Guarded) -> None:
+@keyed
+def test_calls_beyond_the_quota_are_refused_until_the_next_day(up: Guarded) -> None:
     answered = BURST
     while answered < DAILY:
-        keyed.deployment.twin("clock", {"advance_s": BURST})
-        count, refused = keyed.until_refused()
+        up.deployment.twin("clock", {"advance_s": BURST})
+        count, refused = up.until_refused()
         answered += count
-    keyed.deployment.twin("clock", {"advance_s": BURST})
-    refused = keyed.call(keyed.right)
+    up.deployment.twin("clock", {"advance_s": BURST})
+    refused = up.call(up.right)
     assert_problem(refused, 429, "quota")
     assert "retry-after" not in refused.headers
-    seen = keyed.observed.reached()
+    seen = up.reached()
     assert (seen.function, seen.endpoint) == (DAILY, DAILY)
-    keyed.deployment.twin("clock", {"advance_s": 24 * 3600})
-    assert keyed.call(keyed.right).status_code == 200
+    up.deployment.twin("clock", {"advance_s": 24 * 3600})
+    assert up.call(up.right).status_code == 200
 
 
 WRONG_TOKENS: dict[str, Callable[[str], dict[str, str]]] = {
@@ -143,33 +162,37 @@ WRONG_TOKENS: dict[str, Callable[[str], dict[str, str]]] = {
 }
 
 
+@tokened
 @pytest.mark.parametrize("wrong", WRONG_TOKENS)
-def test_a_call_without_a_valid_token_starts_nothing(tokened: Guarded, wrong: str) -> None:
-    assert tokened.issuer is not None
-    answer = tokened.call(WRONG_TOKENS[wrong](tokened.issuer))
+def test_a_call_without_a_valid_token_starts_nothing(up: Guarded, wrong: str) -> None:
+    assert up.issuer is not None
+    answer = up.call(WRONG_TOKENS[wrong](up.issuer))
     assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"})
     assert answer.headers["www-authenticate"].startswith("Bearer ")
-    assert tokened.observed.reached() == UNREACHED
+    assert up.reached() == UNREACHED
 
 
-def test_a_token_without_the_scope_starts_nothing(tokened: Guarded) -> None:
-    assert tokened.issuer is not None
-    answer = tokened.call(bearer(token(tokened.issuer, scope="write")))
+@tokened
+def test_a_token_without_the_scope_starts_nothing(up: Guarded) -> None:
+    assert up.issuer is not None
+    answer = up.call(bearer(token(up.issuer, scope="write")))
     assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
-    assert tokened.observed.reached() == UNREACHED
+    assert up.reached() == UNREACHED
 
 
+@tokened
 @pytest.mark.parametrize("how", [{"path": "nowhere"}, {"path": "predict/deeper"}, {"method": "GET"}])
-def test_a_token_opens_no_other_route(tokened: Guarded, how: dict[str, str]) -> None:
-    answer = tokened.call(tokened.right, **how)
+def test_a_token_opens_no_other_route(up: Guarded, how: dict[str, str]) -> None:
+    answer = up.call(up.right, **how)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not Found"})
-    assert tokened.observed.reached() == UNREACHED
+    assert up.reached() == UNREACHED
 
 
-def test_calls_beyond_the_rate_of_the_stage_are_refused(tokened: Guarded) -> None:
-    answered, refused = tokened.until_refused()
+@tokened
+def test_calls_beyond_the_rate_of_the_stage_are_refused(up: Guarded) -> None:
+    answered, refused = up.until_refused()
     assert answered == BURST
     assert (refused.status_code, refused.json()) == (429, {"message": "Too Many Requests"})
-    seen = tokened.observed.reached()
+    seen = up.reached()
     assert (seen.function, seen.endpoint) == (BURST, BURST)
     assert seen.started
