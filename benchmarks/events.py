@@ -23,7 +23,7 @@ from tests.support.vectors import TEXTS
 STACKS = ("aws-sagemaker-events", "aws-lambda-events")
 MINILM, TINY = "MiniLM", "no model to speak of"
 # Enough that starting and ending are a small part; the first round brings instances up.
-OBJECTS, FIRST, ROUNDS = 1000, 300, 3
+OBJECTS, FIRST, ROUNDS = 1000, 600, 3
 PROMISED_PER_SECOND = 100
 TEXT = "english"
 PATIENCE_S = 300
