@@ -80,9 +80,11 @@ class DeadLetters:
                         MessageSystemAttributeNames=["SentTimestamp"],
                     )
                     letters = [_letter(message) for message in answer.get("Messages", [])]
-                    if all(letter.message_id in found for letter in letters):
-                        break
+                    all_known = all(letter.message_id in found for letter in letters)
+                    # One that comes again has a new receipt, and only with that can it be given back.
                     found |= {letter.message_id: letter for letter in letters}
+                    if all_known:
+                        break
             finally:
                 self._give_back(list(found.values()))
         return list(found.values())

@@ -114,6 +114,26 @@ def test_a_dry_run_moves_nothing(stack: tuple[EventStack, Sqs], capsys: pytest.C
     assert len(events.sqs.receive_message(QueueUrl=events.dead)["Messages"]) == 1
 
 
+def test_a_letter_that_came_back_while_others_were_looked_for_is_given_back(
+    stack: tuple[EventStack, Sqs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first look's hold is over before the second look, whose receipt is then the only one that SQS takes (moto takes both).
+    events, sqs = stack
+    holds, receipts, given_back = iter([0, 300]), [], []
+
+    def receive(**asked: Any) -> dict[str, Any]:
+        answer = events.sqs.receive_message(**{**asked, "VisibilityTimeout": next(holds)})
+        receipts.extend(message["ReceiptHandle"] for message in answer["Messages"])
+        return dict(answer)
+
+    monkeypatch.setattr(sqs, "receive_message", receive, raising=False)
+    monkeypatch.setattr(sqs, "change_message_visibility_batch", lambda **asked: given_back.extend(asked["Entries"]), raising=False)
+    events.bury(f"{BUCKET}/in/a.txt", "version-1")
+    replayed(dry_run=True)
+    assert len(set(receipts)) == 2
+    assert [entry["ReceiptHandle"] for entry in given_back] == receipts[1:]
+
+
 def test_of_many_the_first_are_shown(stack: tuple[EventStack, Sqs], capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(25):
         stack[0].bury(f"{BUCKET}/in/{number}.txt", f"v{number}")
