@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "pilotlight-setup.json"
-CLOUDS = ("aws",)
+CLOUDS = ("aws", "gcp")
 MINIMUM = (3, 11)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.11"
 # In this order: a later list is constrained by the earlier locks (`-c` lines), so that all of them can be installed together.
-TOOL_LISTS = ("locks/aws.in", "locks/tool.in", "locks/dev.in")
+TOOL_LISTS = ("locks/aws.in", "locks/gcp.in", "locks/tool.in", "locks/dev.in")
 # Each is an environment of its own, for Linux on both processors.
 IMAGE_LISTS = "containers/requirements/*.in"
 OTHER_LISTS = (
