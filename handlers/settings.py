@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handlers.functions.environment import Environment
 
-_PLACE = re.compile(r"s3://[^/?#]+/.*", re.DOTALL)
+_PLACE = re.compile(r"(?:s3|gs)://[^/?#]+/.*", re.DOTALL)
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -27,7 +27,7 @@ class HandlerSettings:
     # SageMaker's serverless endpoints carry 4 MB each way (SageMaker quotas page, read 2026-11).
     max_answer_bytes: int = 4_194_304
     max_inputs: int = 256
-    # Where inputs may be fetched from, s3://BUCKET/PREFIX of keys; None: requests carry their inputs.
+    # Where inputs may be fetched from, s3:// or gs://BUCKET/PREFIX of keys; None: requests carry their inputs.
     inputs_uri: str | None = None
     max_object_bytes: int = 10_485_760
     max_queue: int = 64
@@ -50,7 +50,7 @@ class HandlerSettings:
             max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
             max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
             max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),
-            inputs_uri=environment.matching("INPUTS_URI", _PLACE, "s3://BUCKET/, with a prefix of keys behind it or none"),
+            inputs_uri=environment.matching("INPUTS_URI", _PLACE, "s3://BUCKET/ or gs://BUCKET/, with a prefix of keys behind it or none"),
             max_object_bytes=environment.whole("MAX_OBJECT_BYTES", cls.max_object_bytes, least=1, most=1 << 30),
             max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
             request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", cls.request_timeout_s, least=0.1, most=3600),

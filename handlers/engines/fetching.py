@@ -1,11 +1,11 @@
-"""Brings a model's files to a folder: where they lie already, from another folder, or from an S3 object."""
+"""Brings a model's files to a folder: where they lie already, from another folder, or from an object in S3 or Cloud Storage."""
 
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from handlers.engines.manifest import MANIFEST, ModelError
@@ -26,10 +26,10 @@ def fetch(settings: HandlerSettings) -> Path:
     if settings.model_uri is None:
         raise ModelError(f"{settings.model_dir / MANIFEST} does not exist and MODEL_URI is not set: mount a model there, or set MODEL_URI.")
     address = urlsplit(settings.model_uri)
-    if address.scheme == "s3" and address.netloc and len(address.path) > 1:
-        return _from_s3(address.netloc, address.path[1:], settings.model_cache)
+    if address.scheme in _STORES and address.netloc and len(address.path) > 1:
+        return _STORES[address.scheme](address.netloc, address.path[1:], settings.model_cache)
     if address.scheme not in ("", "file"):
-        raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use s3://BUCKET/KEY or a folder.")
+        raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use s3://BUCKET/KEY, gs://BUCKET/KEY or a folder.")
     return _from_folder(Path(address.path), settings.model_cache)
 
 
@@ -56,7 +56,27 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Path:
         raise ModelError(f"{where} can't be fetched: {error}") from error
 
 
-def unpack(stream: IO[bytes], cache: Path, *, origin: str) -> Path:
+def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Path:
+    from handlers.functions.gcp.storage import Storage, StorageError
+
+    where = f"gs://{bucket}/{key}"
+    try:
+        with Storage().open(bucket, key) as download:
+            return unpack(download, cache, origin=f"{where} {download.generation}")
+    except StorageError as error:
+        raise ModelError(f"{where} can't be fetched: {error}") from error
+
+
+_STORES = {"s3": _from_s3, "gs": _from_cloud_storage}
+
+
+class Readable(Protocol):
+    """What an archive is read from: at most `size` bytes a call, none at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def unpack(stream: Readable, cache: Path, *, origin: str) -> Path:
     """Unpack a `.tar.gz` as it arrives into `cache` and return that folder; one that holds `origin` already is kept.
 
     The archive is never stored: a Lambda's disk holds the model once. Raises ModelError for an archive that is damaged,
@@ -71,7 +91,8 @@ def unpack(stream: IO[bytes], cache: Path, *, origin: str) -> Path:
     except OSError as error:
         raise ModelError(f"MODEL_CACHE is {str(cache)!r}, which can't be written: {error.strerror}.") from error
     try:
-        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        source: Any = stream  # tarfile's types ask for all of a file, and it only reads
+        with tarfile.open(fileobj=source, mode="r|gz", bufsize=_CHUNK) as archive:
             _extract(archive, archive, partial, free=shutil.disk_usage(partial).free)
         (partial / _ORIGIN).write_text(origin)
         shutil.rmtree(cache, ignore_errors=True)

@@ -1,28 +1,37 @@
 """Inputs by reference: the object that a request names instead of carrying it, fetched with the server's own role."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from handlers.functions import logs, objects
+from handlers.functions.objects import Content
 from handlers.functions.outcomes import Refused, Unavailable
 from handlers.functions.problems import InputRefused, ModelFailed
 from handlers.functions.requests import PredictionRequest
 
-if TYPE_CHECKING:
-    from handlers.functions.aws.objects import S3Objects
-
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 20
-_NO_ADDRESS = "'inputs.uri' is not s3://BUCKET/KEY, with ?versionId=VERSION or ?etag=ETAG behind it or nothing."
+# What may stand behind an address, to say which content is meant.
+_PARAMETERS = {"s3": {"versionId": "VERSION", "etag": "ETAG"}, "gs": {"generation": "GENERATION"}}
+
+
+class Store(Protocol):
+    """Where the objects are; `which` says what of it is meant, in the store's own words."""
+
+    def get(self, bucket: str, key: str, which: Mapping[str, str], /) -> Content:
+        """Raises Refused, Unavailable."""
+        ...
 
 
 class References:
-    """Objects of at most `max_bytes` below `root` (s3://BUCKET/PREFIX of their keys); without a root nothing is fetched."""
+    """Objects of at most `max_bytes` below `root` (s3:// or gs://BUCKET/PREFIX of their keys); without a root nothing is fetched."""
 
     def __init__(self, root: str | None, *, max_bytes: int, max_inputs: int) -> None:
         self._root = root
+        self._scheme = "s3" if root is None else root.partition(":")[0]
         self._max_bytes = max_bytes
         self._max_inputs = max_inputs
 
@@ -34,7 +43,7 @@ class References:
         """The request with the inputs of the object that it names; its own parameters stay. Blocks.
 
         Raises InputRefused for an address that is not below the root, for an object that is gone, too large or can't be read as
-        inputs, and for too many of them; ModelFailed when S3 does not give it.
+        inputs, and for too many of them; ModelFailed when the store does not give it.
         """
         bucket, key, which = self._address(request.uri or "")
         try:
@@ -49,28 +58,46 @@ class References:
         return replace(request, texts=found.texts, many=found.many, uri=None)
 
     def _address(self, uri: str) -> tuple[str, str, dict[str, str]]:
+        known = _PARAMETERS[self._scheme]
         try:
             address = urlsplit(uri)
             query = parse_qs(address.query, keep_blank_values=True)
             bucket, key = address.netloc, unquote(address.path[1:], errors="strict")
         except ValueError as error:
-            raise InputRefused(_NO_ADDRESS) from error
-        if address.scheme != "s3" or not key or address.fragment or len(query) > 1 or query.keys() - {"versionId", "etag"}:
-            raise InputRefused(_NO_ADDRESS)
+            raise InputRefused(self._no_address()) from error
+        if address.scheme != self._scheme or not key or address.fragment or len(query) > 1 or query.keys() - known.keys():
+            raise InputRefused(self._no_address())
         # Compared as it will be asked for, so that no encoding leads out of the root.
-        if self._root is None or not f"s3://{bucket}/{key}".startswith(self._root):
+        if self._root is None or not f"{self._scheme}://{bucket}/{key}".startswith(self._root):
             raise InputRefused(f"'inputs.uri' is outside of what this server may fetch: {self._root or 'nothing'}.")
         if "etag" in query:
             return bucket, key, {"IfMatch": f'"{query["etag"][0]}"'}
-        return bucket, key, {"VersionId": query["versionId"][0]} if "versionId" in query else {}
+        if "versionId" in query:
+            return bucket, key, {"VersionId": query["versionId"][0]}
+        return bucket, key, {name: values[0] for name, values in query.items()}
+
+    def _no_address(self) -> str:
+        behind = " or ".join(f"?{name}={value}" for name, value in _PARAMETERS[self._scheme].items())
+        return f"'inputs.uri' is not {self._scheme}://BUCKET/KEY, with {behind} behind it or nothing."
 
     @functools.cached_property
-    def _store(self) -> "S3Objects":
-        import boto3  # a fifth of a second, and only a server that is given references pays it
-        from botocore.config import Config
+    def _store(self) -> Store:
+        return _s3(self._max_bytes) if self._scheme == "s3" else _cloud_storage(self._max_bytes)
 
-        from handlers.functions.aws.objects import S3Objects
 
-        retries: Any = {"total_max_attempts": 2, "mode": "standard"}
-        config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, retries=retries)
-        return S3Objects(boto3.client("s3", config=config), max_bytes=self._max_bytes)
+def _s3(max_bytes: int) -> Store:
+    import boto3  # a fifth of a second, and only a server that is given references pays it
+    from botocore.config import Config
+
+    from handlers.functions.aws.objects import S3Objects
+
+    retries: Any = {"total_max_attempts": 2, "mode": "standard"}
+    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=READ_TIMEOUT_S, retries=retries)
+    return S3Objects(boto3.client("s3", config=config), max_bytes=max_bytes)
+
+
+def _cloud_storage(max_bytes: int) -> Store:
+    from handlers.functions.gcp.objects import CloudStorageObjects
+    from handlers.functions.gcp.storage import Storage
+
+    return CloudStorageObjects(Storage(timeout_s=READ_TIMEOUT_S), max_bytes=max_bytes)

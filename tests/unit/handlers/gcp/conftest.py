@@ -1,0 +1,61 @@
+"""Google Cloud for the handlers under test: a Cloud Storage and a metadata server, both real servers on this machine."""
+
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.support import fake_gcs
+from tests.unit.handlers.gcp.servers import Front, Metadata, front_of, metadata_server
+
+
+@pytest.fixture(scope="session")
+def cloud_storage() -> Iterator[str]:
+    with fake_gcs.running() as address:
+        yield address
+
+
+@pytest.fixture
+def metadata() -> Iterator[Metadata]:
+    with metadata_server() as made:
+        yield made
+
+
+@pytest.fixture
+def front(cloud_storage: str) -> Iterator[Front]:
+    with front_of(cloud_storage, "/as/runner") as made:
+        yield made
+
+
+@pytest.fixture
+def google(front: Front, metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The variables that lead to both, set for this process."""
+    variables = {"STORAGE_EMULATOR_HOST": front.address, "GCE_METADATA_HOST": metadata.host}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+class Bucket:
+    """A bucket of a test's own."""
+
+    def __init__(self, address: str) -> None:
+        self.address, self.name = address, f"bucket-{uuid.uuid4().hex[:12]}"
+        httpx.post(f"{address}/storage/v1/b?project=my-project", json={"name": self.name}).raise_for_status()
+
+    def put(self, key: str, body: bytes | str, content_type: str = "text/plain") -> str:
+        """Store an object; its generation."""
+        content = body.encode() if isinstance(body, str) else body
+        query = {"uploadType": "media", "name": key}
+        url = f"{self.address}/upload/storage/v1/b/{self.name}/o"
+        answer = httpx.post(url, params=query, content=content, headers={"content-type": content_type})
+        return str(answer.raise_for_status().json()["generation"])
+
+    def delete(self, key: str) -> None:
+        httpx.delete(f"{self.address}/storage/v1/b/{self.name}/o/{key.replace('/', '%2F')}").raise_for_status()
+
+
+@pytest.fixture
+def bucket(cloud_storage: str) -> Bucket:
+    return Bucket(cloud_storage)
