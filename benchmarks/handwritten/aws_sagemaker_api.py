@@ -40,7 +40,7 @@ of_answers, requests = f"arn:aws:s3:::{answers}/answers/*", f"arn:aws:s3:::{answ
 caller = function(
     "api-function",
     f"{prefix}-predict",
-    "handlers.functions.api.handler",
+    "handlers.functions.aws.api.handler",
     "Calls the endpoint",
     FUNCTION_S,
     running,

@@ -14,7 +14,7 @@ from components.contract import Endpoint, Principal
 if TYPE_CHECKING:
     from components.aws.home import AwsHome
 
-HANDLER = "handlers.functions.api.handler"
+HANDLER = "handlers.functions.aws.api.handler"
 DURATION_SHARE = 0.9
 
 

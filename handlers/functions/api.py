@@ -1,99 +1,129 @@
-"""The function of pattern 1: validate, pre-process, call the endpoint, post-process; answers may come later.
+"""The function of pattern 1, whatever the cloud: validate, pre-process, call the endpoint, post-process; answers may come later.
 
-handlers.functions.api.handler     # the Lambda handler; variables in docs/architecture.md, contract 3
+A cloud's folder reads what its gateway sends into `ApiRequest`s, and sends the answers.
 """
 
-import functools
 import json
-import os
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-_IMPORT_STARTED = time.monotonic()
-
-from handlers.functions import callers, events_http, idempotency, logs, metrics, problems, requests  # noqa: E402  (the clock above starts before them)
-from handlers.functions.answers import Answer  # noqa: E402
-from handlers.functions.deadline import LambdaContext, seconds_left  # noqa: E402
-from handlers.functions.deferral import Call, Deferral, wants_later  # noqa: E402
-from handlers.functions.endpoint import Endpoint, make_client, normalised  # noqa: E402
-from handlers.functions.problems import BodyTooLarge, DeadlineExceeded, InternalFault, MethodNotAllowed, RequestProblem  # noqa: E402
-from handlers.functions.settings import FunctionSettings  # noqa: E402
+from handlers.functions import idempotency, logs, metrics, problems, requests
+from handlers.functions.answers import Answer
+from handlers.functions.deadline import Deadline, seconds_left
+from handlers.functions.deferral import Call, Deferral, wants_later
+from handlers.functions.endpoint import EndpointAnswer, normalised
+from handlers.functions.http_request import HttpRequest, require_post
+from handlers.functions.problems import BodyTooLarge, DeadlineExceeded, InternalFault, MethodNotAllowed, RequestProblem
+from handlers.functions.settings import FunctionSettings
 
 MAX_INPUTS = 256
+RESULTS = "/results/"
+# A function's own part of a cold start, in milliseconds: for the first call that it answers, nothing for every later one.
+TakeStages = Callable[[], dict[str, float]]
+
+
+class Endpoint(Protocol):
+    """The model, somewhere else."""
+
+    def invoke(self, body: bytes, *, request_id: str, budget_s: float) -> EndpointAnswer:
+        """The answer within `budget_s` seconds. Raises RequestProblem."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiRequest:
+    """A request, whom its answer belongs to (None when nobody is told), and where an answer of some id will be."""
+
+    http: HttpRequest
+    owner: str | None
+    url: Callable[[str], str]
 
 
 class ApiFunction:
-    """One process of the function. It lives for many requests and handles one at a time.
+    """One process of the function; it can answer several requests at a time.
 
     With a `deferral` a request may be answered later, and `GET …/results/ID` gives what it was answered.
     """
 
-    def __init__(self, settings: FunctionSettings, endpoint: Endpoint, init_ms: float, deferral: Deferral | None = None) -> None:
+    def __init__(
+        self,
+        settings: FunctionSettings,
+        endpoint: Endpoint,
+        *,
+        max_answer_bytes: int,
+        take_stages: TakeStages,
+        deferral: Deferral | None = None,
+    ) -> None:
         self._settings = settings
         self._endpoint = endpoint
+        self._max_answer_bytes = max_answer_bytes
+        self._take_stages = take_stages
         self._deferral = deferral
-        self._own_stages = {"function-init": init_ms}
 
-    def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """The gateway's answer. Never raises: what goes wrong is a problem document."""
+    def answer(self, read: Callable[[], ApiRequest], *, call_id: str, deadline: Deadline) -> Answer:
+        """The answer to what `read` gives or why it raises; `call_id` names the call where the gateway does not.
+
+        Never raises: what goes wrong is a problem document.
+        """
         started = time.monotonic()
-        request_id = gateway_id = context.aws_request_id
+        request_id = gateway_id = call_id
         try:
-            request = events_http.parse(event)
-            gateway_id = request.request_id or gateway_id
-            request_id = logs.request_id(request.headers, gateway_id)
-            answer = self._result(event, request, request_id) or self._predict(event, request, request_id, context)
+            request = read()
+            gateway_id = request.http.request_id or gateway_id
+            request_id = logs.request_id(request.http.headers, gateway_id)
+            answer = self._result(request, request_id) or self._predict(request, request_id, deadline)
         except RequestProblem as problem:
-            answer = _refusal(problem, request_id)
+            answer = refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             logs.write_fault("function_fault", error, request_id=request_id)
-            answer = _refusal(InternalFault("The request could not be handled."), request_id)
+            answer = refusal(InternalFault("The request could not be handled."), request_id)
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         # Both: an access log knows nothing of an id that the caller chose.
         logs.write("request", request_id=request_id, gateway_request_id=gateway_id, status=answer.status, ms=milliseconds)
-        return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body)
+        return Answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body)
 
-    def _result(self, event: Mapping[str, Any], request: events_http.HttpRequest, request_id: str) -> Answer | None:
+    def _result(self, request: ApiRequest, request_id: str) -> Answer | None:
         """What a path of results names, None for another path."""
-        answer_id = callers.result_of(request.method, request.path)
+        answer_id = _result_of(request.http)
         if self._deferral is None or answer_id is None:
             return None
-        if request.method != "GET":
+        if request.http.method != "GET":
             raise MethodNotAllowed("An answer takes GET.", allow="GET")
-        url = callers.result_url(event, request.headers, answer_id)
-        return self._deferral.answers.result(answer_id, owner=callers.owner(event), request_id=request_id, url=url)
+        return self._deferral.answers.result(answer_id, owner=request.owner, request_id=request_id, url=request.url(answer_id))
 
-    def _predict(self, event: Mapping[str, Any], request: events_http.HttpRequest, request_id: str, context: LambdaContext) -> Answer:
-        events_http.require_post(request)
-        self._require_size(request.body)
+    def _predict(self, request: ApiRequest, request_id: str, deadline: Deadline) -> Answer:
+        http = request.http
+        require_post(http)
+        self._require_size(http.body)
         # Checked here already, so that a request which can only fail does not wake an endpoint that sleeps.
-        asked = requests.parse(request.body, request.content_type, max_inputs=MAX_INPUTS)
+        asked = requests.parse(http.body, http.content_type, max_inputs=MAX_INPUTS)
         requests.check_parameters(self._settings.task, asked.parameters)
         if self._deferral is None:
-            idempotency.refuse_key(request.headers)
-            budget_s = min(self._settings.endpoint_timeout_s, seconds_left(context))
+            idempotency.refuse_key(http.headers)
+            budget_s = min(self._settings.endpoint_timeout_s, seconds_left(deadline))
             if budget_s <= 0:
                 raise DeadlineExceeded("No time was left to call the model.")
             return self._ask(self._body(asked), request_id, budget_s)
         call = Call(
             body=self._body(asked),
             request_id=request_id,
-            owner=callers.owner(event),
-            url=functools.partial(callers.result_url, event, request.headers),
-            key=idempotency.key_of(request.headers),
-            at_once=wants_later(request.headers.get("prefer", "")),
+            owner=request.owner,
+            url=request.url,
+            key=idempotency.key_of(http.headers),
+            at_once=wants_later(http.headers.get("prefer", "")),
         )
-        return self._deferral.respond(call, lambda seconds: self._ask(call.body, request_id, seconds), context)
+        return self._deferral.respond(call, lambda seconds: self._ask(call.body, request_id, seconds), deadline)
 
     def _ask(self, body: bytes, request_id: str, budget_s: float) -> Answer:
         answer = self._endpoint.invoke(body, request_id=request_id, budget_s=budget_s)
-        stages = self._take_own_stages() | {f"endpoint-{name}": ms for name, ms in answer.cold_start.items()}
+        stages = self._take_stages() | {f"endpoint-{name}": ms for name, ms in answer.cold_start.items()}
         if stages:
             logs.write("cold_start", request_id=request_id, stages=stages)
             metrics.cold_start(self._settings.service, stages, request_id=request_id)
         timing = {"server-timing": ", ".join(f"{name};dur={ms:g}" for name, ms in stages.items())} if stages else {}
-        return Answer(200, {"content-type": "application/json", **timing}, answer.text())
+        return Answer(200, {"content-type": "application/json", **timing}, answer.text(self._max_answer_bytes))
 
     def _body(self, asked: requests.PredictionRequest) -> bytes:
         body = normalised(asked)
@@ -104,33 +134,12 @@ class ApiFunction:
         if len(body) > self._settings.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(body)} bytes: {self._settings.max_body_bytes} are allowed.")
 
-    def _take_own_stages(self) -> dict[str, float]:
-        stages, self._own_stages = self._own_stages, {}
-        return stages
 
-
-def _refusal(problem: RequestProblem, request_id: str) -> Answer:
+def refusal(problem: RequestProblem, request_id: str) -> Answer:
+    """The problem document for the client."""
     return Answer(problems.status_of(problem), problems.headers_of(problem), json.dumps(problems.document(problem, request_id)))
 
 
-@functools.cache
-def _function() -> ApiFunction:
-    """Settings and clients, once per process. Raises SettingsError, which Lambda reports as a failed init."""
-    settings = FunctionSettings.from_environment(os.environ)
-    endpoint = Endpoint(settings.endpoint_name, make_client(settings.endpoint_timeout_s))
-    deferral = None
-    if settings.answers is not None:
-        from handlers.functions.aws.deferral import make_deferral  # here: a function without answers should not wait for it
-
-        deferral = make_deferral(settings.answers, settings.endpoint_timeout_s, settings.service)
-    init_ms = round((time.monotonic() - _IMPORT_STARTED) * 1000, 1)
-    return ApiFunction(settings, endpoint, init_ms=init_ms, deferral=deferral)
-
-
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one event of a REST or HTTP API."""
-    return _function().handle(event, context)
-
-
-if "AWS_LAMBDA_RUNTIME_API" in os.environ:
-    _function()  # in the init phase, which has a full core and is over before the first request comes
+def _result_of(request: HttpRequest) -> str | None:
+    """What a path says after `/results/`, whatever it is; None for another path, and for POST, whatever the gateway puts before."""
+    return request.path.rpartition(RESULTS)[2] if request.method != "POST" and RESULTS in request.path else None

@@ -1,8 +1,9 @@
-"""How long a call of a Lambda function may still take."""
+"""How long a call may still take."""
 
+import time
 from typing import Protocol
 
-# What stays for the function's own answer when the Lambda's time runs out.
+# What stays for the function's own answer when the time of its call runs out.
 MARGIN_S = 0.5
 
 # Time to hand work over or to keep an answer, which is taken from what the model may use: three calls for up to 4 MB of
@@ -10,14 +11,28 @@ MARGIN_S = 0.5
 HAND_OVER_S = 2.0
 
 
-class LambdaContext(Protocol):
-    """The part of Lambda's context object that is used here."""
-
-    aws_request_id: str
+class Deadline(Protocol):
+    """Lambda's context object is one."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
 
-def seconds_left(context: LambdaContext) -> float:
+class LambdaContext(Deadline, Protocol):
+    """The part of Lambda's context object that is used here."""
+
+    aws_request_id: str
+
+
+class Until:
+    """The deadline of a call that may take `seconds` from now, where no platform tells it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(0, round((self._ends - time.monotonic()) * 1000))
+
+
+def seconds_left(deadline: Deadline) -> float:
     """Seconds for the work, less those for the answer; negative when there are none."""
-    return context.get_remaining_time_in_millis() / 1000 - MARGIN_S
+    return deadline.get_remaining_time_in_millis() / 1000 - MARGIN_S

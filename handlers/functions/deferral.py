@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from handlers.functions import idempotency, logs
 from handlers.functions.answers import Answer, Answers, refused
-from handlers.functions.deadline import HAND_OVER_S, LambdaContext, seconds_left
+from handlers.functions.deadline import HAND_OVER_S, Deadline, seconds_left
 from handlers.functions.endpoint import RETRY_AFTER_S
 from handlers.functions.idempotency import Kept, Once
 from handlers.functions.outcomes import Unavailable
@@ -55,29 +55,29 @@ class Deferral:
         # A call that outlives its deadline stays in a thread until its own timeouts end it.
         self._tasks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="call")
 
-    def respond(self, call: Call, predict: Predict, context: LambdaContext) -> Answer:
+    def respond(self, call: Call, predict: Predict, deadline: Deadline) -> Answer:
         """The answer now or the address of a later one, always before the function's time is over. Raises RequestProblem."""
-        working = _Work(call, lambda: self._now_or_later(call, predict, context))
-        task = self._tasks.submit(self._once_or_plainly, working, context)
+        working = _Work(call, lambda: self._now_or_later(call, predict, deadline))
+        task = self._tasks.submit(self._once_or_plainly, working, deadline)
         try:
-            return task.result(timeout=max(0.0, seconds_left(context)))
+            return task.result(timeout=max(0.0, seconds_left(deadline)))
         except FutureTimeout as error:
             return self._without_store(working, "The function's time was over.", error)
         except Unavailable as error:
             return self._without_store(working, str(error), error)
 
-    def _once_or_plainly(self, working: "_Work", context: LambdaContext) -> Answer:
+    def _once_or_plainly(self, working: "_Work", deadline: Deadline) -> Answer:
         call = working.call
         if call.key is None:
             return working.answer()
         if call.owner is None:
             raise IdempotencyKeyRefused("Idempotency-Key needs a caller that can be told from others: the token has no subject.")
         key, same = idempotency.scoped(call.owner, call.key), idempotency.fingerprint(call.body)
-        kept, replayed = self._once.run(key, same, context, lambda: self._keep(working.answer()))
+        kept, replayed = self._once.run(key, same, deadline, lambda: self._keep(working.answer()))
         return self._replay(kept, working) if replayed else working.answer()
 
-    def _now_or_later(self, call: Call, predict: Predict, context: LambdaContext) -> Answer:
-        budget_s = min(self._wait_s, seconds_left(context) - HAND_OVER_S)
+    def _now_or_later(self, call: Call, predict: Predict, deadline: Deadline) -> Answer:
+        budget_s = min(self._wait_s, seconds_left(deadline) - HAND_OVER_S)
         if call.owner is None:
             return predict(budget_s)
         if call.at_once:

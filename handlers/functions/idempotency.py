@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from handlers.functions.deadline import LambdaContext
+from handlers.functions.deadline import Deadline
 from handlers.functions.problems import IdempotencyKeyRefused, RequestProblem, status_of
 
 HEADER = "idempotency-key"
@@ -21,7 +21,7 @@ Kept = dict[str, Any]
 class Once(Protocol):
     """Does what has a key once, and gives later calls with the key what was kept of it."""
 
-    def run(self, key: str, fingerprint: str, context: LambdaContext, work: Callable[[], Kept]) -> tuple[Kept, bool]:
+    def run(self, key: str, fingerprint: str, deadline: Deadline, work: Callable[[], Kept]) -> tuple[Kept, bool]:
         """What `work` returned, now or at an earlier call (then True); what it raises is raised and nothing kept.
 
         Raises IdempotencyKeyReused for another fingerprint, IdempotencyKeyInUse while a call is under way, Unavailable.

@@ -6,8 +6,10 @@ from typing import Any, Protocol
 
 import orjson
 
-from handlers.functions import events_http, idempotency, logs, pings
+from handlers.functions import idempotency, logs, pings
+from handlers.functions.aws import events_http
 from handlers.functions.aws.s3_events import is_sqs
+from handlers.functions.http_request import HttpRequest, require_post
 from handlers.functions.problems import BodyTooLarge, RequestProblem
 from handlers.functions.requests import PredictionRequest, from_value, parse
 from handlers.server.service import Answer, Service
@@ -77,8 +79,8 @@ class LambdaHandler:
             answer = self._guarded(lambda: self._read(request), context, request_id, gateway_request_id=gateway_id)
         return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body.decode())
 
-    def _read(self, request: events_http.HttpRequest) -> PredictionRequest:
-        events_http.require_post(request)
+    def _read(self, request: HttpRequest) -> PredictionRequest:
+        require_post(request)
         settings = self._service.settings
         if len(request.body) > settings.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(request.body)} bytes: {settings.max_body_bytes} are allowed.")

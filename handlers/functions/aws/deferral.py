@@ -3,9 +3,9 @@
 from handlers.functions.answers import Answers
 from handlers.functions.aws.answers import AwsAnswerStore, make_client
 from handlers.functions.aws.idempotency import PowertoolsOnce
+from handlers.functions.aws.settings import AnswerSettings
 from handlers.functions.deadline import HAND_OVER_S
 from handlers.functions.deferral import Deferral
-from handlers.functions.settings import AnswerSettings
 
 
 def make_deferral(kept: AnswerSettings, endpoint_timeout_s: float, service: str | None) -> Deferral:

@@ -10,8 +10,8 @@ from typing import Any
 
 from handlers.functions.aws.batches import BatchFunction, LambdaContext
 from handlers.functions.aws.clients import Clients
+from handlers.functions.aws.endpoint import SageMakerEndpoint, make_client
 from handlers.functions.aws.event_settings import EventSettings
-from handlers.functions.endpoint import Endpoint, make_client
 from handlers.functions.environment import Environment
 from handlers.functions.requests import PARAMETERS
 
@@ -32,7 +32,7 @@ def _function() -> BatchFunction:
         timeout_s=environment.seconds("ENDPOINT_TIMEOUT_S", 60, least=0.1, most=900),
     )
     environment.check()
-    model = Endpoint(name, make_client(settings.pipeline.timeout_s))
+    model = SageMakerEndpoint(name, make_client(settings.pipeline.timeout_s))
     return BatchFunction(settings, Clients.make(sends=settings.queue_url is not None), model)
 
 

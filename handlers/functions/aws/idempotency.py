@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 
 from handlers.functions.aws.answers import EXPIRES, ID, STATE
-from handlers.functions.deadline import LambdaContext
+from handlers.functions.deadline import Deadline
 from handlers.functions.endpoint import RETRY_AFTER_S
 from handlers.functions.idempotency import Kept
 from handlers.functions.outcomes import Unavailable
@@ -29,7 +29,7 @@ class PowertoolsOnce:
         self._rows = DynamoDBPersistenceLayer(table, key_attr=ID, expiry_attr=EXPIRES, status_attr=STATE, boto3_client=dynamodb)
         self._keep_s = keep_s
 
-    def run(self, key: str, fingerprint: str, context: LambdaContext, work: Callable[[], Kept]) -> tuple[Kept, bool]:
+    def run(self, key: str, fingerprint: str, deadline: Deadline, work: Callable[[], Kept]) -> tuple[Kept, bool]:
         """As the protocol says. A call that dies gives its key free when the function's time is over."""
         replayed: list[bool] = []
 
@@ -37,7 +37,7 @@ class PowertoolsOnce:
             replayed.append(True)
             return kept
 
-        once = self._decorated(work, context, on_replay)
+        once = self._decorated(work, deadline, on_replay)
         try:
             kept: Kept = once(call={"key": key, "fingerprint": fingerprint})
         except IdempotencyValidationError as error:
@@ -49,14 +49,14 @@ class PowertoolsOnce:
             raise Unavailable(f"DynamoDB: {error}") from error
         return kept, bool(replayed)
 
-    def _decorated(self, work: Callable[[], Kept], context: LambdaContext, on_replay: Callable[[Kept, object], Kept]) -> Any:
+    def _decorated(self, work: Callable[[], Kept], deadline: Deadline, on_replay: Callable[[Kept, object], Kept]) -> Any:
         options: dict[str, Any] = {
             "event_key_jmespath": "key",
             "payload_validation_jmespath": "fingerprint",
             "hash_function": "sha256",
             "expires_after_seconds": self._keep_s,
             # Until when a call that dies holds its key.
-            "lambda_context": context,
+            "lambda_context": deadline,
             "response_hook": on_replay,
         }
 

@@ -13,12 +13,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.functions import logs, metrics
 from handlers.functions.answer_work import AnswerWork, TryAgain
+from handlers.functions.api import Endpoint
+from handlers.functions.aws import events_http
 from handlers.functions.aws.answers import AwsAnswerStore, make_client
+from handlers.functions.aws.endpoint import SageMakerEndpoint
+from handlers.functions.aws.endpoint import make_client as make_endpoint_client
+from handlers.functions.aws.settings import AnswerSettings, LambdaSettings
 from handlers.functions.deadline import LambdaContext, seconds_left
-from handlers.functions.endpoint import Endpoint
-from handlers.functions.endpoint import make_client as make_endpoint_client
 from handlers.functions.environment import Environment
-from handlers.functions.settings import AnswerSettings, FunctionSettings
+from handlers.functions.settings import FunctionSettings
 
 # A message that failed is seen again after 10 s, then 40, 160 and so on, instead of after the queue's whole visibility timeout,
 # which has to be long enough for a call under way. SQS lets a message be hidden for twelve hours at most from its receipt.
@@ -74,7 +77,7 @@ class Worker:
         if stages:
             logs.write("cold_start", request_id=request_id, stages=stages)
             metrics.cold_start(self._settings.service, stages, request_id=request_id)
-        return answer.text()
+        return answer.text(events_http.MAX_ANSWER_BYTES)
 
     def _pause(self, receipt: str, attempt: int) -> None:
         """Say when a failed message is seen again; at once after its last attempt, since then it is moved to the dead letters."""
@@ -95,11 +98,11 @@ def _worker() -> Worker:
     """Settings and clients, once per process. Raises SettingsError, which Lambda reports as a failed init."""
     environment = Environment(os.environ)
     kept = AnswerSettings.read(environment, needed=True)
-    settings = FunctionSettings.read(environment, kept)
+    settings = LambdaSettings.read(environment, kept)
     max_attempts = environment.whole("MAX_ATTEMPTS", 5, least=1, most=1000)
     environment.check()
     assert kept is not None  # it is needed
-    endpoint = Endpoint(settings.endpoint_name, make_endpoint_client(settings.endpoint_timeout_s))
+    endpoint = SageMakerEndpoint(settings.endpoint_name, make_endpoint_client(settings.endpoint_timeout_s))
     clients = {name: make_client(name) for name in ("dynamodb", "s3", "sqs")}
     return Worker(settings, kept, max_attempts, endpoint, clients)
 

@@ -287,7 +287,7 @@ def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> No
         "MODEL_TASK": "feature-extraction",
         "SERVICE": "aws-sagemaker-api",
     }
-    assert (function["timeout"], function["runtime"], function["handler"]) == (28, "python3.11", "handlers.functions.api.handler")
+    assert (function["timeout"], function["runtime"], function["handler"]) == (28, "python3.11", "handlers.functions.aws.api.handler")
 
 
 @pytest.mark.parametrize("stack", STACKS)

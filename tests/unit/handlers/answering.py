@@ -11,13 +11,13 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from handlers.functions.answers import Answers
-from handlers.functions.api import ApiFunction
 from handlers.functions.aws.answers import AwsAnswerStore
+from handlers.functions.aws.api import GatewayFunction
 from handlers.functions.aws.idempotency import PowertoolsOnce
+from handlers.functions.aws.settings import AnswerSettings, LambdaSettings
 from handlers.functions.aws.worker import Worker
 from handlers.functions.deferral import Deferral
 from handlers.functions.endpoint import EndpointAnswer
-from handlers.functions.settings import AnswerSettings, FunctionSettings
 from tests.unit.handlers.events import rest_event
 from tests.unit.handlers.test_api_function import PLAIN, Context
 
@@ -83,13 +83,13 @@ class Cloud:
         self.store = AwsAnswerStore(table=TABLE, bucket=BUCKET, dynamodb=self.dynamodb, s3=self.s3, queue_url=self.queue_url, sqs=self.sqs)
 
     def function(self, model, *, wait_s=5.0, store=None, **variables):
-        settings = FunctionSettings.from_environment(PLAIN | {"MAX_BODY_BYTES": "4194304"} | variables)
+        settings = LambdaSettings.from_environment(PLAIN | {"MAX_BODY_BYTES": "4194304"} | variables)
         once = PowertoolsOnce(table=TABLE, dynamodb=self.dynamodb, keep_s=DAY_S)
         answers = Answers(store=store or self.store, keep_s=DAY_S, service=settings.service)
-        return ApiFunction(settings, model, init_ms=1.0, deferral=Deferral(answers, once, wait_s))
+        return GatewayFunction(settings, model, init_ms=1.0, deferral=Deferral(answers, once, wait_s))
 
     def worker(self, model, **variables):
-        settings = FunctionSettings.from_environment(PLAIN | variables)
+        settings = LambdaSettings.from_environment(PLAIN | variables)
         clients = {"dynamodb": self.dynamodb, "s3": self.s3, "sqs": self.sqs}
         return Worker(settings, self.settings, MAX_ATTEMPTS, model, clients)
 

@@ -9,8 +9,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.functions import callers, settings
+from handlers.functions import settings
 from handlers.functions.answers import Answers
+from handlers.functions.aws import callers
+from handlers.functions.aws.settings import LambdaSettings
 from handlers.functions.deferral import wants_later
 from handlers.functions.environment import SettingsError
 from handlers.functions.outcomes import Unavailable
@@ -23,7 +25,6 @@ from handlers.functions.problems import (
     Overloaded,
     Throttled,
 )
-from handlers.functions.settings import FunctionSettings
 from tests.unit.handlers.answering import BUCKET, DAY_S, OUTPUTS, QUEUE, TABLE, Cloud, Held, Model, event, looked, mocked
 from tests.unit.handlers.events import REQUEST_ID, http_event
 from tests.unit.handlers.test_api_function import PLAIN, Context, assert_problem
@@ -373,10 +374,10 @@ def test_a_host_that_is_not_there_is_unavailable(aws, monkeypatch):
 
 
 def test_without_the_variables_nothing_of_it_is_there_and_a_key_is_refused():
-    from handlers.functions.api import ApiFunction
+    from handlers.functions.aws.api import GatewayFunction
 
     model = Model(DeadlineExceeded("late"))
-    function = ApiFunction(FunctionSettings.from_environment(PLAIN), model, init_ms=1.0)
+    function = GatewayFunction(LambdaSettings.from_environment(PLAIN), model, init_ms=1.0)
     assert_problem(function.handle(event(Prefer="respond-async"), Context()), 504, "deadline-exceeded")
     assert_problem(function.handle(looked("x"), Context()), 405, "method-not-allowed")
     told = assert_problem(function.handle(event(**{"Idempotency-Key": "k"}), Context()), 400, "idempotency-key-refused")
@@ -387,23 +388,23 @@ ANSWERS = {"ANSWERS_TABLE": TABLE, "ANSWERS_BUCKET": BUCKET, "ANSWERS_QUEUE_URL"
 
 
 def test_the_variables_of_answers_are_read_all_or_none():
-    assert FunctionSettings.from_environment(PLAIN).answers is None
-    read = FunctionSettings.from_environment(PLAIN | ANSWERS | {"ENDPOINT_TIMEOUT_S": "27"}).answers
+    assert LambdaSettings.from_environment(PLAIN).answers is None
+    read = LambdaSettings.from_environment(PLAIN | ANSWERS | {"ENDPOINT_TIMEOUT_S": "27"}).answers
     assert (read.table, read.bucket, read.queue_url, read.keep_s) == (TABLE, BUCKET, f"https://sqs/{QUEUE}", 48 * 3600)
     for name in ANSWERS:
         with pytest.raises(SettingsError, match=name):
-            FunctionSettings.from_environment(PLAIN | {"ENDPOINT_TIMEOUT_S": "27"} | {key: ANSWERS[key] for key in ANSWERS if key != name})
+            LambdaSettings.from_environment(PLAIN | {"ENDPOINT_TIMEOUT_S": "27"} | {key: ANSWERS[key] for key in ANSWERS if key != name})
 
 
 @pytest.mark.parametrize("hours", ["0", "23", "1.5", str(settings.MOST_KEEP_HOURS + 1)])
 def test_hours_out_of_bounds_are_refused(hours):
     with pytest.raises(SettingsError, match="ANSWERS_KEEP_HOURS"):
-        FunctionSettings.from_environment(PLAIN | ANSWERS | {"ENDPOINT_TIMEOUT_S": "27", "ANSWERS_KEEP_HOURS": hours})
+        LambdaSettings.from_environment(PLAIN | ANSWERS | {"ENDPOINT_TIMEOUT_S": "27", "ANSWERS_KEEP_HOURS": hours})
 
 
 def test_a_time_of_the_endpoint_that_the_hand_over_would_use_up_is_refused():
     with pytest.raises(SettingsError, match="ENDPOINT_TIMEOUT_S is '2'"):
-        FunctionSettings.from_environment(PLAIN | ANSWERS)
+        LambdaSettings.from_environment(PLAIN | ANSWERS)
 
 
 def test_requests_side_by_side_do_not_wait_for_a_stuck_one(aws):

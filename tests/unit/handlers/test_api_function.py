@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 
 from components.artifact import function_sources
 from handlers.functions import logs
-from handlers.functions.api import ApiFunction, FunctionSettings
-from handlers.functions.endpoint import Endpoint, cold_start_stages
+from handlers.functions.aws.api import GatewayFunction
+from handlers.functions.aws.endpoint import SageMakerEndpoint
+from handlers.functions.aws.settings import LambdaSettings
+from handlers.functions.endpoint import cold_start_stages
 from handlers.functions.environment import SettingsError
 from tests.unit.handlers.events import EVENTS, REQUEST_ID, rest_event
 
@@ -54,8 +56,8 @@ def runtime():
 
 
 def function_over(client, **variables):
-    settings = FunctionSettings.from_environment(PLAIN | variables)
-    return ApiFunction(settings, Endpoint(settings.endpoint_name, client), init_ms=12.5)
+    settings = LambdaSettings.from_environment(PLAIN | variables)
+    return GatewayFunction(settings, SageMakerEndpoint(settings.endpoint_name, client), init_ms=12.5)
 
 
 def asked(inputs="cold", **parameters):
@@ -315,7 +317,7 @@ def test_a_connection_that_was_closed_while_the_process_was_frozen_is_no_failure
 
 def test_bad_variables_are_refused_all_at_once():
     with pytest.raises(SettingsError) as refusal:
-        FunctionSettings.from_environment({"ENDPOINT_TIMEOUT_S": "soon", "MAX_BODY_BYTES": "0", "MODEL_TASK": "guess"})
+        LambdaSettings.from_environment({"ENDPOINT_TIMEOUT_S": "soon", "MAX_BODY_BYTES": "0", "MODEL_TASK": "guess"})
     message = str(refusal.value)
     for part in (
         "ENDPOINT_NAME is not set",
@@ -350,7 +352,7 @@ def test_the_handler_reads_its_environment_in_the_init_phase_and_needs_only_its_
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
     code = (
-        "import sys, handlers.functions.api as api; print(api._function.cache_info().currsize);"
+        "import sys, handlers.functions.aws.api as api; print(api._function.cache_info().currsize);"
         "print(sorted({m.split('.')[1] for m in sys.modules if m.startswith('handlers.')}))"
     )
     variables = PLAIN | {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "AWS_DEFAULT_REGION": "us-east-1"}

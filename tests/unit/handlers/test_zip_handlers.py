@@ -43,8 +43,8 @@ def imported(folder, module, **variables):
 @pytest.mark.parametrize(
     ("module", "variables"),
     [
-        ("handlers.functions.api", PLAIN),
-        ("handlers.functions.api", PLAIN | ANSWERS),
+        ("handlers.functions.aws.api", PLAIN),
+        ("handlers.functions.aws.api", PLAIN | ANSWERS),
         ("handlers.functions.aws.worker", PLAIN | ANSWERS),
         ("handlers.functions.aws.warmer", {"ENDPOINT_NAME": "mine"}),
         ("handlers.functions.aws.warmer", {"MODEL_FUNCTION": "arn:aws:lambda:us-east-1:123456789012:function:mine:live"}),
@@ -58,10 +58,10 @@ def test_a_handler_starts_with_the_zip_alone(zipped, module, variables):
 
 
 def test_only_a_function_with_answers_waits_for_what_answers_need(zipped):
-    plain = imported(zipped, "handlers.functions.api", **PLAIN)
-    answering = imported(zipped, "handlers.functions.api", **PLAIN | ANSWERS)
+    plain = imported(zipped, "handlers.functions.aws.api", **PLAIN)
+    answering = imported(zipped, "handlers.functions.aws.api", **PLAIN | ANSWERS)
     assert "aws_lambda_powertools" not in plain
-    assert not [name for name in plain if name.startswith("handlers.functions.aws")]
+    assert not {"handlers.functions.aws.answers", "handlers.functions.aws.deferral"} & plain
     assert {"aws_lambda_powertools", "handlers.functions.aws.answers"} <= answering
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_RESULTS = "/results/"
+from handlers.functions.api import RESULTS
 
 
 def owner(event: Mapping[str, Any]) -> str | None:
@@ -25,19 +25,14 @@ def owner(event: Mapping[str, Any]) -> str | None:
     return f"iam:{_without_session(str(arn))}" if arn else None
 
 
-def result_of(method: str, path: str) -> str | None:
-    """What a path says after `/results/`, whatever it is; None for another path, and for POST, whatever the gateway puts before."""
-    return path.rpartition(_RESULTS)[2] if method != "POST" and _RESULTS in path else None
-
-
 def result_url(event: Mapping[str, Any], headers: Mapping[str, str], answer_id: str) -> str:
     """The absolute URL of an answer, beside the path that was called (`…/predict` or `…/results/ID`)."""
     context = event["requestContext"]
     path = str(context.get("path") or (context.get("http") or {}).get("path") or event.get("rawPath") or event.get("path") or "")
-    base = path.rpartition(_RESULTS)[0] if path.endswith(f"{_RESULTS}{answer_id}") else path.rpartition("/")[0]
+    base = path.rpartition(RESULTS)[0] if path.endswith(f"{RESULTS}{answer_id}") else path.rpartition("/")[0]
     scheme = "http" if headers.get("x-forwarded-proto") == "http" else "https"
     host = headers.get("host") or context.get("domainName") or ""
-    return f"{scheme}://{host}{base}{_RESULTS}{answer_id}"
+    return f"{scheme}://{host}{base}{RESULTS}{answer_id}"
 
 
 def _without_session(arn: str) -> str:

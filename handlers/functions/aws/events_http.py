@@ -6,29 +6,14 @@ Shared by the pattern's function and the Lambda mode of the model server.
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from handlers.functions.problems import MalformedBody, MethodNotAllowed
+from handlers.functions.http_request import HttpRequest
+from handlers.functions.problems import MalformedBody
 
 # A synchronous Lambda answer is 6 MB at most, as the JSON that carries it: 6,291,556 bytes
 # (Lambda quotas page, "Invocation payload", read 2026-11). The envelope and the headers need some of it.
 MAX_ANSWER_BYTES = 6_291_556 - 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """One request of either event version; header names are lower-case."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-    request_id: str | None
-
-    @property
-    def content_type(self) -> str | None:
-        return self.headers.get("content-type")
 
 
 def is_http(event: object) -> bool:
@@ -50,12 +35,6 @@ def parse(event: Mapping[str, Any]) -> HttpRequest:
         body=_body(event),
         request_id=context.get("requestId"),
     )
-
-
-def require_post(request: HttpRequest) -> None:
-    """Raises MethodNotAllowed for anything but POST (a gateway's catch-all route lets everything through)."""
-    if request.method != "POST":
-        raise MethodNotAllowed(f"{request.path} takes POST.", allow="POST")
 
 
 def answer(status: int, headers: Mapping[str, str], body: str) -> dict[str, Any]:
