@@ -3,6 +3,7 @@
 A request with an Idempotency-Key is worked on once, whichever of the two it was.
 """
 
+import contextvars
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -48,17 +49,18 @@ Predict = Callable[[float], Answer]
 class Deferral:
     """Answers calls within the function's time; `wait_s` is the longest that the model is waited for."""
 
-    def __init__(self, answers: Answers, once: Once, wait_s: float) -> None:
+    def __init__(self, answers: Answers, once: Once, wait_s: float, *, calls: int = 1) -> None:
+        """`calls` is how many come at a time."""
         self.answers = answers
         self._once = once
         self._wait_s = wait_s
         # A call that outlives its deadline stays in a thread until its own timeouts end it.
-        self._tasks = ThreadPoolExecutor(max_workers=4, thread_name_prefix="call")
+        self._tasks = ThreadPoolExecutor(max_workers=calls + 3, thread_name_prefix="call")
 
     def respond(self, call: Call, predict: Predict, deadline: Deadline) -> Answer:
         """The answer now or the address of a later one, always before the function's time is over. Raises RequestProblem."""
         working = _Work(call, lambda: self._now_or_later(call, predict, deadline))
-        task = self._tasks.submit(self._once_or_plainly, working, deadline)
+        task = self._tasks.submit(contextvars.copy_context().run, self._once_or_plainly, working, deadline)
         try:
             return task.result(timeout=max(0.0, seconds_left(deadline)))
         except FutureTimeout as error:

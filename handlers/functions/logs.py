@@ -1,12 +1,18 @@
-"""Structured logs: one JSON object a line on standard output, where every platform picks it up."""
+"""Structured logs: one JSON object a line on standard output, where every platform picks it up.
+
+On Cloud Run a line has the names as well that Cloud Logging takes out of it ("Structured logging", special fields in a JSON payload).
+"""
 
 import json
+import os
 import re
 import sys
 import time
 import traceback
 import uuid
 from collections.abc import Mapping
+
+from handlers.functions import traces
 
 # What a caller may choose as its correlation id: enough for UUIDs, ULIDs, trace ids and API Gateway's own.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
@@ -19,7 +25,8 @@ REQUEST_ID_ATTRIBUTE = "request-id="
 def write(event: str, *, level: str = "INFO", **fields: object) -> None:
     """Write one log line. `fields` must be JSON values; a value that is not is written as its repr."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d}Z"
-    line = json.dumps({"timestamp": stamp, "level": level, "event": event, **fields}, default=repr)
+    special = {"severity": level, "time": stamp, **_trace_fields()} if on_cloud_run() else {}
+    line = json.dumps({"timestamp": stamp, "level": level, "event": event, **special, **fields}, default=repr)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -28,6 +35,21 @@ def write_fault(event: str, error: BaseException, **fields: object) -> None:
     """Write an unexpected error with its traceback, in one line."""
     trace = "".join(traceback.format_exception(error))
     write(event, level="ERROR", error=type(error).__name__, message=str(error), traceback=trace, **fields)
+
+
+def on_cloud_run() -> bool:
+    """By the variable that tells an instance its service (Cloud Run, "Container runtime contract")."""
+    return "K_SERVICE" in os.environ
+
+
+def _trace_fields() -> dict[str, object]:
+    """What lets a line stand beside the request that it belongs to."""
+    trace, project = traces.current.get(), os.environ.get("GOOGLE_CLOUD_PROJECT")
+    if trace is None or not project:
+        return {}
+    span = {"logging.googleapis.com/spanId": trace.span} if trace.span else {}
+    whole = {"logging.googleapis.com/trace": f"projects/{project}/traces/{trace.id}"}
+    return {**whole, **span, "logging.googleapis.com/trace_sampled": trace.sampled}
 
 
 def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:

@@ -1,7 +1,8 @@
 """Metrics as log lines: one JSON object in CloudWatch's embedded metric format is a log line and its metrics in one.
 
-Where no CloudWatch reads the log they are plain lines. Source of the format: CloudWatch user guide, "Specification: Embedded
-metric format"; a dimension has one value a line there, which is why each stage of a cold start is a line of its own.
+On Cloud Run it is a line of the event `metrics` with the same names, from which log-based metrics take values and labels. Source of
+the format: CloudWatch user guide, "Specification: Embedded metric format"; a dimension has one value a line there, which is why
+each stage of a cold start is a line of its own.
 """
 
 import json
@@ -9,7 +10,10 @@ import sys
 import time
 from collections.abc import Mapping
 
+from handlers.functions import logs
+
 NAMESPACE = "Pilotlight"
+EVENT = "metrics"
 COLD_START = "ColdStart"
 OBJECTS_PROCESSED = "ObjectsProcessed"
 OBJECTS_FAILED = "ObjectsFailed"
@@ -36,6 +40,9 @@ def _write(
     if not service or not values:
         return
     named = {"Service": service, **dimensions}
+    if logs.on_cloud_run():
+        logs.write(EVENT, level="INFO", **{**fields, **named, **values})
+        return
     declared = {
         "Namespace": NAMESPACE,
         "Dimensions": [list(named)],

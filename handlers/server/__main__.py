@@ -19,24 +19,10 @@ def main() -> int:
     return _serve_http()
 
 
-def _leave_on_signals() -> None:
-    """End with status 0 on SIGTERM and SIGINT; uvicorn raises the one that ended it once more when its requests are done.
-
-    At once, without Python's own way out: it would pull the interpreter from under a thread that loads or predicts, which aborts.
-    """
-    import signal
-
-    def leave(number: int, frame: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
-
-
 def _serve_http() -> int:
-    _leave_on_signals()
+    from handlers.web.process import leave_on_signals
+
+    leave_on_signals()
     from handlers.server.stages import Stages
 
     stages = Stages.since_process_start()

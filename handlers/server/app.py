@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from handlers.functions import logs, pings
+from handlers.functions import logs, pings, traces
 from handlers.functions.pings import Ping
 from handlers.functions.problems import HeadersTooLarge, MethodNotAllowed, NotReady, Overloaded, RequestProblem, RouteUnknown
 from handlers.server import metrics, openapi
-from handlers.server.bodies import ClientGone, Receive, read_body
 from handlers.server.service import Answer, Service
+from handlers.web.bodies import ClientGone, Receive, read_body
 
 Send = Callable[[Any], Awaitable[None]]
 _MOST_HEADER_BYTES = 32_768
@@ -41,6 +41,7 @@ class App:
         started = time.perf_counter()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         request_id = logs.request_id(headers)
+        traces.follow(headers)
         # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
         ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
         gone = False

@@ -6,9 +6,7 @@ import uvicorn
 
 from handlers.server.app import App
 from handlers.server.service import Service
-
-# Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
-_KEEP_ALIVE_S = 75
+from handlers.web.running import make_server
 
 
 def serve(service: Service) -> BaseException | None:
@@ -17,7 +15,9 @@ def serve(service: Service) -> BaseException | None:
     On a signal no new connection is taken and requests under way are finished, `drain_s` seconds long. Returns why the
     model could not be served, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
     """
-    return asyncio.run(_serve(uvicorn.Server(_config(service)), service))
+    settings = service.settings
+    server = make_server(App(service), host=settings.bind_host, port=settings.port, drain_s=settings.drain_s)
+    return asyncio.run(_serve(server, service))
 
 
 async def _serve(server: uvicorn.Server, service: Service) -> BaseException | None:
@@ -36,24 +36,3 @@ async def _stop_when_unservable(server: uvicorn.Server, service: Service) -> Non
         await asyncio.sleep(0.02)
     if not service.worker.ready:
         server.should_exit = True
-
-
-def _config(service: Service) -> uvicorn.Config:
-    settings = service.settings
-    return uvicorn.Config(
-        App(service),
-        host=settings.bind_host,
-        port=settings.port,
-        # The strict parser: refuses bare line feeds, and a length beside chunks.
-        http="httptools",
-        # uvloop would cost 40 ms of every cold start and gains nothing beside a model.
-        loop="asyncio",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
-    )

@@ -4,13 +4,9 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-# A start longer ago than this is not believed: the clock of a restored snapshot, or of another time namespace.
-_LONGEST_BOOT_S = 600.0
-# A platform that starts an instance for a request hands the request over once the instance is ready. One that was ready this long
-# before its first request was started ahead of it: nobody waited.
-AHEAD_S = 5.0
+from handlers.web.process import AHEAD_S, seconds_since_start
+
 # Lambda developer guide, defined runtime environment variables.
 _AHEAD_BY_LAMBDA = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
 
@@ -39,7 +35,7 @@ class Stages:
     @classmethod
     def since_process_start(cls) -> "Stages":
         """Stages whose `boot` runs from the kernel's start of this process; 0 where the kernel does not tell."""
-        return cls(_seconds_since_start(), ahead=_AHEAD_BY_LAMBDA)
+        return cls(seconds_since_start(), ahead=_AHEAD_BY_LAMBDA)
 
     def mark(self, stage: str) -> None:
         """Close `stage`."""
@@ -70,14 +66,3 @@ def server_timing(stages: dict[str, float]) -> str:
 def custom_attributes(stages: dict[str, float]) -> str:
     """The same in the header that SageMaker hands on to the caller of InvokeEndpoint (1,024 characters at most)."""
     return "cold-start=" + ",".join(f"{name}:{value:g}" for name, value in stages.items())
-
-
-def _seconds_since_start() -> float:
-    try:
-        # Field 22 of proc(5)'s stat is the start in clock ticks since boot; the fields before it can hold blanks, up to the `)`.
-        after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        started = int(after_name[19]) / os.sysconf("SC_CLK_TCK")
-        passed = time.clock_gettime(time.CLOCK_BOOTTIME) - started
-    except (OSError, ValueError, IndexError, AttributeError):
-        return 0.0
-    return passed if 0 <= passed <= _LONGEST_BOOT_S else 0.0

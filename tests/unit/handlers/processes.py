@@ -1,11 +1,11 @@
-"""A real model server as a process on a free local port."""
+"""A real model server, or another server of ours, as a process on a free local port."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 60
+MODEL_SERVER = ("handlers.server", "serve")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Server:
     port: int
     client: httpx.Client
     log_file: Path
+    probe: str = "/ping"
 
     @property
     def log(self) -> str:
@@ -37,7 +39,7 @@ class Server:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until and self.process.poll() is None:
             try:
-                if self.client.get("/ping").status_code == 200:
+                if self.client.get(self.probe).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
@@ -51,21 +53,23 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def launch(log: IO[bytes], **variables: str) -> subprocess.Popen[bytes]:
-    """`python -m handlers.server serve` with these variables and nothing of the caller's environment."""
+def launch(log: IO[bytes], module: Sequence[str] = MODEL_SERVER, **variables: str) -> subprocess.Popen[bytes]:
+    """`python -m MODULE ARGUMENTS` with these variables and nothing of the caller's environment."""
     needed = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1"}
-    command = [sys.executable, "-m", "handlers.server", "serve"]
+    command = [sys.executable, "-m", *module]
     return subprocess.Popen(command, cwd=ROOT, env=needed | variables, stdout=log, stderr=subprocess.STDOUT)
 
 
 @contextmanager
-def running(folder: Path, *, ready: bool = True, **variables: str) -> Iterator[Server]:
+def running(
+    folder: Path, *, ready: bool = True, module: Sequence[str] = MODEL_SERVER, probe: str = "/ping", **variables: str
+) -> Iterator[Server]:
     """A server that is gone after the block; `folder` takes its log."""
     port = int(variables.setdefault("PORT", str(free_port())))
     log_file = folder / f"server-{port}.log"
     with log_file.open("wb") as log, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
-        process = launch(log, **variables)
-        server = Server(process, port, client, log_file)
+        process = launch(log, module, **variables)
+        server = Server(process, port, client, log_file, probe)
         try:
             if ready:
                 server.until_ready()
@@ -75,11 +79,11 @@ def running(folder: Path, *, ready: bool = True, **variables: str) -> Iterator[S
             process.wait()
 
 
-def exit_of(folder: Path, **variables: str) -> tuple[int, str]:
+def exit_of(folder: Path, module: Sequence[str] = MODEL_SERVER, **variables: str) -> tuple[int, str]:
     """Exit status and log of a server that refuses to start."""
     log_file = folder / "refused.log"
     with log_file.open("wb") as log:
-        process = launch(log, **{"PORT": str(free_port())} | variables)
+        process = launch(log, module, **{"PORT": str(free_port())} | variables)
         try:
             status = process.wait(timeout=PATIENCE_S)
         finally:

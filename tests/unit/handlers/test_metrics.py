@@ -47,3 +47,14 @@ def test_without_a_service_or_a_value_nothing_is_written(capsys):
     metrics.count(None, {metrics.OBJECTS_FAILED: 1})
     metrics.cold_start("mine", {})
     assert written(capsys) == []
+
+
+def test_on_cloud_run_they_are_plain_lines_of_one_event(capsys, monkeypatch):
+    monkeypatch.setenv("K_SERVICE", "mine-function")
+    metrics.count("mine", {metrics.OBJECTS_PROCESSED: 9, metrics.OBJECTS_FAILED: 0}, request_id="r1")
+    metrics.cold_start("mine", {"endpoint-load": 80.5})
+    counters, stage = written(capsys)
+    assert (counters["event"], counters["severity"], counters["request_id"]) == ("metrics", "INFO", "r1")
+    assert (counters["Service"], counters["ObjectsProcessed"], counters["ObjectsFailed"]) == ("mine", 9, 0)
+    assert (stage["event"], stage["Stage"], stage["ColdStart"]) == ("metrics", "endpoint-load", 80.5)
+    assert [line for line in (counters, stage) if "_aws" in line] == []

@@ -1,6 +1,5 @@
 """How the model server starts and leaves: settings, damaged models, fetched models, signals."""
 
-import contextlib
 import io
 import json
 import shutil
@@ -204,18 +203,15 @@ def test_a_signal_at_any_moment_of_the_start_is_an_orderly_end(tiny, tmp_path, d
 
 
 def test_a_drain_that_runs_out_during_a_prediction_is_an_orderly_end(tiny, tmp_path):
-    with running(tmp_path, MODEL_DIR=str(tiny), DRAIN_S="1", MAX_INPUTS="100000", MAX_ANSWER_BYTES="1000000000") as started:
-
-        def ask():
-            with contextlib.suppress(httpx.HTTPError):
-                started.predict({"inputs": ["cold " * 60] * 30000})
-
-        asking = threading.Thread(target=ask)
+    with running(tmp_path, MODEL_DIR=str(tiny), DRAIN_S="1", MAX_INPUTS="100000", MAX_BODY_BYTES="100000000") as started:
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(started.predict({"inputs": ["cold " * 60] * 30000})))
         asking.start()
         time.sleep(0.5)
         started.process.terminate()
         assert started.process.wait(timeout=10) == 0
         asking.join(timeout=10)
+        assert (answers[0].status_code, answers[0].json()["type"]) == (503, "urn:pilotlight:problem:overloaded")
 
 
 class Bucket:

@@ -83,6 +83,13 @@ class Metadata:
         }
         return jwt.encode(claims | {"exp": now + int(self.lifetime_s)}, self.key, "RS256")
 
+    def lets_in(self, headers: Mapping[str, str], audience: str) -> int | None:
+        """None for a request with a token of ours for this audience, else the status that Cloud Run refuses it with."""
+        try:
+            return None if self.caller(headers, audience) == ACCOUNT else 403
+        except jwt.InvalidTokenError:
+            return 401
+
     def caller(self, headers: Mapping[str, str], audience: str) -> str:
         """Who calls, by the ID token of a request. Raises jwt.InvalidTokenError."""
         token = headers.get("authorization", "").removeprefix("Bearer ")
@@ -109,7 +116,8 @@ class Front:
     """What stands before a server: it records, and breaks what a test tells it to.
 
     `statuses` answer the next requests in place of the server (None: the server does); `cut_after` are bytes after which the
-    connections of the next answers end; `change` sees every body that goes back.
+    connections of the next answers end; `change` sees every body that goes back; `guard` gives a status to refuse a request with, by
+    its headers; each request waits for `delay_s` before it goes through.
     """
 
     address: str = ""
@@ -117,6 +125,8 @@ class Front:
     statuses: list[int | None] = field(default_factory=list)
     cut_after: list[int] = field(default_factory=list)
     change: Callable[[bytes], bytes] = field(default=lambda body: body)
+    guard: Callable[[Mapping[str, str]], int | None] = field(default=lambda headers: None)
+    delay_s: float = 0
 
 
 @contextmanager
@@ -130,7 +140,8 @@ def front_of(address: str, prefix: str = "") -> Iterator[Front]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             made.seen.append((self.command, self.path, headers))
-            status = made.statuses.pop(0) if made.statuses else None
+            status = made.statuses.pop(0) if made.statuses else made.guard(headers)
+            time.sleep(made.delay_s)
             if status is not None:
                 self.reply(status, f"refused with {status}".encode())
                 return

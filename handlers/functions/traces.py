@@ -1,0 +1,42 @@
+"""The trace that a request belongs to, by its headers: W3C's, or Google's own from before there was one."""
+
+import contextvars
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# TRACE/SPAN;o=1, where the span is a decimal number (Cloud Trace, "Trace context").
+_CLOUD = re.compile(r"(?P<trace>[0-9a-f]{32})(?:/(?P<span>[0-9]{1,20}))?(?:;o=(?P<sampled>[01]))?")
+# W3C Recommendation "Trace Context", section 3.2.
+_W3C = re.compile(r"00-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Ids in hexadecimal digits, 32 and 16; a span is not always told."""
+
+    id: str
+    span: str | None
+    sampled: bool
+
+    @property
+    def parent(self) -> str:
+        """As the header `traceparent` of a request that is made on behalf of this one."""
+        return f"00-{self.id}-{self.span or self.id[:16]}-{int(self.sampled):02x}"
+
+
+current: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("trace", default=None)
+
+
+def follow(headers: Mapping[str, str]) -> None:
+    """Make the trace of a request with these headers the `current` one of this thread or task."""
+    current.set(of(headers))
+
+
+def of(headers: Mapping[str, str]) -> Trace | None:
+    """The trace of a request with these headers (lower-case names), None where they tell of none."""
+    if cloud := _CLOUD.fullmatch(headers.get("x-cloud-trace-context", "")):
+        return Trace(cloud["trace"], f"{int(cloud['span']):016x}" if cloud["span"] else None, cloud["sampled"] == "1")
+    if w3c := _W3C.fullmatch(headers.get("traceparent", "")):
+        return Trace(w3c["trace"], w3c["span"], bool(int(w3c["flags"], 16) & 1))
+    return None

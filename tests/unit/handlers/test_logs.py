@@ -1,0 +1,63 @@
+"""Log lines as Cloud Logging reads them, and as they are elsewhere."""
+
+import contextvars
+import json
+
+import pytest
+
+from handlers.functions import logs, traces
+
+TRACE, SPAN = "105445aa7843bc8bf206b12000100000", "000000000000001f"
+GOOGLE = {"x-cloud-trace-context": f"{TRACE}/31;o=1"}
+W3C = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
+
+
+@pytest.fixture
+def cloud_run(monkeypatch):
+    monkeypatch.setenv("K_SERVICE", "mine")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
+
+
+def written(capsys, headers=None, **fields):
+    def write():
+        traces.follow(headers or {})
+        logs.write("odd", **fields)
+
+    contextvars.copy_context().run(write)
+    (line,) = capsys.readouterr().out.splitlines()
+    return json.loads(line)
+
+
+@pytest.mark.parametrize("headers", [GOOGLE, W3C, GOOGLE | {"traceparent": f"00-{'0' * 31}1-{SPAN}-00"}], ids=["google", "w3c", "both"])
+def test_a_line_on_cloud_run_stands_beside_its_request(capsys, cloud_run, headers):
+    line = written(capsys, headers, level="WARNING", request_id="r1")
+    assert (line["severity"], line["level"], line["request_id"], line["event"]) == ("WARNING", "WARNING", "r1", "odd")
+    assert line["time"] == line["timestamp"]
+    assert line["logging.googleapis.com/trace"] == f"projects/my-project/traces/{TRACE}"
+    assert (line["logging.googleapis.com/spanId"], line["logging.googleapis.com/trace_sampled"]) == (SPAN, True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"traceparent": "00-1-2-3"}, {"x-cloud-trace-context": f"{TRACE}/1\n"}, {"traceparent": f"01-{TRACE}-{SPAN}-01"}],
+    ids=str,
+)
+def test_headers_that_tell_of_no_trace_are_passed_over(capsys, cloud_run, headers):
+    line = written(capsys, headers)
+    assert line["severity"] == "INFO"
+    assert [name for name in line if name.startswith("logging.googleapis.com")] == []
+
+
+def test_a_trace_without_a_span_or_a_decision_is_one(capsys, cloud_run):
+    assert traces.of({"x-cloud-trace-context": TRACE}) == traces.Trace(TRACE, None, False)
+    assert "logging.googleapis.com/spanId" not in written(capsys, {"x-cloud-trace-context": TRACE})
+
+
+def test_elsewhere_a_line_has_none_of_it(capsys, monkeypatch):
+    monkeypatch.delenv("K_SERVICE", raising=False)
+    assert set(written(capsys, GOOGLE)) == {"timestamp", "level", "event"}
+
+
+def test_one_requests_trace_is_not_anothers(capsys, cloud_run):
+    assert "logging.googleapis.com/trace" in written(capsys, GOOGLE)
+    assert "logging.googleapis.com/trace" not in written(capsys)
