@@ -1,4 +1,4 @@
-"""Inputs judged before anything is created: by the SDK's types, by AWS's published schema, by the row's own limits."""
+"""Inputs judged before anything is created: by the SDK's types, by the schema that the cloud publishes, by the row's own limits."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.twin import judge_cloud, judge_sdk
+from pilotlight.twin.gcp import judge_discovery
 from pilotlight.twin.rows import Row
 from pilotlight.twin.schema import SdkType
 from pilotlight.twin.values import DEFAULTS, known, unknown_paths
@@ -21,14 +22,19 @@ def problems(row: Row, declared: SdkType, inputs: Mapping[str, Any]) -> list[str
     """One sentence per problem: the property's path, what came, what is allowed. Unknown values pass; all problems come at once."""
     given = {key: value for key, value in inputs.items() if key != DEFAULTS}
     found = judge_sdk.judge(given, declared)
-    if row.cfn:
-        seen = {problem.path for problem in found}
-        found += [problem for problem in judge_cloud.judge(given, row.cfn, row.rename, declared) if problem.path not in seen]
+    seen = {problem.path for problem in found}
+    found += [problem for problem in _published(row, declared, given) if problem.path not in seen]
     sentences = [str(_hidden(problem, row)) for problem in found]
     # A value of the wrong kind has been reported, and `limits` may count on kinds.
     wrong = {_top(problem.path) for problem in found if problem.text.startswith("must be")}
     usable = {key: value for key, value in inputs.items() if key not in wrong}
     return list(dict.fromkeys([*sentences, *_about(row.limits(known(usable)), unknown_paths(inputs) | wrong)]))
+
+
+def _published(row: Row, declared: SdkType, given: Mapping[str, Any]) -> list[judge_sdk.Problem]:
+    if row.cfn:
+        return judge_cloud.judge(given, row.cfn, row.rename, declared)
+    return judge_discovery.judge(given, row.discovery, row.rename, declared) if row.discovery else []
 
 
 def _about(sentences: list[str], unknown: set[str]) -> list[str]:

@@ -27,6 +27,9 @@ class Problem:
 
 @dataclass
 class _Walk:
+    """`worded`: the SDK's texts tell what may be chosen."""
+
+    worded: bool
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, path: str, text: str) -> None:
@@ -35,17 +38,19 @@ class _Walk:
 
 def judge(inputs: Mapping[str, Any], declared: schema.SdkType) -> list[Problem]:
     """All problems; unknown values are taken as right."""
-    walk = _Walk()
+    walk = _Walk(worded=declared.worded)
     _object(inputs, declared.inputs, "", declared.outputs, walk)
     return walk.problems
 
 
 def _object(value: Mapping[str, Any], inputs: type, path: str, outputs: frozenset[str], walk: _Walk) -> None:
     names = schema.fields(inputs)
+    told = schema.documented_values(inputs) if walk.worded else {}
     for key, item in value.items():
         below = f"{path}.{key}" if path else key
         if key in names:
             _value(item, names[key], below, walk)
+            _chosen(item, told.get(key, ()), below, walk)
         elif key in outputs:
             walk.report(below, "is an output, it cannot be set: remove it.")
         else:
@@ -82,13 +87,22 @@ def _value(value: Any, declared: Any, path: str, walk: _Walk) -> None:
     _scalar(value, declared, path, walk)
 
 
+def _chosen(value: Any, allowed: tuple[str, ...], path: str, walk: _Walk) -> None:
+    """Report a text, or one in a list, that is not among the documented ones."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _chosen(item, allowed, f"{path}[{index}]", walk)
+    elif allowed and isinstance(value, str) and value != UNKNOWN and value not in allowed:
+        walk.report(path, f"{shown(value)} is not allowed: use one of {', '.join(allowed)}.")
+
+
 def _nested(value: Any, classes: list[type], path: str, walk: _Walk) -> None:
     if not isinstance(value, Mapping):
         walk.report(path, f"must be an object, got {kind(value)}.")
         return
     tries: list[list[Problem]] = []
     for option in classes:
-        one = _Walk()
+        one = _Walk(worded=walk.worded)
         _object(value, option, path, frozenset(), one)
         tries.append(one.problems)
     walk.problems += sorted(tries, key=len)[0]

@@ -44,15 +44,18 @@ class Row:
     id          from the complete properties (inputs + computed), the id in the provider's form
     replaces    top-level input fields whose change replaces the resource; `ALL_BUT_TAGS` for immutable types
     computed    (twin, inputs) -> outputs that the cloud computes; pure, called at creation and at update
+    assigned    (twin, inputs) -> outputs that the cloud assigns once, at creation: random ids, times; `id` may be made of them
     secrets     outputs that the provider marks secret
     cfn         CloudFormation type whose published schema judges the inputs; None where there is none
-    rename      Pulumi input path -> schema path, where camelCase to PascalCase is not enough; "" skips a field
+    discovery   `run.v2:GoogleCloudRunV2Service`: the schema of Google's discovery documents that judges them; None where there is none
+    rename      Pulumi input path -> schema path, where case and number do not tell; "" skips a field
     limits      known inputs -> problems, each a sentence that begins with its property's path ("image: is missing …"), from
                 components/limits.py; what is unknown in a preview is left out, and sentences about it are dropped
     check       (twin, inputs) -> problems that can only be seen in the account, at creation (Create and Update call it)
     create      after the checks, before the resource is recorded; may return further outputs
     update      (twin, old, new) -> further outputs or None
     delete      (twin, resource) -> None
+    abandoned   resource -> whether its deletion only makes the program forget it: it stays, and `delete` is not called
     read        (twin, resource) -> the live outputs, or None when it is gone
     upsert      creating one that exists overwrites it, as AWS's Put calls do; otherwise that is refused
     volatile    outputs that an update may change, so that its preview must call them unknown
@@ -67,14 +70,17 @@ class Row:
     name: Name | None = None
     replaces: frozenset[str] = frozenset()
     computed: Callable[[Twin, Properties], dict[str, Any]] = lambda twin, inputs: {}
+    assigned: Callable[[Twin, Properties], dict[str, Any]] = lambda twin, inputs: {}
     secrets: frozenset[str] = frozenset()
     cfn: str | None = None
+    discovery: str | None = None
     rename: Mapping[str, str] = field(default_factory=dict)
     limits: Callable[[Properties], list[str]] = lambda inputs: []
     check: Callable[[Twin, Properties], None] = lambda twin, inputs: None
     create: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: None
     update: Callable[[Twin, Resource, Resource], dict[str, Any] | None] = lambda twin, old, new: None
     delete: Callable[[Twin, Resource], None] = lambda twin, resource: None
+    abandoned: Callable[[Resource], bool] = lambda resource: False
     read: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: dict(resource.outputs)
     upsert: bool = False
     volatile: frozenset[str] = frozenset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import importlib
 import inspect
+import re
 import sys
 import threading
 import typing
@@ -21,7 +22,21 @@ from pulumi.runtime import rpc
 # The SDK's modules import each other in circles: two threads that load them at once would see half of one.
 _LOADING = threading.RLock()
 # Package name of the engine -> module that holds its SDK.
-SDKS: Mapping[str, str] = {"aws": "pulumi_aws", "docker-build": "pulumi_docker_build"}
+SDKS: Mapping[str, str] = {"aws": "pulumi_aws", "docker-build": "pulumi_docker_build", "gcp": "pulumi_gcp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What a provider calls the tags of a resource: `own` the input, `all` the outputs that hold the provider's defaults too."""
+
+    own: str
+    all: tuple[str, ...]
+
+
+# SDKs whose generator writes "Possible values are: `A`, `B`." for a closed choice, from the list that the provider itself checks.
+_WORDED = frozenset({"gcp"})
+_CHOICE = re.compile(r"(?:[Pp]ossible values(?: are)?|Each value may be one of): (`[^`]+`(?:, `[^`]+`)*)\.?(?: |$)")
+_MARKS = (Marks(own="tags", all=("tagsAll",)), Marks(own="labels", all=("pulumiLabels", "effectiveLabels")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +50,14 @@ class SdkType:
     settled: frozenset[str]
 
     @property
-    def has_region(self) -> bool:
-        return "region" in self.fields
+    def worded(self) -> bool:
+        """Whether the SDK's texts tell closed choices in one wording."""
+        return self.token.split(":", 1)[0] in _WORDED
 
     @property
-    def taggable(self) -> bool:
-        return "tagsAll" in self.outputs and "tags" in self.fields
+    def marks(self) -> Marks | None:
+        """None for a type that takes no tags."""
+        return next((marks for marks in _MARKS if marks.own in self.fields and set(marks.all) <= self.outputs), None)
 
 
 @cache
@@ -102,6 +119,18 @@ def required(inputs: type) -> frozenset[str]:
 def fields(inputs: type) -> Mapping[str, Any]:
     """Property types of an args class by Pulumi name."""
     return _types.input_type_types(inputs)
+
+
+@cache
+def documented_values(inputs: type) -> Mapping[str, tuple[str, ...]]:
+    """Properties of an args class whose text tells a closed choice, by Pulumi name, and what may be chosen."""
+    names = _types.input_type_py_to_pulumi_names(inputs)
+    found: dict[str, tuple[str, ...]] = {}
+    for name, member in inspect.getmembers(inputs, lambda one: isinstance(one, property)):
+        told = _CHOICE.search(" ".join((member.fget.__doc__ or "").split()))
+        if told:
+            found[names.get(name, name)] = tuple(told[1].strip("`").split("`, `"))
+    return found
 
 
 def alternatives(declared: Any) -> list[Any]:
