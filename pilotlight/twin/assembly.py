@@ -31,6 +31,7 @@ from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
 from pilotlight.twin.forward import Forwarder
 from pilotlight.twin.front import Front
+from pilotlight.twin.gcp.cloud import GoogleCloud
 from pilotlight.twin.iam import Iam
 from pilotlight.twin.images import Images
 from pilotlight.twin.processes import Processes
@@ -78,6 +79,7 @@ def twin_of(
         budgets=BudgetsService(),
         sqs=SqsService(),
         event_sources=EventSources(),
+        gcp=GoogleCloud(world, clock.now),
         loop=asyncio.get_running_loop(),
     )
     twin.lambda_.attach(twin)
@@ -126,6 +128,7 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
         ),
         forwarder=forwarder,
         gateway=gateway,
+        google=twin.gcp,
         control=control,
         account=twin.account,
         objects=CreatedObjects(twin.bucket_events, twin.s3),
@@ -138,10 +141,12 @@ async def start(twin: Twin) -> None:
     await twin.timers.start()
     for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.sqs, twin.event_sources):
         await service.start()
+    await twin.gcp.planes.start(twin)
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
+    await twin.gcp.planes.close()
     # Before the timers: a batch that is cut off must not start the next.
     await twin.event_sources.close()
     await twin.timers.close()

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import filelock
 import psutil
 
 from pilotlight.twin import state as states
+from pilotlight.twin.gcp.variables import VARIABLES
 from pilotlight.twin.state import State, TwinError, home_folder
 
 __all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "find", "forward", "providers", "stop"]
@@ -69,10 +70,15 @@ def ensure_running(home: Path | None = None, *, deadline_s: float = START_S) -> 
         raise TwinError(f"Another command has been starting the twin in {folder} for too long. Try again.") from None
 
 
-def providers(program_dir: Path, home: Path | None = None) -> dict[str, int]:
-    """Package -> port of the provider servers of a program's folder, started where they do not run. TwinError."""
+def providers(program_dir: Path, home: Path | None = None, *, uses: Collection[str] = ("aws", "docker-build")) -> dict[str, int]:
+    """Package -> port of the provider servers of a program's folder, started where they do not run. TwinError.
+
+    `uses` names the packages that the program is about to use: they are made ready meanwhile.
+    """
     running = ensure_running(home)
-    answer = call(running, "providers", {"program_dir": str(program_dir.absolute())}, timeout_s=60)
+    seen = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
+    wanted = {"program_dir": str(program_dir.absolute()), "environment": seen, "uses": list(uses)}
+    answer = call(running, "providers", wanted, timeout_s=60)
     return {name: int(port) for name, port in answer.items()}
 
 

@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,18 +24,22 @@ TOKEN_HEADER = "x-twin-token"  # noqa: S105 (the header's name)
 _BODY_BYTES = 64 * 1024
 MAX_FORWARD_S = 366 * 24 * 3600
 Answer = dict[str, Any]
+# (program's folder, variables of its shell, packages that it is about to use) -> package and port of its provider servers.
+Providers = Callable[[Path, Mapping[str, str], Collection[str]], Awaitable[dict[str, int]]]
 
 
 class Control:
     """GET health, processes, faults, clock; POST providers, faults, clock, spend, stop. Every one but health needs the token.
 
+    POST providers takes `program_dir`, its absolute path, and may tell `environment`, the variables of the program's shell that
+    providers read, and `uses`, the packages that the program is about to use.
     POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
     until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
     POST spend takes `usd`, what the current month has cost so far, and a `budget`'s name, without which it counts for every budget;
     budgets look at it with their next refresh, as on AWS hours later.
     """
 
-    def __init__(self, token: str, *, providers: Callable[[Path], Awaitable[dict[str, int]]], stop: Callable[[], None]) -> None:
+    def __init__(self, token: str, *, providers: Providers, stop: Callable[[], None]) -> None:
         self._token = token
         self._providers = providers
         self._stop = stop
@@ -83,7 +87,7 @@ class Control:
         if not folder.is_absolute() or not await asyncio.to_thread(folder.is_dir):
             raise Refusal("Invalid", f"program_dir {str(folder)!r} must be the absolute path of the program's folder.")
         try:
-            return dict(await self._providers(folder))
+            return dict(await self._providers(folder, dict(wanted.get("environment") or {}), list(wanted.get("uses") or ())))
         except TwinError as error:
             raise Refusal("Unavailable", str(error), 409) from None
 

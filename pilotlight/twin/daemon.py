@@ -9,8 +9,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ class Daemon:
             emulator_endpoint=emulators.endpoint,
             region=REGION,
         )
-        control = Control(self._state.token, providers=lambda folder: self._provide(twin, folder), stop=self._end.set)
+        control = Control(self._state.token, providers=partial(self._provide, twin), stop=self._end.set)
         front, forwarder = front_of(twin, control, emulators)
         config = uvicorn.Config(
             front,
@@ -139,11 +140,13 @@ class Daemon:
             await close(twin)
             forwarder.close()
 
-    async def _provide(self, twin: Twin, folder: Path) -> dict[str, int]:
+    async def _provide(
+        self, twin: Twin, folder: Path, environment: Mapping[str, str] | None = None, uses: Collection[str] = ()
+    ) -> dict[str, int]:
         async with self._providers:
             remembered = self._state.providers.get(str(folder), {})
             try:
-                ports = await asyncio.to_thread(_serve_providers, twin, folder, remembered)
+                ports = await asyncio.to_thread(_serve_providers, twin, folder, remembered, environment, uses)
             except OSError as error:
                 raise TwinError(f"Providers for {folder}: {error}") from None
             if ports != remembered:
@@ -163,11 +166,13 @@ class Daemon:
                 _LOG.warning("%s", error)
 
 
-def _serve_providers(twin: Twin, folder: Path, ports: Mapping[str, int]) -> dict[str, int]:
+def _serve_providers(
+    twin: Twin, folder: Path, ports: Mapping[str, int], environment: Mapping[str, str] | None, uses: Collection[str]
+) -> dict[str, int]:
     # Imported here: it loads the Pulumi SDK, which a twin that only serves requests does not need.
     from pilotlight.twin import engine
 
-    return engine.serve(twin, folder, ports)
+    return engine.serve(twin, folder, ports, environment=environment, uses=uses)
 
 
 def _stop_providers(twin: Twin) -> None:

@@ -13,7 +13,7 @@ from pilotlight.twin.values import DEFAULTS, SIGNATURE, is_asset
 Kind = Literal["ADD", "DELETE", "UPDATE"]
 _ABSENT = object()
 # Fields that no type is replaced for.
-_TAGS = frozenset({"tags", "tagsAll"})
+_TAGS = frozenset({"tags", "tagsAll", "labels", "pulumiLabels", "effectiveLabels"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from pilotlight.twin.aws.gateway import PREFIX
 from pilotlight.twin.aws.s3_events import notification
 from pilotlight.twin.created_objects import CreatedObjects, how_created
 from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place
+from pilotlight.twin.gcp.cloud import PREFIX as GOOGLE_PREFIX
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Caller, Guarded, Refusal, Service
 from pilotlight.twin.sigv4 import AuthFailure, Signature, read, verify
 from pilotlight.twin.wire import error_response
@@ -51,6 +52,7 @@ class Front:
         control: Handler,
         account: str,
         objects: CreatedObjects | None = None,
+        google: Handler | None = None,
     ) -> None:
         self._iam = iam
         self._world = world
@@ -58,6 +60,7 @@ class Front:
         self._services = {service.name: service for service in services}
         self._forwarder = forwarder
         self._gateway = gateway
+        self._google = google
         self._control = control
         self._account = account
         self._objects = objects
@@ -72,6 +75,9 @@ class Front:
     async def _route(self, request: Request, send: Answering) -> None:
         if request.raw_path.startswith(CONTROL_PREFIX):
             await self._control.handle(request, send)
+            return
+        if self._google is not None and request.raw_path.startswith(GOOGLE_PREFIX):
+            await self._google.handle(request, send)
             return
         signature: Signature | None = None
         failed: AuthFailure | None = None

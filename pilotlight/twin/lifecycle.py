@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,13 @@ from pilotlight.twin.differ import Difference, difference
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.outcome import inputs_of, require_outputs
 from pilotlight.twin.rows import Properties, Refusal, Row
+from pilotlight.twin.settings import Settings
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, UNKNOWN, has_unknown
 from pilotlight.twin.world import Resource
 
 # How an orphan is deleted: what hangs on it is an orphan too. Nothing here that would destroy data.
 _LET_GO = {"forceDetachPolicies": True}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a program configured its provider with."""
-
-    region: str | None = None
-    default_tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class UnknownType(Exception):
@@ -36,7 +29,7 @@ class UnknownType(Exception):
 class Lifecycle:
     """The resources of one program folder. One per provider server; threads of many engines call it at once."""
 
-    def __init__(self, twin: Twin, rows: Mapping[str, Row], folder: Path, locks: Locks) -> None:
+    def __init__(self, twin: Twin, rows: Callable[[], Mapping[str, Row]], folder: Path, locks: Locks) -> None:
         self._twin = twin
         self._locks = locks
         self._rows = rows
@@ -44,26 +37,27 @@ class Lifecycle:
 
     def type(self, token: str) -> tuple[Row, schema.SdkType]:
         """Raises UnknownType."""
-        row = self._rows.get(token)
+        row = self._rows().get(token)
         declared = schema.sdk_type(token) if row else None
         if row is None or declared is None:
             raise UnknownType(
-                f"The local twin does not know the resource type {token!r}. It knows {len(self._rows)} types: use one of them, "
-                f"deploy this stack to the cloud instead, or add a row for it below pilotlight/twin/aws/."
+                f"The local twin does not know the resource type {token!r}. It knows {len(self._rows())} types: use one of them, "
+                f"deploy this stack to the cloud instead, or add a row for it below pilotlight/twin/{token.split(':', 1)[0]}/."
             )
         return row, declared
 
     def check(
         self, token: str, urn: str, seed: bytes, news: Properties, olds: Properties, settings: Settings
     ) -> tuple[dict[str, Any], list[str]]:
-        """The inputs with names and region filled in, and every problem with them."""
+        """The inputs with names, region and project filled in, and every problem with them."""
         row, declared = self.type(token)
         inputs: dict[str, Any] = {key: value for key, value in news.items() if key != DEFAULTS}
         found: list[str] = []
         if row.name is not None:
             inputs, found = naming.fill_name(row.name, urn, seed, inputs, olds)
-        if declared.has_region and inputs.get("region") is None and settings.region:
-            inputs["region"] = settings.region
+        for field, value in settings.filled.items():
+            if field in declared.fields and inputs.get(field) is None and field not in schema.required(declared.inputs):
+                inputs[field] = value
         # A generated name that does not fit has been explained; its rule need not be quoted too.
         judged = [
             text for text in self._judged(row, declared, inputs) if not (found and row.name and text.startswith(f"{row.name.field}:"))
@@ -75,8 +69,7 @@ class Lifecycle:
         self._twin.world.confirm(token, id_)
         also = set(row.drifted(olds, self._resolved(row, news, files=False)))
         tags = self._all_tags(declared, news, settings)
-        if tags is not None and tags != olds.get("tagsAll", {}):
-            also.add("tagsAll")
+        also |= {name for name in declared.marks.all if tags != olds.get(name, {})} if declared.marks else set()
         return difference(row, old_inputs, news, frozenset(also))
 
     def preview_create(self, token: str, inputs: Properties, settings: Settings) -> dict[str, Any]:
@@ -97,13 +90,13 @@ class Lifecycle:
             for orphan in self._twin.world.unconfirmed(urn):
                 # One that may not go because of what it holds stays, and is taken over where the new one has its name.
                 with contextlib.suppress(Refusal):
-                    self._remove(self._rows.get(orphan.token, row), replace(orphan, outputs={**orphan.outputs, **_LET_GO}))
+                    self._remove(self._rows().get(orphan.token, row), replace(orphan, outputs={**orphan.outputs, **_LET_GO}))
             return self._make(row, declared, urn, inputs, settings)
 
     def _make(self, row: Row, declared: schema.SdkType, urn: str, inputs: Properties, settings: Settings) -> Resource:
         given, seen = self._prepared(row, declared, inputs)
         row.check(self._twin, seen)
-        added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
+        added = {**row.assigned(self._twin, seen), **row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
         live = Resource(token=row.token, id=row.id({**seen, **added}), urn=urn, inputs=seen, outputs={**seen, **added})
         with self._locks.claim(row, live.id, urn, self._twin.world):
             added.update(row.create(self._twin, live) or {})
@@ -157,6 +150,8 @@ class Lifecycle:
                 self._remove(row, resource)
 
     def _remove(self, row: Row, resource: Resource) -> None:
+        if row.abandoned(resource):
+            return
         row.delete(self._twin, resource)
         self._twin.world.delete(resource.token, resource.id)
 
@@ -182,11 +177,8 @@ class Lifecycle:
         return {**kept, **news, **(self._tags(declared, news, settings) if news else {})}
 
     def _tags(self, declared: schema.SdkType, inputs: Properties, settings: Settings) -> dict[str, Any]:
-        tags = self._all_tags(declared, inputs, settings)
-        return {} if tags is None else {"tagsAll": tags}
+        return dict.fromkeys(declared.marks.all, self._all_tags(declared, inputs, settings)) if declared.marks else {}
 
     def _all_tags(self, declared: schema.SdkType, inputs: Properties, settings: Settings) -> Any:
-        if not declared.taggable:
-            return None
-        own = inputs.get("tags") or {}
+        own = inputs.get(declared.marks.own) or {} if declared.marks else {}
         return UNKNOWN if own == UNKNOWN else {**settings.default_tags, **own}

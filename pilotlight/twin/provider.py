@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -18,10 +17,11 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
 from pilotlight.twin.answering import answered
 from pilotlight.twin.differ import top
-from pilotlight.twin.lifecycle import Lifecycle, Settings, UnknownType
+from pilotlight.twin.lifecycle import Lifecycle, UnknownType
 from pilotlight.twin.rows import Invoke, Refusal, Row
+from pilotlight.twin.settings import Configuration, Settings
 from pilotlight.twin.twin import Twin
-from pilotlight.twin.values import DEFAULTS, from_struct, has_unknown, to_struct, with_secrets, without_secrets
+from pilotlight.twin.values import DEFAULTS, from_struct, to_struct, with_secrets, without_secrets
 
 # Connections whose configuration is remembered; an engine has one per provider, so this is far more than run at once.
 _PEERS = 4096
@@ -29,19 +29,21 @@ _PEERS = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A provider package: `sdk` is the distribution whose version it answers with."""
+    """A provider package: `sdk` is the distribution whose version it answers with. Its tables are made when the engine first needs them."""
 
     name: str
     sdk: str
-    rows: Mapping[str, Row]
-    invokes: Mapping[str, Invoke] = field(default_factory=dict)
-    needs_region: bool = False
+    rows: Callable[[], Mapping[str, Row]]
+    invokes: Callable[[], Mapping[str, Invoke]] = dict
+    configuration: Configuration = field(default_factory=Configuration)
 
 
 class Provider(ResourceProviderServicer):
     """See Pulumi's provider protocol for what each method answers."""
 
-    def __init__(self, twin: Twin, package: Package, lifecycle: Lifecycle) -> None:
+    def __init__(self, twin: Twin, package: Package, lifecycle: Lifecycle, environment: Callable[[], Mapping[str, str]] = dict) -> None:
+        """`environment` gives the variables of the program's shell that the provider reads."""
+        self._environment = environment
         self._twin = twin
         self._package = package
         self._life = lifecycle
@@ -66,12 +68,9 @@ class Provider(ResourceProviderServicer):
 
     @answered
     def CheckConfig(self, request: Any, context: Any) -> Any:
-        news = from_struct(request.news)
-        failures = []
-        if self._package.needs_region and not news.get("region"):
-            text = "region: is missing: set it with `pulumi config set aws:region us-east-1`, or in the environment as AWS_REGION."
-            failures.append(pb.CheckFailure(reason=text))
-        return pb.CheckResponse(inputs=request.news, failures=failures)
+        given = self._package.configuration.completed(from_struct(request.news), self._environment())
+        failures = [pb.CheckFailure(reason=text) for text in self._package.configuration.problems(given)]
+        return pb.CheckResponse(inputs=to_struct(given), failures=failures)
 
     def DiffConfig(self, request: Any, context: Any) -> Any:
         # Nothing of a provider's configuration moves a resource here: the region is an input of each resource.
@@ -79,10 +78,7 @@ class Provider(ResourceProviderServicer):
 
     @answered
     def Configure(self, request: Any, context: Any) -> Any:
-        args = without_secrets(from_struct(request.args))
-        tags = args.get("defaultTags")
-        tags = json.loads(tags) if isinstance(tags, str) and not has_unknown(tags) else tags
-        settings = Settings(region=args.get("region"), default_tags=(tags or {}).get("tags") or {} if isinstance(tags, Mapping) else {})
+        settings = self._package.configuration.settings(_values(request.args))
         with self._lock:
             self._settings[context.peer()] = settings
             while len(self._settings) > _PEERS:
@@ -150,14 +146,13 @@ class Provider(ResourceProviderServicer):
 
     @answered
     def Invoke(self, request: Any, context: Any) -> Any:
-        invoke = self._package.invokes.get(request.tok)
+        invokes = self._package.invokes()
+        invoke = invokes.get(request.tok)
         if invoke is None:
-            known = ", ".join(sorted(self._package.invokes)) or "none"
+            known = ", ".join(sorted(invokes)) or "none"
             text = f"The local twin does not know the function {request.tok!r}: it knows {known}."
             return pb.InvokeResponse(failures=[pb.CheckFailure(reason=text)])
-        args = _values(request.args)
-        region = self._configured(context).region
-        answer = invoke.answer(self._twin, {"region": region, **args} if region else args)
+        answer = invoke.answer(self._twin, {**self._configured(context).filled, **_values(request.args)})
         return pb.InvokeResponse(**{"return": to_struct(with_secrets(answer, invoke.secrets))})
 
     def Call(self, request: Any, context: Any) -> Any:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.tables import Tables
     from pilotlight.twin.clock import Clock
     from pilotlight.twin.faults import Faults
+    from pilotlight.twin.gcp.cloud import GoogleCloud
     from pilotlight.twin.iam import Iam
     from pilotlight.twin.images import Images
     from pilotlight.twin.processes import Processes
@@ -63,6 +64,7 @@ class Twin:
     budgets: BudgetsService
     sqs: SqsService
     event_sources: EventSources
+    gcp: GoogleCloud
     loop: asyncio.AbstractEventLoop
     account: str = ACCOUNT
 

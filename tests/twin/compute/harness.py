@@ -25,9 +25,10 @@ from pilotlight.twin.control import Control
 from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
 from pilotlight.twin.iam import Iam
-from pilotlight.twin.lifecycle import Lifecycle, Settings
+from pilotlight.twin.lifecycle import Lifecycle
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.processes import Processes
+from pilotlight.twin.settings import Settings
 from pilotlight.twin.twin import ACCOUNT, Twin
 from pilotlight.twin.values import ARCHIVE, SIGNATURE
 from pilotlight.twin.world import Resource, World
@@ -151,7 +152,7 @@ class Harness:
         from pilotlight.twin.docker_build import ROWS as IMAGES
 
         table = {**rows(), **{row.token: row for row in IMAGES}}
-        self.lifecycle = Lifecycle(self.twin, table, self.home, Locks())
+        self.lifecycle = Lifecycle(self.twin, lambda: table, self.home, Locks())
         control = Control("token", providers=_no_providers, stop=self._end.set)
         front, forwarder = front_of(self.twin, control, emulators)
         server = _Server(

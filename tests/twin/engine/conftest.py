@@ -78,7 +78,7 @@ def packages() -> tuple[Package, ...]:
 def ports(twin: Any, packages: tuple[Package, ...], tmp_path: Path) -> Iterator[dict[str, int]]:
     (tmp_path / "program").mkdir()
     serving = Engine(twin, packages)
-    found = serving.serve(tmp_path / "program")
+    found = serving.serve(tmp_path / "program", uses=("aws", "docker-build"))
     # Here the program runs in this process too, and would load the SDK at the same time.
     assert serving.warming is not None
     serving.warming.join()

@@ -231,7 +231,7 @@ def test_secret_outputs_are_marked(connect: Callable[..., Wire], twin: Any) -> N
     from pilotlight.twin.rows import Row
 
     row = Row(token=REPOSITORY, id=lambda p: "x", secrets=frozenset({"repositoryUrl"}), computed=lambda twin, inputs: COMPUTED)
-    engine = Engine(twin, (Package(name="aws", sdk="pulumi-aws", rows={REPOSITORY: row}),))
+    engine = Engine(twin, (Package(name="aws", sdk="pulumi-aws", rows=lambda: {REPOSITORY: row}),))
     try:
         with Wire(engine.serve(twin.home)["aws"]) as wire:
             _, _, outputs = wire.made(REPOSITORY, "repository", {"name": "x"})
@@ -246,7 +246,7 @@ def test_an_output_that_the_row_forgets_fails_the_creation(twin: Any) -> None:
     from pilotlight.twin.rows import Row
 
     row = Row(token=REPOSITORY, id=lambda p: "x", computed=lambda twin, inputs: {"arn": "a"})
-    engine = Engine(twin, (Package(name="aws", sdk="pulumi-aws", rows={REPOSITORY: row}),))
+    engine = Engine(twin, (Package(name="aws", sdk="pulumi-aws", rows=lambda: {REPOSITORY: row}),))
     try:
         with Wire(engine.serve(twin.home)["aws"]) as wire, pytest.raises(grpc.RpcError, match="gives no registryId, repositoryUrl"):
             wire.made(REPOSITORY, "repository", {"name": "x"})

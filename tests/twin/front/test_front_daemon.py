@@ -61,7 +61,7 @@ def test_a_restart_keeps_address_objects_and_provider_ports(home: Path, tmp_path
     program.mkdir()
     first = client.ensure_running(home)
     ports = client.providers(program, home)
-    assert set(ports) == {"aws", "docker-build"}
+    assert set(ports) == {"aws", "docker-build", "gcp"}
     assert client.providers(program, home) == ports
     s3 = aws(first, "s3", monkeypatch)
     s3.create_bucket(Bucket="kept")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from pilotlight.twin import aws, docker_build, judge, judge_cloud, schema
+from pilotlight.twin import aws, docker_build, judge, judge_cloud, schema, tables
 from pilotlight.twin.rows import Row
 from pilotlight.twin.values import UNKNOWN
 
-ROWS = {**aws.rows(), **aws.by_token(list(docker_build.ROWS))}
+ROWS = {**aws.rows(), **tables.by_token(list(docker_build.ROWS))}
 CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 FUNCTION = "aws:lambda/function:Function"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -42,8 +42,8 @@ def test_a_schema_that_is_not_published_is_named() -> None:
 
 def test_two_rows_of_one_token_are_an_error() -> None:
     row = Row(token="t", id=lambda p: "x")
-    with pytest.raises(aws.DuplicateToken, match="t"):
-        aws.by_token([row, row])
+    with pytest.raises(tables.DuplicateToken, match="t"):
+        tables.by_token([row, row])
 
 
 def variant(**serverless: Any) -> dict[str, Any]:
