@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from pilotlight.twin.aws import ecr
+from pilotlight.twin import registries
 from pilotlight.twin.docker_checks import TAG, limits, media_type, place, place_problems, pushes, resolve
 from pilotlight.twin.docker_context import context_hash
 from pilotlight.twin.dockerfile import DockerfileError
@@ -23,19 +24,20 @@ IMAGE = "docker-build:index:Image"
 _OUTPUTS = frozenset({"ref", "digest", "contextHash"})
 
 
-def _targets(twin: Twin, inputs: Properties) -> list[tuple[Resource, str]]:
-    """(repository, tag) of each tag. Refusal when a push there would be refused."""
+def _targets(twin: Twin, inputs: Properties) -> list[tuple[Resource, re.Match[str]]]:
+    """(repository, parts of the tag) of each tag. Refusal when a push there would be refused."""
     found = []
     for written in inputs.get("tags") or [] if pushes(inputs) else []:
         parts = TAG.fullmatch(written)
         assert parts is not None
-        host, name, tag = parts["host"] or "", parts["name"], parts["tag"] or "latest"
-        repository = ecr.repository(twin, host, name)
+        host = parts["host"] or ""
+        registry = registries.of(host)
+        repository = registry.repository(twin, host, parts["name"])
         credentials = next((entry for entry in inputs.get("registries") or [] if _host(entry.get("address", "")) == host), None)
         if credentials is None:
-            raise Refusal("denied", f"No credentials for {host}: add it to `registries`, with a token of getAuthorizationToken.", 401)
-        ecr.authorize(twin, str(credentials.get("username")), str(credentials.get("password")))
-        found.append((repository, tag))
+            raise Refusal("denied", f"No credentials for {host}: add it to `registries`, with a token of the registry's cloud.", 401)
+        registry.authorize(twin, str(credentials.get("username")), str(credentials.get("password")))
+        found.append((repository, parts))
     return found
 
 
@@ -66,8 +68,9 @@ def _publish(twin: Twin, resource: Resource) -> dict[str, Any]:
     """Build and push; the outputs that depend on the build."""
     targets = _targets(twin, resource.inputs)
     built = _build(twin, resource.inputs)
-    for repository, tag in targets:
-        ecr.push(twin, repository, tag, built.digest, media_type(resource.inputs))
+    for repository, parts in targets:
+        host, tag = parts["host"] or "", parts["tag"] or "latest"
+        registries.of(host).push(twin, repository, host, parts["name"], tag, built.digest, media_type(resource.inputs))
     tags = resource.inputs.get("tags") or []
     ref = f"{tags[0]}@{built.digest}" if tags else built.digest
     return {"digest": built.digest, "contextHash": built.context_hash, "ref": ref}
@@ -85,13 +88,14 @@ def _delete(twin: Twin, resource: Resource) -> None:
     for written in resource.get("tags", []) if pushes(resource.outputs) else []:
         parts = TAG.fullmatch(written)
         if parts is not None and resource.get("digest"):
-            ecr.remove(twin, parts["name"], resource["digest"])
+            host = parts["host"] or ""
+            registries.of(host).remove(twin, host, parts["name"], resource["digest"])
 
 
 def _read(twin: Twin, resource: Resource) -> dict[str, Any] | None:
     """Gone when the registry no longer has what was pushed."""
-    names = [parts["name"] for tag in resource.get("tags", []) if (parts := TAG.fullmatch(tag))]
-    if pushes(resource.outputs) and not all(ecr.holds(twin, name, resource["digest"]) for name in names):
+    places = [(parts["host"] or "", parts["name"]) for tag in resource.get("tags", []) if (parts := TAG.fullmatch(tag))]
+    if pushes(resource.outputs) and not all(registries.of(host).holds(twin, host, name, resource["digest"]) for host, name in places):
         return None
     return dict(resource.outputs)
 

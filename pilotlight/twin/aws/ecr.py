@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-import hashlib
-import hmac
-import os
 import re
 
+from pilotlight.twin.registry_tokens import expiry_of
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource, World
@@ -55,16 +53,15 @@ def repository(twin: Twin, host: str, name: str) -> Resource:
 
 def authorize(twin: Twin, user: str, given: str) -> None:
     """Raises Refusal for a token that this twin did not issue, or that has expired."""
-    expiry, _, _ = given.partition(".")
-    if user != "AWS" or not expiry.isdigit() or not hmac.compare_digest(given, password(twin, int(expiry))):
+    expiry = expiry_of(twin, given)
+    if user != "AWS" or expiry is None:
         raise Refusal("denied", "Your authorization token is not valid: get one with getAuthorizationToken.", 401)
-    if int(expiry) < twin.clock.now():
+    if expiry < twin.clock.now():
         raise Refusal("denied", "Your authorization token has expired. Reauthenticate and try again.", 401)
 
 
-def push(twin: Twin, target: Resource, tag: str, digest: str, media_type: str) -> None:
+def push(twin: Twin, target: Resource, host: str, name: str, tag: str, digest: str, media_type: str) -> None:
     """Record an image under a tag. Raises Refusal where the repository's tags cannot move."""
-    name, host = target["name"], str(target["repositoryUrl"]).split("/", 1)[0]
     held = twin.world.find(IMAGE, repository=name, host=host)
     bearer = next((one for one in held if tag in one["tags"]), None)
     if bearer is not None and bearer["digest"] != digest:
@@ -83,14 +80,14 @@ def media_type_of(image: Resource) -> str:
     return str(image.get("mediaType", DOCKER_MANIFEST))
 
 
-def remove(twin: Twin, name: str, digest: str) -> None:
+def remove(twin: Twin, host: str, name: str, digest: str) -> None:
     """Delete an image; one that is not there is no error."""
-    for one in twin.world.find(IMAGE, repository=name, digest=digest):
+    for one in twin.world.find(IMAGE, repository=name, host=host, digest=digest):
         twin.world.delete(IMAGE, one.id)
 
 
-def holds(twin: Twin, name: str, digest: str) -> bool:
-    return twin.world.one(IMAGE, repository=name, digest=digest) is not None
+def holds(twin: Twin, host: str, name: str, digest: str) -> bool:
+    return twin.world.one(IMAGE, repository=name, host=host, digest=digest) is not None
 
 
 def _record(twin: Twin, name: str, host: str, digest: str, tags: list[str], media_type: str) -> None:
@@ -103,26 +100,3 @@ def _movable(target: Resource, tag: str) -> bool:
     filters = [str(one["filter"]) for one in target.get("imageTagMutabilityExclusionFilters", [])]
     excluded = mode.endswith("_WITH_EXCLUSION") and any(fnmatch.fnmatchcase(tag, pattern) for pattern in filters)
     return bool(mode.startswith("MUTABLE") != excluded)
-
-
-def password(twin: Twin, expiry: int) -> str:
-    """A token that only this twin can make, and that needs no record: the expiry and its seal."""
-    return f"{expiry}.{hmac.new(_key(twin), str(expiry).encode(), hashlib.sha256).hexdigest()}"
-
-
-def _key(twin: Twin) -> bytes:
-    path = twin.home / "registry.key"
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        pass
-    draft = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    draft.touch(mode=0o600)
-    draft.write_bytes(os.urandom(32))
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return path.read_bytes()
-    finally:
-        draft.unlink()
-    return path.read_bytes()

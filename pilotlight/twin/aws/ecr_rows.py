@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pilotlight.twin.aws import ecr
+from pilotlight.twin.registry_tokens import password as sealed
 from pilotlight.twin.rows import Invoke, Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
@@ -19,7 +20,7 @@ AUTHORIZATION = "aws:ecr/getAuthorizationToken:getAuthorizationToken"
 def _token(twin: Twin, args: Properties) -> dict[str, Any]:
     region = str(args["region"])
     expiry = int(twin.clock.now()) + ecr.TOKEN_S
-    password = ecr.password(twin, expiry)
+    password = sealed(twin, expiry)
     return {
         "authorizationToken": base64.b64encode(f"AWS:{password}".encode()).decode(),
         "expiresAt": datetime.fromtimestamp(expiry, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

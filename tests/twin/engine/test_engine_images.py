@@ -155,24 +155,24 @@ def test_a_repository_with_images_goes_only_by_force(builder: Wire, wire: Wire, 
     _, _, outputs = builder.made(IMAGE, "image", inputs)
     with pytest.raises(grpc.RpcError, match="RepositoryNotEmptyException"):
         wire.delete(ecr.REPOSITORY, "repository", "repo")
-    assert ecr.holds(twin, "repo", outputs["digest"])
+    assert ecr.holds(twin, HOST, "repo", outputs["digest"])
     old = twin.world.get(ecr.REPOSITORY, "repo")
     wire.update(ecr.REPOSITORY, "repository", "repo", dict(old.outputs), {**old.inputs, "forceDelete": True})
     wire.delete(ecr.REPOSITORY, "repository", "repo")
-    assert not ecr.holds(twin, "repo", outputs["digest"])
+    assert not ecr.holds(twin, HOST, "repo", outputs["digest"])
 
 
 def test_an_image_that_the_registry_lost_is_gone_at_refresh(builder: Wire, inputs: dict[str, Any], twin: Any) -> None:
     id_, given, outputs = builder.made(IMAGE, "image", inputs)
     assert builder.read(IMAGE, "image", id_, given)[0] == id_
-    ecr.remove(twin, "repo", outputs["digest"])
+    ecr.remove(twin, HOST, "repo", outputs["digest"])
     assert builder.read(IMAGE, "image", id_, given)[0] == ""
 
 
 def test_a_deleted_image_leaves_the_registry(builder: Wire, inputs: dict[str, Any], twin: Any) -> None:
     id_, _, outputs = builder.made(IMAGE, "image", inputs)
     builder.delete(IMAGE, "image", id_)
-    assert not ecr.holds(twin, "repo", outputs["digest"])
+    assert not ecr.holds(twin, HOST, "repo", outputs["digest"])
 
 
 def test_an_image_that_was_left_on_is_taken_over_by_the_next_up(builder: Wire, inputs: dict[str, Any], twin: Any) -> None:
