@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +32,16 @@ class Model(Protocol):
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any: ...
 
 
-def load(settings: HandlerSettings, mark: Mark) -> tuple[Manifest, Model]:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The served model; `providers` are what its engine computes with, the first one first."""
+
+    manifest: Manifest
+    model: Model
+    providers: tuple[str, ...]
+
+
+def load(settings: HandlerSettings, mark: Mark) -> Loaded:
     """The served model. `mark` is told "import", "fetch" and "load" as each is done.
 
     Raises ModelError, which names the file, what was expected and what was found.
@@ -47,13 +57,13 @@ def load(settings: HandlerSettings, mark: Mark) -> tuple[Manifest, Model]:
             if not name.endswith(_WEIGHTS):
                 proof.result()
         try:
-            model = build(folder, manifest, settings.model_threads)
+            loaded = _built(folder, manifest, settings.model_threads)
         finally:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in proofs.values():
                 proof.result()
         mark("load")
-        return manifest, model
+        return loaded
 
 
 def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
@@ -86,6 +96,10 @@ def import_engine(engine: str | None) -> None:
 
 def build(folder: Path, manifest: Manifest, threads: int) -> Model:
     """The task over its engine. Raises ModelError for a task that is not served."""
+    return _built(folder, manifest, threads).model
+
+
+def _built(folder: Path, manifest: Manifest, threads: int) -> Loaded:
     from handlers.tasks.text import TextModel, load_tokenizer
 
     if manifest.task not in TASKS:
@@ -94,7 +108,7 @@ def build(folder: Path, manifest: Manifest, threads: int) -> Model:
     engine = _engine(folder, manifest, threads)
     text = TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine)
     model: Model = getattr(importlib.import_module(module), name)(text, manifest)
-    return model
+    return Loaded(manifest, model, engine.providers)
 
 
 def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:

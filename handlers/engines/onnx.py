@@ -1,5 +1,6 @@
-"""Engine `onnx`: ONNX Runtime on the CPU, weights mapped from the file instead of copied into memory."""
+"""Engine `onnx`: ONNX Runtime, on the CPU with weights mapped from the file, or on the GPU where its build and the machine have one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import onnxruntime as ort
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import ModelError
+from handlers.functions import logs
 
 Array = np.ndarray[Any, Any]
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class OnnxEngine:
-    """One session, used by one thread at a time."""
+    """One session, used by one thread at a time; `providers` are what it computes with, the first one first."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Raises ModelError when ONNX Runtime refuses the file."""
@@ -24,10 +27,17 @@ class OnnxEngine:
         # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        wanted = wanted_of(ort.get_available_providers())
+        if CUDA in wanted:
+            # CUDA's libraries are packages of the image, where no loader looks by itself.
+            ort.preload_dlls()
         try:
-            self._session = ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(folder / "model.onnx", options, providers=wanted)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
+        self.providers = tuple(self._session.get_providers())
+        if self.providers[0] != wanted[0]:
+            logs.write("gpu_unused", level="WARNING", wanted=wanted, providers=self.providers, message="The model computes on the CPU.")
         self._inputs = [node.name for node in self._session.get_inputs()]
         self._output = self._session.get_outputs()[0].name
 
@@ -43,3 +53,8 @@ class OnnxEngine:
                     raise Cancelled from error
                 raise
         return np.asarray(output, dtype=np.float32)
+
+
+def wanted_of(available: Sequence[str]) -> list[str]:
+    """The providers to ask for, of those that a build of ONNX Runtime has: CUDA where it is among them, then the CPU."""
+    return [provider for provider in (CUDA, CPU) if provider in available]

@@ -19,6 +19,8 @@ Array = np.ndarray[Any, Any]
 class TorchEngine:
     """One model in memory-mapped weights, used by one thread at a time."""
 
+    providers = ("cpu",)
+
     def __init__(self, folder: Path, threads: int, *, classifies: bool) -> None:
         """`classifies` adds the classification head. Raises ModelError when a file can't be read or a weight is missing."""
         torch.set_num_threads(threads)

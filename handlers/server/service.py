@@ -41,6 +41,7 @@ class Service:
         self.metrics = Metrics()
         self.stages = stages
         self.manifest: Manifest | None = None
+        self._providers: tuple[str, ...] = ()
         self.worker = Worker(self._load, self._predict, settings.max_queue)
         self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
@@ -119,8 +120,9 @@ class Service:
         return self.refusal(InternalFault("The request could not be handled."), request_id)
 
     def _load(self) -> Model:
-        self.manifest, model = load(self.settings, self.stages.mark)
-        return model
+        loaded = load(self.settings, self.stages.mark)
+        self.manifest, self._providers = loaded.manifest, loaded.providers
+        return loaded.model
 
     def _predict(self, model: Model, request: PredictionRequest, cancellation: Cancellation) -> bytes:
         """In the worker's thread: parameters by the model's task, prediction, and its JSON."""
@@ -144,7 +146,8 @@ class Service:
         start = self.stages.take(seconds)
         if start is not None:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
-            logs.write("cold_start", request_id=request_id, total_ms=total_ms, stages=stages, ahead=start.ahead)
+            told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "ahead": start.ahead, "providers": self._providers}
+            logs.write("cold_start", request_id=request_id, **told)
             if not start.ahead:
                 timing = {"server-timing": server_timing(stages)}
                 headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}

@@ -22,7 +22,8 @@ Read = Callable[[], HttpRequest]
 _MOST_HEADER_BYTES = 65_536
 # After these the rest of the body may still be on its way, so the connection can't carry another request.
 _CLOSING = {408, 413, 415, 431}
-_PROBES = ("/health/startup", "/health/live", "/health/ready")
+# The last one is what the image's HEALTHCHECK asks, the model server's too.
+_PROBES = ("/health/startup", "/health/live", "/health/ready", "/ping")
 
 
 class Role(Protocol):

@@ -15,7 +15,8 @@ from pilotlight.twin.dockerfile import resolve
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "containers/Dockerfile"
-TARGETS = ("cpu",)
+# target -> the module that it runs
+TARGETS = {"cpu": "handlers.server", "gpu": "handlers.server", "function-gcp": "handlers.functions.gcp"}
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -47,11 +48,11 @@ def test_the_base_is_a_full_name_with_a_version() -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_a_target_runs_the_server_as_a_numeric_user_that_is_not_root(target: str) -> None:
+def test_a_target_runs_its_server_as_a_numeric_user_that_is_not_root(target: str) -> None:
     stage = resolve(DOCKERFILE, target)
     assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", stage.user or ""), stage.user
     # No arguments: SageMaker would replace them by `serve`, Lambda would keep them.
-    assert (stage.entrypoint, stage.cmd) == ((f"{stage.labels['dev.pilotlight.venv']}/bin/python", "-m", "handlers.server"), ())
+    assert (stage.entrypoint, stage.cmd) == ((f"{stage.labels['dev.pilotlight.venv']}/bin/python", "-m", TARGETS[target]), ())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -62,6 +63,15 @@ def test_a_target_names_the_lock_the_environment_and_the_python_that_it_is_made_
     assert f"COPY {lock} " in DOCKERFILE.read_text()
     assert f"COPY --from=packages-{target} {stage.labels['dev.pilotlight.venv']} " in DOCKERFILE.read_text()
     assert f"python:{stage.labels['dev.pilotlight.python']}-" in stage.base
+
+
+def test_the_twin_is_told_a_lock_in_place_of_one_for_a_gpu() -> None:
+    local = {target: resolve(DOCKERFILE, target).labels.get("dev.pilotlight.local-requirements") for target in TARGETS}
+    assert local == {"cpu": None, "gpu": resolve(DOCKERFILE, "cpu").labels["dev.pilotlight.requirements"], "function-gcp": None}
+
+
+def test_without_a_target_it_is_the_one_for_every_platform() -> None:
+    assert resolve(DOCKERFILE, None).name == "cpu"
 
 
 def test_every_package_is_checked_against_its_hash_and_none_is_built() -> None:
@@ -88,4 +98,5 @@ def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
     assert lines[0] == "*"
     allowed = {line[1:].rstrip("/") for line in lines if line.startswith("!")}
     copied = {value.split()[0].rstrip("/") for keyword, value in instructions() if keyword == "COPY" and not value.startswith("--from")}
-    assert allowed == copied
+    assert {path for path in copied if not any(path == entry or path.startswith(f"{entry}/") for entry in allowed)} == set()
+    assert allowed - copied == set()

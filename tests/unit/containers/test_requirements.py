@@ -18,16 +18,24 @@ LAMBDA_RUNTIME = {"boto3", "botocore"}
 ZIP_ONLY = {"aws_lambda_powertools"}
 
 
-def imported(folder: Path) -> set[str]:
+GCP = ROOT / "handlers/functions/gcp"
+
+
+def imported(*files: Path) -> set[str]:
     """Top-level names of every import, wherever in a file it stands."""
     found: set[str] = set()
-    for path in folder.rglob("*.py"):
+    for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
                 found.add(node.module.split(".")[0])
     return found - set(sys.stdlib_module_names) - {"handlers"}
+
+
+# Without the functions of another cloud, which have an image of their own.
+HANDLERS = [path for path in (ROOT / "handlers").rglob("*.py") if path.parent != GCP]
+FUNCTIONS = [path for path in (ROOT / "handlers/functions").rglob("*.py") if path.parent != GCP]
 
 
 def normal(name: str) -> str:
@@ -44,17 +52,28 @@ def names(path: Path) -> set[str]:
 
 
 def test_the_image_carries_every_package_that_the_handlers_import() -> None:
-    needed = distributions(imported(ROOT / "handlers") - TORCH_ONLY - ZIP_ONLY)
+    needed = distributions(imported(*HANDLERS) - TORCH_ONLY - ZIP_ONLY)
     assert needed
     assert needed - names(REQUIREMENTS / "cpu.txt") == set()
 
 
 def test_the_image_asks_for_no_package_that_nothing_imports() -> None:
-    assert names(REQUIREMENTS / "cpu.in") - distributions(imported(ROOT / "handlers")) == BY_NAME
+    assert names(REQUIREMENTS / "cpu.in") - distributions(imported(*HANDLERS)) == BY_NAME
+
+
+def test_the_image_for_a_gpu_is_the_same_over_http_with_the_other_build_of_the_engine() -> None:
+    same = names(REQUIREMENTS / "cpu.in") - {"awslambdaric", "boto3", "onnxruntime"}
+    assert names(REQUIREMENTS / "gpu.in") == same | {"onnxruntime-gpu"}
+
+
+def test_the_functions_image_carries_what_they_import_and_asks_for_nothing_else() -> None:
+    needed = distributions(imported(*GCP.glob("*.py"), *(ROOT / "handlers/functions").glob("*.py"), *(ROOT / "handlers/web").glob("*.py")))
+    assert needed - names(REQUIREMENTS / "function-gcp.txt") == set()
+    assert names(REQUIREMENTS / "function-gcp.in") - needed == BY_NAME
 
 
 def test_the_functions_zip_needs_only_what_lambdas_runtime_or_its_lock_has() -> None:
-    needed = distributions(imported(ROOT / "handlers/functions") - LAMBDA_RUNTIME)
+    needed = distributions(imported(*FUNCTIONS) - LAMBDA_RUNTIME)
     assert needed - names(REQUIREMENTS / "function-aws.txt") == set()
 
 
@@ -67,8 +86,7 @@ def of_other_folders(files: Iterable[Path]) -> set[str]:
 
 
 def test_the_functions_import_nothing_of_the_model_server() -> None:
-    functions, gcp = set((ROOT / "handlers/functions").rglob("*.py")), set((ROOT / "handlers/functions/gcp").glob("*.py"))
-    assert of_other_folders(functions - gcp) == set()
+    assert of_other_folders(FUNCTIONS) == set()
     # Those that run in an image of their own have an HTTP server of ours in it.
-    assert {name.rpartition(".")[0] for name in of_other_folders(gcp)} == {"handlers.web"}
+    assert {name.rpartition(".")[0] for name in of_other_folders(GCP.glob("*.py"))} == {"handlers.web"}
     assert of_other_folders((ROOT / "handlers/web").glob("*.py")) == set()

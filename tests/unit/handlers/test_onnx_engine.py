@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from handlers.engines.onnx import wanted_of
 from tests.unit.handlers.processes import ROOT
 
 # Milliseconds of processor time that the process takes in 20 pauses of 20 ms, each after a prediction.
@@ -22,6 +23,14 @@ for _ in range(20):
     taken += time.process_time() - began
 print(taken * 1000)
 """
+
+
+def test_the_gpu_is_asked_for_where_the_build_has_it_and_the_cpu_stands_behind_it() -> None:
+    assert wanted_of(["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]) == [
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ]
+    assert wanted_of(["AzureExecutionProvider", "CPUExecutionProvider"]) == ["CPUExecutionProvider"]
 
 
 def test_threads_that_wait_for_work_leave_the_processor_to_others(tiny: Path) -> None:
