@@ -51,12 +51,25 @@ class BudgetArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstanceArgs:
+    """One instance of a platform that runs several requests on each: vCPUs, GPU, requests at a time; whether it is reached from
+    its own network only, and whether GPUs are kept in another zone as well."""
+
+    cpu: int
+    gpu: str | None
+    requests: int
+    private: bool
+    zonal_redundancy: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
     """The endpoint's size: memory in MB, requests at a time (None: as many as the account's pool has left, where the platform
     has one), and the seconds and bytes that a request may take."""
 
     memory_mb: int
     max_concurrency: int | None
+    instance: InstanceArgs | None = None
     cold_start_s: int
     max_body_bytes: int
     timeouts: Hops
@@ -69,7 +82,8 @@ class EndpointArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionArgs:
-    """The pattern's function: its zip, memory in MB, and the instances reserved for it (None: the account's pool)."""
+    """The pattern's function: its zip (None: it comes in an image), memory in MB, and the instances reserved for it (None: the
+    account's pool)."""
 
     code: Path | None
     memory_mb: int

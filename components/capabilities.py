@@ -1,75 +1,14 @@
 """Which setting exists where, and what to use instead. Pure data, each row with its source."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from components import limits
-from components.limits import Range
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlatformFacts:
-    """What the settings and the timeout chain must know of an endpoint platform.
-
-    cold_start_s       reserved by default for the first call after a rest: an estimate for a model of 100 MB, not a promise of
-                       the service; `endpoint.coldStartSeconds` replaces it with what was measured (`Server-Timing`)
-    shares_concurrency whether `maxConcurrency: null` is possible: nothing is reserved, the account's pool is the limit
-    separate_function  whether a function of the pattern stands in front of the endpoint
-    model_bytes        largest packaged model
-    """
-
-    memory_mb: Range
-    max_concurrency: Range
-    shares_concurrency: bool
-    cold_start_s: int
-    predict_s: Range
-    max_body: Range
-    model_bytes: int
-    separate_function: bool
-
-    @property
-    def max_body_bytes(self) -> int:
-        """The largest request body that every hop in front of the model takes."""
-        return self.max_body.high
-
-
-PLATFORM_FACTS: dict[str, PlatformFacts] = {
-    "aws-sagemaker": PlatformFacts(
-        memory_mb=limits.SAGEMAKER_MEMORY_MB,
-        max_concurrency=limits.SAGEMAKER_CONCURRENCY,
-        shares_concurrency=False,
-        cold_start_s=15,
-        predict_s=limits.SAGEMAKER_INVOCATION_S,
-        max_body=limits.SAGEMAKER_PAYLOAD_BYTES,
-        # The archive and what is unpacked from it share the disk; weights hardly compress.
-        model_bytes=limits.SAGEMAKER_DISK_BYTES.high // 2,
-        separate_function=True,
-    ),
-    "aws-lambda": PlatformFacts(
-        memory_mb=limits.LAMBDA_MEMORY_MB,
-        max_concurrency=limits.LAMBDA_RESERVED,
-        # New accounts may run ten at a time, all of which must stay unreserved: there nothing can be reserved at all.
-        shares_concurrency=True,
-        cold_start_s=12,
-        predict_s=limits.LAMBDA_TIMEOUT_S,
-        max_body=limits.LAMBDA_BODY_BYTES,
-        model_bytes=limits.LAMBDA_EPHEMERAL_MB.high * 1024**2 // 2,
-        separate_function=False,
-    ),
-}
-
-
-def needs_functions(platform: str, warming: Iterable[str], drops_floor: bool) -> bool:
-    """Whether a service runs functions of the packaged zip: in front of an endpoint, for pings (`warming` holds the kinds of the
-    plan's rules), or to drop a floor."""
-    return PLATFORM_FACTS[platform].separate_function or "ping" in warming or drops_floor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """A setting that only some authentication modes have, or that one of them can't do without."""
+    """A setting that only some authentication modes of some clouds have, or that one of them can't do without."""
 
     setting: str
+    clouds: tuple[str, ...]
     modes: tuple[str, ...]
     required: bool
     instead: str
@@ -77,9 +16,11 @@ class Needs:
 
 
 _REST_ONLY = "API Gateway developer guide, choose between REST APIs and HTTP APIs"
+_QUOTAS = "API Gateway documentation (Google), quotas overview"
 AUTH_SETTINGS: tuple[Needs, ...] = (
     Needs(
         setting="auth.dailyQuota",
+        clouds=("aws",),
         modes=("api-key",),
         required=False,
         instead="only usage plans have a quota: use auth.mode api-key, or leave it out",
@@ -87,6 +28,7 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
     ),
     Needs(
         setting="auth.issuer",
+        clouds=("aws", "gcp"),
         modes=("jwt",),
         required=True,
         instead="the URL of the token issuer belongs to auth.mode jwt",
@@ -94,6 +36,7 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
     ),
     Needs(
         setting="auth.audience",
+        clouds=("aws", "gcp"),
         modes=("jwt",),
         required=True,
         instead="the list of accepted audiences belongs to auth.mode jwt",
@@ -101,6 +44,7 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
     ),
     Needs(
         setting="auth.scopes",
+        clouds=("aws",),
         modes=("jwt",),
         required=False,
         instead="token scopes belong to auth.mode jwt",
@@ -108,6 +52,7 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
     ),
     Needs(
         setting="cors.allowOrigins",
+        clouds=("aws",),
         modes=("jwt", "iam"),
         required=False,
         instead="a key in a browser is not a secret: use auth.mode jwt, or leave cors out",
@@ -115,11 +60,20 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
     ),
     Needs(
         setting="accessLogs.accountRole",
+        clouds=("aws",),
         modes=("api-key",),
         required=True,
         instead="access logs of a REST API go through one role per account and region: `create` makes and keeps it, "
         "`existing` relies on the one that the account has; HTTP APIs (jwt, iam) need none",
         source="API Gateway developer guide, set up CloudWatch logging for REST APIs",
+    ),
+    Needs(
+        setting="auth.requestsPerSecond",
+        clouds=("gcp",),
+        modes=("api-key",),
+        required=False,
+        instead="API Gateway counts the calls of a key: use auth.mode api-key, or leave it out, endpoint.maxConcurrency is the bound",
+        source=_QUOTAS,
     ),
 )
 
@@ -146,14 +100,86 @@ PATTERN_SETTINGS: tuple[OfPattern, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfPlatform:
-    """A setting that only some platforms can honour; `warming.<kind>` is a rule of that kind."""
+class OfCloud:
+    """A setting, or one `value` of it, that only some clouds can honour."""
 
     setting: str
-    platforms: tuple[str, ...]
+    clouds: tuple[str, ...]
+    value: str | None = None
     instead: str
     source: str
 
+
+CLOUD_SETTINGS: tuple[OfCloud, ...] = (
+    OfCloud(
+        setting="auth.mode",
+        clouds=("aws",),
+        value="iam",
+        instead="API Gateway checks keys and tokens: use jwt, with the tokens that a service account signs",
+        source="API Gateway documentation (Google), choosing an authentication method",
+    ),
+    OfCloud(
+        setting="auth.burst",
+        clouds=("aws",),
+        instead="calls are counted by the minute: leave it out, auth.requestsPerSecond bounds them",
+        source=_QUOTAS,
+    ),
+    OfCloud(
+        setting="auth.dailyQuota",
+        clouds=("aws",),
+        instead="calls are counted by the minute, not by the day: use auth.requestsPerSecond",
+        source=_QUOTAS,
+    ),
+    OfCloud(
+        setting="auth.scopes",
+        clouds=("aws",),
+        instead="issuer and audience are checked, scopes are not: give the service an audience of its own",
+        source="API Gateway documentation (Google), using JWT to authenticate users",
+    ),
+    OfCloud(
+        setting="cors",
+        clouds=("aws",),
+        instead="API Gateway answers no browser's preflight itself: call it from a server, or put a proxy in front",
+        source="API Gateway documentation (Google), OpenAPI extensions",
+    ),
+    OfCloud(
+        setting="accessLogs",
+        clouds=("aws",),
+        instead="access logs are there and need no role: leave it out",
+        source="API Gateway documentation (Google), viewing logs",
+    ),
+    OfCloud(
+        setting="logs.retentionDays",
+        clouds=("aws",),
+        instead="log buckets belong to the project, not to a stack: leave it out and set the retention of the project's bucket _Default",
+        source="Cloud Logging documentation, configure log buckets",
+    ),
+    OfCloud(
+        setting="function.reservedConcurrency",
+        clouds=("aws",),
+        instead="nothing is reserved there: leave it out, endpoint.maxConcurrency bounds the function's instances too",
+        source="Cloud Run documentation, maximum instances",
+    ),
+    *(
+        OfCloud(setting=setting, clouds=("aws",), instead="it is not built there yet: leave it out", source="docs/architecture.md")
+        for setting in ("budget", "dashboard", "events")
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfPlatform:
+    """A setting, or one `value` of it, that only some platforms can honour; `warming.<kind>` is a rule of that kind."""
+
+    setting: str
+    platforms: tuple[str, ...]
+    value: str | None = None
+    instead: str
+    source: str
+
+
+# What each cloud's provider must be told in a stack's file.
+CLOUD_CONFIG: dict[str, tuple[str, ...]] = {"aws": (), "gcp": ("gcp:project", "gcp:region")}
 
 _APPLICATION_SCALING = "Application Auto Scaling API reference, RegisterScalableTarget"
 PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
@@ -182,4 +208,49 @@ PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
         instead="use a ping rule",
         source="Lambda API reference, PutProvisionedConcurrencyConfig; SageMaker API reference, ProductionVariantServerlessConfig",
     ),
+    OfPlatform(
+        setting="endpoint.cpu",
+        platforms=("gcp-cloud-run",),
+        instead="CPU comes with memory: use endpoint.memoryMb",
+        source="Lambda developer guide, configure function memory; SageMaker guide, serverless endpoints",
+    ),
+    OfPlatform(
+        setting="endpoint.gpu",
+        platforms=("gcp-cloud-run",),
+        instead="there is none: leave it out, or use endpoint.platform gcp-cloud-run",
+        source="SageMaker guide, serverless endpoints; Lambda developer guide",
+    ),
+    OfPlatform(
+        setting="image.build.target",
+        platforms=("gcp-cloud-run",),
+        value="gpu",
+        instead="there is no GPU: use cpu",
+        source="SageMaker guide, serverless endpoints; Lambda developer guide",
+    ),
+    OfPlatform(
+        setting="endpoint.requestsPerInstance",
+        platforms=("gcp-cloud-run",),
+        instead="an instance has one request at a time: leave it out",
+        source="Lambda developer guide, scaling; SageMaker guide, serverless endpoints",
+    ),
+    OfPlatform(
+        setting="endpoint.private",
+        platforms=("gcp-cloud-run",),
+        instead="the endpoint has no address of its own, IAM alone lets callers in: leave it out",
+        source="Lambda developer guide; SageMaker guide, serverless endpoints",
+    ),
+    OfPlatform(
+        setting="endpoint.zonalRedundancy",
+        platforms=("gcp-cloud-run",),
+        instead="it is a setting of GPUs: leave it out",
+        source="Cloud Run documentation, GPU zonal redundancy",
+    ),
 )
+
+
+def common(setting: str) -> bool:
+    """Whether every cloud has a platform that honours a dotted setting, so that a stack which moves may keep it."""
+    clouds = {row.setting: set(row.clouds) for row in AUTH_SETTINGS}
+    clouds |= {row.setting: set(row.clouds) for row in CLOUD_SETTINGS if row.value is None}
+    clouds |= {row.setting: {name.split("-")[0] for name in row.platforms} for row in PLATFORM_SETTINGS if row.value is None}
+    return all(had >= set(CLOUD_CONFIG) for row, had in clouds.items() if setting == row or setting.startswith(f"{row}."))

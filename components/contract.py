@@ -70,7 +70,8 @@ class Function(Invocable, Protocol):
     """What the gateway calls."""
 
     function_name: Output[str]
-    function_alias: Output[str]
+    function_alias: Output[str] | None
+    """The name under which its versions take each other's place, where the cloud has one."""
 
 
 class Gateway(Watched, Protocol):
@@ -130,6 +131,8 @@ class Home(Protocol):
     """A cloud: everything of a pattern but the endpoint."""
 
     region: Output[str]
+    project: Output[str] | None
+    """The cloud's own project that everything lies in, where it has such."""
 
     def image(self, name: str, args: ImageArgs, opts: ResourceOptions) -> Any:
         """The model server's image, by digest, in the form that this cloud's endpoints take."""

@@ -50,6 +50,19 @@ class Choice:
         return None if value in self else f"use {self.allowed()}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Regions:
+    """The regions that have something, as the page listed them when it was noted."""
+
+    names: tuple[str, ...]
+    source: str
+    noted: str
+
+    def problem(self, region: str) -> str | None:
+        """What to use instead of `region`, or None when it is listed."""
+        return None if region in self.names else f"use {_either(self.names)}"
+
+
 def _either(values: Iterable[str]) -> str:
     *most, last = values
     return f"{', '.join(most)} or {last}" if most else last
@@ -113,3 +126,61 @@ REPOSITORY_NAME = Range(low=2, high=256, unit="characters", source=_NAMES, noted
 ROLE_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
 SCHEDULE_NAME = Range(low=1, high=64, unit="characters", source=_NAMES, noted="2026-11")
 TOPIC_NAME = Range(low=1, high=256, unit="characters", source=_NAMES, noted="2026-11")
+
+_RUN = "Cloud Run documentation, quotas and limits"
+CLOUD_RUN_TIMEOUT_S = Range(low=1, high=3_600, unit="s", source="Cloud Run documentation, request timeout", noted="2026-11")
+CLOUD_RUN_START_S = Range(low=0, high=240, unit="s", source=_RUN, noted="2026-11")
+CLOUD_RUN_REQUEST_BYTES = Range(low=0, high=32 * 1024**2, unit="bytes", source=_RUN + " (HTTP/1)", noted="2026-11")
+CLOUD_RUN_REQUESTS = Range(low=1, high=1_000, unit="requests on one instance", source=_RUN, noted="2026-11")
+# What a region grants a project is its own to judge; more than this is asked for.
+CLOUD_RUN_INSTANCES = Range(low=1, high=1_000, unit="instances", source=_RUN, noted="2026-11")
+_RUN_CPU = "Cloud Run documentation, CPU limits"
+CLOUD_RUN_CPU = Choice(values=(1, 2, 4, 6, 8), unit="vCPU", source=_RUN_CPU, noted="2026-11")
+# 512 MiB is the least of the second generation, in which GPUs and everything but the smallest instances run.
+CLOUD_RUN_MEMORY_MB = Range(low=512, high=32_768, unit="MiB", source="Cloud Run documentation, memory limits", noted="2026-11")
+CLOUD_RUN_CPU_MEMORY_MB = {
+    cpu: Range(low=low, high=high, unit="MiB", source=_RUN_CPU, noted="2026-11")
+    for cpu, low, high in ((1, 512, 4_096), (2, 512, 8_192), (4, 2_048, 16_384), (6, 4_096, 24_576), (8, 4_096, 32_768))
+}
+_RUN_GPU = "Cloud Run documentation, GPU support for services"
+CLOUD_RUN_L4_CPU = Choice(values=(4, 6, 8), unit="vCPU", source=_RUN_GPU, noted="2026-11")
+CLOUD_RUN_L4_MEMORY_MB = Range(low=16_384, high=32_768, unit="MiB", source=_RUN_GPU, noted="2026-11")
+# asia-south1 has it by invitation only.
+CLOUD_RUN_L4_REGIONS = Regions(
+    names=("asia-southeast1", "europe-west1", "europe-west4", "us-central1", "us-east4"), source=_RUN_GPU + ", 2025-06", noted="2026-11"
+)
+
+_API_GATEWAY = "API Gateway documentation (Google), quotas and limits"
+# Read as decimal megabytes, because the page does not say which it means.
+API_GATEWAY_PAYLOAD_BYTES = Range(low=0, high=32_000_000, unit="bytes", source=_API_GATEWAY + " (32 megabytes)", noted="2026-11")
+# The page states the default alone. Longer deadlines than a minute were met with 504 (gemma-facet/cloud-services issue 45, 2025-08).
+API_GATEWAY_DEADLINE_DEFAULT_S = 15
+API_GATEWAY_DEADLINE_S = Range(
+    low=1, high=60, unit="s", source="API Gateway documentation (Google), OpenAPI extensions, x-google-backend.deadline", noted="2026-11"
+)
+# 10,000,000 quota units per 100 s and project; a call takes two, one to check and one to report.
+API_GATEWAY_RATE = Range(low=1, high=50_000, step=0, unit="requests a second", source=_API_GATEWAY + " (project)", noted="2026-11")
+API_GATEWAY_REGIONS = Regions(
+    names=(
+        "asia-northeast1",
+        "australia-southeast1",
+        "europe-west1",
+        "europe-west2",
+        "us-central1",
+        "us-east1",
+        "us-east4",
+        "us-west2",
+        "us-west3",
+        "us-west4",
+    ),
+    source="API Gateway documentation (Google), deployment model",
+    noted="2026-11",
+)
+
+# Names on Google Cloud.
+GATEWAY_ID = Range(low=1, high=63, unit="characters", source="API Gateway documentation (Google), API and gateway ids", noted="2026-11")
+GCS_BUCKET_NAME = Range(low=3, high=63, unit="characters", source="Cloud Storage documentation, bucket names", noted="2026-11")
+REGISTRY_NAME = Range(low=1, high=63, unit="characters", source="Artifact Registry documentation, repository names", noted="2026-11")
+RUN_SERVICE_NAME = Range(low=1, high=49, unit="characters", source="Cloud Run API v2, services.create: serviceId", noted="2026-11")
+SERVICE_ACCOUNT_ID = Range(low=6, high=30, unit="characters", source="IAM API, serviceAccounts.create: accountId", noted="2026-11")
+LABEL = Range(low=0, high=63, unit="characters", source="Resource Manager documentation, requirements for labels", noted="2026-11")

@@ -7,12 +7,18 @@ from pulumi import RunError
 
 from components.contract import EndpointFactory, HomeFactory
 
-CLOUDS = {"aws": "components.aws.home:AwsHome"}
+CLOUDS = {"aws": "components.aws.home:AwsHome", "gcp": "components.gcp.home:GcpHome"}
 ENDPOINTS = {
     "aws-lambda": "components.aws.lambda_model:LambdaModel",
     "aws-sagemaker": "components.aws.sagemaker:SageMakerEndpoint",
+    "gcp-cloud-run": "components.gcp.cloud_run:CloudRunEndpoint",
 }
-SDKS = {"aws": ("pulumi_aws", "pulumi_docker_build")}
+SDKS = {"aws": ("pulumi_aws", "pulumi_docker_build"), "gcp": ("pulumi_gcp", "pulumi_docker_build")}
+
+
+def cloud_of(platform: str) -> str:
+    """The cloud of an endpoint platform, which its name begins with."""
+    return platform.partition("-")[0]
 
 
 def load_home(cloud: str) -> HomeFactory:
@@ -31,7 +37,7 @@ def _load(table: dict[str, str], setting: str, name: str) -> Any:
     if name not in table:
         raise RunError(f"{setting}: {name!r} is not known: use {' or '.join(sorted(table))}.")
     module, _, attribute = table[name].partition(":")
-    cloud = name.split("-")[0]
+    cloud = cloud_of(name)
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:

@@ -1,9 +1,17 @@
-"""Cost-allocation tags on every AWS resource of a component, without any global state."""
+"""Cost-allocation tags, labels on Google Cloud, on every resource of a component that has them, without any global state."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import cast
 
 from pulumi import ResourceTransformationArgs, ResourceTransformationResult
+
+from components.limits import LABEL
+from components.naming import slug
+
+_KEY, _VALUE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[a-z0-9_-]*")
+# How a type of Google's calls its labels, in order of preference: the `labels` of a notification channel are its address.
+_LABELS = ("user_labels", "labels")
 
 
 def standard(project: str, stack: str) -> dict[str, str]:
@@ -11,17 +19,32 @@ def standard(project: str, stack: str) -> dict[str, str]:
     return {"project": project, "stack": stack, "managed-by": "pulumi"}
 
 
-def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], ResourceTransformationResult | None]:
-    """A transformation that adds `tags` to each AWS resource whose type has them; the resource's own tags win.
+def is_label(key: str, value: str) -> bool:
+    """Whether Google Cloud takes the pair as a label."""
+    return all(pattern.fullmatch(text) is not None and len(text) in LABEL for pattern, text in ((_KEY, key), (_VALUE, value)))
 
-    Given as `ResourceOptions(transformations=[tagging(...)])` to a component, it reaches all of its children.
+
+def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], ResourceTransformationResult | None]:
+    """A transformation that adds `tags` to each resource whose type has them; the resource's own tags win.
+
+    Given as `ResourceOptions(transformations=[tagging(...)])` to a component, it reaches all of its children. On Google Cloud a
+    value that is no label, a stack's name with capitals, say, becomes one.
     """
 
     def add(args: ResourceTransformationArgs) -> ResourceTransformationResult | None:
-        # `tags` of docker-build's Image are image tags, so only AWS types are meant.
-        if not args.type_.startswith("aws:") or "tags" not in args.props:
-            return None
-        own = cast(Mapping[str, str], args.props["tags"] or {})
-        return ResourceTransformationResult({**args.props, "tags": {**tags, **own}}, args.opts)
+        # `tags` of docker-build's Image are image tags, those of Google's types belong to its resource manager.
+        if args.type_.startswith("aws:"):
+            return _with(args, "tags", tags)
+        if args.type_.startswith("gcp:"):
+            labels = {key: value if is_label(key, value) else slug(value) for key, value in tags.items()}
+            return _with(args, next((name for name in _LABELS if name in args.props), ""), labels)
+        return None
 
     return add
+
+
+def _with(args: ResourceTransformationArgs, name: str, tags: Mapping[str, str]) -> ResourceTransformationResult | None:
+    if name not in args.props:
+        return None
+    own = cast(Mapping[str, str], args.props[name] or {})
+    return ResourceTransformationResult({**args.props, name: {**tags, **own}}, args.opts)

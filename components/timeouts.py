@@ -5,7 +5,7 @@ client > gateway > function > endpoint > model where somebody waits; queue > fun
 
 from dataclasses import dataclass
 
-from components.limits import HTTP_TIMEOUT_MS, LAMBDA_TIMEOUT_S, REST_TIMEOUT_MS, Range
+from components.limits import API_GATEWAY_DEADLINE_S, HTTP_TIMEOUT_MS, REST_TIMEOUT_MS, Range
 
 # What one hop needs for itself: to notice that the next one is late, to write the problem document, and for the network.
 HOP_S = 1
@@ -44,20 +44,20 @@ class QueueChain(Hops):
     visibility_s: int
 
 
-def gateway_limit(auth_mode: str) -> Range:
-    """How long the gateway of this authentication mode may wait, in milliseconds: REST API for API keys, HTTP API otherwise."""
-    return REST_TIMEOUT_MS if auth_mode == "api-key" else HTTP_TIMEOUT_MS
+def gateway_limit(cloud: str, auth_mode: str) -> tuple[int, str]:
+    """For how many seconds the gateway may wait, and where that stands. On AWS it is a REST API for API keys, an HTTP API otherwise."""
+    if cloud == "gcp":
+        return API_GATEWAY_DEADLINE_S.high, API_GATEWAY_DEADLINE_S.source
+    limit = REST_TIMEOUT_MS if auth_mode == "api-key" else HTTP_TIMEOUT_MS
+    return limit.high // 1000, limit.source
 
 
-def chain(*, auth_mode: str, separate_function: bool, predict_s: int) -> Chain:
+def chain(*, cloud: str, auth_mode: str, separate_function: bool, predict_s: int) -> Chain:
     """The chain behind the longest wait that the gateway allows."""
-    limit = gateway_limit(auth_mode)
-    gateway = limit.high // 1000
+    gateway, source = gateway_limit(cloud, auth_mode)
     function = gateway - HOP_S
     endpoint = function - HOP_S if separate_function else function
-    return Chain(
-        client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s, source=limit.source
-    )
+    return Chain(client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s, source=source)
 
 
 def queue_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, predictions: int, window_s: int = 0) -> QueueChain:
@@ -89,14 +89,14 @@ def answer_chain(*, predict_s: int, cold_start_s: int) -> QueueChain:
     return queue_chain(separate_function=True, predict_s=predict_s, cold_start_s=cold_start_s, predictions=1)
 
 
-def queue_problem(plan: QueueChain) -> str | None:
-    """Why a function can't run as long as its chain needs, or None."""
-    told = LAMBDA_TIMEOUT_S.problem(plan.function_s)
+def queue_problem(plan: QueueChain, allowed: Range) -> str | None:
+    """Why a function, which may run for `allowed` seconds, can't run as long as its chain needs, or None."""
+    told = allowed.problem(plan.function_s)
     if told is None:
         return None
     return (
         f"the function behind the queue needs {plan.function_s} s for a cold start and its predictions: {told} "
-        f"({LAMBDA_TIMEOUT_S.source}): lower endpoint.coldStartSeconds or endpoint.predictSeconds"
+        f"({allowed.source}): lower endpoint.coldStartSeconds or endpoint.predictSeconds"
     )
 
 

@@ -25,8 +25,9 @@ def upkeep(name: str, home: Home, endpoint: Endpoint, parts: Sequence[Watched], 
         "floor": None if args.warming is None else endpoint.floor,
         "scheduleGroup": group,
         "dashboardUrl": home.dashboard(f"{name}-dashboard", every, opts) if args.dashboard else None,
-        "logGroups": [each for part in every for each in part.log_groups],
+        "logGroups": [each for part in every for each in part.log_groups] or None,
         "region": home.region,
+        "project": home.project,
     }
 
 

@@ -17,12 +17,13 @@ from pathlib import Path
 import components
 import pilotlight
 import stacks
+from components.platforms import CLOUDS
 
 ROOT = Path(__file__).resolve().parent.parent
 # What is imported late, by programs of the twin's.
 LATE = ("ministack.app", "ministack.services.dynamodb", "ministack.services.s3", "uvicorn.protocols.http.httptools_impl")
 # How a component names a part of the SDK, which is loaded when it is named for the first time.
-_PART = re.compile(r"\baws\.([a-z0-9_]+)\.")
+_PART = r"\b{}\.([a-z0-9_]+)\."
 
 
 def main() -> int:
@@ -44,8 +45,9 @@ def _own() -> Iterator[str]:
 
 
 def _parts() -> Iterator[str]:
-    for path in sorted((Path(components.__path__[0]) / "aws").glob("*.py")):
-        yield from (f"pulumi_aws.{name}" for name in sorted(set(_PART.findall(path.read_text()))))
+    for cloud in CLOUDS:
+        for path in sorted((Path(components.__path__[0]) / cloud).glob("*.py")):
+            yield from (f"pulumi_{cloud}.{name}" for name in sorted(set(re.findall(_PART.format(cloud), path.read_text()))))
 
 
 def _sources() -> list[Path]:

@@ -34,6 +34,7 @@ class Planned:
     """One resource: inputs with every value known, what the cloud would add, and which resources each input was taken from (URNs).
 
     delete_first  whether a replacement deletes the old one before it makes the new one, which Pulumi else does the other way round
+    waits_for     URNs of what it is made after
     """
 
     type: str
@@ -44,6 +45,8 @@ class Planned:
     outputs: Mapping[str, Any]
     taken_from: Mapping[str, frozenset[str]] = field(default_factory=dict)
     delete_first: bool = False
+    waits_for: frozenset[str] = frozenset()
+    protect: bool = False
 
     @property
     def custom(self) -> bool:
@@ -94,7 +97,8 @@ def plan(stack: str, changes: Mapping[str, Any] | None = None) -> Plan:
     config = config_of(stack)
     settings = changed(config["pilotlight:service"], changes or {})
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    monitor = _Monitor(PlannedCloud(config.get("aws:region", "us-east-1")))
+    region = config.get("aws:region") or config.get("gcp:region") or "us-east-1"
+    monitor = _Monitor(PlannedCloud(region, config.get("gcp:project", "")))
     mocks.set_mocks(monitor.mocks, project=PROJECT, stack=stack, monitor=monitor)
     outputs: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="pilotlight-planned-") as cache, _surroundings(cache):
@@ -179,6 +183,8 @@ class _Monitor(mocks.MockMonitor):
                     outputs=_plain(rpc.deserialize_properties(answer.object)) | {"id": answer.id},
                     taken_from={key: frozenset(each.urns) for key, each in request.propertyDependencies.items() if each.urns},
                     delete_first=request.deleteBeforeReplace,
+                    waits_for=frozenset(request.dependencies),
+                    protect=request.protect,
                 )
             )
         return answer

@@ -5,6 +5,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks
 
+from pilotlight import planned_gcp
+
 ACCOUNT = "111122223333"
 # What Pulumi appends to a name where it makes the physical one.
 SUFFIX = "-0a1b2c3"
@@ -29,12 +31,14 @@ _ARNS = {
 
 
 class PlannedCloud(mocks.Mocks):
-    """What the cloud would fill in."""
+    """What the cloud would fill in; `project` is Google Cloud's."""
 
-    def __init__(self, region: str) -> None:
-        self.region = region
+    def __init__(self, region: str, project: str = planned_gcp.PROJECT) -> None:
+        self.region, self.project = region, project
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        if args.typ.startswith("gcp:"):
+            return planned_gcp.made(args.typ, args.name, args.inputs, self.project, self.region)
         given = args.inputs.get("name", args.inputs.get("bucket", args.inputs.get("stageName")))
         name = given if isinstance(given, str) else f"{args.name}{SUFFIX}"
         service = args.typ.split(":")[1].split("/")[0]
@@ -53,6 +57,8 @@ class PlannedCloud(mocks.Mocks):
             "aws:index/getRegion:getRegion": {"region": self.region, "name": self.region},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
         }
-        if args.token not in answers:
+        if args.token.startswith("gcp:"):
+            answers[args.token] = planned_gcp.answer(args.token, self.project, self.region) or {}
+        if not answers.get(args.token):
             raise pulumi.RunError(f"The program asks {args.token}, which a plan without a cloud can't answer: add it to {__name__}.")
         return answers[args.token]

@@ -11,7 +11,7 @@ import pulumi
 
 from components.args import ModelArtifact
 from components.artifact import function_folder, function_key, missing, model_folder, model_key
-from components.capabilities import PLATFORM_FACTS, needs_functions
+from components.platform_facts import PLATFORM_FACTS, needs_functions
 from stacks.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,38 +1,47 @@
 """What no single key can tell: limits of the chosen platform, settings that need each other, the timeout chain. Pure."""
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-from pydantic.alias_generators import to_snake
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from components import limits, timeouts
 from components.aws.iam import image_region
-from components.capabilities import AUTH_SETTINGS, PATTERN_SETTINGS, PLATFORM_FACTS, PLATFORM_SETTINGS, PlatformFacts
-from components.platforms import CLOUDS, ENDPOINTS
+from components.capabilities import AUTH_SETTINGS, PATTERN_SETTINGS
+from components.platform_facts import PLATFORM_FACTS, PlatformFacts
+from components.platforms import CLOUDS, ENDPOINTS, cloud_of
+from components.tags import is_label
+from stacks.checks_clouds import cloud_problems, given, read
 from stacks.checks_events import event_problems
+from stacks.checks_instances import instance_problems
 from stacks.checks_warming import warming_problems
 from stacks.messages import Problem, keys_of, meant, shown, told, within
+from stacks.sizes import cold_start_s
 
 # What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
 TAG = re.compile(r"[\w .:/=+@-]*")
+ARTIFACT = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[\w.:-]+/[\w.-]+/[\w./%-]+@sha256:[0-9a-f]{64}")
+RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE}
 
 if TYPE_CHECKING:
     from stacks.settings import Settings
 
+Place = Mapping[str, str | None]
 
-def cross_problems(settings: "Settings", region: str | None) -> list[Problem]:
-    """Every problem between the settings; parts that are None could not be read and are passed over."""
+
+def cross_problems(settings: "Settings", place: Place | None) -> list[Problem]:
+    """Every problem between the settings; parts that are None could not be read and are passed over. `place` as in `parse`."""
+    region = None if place is None else place.get(f"{settings.cloud}:region")
     return [
         *_tables(settings),
         *_pattern(settings),
-        *_platform(settings),
+        *cloud_problems(settings, place),
         *_endpoint(settings),
         *_function(settings),
         *_image(settings, region),
         *_auth(settings),
         *_rest(settings),
         *_chain(settings),
+        *instance_problems(settings, region),
         *event_problems(settings),
         *warming_problems(settings),
     ]
@@ -47,26 +56,18 @@ def _tables(settings: "Settings") -> Iterator[Problem]:
     for key, value, table in (("cloud", settings.cloud, CLOUDS), ("endpoint.platform", platform, ENDPOINTS)):
         if value is not None and value not in table:
             yield told(f"{key}: {shown(value)}: {meant(value, list(table))}use {' or '.join(table)}")
+    if platform in ENDPOINTS and settings.cloud in CLOUDS and cloud_of(platform) != settings.cloud:
+        known = " or ".join(each for each in ENDPOINTS if cloud_of(each) == settings.cloud)
+        yield told(f"endpoint.platform: {shown(platform)}: not in cloud {settings.cloud!r}: use {known}, or cloud {cloud_of(platform)}")
 
 
 def _pattern(settings: "Settings") -> Iterator[Problem]:
     for row in PATTERN_SETTINGS if settings.pattern is not None else ():
-        value = _read(settings, row.setting)
+        value = read(settings, row.setting)
         if value is not None and settings.pattern != row.pattern:
             yield told(f"{row.setting}: {shown(value)}: not with pattern {settings.pattern!r}: {row.instead}")
         if value is None and row.required and settings.pattern == row.pattern:
             yield told(f"{row.setting}: missing: {keys_of(type(settings), row.setting)}")
-
-
-def _platform(settings: "Settings") -> Iterator[Problem]:
-    platform = None if settings.endpoint is None else settings.endpoint.platform
-    rules = [(f"warming.{rule.kind}", f"warming.{position}", rule.kind) for position, rule in enumerate(settings.warming or ())]
-    answers = settings.answers is not None and settings.answers.async_
-    given = [*rules, *([("answers.async", "answers.async", True)] if answers else [])]
-    for row in PLATFORM_SETTINGS if platform in PLATFORM_FACTS else ():
-        for setting, key, value in given:
-            if setting == row.setting and platform not in row.platforms:
-                yield told(f"{key}: {shown(value)}: not on {platform!r}: {row.instead} ({row.source})", key)
 
 
 def _endpoint(settings: "Settings") -> Iterator[Problem]:
@@ -91,7 +92,7 @@ def _function(settings: "Settings") -> Iterator[Problem]:
         platform = settings.endpoint.platform
         yield told(f"function: on {platform!r} the model is the function: set endpoint.memoryMb and endpoint.maxConcurrency")
         return
-    yield from within("function.memoryMb", settings.function.memory_mb, limits.LAMBDA_MEMORY_MB)
+    yield from within("function.memoryMb", settings.function.memory_mb, facts.function_memory_mb)
     yield from within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
 
 
@@ -108,6 +109,8 @@ def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
             yield told(f"image.uri: {shown(image.uri)}: use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<64 hex digits>")
         elif region is not None and lies_in != region:
             yield told(f"image.uri: an image in {lies_in!r}: copy it to {region!r}, where aws:region puts the service")
+    if image.uri is not None and settings.cloud == "gcp" and ARTIFACT.fullmatch(image.uri) is None:
+        yield told(f"image.uri: {shown(image.uri)}: use <location>-docker.pkg.dev/<project>/<repository>/<image>@sha256:<64 hex digits>")
     if image.build is not None and settings.model is not None and settings.model.engine == "torch":
         yield told(
             f"model.engine: 'torch': the image {image.build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch"
@@ -118,11 +121,13 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
     auth = settings.auth
     if auth is None or settings.pattern == "events":
         return
-    yield from within("auth.requestsPerSecond", auth.requests_per_second, limits.GATEWAY_RATE)
+    yield from within("auth.requestsPerSecond", auth.requests_per_second, RATES.get(settings.cloud, limits.GATEWAY_RATE))
     yield from within("auth.burst", auth.burst, limits.GATEWAY_BURST)
     yield from within("auth.dailyQuota", auth.daily_quota, limits.GATEWAY_QUOTA)
     for need in AUTH_SETTINGS if auth.mode is not None else ():
-        value = _read(settings, need.setting)
+        if settings.cloud in CLOUDS and settings.cloud not in need.clouds:
+            continue
+        value = given(settings, need.setting)
         if value is None and need.required and auth.mode in need.modes:
             yield told(f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}")
         if value is not None and auth.mode not in need.modes:
@@ -135,8 +140,19 @@ def _rest(settings: "Settings") -> Iterator[Problem]:
         yield told(f"alarms.email: {shown(alarms.email)}: not with alarms.enabled false, where nothing is mailed: leave one of the two out")
     if settings.logs is not None:
         yield from within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
+    yield from _tags(settings)
+
+
+def _tags(settings: "Settings") -> Iterator[Problem]:
     for key, value in (settings.tags or {}).items():
-        if key.lower().startswith("aws:"):
+        if settings.cloud == "gcp":
+            if not is_label(key, value):
+                yield told(
+                    f"tags.{key}: {shown(value)}: labels are lower-case letters, digits, _ and -, up to {limits.LABEL.high} of each, "
+                    f"and a key begins with a letter ({limits.LABEL.source})",
+                    f"tags.{key}",
+                )
+        elif key.lower().startswith("aws:"):
             yield told(f"tags.{key}: the prefix aws: belongs to AWS: use another key", f"tags.{key}")
         elif not TAG.fullmatch(key) or not TAG.fullmatch(value):
             yield told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
@@ -146,22 +162,14 @@ def _chain(settings: "Settings") -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None or settings.auth is None or settings.auth.mode is None or settings.pattern == "events":
         return
-    endpoint = settings.endpoint
-    cold_start_s = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
+    endpoint, cloud = settings.endpoint, cloud_of(settings.endpoint.platform)
+    cold, predict = cold_start_s(endpoint, facts), endpoint.predict_seconds
     if settings.answers is not None and settings.answers.async_:
-        problem = timeouts.queue_problem(timeouts.answer_chain(predict_s=endpoint.predict_seconds, cold_start_s=cold_start_s))
+        problem = timeouts.queue_problem(timeouts.answer_chain(predict_s=predict, cold_start_s=cold), facts.function_s)
     else:
-        plan = timeouts.chain(auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
-        problem = timeouts.problem(plan, cold_start_s)
+        plan = timeouts.chain(cloud=cloud, auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=predict)
+        problem = timeouts.problem(plan, cold)
         if problem is not None and facts.separate_function:
             problem += ", or answer later: answers: {async: true}"
     if problem is not None:
         yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
-
-
-def _read(settings: "Settings", setting: str) -> Any:
-    """The value of a dotted setting, None where it or a part above it is absent."""
-    value: Any = settings
-    for step in setting.split("."):
-        value = None if value is None else getattr(value, to_snake(step))
-    return value

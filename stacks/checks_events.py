@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from components import limits, timeouts
-from components.capabilities import PLATFORM_FACTS, PlatformFacts
+from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from stacks.messages import Problem, shown, told, within
+from stacks.sizes import cold_start_s
 
 if TYPE_CHECKING:
     from stacks.settings import Settings
@@ -95,10 +96,10 @@ def _chain(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iter
     plan = timeouts.event_chain(
         separate_function=facts.separate_function,
         predict_s=endpoint.predict_seconds,
-        cold_start_s=facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds,
+        cold_start_s=cold_start_s(endpoint, facts),
         window_s=events.batch_window_seconds,
     )
-    problem = timeouts.queue_problem(plan)
+    problem = timeouts.queue_problem(plan, facts.function_s)
     if problem is not None:
         yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
     elif events.visibility_seconds is not None and events.visibility_seconds < plan.visibility_s:

@@ -21,11 +21,12 @@ from components.args import (
     ServiceArgs,
     WarmingArgs,
 )
-from components.capabilities import PLATFORM_FACTS
+from components.platform_facts import PLATFORM_FACTS
 from components.timeouts import Chain, Hops, QueueChain
 from stacks.plan import plan_of
 from stacks.settings import Auth, Settings
 from stacks.settings_events import Events
+from stacks.sizes import cold_start_s, instance
 
 
 def home_args(settings: Settings, project: str, stack: str) -> HomeArgs:
@@ -37,7 +38,12 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
     if settings.auth is None:
         raise pulumi.RunError("auth: missing: pattern api needs it.")
     auth, facts = settings.auth, PLATFORM_FACTS[settings.endpoint.platform]
-    chain = timeouts.chain(auth_mode=auth.mode, separate_function=facts.separate_function, predict_s=settings.endpoint.predict_seconds)
+    chain = timeouts.chain(
+        cloud=settings.cloud,
+        auth_mode=auth.mode,
+        separate_function=facts.separate_function,
+        predict_s=settings.endpoint.predict_seconds,
+    )
     return ServiceArgs(
         artifact=artifact,
         image=_image(settings, tag),
@@ -89,16 +95,15 @@ def event_chain(settings: Settings, events: Events) -> QueueChain:
     chain = timeouts.event_chain(
         separate_function=PLATFORM_FACTS[settings.endpoint.platform].separate_function,
         predict_s=settings.endpoint.predict_seconds,
-        cold_start_s=cold_start_s(settings),
+        cold_start_s=cold_start(settings),
         window_s=events.batch_window_seconds,
     )
     return chain if events.visibility_seconds is None else replace(chain, visibility_s=events.visibility_seconds)
 
 
-def cold_start_s(settings: Settings) -> int:
+def cold_start(settings: Settings) -> int:
     """Seconds kept free for the first call after a rest."""
-    told = settings.endpoint.cold_start_seconds
-    return PLATFORM_FACTS[settings.endpoint.platform].cold_start_s if told is None else told
+    return cold_start_s(settings.endpoint, PLATFORM_FACTS[settings.endpoint.platform])
 
 
 def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
@@ -106,7 +111,8 @@ def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
     return EndpointArgs(
         memory_mb=endpoint.memory_mb,
         max_concurrency=endpoint.max_concurrency,
-        cold_start_s=cold_start_s(settings),
+        instance=instance(endpoint, facts),
+        cold_start_s=cold_start(settings),
         max_body_bytes=facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes,
         timeouts=hops,
         warming=_warming(settings, now),
@@ -143,7 +149,7 @@ def _gateway(settings: Settings, auth: Auth, chain: Chain) -> GatewayArgs:
 def _answers(settings: Settings) -> AnswersArgs | None:
     if settings.answers is None or not settings.answers.async_:
         return None
-    chain = timeouts.answer_chain(predict_s=settings.endpoint.predict_seconds, cold_start_s=cold_start_s(settings))
+    chain = timeouts.answer_chain(predict_s=settings.endpoint.predict_seconds, cold_start_s=cold_start(settings))
     return AnswersArgs(keep_hours=settings.answers.keep_hours, max_concurrency=settings.endpoint.max_concurrency or 1, timeouts=chain)
 
 

@@ -1,5 +1,6 @@
 """The one reader of a stack's config: `pilotlight:service`, checked before anything is made, every mistake in one message."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pulumi
@@ -32,7 +33,7 @@ class Model(Part):
 class Build(Part):
     """The image built from `containers/`."""
 
-    target: Literal["cpu"]
+    target: Literal["cpu", "gpu"]
     platform: Literal["linux/amd64"] = "linux/amd64"
     builder: Text | None = None
 
@@ -55,9 +56,15 @@ class Endpoint(Part):
     memory_mb: int = 2048
     # null reserves nothing, where the platform can share what the account has (`PlatformFacts.shares_concurrency`).
     max_concurrency: int | None = 10
+    # null: what the platform gives, eight with a GPU.
+    cpu: int | None = None
+    gpu: Literal["l4"] | None = None
+    requests_per_instance: int | None = None
+    private: bool = False
+    zonal_redundancy: bool = False
     cold_start_seconds: int | None = Field(default=None, ge=0)
     predict_seconds: int = Field(default=10, ge=1)
-    # null: the largest that every hop takes.
+    # null: 4 MiB, which every hop of every platform takes.
     max_body_bytes: int | None = Field(default=None, ge=1)
 
 
@@ -137,24 +144,26 @@ class Settings(Part):
 
 def load_settings(config: pulumi.Config, stack: str) -> Settings:
     """The stack's settings. Raises RunError with every mistake: key, value found, what is allowed."""
+    place = {f"{cloud}:{key}": pulumi.Config(cloud).get(key) for cloud in CLOUDS for key in ("project", "region")}
     raw = config.get_object("service")
     if raw is None:
         raise pulumi.RunError(
             f"Stack {stack!r} has no pilotlight:service: copy a ready stack's file, "
             f"`cp stacks/Pulumi.aws-sagemaker-api.yaml stacks/Pulumi.{stack}.yaml`."
         )
-    return parse(raw, stack, pulumi.Config("aws").get("region"))
+    return parse(raw, stack, place)
 
 
-def parse(raw: Any, stack: str, region: str | None = None) -> Settings:
-    """Check plain data as `pilotlight:service`; `region` is where the stack deploys, if that is known."""
+def parse(raw: Any, stack: str, place: Mapping[str, str | None] | None = None) -> Settings:
+    """Check plain data as `pilotlight:service`; `place` is what the stack's file tells the clouds' providers, by `aws:region` and
+    the like, if that is known."""
     settings, problems = None, []
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
         problems = problems_of(error, Settings)
         raw = pruned(raw, error)
-    problems = together(problems, cross_problems(settings or survivors(Settings, raw), region))
+    problems = together(problems, cross_problems(settings or survivors(Settings, raw), place))
     if problems or settings is None:
         raise pulumi.RunError(report(stack, problems))
     return settings

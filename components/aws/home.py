@@ -40,6 +40,7 @@ class AwsHome:
     def __init__(self, args: HomeArgs) -> None:
         identity = aws.get_caller_identity_output()
         self.region: pulumi.Output[str] = aws.get_region_output().region
+        self.project = None
         self.account: pulumi.Output[str] = identity.account_id
         self.place = pulumi.Output.all(arn=identity.arn, region=self.region, account=self.account).apply(
             lambda known: Place(partition=known["arn"].split(":")[1], region=known["region"], account=known["account"])

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from docs.generate.billed import BILLED, FREE, Idle
+from docs.generate.billed import BILLED, FREE
+from docs.generate.idle import Idle
 from pilotlight.planned import Planned
 
 _SCHEDULE = "aws:scheduler/schedule:Schedule"
@@ -36,8 +37,9 @@ def _billed(resource: Planned) -> list[Idle]:
     """The lines of the table for a resource, none where it costs nothing at rest."""
     if resource.type.startswith(_NOT_BILLED) or (resource.type == _SCHEDULE and _FREE_SCHEDULE in resource.name):
         return []
-    module, _, kind = resource.type.removeprefix("aws:").partition("/")
-    if kind.partition(":")[2] in FREE.get(module, "").split():
+    cloud, _, token = resource.type.partition(":")
+    module, _, kind = token.partition("/")
+    if kind.partition(":")[2] in FREE.get(cloud, {}).get(module, "").split():
         return []
     lines = [idle for idle in BILLED if idle.type == resource.type and idle.ending in resource.name]
     if not lines:

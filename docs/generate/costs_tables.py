@@ -1,7 +1,8 @@
 """The tables of what a stack costs at rest: as it is ready, and what each option adds."""
 
-from docs.generate.billed import BILLED, Idle
+from docs.generate.billed import BILLED, SELLERS
 from docs.generate.costs import Line, at_rest
+from docs.generate.idle import Idle
 from docs.generate.options import plans
 
 
@@ -44,7 +45,7 @@ def _row(idle: Idle, amount: str) -> str:
 def price(idle: Idle) -> str:
     """The price with its source, and where today's stands."""
     free = f", {idle.free:,.0f} of an account free" if idle.free else ""
-    page = f"[AWS]({idle.link})"
+    page = f"[{SELLERS[idle.type.partition(':')[0]]}]({idle.link})"
     if idle.usd is None:
         return f"by the {idle.unit}{free}: {page}"
     return f"${idle.usd:.3g} by the {idle.unit}{free}, {idle.source}; today's: {page}"

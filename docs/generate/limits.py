@@ -3,21 +3,26 @@
 from collections.abc import Mapping
 
 from components import limits, timeouts
-from components.capabilities import PLATFORM_FACTS
 from components.limits import Range
+from components.platform_facts import PLATFORM_FACTS
 from pilotlight.planned import config_of
 from stacks.settings import parse
+from stacks.sizes import cold_start_s
 
-# What of `components/limits.py` a caller or an owner of the stack can run into, by pattern and by platform.
-OF_PATTERN: Mapping[str, Mapping[str, str]] = {
-    "api": {
+# What of `components/limits.py` a caller or an owner of the stack can run into, by cloud and pattern, and by platform.
+OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
+    ("aws", "api"): {
         "REST_TIMEOUT_MS": "gateway of `auth.mode: api-key` waits",
         "HTTP_TIMEOUT_MS": "gateway of `jwt` and `iam` waits",
         "GATEWAY_PAYLOAD_BYTES": "gateway takes a body",
     },
-    "events": {
+    ("aws", "events"): {
         "MESSAGE_RETENTION_S": "queue keeps a message that nobody could take",
         "VISIBILITY_S": "queue hides a message under way",
+    },
+    ("gcp", "api"): {
+        "API_GATEWAY_DEADLINE_S": "gateway waits",
+        "API_GATEWAY_PAYLOAD_BYTES": "gateway takes a body",
     },
 }
 OF_PLATFORM: Mapping[str, Mapping[str, str]] = {
@@ -34,6 +39,12 @@ OF_PLATFORM: Mapping[str, Mapping[str, str]] = {
         "LAMBDA_INIT_S": "function starts, before it is started anew inside the first call",
         "LAMBDA_EPHEMERAL_MB": "function's disk: the packed model and what is unpacked from it",
     },
+    "gcp-cloud-run": {
+        "CLOUD_RUN_REQUEST_BYTES": "service takes a body",
+        "CLOUD_RUN_TIMEOUT_S": "service waits for its container",
+        "CLOUD_RUN_START_S": "container starts, model and all",
+        "CLOUD_RUN_MEMORY_MB": "an instance's memory, which is its disk too: the unpacked model and what is loaded from it",
+    },
 }
 
 
@@ -41,7 +52,7 @@ def limits_table(stack: str) -> str:
     raw = config_of(stack)["pilotlight:service"]
     platform = raw["endpoint"]["platform"]
     lines = ["| limit | at most | source, noted |", "|---|---|---|"]
-    for name, what in {**OF_PATTERN[raw["pattern"]], **OF_PLATFORM[platform]}.items():
+    for name, what in {**OF_PATTERN[raw["cloud"], raw["pattern"]], **OF_PLATFORM[platform]}.items():
         limit: Range = getattr(limits, name)
         lines.append(f"| {what} | {limit.high:,} {limit.unit} | {limit.source}, {limit.noted} |")
     lines.append(f"| packaged model | {PLATFORM_FACTS[platform].model_bytes:,} bytes | half of the disk above |")
@@ -54,14 +65,21 @@ def chain_line(stack: str) -> str:
     facts, endpoint = PLATFORM_FACTS[settings.endpoint.platform], settings.endpoint
     hops = {"client": 0, "gateway": 0, "queue hides": 0, "function": 0, "endpoint": 0, "model": 0}
     if settings.auth is not None:
-        chain = timeouts.chain(auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=endpoint.predict_seconds)
+        chain = timeouts.chain(
+            cloud=settings.cloud,
+            auth_mode=settings.auth.mode,
+            separate_function=facts.separate_function,
+            predict_s=endpoint.predict_seconds,
+        )
         hops |= {"client": chain.client_s, "gateway": chain.gateway_s}
         inner: timeouts.Hops = chain
     else:
-        cold = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
         window = 0 if settings.events is None else settings.events.batch_window_seconds
         queue = timeouts.event_chain(
-            separate_function=facts.separate_function, predict_s=endpoint.predict_seconds, cold_start_s=cold, window_s=window
+            separate_function=facts.separate_function,
+            predict_s=endpoint.predict_seconds,
+            cold_start_s=cold_start_s(endpoint, facts),
+            window_s=window,
         )
         hops["queue hides"] = queue.visibility_s
         inner = queue

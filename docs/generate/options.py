@@ -28,36 +28,44 @@ _SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
     "api": {},
     "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
 }
+# What of the above is built there already.
+_SHOWN_ON_GOOGLE = ("`dataRetention: keep`",)
 # What makes every other role, policy and resource that there is, in as few variants as may stand together.
-_JUDGED: Mapping[str, Changes] = {
-    "drop swapped": {"budget": _DROP, "warming": [_PING, _SCHEDULED]},
-    "drop scaled": {"budget": _DROP, "warming": [_SCHEDULED, _PROVISIONED]},
-    "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
-    "extras": {
-        "alarms.email": "ops@example.com",
-        "dashboard": True,
-        "dataRetention": "keep",
-        "image": {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64},
+_EXTRAS = {"alarms.email": "ops@example.com", "dashboard": True, "dataRetention": "keep"}
+_ECR = {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64}
+_ARTIFACT = {"uri": "europe-docker.pkg.dev/other-project/images/served@sha256:" + "e" * 64}
+_JUDGED: Mapping[str, Mapping[str, Changes]] = {
+    "aws": {
+        "drop swapped": {"budget": _DROP, "warming": [_PING, _SCHEDULED]},
+        "drop scaled": {"budget": _DROP, "warming": [_SCHEDULED, _PROVISIONED]},
+        "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
+        "extras": {**_EXTRAS, "image": _ECR},
     },
+    "gcp": {"extras": {"alarms.email": "ops@example.com", "dataRetention": "keep", "image": _ARTIFACT}},
 }
-_JUDGED_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
-    "api": {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
-    "events": {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
+_JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
+    ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
+    ("aws", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
+    ("gcp", "api"): {"jwt": {**_JWT, "auth.scopes": None, "auth.requestsPerSecond": None}},
 }
 
 
 def shown(stack: str) -> Mapping[str, Changes]:
     """Options of a stack that its page shows: words → changed settings."""
-    return {**_SHOWN_OF_PATTERN[_pattern(stack)], **_SHOWN}
+    cloud, pattern = _cloud_and_pattern(stack)
+    found = {**_SHOWN_OF_PATTERN[pattern], **_SHOWN}
+    return found if cloud == "aws" else {words: found[words] for words in _SHOWN_ON_GOOGLE}
 
 
 def judged(stack: str) -> Mapping[str, Changes]:
     """Variants of a stack that hold, together, everything that it can be made to make; itself under the empty name."""
-    return {"": {}, **_JUDGED_OF_PATTERN[_pattern(stack)], **_JUDGED}
+    cloud, pattern = _cloud_and_pattern(stack)
+    return {"": {}, **_JUDGED_OF_PATTERN[cloud, pattern], **_JUDGED[cloud]}
 
 
-def _pattern(stack: str) -> str:
-    return str(config_of(stack)["pilotlight:service"]["pattern"])
+def _cloud_and_pattern(stack: str) -> tuple[str, str]:
+    service = config_of(stack)["pilotlight:service"]
+    return service["cloud"], service["pattern"]
 
 
 @functools.cache

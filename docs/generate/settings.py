@@ -10,7 +10,8 @@ import pulumi
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from components.capabilities import PATTERN_SETTINGS, PLATFORM_FACTS, PLATFORM_SETTINGS
+from components.capabilities import CLOUD_SETTINGS, PATTERN_SETTINGS, PLATFORM_SETTINGS
+from components.platform_facts import PLATFORM_FACTS
 from docs.generate.words import SETTINGS
 from pilotlight.planned import changed, config_of
 from stacks.settings import Settings, parse
@@ -42,14 +43,16 @@ class Row:
 def rows(stack: str) -> list[Row]:
     """Every setting that the stack's pattern and platform have."""
     raw = config_of(stack)["pilotlight:service"]
-    pattern, platform = raw["pattern"], raw["endpoint"]["platform"]
-    foreign = {each.setting for each in PATTERN_SETTINGS if each.pattern != pattern}
-    foreign |= {each.setting.partition(".")[0] for each in PLATFORM_SETTINGS if platform not in each.platforms}
+    platform = raw["endpoint"]["platform"]
+    foreign = {each.setting for each in PATTERN_SETTINGS if each.pattern != raw["pattern"]}
+    foreign |= {each.setting for each in CLOUD_SETTINGS if raw["cloud"] not in each.clouds and each.value is None}
+    # Of a part that hangs on one switch, nothing is left without it.
+    foreign |= {each.setting.removesuffix(".async") for each in PLATFORM_SETTINGS if platform not in each.platforms and each.value is None}
     if not PLATFORM_FACTS[platform].separate_function:
         foreign.add("function")
     found = []
     for key, field, part in _leaves(Settings):
-        if key.partition(".")[0].partition("[")[0] not in foreign:
+        if not any(key == each or key.replace("[", ".").startswith((f"{each}.", f"{each}]")) for each in foreign):
             found.append(Row(key, _allowed(raw, key, field), _default(field, part), _here(raw, key)))
     return found
 
@@ -91,13 +94,20 @@ def _allowed(raw: dict[str, Any], key: str, field: FieldInfo) -> str:
     if get_origin(kind) is list:
         return _told(field) or f"list of {_items(get_args(kind)[0])}"
     if get_origin(kind) is Literal:
-        return ", ".join(f"`{each}`" for each in get_args(kind))
+        return ", ".join(f"`{each}`" for each in get_args(kind) if not _refused(raw, key, each))
     if kind is bool:
         return "`true`, `false`"
     if kind in (int, float):
         nullable = type(None) in get_args(field.annotation)
         return (_probed(raw, key) or _told(field) or _bounds(field.metadata)) + (", or `null`" if nullable else "")
     return _told(field) or ("texts by name" if get_origin(kind) is dict else "text")
+
+
+def _refused(raw: dict[str, Any], key: str, value: str) -> bool:
+    """Whether a value is there for other clouds or platforms only."""
+    clouds = [row.clouds for row in CLOUD_SETTINGS if (row.setting, row.value) == (key, value)]
+    platforms = [row.platforms for row in PLATFORM_SETTINGS if (row.setting, row.value) == (key, value)]
+    return any(raw["cloud"] not in each for each in clouds) or any(raw["endpoint"]["platform"] not in each for each in platforms)
 
 
 def _items(inner: Any) -> str:

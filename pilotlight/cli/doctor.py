@@ -71,9 +71,9 @@ def subject_of(project: Project, stack: str, where: Where) -> Subject:
     else:
         variables = dict(os.environ) | {"PATH": environment.search_path(path)}
     settings, problems = None, ""
-    region = config.get("aws:region")
+    place = {key: value for key, value in config.items() if isinstance(value, str)}
     try:
-        settings = parse(config.get(f"{project.name}:service"), stack, region if isinstance(region, str) else None)
+        settings = parse(config.get(f"{project.name}:service"), stack, place)
     except RunError as error:
         problems = str(error)
     profile = config.get("aws:profile")

@@ -38,7 +38,7 @@ class Packaged:
 
 def wanted_by(project: Project, stack: str) -> Wanted | None:
     """What a stack's file asks for; None when it is not clear: then the program says everything that is wrong with it."""
-    from components.capabilities import PLATFORM_FACTS, needs_functions
+    from components.platform_facts import PLATFORM_FACTS, needs_functions
 
     service = project.service(stack)
     model, endpoint = service.get("model"), service.get("endpoint")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from components.aws.names import Names, names_of
-from components.capabilities import PLATFORM_FACTS
+from components.platform_facts import PLATFORM_FACTS
 from pilotlight.doctor.findings import Finding, code_of, fail, ok
 from pilotlight.doctor.machine import COMMAND_S
 from pilotlight.doctor.run import Task

@@ -77,7 +77,7 @@ def memory(subject: Subject) -> Iterator[Finding]:
 
 def reserved(settings: Settings, names: Names) -> dict[str, int]:
     """Function -> concurrent executions that it takes out of the account's pool; a warm floor is a part of them."""
-    from components.capabilities import PLATFORM_FACTS
+    from components.platform_facts import PLATFORM_FACTS
 
     if PLATFORM_FACTS[settings.endpoint.platform].separate_function:
         middle = names.named("events") if settings.pattern == "events" else names.function

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.aws.names import names_of
-from components.capabilities import PLATFORM_FACTS
+from components.platform_facts import PLATFORM_FACTS
 from pilotlight.doctor.subject import Subject
 from stacks.settings import Settings
 

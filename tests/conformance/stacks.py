@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from components.capabilities import PLATFORM_FACTS, PlatformFacts
+from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from tests.support.deployment import ROOT
 
 

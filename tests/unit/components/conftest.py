@@ -15,12 +15,14 @@ from components.event_pipeline import EventPipeline
 from components.inference_api import InferenceApi
 from components.platforms import load_endpoint, load_home
 from components.tags import standard, tagging
+from pilotlight.planned import ready_stacks
 from stacks.artifacts import needs_function
 from stacks.service import home_args, pipeline_args, service_args
 from stacks.settings import parse
 from tests.unit.components.recording import Graph, record
 
 ROOT = Path(__file__).resolve().parents[3]
+AWS_STACKS = tuple(stack for stack in ready_stacks() if stack.startswith("aws-"))
 Build = Callable[..., Graph]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -7,6 +7,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, rpc
 
+from pilotlight import planned_gcp
+
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 NAMED = ("name", "bucket")
 # How the engine's wire format marks a secret.
@@ -69,6 +71,8 @@ class Answers(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if self.preview:
             return "", dict(args.inputs)
+        if args.typ.startswith("gcp:"):
+            return planned_gcp.made(args.typ, args.name, args.inputs)
         name = next((args.inputs[key] for key in NAMED if key in args.inputs), f"{args.name}-0a1b2c3")
         arn = f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:{REGION}:{ACCOUNT}:{name}"
         made = {"name": name, "arn": arn, "invokeArn": f"{arn}/invocations", "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc"}
@@ -83,6 +87,9 @@ class Answers(mocks.Mocks):
             "aws:index/getRegion:getRegion": {"region": REGION, "name": REGION},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
         }
+        google = planned_gcp.answer(args.token)
+        if google is not None:
+            answers[args.token] = google
         if args.token not in answers or args.args:
             raise AssertionError(f"unexpected cloud call {args.token} {args.args}")
         return answers[args.token]

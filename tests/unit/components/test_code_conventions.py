@@ -9,7 +9,7 @@ import pytest
 from tests.unit.components.conftest import ROOT
 
 FILES = sorted([*(ROOT / "components").rglob("*.py"), *(ROOT / "stacks").glob("*.py")])
-RESOURCES = ("aws.", "docker_build.")
+RESOURCES = ("aws.", "docker_build.", "gcp.")
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:

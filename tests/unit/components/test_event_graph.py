@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from components.platforms import ENDPOINTS
 from tests.unit.components.conftest import Build
 from tests.unit.components.recording import ACCOUNT, REGION, Graph, Registered
 from tests.unit.components.test_blueprint_graph import documents, find
@@ -35,7 +34,7 @@ def test_a_first_deploy_makes_things_in_an_order_that_works(build: Build, stack:
     assert graph.reaches(find(graph, waits.format(**names)), find(graph, for_.format(**names)))
 
 
-@pytest.mark.parametrize("platform", ENDPOINTS)
+@pytest.mark.parametrize("platform", STACK_OF)
 @pytest.mark.parametrize("results", [["table"], ["queue"], ["table", "queue"]])
 def test_every_platform_gives_the_outputs_of_the_contract(build: Build, platform: str, results: list[str]) -> None:
     outputs = build(STACK_OF[platform], events__results=results).result["outputs"]

@@ -16,7 +16,7 @@ from components.aws.gateway_plan import PROBLEMS
 from components.aws.iam import Place, image_region, read_models, write_logs
 from components.aws.lambda_model import ephemeral_mb
 from components.aws.names import names_of
-from components.limits import BUCKET_NAME, ENDPOINT_NAME, ROLE_NAME, Choice, Range
+from components.limits import BUCKET_NAME, ENDPOINT_NAME, ROLE_NAME, Choice, Range, Regions
 from components.naming import AUTO_SUFFIX, bounded, fixed, slug
 from components.platforms import load_endpoint, load_home
 
@@ -55,22 +55,23 @@ def test_what_is_outside_is_told_what_is_allowed(value: int) -> None:
 
 
 def test_every_limit_names_its_source_and_when_it_was_noted() -> None:
-    table = [value for value in vars(limits).values() if isinstance(value, Range | Choice)]
+    table = [value for value in vars(limits).values() if isinstance(value, Range | Choice | Regions)]
+    table += limits.CLOUD_RUN_CPU_MEMORY_MB.values()
     assert len(table) > 20
     assert [each for each in table if not each.source or not each.noted] == []
 
 
-@pytest.mark.parametrize("mode", ["api-key", "jwt", "iam"])
+@pytest.mark.parametrize(("cloud", "mode"), [("aws", "api-key"), ("aws", "jwt"), ("aws", "iam"), ("gcp", "api-key"), ("gcp", "jwt")])
 @pytest.mark.parametrize("separate", [True, False])
-def test_every_hop_waits_for_less_than_its_caller(mode: str, separate: bool) -> None:
-    plan = timeouts.chain(auth_mode=mode, separate_function=separate, predict_s=10)
+def test_every_hop_waits_for_less_than_its_caller(cloud: str, mode: str, separate: bool) -> None:
+    plan = timeouts.chain(cloud=cloud, auth_mode=mode, separate_function=separate, predict_s=10)
     assert plan.client_s > plan.gateway_s > plan.function_s
     assert plan.function_s > plan.endpoint_s if separate else plan.function_s == plan.endpoint_s
     assert plan.endpoint_s > plan.model_s
 
 
 def test_a_cold_start_that_just_fits_is_allowed_and_one_second_more_is_not() -> None:
-    plan = timeouts.chain(auth_mode="api-key", separate_function=True, predict_s=10)
+    plan = timeouts.chain(cloud="aws", auth_mode="api-key", separate_function=True, predict_s=10)
     assert timeouts.problem(plan, 17) is None
     told = str(timeouts.problem(plan, 18))
     assert "28 s, but 27 s are left behind a gateway that waits 29 s (API Gateway developer guide, quotas" in told
@@ -144,30 +145,41 @@ def test_problem_documents_are_json_of_one_media_type() -> None:
 
 @pytest.mark.parametrize("load", [load_home, load_endpoint])
 def test_an_unknown_platform_is_refused_with_the_list(load: object) -> None:
-    with pytest.raises(pulumi.RunError, match="'gcp-cloud-run' is not known: use aws"):
-        load("gcp-cloud-run")  # type: ignore[operator]
+    with pytest.raises(pulumi.RunError, match="'azure-container-apps' is not known: use aws"):
+        load("azure-container-apps")  # type: ignore[operator]
 
 
 def fresh(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-PURE = "components.contract, components.platforms, components.limits, components.capabilities, components.timeouts, stacks.settings"
+PURE = (
+    "components.contract, components.platforms, components.limits, components.capabilities, components.platform_facts, "
+    "components.timeouts, components.tags, stacks.settings"
+)
 
 
 def test_contract_tables_and_settings_import_no_cloud_sdk() -> None:
-    loaded = "[m for m in sys.modules if m.startswith(('pulumi_aws', 'pulumi_docker_build', 'boto3', 'pilotlight'))]"
+    loaded = "[m for m in sys.modules if m.startswith(('pulumi_aws', 'pulumi_gcp', 'pulumi_docker_build', 'boto3', 'pilotlight'))]"
     assert fresh(f"import sys, {PURE}; print({loaded})") == "[]"
 
 
-def test_a_missing_sdk_is_told_with_the_command_that_brings_it() -> None:
+@pytest.mark.parametrize(("cloud", "platform", "other"), [("aws", "aws-sagemaker", "pulumi_gcp"), ("gcp", "gcp-cloud-run", "pulumi_aws")])
+def test_one_clouds_stack_never_imports_anothers_sdk(cloud: str, platform: str, other: str) -> None:
+    loaded = f"[m for m in sys.modules if m.startswith(('{other}', 'components.{other.removeprefix('pulumi_')}.home'))]"
+    load = f"load_home('{cloud}'); load_endpoint('{platform}')"
+    assert fresh(f"import sys; from stacks.settings import *; from components.platforms import *; {load}; print({loaded})") == "[]"
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp"])
+def test_a_missing_sdk_is_told_with_the_command_that_brings_it(cloud: str) -> None:
     code = (
-        "import sys, pulumi; sys.modules['pulumi_aws'] = None\n"
+        f"import sys, pulumi; sys.modules['pulumi_{cloud}'] = None\n"
         "from components.platforms import load_home\n"
-        "try: load_home('aws')\n"
+        f"try: load_home('{cloud}')\n"
         "except pulumi.RunError as error: print(error)"
     )
-    assert fresh(code).endswith("needs the aws SDK (pulumi_aws): run `make setup CLOUD=aws`.")
+    assert fresh(code).endswith(f"needs the {cloud} SDK (pulumi_{cloud}): run `make setup CLOUD={cloud}`.")
 
 
 def test_a_fault_of_our_own_is_no_missing_sdk() -> None:

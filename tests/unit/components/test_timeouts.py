@@ -41,8 +41,8 @@ def test_the_worker_waits_for_one_answer_however_long_the_gateway_would(predict_
 
 def test_a_function_at_its_limit_is_taken_and_one_second_more_is_not() -> None:
     longest = LAMBDA_TIMEOUT_S.high - 10 - 2 * timeouts.HOP_S
-    assert timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest)) is None
-    told = timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest + 1))
+    assert timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest), LAMBDA_TIMEOUT_S) is None
+    told = timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest + 1), LAMBDA_TIMEOUT_S)
     assert told is not None
     assert "needs 901 s for a cold start and its predictions: use 1 to 900 s (Lambda developer guide" in told
 
@@ -52,5 +52,5 @@ def test_the_longest_chain_that_is_taken_is_one_that_a_queue_can_wait_for(window
     longest = timeouts.QueueChain(
         model_s=1, endpoint_s=2, function_s=LAMBDA_TIMEOUT_S.high, visibility_s=6 * LAMBDA_TIMEOUT_S.high + window_s
     )
-    assert timeouts.queue_problem(longest) is None
+    assert timeouts.queue_problem(longest, LAMBDA_TIMEOUT_S) is None
     assert longest.visibility_s in VISIBILITY_S

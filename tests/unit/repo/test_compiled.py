@@ -10,12 +10,13 @@ from pilotlight import compiled
 
 
 def test_the_parts_of_the_sdk_that_components_name_are_compiled_too() -> None:
-    assert {"pulumi_aws.s3", "pulumi_aws.lambda_", "pulumi_aws.scheduler"} <= set(compiled._parts())
+    named = {"pulumi_aws.s3", "pulumi_aws.lambda_", "pulumi_aws.scheduler", "pulumi_gcp.cloudrunv2", "pulumi_gcp.apigateway"}
+    assert named <= set(compiled._parts())
 
 
 def test_modules_are_imported_and_programs_are_not_run() -> None:
     names = set(compiled._own())
-    assert {"components.aws.home", "pilotlight.cli.main", "pilotlight.twin.aws.sqs"} <= names
+    assert {"components.aws.home", "components.gcp.home", "pilotlight.cli.main", "pilotlight.twin.aws.sqs"} <= names
     assert not [name for name in names if name.endswith("__main__")]
 
 

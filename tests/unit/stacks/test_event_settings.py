@@ -143,7 +143,7 @@ def test_one_mistake_is_one_sentence(stack: str, changes: dict[str, Any], told: 
 def test_a_floor_that_a_platform_lacks_is_refused_with_the_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every platform of today has one; the row is what a later one sets."""
     rows = [row if row.setting != "warming.scheduled" else _without(row, "aws-sagemaker") for row in capabilities.PLATFORM_SETTINGS]
-    monkeypatch.setattr("stacks.checks.PLATFORM_SETTINGS", rows)
+    monkeypatch.setattr("stacks.checks_clouds.PLATFORM_SETTINGS", rows)
     assert lines(complaint({"warming": [SCHEDULED]})) == [
         "warming.0: 'scheduled': not on 'aws-sagemaker': use a ping rule inside the window "
         "(Application Auto Scaling API reference, RegisterScalableTarget)"

@@ -35,7 +35,7 @@ def ready(name: str = "aws-sagemaker-api", changes: Mapping[str, Any] | None = N
 def complaint(changes: Mapping[str, Any], name: str = "aws-sagemaker-api", region: str | None = None) -> str:
     """The one message that the changed stack is refused with."""
     with pytest.raises(pulumi.RunError) as refused:
-        parse(ready(name, changes), name, region)
+        parse(ready(name, changes), name, None if region is None else {"aws:region": region})
     return str(refused.value)
 
 
@@ -45,13 +45,14 @@ def lines(message: str) -> list[str]:
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.name)
 def test_every_ready_stack_is_taken(path: Path) -> None:
-    settings = parse(ready(path.name.split(".")[1]), path.name, "us-east-1")
+    config = yaml.safe_load(path.read_text())["config"]
+    settings = parse(config.pop("pilotlight:service"), path.name, config)
     assert settings.endpoint.platform in path.name
     assert settings.data_retention == "delete"
 
 
 @pytest.mark.parametrize("path", READY, ids=lambda path: path.name)
-@pytest.mark.parametrize("key", ["pattern: ", "cloud: aws", "memoryMb: 2048", "maxConcurrency: 10", "platform: aws-"])
+@pytest.mark.parametrize("key", ["pattern: ", "cloud: ", "memoryMb: ", "maxConcurrency: 10", "platform: "])
 def test_ready_stacks_write_what_people_edit_on_lines_of_their_own(path: Path, key: str) -> None:
     assert [line.strip().startswith(key) for line in path.read_text().splitlines()].count(True) == 1
 
@@ -87,13 +88,18 @@ def test_the_message_names_stack_and_file() -> None:
 
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"pattern": "event"}, "pattern: 'event': did you mean events? use api or events"),
-    ({"cloud": "awss"}, "cloud: 'awss': did you mean aws? use aws"),
-    ({"cloud": "gcp"}, "cloud: 'gcp': use aws"),
+    ({"cloud": "awss"}, "cloud: 'awss': did you mean aws? use aws or gcp"),
+    ({"cloud": "azure"}, "cloud: 'azure': use aws or gcp"),
     (
         {"endpoint.platform": "aws-sagmaker"},
-        "endpoint.platform: 'aws-sagmaker': did you mean aws-sagemaker? use aws-lambda or aws-sagemaker",
+        "endpoint.platform: 'aws-sagmaker': did you mean aws-sagemaker? use aws-lambda or aws-sagemaker or gcp-cloud-run",
     ),
-    ({"endpoint.platform": "gcp-cloud-run"}, "endpoint.platform: 'gcp-cloud-run': use aws-lambda or aws-sagemaker"),
+    ({"endpoint.cpu": 2}, "endpoint.cpu: 2: not on 'aws-sagemaker': CPU comes with memory: use endpoint.memoryMb"),
+    (
+        {"endpoint.gpu": "l4"},
+        "endpoint.gpu: 'l4': not on 'aws-sagemaker': there is none: leave it out, or use endpoint.platform gcp-cloud-run",
+    ),
+    ({"endpoint.private": True}, "endpoint.private: true: not on 'aws-sagemaker': "),
     ({"endpoint.memoryMb": 3000}, "endpoint.memoryMb: 3000 for 'aws-sagemaker': use 1024, 2048, 3072, 4096, 5120 or 6144 MB"),
     ({"endpoint.memoryMb": "2048"}, "endpoint.memoryMb: '2048': use a whole number"),
     ({"endpoint.memoryMb": True}, "endpoint.memoryMb: true: use a whole number"),
@@ -123,7 +129,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "use <repository>@sha256:<64 hex digits>, because a tag can move",
     ),
     ({"image": {"uri": f"ghcr.io/a/b@sha256:{'a' * 64}"}}, "use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:"),
-    ({"image.build.target": "gpu"}, "image.build.target: 'gpu': did you mean cpu? use cpu"),
+    ({"image.build.target": "gpu"}, "image.build.target: 'gpu': not on 'aws-sagemaker': there is no GPU: use cpu"),
+    ({"image.build.target": "tpu"}, "image.build.target: 'tpu': did you mean gpu? use cpu or gpu"),
     ({"image.build.platform": "linux/arm64"}, "image.build.platform: 'linux/arm64': "),
     ({"auth": None}, "auth: missing: use a mapping with mode, requestsPerSecond, burst"),
     ({"auth.mode": "none"}, "auth.mode: 'none': use api-key or jwt or iam"),
@@ -188,7 +195,7 @@ def test_a_model_in_a_lambda_may_have_memory_that_sagemaker_refuses() -> None:
 def test_an_image_of_another_region_is_refused_where_the_region_is_known() -> None:
     image = {"uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}
     assert "copy it to 'eu-west-1'" in complaint({"image": image}, region="eu-west-1")
-    assert parse(ready(changes={"image": image}), "s", None).image.uri == image["uri"]
+    assert parse(ready(changes={"image": image}), "s").image.uri == image["uri"]
 
 
 @pytest.mark.parametrize("raw", [[], "text", 3, {}])

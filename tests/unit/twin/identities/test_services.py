@@ -10,7 +10,7 @@ from pilotlight.planned import Planned, planned, ready_stacks
 from pilotlight.twin.policy import Effect, Question, evaluate
 from tests.unit.twin.identities.calls import ACCOUNT, arn
 
-STACKS = ready_stacks()
+STACKS = [stack for stack in ready_stacks() if stack.startswith("aws-")]
 POLICIES = {"aws:sqs/queuePolicy:QueuePolicy", "aws:sns/topicPolicy:TopicPolicy", "aws:s3/bucketPolicy:BucketPolicy"}
 PERMISSION = "aws:lambda/permission:Permission"
 DROP = "drop swapped"

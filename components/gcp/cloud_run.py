@@ -1,0 +1,91 @@
+"""The model behind a Cloud Run service."""
+
+import math
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.args import EndpointArgs, InstanceArgs
+from components.contract import Principal, Work
+from components.gcp.artifacts import ModelStore
+from components.gcp.image import Image
+from components.gcp.run_service import Probes, RunService, let_in, run_service
+from components.gcp.service_accounts import account, member
+from components.gcp.watch import Alarm, errors, latency
+from components.limits import CLOUD_RUN_START_S
+from components.warming_plan import floor_at
+
+if TYPE_CHECKING:
+    from components.gcp.home import GcpHome
+
+STARTUP, LIVE = "/health/startup", "/health/live"
+SLOW = "The slowest hundredth of predictions comes close to the deadline."
+CACHE = "/tmp/model"  # noqa: S108 - a container's own disk, which is its memory
+
+
+class CloudRunEndpoint(pulumi.ComponentResource):
+    """Account, grant on the model, and service; an update makes a revision, which gets the traffic when it has started."""
+
+    invoke_target: pulumi.Output[str]
+    endpoint_name: pulumi.Output[str]
+    log_groups: list[pulumi.Output[str]]
+
+    def __init__(
+        self,
+        name: str,
+        home: "GcpHome",
+        image: Image,
+        model: ModelStore,
+        args: EndpointArgs,
+        opts: pulumi.ResourceOptions,
+        work: Work | None = None,
+    ) -> None:
+        super().__init__("pilotlight:index:CloudRunEndpoint", name, None, opts)
+        self.cold_start_budget_s, self.max_body_bytes = args.cold_start_s, args.max_body_bytes
+        self.floor = 0 if args.warming is None else floor_at(args.warming.plan, args.warming.now)
+        self.image = image
+        one, self.max_concurrency = _sized(args)
+        identity = account(name, home, "endpoint", "Runs the model server", self)
+        reads = model.grant_read(name, member(identity.email), self)
+        self._service = run_service(
+            name,
+            home,
+            RunService(
+                name=home.names.endpoint,
+                image=image.uri,
+                account=identity.email,
+                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE},
+                cpu=one.cpu,
+                memory_mb=args.memory_mb,
+                requests=one.requests,
+                max_instances=math.ceil(self.max_concurrency / one.requests),
+                min_instances=self.floor,
+                timeout_s=args.timeouts.endpoint_s,
+                gpu=one.gpu,
+                zonal_redundancy=one.zonal_redundancy,
+                internal=one.private,
+                probes=Probes(startup=STARTUP, live=LIVE, start_s=CLOUD_RUN_START_S.high),
+            ),
+            self,
+            # The first revision starts as soon as it is made, and reads the model.
+            [reads, model, *image.ready],
+        )
+        self.endpoint_name, self.invoke_target = self._service.name, self._service.uri
+        self.log_groups = []
+        self.alarms: list[Alarm] = [
+            errors("endpoint", "The model server answers with 5XX.", self._service.name),
+            latency("endpoint", SLOW, self._service.name, args.timeouts.model_s),
+        ]
+        self.register_outputs({"endpointName": self.endpoint_name, "url": self.invoke_target})
+
+    def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
+        """Let one account call this endpoint."""
+        return let_in(self._service, principal)
+
+
+def _sized(args: EndpointArgs) -> tuple[InstanceArgs, int]:
+    """One instance, and how many requests all of them take at a time: there is always a bound."""
+    if args.instance is None or args.max_concurrency is None:
+        raise pulumi.RunError("A Cloud Run endpoint needs EndpointArgs.instance and EndpointArgs.max_concurrency.")
+    return args.instance, args.max_concurrency

@@ -1,0 +1,147 @@
+"""The pattern's function in front of an endpoint: a small Cloud Run service from the functions' image."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.args import FunctionArgs
+from components.contract import Principal
+from components.gcp.run_service import RunService, let_in, run_service
+from components.gcp.service_accounts import account
+from components.gcp.watch import Alarm, errors, latency
+
+if TYPE_CHECKING:
+    from components.gcp.cloud_run import CloudRunEndpoint
+    from components.gcp.home import GcpHome
+
+ROLE, PREDICT = "api", "predict"
+CPU = 1
+# A request is held as bytes, as text, as parsed inputs and as the answer made of them: eight times its largest body.
+MEMORY_SHARE = 8
+MOST_REQUESTS = 80
+# The function takes this many times what the endpoint does, so that a caller too many is told so by a problem document.
+OVERLOAD = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionService:
+    """One role of the functions' image: physical name, what it is for, what it is told, what must be there before it runs."""
+
+    role: str
+    name: str
+    purpose: str
+    memory_mb: int
+    timeout_s: int
+    requests: int
+    max_instances: int
+    variables: Mapping[str, pulumi.Input[str]]
+    ready: Sequence[pulumi.Resource] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """What became of it."""
+
+    service: gcp.cloudrunv2.Service
+    account: gcp.serviceaccount.Account
+
+
+class ApiFunction(pulumi.ComponentResource):
+    """A service with an account that may call its endpoint, and nothing else. It is open to the network, because API Gateway has no
+    way into a project's own, and closed by IAM: the gateway's account alone may invoke it."""
+
+    invoke_target: pulumi.Output[str]
+    function_name: pulumi.Output[str]
+    function_alias: None
+    log_groups: list[pulumi.Output[str]]
+
+    def __init__(
+        self,
+        name: str,
+        home: "GcpHome",
+        endpoint: "CloudRunEndpoint",
+        args: FunctionArgs,
+        answers: Any | None,
+        opts: pulumi.ResourceOptions,
+    ) -> None:
+        super().__init__("pilotlight:index:ApiFunction", name, None, opts)
+        requests = requests_of(args.memory_mb, endpoint.max_body_bytes)
+        of = FunctionService(
+            role=ROLE,
+            name=home.names.service(PREDICT),
+            purpose="Calls the endpoint",
+            memory_mb=args.memory_mb,
+            timeout_s=args.timeouts.function_s,
+            requests=requests,
+            max_instances=instances_of(endpoint.max_concurrency, requests),
+            variables=call_variables(endpoint, args, home),
+        )
+        live = function_service(name, home, of, endpoint, self)
+        self._service = live.service
+        self.invoke_target, self.function_name, self.function_alias = live.service.uri, live.service.name, None
+        self.log_groups = []
+        self.alarms = function_alarms(live.service.name, args.timeouts.function_s)
+        self.register_outputs({"functionName": self.function_name, "url": self.invoke_target})
+
+    def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
+        """Let one gateway call the function."""
+        return let_in(self._service, principal)
+
+
+def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: "CloudRunEndpoint", parent: pulumi.Resource) -> Live:
+    """The service under an account of its own, which may invoke the endpoint before the first request comes."""
+    identity = account(name, home, of.role, of.purpose, parent)
+    grant = endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))
+    service = run_service(
+        name,
+        home,
+        RunService(
+            name=of.name,
+            image=endpoint.image.functions,
+            account=identity.email,
+            args=[of.role],
+            variables=of.variables,
+            cpu=CPU,
+            memory_mb=of.memory_mb,
+            requests=of.requests,
+            max_instances=of.max_instances,
+            timeout_s=of.timeout_s,
+        ),
+        parent,
+        [grant, *endpoint.image.ready, *of.ready],
+    )
+    return Live(service=service, account=identity)
+
+
+def call_variables(endpoint: "CloudRunEndpoint", args: FunctionArgs, home: "GcpHome") -> dict[str, pulumi.Input[str]]:
+    """What every function is told that calls the endpoint; `SERVICE` is a label of its metrics."""
+    return {
+        "ENDPOINT_URL": endpoint.invoke_target,
+        "ENDPOINT_TIMEOUT_S": str(args.timeouts.endpoint_s),
+        "MAX_BODY_BYTES": str(endpoint.max_body_bytes),
+        "MODEL_TASK": args.task,
+        "SERVICE": home.stack,
+        "GOOGLE_CLOUD_PROJECT": home.project,
+    }
+
+
+def requests_of(memory_mb: int, body_bytes: int) -> int:
+    """How many requests with the largest body fit into an instance's memory at a time."""
+    return max(1, min(MOST_REQUESTS, memory_mb * 1024**2 // (MEMORY_SHARE * body_bytes)))
+
+
+def instances_of(max_concurrency: int, requests: int) -> int:
+    """The most instances of a function whose endpoint takes `max_concurrency` requests at a time."""
+    return math.ceil(OVERLOAD * max_concurrency / requests)
+
+
+def function_alarms(service: pulumi.Output[str], timeout_s: int, role: str = "function") -> list[Alarm]:
+    """Answers of the 500s, and durations close to the timeout."""
+    return [
+        errors(role, f"The {role} fails.", service),
+        latency(role, "The slowest hundredth of calls comes close to the timeout.", service, timeout_s),
+    ]

@@ -1,0 +1,65 @@
+"""The Google Cloud home of a service: project and region, names, and every part but the endpoint.
+
+Parts that only some stacks have are imported where they are made: each part of the SDK costs a tenth of a second.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.args import FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.gcp.apis import Apis
+from components.gcp.artifacts import ModelStore
+from components.gcp.function import ApiFunction
+from components.gcp.image import BuiltImages, Image
+from components.gcp.names import names_of
+from components.gcp.watch import Watch
+
+if TYPE_CHECKING:
+    from components.gcp.gateway import ApiGateway
+
+
+class GcpHome:
+    """Project, region and names, asked once; builds the parts that stand in front of an endpoint.
+
+    `keep`  what holds data is protected and never emptied: `pulumi destroy` refuses before it deletes anything
+    `token` the deployer's access token, a secret, with which images are pushed
+    """
+
+    def __init__(self, args: HomeArgs) -> None:
+        client = gcp.organizations.get_client_config_output()
+        self.region: pulumi.Output[str] = client.region
+        self.project: pulumi.Output[str] = client.project
+        self.token: pulumi.Output[str] = pulumi.Output.secret(client.access_token)
+        self.stack = args.stack
+        self.names = names_of(args.project, args.stack)
+        self.keep = args.data_retention == "keep"
+        self.apis = Apis()
+
+    def bucket_name(self, role: str) -> pulumi.Output[str]:
+        """The name of the service's bucket for `role`."""
+        return pulumi.Output.all(self.project, self.region).apply(lambda known: self.names.bucket(known[0], known[1], role))
+
+    def image(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
+        """The image that `args` names by digest, or one built here; the functions' image, which is always built, with it."""
+        return BuiltImages(name, self, args, opts).image
+
+    def model(self, name: str, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> ModelStore:
+        """The packaged model in a bucket of the stack."""
+        return ModelStore(name, self, artifact, opts)
+
+    def function_for(self, name: str, endpoint: Any, args: FunctionArgs, answers: Any | None, opts: pulumi.ResourceOptions) -> ApiFunction:
+        """The function in front of `endpoint`."""
+        return ApiFunction(name, self, endpoint, args, answers, opts)
+
+    def gateway(self, name: str, function: Any, args: GatewayArgs, opts: pulumi.ResourceOptions) -> "ApiGateway":
+        """One gateway for keys and for tokens."""
+        from components.gcp.gateway import ApiGateway
+
+        return ApiGateway(name, self, function, args, opts)
+
+    def watch(self, name: str, parts: Sequence[Any], email: str | None, opts: pulumi.ResourceOptions) -> Watch:
+        """One alert policy per failure that a part can name."""
+        return Watch(name, self, [alarm for part in parts for alarm in part.alarms], email, opts)

@@ -1,0 +1,43 @@
+"""The physical names of a service that others must know: services, accounts, gateway, buckets, registry. Pure."""
+
+from dataclasses import dataclass
+
+from components.limits import GATEWAY_ID, GCS_BUCKET_NAME, REGISTRY_NAME, RUN_SERVICE_NAME, SERVICE_ACCOUNT_ID
+from components.naming import fixed, short_hash, slug
+
+MODEL_PREFIX = "models/"
+# Ten digits: an account's id is short, so that the stack stands in it as a hash, and in words in its display name.
+ACCOUNT_DIGITS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Derived from project and stack, so that a second stack in the Google Cloud project collides with nothing."""
+
+    prefix: str
+    endpoint: str
+    gateway: str
+    registry: str
+
+    def service(self, role: str) -> str:
+        """A Cloud Run service that is no endpoint."""
+        return fixed(f"{self.prefix}-{role}", RUN_SERVICE_NAME)
+
+    def account(self, role: str) -> str:
+        """The id of a service account, `endpoint-0a1b2c3d4e`."""
+        return fixed(f"{role}-{short_hash(self.prefix, ACCOUNT_DIGITS)}", SERVICE_ACCOUNT_ID)
+
+    def bucket(self, project: str, region: str, role: str = "models") -> str:
+        """Bucket names are global, so project and region go in, as a hash that keeps the length known."""
+        return f"{self.prefix}-{role}-{short_hash(f'{project}/{region}')}"
+
+
+def names_of(project: str, stack: str) -> Names:
+    """All names of a stack. Raises RunError when one is longer than its service allows."""
+    prefix = f"{slug(project)}-{slug(stack)}"
+    # The longest name of each limit, with which all others fit as well.
+    fixed(f"{prefix}-predict", RUN_SERVICE_NAME)
+    fixed(f"{prefix}-objects-{short_hash('')}", GCS_BUCKET_NAME)
+    return Names(
+        prefix=prefix, endpoint=fixed(prefix, RUN_SERVICE_NAME), gateway=fixed(prefix, GATEWAY_ID), registry=fixed(prefix, REGISTRY_NAME)
+    )

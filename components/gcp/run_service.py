@@ -1,0 +1,138 @@
+"""A Cloud Run service: one image, one account, one container, as endpoint or as function."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.contract import Principal
+from components.gcp.apis import RUN
+from components.gcp.service_accounts import member
+
+if TYPE_CHECKING:
+    from components.gcp.home import GcpHome
+
+PORT = 8080
+INVOKER = "roles/run.invoker"
+PROBE_S, PROBE_TIMEOUT_S = 10, 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probes:
+    """Paths that say whether the container has started, within `start_s` seconds, and whether it is alive."""
+
+    startup: str
+    live: str
+    start_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunService:
+    """What runs where, as whom, told what, on how much, how often at once.
+
+    name           the physical name
+    account        the email of its own account
+    args           the container's arguments
+    requests       at a time, on one instance
+    max_instances  a bound for what it may cost, always
+    min_instances  the floor: instances of the whole service that stay warm
+    gpu            the accelerator, where there is one
+    internal       whether it is reached from the project's networks only
+    network        through which network and subnetwork it sends what it calls, where it does
+    """
+
+    name: str
+    image: pulumi.Input[str]
+    account: pulumi.Input[str]
+    args: Sequence[str] = ()
+    variables: Mapping[str, pulumi.Input[str]]
+    cpu: int
+    memory_mb: int
+    requests: int
+    max_instances: int
+    min_instances: int = 0
+    timeout_s: int
+    gpu: str | None = None
+    zonal_redundancy: bool = False
+    internal: bool = False
+    network: "gcp.cloudrunv2.ServiceTemplateVpcAccessArgs | None" = None
+    probes: Probes | None = None
+
+
+def run_service(
+    name: str, home: "GcpHome", of: RunService, parent: pulumi.Resource, ready: Sequence[pulumi.Resource]
+) -> gcp.cloudrunv2.Service:
+    """The service. Who may invoke it is IAM's to say, wherever the network lets a caller through."""
+    return gcp.cloudrunv2.Service(
+        f"{name}-service",
+        name=of.name,
+        location=home.region,
+        ingress="INGRESS_TRAFFIC_INTERNAL_ONLY" if of.internal else "INGRESS_TRAFFIC_ALL",
+        invoker_iam_disabled=False,
+        # It holds no data: what does is kept, or not, by `dataRetention`.
+        deletion_protection=False,
+        # Of the service, not of a revision, which would keep its own for as long as it has a tag.
+        scaling=gcp.cloudrunv2.ServiceScalingArgs(min_instance_count=of.min_instances),
+        template=gcp.cloudrunv2.ServiceTemplateArgs(
+            service_account=of.account,
+            timeout=f"{of.timeout_s}s",
+            max_instance_request_concurrency=of.requests,
+            scaling=gcp.cloudrunv2.ServiceTemplateScalingArgs(max_instance_count=of.max_instances),
+            containers=[_container(of)],
+            node_selector=None if of.gpu is None else gcp.cloudrunv2.ServiceTemplateNodeSelectorArgs(accelerator=f"nvidia-{of.gpu}"),
+            gpu_zonal_redundancy_disabled=None if of.gpu is None else not of.zonal_redundancy,
+            vpc_access=of.network,
+        ),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*home.apis.enabled(name, parent, RUN), *ready]),
+    )
+
+
+def _container(of: RunService) -> "gcp.cloudrunv2.ServiceTemplateContainerArgs":
+    limits = {"cpu": str(of.cpu), "memory": f"{of.memory_mb}Mi", **({} if of.gpu is None else {"nvidia.com/gpu": "1"})}
+    return gcp.cloudrunv2.ServiceTemplateContainerArgs(
+        image=of.image,
+        args=list(of.args) or None,
+        ports=gcp.cloudrunv2.ServiceTemplateContainerPortsArgs(container_port=PORT),
+        envs=[gcp.cloudrunv2.ServiceTemplateContainerEnvArgs(name=key, value=value) for key, value in of.variables.items()],
+        resources=gcp.cloudrunv2.ServiceTemplateContainerResourcesArgs(
+            limits=limits,
+            # Billed by the request; an instance with a GPU is billed for as long as it lives (GPU support for services).
+            cpu_idle=of.gpu is None,
+            startup_cpu_boost=True,
+        ),
+        startup_probe=None if of.probes is None else _startup(of.probes),
+        liveness_probe=None if of.probes is None else _liveness(of.probes),
+    )
+
+
+def _startup(probes: Probes) -> "gcp.cloudrunv2.ServiceTemplateContainerStartupProbeArgs":
+    """Asked every second, so that nobody waits for a model that is there."""
+    return gcp.cloudrunv2.ServiceTemplateContainerStartupProbeArgs(
+        http_get=gcp.cloudrunv2.ServiceTemplateContainerStartupProbeHttpGetArgs(path=probes.startup, port=PORT),
+        period_seconds=1,
+        timeout_seconds=1,
+        failure_threshold=probes.start_s,
+    )
+
+
+def _liveness(probes: Probes) -> "gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeArgs":
+    return gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeArgs(
+        http_get=gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeHttpGetArgs(path=probes.live, port=PORT),
+        period_seconds=PROBE_S,
+        timeout_seconds=PROBE_TIMEOUT_S,
+        failure_threshold=3,
+    )
+
+
+def let_in(service: gcp.cloudrunv2.Service, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
+    """Let one account invoke one service."""
+    return gcp.cloudrunv2.ServiceIamMember(
+        f"{principal.name}-invoke",
+        name=service.name,
+        location=service.location,
+        role=INVOKER,
+        member=member(principal.identity),
+        opts=pulumi.ResourceOptions(parent=principal.parent),
+    )

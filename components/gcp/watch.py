@@ -1,0 +1,126 @@
+"""Alert policies on metrics that exist, and the mail that carries them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.gcp.apis import MONITORING
+
+if TYPE_CHECKING:
+    from components.gcp.home import GcpHome
+
+PERIOD_S = 60
+# The least that Monitoring takes: an incident of a service that went to rest ends by itself.
+CLOSED_S = 1800
+DURATION_SHARE = 0.9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """One metric above `threshold` for `minutes` in a row; `statistic` is of each minute: a sum, the 99th percentile, or the highest.
+
+    `resource` is the monitored resource's type, `of` its labels, `where` the metric's. Minutes without figures are good ones: at
+    zero there is no traffic, and no traffic is no failure.
+    """
+
+    role: str
+    text: str
+    metric: str
+    resource: str
+    of: Mapping[str, pulumi.Input[str]]
+    where: Mapping[str, str] = field(default_factory=dict)
+    statistic: Literal["sum", "p99", "max"]
+    threshold: float
+    minutes: int = 3
+
+    def filter(self) -> pulumi.Output[str]:
+        """Monitoring's filter."""
+        fixed = [f'resource.type = "{self.resource}"', f'metric.type = "{self.metric}"']
+        fixed += [f'metric.labels.{key} = "{value}"' for key, value in self.where.items()]
+        own = [pulumi.Output.format('resource.labels.{0} = "{1}"', key, value) for key, value in self.of.items()]
+        return pulumi.Output.all(*own).apply(lambda known: " AND ".join([*fixed, *known]))
+
+
+# How figures of one minute are made of a series' points, and how those of several series (revisions, say) go together.
+ALIGNED = {
+    "sum": ("ALIGN_DELTA", "REDUCE_SUM"),
+    "p99": ("ALIGN_PERCENTILE_99", "REDUCE_MAX"),
+    "max": ("ALIGN_MAX", "REDUCE_MAX"),
+}
+
+
+def errors(role: str, text: str, service: pulumi.Input[str]) -> Alarm:
+    """Answers of the 500s of a Cloud Run service."""
+    return Alarm(
+        role=f"{role}-errors",
+        text=text,
+        metric="run.googleapis.com/request_count",
+        resource="cloud_run_revision",
+        of={"service_name": service},
+        where={"response_code_class": "5xx"},
+        statistic="sum",
+        threshold=0,
+    )
+
+
+def latency(role: str, text: str, service: pulumi.Input[str], timeout_s: int) -> Alarm:
+    """Durations close to a timeout (the metric is in milliseconds, and does not count the start of an instance)."""
+    return Alarm(
+        role=f"{role}-latency",
+        text=text,
+        metric="run.googleapis.com/request_latencies",
+        resource="cloud_run_revision",
+        of={"service_name": service},
+        statistic="p99",
+        threshold=timeout_s * 1000 * DURATION_SHARE,
+    )
+
+
+class Watch(pulumi.ComponentResource):
+    """The alert policies of a service and, where an address is given, the channel that mails them."""
+
+    def __init__(self, name: str, home: "GcpHome", alarms: Sequence[Alarm], email: str | None, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("pilotlight:index:Watch", name, None, opts)
+        ready = pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, MONITORING))
+        channels = None if email is None else [_channel(name, home, email, ready).name]
+        for alarm in alarms:
+            gcp.monitoring.AlertPolicy(
+                f"{name}-{alarm.role}",
+                display_name=f"{home.names.prefix} {alarm.role}",
+                combiner="OR",
+                conditions=[_condition(alarm)],
+                documentation=gcp.monitoring.AlertPolicyDocumentationArgs(content=alarm.text, mime_type="text/markdown"),
+                alert_strategy=gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close=f"{CLOSED_S}s"),
+                notification_channels=channels,
+                opts=ready,
+            )
+        self.register_outputs({})
+
+
+def _channel(name: str, home: "GcpHome", email: str, opts: pulumi.ResourceOptions) -> gcp.monitoring.NotificationChannel:
+    return gcp.monitoring.NotificationChannel(
+        f"{name}-mail", display_name=f"{home.names.prefix} mail", type="email", labels={"email_address": email}, opts=opts
+    )
+
+
+def _condition(alarm: Alarm) -> "gcp.monitoring.AlertPolicyConditionArgs":
+    aligner, reducer = ALIGNED[alarm.statistic]
+    return gcp.monitoring.AlertPolicyConditionArgs(
+        display_name=alarm.role,
+        condition_threshold=gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
+            filter=alarm.filter(),
+            aggregations=[
+                gcp.monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
+                    alignment_period=f"{PERIOD_S}s", per_series_aligner=aligner, cross_series_reducer=reducer
+                )
+            ],
+            comparison="COMPARISON_GT",
+            threshold_value=alarm.threshold,
+            duration=f"{alarm.minutes * PERIOD_S}s",
+            evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE",
+            trigger=gcp.monitoring.AlertPolicyConditionConditionThresholdTriggerArgs(count=1),
+        ),
+    )

@@ -1,0 +1,222 @@
+"""What resources on AWS cost while nobody calls.
+
+Prices are examples for us-east-1 of what AWS charged when the source was written, not today's: follow the link for your region's.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from docs.generate.idle import Idle, Inputs, by_size
+
+MONTH_DAYS = 30
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+# Lambda keeps five pollers on an idle queue, and none fewer where a maximum concurrency is set (Lambda developer guide, scaling
+# behavior of SQS event source mappings); each asks again after SQS's longest wait, 20 s (SQS API reference, ReceiveMessage).
+POLLS_A_MONTH = 5 * MONTH_DAYS * 86_400 // 20
+
+
+def firings(inputs: Inputs) -> float:
+    """How often a schedule fires in a month of 30 days: `rate(5 minutes)`, `cron(0,30 8-17 ? * MON-FRI *)`."""
+    expression = inputs["scheduleExpression"]
+    if rate := re.fullmatch(r"rate\((\d+) minutes?\)", expression):
+        return MONTH_DAYS * 24 * 60 / int(rate[1])
+    minutes, hours, _, _, days, _ = expression.removeprefix("cron(").removesuffix(")").split()
+    return _values(minutes, 60) * _values(hours, 24) * _values(days, 7) * MONTH_DAYS / 7
+
+
+def _values(field: str, every: int) -> int:
+    """How many values a field of a cron expression has: `*`, `0,30`, `8-17`, `MON-FRI`."""
+    if field in ("*", "?"):
+        return every
+    numbered = re.sub("[A-Z]{3}", lambda day: str(_DAYS.index(day[0])), field)
+    return sum((int(last or first) - int(first)) % every + 1 for first, _, last in (part.partition("-") for part in numbered.split(",")))
+
+
+def _recovered(inputs: Inputs) -> float | None:
+    return None if inputs["pointInTimeRecovery"]["enabled"] else 0
+
+
+def _pings(inputs: Inputs) -> float | None:
+    return firings(inputs) * int(re.sub(r"\D", "", inputs["target"]["input"]))
+
+
+def _provisioned(inputs: Inputs) -> float | None:
+    return float(sum(each["serverlessConfig"].get("provisionedConcurrency", 0) for each in inputs["productionVariants"]))
+
+
+_PRICING = "https://aws.amazon.com/{}/pricing/"
+_GOLDEN = "Infracost's golden file {}_test, read 2026-11"
+_BUCKET, _LOGS, _REGISTRY = "aws:s3/bucket:Bucket", "aws:cloudwatch/logGroup:LogGroup", "aws:ecr/repository:Repository"
+_TABLE, _SCHEDULE = "aws:dynamodb/table:Table", "aws:scheduler/schedule:Schedule"
+# Of what is stored: the words, dollars a GB and month, whose golden file, whose price list.
+_STORES: Mapping[str, tuple[str, float, str, str]] = {
+    _BUCKET: ("bucket|buckets", 0.023, "s3_bucket", "s3"),
+    _LOGS: ("log group|log groups", 0.03, "cloudwatch_log_group", "cloudwatch"),
+    _REGISTRY: ("registry|registries", 0.10, "ecr_repository", "ecr"),
+    _TABLE: ("table|tables", 0.25, "dynamodb_table", "dynamodb"),
+}
+
+
+def _stored(
+    type_: str, ending: str, what: str, off: str, usd: float | None = None, units: Callable[[Inputs], float | None] = by_size
+) -> Idle:
+    of, price, golden, service = _STORES[type_]
+    return Idle(
+        type=type_,
+        ending=ending,
+        what=what,
+        of=of,
+        kind="storage",
+        unit="GB and month",
+        usd=price if usd is None else usd,
+        source=_GOLDEN.format(golden),
+        link=_PRICING.format(service),
+        units=units,
+        off=off,
+    )
+
+
+AWS: tuple[Idle, ...] = (
+    _stored(_REGISTRY, "", "image in ECR: its compressed size, the last 10 builds", "`image.uri` of an image that is stored anyway"),
+    _stored(
+        _BUCKET,
+        "-models-bucket",
+        "model in S3: its packed size; replaced ones for 30 days more",
+        "`model.source` decides its size; it goes with the stack under `dataRetention: delete`",
+    ),
+    _stored(
+        _BUCKET,
+        "-objects-bucket",
+        "uploaded objects, until somebody deletes them; replaced and deleted versions for 30 days more",
+        "deleting objects; they go with the stack under `dataRetention: delete`",
+    ),
+    _stored(
+        _BUCKET,
+        "-results-bucket",
+        "results that are too large for a row; replaced ones for 30 days more",
+        "deleting results; they go with the stack under `dataRetention: delete`",
+    ),
+    _stored(_BUCKET, "-answers-bucket", "requests and answers that came later, until they expire", "`answers.keepHours`, or no `answers`"),
+    _stored(
+        _TABLE,
+        "-results-table",
+        "rows of results, one an object version",
+        "deleting rows; they go with the stack under `dataRetention: delete`",
+    ),
+    _stored(_TABLE, "-answers-table", "rows of answers, until they expire", "`answers.keepHours`, or no `answers`"),
+    _stored(
+        _TABLE,
+        "-table",
+        "backups of a table, to restore any second of 35 days",
+        "`dataRetention: delete`",
+        usd=0.20,
+        units=_recovered,
+    ),
+    _stored(_LOGS, "", "log lines that calls wrote", "`logs.retentionDays`"),
+    Idle(
+        type="aws:cloudwatch/metricAlarm:MetricAlarm",
+        what="alarms",
+        of="alarm|alarms",
+        kind="alarms",
+        unit="alarm and month",
+        usd=0.10,
+        source=_GOLDEN.format("cloudwatch_metric_alarm"),
+        link=_PRICING.format("cloudwatch"),
+        free=10,
+        off="`alarms.enabled: false`",
+    ),
+    Idle(
+        type="aws:lambda/eventSourceMapping:EventSourceMapping",
+        what="Lambda asks the queue, which costs requests while it is empty too: five pollers, 20 s a poll (our sum from AWS's documents)",
+        of="request a month|requests a month",
+        kind="requests",
+        unit="million requests",
+        usd=0.40,
+        source=_GOLDEN.format("sqs_queue"),
+        link=_PRICING.format("sqs"),
+        units=lambda inputs: POLLS_A_MONTH,
+        free=1_000_000,
+        off="`pattern: api` without `answers`",
+    ),
+    Idle(
+        type="aws:cloudwatch/dashboard:Dashboard",
+        what="dashboard",
+        of="dashboard|dashboards",
+        kind="view",
+        unit="dashboard and month",
+        usd=3,
+        source=_GOLDEN.format("cloudwatch_dashboard"),
+        link=_PRICING.format("cloudwatch"),
+        free=3,
+        off="`dashboard: false`",
+    ),
+    Idle(
+        type="aws:budgets/budget:Budget",
+        what="budget",
+        of="budget|budgets",
+        kind="view",
+        unit="budget and day, beyond those that an account has free",
+        link="https://aws.amazon.com/aws-cost-management/aws-budgets/pricing/",
+        off="no `budget`",
+    ),
+    Idle(
+        type=_SCHEDULE,
+        ending="-warming-ping-",
+        what="pings: calls of the warmer, and of the model for 0.1 s each or longer",
+        of="ping a month|pings a month",
+        kind="calls",
+        unit="call, as every other one",
+        link=_PRICING.format("lambda"),
+        units=_pings,
+        off="`warming` without a `ping` rule",
+    ),
+    Idle(
+        type=_SCHEDULE,
+        ending="-warming-check-",
+        what="checks that the floor is the plan's: calls of a function with 256 MB",
+        of="check a month|checks a month",
+        kind="calls",
+        unit="call, as every other one",
+        link=_PRICING.format("lambda"),
+        units=firings,
+        off="`warming` without a `scheduled` rule, or with a `provisioned` one beside it",
+    ),
+    Idle(
+        type="aws:sagemaker/endpointConfiguration:EndpointConfiguration",
+        what="instances of the endpoint that the plan keeps warm, while it does",
+        of="instance|instances",
+        kind="capacity",
+        unit="GB of their memory and second",
+        link=_PRICING.format("sagemaker/ai"),
+        units=_provisioned,
+        most=True,
+        off="`warming` without `scheduled` and `provisioned` rules",
+    ),
+    Idle(
+        type="aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        what="instances of the function that the plan keeps warm, while it does",
+        of="instance|instances",
+        kind="capacity",
+        unit="GB of their memory and second",
+        link=_PRICING.format("lambda"),
+        units=lambda inputs: float(inputs["provisionedConcurrentExecutions"]),
+        off="`warming` without `scheduled` and `provisioned` rules",
+    ),
+)
+# Nothing by the hour, nothing for being there: billed by the call, or not at all.
+AWS_FREE: Mapping[str, str] = {
+    "apigateway": "Account ApiKey Deployment Integration Method MethodSettings Model RequestValidator Resource Response RestApi Stage "
+    "UsagePlan UsagePlanKey",
+    "apigatewayv2": "Api Authorizer Integration Route Stage",
+    # What they move is billed, not they.
+    "appautoscaling": "ScheduledAction Target",
+    "ecr": "LifecyclePolicy",
+    "iam": "Role RolePolicy RolePolicyAttachment",
+    "lambda": "Alias Function FunctionEventInvokeConfig Permission",
+    "s3": "BucketLifecycleConfiguration BucketNotification BucketObjectv2 BucketOwnershipControls BucketPolicy BucketPublicAccessBlock "
+    "BucketServerSideEncryptionConfiguration BucketVersioning",
+    "sagemaker": "Endpoint Model",
+    "scheduler": "ScheduleGroup",
+    "sns": "Topic TopicPolicy TopicSubscription",
+    "sqs": "Queue QueuePolicy",
+}

@@ -1,0 +1,197 @@
+"""Settings on Google Cloud: what is taken, what is refused with the alternative, and how a stack file of AWS becomes one."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from components.capabilities import CLOUD_SETTINGS, PLATFORM_SETTINGS, common
+from pilotlight.planned import ROOT, changed, config_of
+from stacks.settings import load_settings, parse
+
+API = "gcp-cloud-run-api"
+PLACE = {"gcp:project": "my-project", "gcp:region": "europe-west1"}
+L4 = {"endpoint.gpu": "l4", "endpoint.memoryMb": 16_384, "image.build.target": "gpu"}
+
+
+def complaints(changes: Mapping[str, Any], place: Mapping[str, str | None] = PLACE, stack: str = API) -> list[str]:
+    """The sentences that the changed stack is refused with."""
+    with pytest.raises(pulumi.RunError) as refused:
+        parse(changed(config_of(stack)["pilotlight:service"], changes), stack, place)
+    return str(refused.value).split("\n  ")[1:]
+
+
+def taken(changes: Mapping[str, Any]) -> Any:
+    return parse(changed(config_of(API)["pilotlight:service"], changes), API, PLACE)
+
+
+CASES: list[tuple[dict[str, Any], str]] = [
+    (
+        {"cloud": "aws", "accessLogs": {"accountRole": "create"}},
+        "endpoint.platform: 'gcp-cloud-run': not in cloud 'aws': use aws-lambda or aws-sagemaker, or cloud gcp",
+    ),
+    (
+        {"auth.burst": 40},
+        "auth.burst: 40: not in cloud 'gcp': calls are counted by the minute: leave it out, auth.requestsPerSecond bounds them "
+        "(API Gateway documentation (Google), quotas overview)",
+    ),
+    ({"auth.dailyQuota": 1000}, "auth.dailyQuota: 1000: not in cloud 'gcp': calls are counted by the minute, not by the day"),
+    (
+        {"auth.mode": "iam", "auth.requestsPerSecond": None},
+        "auth.mode: 'iam': not in cloud 'gcp': API Gateway checks keys and tokens: use jwt",
+    ),
+    ({"accessLogs": {"accountRole": "create"}}, "accessLogs: {'accountRole': 'create'}: not in cloud 'gcp': access logs are there"),
+    ({"cors": {"allowOrigins": ["https://a.example"]}}, "cors: "),
+    ({"logs": {"retentionDays": 30}}, "logs.retentionDays: 30: not in cloud 'gcp': log buckets belong to the project"),
+    ({"function": {"reservedConcurrency": 3}}, "function.reservedConcurrency: 3: not in cloud 'gcp': nothing is reserved there"),
+    ({"function": {"memoryMb": 256}}, "function.memoryMb: 256: use 512 to 4096 MiB"),
+    (
+        {"auth.mode": "jwt", "auth.issuer": "https://i.example", "auth.audience": ["a"]},
+        "auth.requestsPerSecond: 20.0: not with auth.mode 'jwt': API Gateway counts the calls of a key",
+    ),
+    ({"auth.requestsPerSecond": 60_000}, "auth.requestsPerSecond: 60000.0: use 1 to 50000 requests a second"),
+    ({"endpoint.cpu": 3}, "endpoint.cpu: 3: use 1, 2, 4, 6 or 8 vCPU (Cloud Run documentation, CPU limits)"),
+    ({"endpoint.memoryMb": 256}, "endpoint.memoryMb: 256 for 'gcp-cloud-run': use 512 to 32768 MiB"),
+    (
+        {"endpoint.memoryMb": 16_384},
+        "endpoint.memoryMb: 16384: use 512 to 8192 MiB with 2 vCPU (Cloud Run documentation, CPU limits), or endpoint.cpu 4 or 6 or 8",
+    ),
+    ({"endpoint.cpu": 4, "endpoint.memoryMb": 1024}, "endpoint.memoryMb: 1024: use 2048 to 16384 MiB with 4 vCPU"),
+    ({"endpoint.maxConcurrency": 3000}, "endpoint.maxConcurrency: 3000: that is 1500 instances of 2 requests: use 1 to 2000"),
+    (
+        {"endpoint": {"platform": "gcp-cloud-run", "maxConcurrency": None}},
+        "endpoint.maxConcurrency: null for 'gcp-cloud-run': use 1 to 1000000",
+    ),
+    ({"endpoint.requestsPerInstance": 1001}, "endpoint.requestsPerInstance: 1001: use 1 to 1000 requests on one instance"),
+    ({"endpoint.maxBodyBytes": 32_000_001}, "endpoint.maxBodyBytes: 32000001 for 'gcp-cloud-run': use 0 to 32000000 bytes"),
+    ({"endpoint.coldStartSeconds": 50}, "endpoint: a cold start of 50 s and a prediction of 10 s take 60 s, but 58 s are left"),
+    ({"endpoint.gpu": "l4", "endpoint.memoryMb": 16_384}, "image.build.target: 'cpu': endpoint.gpu is l4: use gpu"),
+    ({"image.build.target": "gpu"}, "image.build.target: 'gpu': there is no endpoint.gpu: use cpu, or set endpoint.gpu"),
+    (
+        {**L4, "endpoint.cpu": 2},
+        "endpoint.cpu: 2 with endpoint.gpu l4: use 4, 6 or 8 vCPU (Cloud Run documentation, GPU support for services)",
+    ),
+    ({**L4, "endpoint.memoryMb": 8192}, "endpoint.memoryMb: 8192 with endpoint.gpu l4: use 16384 to 32768 MiB"),
+    ({**L4, "endpoint.cpu": 4, "endpoint.memoryMb": 32_768}, "endpoint.memoryMb: 32768: use 2048 to 16384 MiB with 4 vCPU"),
+    ({"endpoint.gpu": "t4"}, "endpoint.gpu: 't4': "),
+    ({"endpoint.zonalRedundancy": True}, "endpoint.zonalRedundancy: true: it is a setting of GPUs"),
+    ({"image": {"uri": "docker.io/a/b@sha256:" + "a" * 64}}, "use <location>-docker.pkg.dev/<project>/<repository>/<image>@sha256:"),
+    ({"tags": {"Team": "search"}}, "tags.Team: 'search': labels are lower-case letters, digits, _ and -, up to 63 of each"),
+    ({"tags": {"team": "research & more"}}, "tags.team: 'research & more': labels are lower-case"),
+    ({"tags": {"team": "a" * 64}}, "tags.team: "),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), CASES, ids=[told[:40] for _, told in CASES])
+def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None:
+    found = complaints(changes)
+    assert len(found) == 1, found
+    assert told in found[0]
+
+
+PLACES: list[tuple[dict[str, str | None], dict[str, Any], str]] = [
+    ({"gcp:region": "europe-west1"}, {}, "gcp:project: missing beside pilotlight:service: use `gcp:project: my-project`, say"),
+    ({"gcp:project": "p"}, {}, "gcp:region: missing beside pilotlight:service"),
+    (
+        {"gcp:project": "p", "gcp:region": "europe-west3"},
+        {},
+        "gcp:region: 'europe-west3': API Gateway is not there: use asia-northeast1, australia-southeast1, europe-west1",
+    ),
+    (
+        {"gcp:project": "p", "gcp:region": "europe-west2"},
+        L4,
+        "endpoint.gpu: 'l4': not in 'europe-west2': use asia-southeast1, europe-west1, europe-west4, us-central1 or us-east4 as gcp:region "
+        "(Cloud Run documentation, GPU support for services, 2025-06)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("place", "changes", "told"), PLACES, ids=[told[:40] for *_, told in PLACES])
+def test_a_place_that_is_missing_or_lacks_something_is_refused(place: dict[str, str | None], changes: dict[str, Any], told: str) -> None:
+    found = complaints(changes, place)
+    assert len(found) == 1, found
+    assert found[0].startswith(told)
+
+
+def test_all_mistakes_come_at_once() -> None:
+    changes = {"auth.burst": 1, "auth.dailyQuota": 2, "endpoint.gpu": "l4", "endpoint.cpu": 2, "accessLogs": {"accountRole": "create"}}
+    found = complaints({**changes, "endpoint.maxBodyBytes": 33_000_000}, {"gcp:region": "europe-west2"})
+    assert sorted(each.split(":")[0] for each in found) == [
+        "accessLogs",
+        "auth.burst",
+        "auth.dailyQuota",
+        "endpoint.cpu",
+        "endpoint.gpu",
+        "endpoint.maxBodyBytes",
+        "endpoint.memoryMb",
+        "gcp",
+        "image.build.target",
+    ]
+
+
+def test_a_gpu_brings_its_own_defaults() -> None:
+    from components.platform_facts import PLATFORM_FACTS
+    from stacks.sizes import cold_start_s, instance
+
+    facts = PLATFORM_FACTS["gcp-cloud-run"]
+    plain, gpu = taken({}).endpoint, taken(L4).endpoint
+    sizes = [instance(each, facts) for each in (plain, gpu)]
+    assert [(each.cpu, each.requests, each.gpu) for each in sizes if each is not None] == [(2, 2, None), (8, 8, "l4")]
+    assert (cold_start_s(plain, facts), cold_start_s(gpu, facts)) == (12, 30)
+
+
+def test_the_program_asks_the_providers_own_config() -> None:
+    service = config_of(API)["pilotlight:service"]
+    pulumi.runtime.set_all_config({"pilotlight:service": json.dumps(service), "gcp:project": "p"})
+    with pytest.raises(pulumi.RunError, match="gcp:region: missing"):
+        load_settings(pulumi.Config("pilotlight"), API)
+    pulumi.runtime.set_all_config({})
+
+
+def leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
+    """Dotted keys of everything that holds a value."""
+    found: list[str] = []
+    for key, value in tree.items():
+        found += leaves(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"]
+    return found
+
+
+def without_what_is_not_common(service: Mapping[str, Any]) -> dict[str, Any]:
+    return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None, "answers": None})
+
+
+@pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api"])
+def test_an_aws_stack_file_of_common_settings_becomes_a_google_one_by_four_lines(stack: str) -> None:
+    """Cloud, project, region, platform; all else stays as it was written."""
+    tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"]}}
+    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], tokens))
+    before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
+    config = yaml.safe_load("\n".join(before))["config"]
+    assert parse(config.pop("pilotlight:service"), stack, config).cloud == "aws"
+    lines = {"    cloud: aws": "    cloud: gcp", f"      platform: {stack.removesuffix('-api')}": "      platform: gcp-cloud-run"}
+    lines["  aws:region: us-east-1"] = "  gcp:project: my-project\n  gcp:region: us-east1"
+    after = [lines.get(line, line) for line in before]
+    assert len([line for line in after if line not in before]) == 3
+    moved = yaml.safe_load("\n".join(after))["config"]
+    assert parse(moved.pop("pilotlight:service"), "moved", moved).endpoint.platform == "gcp-cloud-run"
+
+
+def test_what_is_common_is_more_than_the_essentials() -> None:
+    service = config_of("aws-sagemaker-api")["pilotlight:service"]
+    kept = leaves(without_what_is_not_common(service))
+    assert {"pattern", "model.source", "image.build.target", "endpoint.memoryMb", "endpoint.maxConcurrency", "auth.mode"} <= set(kept)
+    assert not common("auth.burst")
+    assert not common("endpoint.gpu")
+
+
+def test_every_row_says_what_to_use_instead_and_where_that_stands() -> None:
+    assert all(row.instead and row.source and row.clouds for row in CLOUD_SETTINGS)
+    assert all(row.instead and row.source and row.platforms for row in PLATFORM_SETTINGS)
+
+
+def test_the_ready_stack_names_a_project_that_is_nobodys() -> None:
+    config = yaml.safe_load((ROOT / f"stacks/Pulumi.{API}.yaml").read_text())["config"]
+    assert (config["gcp:project"], config["gcp:region"]) == ("my-project", "europe-west1")
