@@ -3,14 +3,13 @@
 Source of the limits: SQS API reference, SendMessageBatch (10 messages and, for a queue as it is by default, 262,144 bytes).
 """
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.functions import outcomes
+from handlers.functions import outcomes, rows
 from handlers.functions.aws.rows import Row, key
 from handlers.functions.aws.transactions import LOST, MAX_ROWS, transact
 from handlers.functions.outcomes import Outcome, Unavailable
@@ -83,21 +82,8 @@ class Outbox:
 
 
 def message(row: Row) -> str:
-    """The JSON of a result's message: the row's attributes, with the result as a value."""
-    fields = {
-        "object": row.object,
-        "version": row.version,
-        "sequencer": row.sequencer,
-        "etag": row.etag,
-        "size": row.size,
-        "task": row.task,
-        "at": row.at,
-        "requestId": row.request_id,
-    }
-    if row.result is None:
-        return _allowed(json.dumps(fields | {"resultUri": row.result_uri}, ensure_ascii=False))
-    # In the very characters of the row: to parse and print megabytes of numbers again would cost more than the rest.
-    return _allowed(f'{json.dumps(fields, ensure_ascii=False)[:-1]}, "result": {row.result}}}')
+    """A result's message as SQS takes it."""
+    return _allowed(rows.message(row))
 
 
 def _allowed(text: str) -> str:

@@ -3,9 +3,6 @@
 Why there is no lock: docs/decisions/0004-one-result-per-object-version.md.
 """
 
-import hashlib
-import json
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,10 +15,8 @@ from handlers.functions.aws.rows import Row, read_rows, read_states
 from handlers.functions.aws.transactions import chunks, write
 from handlers.functions.outcomes import Outcome, Unavailable
 from handlers.functions.pipeline import PARALLEL
+from handlers.functions.rows import INLINE_BYTES, large_name
 from handlers.functions.versions import ObjectVersion, Result, VersionId
-
-# 256 KB, less what a message holds beside its result: a key of 1,024 bytes, six times as long where JSON escapes it.
-INLINE_BYTES = 262_144 - 8_192
 
 
 class TableResults:
@@ -69,30 +64,15 @@ class TableResults:
 
     def _row(self, result: Result) -> Row | Outcome:
         """The result's row, once what is too large for it is stored."""
-        version, body = result.version, result.body.encode()
-        uri = None
+        body, uri = result.body.encode(), None
         if len(body) > INLINE_BYTES:
-            # Named by its content too: equal results leave one object behind, and one that differs (a model that was replaced between
-            # two attempts) is not put in the place of the one that the row names.
-            name = f"results/{hashlib.sha256(json.dumps(version.id).encode() + body).hexdigest()}.json"
+            name = large_name(result.version, body)
             try:
                 self._s3.put_object(Bucket=self._bucket, Key=name, Body=body, ContentType="application/json")
             except (ClientError, BotoCoreError) as error:
                 return Outcome("failed", f"The result can't be stored: {error}")
             uri = f"s3://{self._bucket}/{name}"
-        return Row(
-            object=version.object,
-            version=version.id[1],
-            sequencer=version.sequencer,
-            etag=version.etag,
-            size=version.size,
-            task=self._task,
-            at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            request_id=version.request_id,
-            result=None if uri else result.body,
-            result_uri=uri,
-            published=None if self._outbox is None else False,
-        )
+        return Row.of(result, task=self._task, result_uri=uri, published=None if self._outbox is None else False)
 
 
 def _layers(rows: Sequence[Row]) -> list[list[Row]]:

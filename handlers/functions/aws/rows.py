@@ -2,70 +2,43 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handlers.functions import rows
 from handlers.functions.outcomes import Unavailable
 from handlers.functions.versions import VersionId
 
-LATEST = "#latest"
 # DynamoDB's BatchGetItem takes 100 keys (DynamoDB API reference, BatchGetItem).
 _KEYS = 100
 _ROUNDS = 4
 _PAUSE_S = 0.05
-# attribute -> (its field, its type in DynamoDB's JSON)
-_ATTRIBUTES = {
-    "object": ("object", "S"),
-    "version": ("version", "S"),
-    "sequencer": ("sequencer", "S"),
-    "etag": ("etag", "S"),
-    "size": ("size", "N"),
-    "task": ("task", "S"),
-    "at": ("at", "S"),
-    "requestId": ("request_id", "S"),
-    "result": ("result", "S"),
-    "resultUri": ("result_uri", "S"),
-    "published": ("published", "BOOL"),
-}
+# Types in DynamoDB's JSON; the others are texts.
+_KINDS = {"size": "N", "published": "BOOL"}
 Item = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One result. `result` is its JSON, or `result_uri` the object that holds it; `published` is None where there is no queue."""
-
-    object: str
-    version: str
-    sequencer: str
-    etag: str
-    size: int
-    task: str
-    at: str
-    request_id: str
-    result: str | None = None
-    result_uri: str | None = None
-    published: bool | None = None
-
-    @property
-    def id(self) -> VersionId:
-        return self.object, self.version
+class Row(rows.Row):
+    """A result's row in DynamoDB's JSON."""
 
     def item(self) -> Item:
-        """The row in DynamoDB's JSON; what is None is not in it."""
-        values = {name: (getattr(self, field), kind) for name, (field, kind) in _ATTRIBUTES.items()}
-        return {name: {kind: str(value) if kind == "N" else value} for name, (value, kind) in values.items() if value is not None}
+        return {name: _value(name, value) for name, value in self.attributes().items()}
 
     def pointer(self) -> Item:
         """The row that says that this version is its object's newest."""
-        return key((self.object, LATEST)) | {"latest": {"S": self.version}, "sequencer": {"S": self.sequencer}, "at": {"S": self.at}}
+        return {name: _value(name, value) for name, value in self.latest().items()}
 
 
 def of_item(item: Item) -> Row:
     """The row that an item holds."""
-    values = {field: item[name][kind] for name, (field, kind) in _ATTRIBUTES.items() if name in item}
-    return Row(**values | {"size": int(values["size"])})
+    values = {name: next(iter(value.values())) for name, value in item.items()}
+    return Row.of_attributes(values | {"size": int(values["size"])})
+
+
+def _value(name: str, value: object) -> dict[str, Any]:
+    kind = _KINDS.get(name, "S")
+    return {kind: str(value) if kind == "N" else value}
 
 
 def key(id_: VersionId) -> Item:
