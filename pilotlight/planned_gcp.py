@@ -15,6 +15,8 @@ _IDS = {
     "gcp:apigateway/gateway:Gateway": _AT + "/gateways/{gatewayId}",
     "gcp:artifactregistry/repository:Repository": _AT + "/repositories/{repositoryId}",
     "gcp:cloudrunv2/service:Service": _AT + "/services/{name}",
+    "gcp:compute/network:Network": "projects/{project}/global/networks/{name}",
+    "gcp:compute/subnetwork:Subnetwork": "projects/{project}/regions/{location}/subnetworks/{name}",
     "gcp:monitoring/alertPolicy:AlertPolicy": "projects/{project}/alertPolicies/{name}",
     "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{name}",
     "gcp:projects/apiKey:ApiKey": _GLOBAL + "/keys/{name}",

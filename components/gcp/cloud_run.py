@@ -18,6 +18,7 @@ from components.warming_plan import floor_at
 
 if TYPE_CHECKING:
     from components.gcp.home import GcpHome
+    from components.gcp.network import PrivateNetwork
 
 STARTUP, LIVE = "/health/startup", "/health/live"
 SLOW = "The slowest hundredth of predictions comes close to the deadline."
@@ -46,6 +47,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
         self.floor = 0 if args.warming is None else floor_at(args.warming.plan, args.warming.now)
         self.image = image
         one, self.max_concurrency = _sized(args)
+        self.network = _network(f"{name}-private", home, self) if one.private else None
         identity = account(name, home, "endpoint", "Runs the model server", self)
         reads = model.grant_read(name, member(identity.email), self)
         self._service = run_service(
@@ -82,6 +84,13 @@ class CloudRunEndpoint(pulumi.ComponentResource):
     def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
         """Let one account call this endpoint."""
         return let_in(self._service, principal)
+
+
+def _network(name: str, home: "GcpHome", parent: pulumi.Resource) -> "PrivateNetwork":
+    """Imported where it is used: most endpoints have no network, and that part of the SDK is the largest."""
+    from components.gcp.network import PrivateNetwork
+
+    return PrivateNetwork(name, home, pulumi.ResourceOptions(parent=parent))
 
 
 def _sized(args: EndpointArgs) -> tuple[InstanceArgs, int]:

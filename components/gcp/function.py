@@ -110,6 +110,7 @@ def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: 
             requests=of.requests,
             max_instances=of.max_instances,
             timeout_s=of.timeout_s,
+            network=None if endpoint.network is None else endpoint.network.egress(),
         ),
         parent,
         [grant, *endpoint.image.ready, *of.ready],

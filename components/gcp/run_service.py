@@ -40,7 +40,7 @@ class RunService:
     min_instances  the floor: instances of the whole service that stay warm
     gpu            the accelerator, where there is one
     internal       whether it is reached from the project's networks only
-    network        through which network and subnetwork it sends what it calls, where it does
+    network        through which it sends all that it calls, where not by the internet
     """
 
     name: str

@@ -52,6 +52,7 @@ GCP: tuple[Idle, ...] = (
 GCP_FREE: Mapping[str, str] = {
     "apigateway": "Api ApiConfig Gateway",
     "cloudrunv2": "Service ServiceIamMember",
+    "compute": "Network Subnetwork",
     "monitoring": "NotificationChannel",
     "projects": "ApiKey Service",
     "serviceaccount": "Account",

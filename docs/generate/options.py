@@ -41,7 +41,7 @@ _JUDGED: Mapping[str, Mapping[str, Changes]] = {
         "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
         "extras": {**_EXTRAS, "image": _ECR},
     },
-    "gcp": {"extras": {"alarms.email": "ops@example.com", "dataRetention": "keep", "image": _ARTIFACT}},
+    "gcp": {"extras": {"alarms.email": "ops@example.com", "dataRetention": "keep", "image": _ARTIFACT, "endpoint.private": True}},
 }
 _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
