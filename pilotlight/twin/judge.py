@@ -38,9 +38,21 @@ def _published(row: Row, declared: SdkType, given: Mapping[str, Any]) -> list[ju
 
 
 def _about(sentences: list[str], unknown: set[str]) -> list[str]:
-    """Without the sentences about properties whose value is not known: to `limits` they look as if they were missing."""
+    """Without the sentences about properties whose value is not known: to `limits` they look as if they were missing.
+
+    A sentence about `a, b` stays where one of them is known, one about `a or b` only where both are.
+    """
     names = unknown | {path.rsplit(".", 1)[-1] for path in unknown}
-    return [text for text in sentences if not {_INDEX.sub("", path) for path in text.split(":", 1)[0].split(", ")} <= names]
+
+    def open_(path: str) -> bool:
+        parts = _INDEX.sub("", path).split(".")
+        return any(".".join(parts[:length]) in names for length in range(1, len(parts) + 1))
+
+    def kept(text: str) -> bool:
+        paths = text.split(":", 1)[0]
+        return not any(map(open_, paths.split(" or "))) if " or " in paths else not all(map(open_, paths.split(", ")))
+
+    return [text for text in sentences if kept(text)]
 
 
 def _top(path: str) -> str:

@@ -45,6 +45,13 @@ def duration_problems(field: str, value: object, low: float, high: float) -> lis
     return [] if low <= found <= high else [f"{field}: {value!r} is out of range: use '{low:g}s' to '{high:g}s'."]
 
 
+def choice_problems(path: str, value: object, allowed: tuple[str, ...]) -> list[str]:
+    """What is wrong with a text that is to be one of some."""
+    return (
+        [f"{path}: {value!r} is not allowed: use one of {', '.join(allowed)}."] if isinstance(value, str) and value not in allowed else []
+    )
+
+
 def short(name: str) -> str:
     """The last part of a full name, or the name itself: many inputs take either."""
     return name.rsplit("/", 1)[-1]
@@ -55,5 +62,6 @@ def only_one(inputs: Properties, *fields: str, at: str = "") -> list[str]:
     given = [field for field in fields if inputs.get(field) is not None]
     if len(given) == 1:
         return []
-    paths = ", ".join(f"{at}{field}" for field in given or fields)
-    return [f"{paths}: {'none is given' if not given else 'exclude each other'}: use exactly one of {', '.join(fields)}."]
+    if given:
+        return [f"{', '.join(f'{at}{field}' for field in given)}: exclude each other: use exactly one of {', '.join(fields)}."]
+    return [f"{' or '.join(f'{at}{field}' for field in fields)}: none is given: use exactly one of them."]

@@ -1,0 +1,142 @@
+"""Cloud Scheduler: jobs."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pilotlight.twin.gcp import identities
+from pilotlight.twin.gcp.base import google
+from pilotlight.twin.gcp.names import Form, duration_problems, only_one
+from pilotlight.twin.gcp.types import JOB, TOPIC
+from pilotlight.twin.rows import Name, Properties, Refusal, Row
+from pilotlight.twin.twin import Twin
+
+# Cloud Scheduler API, projects.locations.jobs (read 2026-11).
+_NAME = Form(r"[A-Za-z0-9_-]{1,500}", "up to 500 letters, digits, - and _")
+_DEADLINE_S = (15.0, 1800.0)
+_RETRIES = (0, 5)
+_TARGETS = ("pubsubTarget", "httpTarget", "appEngineHttpTarget")
+_METHODS = ("POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
+# Cloud Scheduler documentation, "Cron job format": five fields, or App Engine's words.
+_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_NAMES: Mapping[int, tuple[str, ...]] = {
+    3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+    4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
+}
+_PART = re.compile(r"(\*|[a-z0-9]+(?:-[a-z0-9]+)?)(?:/(\d+))?")
+_WORDS = re.compile(r"(?:every|(?:\d+(?:st|nd|rd|th)|first|second|third|fourth|fifth)\b).+")
+
+
+def schedule_problem(text: str) -> str | None:
+    """What is wrong with a schedule, or None."""
+    if _WORDS.fullmatch(text.strip().lower()):
+        return None
+    fields = text.lower().split()
+    if len(fields) != len(_FIELDS):
+        return f"{text!r} has {len(fields)} fields: use minute, hour, day, month and weekday, as '0 8 * * mon-fri'."
+    for index, field in enumerate(fields):
+        for part in field.split(","):
+            if not _fits(part, index):
+                low, high = _FIELDS[index]
+                return (
+                    f"{text!r}: {part!r} is no {('minute', 'hour', 'day', 'month', 'weekday')[index]}: use {low} to {high}, *, a-b or */n."
+                )
+    return None
+
+
+def _fits(part: str, index: int) -> bool:
+    match = _PART.fullmatch(part)
+    if match is None or match[2] == "0":
+        return False
+    if match[1] == "*":
+        return True
+    names = _NAMES.get(index, ())
+    ends = [names.index(one) + _FIELDS[index][0] if one in names else int(one) if one.isdigit() else -1 for one in match[1].split("-")]
+    low, high = _FIELDS[index]
+    return all(low <= end <= high for end in ends) and ends == sorted(ends)
+
+
+def _limits(inputs: Properties) -> list[str]:
+    found = [*_NAME.problems("name", inputs), *only_one(inputs, *_TARGETS)]
+    schedule, zone = inputs.get("schedule"), inputs.get("timeZone")
+    if schedule is None:
+        found.append("schedule: is missing: when does the job run, as '0 8 * * mon-fri'?")
+    elif isinstance(schedule, str) and (problem := schedule_problem(schedule)):
+        found.append(f"schedule: {problem}")
+    if isinstance(zone, str) and zone not in zoneinfo.available_timezones():
+        found.append(f"timeZone: {zone!r} is no time zone: use a name of the tz database, as 'Europe/Berlin'.")
+    found += duration_problems("attemptDeadline", inputs.get("attemptDeadline"), *_DEADLINE_S)
+    retry = inputs.get("retryConfig")
+    count = retry.get("retryCount") if isinstance(retry, Mapping) else None
+    if isinstance(count, int) and not _RETRIES[0] <= count <= _RETRIES[1]:
+        found.append(f"retryConfig.retryCount: {count} is out of range: use {_RETRIES[0]} to {_RETRIES[1]}.")
+    return [*found, *_target_problems(inputs)]
+
+
+def _target_problems(inputs: Properties) -> Iterator[str]:
+    http, pubsub = inputs.get("httpTarget"), inputs.get("pubsubTarget")
+    if isinstance(http, Mapping):
+        if isinstance(uri := http.get("uri"), str) and not uri.startswith(("http://", "https://")):
+            yield f"httpTarget.uri: {uri!r} is no address: use one that begins with https://."
+        if (method := http.get("httpMethod")) is not None and method not in _METHODS:
+            yield f"httpTarget.httpMethod: {method!r} is not allowed: use one of {', '.join(_METHODS)}."
+        if http.get("oauthToken") and http.get("oidcToken"):
+            yield "httpTarget.oauthToken, httpTarget.oidcToken: exclude each other: one is for Google's APIs, the other for Cloud Run."
+        yield from _base64_problems("httpTarget.body", http.get("body"))
+    if isinstance(pubsub, Mapping):
+        yield from _base64_problems("pubsubTarget.data", pubsub.get("data"))
+        if not (pubsub.get("data") or pubsub.get("attributes")):
+            yield "pubsubTarget: is empty: a message has data or attributes."
+
+
+def _base64_problems(path: str, value: object) -> list[str]:
+    if not isinstance(value, str):
+        return []
+    try:
+        base64.b64decode(value, validate=True)
+    except binascii.Error:
+        return [f"{path}: is no base64 text: encode it."]
+    return []
+
+
+def _check(twin: Twin, inputs: Properties) -> None:
+    http = inputs.get("httpTarget") or {}
+    for kind in ("oauthToken", "oidcToken"):
+        if email := (http.get(kind) or {}).get("serviceAccountEmail"):
+            identities.require(twin.world, email)
+    topic = (inputs.get("pubsubTarget") or {}).get("topicName")
+    if topic and twin.world.get(TOPIC, topic) is None:
+        raise Refusal("NOT_FOUND", f"Topic {topic} does not exist: use a Topic's `id`.", 404)
+
+
+def _computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
+    paused = bool(inputs.get("paused", False))
+    return {
+        "state": "PAUSED" if paused else "ENABLED",
+        "paused": paused,
+        "timeZone": inputs.get("timeZone") or "Etc/UTC",
+        "attemptDeadline": inputs.get("attemptDeadline") or "180s",
+    }
+
+
+ROWS: tuple[Row, ...] = (
+    google(
+        Row(
+            token=JOB,
+            id=lambda p: f"projects/{p['project']}/locations/{p['region']}/jobs/{p['name']}",
+            name=Name(field="name", max_length=255),
+            replaces=frozenset({"name"}),
+            computed=_computed,
+            discovery="cloudscheduler.v1:Job",
+            limits=_limits,
+            check=_check,
+        ),
+        api="cloudscheduler.googleapis.com",
+        place="region",
+    ),
+)

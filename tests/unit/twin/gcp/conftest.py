@@ -1,0 +1,24 @@
+"""A project with nothing in it, and one that has everything that the twin knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.twin.gcp.account import Account
+from tests.unit.twin.gcp.declared import Made, fill
+
+
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Account]:
+    made = Account(tmp_path)
+    yield made
+    made.world.close()
+
+
+@pytest.fixture
+def made(account: Account) -> Made:
+    """Everything in the account, by name."""
+    return fill(account)
