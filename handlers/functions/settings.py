@@ -21,9 +21,9 @@ class FunctionSettings:
     service: str | None = None
 
 
-def endpoint_timeout_s(environment: Environment, *, least_s: float = 0.1) -> float:
+def endpoint_timeout_s(environment: Environment, *, default: float = 25, least_s: float = 0.1) -> float:
     """ENDPOINT_TIMEOUT_S; a mistake is collected in the environment, as with all of these."""
-    return environment.seconds("ENDPOINT_TIMEOUT_S", 25, least=least_s, most=900)
+    return environment.seconds("ENDPOINT_TIMEOUT_S", default, least=least_s, most=900)
 
 
 def task(environment: Environment) -> str:

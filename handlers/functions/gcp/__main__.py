@@ -10,7 +10,7 @@ import sys
 
 from handlers.web.process import Boot, leave_on_signals
 
-ROLES = ("api",)
+ROLES = ("api", "events")
 
 
 def main() -> int:

@@ -24,14 +24,14 @@ class ServerSettings:
     drain_s: float
 
     @classmethod
-    def read(cls, environment: Environment) -> "ServerSettings":
-        """Mistakes are collected in the environment."""
+    def read(cls, environment: Environment, *, concurrency: int = 80) -> "ServerSettings":
+        """`concurrency` is what it is unless the environment says otherwise. Mistakes are collected in the environment."""
         return cls(
             port=environment.whole("PORT", 8080, least=1, most=65_535),
             # Every address: a container is reached from outside of itself, and what may reach it is the platform's business.
             bind_host=environment.text("BIND_HOST") or "0.0.0.0",  # noqa: S104
-            # Cloud Run's own default and bounds ("Maximum concurrent requests per instance").
-            concurrency=environment.whole("CONCURRENCY", 80, least=1, most=1000),
+            # Cloud Run's own bounds, and its default ("Maximum concurrent requests per instance").
+            concurrency=environment.whole("CONCURRENCY", concurrency, least=1, most=1000),
             body_timeout_s=environment.seconds("BODY_TIMEOUT_S", 20, least=0.1, most=3600),
             # Cloud Run ends an instance 10 s after SIGTERM ("Container runtime contract").
             drain_s=environment.seconds("DRAIN_S", 8, least=0, most=3600),

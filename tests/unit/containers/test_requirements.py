@@ -22,15 +22,21 @@ GCP = ROOT / "handlers/functions/gcp"
 
 
 def imported(*files: Path) -> set[str]:
-    """Top-level names of every import, wherever in a file it stands."""
+    """Names of the packages of every import, wherever in a file it stands."""
     found: set[str] = set()
     for path in files:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                found |= {package_of(alias.name) for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-                found.add(node.module.split(".")[0])
+                found.add(package_of(node.module))
     return found - set(sys.stdlib_module_names) - {"handlers"}
+
+
+def package_of(module: str) -> str:
+    """The top-level name; of Google's, which share theirs, as much as one distribution has."""
+    parts = module.split(".")
+    return ".".join(parts[: 3 if parts[1:2] == ["cloud"] else 2]) if parts[0] == "google" else parts[0]
 
 
 # Without the functions of another cloud, which have an image of their own.
@@ -44,7 +50,8 @@ def normal(name: str) -> str:
 
 def distributions(modules: set[str]) -> set[str]:
     installed = packages_distributions()
-    return {normal(name) for module in modules for name in installed.get(module, [module])}
+    # Google's are called like their packages, without the version of the API.
+    return {normal(re.sub(r"_v\d+$", "", name)) for module in modules for name in installed.get(module, [module])}
 
 
 def names(path: Path) -> set[str]:

@@ -7,7 +7,11 @@ import httpx
 import pytest
 
 from tests.support import fake_gcs
+from tests.unit.handlers.gcp.google_servers import Firestore, Topics, firestore_server, pubsub_server
 from tests.unit.handlers.gcp.servers import Front, Metadata, front_of, metadata_server
+
+PROJECT = "my-project"
+RESULTS_TOPIC, DEAD_TOPIC = f"projects/{PROJECT}/topics/mine-results", f"projects/{PROJECT}/topics/mine-dead"
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +63,22 @@ class Bucket:
 @pytest.fixture
 def bucket(cloud_storage: str) -> Bucket:
     return Bucket(cloud_storage)
+
+
+@pytest.fixture
+def firestore(monkeypatch: pytest.MonkeyPatch) -> Iterator[Firestore]:
+    with firestore_server() as made:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", made.address)
+        yield made
+
+
+@pytest.fixture
+def topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topics]:
+    """The topics of results and of dead letters."""
+    from handlers.functions.gcp import topics as module
+
+    with pubsub_server(RESULTS_TOPIC, DEAD_TOPIC) as made:
+        monkeypatch.setenv("PUBSUB_EMULATOR_HOST", made.address)
+        module._client.cache_clear()
+        yield made
+        module._client.cache_clear()
