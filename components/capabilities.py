@@ -162,7 +162,7 @@ CLOUD_SETTINGS: tuple[OfCloud, ...] = (
     ),
     *(
         OfCloud(setting=setting, clouds=("aws",), instead="it is not built there yet: leave it out", source="docs/architecture.md")
-        for setting in ("budget", "dashboard", "events")
+        for setting in ("events",)
     ),
 )
 

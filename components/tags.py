@@ -24,6 +24,11 @@ def is_label(key: str, value: str) -> bool:
     return all(pattern.fullmatch(text) is not None and len(text) in LABEL for pattern, text in ((_KEY, key), (_VALUE, value)))
 
 
+def label(value: str) -> str:
+    """The value of a label that a text becomes: itself where Google Cloud takes it."""
+    return value if is_label("a", value) else slug(value)
+
+
 def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], ResourceTransformationResult | None]:
     """A transformation that adds `tags` to each resource whose type has them; the resource's own tags win.
 
@@ -36,7 +41,7 @@ def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], R
         if args.type_.startswith("aws:"):
             return _with(args, "tags", tags)
         if args.type_.startswith("gcp:"):
-            labels = {key: value if is_label(key, value) else slug(value) for key, value in tags.items()}
+            labels = {key: label(value) for key, value in tags.items()}
             return _with(args, next((name for name in _LABELS if name in args.props), ""), labels)
         return None
 

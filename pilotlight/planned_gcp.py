@@ -18,6 +18,7 @@ _IDS = {
     "gcp:compute/network:Network": "projects/{project}/global/networks/{name}",
     "gcp:compute/subnetwork:Subnetwork": "projects/{project}/regions/{location}/subnetworks/{name}",
     "gcp:monitoring/alertPolicy:AlertPolicy": "projects/{project}/alertPolicies/{name}",
+    "gcp:monitoring/dashboard:Dashboard": "projects/" + NUMBER + "/dashboards/{name}",
     "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{name}",
     "gcp:projects/apiKey:ApiKey": _GLOBAL + "/keys/{name}",
     "gcp:projects/service:Service": "{project}/{service}",
@@ -54,5 +55,11 @@ def answer(token: str, project: str = PROJECT, region: str = REGION) -> dict[str
     """What the cloud says to an invoke, None where nobody knows."""
     answers = {
         "gcp:organizations/getClientConfig:getClientConfig": {"project": project, "region": region, "zone": "", "accessToken": "token"},
+        "gcp:organizations/getProject:getProject": {
+            "projectId": project,
+            "number": NUMBER,
+            "name": project,
+            "billingAccount": "000000-000000-000000",
+        },
     }
     return answers.get(token)

@@ -4,7 +4,8 @@ import pulumi
 import pulumi_gcp as gcp
 
 # By the first word of their address.
-API_KEYS, COMPUTE, GATEWAY, IAM, MONITORING = "apikeys", "compute", "apigateway", "iam", "monitoring"
+API_KEYS, BUDGETS, COMPUTE, GATEWAY = "apikeys", "billingbudgets", "compute", "apigateway"
+IAM, MONITORING = "iam", "monitoring"
 REGISTRY, RESOURCE_MANAGER, RUN, STORAGE = "artifactregistry", "cloudresourcemanager", "run", "storage"
 # What API Gateway itself is told by and asks (its documentation, before you begin).
 SERVICE_CONTROL, SERVICE_MANAGEMENT = "servicecontrol", "servicemanagement"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_gcp as gcp
 
-from components.args import FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.args import BudgetArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
 from components.gcp.apis import Apis
 from components.gcp.artifacts import ModelStore
 from components.gcp.function import ApiFunction
@@ -18,6 +18,7 @@ from components.gcp.names import names_of
 from components.gcp.watch import Watch
 
 if TYPE_CHECKING:
+    from components.gcp.budget import Budget
     from components.gcp.gateway import ApiGateway
 
 
@@ -59,6 +60,18 @@ class GcpHome:
         from components.gcp.gateway import ApiGateway
 
         return ApiGateway(name, self, function, args, opts)
+
+    def budget(self, name: str, endpoint: Any, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions) -> "Budget":
+        """A budget of the stack's costs."""
+        from components.gcp.budget import Budget
+
+        return Budget(name, self, args, opts)
+
+    def dashboard(self, name: str, parts: Sequence[Any], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+        """A dashboard with the figures of all parts."""
+        from components.gcp.dashboard import Dashboard
+
+        return Dashboard(name, self, [alarm for part in parts for alarm in part.alarms], opts).url
 
     def watch(self, name: str, parts: Sequence[Any], email: str | None, opts: pulumi.ResourceOptions) -> Watch:
         """One alert policy per failure that a part can name."""

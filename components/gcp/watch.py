@@ -85,7 +85,7 @@ class Watch(pulumi.ComponentResource):
     def __init__(self, name: str, home: "GcpHome", alarms: Sequence[Alarm], email: str | None, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Watch", name, None, opts)
         ready = pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, MONITORING))
-        channels = None if email is None else [_channel(name, home, email, ready).name]
+        channels = None if email is None else [channel(name, home, email, ready).name]
         for alarm in alarms:
             gcp.monitoring.AlertPolicy(
                 f"{name}-{alarm.role}",
@@ -100,7 +100,8 @@ class Watch(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _channel(name: str, home: "GcpHome", email: str, opts: pulumi.ResourceOptions) -> gcp.monitoring.NotificationChannel:
+def channel(name: str, home: "GcpHome", email: str, opts: pulumi.ResourceOptions) -> gcp.monitoring.NotificationChannel:
+    """What mails to one address."""
     return gcp.monitoring.NotificationChannel(
         f"{name}-mail", display_name=f"{home.names.prefix} mail", type="email", labels={"email_address": email}, opts=opts
     )

@@ -51,9 +51,10 @@ GCP: tuple[Idle, ...] = (
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.
 GCP_FREE: Mapping[str, str] = {
     "apigateway": "Api ApiConfig Gateway",
+    "billing": "Budget",
     "cloudrunv2": "Service ServiceIamMember",
     "compute": "Network Subnetwork",
-    "monitoring": "NotificationChannel",
+    "monitoring": "Dashboard NotificationChannel",
     "projects": "ApiKey Service",
     "serviceaccount": "Account",
     "storage": "BucketIAMMember BucketObject",

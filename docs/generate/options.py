@@ -29,7 +29,7 @@ _SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
     "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
 }
 # What of the above is built there already.
-_SHOWN_ON_GOOGLE = ("`dataRetention: keep`",)
+_SHOWN_ON_GOOGLE = ("`dashboard`", "`dataRetention: keep`")
 # What makes every other role, policy and resource that there is, in as few variants as may stand together.
 _EXTRAS = {"alarms.email": "ops@example.com", "dashboard": True, "dataRetention": "keep"}
 _ECR = {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64}
@@ -41,7 +41,7 @@ _JUDGED: Mapping[str, Mapping[str, Changes]] = {
         "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
         "extras": {**_EXTRAS, "image": _ECR},
     },
-    "gcp": {"extras": {"alarms.email": "ops@example.com", "dataRetention": "keep", "image": _ARTIFACT, "endpoint.private": True}},
+    "gcp": {"extras": {**_EXTRAS, "image": _ARTIFACT, "endpoint.private": True, "budget": _BUDGET}},
 }
 _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},

@@ -1,0 +1,91 @@
+"""A page with the figures of a service: what each alarm watches, with a line where it goes off, and how its services run."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.gcp.apis import MONITORING
+from components.gcp.watch import ALIGNED, PERIOD_S, Alarm
+
+if TYPE_CHECKING:
+    from components.gcp.home import GcpHome
+
+# Monitoring's grid (Dashboards API, MosaicLayout) takes up to 48 columns.
+COLUMNS, WIDTH, HEIGHT = 12, 4, 4
+CONSOLE = "https://console.cloud.google.com/monitoring/dashboards/builder"
+REVISION = "cloud_run_revision"
+# What every service of the stack is drawn with: title, metric, aligner, reducer, the labels that lines are told apart by.
+OWN: tuple[tuple[str, str, str, str, tuple[str, ...]], ...] = (
+    ("instances", "run.googleapis.com/container/instance_count", "ALIGN_MAX", "REDUCE_SUM", ("metric.labels.state",)),
+    ("starts of an instance, slowest (ms)", "run.googleapis.com/container/startup_latencies", "ALIGN_PERCENTILE_99", "REDUCE_MAX", ()),
+)
+
+
+class Dashboard(pulumi.ComponentResource):
+    """One dashboard, which costs nothing."""
+
+    url: pulumi.Output[str]
+
+    def __init__(self, name: str, home: "GcpHome", alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+        super().__init__("pilotlight:index:Dashboard", name, None, opts)
+        known = pulumi.Output.all(filters=[alarm.filter() for alarm in alarms], of=[alarm.of for alarm in alarms])
+        made = gcp.monitoring.Dashboard(
+            f"{name}-dashboard",
+            dashboard_json=pulumi.Output.json_dumps(known.apply(lambda had: body(home.names.prefix, alarms, had["filters"], had["of"]))),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, MONITORING)),
+        )
+        self.url = pulumi.Output.all(made.id, home.project).apply(lambda of: address(of[0], of[1]))
+        self.register_outputs({"url": self.url})
+
+
+def address(dashboard: str, project: str) -> str:
+    """Where the console shows the dashboard, whose id is `projects/NUMBER/dashboards/ID`."""
+    return f"{CONSOLE}/{dashboard.rpartition('/')[2]}?project={project}"
+
+
+def body(title: str, alarms: Sequence[Alarm], filters: Sequence[str], of: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The dashboard's body; `filters` and `of` are those of the alarms, with their values known. Pure."""
+    services = list(dict.fromkeys(labels["service_name"] for labels in of if "service_name" in labels))
+    charts = [*_own(services), *(_watched(alarm, text) for alarm, text in zip(alarms, filters, strict=True))]
+    across = COLUMNS // WIDTH
+    return {
+        "displayName": title,
+        "mosaicLayout": {
+            "columns": COLUMNS,
+            "tiles": [
+                {"xPos": place % across * WIDTH, "yPos": place // across * HEIGHT, "width": WIDTH, "height": HEIGHT, "widget": chart}
+                for place, chart in enumerate(charts)
+            ],
+        },
+    }
+
+
+def _watched(alarm: Alarm, filter_: str) -> dict[str, Any]:
+    """The metric of one alarm, with a line at its threshold."""
+    aligner, reducer = ALIGNED[alarm.statistic]
+    return _chart(alarm.role, [_line(filter_, aligner, reducer, ())], [{"label": "alarm above", "value": alarm.threshold}])
+
+
+def _own(services: Sequence[str]) -> list[dict[str, Any]]:
+    common = f'resource.type = "{REVISION}" AND metric.type = "{{}}" AND resource.labels.service_name = "{{}}"'
+    return [
+        _chart(f"{service}: {title}", [_line(common.format(metric, service), aligner, reducer, groups)], [])
+        for service in services
+        for title, metric, aligner, reducer, groups in OWN
+    ]
+
+
+def _chart(title: str, lines: list[dict[str, Any]], thresholds: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"title": title, "xyChart": {"dataSets": lines, "thresholds": thresholds}}
+
+
+def _line(filter_: str, aligner: str, reducer: str, groups: tuple[str, ...]) -> dict[str, Any]:
+    aggregation = {
+        "alignmentPeriod": f"{PERIOD_S}s",
+        "perSeriesAligner": aligner,
+        "crossSeriesReducer": reducer,
+        "groupByFields": list(groups),
+    }
+    return {"plotType": "LINE", "timeSeriesQuery": {"timeSeriesFilter": {"filter": filter_, "aggregation": aggregation}}}
