@@ -57,13 +57,14 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Path:
 
 
 def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Path:
-    from handlers.functions.gcp.storage import Storage, StorageError
+    from handlers.functions.gcp.google_api import ApiError
+    from handlers.functions.gcp.storage import Storage
 
     where = f"gs://{bucket}/{key}"
     try:
         with Storage().open(bucket, key) as download:
             return unpack(download, cache, origin=f"{where} {download.generation}")
-    except StorageError as error:
+    except ApiError as error:
         raise ModelError(f"{where} can't be fetched: {error}") from error
 
 

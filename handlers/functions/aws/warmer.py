@@ -6,75 +6,19 @@ handlers.functions.aws.warmer.handler     # the Lambda handler, called by a sche
 import functools
 import json
 import os
-import time
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 from typing import Any
 
-from handlers.functions import logs, metrics, pings
+from handlers.functions import logs, pings
 from handlers.functions.deadline import LambdaContext, seconds_left
 from handlers.functions.environment import Environment
-from handlers.functions.pings import LEAST_HOLD_S, Ping
+from handlers.functions.pings import Ping
+from handlers.functions.warming import MOST_PARALLEL, Send, Warmer, WarmingFailed, parallel_of
 
 # SageMaker's own end of a call to a container (quotas page, read 2026-11), and some seconds for the way there.
 READ_TIMEOUT_S = 70
 CONNECT_TIMEOUT_S = 3
-MOST_PARALLEL = 200
-
-Send = Callable[[Ping], bytes]
-
-
-class WarmingFailed(Exception):
-    """No ping was answered: the schedule's dead letters are to tell."""
-
-
-class Warmer:
-    """Sends pings with `send`, which raises or gives the model server's answer."""
-
-    def __init__(self, send: Send, service: str | None = None) -> None:
-        self._send = send
-        self._service = service
-
-    def warm(self, parallel: int, *, batch_id: str, seconds: float) -> dict[str, int]:
-        """How many pings were answered within `seconds`, by how many instances, and how many of those were cold.
-
-        Raises WarmingFailed when none was answered.
-        """
-        # The more pings, the longer each one keeps its instance, since they are not all sent in the same moment: a connection
-        # takes its time where a function has a small share of a core.
-        hold_s = LEAST_HOLD_S * parallel
-        pool = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="ping")
-        sent = [pool.submit(self._ping, Ping(f"{batch_id}-{number}", hold_s)) for number in range(parallel)]
-        done, _ = wait(sent, timeout=max(0.0, seconds))
-        pool.shutdown(wait=False, cancel_futures=True)
-        answers = [answer for answer in map(_answer, done) if answer is not None]
-        cold = sum(bool(answer["cold"]) for answer in answers)
-        told = {"pings": parallel, "answered": len(answers), "cold": cold, "instances": len({answer["instance"] for answer in answers})}
-        enough = told["instances"] == parallel
-        logs.write("warmed", level="INFO" if enough else "WARNING", request_id=batch_id, late=parallel - len(done), **told)
-        counts = {"Pings": parallel, "PingsCold": cold, "PingsFailed": parallel - len(answers)}
-        metrics.count(self._service, counts, request_id=batch_id)
-        if not answers:
-            raise WarmingFailed(f"None of {parallel} pings was answered within {seconds:.0f} s; the log says why.")
-        return told
-
-    def _ping(self, ping: Ping) -> dict[str, Any] | None:
-        started = time.monotonic()
-        try:
-            answer = json.loads(self._send(ping)).get("ping")
-            if not isinstance(answer, dict) or not {"cold", "instance"} <= answer.keys():
-                raise WarmingFailed("The answer is none to a ping.")
-        except Exception as error:  # noqa: BLE001  (one ping's failure is counted, the others go on)
-            milliseconds = round((time.monotonic() - started) * 1000, 1)
-            name, said = type(error).__name__, str(error)[:500]
-            logs.write("ping_failed", level="WARNING", request_id=ping.request_id, ms=milliseconds, error=name, message=said)
-            return None
-        return answer
-
-
-def _answer(ping: Future[dict[str, Any] | None]) -> dict[str, Any] | None:
-    return ping.result()
 
 
 def to_endpoint(name: str, client: Any) -> Send:
@@ -100,14 +44,6 @@ def to_function(arn: str, client: Any) -> Send:
         return said
 
     return send
-
-
-def parallel_of(event: Mapping[str, Any]) -> int:
-    """How many pings a schedule asks for. Raises ValueError."""
-    value = event.get("parallel", 1)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_PARALLEL:
-        raise ValueError(f"parallel is {value!r}: use a whole number from 1 to {MOST_PARALLEL}.")
-    return value
 
 
 @functools.cache

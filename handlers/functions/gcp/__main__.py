@@ -10,7 +10,7 @@ import sys
 
 from handlers.web.process import Boot, leave_on_signals
 
-ROLES = ("api", "events")
+ROLES = ("api", "events", "warmer", "floor")
 
 
 def main() -> int:

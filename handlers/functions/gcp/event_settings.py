@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from handlers.functions import settings
 from handlers.functions.api import MAX_INPUTS
 from handlers.functions.environment import Environment
-from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, ServerSettings, endpoint_url
+from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, ServerSettings, endpoint_url, request_timeout_s
 from handlers.functions.pipeline import PipelineSettings
 
 RESULTS = ("table", "queue", "table,queue", "queue,table")
@@ -52,7 +52,7 @@ class EventSettings:
             dead_letter_topic=_topic(environment, "DEAD_LETTER_TOPIC", "the topic for events without a result"),
             max_attempts=environment.whole("MAX_ATTEMPTS", 3, least=1, most=1000),
             endpoint_url=endpoint_url(environment),
-            request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", timeout_s + AROUND_S, least=0.1, most=3600),
+            request_timeout_s=request_timeout_s(environment, timeout_s + AROUND_S),
             server=server,
             pipeline=_pipeline(environment, timeout_s, server.concurrency),
         )

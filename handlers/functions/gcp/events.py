@@ -18,21 +18,21 @@ from handlers.functions.gcp.endpoint import CloudRunEndpoint
 from handlers.functions.gcp.event_settings import EventSettings
 from handlers.functions.gcp.object_events import Event
 from handlers.functions.gcp.objects import CloudStorageObjects
+from handlers.functions.gcp.pushes import require_push
 from handlers.functions.gcp.results import FirestoreResults
 from handlers.functions.gcp.settings import ServerSettings
 from handlers.functions.gcp.storage import Storage
 from handlers.functions.gcp.topics import Topic
-from handlers.functions.http_request import HttpRequest, require_post
+from handlers.functions.http_request import HttpRequest
 from handlers.functions.outcomes import Outcome, Refused, Unavailable
 from handlers.functions.pipeline import Pipeline
-from handlers.functions.problems import InternalFault, NotReady, RequestProblem, RouteUnknown
+from handlers.functions.problems import InternalFault, NotReady, RequestProblem
 from handlers.functions.versions import Delivery, Model, ObjectVersion
 from handlers.web.process import Boot
 
 # An event holds what is known of an object, never the object.
 _MAX_EVENT_BYTES = 1024**2
 _RETRY_AFTER_S = 10
-_ROUTE = "/"
 # Characters of a reason in an attribute: its value has 1,024 bytes at most.
 _REASON = 250
 
@@ -133,9 +133,7 @@ class EventsRole:
 
 
 def _event(request: HttpRequest) -> Event:
-    if request.path != _ROUTE:
-        raise RouteUnknown(f"There is {_ROUTE}.")
-    require_post(request)
+    require_push(request)
     return object_events.read(request)
 
 

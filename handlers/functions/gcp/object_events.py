@@ -1,17 +1,14 @@
 """Events of Cloud Storage as they are pushed: by Eventarc, or in a message of Pub/Sub when a dead letter is replayed.
 
-Source of the shapes: CloudEvents, HTTP and Pub/Sub bindings, binary mode; google-cloudevents, StorageObjectData; Pub/Sub, "Receive
-push messages".
+Source of the shapes: CloudEvents, HTTP and Pub/Sub bindings, binary mode; google-cloudevents, StorageObjectData.
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
+from handlers.functions.gcp import pushes
 from handlers.functions.http_request import HttpRequest
 from handlers.functions.logs import request_id
 from handlers.functions.outcomes import Refused
@@ -44,7 +41,9 @@ class Event:
 
 def read(request: HttpRequest) -> Event:
     """The event that a request delivers. Raises MalformedBody for one that delivers none."""
-    found = _event(request.headers, request.body) or _event(*_message(request.body))
+    found = _event(request.headers, request.body)
+    if found is None and (push := pushes.message_of(request)):
+        found = _event(push.attributes, push.data, push.id)
     if found is None:
         raise MalformedBody("The request is neither a CloudEvent (headers ce-id, ce-source, ce-type) nor a message of Pub/Sub with one.")
     return found
@@ -78,16 +77,6 @@ def _event(attributes: Mapping[str, str], data: bytes, replay: str | None = None
     if not all(own.get(f"{_PREFIX}{name}") for name in ("id", "source", "type")):
         return None
     return Event(attributes=own, data=data, replay=replay)
-
-
-def _message(body: bytes) -> tuple[Mapping[str, str], bytes, str | None]:
-    """Attributes, data and id of a message of Pub/Sub; nothing where the body is none."""
-    try:
-        message: Any = json.loads(body)["message"]
-        data = base64.b64decode(message.get("data") or "", validate=True)
-        return {str(name): str(value) for name, value in (message.get("attributes") or {}).items()}, data, str(message["messageId"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
-        return {}, b"", None
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,8 @@ import base64
 import hashlib
 from collections.abc import Mapping
 
-from handlers.functions.gcp.storage import Storage, StorageError
+from handlers.functions.gcp.google_api import ApiError
+from handlers.functions.gcp.storage import Storage
 from handlers.functions.objects import Content
 from handlers.functions.outcomes import Refused, Unavailable
 from handlers.functions.versions import ObjectVersion
@@ -30,7 +31,7 @@ class CloudStorageObjects:
                 body = bytearray()
                 while chunk := download.read(download.size):
                     body += chunk
-        except StorageError as error:
+        except ApiError as error:
             if error.status == 404:
                 raise Refused("The object can't be read: it was deleted, or replaced in a bucket that keeps no versions.") from error
             raise Unavailable(f"The object can't be read: {error}") from error

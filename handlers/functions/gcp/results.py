@@ -15,7 +15,8 @@ from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot
 
 from handlers.functions import outcomes
 from handlers.functions.gcp.firestore import LOST, PATIENTLY, guarded
-from handlers.functions.gcp.storage import Storage, StorageError
+from handlers.functions.gcp.google_api import ApiError
+from handlers.functions.gcp.storage import Storage
 from handlers.functions.gcp.topics import Topic
 from handlers.functions.outcomes import Outcome, Unavailable
 from handlers.functions.pipeline import PARALLEL
@@ -71,7 +72,7 @@ class FirestoreResults:
             name = large_name(result.version, body)
             try:
                 self._storage.write(self._bucket, name, body, content_type="application/json", only_new=True)
-            except StorageError as error:
+            except ApiError as error:
                 return None, Outcome("failed", f"The result can't be stored: {error}")
             uri = f"gs://{self._bucket}/{name}"
         row = Row.of(result, task=self._task, result_uri=uri, published=None if self._topic is None else False)

@@ -52,11 +52,16 @@ class CallSettings(FunctionSettings):
         return cls(
             endpoint_url=endpoint_url(environment),
             endpoint_timeout_s=timeout_s,
-            request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", timeout_s + MARGIN_S, least=0.1, most=3600),
+            request_timeout_s=request_timeout_s(environment, timeout_s + MARGIN_S),
             max_body_bytes=environment.whole("MAX_BODY_BYTES", 4_194_304, least=1, most=MAX_ANSWER_BYTES),
             task=settings.task(environment),
             service=environment.text("SERVICE"),
         )
+
+
+def request_timeout_s(environment: Environment, default: float) -> float:
+    """REQUEST_TIMEOUT_S; a mistake is collected in the environment, as with all of these."""
+    return environment.seconds("REQUEST_TIMEOUT_S", default, least=0.1, most=3600)
 
 
 def endpoint_url(environment: Environment) -> str:

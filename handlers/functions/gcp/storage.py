@@ -7,15 +7,14 @@ parameters and headers: Cloud Storage, JSON API, "Objects: get" and "Objects: in
 import os
 import random
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from http.client import HTTPResponse
 from types import TracebackType
 from urllib.parse import quote, urlencode
 
 from handlers.functions.gcp import metadata
-from handlers.functions.gcp.connections import TRANSPORT_ERRORS, Server
-from handlers.functions.outcomes import Unavailable
+from handlers.functions.gcp.connections import TRANSPORT_ERRORS
+from handlers.functions.gcp.google_api import Api, ApiError
 
 EMULATOR = "STORAGE_EMULATOR_HOST"
 _ADDRESS = "https://storage.googleapis.com"
@@ -26,60 +25,36 @@ _FIRST_PAUSE_S = 0.2
 _PASSING = (408, 429, 500, 502, 503, 504)
 
 
-class StorageError(Exception):
-    """What was asked for did not happen; `status` is the service's, None where it gave no answer."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 class Storage:
     """The service as this process's account may use it; threads share it."""
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
         """No wait for a part of an answer may be longer than `timeout_s`."""
         emulator = os.environ.get(EMULATOR)
-        self._server = Server(emulator or _ADDRESS)
-        self._timeout_s = timeout_s
         # An emulator that is to know who asks is run with a metadata server beside it.
-        self._tokens = metadata.access_tokens() if emulator is None or os.environ.get(metadata.HOST) else None
+        with_token = emulator is None or bool(os.environ.get(metadata.HOST))
+        self.api = Api(emulator or _ADDRESS, timeout_s=timeout_s, with_token=with_token)
 
     def open(self, bucket: str, key: str, *, generation: str | None = None) -> "Download":
-        """The object, of this or its newest generation. Raises StorageError. It is to be closed (`with`)."""
-        return Download(self, bucket, key, generation)
+        """The object, of this or its newest generation. Raises ApiError. It is to be closed (`with`)."""
+        return Download(self.api, bucket, key, generation)
 
     def write(self, bucket: str, key: str, body: bytes, *, content_type: str, only_new: bool = False) -> bool:
-        """Store an object; False where `only_new` is asked for and there is one. Raises StorageError."""
+        """Store an object; False where `only_new` is asked for and there is one. Raises ApiError."""
         query = {"uploadType": "media", "name": key} | ({"ifGenerationMatch": "0"} if only_new else {})
         path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o?{urlencode(query)}"
         for attempt in range(ATTEMPTS):
             _pause(attempt)
             try:
-                with self.asked("POST", path, {"Content-Type": content_type}, body) as answer:
+                with self.api.asked("POST", path, {"Content-Type": content_type}, body) as answer:
                     answer.read()
                 return True
-            except StorageError as error:
+            except ApiError as error:
                 if error.status == 412 and only_new:
                     return False
                 if attempt == ATTEMPTS - 1 or not _passes(error):
                     raise
         raise AssertionError("the last attempt returns or raises")
-
-    @contextmanager
-    def asked(self, method: str, path: str, headers: dict[str, str], body: bytes | None = None) -> Iterator[HTTPResponse]:
-        """The good answer to one request. Raises StorageError, also when the connection breaks while it is read."""
-        try:
-            own = {"Authorization": f"Bearer {self._tokens.get()}"} if self._tokens else {}
-            with self._server.asked(method, path, headers=headers | own, timeout_s=self._timeout_s, body=body) as answer:
-                if answer.status >= 300:
-                    text = answer.read(1000).decode(errors="replace").strip()
-                    raise StorageError(f"{answer.status} {answer.reason}: {' '.join(text.split())[:300]}", answer.status)
-                yield answer
-        except TRANSPORT_ERRORS as error:
-            raise StorageError(f"{type(error).__name__}: {error}") from error
-        except Unavailable as error:
-            raise StorageError(str(error)) from error
 
 
 class Download:
@@ -88,8 +63,8 @@ class Download:
     `size` is in bytes, as stored; `md5` is in base64, None for an object that was composed.
     """
 
-    def __init__(self, storage: Storage, bucket: str, key: str, generation: str | None) -> None:
-        self._storage = storage
+    def __init__(self, api: Api, bucket: str, key: str, generation: str | None) -> None:
+        self._api = api
         self._path = f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
         self._generation = generation
         self._open = ExitStack()
@@ -97,7 +72,7 @@ class Download:
         answer = self._answer = self._retried()
         self.generation = self._generation = answer.headers.get("x-goog-generation") or generation
         if answer.length is None:
-            raise StorageError("The answer tells no length.")
+            raise ApiError("The answer tells no length.")
         self.size = answer.length
         self.content_type: str | None = answer.headers.get("content-type")
         hashes = (part.strip() for value in answer.headers.get_all("x-goog-hash") or () for part in value.split(","))
@@ -110,7 +85,7 @@ class Download:
         self._open.close()
 
     def read(self, size: int) -> bytes:
-        """Up to `size` bytes; none at the end alone. Raises StorageError."""
+        """Up to `size` bytes; none at the end alone. Raises ApiError."""
         for attempt in range(ATTEMPTS):
             if self._place == self.size:
                 return b""
@@ -124,14 +99,14 @@ class Download:
             if chunk:
                 self._place += len(chunk)
                 return chunk
-        raise StorageError(f"{ATTEMPTS} answers brought no part of the object from byte {self._place} on.")
+        raise ApiError(f"{ATTEMPTS} answers brought no part of the object from byte {self._place} on.")
 
     def _retried(self) -> HTTPResponse:
         for attempt in range(ATTEMPTS):
             _pause(attempt)
             try:
                 return self._again()
-            except StorageError as error:
+            except ApiError as error:
                 if attempt == ATTEMPTS - 1 or not _passes(error):
                     raise
         raise AssertionError("the last attempt returns or raises")
@@ -142,14 +117,14 @@ class Download:
         query = {"alt": "media"} | ({"generation": self._generation} if self._generation else {})
         # What is stored compressed comes as it is stored, with its length and its hashes.
         headers = {"Accept-Encoding": "gzip"} | ({"Range": f"bytes={self._place}-"} if self._place else {})
-        asking: AbstractContextManager[HTTPResponse] = self._storage.asked("GET", f"{self._path}?{urlencode(query)}", headers)
+        asking: AbstractContextManager[HTTPResponse] = self._api.asked("GET", f"{self._path}?{urlencode(query)}", headers)
         answer = self._open.enter_context(asking)
         if self._place and answer.status != 206:
-            raise StorageError(f"A part was asked for and {answer.status} {answer.reason} came.")
+            raise ApiError(f"A part was asked for and {answer.status} {answer.reason} came.")
         return answer
 
 
-def _passes(error: StorageError) -> bool:
+def _passes(error: ApiError) -> bool:
     return error.status is None or error.status in _PASSING
 
 

@@ -12,9 +12,10 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from handlers.functions.aws import warmer as warmer_module
-from handlers.functions.aws.warmer import MOST_PARALLEL, Warmer, WarmingFailed, parallel_of, to_endpoint, to_function
+from handlers.functions.aws.warmer import to_endpoint, to_function
 from handlers.functions.environment import SettingsError
 from handlers.functions.pings import LEAST_HOLD_S
+from handlers.functions.warming import MOST_PARALLEL, Warmer, WarmingFailed, parallel_of
 from tests.unit.handlers.processes import running
 from tests.unit.handlers.test_api_function import Context
 from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process

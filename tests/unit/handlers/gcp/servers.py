@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
@@ -173,4 +174,56 @@ def front_of(address: str, prefix: str = "") -> Iterator[Front]:
 
     with serving(Handler) as host:
         made.address = f"http://{host}{prefix}"
+        yield made
+
+
+@dataclass
+class Apis:
+    """Cloud Scheduler's and Cloud Run's APIs, as far as a floor needs them; `failing` are statuses by path."""
+
+    jobs: dict[str, str]
+    floors: dict[str, int]
+    address: str = ""
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    failing: dict[str, int] = field(default_factory=dict)
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        address = urlsplit(path)
+        if address.path in self.failing:
+            return self.failing[address.path], {"error": {"message": "Told to fail."}}
+        name, _, verb = address.path.removeprefix("/v1/").removeprefix("/v2/").partition(":")
+        if name in self.jobs:
+            return self._job(method, name, verb)
+        if name not in self.floors:
+            return 404, {"error": {"message": f"{name} is not there."}}
+        if method == "PATCH":
+            assert parse_qs(address.query) == {"updateMask": ["scaling.minInstanceCount"]}
+            self.floors[name] = json.loads(body)["scaling"]["minInstanceCount"]
+            return 200, {"name": "projects/my-project/locations/europe-west1/operations/1"}
+        scaling = {"minInstanceCount": self.floors[name]} if self.floors[name] else {}
+        return 200, {"name": name, "scaling": scaling}
+
+    def _job(self, method: str, name: str, verb: str) -> tuple[int, dict[str, Any]]:
+        if (method, verb) == ("POST", "pause"):
+            if self.jobs[name] != "ENABLED":
+                return 400, {"error": {"status": "FAILED_PRECONDITION"}}
+            self.jobs[name] = "PAUSED"
+        return 200, {"name": name, "state": self.jobs[name]}
+
+
+@contextmanager
+def apis_of(jobs: dict[str, str], floors: dict[str, int]) -> Iterator[Apis]:
+    made = Apis(dict(jobs), dict(floors))
+
+    class Handler(_Quiet):
+        def forward(self) -> None:
+            made.asked.append((self.command, self.path, self.headers.get("Authorization")))
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            status, answer = made.answer(self.command, self.path, body)
+            self.reply(status, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+
+        do_GET = do_POST = do_PATCH = forward
+
+    with serving(Handler) as host:
+        made.address = f"http://{host}"
         yield made

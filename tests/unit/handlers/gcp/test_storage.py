@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from handlers.functions.gcp.google_api import ApiError
 from handlers.functions.gcp.objects import CloudStorageObjects
-from handlers.functions.gcp.storage import ATTEMPTS, Storage, StorageError
+from handlers.functions.gcp.storage import ATTEMPTS, Storage
 from handlers.functions.outcomes import Refused, Unavailable
 from handlers.functions.versions import ObjectVersion
 
@@ -56,7 +57,7 @@ def test_the_accounts_token_is_asked_for_once_and_goes_along(google, bucket, fro
 def test_without_an_emulator_and_a_metadata_server_nothing_is_read(monkeypatch):
     monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
-    with pytest.raises(StorageError, match=r"The metadata server 127\.0\.0\.1:1 gave no token"):
+    with pytest.raises(ApiError, match=r"The metadata server 127\.0\.0\.1:1 gave no token"):
         Storage().open("models", "model.tar.gz")
 
 
@@ -87,7 +88,7 @@ def test_a_connection_that_brings_nothing_more_is_given_up(google, bucket, front
     front.cut_after[:] = [1000] + [0] * 100
     with Storage().open(bucket.name, "a") as download:
         assert len(download.read(1000)) == 1000
-        with pytest.raises(StorageError, match="brought no part of the object from byte 1000 on"):
+        with pytest.raises(ApiError, match="brought no part of the object from byte 1000 on"):
             download.read(1000)
     assert len(front.seen) == ATTEMPTS
 
@@ -98,7 +99,7 @@ def test_a_service_that_is_busy_is_asked_again(google, bucket, front, status):
     front.statuses[:] = [status] * (ATTEMPTS - 1)
     assert read(Storage().open(bucket.name, "a")) == BODY
     front.statuses[:] = [status] * ATTEMPTS
-    with pytest.raises(StorageError, match=f"{status} .*refused with {status}"):
+    with pytest.raises(ApiError, match=f"{status} .*refused with {status}"):
         Storage().open(bucket.name, "a")
     assert front.statuses == []
 
@@ -106,7 +107,7 @@ def test_a_service_that_is_busy_is_asked_again(google, bucket, front, status):
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 def test_what_is_refused_is_not_asked_again(google, bucket, front, status):
     front.statuses[:] = [status]
-    with pytest.raises(StorageError) as refusal:
+    with pytest.raises(ApiError) as refusal:
         Storage().open(bucket.name, "a")
     assert (refusal.value.status, len(front.seen)) == (status, 1)
 
@@ -115,11 +116,11 @@ def test_connections_are_kept_and_one_that_the_server_closed_is_replaced(google,
     bucket.put("a", b"x")
     storage = Storage()
     assert read(storage.open(bucket.name, "a")) == b"x"
-    (kept,) = storage._server._idle
+    (kept,) = storage.api._server._idle
     kept.sock.shutdown(2)
     assert read(storage.open(bucket.name, "a")) == b"x"
-    assert len(storage._server._idle) == 1
-    assert storage._server._idle[0] is not kept
+    assert len(storage.api._server._idle) == 1
+    assert storage.api._server._idle[0] is not kept
 
 
 def test_an_object_is_written_once_where_it_is_to_be_new(google, bucket, front):
@@ -129,7 +130,7 @@ def test_an_object_is_written_once_where_it_is_to_be_new(google, bucket, front):
     front.statuses[:] = [412]
     assert not Storage().write(bucket.name, "out/a b.json", b"second", content_type="application/json", only_new=True)
     front.statuses[:] = [412]
-    with pytest.raises(StorageError, match="412"):
+    with pytest.raises(ApiError, match="412"):
         Storage().write(bucket.name, "out/a b.json", b"second", content_type="application/json")
     assert read(Storage().open(bucket.name, "out/a b.json")) == b"first"
 
