@@ -11,8 +11,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.functions import logs, metrics
-from handlers.functions.answer_work import AnswerWork, TryAgain
+from handlers.functions import logs
+from handlers.functions.answer_worker import AnswerWorker
 from handlers.functions.api import Endpoint
 from handlers.functions.aws import events_http
 from handlers.functions.aws.answers import AwsAnswerStore, make_client
@@ -26,9 +26,6 @@ from handlers.functions.settings import FunctionSettings
 # A message that failed is seen again after 10 s, then 40, 160 and so on, instead of after the queue's whole visibility timeout,
 # which has to be long enough for a call under way. SQS lets a message be hidden for twelve hours at most from its receipt.
 FIRST_PAUSE_S, PAUSE_FACTOR, LONGEST_PAUSE_S = 10, 4, 900
-# What stays to keep an answer that took all of its time; when that is too little, the message comes again.
-STORE_S = 1.0
-DONE, FAILED, ATTEMPTS_FAILED = "AnswersDone", "AnswersFailed", "AnswerAttemptsFailed"
 
 
 class Worker:
@@ -37,12 +34,11 @@ class Worker:
     def __init__(
         self, settings: FunctionSettings, kept: AnswerSettings, max_attempts: int, endpoint: Endpoint, clients: Mapping[str, Any]
     ) -> None:
-        self._settings = settings
-        self._endpoint = endpoint
         self._max_attempts = max_attempts
         self._queue_url, self._sqs = kept.queue_url, clients["sqs"]
         store = AwsAnswerStore(table=kept.table, bucket=kept.bucket, dynamodb=clients["dynamodb"], s3=clients["s3"])
-        self._work = AnswerWork(store=store, predict=self._predict, keep_s=kept.keep_s, max_attempts=max_attempts)
+        limits = {"max_attempts": max_attempts, "max_answer_bytes": events_http.MAX_ANSWER_BYTES}
+        self._work = AnswerWorker(store, endpoint, settings, keep_s=kept.keep_s, **limits)
 
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         """The partial batch answer: only messages that it names come again (Lambda developer guide, ReportBatchItemFailures)."""
@@ -51,33 +47,10 @@ class Worker:
 
     def _done(self, record: Mapping[str, Any], context: LambdaContext) -> bool:
         attempt = int(record["attributes"]["ApproximateReceiveCount"])
-        try:
-            state = self._work.attempt(record["body"], attempt=attempt, remaining_s=lambda: seconds_left(context) - STORE_S)
-        except Exception as error:  # noqa: BLE001  (the rest of the batch is to go on)
-            self._failed(record, attempt, error)
-            return False
-        metrics.count(self._settings.service, {DONE: int(state == "done"), FAILED: int(state == "failed"), ATTEMPTS_FAILED: 0})
-        return True
-
-    def _failed(self, record: Mapping[str, Any], attempt: int, error: Exception) -> None:
-        request_id, answer_id = (error.request_id, error.answer_id) if isinstance(error, TryAgain) else (None, None)
-        if not isinstance(error, TryAgain):
-            logs.write_fault("worker_fault", error, message_id=record["messageId"])
-        # By the answer's id `pilotlight replay` finds the reason.
-        told = {"answer": answer_id, "message_id": record["messageId"], "attempt": attempt, "max_attempts": self._max_attempts}
-        logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, reason=str(error), **told)
-        last = attempt >= self._max_attempts
-        metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)
-        self._pause(record["receiptHandle"], attempt)
-
-    def _predict(self, body: bytes, request_id: str, seconds: float) -> str:
-        budget_s = min(self._settings.endpoint_timeout_s, seconds)
-        answer = self._endpoint.invoke(body, request_id=request_id, budget_s=budget_s)
-        stages = {f"endpoint-{name}": ms for name, ms in answer.cold_start.items()}
-        if stages:
-            logs.write("cold_start", request_id=request_id, stages=stages)
-            metrics.cold_start(self._settings.service, stages, request_id=request_id)
-        return answer.text(events_http.MAX_ANSWER_BYTES)
+        done = self._work.done(record["body"], attempt=attempt, message_id=record["messageId"], seconds_left=lambda: seconds_left(context))
+        if not done:
+            self._pause(record["receiptHandle"], attempt)
+        return done
 
     def _pause(self, receipt: str, attempt: int) -> None:
         """Say when a failed message is seen again; at once after its last attempt, since then it is moved to the dead letters."""
