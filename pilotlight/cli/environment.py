@@ -12,7 +12,7 @@ from pilotlight.cli.project import Project
 
 SHIM_FOLDER = "plain-pulumi"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-# Variables of the user that would lead the engine or an AWS client elsewhere than to the twin.
+# Variables of the user that would lead the engine or a cloud's client elsewhere than to the twin.
 MISLEADING = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -20,21 +20,28 @@ MISLEADING = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CREDENTIALS",
+    "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
     "PULUMI_ACCESS_TOKEN",
     "PULUMI_CONFIG_PASSPHRASE",
     "PULUMI_STACK",
 )
 
 
-def local_variables(home: Home, project: Project, tools: tuple[Path, ...]) -> dict[str, str]:
-    """All that must be set, PATH included; starts the twin when it is not running. `tools` are folders that must be on PATH."""
+def local_variables(home: Home, project: Project, tools: tuple[Path, ...], stack: str | None = None) -> dict[str, str]:
+    """All that must be set, PATH included; starts the twin when it is not running. `tools` are folders that must be on PATH.
+
+    What the providers of `stack` need is made ready meanwhile.
+    """
     home.prepare()
-    twin = twin_variables(home, project.program)
+    twin = twin_variables(home, project.program, project.providers(stack) if stack else ())
     return engine_variables(home) | twin | {"PATH": search_path(tools)}
 
 
-def twin_variables(home: Home, program: Path) -> dict[str, str]:
-    """Where the running twin is: provider ports for the engine, address and credentials for AWS clients.
+def twin_variables(home: Home, program: Path, uses: tuple[str, ...] = ()) -> dict[str, str]:
+    """Where the running twin is: provider ports for the engine, address and credentials for AWS clients. `uses` are providers.
 
     Raises CommandError with the daemon's own words when it does not come up.
     """
@@ -42,7 +49,7 @@ def twin_variables(home: Home, program: Path) -> dict[str, str]:
 
     try:
         running = client.ensure_running(home.path)
-        ports = client.providers(program, home.path)
+        ports = client.providers(program, home.path, uses=uses)
     except client.TwinError as error:
         raise CommandError(str(error), Exit.FAILED) from error
     providers = ",".join(f"{package}:{port}" for package, port in sorted(ports.items()))

@@ -61,6 +61,10 @@ class Project:
             raise CommandError(f"{file}: config: {config!r}: use a mapping with `{self.name}:service` and `aws:region`, say.")
         return config
 
+    def providers(self, stack: str) -> tuple[str, ...]:
+        """The Pulumi providers that a stack uses: those that its file configures, as `gcp:project` does, and the one that builds images."""
+        return ("docker-build", *sorted({str(key).split(":", 1)[0] for key in self.stack_config(stack)} - {self.name}))
+
     def service(self, stack: str) -> Mapping[str, Any]:
         """The stack's `<project>:service` mapping, empty when it is missing or of another kind."""
         service = self.stack_config(stack).get(f"{self.name}:service")

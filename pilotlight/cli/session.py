@@ -80,7 +80,7 @@ def open_session(folder: Path, where: Where | None, stack: str | None = None) ->
         variables = dict(os.environ) | {"PATH": environment.search_path(tools.path), "PULUMI_SKIP_UPDATE_CHECK": "true"}
         home.prepare()
     else:
-        variables = environment.merged(environment.local_variables(home, project, tools.path))
+        variables = environment.merged(environment.local_variables(home, project, tools.path, stack))
     return Session(project=project, home=home, where=where or "local", tools=tools, variables=variables)
 
 

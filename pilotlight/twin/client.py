@@ -31,6 +31,7 @@ STOP_S = 20.0
 REGION = "us-east-1"
 DEPLOYER_KEY = "AKIAPILOTLIGHTDEPLOY"
 _POLL_S = 0.05
+_USUAL = ("aws", "docker-build")
 _TAIL_LINES = 20
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -70,14 +71,14 @@ def ensure_running(home: Path | None = None, *, deadline_s: float = START_S) -> 
         raise TwinError(f"Another command has been starting the twin in {folder} for too long. Try again.") from None
 
 
-def providers(program_dir: Path, home: Path | None = None, *, uses: Collection[str] = ("aws", "docker-build")) -> dict[str, int]:
+def providers(program_dir: Path, home: Path | None = None, *, uses: Collection[str] = ()) -> dict[str, int]:
     """Package -> port of the provider servers of a program's folder, started where they do not run. TwinError.
 
-    `uses` names the packages that the program is about to use: they are made ready meanwhile.
+    `uses` names the packages that the program is about to use: they are made ready meanwhile. Where nobody knows, it is AWS's.
     """
     running = ensure_running(home)
     seen = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
-    wanted = {"program_dir": str(program_dir.absolute()), "environment": seen, "uses": list(uses)}
+    wanted = {"program_dir": str(program_dir.absolute()), "environment": seen, "uses": list(uses or _USUAL)}
     answer = call(running, "providers", wanted, timeout_s=60)
     return {name: int(port) for name, port in answer.items()}
 

@@ -118,7 +118,7 @@ class Engine:
 
 
 def _load(packages: Collection[Package]) -> None:
-    for row in [row for package in packages for row in package.rows().values()]:
+    for row in [row for package in packages for row in package.rows().values() if not row.token.startswith(package.rare)]:
         declared = schema.sdk_type(row.token)
         if declared is not None:
             judge.problems(row, declared, {})
@@ -130,7 +130,7 @@ def packages() -> tuple[Package, ...]:
     known = (
         Package(name="aws", sdk="pulumi-aws", rows=aws.rows, invokes=aws.invokes, configuration=settings.AWS),
         Package(name="docker-build", sdk="pulumi-docker-build", rows=partial(by_token, list(docker_build.ROWS))),
-        Package(name="gcp", sdk="pulumi-gcp", rows=gcp.rows, invokes=gcp.invokes, configuration=CONFIGURATION),
+        Package(name="gcp", sdk="pulumi-gcp", rows=gcp.rows, invokes=gcp.invokes, configuration=CONFIGURATION, rare=gcp.RARE),
     )
     return tuple(package for package in known if find_spec(schema.SDKS[package.name]))
 

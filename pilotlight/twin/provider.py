@@ -29,13 +29,17 @@ _PEERS = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A provider package: `sdk` is the distribution whose version it answers with. Its tables are made when the engine first needs them."""
+    """A provider package: `sdk` is the distribution whose version it answers with. Its tables are made when the engine first needs them.
+
+    `rare` begins the types that are not made ready before a program asks for one.
+    """
 
     name: str
     sdk: str
     rows: Callable[[], Mapping[str, Row]]
     invokes: Callable[[], Mapping[str, Invoke]] = dict
     configuration: Configuration = field(default_factory=Configuration)
+    rare: tuple[str, ...] = ()
 
 
 class Provider(ResourceProviderServicer):

@@ -12,7 +12,7 @@ from pilotlight.cli.main import main
 def run(port: str) -> None:
     """Run the command line; it ends this process."""
 
-    def variables(home: Home, program: Path) -> dict[str, str]:
+    def variables(home: Home, program: Path, uses: tuple[str, ...]) -> dict[str, str]:
         return {"PILOTLIGHT_HOME": str(home.path), "PULUMI_DEBUG_PROVIDERS": f"mini:{port}"}
 
     with mock.patch.object(environment, "twin_variables", variables):

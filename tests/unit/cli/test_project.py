@@ -54,6 +54,11 @@ def test_the_service_is_read_and_a_missing_one_is_empty(checkout: Path) -> None:
     assert Project(checkout).service("other") == {}
 
 
+def test_the_providers_of_a_stack_are_those_that_its_file_configures(checkout: Path) -> None:
+    assert Project(checkout).providers("demo") == ("docker-build", "aws")
+    assert Project(checkout).providers("other") == ("docker-build",)
+
+
 @pytest.mark.parametrize(("text", "problem"), [("a: [", "not valid YAML"), ("- a\n", "no mapping"), ("config: x\n", "config: 'x'")])
 def test_a_broken_file_is_named(checkout: Path, text: str, problem: str) -> None:
     (checkout / "stacks" / "Pulumi.demo.yaml").write_text(text)
