@@ -10,7 +10,7 @@ import sys
 
 from handlers.web.process import Boot, leave_on_signals
 
-ROLES = ("api", "events", "warmer", "floor")
+ROLES = ("api", "events", "worker", "warmer", "floor")
 
 
 def main() -> int:
@@ -24,16 +24,17 @@ def main() -> int:
         logs.write("role_unknown", level="ERROR", message=f"The arguments are {roles}: give one of {', '.join(ROLES)}.")
         return 2
     boot = Boot()
-    try:
-        role, settings = importlib.import_module(f"handlers.functions.gcp.{roles[0]}").make(os.environ, boot)
-    except SettingsError as error:
-        logs.write("settings_refused", level="ERROR", message=str(error))
-        return 1
+    # Before the role, whose threads may import as well.
     import asyncio
 
     from handlers.functions.gcp.app import App
     from handlers.web.running import make_server
 
+    try:
+        role, settings = importlib.import_module(f"handlers.functions.gcp.{roles[0]}").make(os.environ, boot)
+    except SettingsError as error:
+        logs.write("settings_refused", level="ERROR", message=str(error))
+        return 1
     server = make_server(App(role, settings), host=settings.bind_host, port=settings.port, drain_s=settings.drain_s)
     boot.ready()
     asyncio.run(server.serve())

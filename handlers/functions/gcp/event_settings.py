@@ -1,13 +1,12 @@
 """What the role `events` is told by its environment; the table of variables is in docs/architecture.md, contract 7."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handlers.functions import settings
 from handlers.functions.api import MAX_INPUTS
 from handlers.functions.environment import Environment
-from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, ServerSettings, endpoint_url, request_timeout_s
+from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, ServerSettings, endpoint_url, request_timeout_s, topic
 from handlers.functions.pipeline import PipelineSettings
 
 RESULTS = ("table", "queue", "table,queue", "queue,table")
@@ -17,7 +16,6 @@ MAX_OBJECT_BYTES = 10_485_760
 MEMORY_SHARE = 8
 # What stays beside the model's time to read an object, to record its result and to answer.
 AROUND_S = 5.0
-_TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +46,8 @@ class EventSettings:
             database=environment.required("RESULTS_DATABASE", "the name of the Firestore database for results"),
             collection=environment.required("RESULTS_COLLECTION", "the collection of the results"),
             bucket=environment.required("RESULTS_BUCKET", "the name of the bucket for large results"),
-            topic=_topic(environment, "RESULTS_TOPIC", "the topic for results") if sends else None,
-            dead_letter_topic=_topic(environment, "DEAD_LETTER_TOPIC", "the topic for events without a result"),
+            topic=topic(environment, "RESULTS_TOPIC", "the topic for results") if sends else None,
+            dead_letter_topic=topic(environment, "DEAD_LETTER_TOPIC", "the topic for events without a result"),
             max_attempts=environment.whole("MAX_ATTEMPTS", 3, least=1, most=1000),
             endpoint_url=endpoint_url(environment),
             request_timeout_s=request_timeout_s(environment, timeout_s + AROUND_S),
@@ -72,8 +70,3 @@ def _pipeline(environment: Environment, timeout_s: float, concurrency: int) -> P
         task=settings.task(environment),
         service=environment.text("SERVICE"),
     )
-
-
-def _topic(environment: Environment, name: str, what: str) -> str:
-    shape = f"{what}, projects/PROJECT/topics/TOPIC"
-    return environment.matching(name, _TOPIC, shape) or environment.required(name, shape)

@@ -28,13 +28,11 @@ class CloudStorageObjects:
             with self._storage.open(bucket, key, generation=which.get("generation")) as download:
                 if download.size > self._max_bytes:
                     raise Refused(f"The object has {download.size} bytes: {self._max_bytes} are allowed.")
-                body = bytearray()
-                while chunk := download.read(download.size):
-                    body += chunk
+                body = download.whole()
         except ApiError as error:
             if error.status == 404:
                 raise Refused("The object can't be read: it was deleted, or replaced in a bucket that keeps no versions.") from error
             raise Unavailable(f"The object can't be read: {error}") from error
         if download.md5 is not None and download.md5 != base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode():
             raise Unavailable("The object can't be read: what came has another MD5 than what is stored.")
-        return Content(bytes(body), download.content_type)
+        return Content(body, download.content_type)

@@ -4,9 +4,11 @@ STORAGE_EMULATOR_HOST (an address, with a path or none) moves the service, as it
 parameters and headers: Cloud Storage, JSON API, "Objects: get" and "Objects: insert"; of what is tried again: "Retry strategy".
 """
 
+import json
 import os
 import random
 import time
+import uuid
 from contextlib import AbstractContextManager, ExitStack
 from http.client import HTTPResponse
 from types import TracebackType
@@ -41,12 +43,16 @@ class Storage:
 
     def write(self, bucket: str, key: str, body: bytes, *, content_type: str, only_new: bool = False) -> bool:
         """Store an object; False where `only_new` is asked for and there is one. Raises ApiError."""
-        query = {"uploadType": "media", "name": key} | ({"ifGenerationMatch": "0"} if only_new else {})
+        # Media with its description in one request, of which emulators know the conditions as well.
+        query = {"uploadType": "multipart"} | ({"ifGenerationMatch": "0"} if only_new else {})
         path = f"/upload/storage/v1/b/{quote(bucket, safe='')}/o?{urlencode(query)}"
+        boundary = uuid.uuid4().hex
+        content = _multipart(boundary, {"name": key, "contentType": content_type}, body)
+        headers = {"Content-Type": f"multipart/related; boundary={boundary}"}
         for attempt in range(ATTEMPTS):
             _pause(attempt)
             try:
-                with self.api.asked("POST", path, {"Content-Type": content_type}, body) as answer:
+                with self.api.asked("POST", path, headers, content) as answer:
                     answer.read()
                 return True
             except ApiError as error:
@@ -101,6 +107,13 @@ class Download:
                 return chunk
         raise ApiError(f"{ATTEMPTS} answers brought no part of the object from byte {self._place} on.")
 
+    def whole(self) -> bytes:
+        """All of it. Raises ApiError."""
+        body = bytearray()
+        while chunk := self.read(self.size):
+            body += chunk
+        return bytes(body)
+
     def _retried(self) -> HTTPResponse:
         for attempt in range(ATTEMPTS):
             _pause(attempt)
@@ -122,6 +135,13 @@ class Download:
         if self._place and answer.status != 206:
             raise ApiError(f"A part was asked for and {answer.status} {answer.reason} came.")
         return answer
+
+
+def _multipart(boundary: str, description: dict[str, str], body: bytes) -> bytes:
+    """Both parts as "Objects: insert" wants them (multipart/related, RFC 2387)."""
+    first = f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{json.dumps(description)}\r\n"
+    second = f"--{boundary}\r\nContent-Type: {description['contentType']}\r\n\r\n"
+    return first.encode() + second.encode() + body + f"\r\n--{boundary}--\r\n".encode()
 
 
 def _passes(error: ApiError) -> bool:

@@ -22,6 +22,10 @@ class Topic:
     def __init__(self, name: str) -> None:
         self._name = name
 
+    def prepare(self) -> None:
+        """Make the client now rather than with the first message."""
+        _client()
+
     def publish(self, messages: Sequence[Message]) -> list[str | None]:
         """For each message None, or why it may not have been sent. An attribute that is too long is left out."""
         from google.api_core.exceptions import GoogleAPIError

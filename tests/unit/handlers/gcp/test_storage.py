@@ -124,15 +124,19 @@ def test_connections_are_kept_and_one_that_the_server_closed_is_replaced(google,
 
 
 def test_an_object_is_written_once_where_it_is_to_be_new(google, bucket, front):
+    key, body = "out/a b#%2F+ü.json", b'"first"\r\n--x--\x00'
     front.statuses[:] = [503]
-    assert Storage().write(bucket.name, "out/a b.json", b"first", content_type="application/json", only_new=True)
-    assert [("ifGenerationMatch=0" in path, headers["content-type"]) for _, path, headers in front.seen] == [(True, "application/json")] * 2
-    front.statuses[:] = [412]
-    assert not Storage().write(bucket.name, "out/a b.json", b"second", content_type="application/json", only_new=True)
+    assert Storage().write(bucket.name, key, body, content_type="application/json", only_new=True)
+    assert ["ifGenerationMatch=0" in path for _, path, _ in front.seen] == [True] * 2
+    assert not Storage().write(bucket.name, key, b"second", content_type="application/json", only_new=True)
+    stored = Storage().open(bucket.name, key)
+    assert (stored.content_type, read(stored)) == ("application/json", body)
+    assert Storage().write(bucket.name, key, b"third", content_type="text/plain")
+    stored = Storage().open(bucket.name, key)
+    assert (stored.content_type, stored.whole()) == ("text/plain", b"third")
     front.statuses[:] = [412]
     with pytest.raises(ApiError, match="412"):
-        Storage().write(bucket.name, "out/a b.json", b"second", content_type="application/json")
-    assert read(Storage().open(bucket.name, "out/a b.json")) == b"first"
+        Storage().write(bucket.name, key, b"fourth", content_type="application/json")
 
 
 def test_the_very_generation_is_read_and_one_that_is_gone_is_refused(google, bucket):
