@@ -70,6 +70,5 @@ def project(twin: Twin, pulumi: Path, tmp_path: Path) -> Iterator[Callable[..., 
         return Project(folder=tmp_path / f"pulumi-{stack}", ports=twin.ports(), pulumi=pulumi, stack_name=stack, config=dict(config))
 
     yield make
-    # Longer than there: this SDK takes its time, and a program that failed ends with it.
-    sweep(10)
+    sweep()
     assert not engines()
