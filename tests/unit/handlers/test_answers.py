@@ -303,7 +303,7 @@ def test_without_time_for_the_model_the_request_is_handed_over_at_once(aws):
     assert model.calls == []
 
 
-def test_a_hand_over_that_does_not_end_is_503_before_the_functions_time_is_over(aws):
+def test_a_hand_over_that_does_not_end_is_503_before_the_functions_time_is_over(aws, capsys):
     class Stuck(Failing):
         def __getattr__(self, name):
             return (lambda *_: gate.wait(20)) if name == "put_row" else getattr(self._store, name)
@@ -314,6 +314,12 @@ def test_a_hand_over_that_does_not_end_is_503_before_the_functions_time_is_over(
     assert_problem(answer, 503, "answers-unavailable")
     assert 0.8 < time.monotonic() - started < 1.5
     gate.set()
+    # Here, and not in the log of the next test.
+    said, until = "", time.monotonic() + 5
+    while "handed_over" not in said and time.monotonic() < until:
+        time.sleep(0.01)
+        said += capsys.readouterr().out
+    assert "handed_over" in said
 
 
 def test_a_fault_of_the_model_call_is_an_answer_and_stays_inside(aws, capsys):

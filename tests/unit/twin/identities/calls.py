@@ -66,7 +66,7 @@ def serve(prefix: str, models: str) -> list[Call]:
 
 
 def invoke(endpoint: str) -> Call:
-    by = "handlers/functions/endpoint.py: invoke_endpoint"
+    by = "handlers/functions/aws/endpoint.py: invoke_endpoint"
     return Call(action="sagemaker:InvokeEndpoint", resource=arn("sagemaker", f"endpoint/{endpoint}"), by=by)
 
 
