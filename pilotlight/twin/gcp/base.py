@@ -9,6 +9,7 @@ from typing import Any
 from pilotlight.twin import schema
 from pilotlight.twin.gcp import services
 from pilotlight.twin.gcp.labels import label_problems
+from pilotlight.twin.gcp.names import choice_problems
 from pilotlight.twin.gcp.places import project_problems, region_problems
 from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
@@ -17,7 +18,7 @@ from pilotlight.twin.world import Resource
 # pulumi-gcp 10.2: what of a labelled type the SDK itself marks secret.
 LABELS = frozenset({"effectiveLabels", "pulumiLabels"})
 POLICY = "deletionPolicy"
-_POLICIES = ("DELETE", "PREVENT", "ABANDON")
+POLICIES = ("DELETE", "PREVENT", "ABANDON")
 
 
 def google(
@@ -29,6 +30,7 @@ def google(
     places: frozenset[str] = frozenset(),
     labelled: bool = False,
     policy: str | None = "DELETE",
+    policies: tuple[str, ...] = POLICIES,
 ) -> Row:
     """The row with what its type has in common with the others.
 
@@ -36,7 +38,7 @@ def google(
     project_of  what the project is of a type that has no `project`; where it has one, that is required and replaces
     place       input that names a location, required, and replaces; `places` are locations that are no region
     labelled    whether it takes labels
-    policy      what `deletionPolicy` is where the program gives none; None for a type without it
+    policy      what `deletionPolicy` is where the program gives none, one of `policies`; None for a type without it
 
     The data plane of the type is told of every resource.
     """
@@ -50,7 +52,7 @@ def google(
             *(project_problems(inputs.get("project")) if own_project else []),
             *(_place_problems(row.token, place, inputs, places) if place else []),
             *(label_problems(inputs.get("labels")) if labelled else []),
-            *(_policy_problems(inputs) if policy else []),
+            *(choice_problems(POLICY, inputs.get(POLICY), policies) if policy else []),
             *row.limits(inputs),
         ],
         computed=lambda twin, inputs: {
@@ -73,11 +75,6 @@ def _place_problems(token: str, place: str, inputs: Properties, places: frozense
             return []
         return [f"{place}: is missing: set it, or the provider's region with `pulumi config set gcp:region europe-west1`."]
     return region_problems(place, inputs[place], places)
-
-
-def _policy_problems(inputs: Properties) -> list[str]:
-    value = inputs.get(POLICY)
-    return [] if value is None or value in _POLICIES else [f"{POLICY}: {value!r} is not allowed: use one of {', '.join(_POLICIES)}."]
 
 
 def _check(row: Row, api: str | None, project: str | None, twin: Twin, inputs: Properties) -> None:

@@ -7,7 +7,7 @@ import secrets
 from typing import Any
 
 from pilotlight.twin.gcp import agents, assigned, identities, services
-from pilotlight.twin.gcp.base import google
+from pilotlight.twin.gcp.base import POLICIES, google
 from pilotlight.twin.gcp.types import API_KEY, CUSTOM_ROLE, ENABLED, IDENTITY
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
@@ -135,5 +135,7 @@ ROWS: tuple[Row, ...] = (
             check=_check_key,
         ),
         api="apikeys.googleapis.com",
+        # Google does not delete a key that was used in the last seven days, unless it is forced.
+        policies=(*POLICIES, "FORCE"),
     ),
 )

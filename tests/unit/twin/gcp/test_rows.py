@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -30,6 +31,21 @@ def test_every_row_names_what_the_sdk_and_the_documents_have(token: str) -> None
     for path, target in row.rename.items() if row.discovery else ():
         assert path.split(".")[0] in declared.fields, path
         assert not target or judge_discovery.resolve_path(str(row.discovery), target) is not None, target
+
+
+def test_deletion_policies_are_those_that_the_sdk_tells(account: Account, made: Made) -> None:
+    for name, one in made.items():
+        declared = schema.sdk_type(one.token)
+        assert declared is not None
+        policy = getattr(declared.inputs, "deletion_policy", None)
+        assert (policy is None) == ("deletionPolicy" not in one.outputs), name
+        if policy is not None:
+            text = " ".join((policy.fget.__doc__ or "").split())
+            (usual,) = re.findall(r'Defaults to "?(\w+)', text)
+            assert one["deletionPolicy"] == usual, name
+            _, problems = account.check(one.token, name, {**one.inputs, "deletionPolicy": "KEEP"})
+            (said,) = [problem for problem in problems if problem.startswith("deletionPolicy")]
+            assert set(re.findall(r"[A-Z]{4,}", said.partition("use one of")[2])) == set(re.findall(r'set to "(\w+)"', text)), name
 
 
 def test_every_output_that_the_sdk_promises_is_there(made: Made) -> None:
