@@ -1,7 +1,6 @@
 """fake-gcs-server, the Cloud Storage of the tests: built once a user from its Go module, run in this machine's memory."""
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 import filelock
 import httpx
 
-from pilotlight.toolchain import cache_folder
+from pilotlight import toolchain
 from tests.unit.handlers.processes import free_port
 
 VERSION = "1.54.0"
@@ -22,14 +21,12 @@ PATIENCE_S = 30
 
 def binary() -> Path:
     """The executable. Building it takes three minutes on two cores, once."""
-    folder = cache_folder() / "tools" / f"fake-gcs-server-{VERSION}"
+    folder = toolchain.cache_folder() / "tools" / f"fake-gcs-server-{VERSION}"
     built = folder / "fake-gcs-server"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / "lock"):
         if not built.is_file():
-            go = shutil.which("go")
-            assert go, f"Go is missing: fake-gcs-server is built with it. Install Go 1.25 or newer, or put the executable at {built}."
-            command = [go, "install", "-ldflags", "-s -w", f"{MODULE}@v{VERSION}"]
+            command = [toolchain._go(print), "install", "-ldflags", "-s -w", f"{MODULE}@v{VERSION}"]
             subprocess.run(command, env=os.environ | {"GOBIN": str(folder)}, check=True)
     return built
 
