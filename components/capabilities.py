@@ -16,6 +16,7 @@ class Needs:
 
 
 _REST_ONLY = "API Gateway developer guide, choose between REST APIs and HTTP APIs"
+_EVENTARC = "Eventarc documentation, retry events"
 _QUOTAS = "API Gateway documentation (Google), quotas overview"
 AUTH_SETTINGS: tuple[Needs, ...] = (
     Needs(
@@ -160,9 +161,23 @@ CLOUD_SETTINGS: tuple[OfCloud, ...] = (
         instead="nothing is reserved there: leave it out, endpoint.maxConcurrency bounds the function's instances too",
         source="Cloud Run documentation, maximum instances",
     ),
-    *(
-        OfCloud(setting=setting, clouds=("aws",), instead="it is not built there yet: leave it out", source="docs/architecture.md")
-        for setting in ("events",)
+    OfCloud(
+        setting="events.batchSize",
+        clouds=("aws",),
+        instead="events come one by one: leave it out",
+        source=_EVENTARC,
+    ),
+    OfCloud(
+        setting="events.batchWindowSeconds",
+        clouds=("aws",),
+        instead="events come one by one, at once: leave it out",
+        source=_EVENTARC,
+    ),
+    OfCloud(
+        setting="events.visibilitySeconds",
+        clouds=("aws",),
+        instead="a failed event comes again after 10 s, later after up to 600 s: leave it out",
+        source=_EVENTARC,
     ),
 )
 

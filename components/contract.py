@@ -89,17 +89,21 @@ class Warming(Watched, Protocol):
 
 
 class Objects(Watched, Protocol):
-    """Where objects are put that start the event pipeline, and the queue that is told of them."""
+    """Where objects are put that start the event pipeline, and the queue that is told of them, where it is the stack's own."""
 
     bucket: Output[str]
-    queue_url: Output[str]
+    queue_url: Output[str] | None
     dead_letter_url: Output[str]
     """What could not be processed, to be looked at and sent again."""
+    replay_topic: Output[str] | None
+    """Where it is sent again, where that is not the queue."""
 
 
 class Results(Watched, Protocol):
     """Where exactly one result per version of an object goes."""
 
+    database: Output[str] | None
+    """What the table is part of, where it has a name of its own."""
     table: Output[str]
     bucket: Output[str]
     """Results that are too large for a row."""
@@ -162,8 +166,8 @@ class Home(Protocol):
     def event_function(self, name: str, endpoint: Any, work: Work, args: FunctionArgs, opts: ResourceOptions) -> Function:
         """The function that turns objects into results; the endpoint itself where it is a function."""
 
-    def deliver(self, name: str, function: Any, work: Work, opts: ResourceOptions) -> Resource:
-        """Hand the queue's messages to the function, in batches of which only what failed comes again."""
+    def deliver(self, name: str, function: Any, work: Work, opts: ResourceOptions) -> Watched:
+        """Bring the function what there is to do, and again what failed."""
 
     def warm(self, name: str, endpoint: Any, args: WarmingArgs, function: FunctionArgs, opts: ResourceOptions) -> Warming:
         """What keeps the endpoint warm as the plan says; the endpoint itself declares the floor of `args.now`."""

@@ -31,9 +31,8 @@ class EventPipeline(pulumi.ComponentResource):
         work = Work(objects=objects, results=results, events=args.events)
         endpoint = platform(f"{name}-endpoint", home, image, model, args.endpoint, child, work)
         function = home.event_function(f"{name}-function", endpoint, work, args.function, child)
-        home.deliver(f"{name}-delivery", function, work, child)
         # A Lambda-hosted model is its own function: it is watched once.
-        parts: list[Watched] = [objects, results, function]
+        parts: list[Watched] = [objects, results, function, home.deliver(f"{name}-delivery", function, work, child)]
         if endpoint.endpoint_name is not None:
             parts.append(endpoint)
         self.endpoint = endpoint
@@ -43,6 +42,8 @@ class EventPipeline(pulumi.ComponentResource):
                 "objectsBucket": objects.bucket,
                 "queueUrl": objects.queue_url,
                 "deadLetterQueueUrl": objects.dead_letter_url,
+                "replayTopic": objects.replay_topic,
+                "resultsDatabase": results.database,
                 "resultsTable": results.table,
                 "resultsBucket": results.bucket,
                 "resultsQueueUrl": results.queue_url,

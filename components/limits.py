@@ -177,10 +177,19 @@ API_GATEWAY_REGIONS = Regions(
     noted="2026-11",
 )
 
+_PUBSUB = "Pub/Sub API, projects.subscriptions"
+PUBSUB_ACK_S = Range(low=10, high=600, unit="s", source=_PUBSUB + ": ackDeadlineSeconds", noted="2026-11")
+PUBSUB_RETENTION_S = Range(low=600, high=2_678_400, unit="s", source=_PUBSUB + ": messageRetentionDuration", noted="2026-11")
+# As many as fit into the day for which Eventarc keeps an event, 10 s after the first and up to 600 s after the later ones.
+EVENTARC_ATTEMPTS = Range(low=1, high=140, unit="times", source="Eventarc documentation, retry events", noted="2026-11")
+EVENTARC_RETENTION_S = Range(low=0, high=86_400, unit="s", source="Eventarc documentation, retry events", noted="2026-11")
+
 # Names on Google Cloud.
+DATABASE_NAME = Range(low=4, high=63, unit="characters", source="Firestore API, databases.create: databaseId", noted="2026-11")
 GATEWAY_ID = Range(low=1, high=63, unit="characters", source="API Gateway documentation (Google), API and gateway ids", noted="2026-11")
 GCS_BUCKET_NAME = Range(low=3, high=63, unit="characters", source="Cloud Storage documentation, bucket names", noted="2026-11")
 REGISTRY_NAME = Range(low=1, high=63, unit="characters", source="Artifact Registry documentation, repository names", noted="2026-11")
 RUN_SERVICE_NAME = Range(low=1, high=49, unit="characters", source="Cloud Run API v2, services.create: serviceId", noted="2026-11")
 SERVICE_ACCOUNT_ID = Range(low=6, high=30, unit="characters", source="IAM API, serviceAccounts.create: accountId", noted="2026-11")
 LABEL = Range(low=0, high=63, unit="characters", source="Resource Manager documentation, requirements for labels", noted="2026-11")
+TRIGGER_NAME = Range(low=1, high=63, unit="characters", source="Eventarc API, triggers.create: triggerId", noted="2026-11")

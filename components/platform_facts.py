@@ -31,7 +31,7 @@ class PlatformFacts:
     shares_concurrency whether `maxConcurrency: null` is possible: nothing is reserved, the account's pool is the limit
     separate_function  whether a function of the pattern stands in front of the endpoint
     zipped             whether functions are of the packaged zip; else they come in an image of their own
-    function_s         how long a function may run
+    function_s         how long a function behind a queue may run
     model_bytes        largest packaged model
     instance           where an instance takes several requests at a time
     """
@@ -102,7 +102,8 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         zipped=False,
         # One vCPU.
         function_memory_mb=limits.CLOUD_RUN_CPU_MEMORY_MB[1],
-        function_s=limits.CLOUD_RUN_TIMEOUT_S,
+        # For so long a push is not repeated.
+        function_s=limits.PUBSUB_ACK_S,
         instance=InstanceFacts(cpu=2, requests=2, gpu_cpu=8, gpu_requests=8, gpu_cold_start_s=30),
     ),
 }

@@ -35,6 +35,7 @@ class Planned:
 
     delete_first  whether a replacement deletes the old one before it makes the new one, which Pulumi else does the other way round
     waits_for     URNs of what it is made after
+    retained      whether it stays when the stack goes
     """
 
     type: str
@@ -47,6 +48,7 @@ class Planned:
     delete_first: bool = False
     waits_for: frozenset[str] = frozenset()
     protect: bool = False
+    retained: bool = False
 
     @property
     def custom(self) -> bool:
@@ -185,6 +187,7 @@ class _Monitor(mocks.MockMonitor):
                     delete_first=request.deleteBeforeReplace,
                     waits_for=frozenset(request.dependencies),
                     protect=request.protect,
+                    retained=request.retainOnDelete,
                 )
             )
         return answer

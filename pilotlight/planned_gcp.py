@@ -17,11 +17,16 @@ _IDS = {
     "gcp:cloudrunv2/service:Service": _AT + "/services/{name}",
     "gcp:compute/network:Network": "projects/{project}/global/networks/{name}",
     "gcp:compute/subnetwork:Subnetwork": "projects/{project}/regions/{location}/subnetworks/{name}",
+    "gcp:eventarc/trigger:Trigger": _AT + "/triggers/{name}",
+    "gcp:firestore/database:Database": "projects/{project}/databases/{name}",
+    "gcp:firestore/field:Field": "projects/{project}/databases/{database}/collectionGroups/{collection}/fields/{field}",
     "gcp:monitoring/alertPolicy:AlertPolicy": "projects/{project}/alertPolicies/{name}",
     "gcp:monitoring/dashboard:Dashboard": "projects/" + NUMBER + "/dashboards/{name}",
     "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{name}",
     "gcp:projects/apiKey:ApiKey": _GLOBAL + "/keys/{name}",
     "gcp:projects/service:Service": "{project}/{service}",
+    "gcp:pubsub/subscription:Subscription": "projects/{project}/subscriptions/{name}",
+    "gcp:pubsub/topic:Topic": "projects/{project}/topics/{name}",
     "gcp:serviceaccount/account:Account": "projects/{project}/serviceAccounts/{accountId}@{project}.iam.gserviceaccount.com",
 }
 # What is composed with, by type.
@@ -45,9 +50,15 @@ _OUTPUTS: Mapping[str, Mapping[str, str]] = {
 
 def made(type_: str, name: str, inputs: Mapping[str, Any], project: str = PROJECT, region: str = REGION) -> tuple[str, dict[str, Any]]:
     """The id of a resource of that logical name, and all that is known of it then."""
+    outputs: dict[str, Any]
     known = {"project": project, "location": inputs.get("region", region), "name": f"{name}{SUFFIX}", **inputs}
     id_ = _IDS.get(type_, "{name}").format_map(known)
     outputs = {key: text.format_map({**known, "id": id_}) for key, text in _OUTPUTS.get(type_, {}).items()}
+    if type_ == "gcp:eventarc/trigger:Trigger":
+        own = f"eventarc-{known['location']}-{known['name']}-sub-000"
+        outputs["transport"] = {
+            "pubsub": {"topic": f"projects/{project}/topics/{own}", "subscription": f"projects/{project}/subscriptions/{own}"}
+        }
     return id_, known | outputs
 
 
@@ -55,6 +66,10 @@ def answer(token: str, project: str = PROJECT, region: str = REGION) -> dict[str
     """What the cloud says to an invoke, None where nobody knows."""
     answers = {
         "gcp:organizations/getClientConfig:getClientConfig": {"project": project, "region": region, "zone": "", "accessToken": "token"},
+        "gcp:storage/getProjectServiceAccount:getProjectServiceAccount": {
+            "emailAddress": f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com",
+            "member": f"serviceAccount:service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com",
+        },
         "gcp:organizations/getProject:getProject": {
             "projectId": project,
             "number": NUMBER,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # An object is held as bytes, as text, as parsed inputs and as the request made of them: an eighth of the memory is left for it.
 MEMORY_SHARE = 8
+LAMBDA = "Lambda developer guide, quotas: memory"
+MEMORY_SOURCES = {"gcp": limits.CLOUD_RUN_MEMORY_MB.source}
 
 
 def event_problems(settings: "Settings") -> Iterator[Problem]:
@@ -21,7 +23,7 @@ def event_problems(settings: "Settings") -> Iterator[Problem]:
     events, endpoint = settings.events, settings.endpoint
     if events is None or settings.pattern == "api":
         return
-    yield from _queue(events)
+    yield from _pushes(events) if settings.cloud == "gcp" else _queue(events)
     yield from _objects(events)
     facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
     if facts is not None:
@@ -38,6 +40,12 @@ def _queue(events: "Events") -> Iterator[Problem]:
     yield from within("events.visibilitySeconds", events.visibility_seconds, limits.VISIBILITY_S)
     if events.batch_window_seconds == 0:
         yield from within("events.batchSize", events.batch_size, limits.BATCH_WITHOUT_WINDOW, " without events.batchWindowSeconds")
+
+
+def _pushes(events: "Events") -> Iterator[Problem]:
+    """What Eventarc brings, one event at a time."""
+    yield from within("events.maxConcurrency", events.max_concurrency, limits.CLOUD_RUN_REQUESTS)
+    yield from within("events.maxAttempts", events.max_attempts, limits.EVENTARC_ATTEMPTS)
 
 
 def _objects(events: "Events") -> Iterator[Problem]:
@@ -69,24 +77,24 @@ def _payload(settings: "Settings", events: "Events", facts: PlatformFacts) -> It
     if events.max_object_bytes > most:
         yield told(
             f"events.maxObjectBytes: {events.max_object_bytes}: the smallest hop's {key} is {memory}, an object may fill an eighth: "
-            f"use 1 to {most} bytes, or raise {key} (Lambda developer guide, quotas: memory)"
+            f"use 1 to {most} bytes, or raise {key} ({MEMORY_SOURCES.get(settings.cloud, LAMBDA)})"
         )
 
 
 def _concurrency(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
-    """More batches at a time than the function or the endpoint takes would be throttled until they are dead letters."""
+    """More at a time than the function or the endpoint takes would be throttled: on AWS until they are dead letters, on Google Cloud
+    by ever longer pauses."""
+    google = settings.cloud == "gcp"
+    low = 1 if google else limits.MAPPING_CONCURRENCY.low
+    source = limits.CLOUD_RUN_REQUESTS.source if google else "Lambda developer guide, maximum concurrency of SQS event sources"
     bounds = [("endpoint.maxConcurrency", settings.endpoint.max_concurrency)]
     if facts.separate_function and settings.function is not None:
         bounds.append(("function.reservedConcurrency", settings.function.reserved_concurrency))
     for key, bound in bounds:
         if bound is None or events.max_concurrency is None or events.max_concurrency <= bound:
             continue
-        low = limits.MAPPING_CONCURRENCY.low
         instead = f"use {low} to {bound}, or raise {key}" if bound >= low else f"use {key} {low} or more"
-        yield told(
-            f"events.maxConcurrency: {events.max_concurrency}: more than {key} {bound}: {instead} "
-            "(Lambda developer guide, maximum concurrency of SQS event sources)"
-        )
+        yield told(f"events.maxConcurrency: {events.max_concurrency}: more than {key} {bound}: {instead} ({source})")
 
 
 def _chain(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ import pulumi_aws as aws
 from components.args import EventArgs, FunctionArgs
 from components.aws.events import QUEUE, ObjectSource
 from components.aws.function import call_variables, function_alarms, permit
+from components.aws.watch import Alarm
 from components.aws.zips import Zip, zip_function
 from components.contract import Endpoint, Principal, Work
 
@@ -65,6 +66,9 @@ class Delivery(pulumi.ComponentResource):
     def __init__(self, name: str, function: Any, objects: ObjectSource, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Delivery", name, None, opts)
         mapping(f"{name}-mapping", objects.queue_arn, function.alias, self, args.batch_size, args.max_concurrency, args.batch_window_s)
+        # Bucket, queue and function are watched by themselves.
+        self.log_groups: list[pulumi.Output[str]] = []
+        self.alarms: list[Alarm] = []
         self.register_outputs({})
 
 

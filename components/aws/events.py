@@ -57,7 +57,7 @@ class ObjectSource(pulumi.ComponentResource):
             # S3 tries the queue when it is told of it; events must name a version from the first one on.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, *secured, *versions]),
         )
-        self.queue_arn, self.queue_url, self.dead_letter_url = queue.arn, queue.url, dead.url
+        self.queue_arn, self.queue_url, self.dead_letter_url, self.replay_topic = queue.arn, queue.url, dead.url, None
         self.log_groups = []
         self.alarms = queue_alarms("events", queue, dead, visibility_s)
         self.register_outputs({"bucket": self.bucket, "queueUrl": self.queue_url, "deadLetterUrl": self.dead_letter_url})

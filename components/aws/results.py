@@ -38,7 +38,7 @@ class ResultStore(pulumi.ComponentResource):
         bucket, _ = private_bucket(name, self.bucket, home.place, home.keep, self)
         versioned(name, bucket, self)
         table = table_of(f"{name}-table", home.names.named(RESULTS), OBJECT, VERSION, home.keep, self)
-        self.table, self.queue_url = table.name, None
+        self.database, self.table, self.queue_url = None, table.name, None
         self.log_groups = []
         self.alarms = table_alarms(RESULTS, table.name, "TransactWriteItems")
         if "queue" in args.results:

@@ -6,13 +6,11 @@ import pulumi
 import pulumi_gcp as gcp
 
 from components.args import ModelArtifact
-from components.gcp.buckets import grant, private_bucket
+from components.gcp.buckets import READER, grant, private_bucket
 from components.gcp.names import MODEL_PREFIX
 
 if TYPE_CHECKING:
     from components.gcp.home import GcpHome
-
-READER = "roles/storage.objectViewer"
 
 
 class ModelStore(pulumi.ComponentResource):

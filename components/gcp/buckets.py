@@ -10,6 +10,7 @@ from components.gcp.apis import STORAGE
 if TYPE_CHECKING:
     from components.gcp.home import GcpHome
 
+READER, WRITER = "roles/storage.objectViewer", "roles/storage.objectCreator"
 ABORT_UPLOADS_DAYS = 7
 OLD_VERSIONS_DAYS = 30
 # What is deleted would else be stored, and billed, for a week.

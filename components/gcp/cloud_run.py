@@ -49,7 +49,10 @@ class CloudRunEndpoint(pulumi.ComponentResource):
         one, self.max_concurrency = _sized(args)
         self.network = _network(f"{name}-private", home, self) if one.private else None
         identity = account(name, home, "endpoint", "Runs the model server", self)
-        reads = model.grant_read(name, member(identity.email), self)
+        who = member(identity.email)
+        # Inputs that are too large for a request come by reference.
+        reads = [model.grant_read(name, who, self), *([] if work is None else work.objects.grant_reader(name, who, self))]
+        inputs = {} if work is None else work.objects.variables_of_reader()
         self._service = run_service(
             name,
             home,
@@ -57,7 +60,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 name=home.names.endpoint,
                 image=image.uri,
                 account=identity.email,
-                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE},
+                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, **inputs},
                 cpu=one.cpu,
                 memory_mb=args.memory_mb,
                 requests=one.requests,
@@ -71,7 +74,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
             ),
             self,
             # The first revision starts as soon as it is made, and reads the model.
-            [reads, model, *image.ready],
+            [*reads, model, *image.ready],
         )
         self.endpoint_name, self.invoke_target = self._service.name, self._service.uri
         self.log_groups = []

@@ -1,7 +1,7 @@
 """The pattern's function in front of an endpoint: a small Cloud Run service from the functions' image."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import pulumi_gcp as gcp
 from components.args import FunctionArgs
 from components.contract import Principal
 from components.gcp.run_service import RunService, let_in, run_service
-from components.gcp.service_accounts import account
+from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ OVERLOAD = 4
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionService:
-    """One role of the functions' image: physical name, what it is for, what it is told, what must be there before it runs."""
+    """One role of the functions' image: physical name, what it is for, what it is told, what its account (as policies name it) is
+    granted beside the endpoint, what else must be there before it runs."""
 
     role: str
     name: str
@@ -39,6 +40,7 @@ class FunctionService:
     requests: int
     max_instances: int
     variables: Mapping[str, pulumi.Input[str]]
+    grants: Callable[[pulumi.Output[str]], Sequence[pulumi.Resource]] = lambda _: ()
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -95,7 +97,7 @@ class ApiFunction(pulumi.ComponentResource):
 def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: "CloudRunEndpoint", parent: pulumi.Resource) -> Live:
     """The service under an account of its own, which may invoke the endpoint before the first request comes."""
     identity = account(name, home, of.role, of.purpose, parent)
-    grant = endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))
+    invokes = endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))
     service = run_service(
         name,
         home,
@@ -104,7 +106,7 @@ def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: 
             image=endpoint.image.functions,
             account=identity.email,
             args=[of.role],
-            variables=of.variables,
+            variables={**of.variables, "CONCURRENCY": str(of.requests), "REQUEST_TIMEOUT_S": str(of.timeout_s)},
             cpu=CPU,
             memory_mb=of.memory_mb,
             requests=of.requests,
@@ -113,7 +115,7 @@ def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: 
             network=None if endpoint.network is None else endpoint.network.egress(),
         ),
         parent,
-        [grant, *endpoint.image.ready, *of.ready],
+        [invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],
     )
     return Live(service=service, account=identity)
 

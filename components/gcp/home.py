@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_gcp as gcp
 
-from components.args import BudgetArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.contract import Work
 from components.gcp.apis import Apis
 from components.gcp.artifacts import ModelStore
 from components.gcp.function import ApiFunction
@@ -19,7 +20,10 @@ from components.gcp.watch import Watch
 
 if TYPE_CHECKING:
     from components.gcp.budget import Budget
+    from components.gcp.event_function import Delivery, EventFunction
+    from components.gcp.events import ObjectSource
     from components.gcp.gateway import ApiGateway
+    from components.gcp.results import ResultStore
 
 
 class GcpHome:
@@ -60,6 +64,30 @@ class GcpHome:
         from components.gcp.gateway import ApiGateway
 
         return ApiGateway(name, self, function, args, opts)
+
+    def objects(self, name: str, args: EventArgs, opts: pulumi.ResourceOptions) -> "ObjectSource":
+        """A bucket, and the dead letters of its objects."""
+        from components.gcp.events import ObjectSource
+
+        return ObjectSource(name, self, args, opts)
+
+    def results(self, name: str, args: EventArgs, opts: pulumi.ResourceOptions) -> "ResultStore":
+        """A database, a bucket and, if wanted, a topic."""
+        from components.gcp.results import ResultStore
+
+        return ResultStore(name, self, args, opts)
+
+    def event_function(self, name: str, endpoint: Any, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions) -> "EventFunction":
+        """The function between events and results."""
+        from components.gcp.event_function import EventFunction
+
+        return EventFunction(name, self, endpoint, work, args, opts)
+
+    def deliver(self, name: str, function: Any, work: Work, opts: pulumi.ResourceOptions) -> "Delivery":
+        """The trigger that brings events, and the way back from the dead letters."""
+        from components.gcp.event_function import Delivery
+
+        return Delivery(name, self, function, work, opts)
 
     def budget(self, name: str, endpoint: Any, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions) -> "Budget":
         """A budget of the stack's costs."""

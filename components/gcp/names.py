@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from components.limits import GATEWAY_ID, GCS_BUCKET_NAME, REGISTRY_NAME, RUN_SERVICE_NAME, SERVICE_ACCOUNT_ID
+from components.limits import DATABASE_NAME, GATEWAY_ID, GCS_BUCKET_NAME, REGISTRY_NAME, RUN_SERVICE_NAME, SERVICE_ACCOUNT_ID, TRIGGER_NAME
 from components.naming import fixed, short_hash, slug
 
 MODEL_PREFIX = "models/"
@@ -26,6 +26,14 @@ class Names:
     def account(self, role: str) -> str:
         """The id of a service account, `endpoint-0a1b2c3d4e`."""
         return fixed(f"{role}-{short_hash(self.prefix, ACCOUNT_DIGITS)}", SERVICE_ACCOUNT_ID)
+
+    def named(self, role: str) -> str:
+        """The name of a topic, a subscription or a trigger."""
+        return fixed(f"{self.prefix}-{role}", TRIGGER_NAME)
+
+    def database(self, role: str) -> str:
+        """The name of a Firestore database."""
+        return fixed(f"{self.prefix}-{role}", DATABASE_NAME)
 
     def bucket(self, project: str, region: str, role: str = "models") -> str:
         """Bucket names are global, so project and region go in, as a hash that keeps the length known."""

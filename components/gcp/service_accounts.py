@@ -1,5 +1,6 @@
 """The identity of one part: a service account of its own, without any right at first."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -25,3 +26,27 @@ def account(name: str, home: "GcpHome", role: str, purpose: str, parent: pulumi.
 def member(email: pulumi.Input[str]) -> pulumi.Output[str]:
     """A service account as policies name it."""
     return pulumi.Output.format("serviceAccount:{0}", email)
+
+
+def project_member(
+    name: str,
+    home: "GcpHome",
+    role: str,
+    who: pulumi.Input[str],
+    parent: pulumi.Resource,
+    *,
+    condition: tuple[str, pulumi.Input[str]] | None = None,
+    ready: Sequence[pulumi.Resource] = (),
+    retain: bool = False,
+) -> gcp.projects.IAMMember:
+    """A role on the project for one member, under a condition (title and expression) where there is one. With `retain` it stays when
+    the stack goes: a grant to an agent of Google's is the same for every stack of the project."""
+    under = gcp.projects.IAMMemberConditionArgs
+    return gcp.projects.IAMMember(
+        name,
+        project=home.project,
+        role=role,
+        member=who,
+        condition=None if condition is None else under(title=condition[0], expression=condition[1]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*home.apis.enabled(name, parent), *ready], retain_on_delete=retain),
+    )

@@ -9,6 +9,24 @@ from collections.abc import Mapping
 from docs.generate.idle import Idle, by_size
 
 _GOLDEN = "Infracost's golden file {}_test (Google), read 2026-11"
+_FIRESTORE = "https://cloud.google.com/firestore/pricing"
+
+
+def _bucket(ending: str, what: str, off: str) -> Idle:
+    return Idle(
+        type="gcp:storage/bucket:Bucket",
+        ending=ending,
+        what=what,
+        of="bucket|buckets",
+        kind="storage",
+        unit="GiB and month",
+        usd=0.026,
+        source=_GOLDEN.format("storage_bucket"),
+        link="https://cloud.google.com/storage/pricing",
+        units=by_size,
+        off=off,
+    )
+
 
 GCP: tuple[Idle, ...] = (
     Idle(
@@ -23,18 +41,53 @@ GCP: tuple[Idle, ...] = (
         units=by_size,
         off="`image.uri` of an image that is stored anyway, for the larger of the two",
     ),
+    _bucket(
+        "-models-bucket",
+        "model in Cloud Storage: its packed size; replaced ones for 30 days more",
+        "`model.source` decides its size; it goes with the stack under `dataRetention: delete`",
+    ),
+    _bucket(
+        "-objects-bucket",
+        "uploaded objects, until somebody deletes them; replaced and deleted versions for 30 days more",
+        "deleting objects; they go with the stack under `dataRetention: delete`",
+    ),
+    _bucket(
+        "-results-bucket",
+        "results that are too large for a document; replaced ones for 30 days more",
+        "deleting results; they go with the stack under `dataRetention: delete`",
+    ),
     Idle(
-        type="gcp:storage/bucket:Bucket",
-        ending="-models-bucket",
-        what="model in Cloud Storage: its packed size; replaced ones for 30 days more",
-        of="bucket|buckets",
+        type="gcp:firestore/database:Database",
+        ending="-results-database",
+        what="documents of results, one an object generation, and their indexes",
+        of="database|databases",
         kind="storage",
         unit="GiB and month",
-        usd=0.026,
-        source=_GOLDEN.format("storage_bucket"),
-        link="https://cloud.google.com/storage/pricing",
+        link=_FIRESTORE,
         units=by_size,
-        off="`model.source` decides its size; it goes with the stack under `dataRetention: delete`",
+        off="deleting documents; they go with the stack under `dataRetention: delete`",
+    ),
+    Idle(
+        type="gcp:firestore/database:Database",
+        what="old states of a database, to restore any minute of a week",
+        of="database|databases",
+        kind="storage",
+        unit="GiB and month",
+        link=_FIRESTORE,
+        units=lambda inputs: None if inputs["pointInTimeRecoveryEnablement"].endswith("ENABLED") else 0,
+        off="`dataRetention: delete`",
+    ),
+    Idle(
+        type="gcp:pubsub/subscription:Subscription",
+        what="messages that nobody takes for more than a day: dead letters, and results where they are messages",
+        of="subscription|subscriptions",
+        kind="storage",
+        unit="GiB and month",
+        usd=0.27,
+        source=_GOLDEN.format("pubsub_subscription"),
+        link="https://cloud.google.com/pubsub/pricing",
+        units=lambda inputs: 0 if inputs.get("pushConfig") else None,
+        off="replaying and taking them; none with `pattern: api`",
     ),
     Idle(
         type="gcp:monitoring/alertPolicy:AlertPolicy",
@@ -54,8 +107,11 @@ GCP_FREE: Mapping[str, str] = {
     "billing": "Budget",
     "cloudrunv2": "Service ServiceIamMember",
     "compute": "Network Subnetwork",
+    "eventarc": "Trigger",
+    "firestore": "Field",
     "monitoring": "Dashboard NotificationChannel",
-    "projects": "ApiKey Service",
+    "projects": "ApiKey IAMMember Service ServiceIdentity",
+    "pubsub": "Topic TopicIAMMember",
     "serviceaccount": "Account",
     "storage": "BucketIAMMember BucketObject",
 }

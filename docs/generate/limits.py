@@ -24,6 +24,11 @@ OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
         "API_GATEWAY_DEADLINE_S": "gateway waits",
         "API_GATEWAY_PAYLOAD_BYTES": "gateway takes a body",
     },
+    ("gcp", "events"): {
+        "EVENTARC_RETENTION_S": "Eventarc tries an event again",
+        "PUBSUB_ACK_S": "Eventarc waits for the function",
+        "PUBSUB_RETENTION_S": "a subscription keeps dead letters; here 1,209,600 s",
+    },
 }
 OF_PLATFORM: Mapping[str, Mapping[str, str]] = {
     "aws-sagemaker": {
@@ -81,7 +86,7 @@ def chain_line(stack: str) -> str:
             cold_start_s=cold_start_s(endpoint, facts),
             window_s=window,
         )
-        hops["queue hides"] = queue.visibility_s
+        hops["queue hides"] = queue.visibility_s if settings.cloud == "aws" else 0
         inner = queue
     hops |= {"function": inner.function_s, "endpoint": inner.endpoint_s if facts.separate_function else 0, "model": inner.model_s}
     return " > ".join(f"{name} {seconds} s" for name, seconds in hops.items() if seconds)

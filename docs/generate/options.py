@@ -46,6 +46,7 @@ _JUDGED: Mapping[str, Mapping[str, Changes]] = {
 _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
     ("aws", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
+    ("gcp", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
     ("gcp", "api"): {"jwt": {**_JWT, "auth.scopes": None, "auth.requestsPerSecond": None}},
 }
 
@@ -54,7 +55,7 @@ def shown(stack: str) -> Mapping[str, Changes]:
     """Options of a stack that its page shows: words → changed settings."""
     cloud, pattern = _cloud_and_pattern(stack)
     found = {**_SHOWN_OF_PATTERN[pattern], **_SHOWN}
-    return found if cloud == "aws" else {words: found[words] for words in _SHOWN_ON_GOOGLE}
+    return found if cloud == "aws" else {words: found[words] for words in (*_SHOWN_OF_PATTERN[pattern], *_SHOWN_ON_GOOGLE)}
 
 
 def judged(stack: str) -> Mapping[str, Changes]:

@@ -51,6 +51,7 @@ def plan(folder: Path) -> None:
         resources = [dataclasses.asdict(each) for each in planned(stack, changes)]
         for each in resources:
             each["taken_from"] = {key: sorted(urns) for key, urns in each["taken_from"].items()}
+            each["waits_for"] = sorted(each["waits_for"])
             if each["type"] == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":
                 each["outputs"]["document"] = managed_policy(each["inputs"]["policyArn"])
         (folder / f"{name}.json").write_text(json.dumps({"stack": stack, "resources": resources}))

@@ -92,6 +92,36 @@ def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None
     assert told in found[0]
 
 
+EVENT_CASES: list[tuple[dict[str, Any], str]] = [
+    ({"events.batchSize": 10}, "events.batchSize: 10: not in cloud 'gcp': events come one by one: leave it out (Eventarc documentation"),
+    ({"events.batchWindowSeconds": 5}, "events.batchWindowSeconds: 5: not in cloud 'gcp': events come one by one, at once"),
+    ({"events.visibilitySeconds": 500}, "events.visibilitySeconds: 500: not in cloud 'gcp': a failed event comes again"),
+    ({"events.maxAttempts": 141}, "events.maxAttempts: 141: use 1 to 140 times (Eventarc documentation, retry events)"),
+    ({"events.maxConcurrency": 0}, "events.maxConcurrency: 0: use 1 to 1000"),
+    (
+        {"events.maxConcurrency": 11},
+        "events.maxConcurrency: 11: more than endpoint.maxConcurrency 10: use 1 to 10, or raise endpoint.maxConcurrency (Cloud Run",
+    ),
+    ({"events.maxObjectBytes": 100_000_000}, "or raise function.memoryMb (Cloud Run documentation, memory limits)"),
+    (
+        {"endpoint.coldStartSeconds": 600},
+        "endpoint: the function behind the queue needs 652 s for a cold start and its predictions: use 10 to 600 s",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), EVENT_CASES, ids=[told[:40] for _, told in EVENT_CASES])
+def test_one_mistake_of_a_pipeline_is_one_sentence(changes: dict[str, Any], told: str) -> None:
+    found = complaints(changes, stack="gcp-cloud-run-events")
+    assert len(found) == 1, found
+    assert told in found[0]
+
+
+def test_a_pipeline_needs_no_gateway_in_its_region() -> None:
+    service = config_of("gcp-cloud-run-events")["pilotlight:service"]
+    assert parse(service, "s", {"gcp:project": "p", "gcp:region": "europe-west3"}).pattern == "events"
+
+
 PLACES: list[tuple[dict[str, str | None], dict[str, Any], str]] = [
     ({"gcp:region": "europe-west1"}, {}, "gcp:project: missing beside pilotlight:service: use `gcp:project: my-project`, say"),
     ({"gcp:project": "p"}, {}, "gcp:region: missing beside pilotlight:service"),
@@ -163,15 +193,15 @@ def without_what_is_not_common(service: Mapping[str, Any]) -> dict[str, Any]:
     return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None, "answers": None})
 
 
-@pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api"])
+@pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api", "aws-sagemaker-events", "aws-lambda-events"])
 def test_an_aws_stack_file_of_common_settings_becomes_a_google_one_by_four_lines(stack: str) -> None:
     """Cloud, project, region, platform; all else stays as it was written."""
-    tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"]}}
+    tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"]}} if stack.endswith("-api") else {}
     service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], tokens))
     before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
     config = yaml.safe_load("\n".join(before))["config"]
     assert parse(config.pop("pilotlight:service"), stack, config).cloud == "aws"
-    lines = {"    cloud: aws": "    cloud: gcp", f"      platform: {stack.removesuffix('-api')}": "      platform: gcp-cloud-run"}
+    lines = {"    cloud: aws": "    cloud: gcp", f"      platform: {stack.rpartition('-')[0]}": "      platform: gcp-cloud-run"}
     lines["  aws:region: us-east-1"] = "  gcp:project: my-project\n  gcp:region: us-east1"
     after = [lines.get(line, line) for line in before]
     assert len([line for line in after if line not in before]) == 3

@@ -187,6 +187,8 @@ def test_the_function_is_told_its_endpoint_and_its_role() -> None:
         "MODEL_TASK": "feature-extraction",
         "SERVICE": "gcp-cloud-run-api",
         "GOOGLE_CLOUD_PROJECT": "my-project",
+        "CONCURRENCY": "16",
+        "REQUEST_TIMEOUT_S": "59",
     }
 
 
