@@ -20,7 +20,11 @@ AROUND_S = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventSettings:
-    """Where results and dead letters go, and what the pipeline is to do; `topic` is None where results are documents only."""
+    """Where results and dead letters go, and what the pipeline is to do; `topic` is None where results are documents only.
+
+    A trigger of Eventarc's knows a bucket and no names in it, so `prefix` and `suffixes` (all names, where there is none) are checked
+    here.
+    """
 
     project: str
     database: str
@@ -29,6 +33,8 @@ class EventSettings:
     topic: str | None
     dead_letter_topic: str
     max_attempts: int
+    prefix: str
+    suffixes: tuple[str, ...]
     endpoint_url: str
     request_timeout_s: float
     server: ServerSettings
@@ -49,6 +55,8 @@ class EventSettings:
             topic=topic(environment, "RESULTS_TOPIC", "the topic for results") if sends else None,
             dead_letter_topic=topic(environment, "DEAD_LETTER_TOPIC", "the topic for events without a result"),
             max_attempts=environment.whole("MAX_ATTEMPTS", 3, least=1, most=1000),
+            prefix=environment.text("OBJECT_PREFIX") or "",
+            suffixes=tuple(filter(None, (environment.text("OBJECT_SUFFIXES") or "").split(","))),
             endpoint_url=endpoint_url(environment),
             request_timeout_s=request_timeout_s(environment, timeout_s + AROUND_S),
             server=server,
@@ -56,6 +64,10 @@ class EventSettings:
         )
         environment.check()
         return found
+
+    def takes(self, key: str) -> bool:
+        """Whether objects of that name start the pipeline."""
+        return key.startswith(self.prefix) and (not self.suffixes or key.endswith(self.suffixes))
 
 
 def _pipeline(environment: Environment, timeout_s: float, concurrency: int) -> PipelineSettings:

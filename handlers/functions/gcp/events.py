@@ -60,6 +60,7 @@ class EventsRole:
         self._attempts = Attempts(database=database, collection=settings.collection + SUFFIX)
         self._dead_letters = Topic(settings.dead_letter_topic)
         self._max_attempts = settings.max_attempts
+        self._takes = settings.takes
         self._service = settings.pipeline.service
 
     def answer(self, read: Read, *, call_id: str, deadline: Deadline) -> Answer:
@@ -84,6 +85,8 @@ class EventsRole:
         except Refused as error:
             self._tell_refused(event, error)
             self._bury(event, outcomes.of(error), attempt=1)
+            return
+        if not self._takes(version.key):
             return
         attempt = self._attempts.begin(event.key, seconds=max(0.0, seconds_left(deadline)))
         if attempt is None:

@@ -310,6 +310,15 @@ def test_sizes_outside_the_limits_are_passed_over_or_dead_letters(google):
     assert (google.model.requests, google.documents()) == ([], {})
 
 
+def test_names_that_are_not_meant_are_delivered_and_nothing_is_done(google, capsys):
+    role = google.role(OBJECT_PREFIX="in/", OBJECT_SUFFIXES=".txt,.json")
+    for key in ("out/a.txt", "in/a.bin", "a.txt", "in/.txtx"):
+        assert deliver(role, google.put(key)) == 200
+    assert (google.model.requests, google.documents(), google.attempts(), google.dead(), lines(capsys)) == ([], {}, [], [], [])
+    assert deliver(role, google.put("in/a.json", '"text"')) == 200
+    assert len(google.model.requests) == 1
+
+
 def test_a_text_that_fits_no_request_is_handed_over_by_reference(google):
     request = google.put("in/a b?.txt", "ä" * 3000)
     assert deliver(google.role(MAX_BODY_BYTES="4096"), request) == 200
