@@ -85,7 +85,17 @@ def _check(row: Row, api: str | None, project: str | None, twin: Twin, inputs: P
 
 def _create(row: Row, twin: Twin, resource: Resource) -> dict[str, Any]:
     own = row.create(twin, resource) or {}
-    return {**own, **(twin.gcp.planes.of(twin, row.token).create(_with(resource, own)) or {})}
+    made = {**own, **(twin.gcp.planes.of(twin, row.token).create(_with(resource, own)) or {})}
+    _require_settled(row.token, {**resource.outputs, **made})
+    return made
+
+
+def _require_settled(token: str, outputs: Properties) -> None:
+    """Every output that the SDK says is always there must be there, those that are inputs too: nobody else would notice."""
+    declared = schema.sdk_type(token)
+    missing = sorted(name for name in (declared.settled if declared else ()) if outputs.get(name) is None)
+    if missing:
+        raise Refusal("MissingOutput", f"The twin's row of {token} gives no {', '.join(missing)}: that is an error in the row.", 500)
 
 
 def _update(row: Row, twin: Twin, old: Resource, new: Resource) -> dict[str, Any]:

@@ -84,6 +84,12 @@ def test_what_a_plane_refuses_is_not_made(served: Account, monkeypatch: pytest.M
     assert served.world.find(TOPIC) == []
 
 
+def test_a_resource_without_a_promised_output_is_not_made(served: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Recorded, "create", lambda plane, resource: {"messageStoragePolicy": None})
+    assert "gives no messageStoragePolicy: that is an error in the row" in served.refused(TOPIC, {"name": "topic"})
+    assert served.world.find(TOPIC) == []
+
+
 def test_planes_come_back_with_the_resources_they_serve(served: Account) -> None:
     served.make(TOPIC, "topic", {"name": "topic"})
     Recorded.told.clear()
