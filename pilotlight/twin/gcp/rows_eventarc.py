@@ -112,8 +112,8 @@ def _check_account(twin: Twin, inputs: Properties) -> None:
 
 
 def _assigned(twin: Twin, inputs: Properties) -> dict[str, Any]:
-    topic = f"projects/{inputs['project']}/topics/eventarc-{inputs['location']}-{inputs['name']}-{assigned.digits(3)}"
-    made = {"pubsub": {"topic": topic, "subscription": topic.replace("/topics/", "/subscriptions/").replace("eventarc-", "eventarc-sub-")}}
+    project, name, number = f"projects/{inputs['project']}", f"eventarc-{inputs['location']}-{inputs['name']}", assigned.digits(3)
+    made = {"pubsub": {"topic": f"{project}/topics/{name}-{number}", "subscription": f"{project}/subscriptions/{name}-sub-{number}"}}
     return {
         "uid": assigned.new_uuid(),
         "createTime": assigned.now(twin),
