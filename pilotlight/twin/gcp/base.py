@@ -84,9 +84,13 @@ def _check(row: Row, api: str | None, project: str | None, twin: Twin, inputs: P
 
 
 def _create(row: Row, twin: Twin, resource: Resource) -> dict[str, Any]:
-    own = row.create(twin, resource) or {}
-    made = {**own, **(twin.gcp.planes.of(twin, row.token).create(_with(resource, own)) or {})}
-    _require_settled(row.token, {**resource.outputs, **made})
+    own, plane = row.create(twin, resource) or {}, twin.gcp.planes.of(twin, row.token)
+    made = {**own, **(plane.create(_with(resource, own)) or {})}
+    try:
+        _require_settled(row.token, {**resource.outputs, **made})
+    except Refusal:
+        plane.delete(_with(resource, made))
+        raise
     return made
 
 

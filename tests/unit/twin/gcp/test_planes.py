@@ -88,6 +88,7 @@ def test_a_resource_without_a_promised_output_is_not_made(served: Account, monke
     monkeypatch.setattr(Recorded, "create", lambda plane, resource: {"messageStoragePolicy": None})
     assert "gives no messageStoragePolicy: that is an error in the row" in served.refused(TOPIC, {"name": "topic"})
     assert served.world.find(TOPIC) == []
+    assert Recorded.told == ["start", "delete topic"]
 
 
 def test_planes_come_back_with_the_resources_they_serve(served: Account) -> None:
