@@ -34,7 +34,7 @@ def google(
 ) -> Row:
     """The row with what its type has in common with the others.
 
-    api         service that must be enabled in the resource's project before it can be made; None for Cloud Storage's, which always is
+    api         service that must be enabled in the resource's project before it can be made; None where the row itself sees to it
     project_of  what the project is of a type that has no `project`; where it has one, that is required and replaces
     place       input that names a location, required, and replaces; `places` are locations that are no region
     labelled    whether it takes labels
