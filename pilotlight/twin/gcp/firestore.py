@@ -6,7 +6,7 @@ listening to changes, the write stream, pipelines, reads of the past, searches f
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class FirestoreService:
 
             return Method(request=request.pb(), needs=self._needs(*permissions), unary=served)
 
-        def streamed(request: Any, answer: Callable[[Any], AsyncIterator[Any]], *permissions: str) -> Method:
+        def streamed(request: Any, answer: Callable[[Any], AsyncGenerator[Any, None]], *permissions: str) -> Method:
             return Method(request=request.pb(), needs=self._needs(*permissions), streamed=lambda asked, caller: answer(asked))
 
         async def commit(asked: Any, caller: Caller) -> Any:

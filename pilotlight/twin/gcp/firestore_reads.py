@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -76,7 +76,7 @@ class Reads:
 
     # Reads.
 
-    async def batch_get(self, request: Any) -> AsyncIterator[Any]:
+    async def batch_get(self, request: Any) -> AsyncGenerator[Any, None]:
         names = list(request.documents)
         for name in names:
             firestore_writes.require_name(name)
@@ -102,7 +102,7 @@ class Reads:
             raise GrpcError(grpc.StatusCode.NOT_FOUND, f"Document {name!r} not found.")
         return firestore_values.projected(document, list(request.mask.field_paths)) if request.HasField("mask") else document
 
-    async def query(self, request: Any) -> AsyncIterator[Any]:
+    async def query(self, request: Any) -> AsyncGenerator[Any, None]:
         transaction, begins = self._consistency(request, database_of(request.parent))
         found, time = self.store.query(request.parent, request.structured_query, transaction)
         response = types.RunQueryResponse.pb()
@@ -113,7 +113,7 @@ class Reads:
         if not found:
             yield response(read_time=time)
 
-    async def aggregate(self, request: Any) -> AsyncIterator[Any]:
+    async def aggregate(self, request: Any) -> AsyncGenerator[Any, None]:
         transaction, begins = self._consistency(request, database_of(request.parent))
         asked = request.structured_aggregation_query
         found, time = self.store.query(request.parent, asked.structured_query, transaction)

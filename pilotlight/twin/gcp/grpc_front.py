@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,8 +50,8 @@ class Method:
     request: Any
     needs: Needs
     unary: Callable[[Any, Caller], Any] | None = None
-    streamed: Callable[[Any, Caller], AsyncIterator[Any]] | None = None
-    both: Callable[[Any, AsyncIterator[Any], Caller], AsyncIterator[Any]] | None = None
+    streamed: Callable[[Any, Caller], AsyncGenerator[Any, None]] | None = None
+    both: Callable[[Any, AsyncIterator[Any], Caller], AsyncGenerator[Any, None]] | None = None
 
 
 class GrpcFront:
@@ -137,20 +138,23 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
         assert method.streamed is not None
         try:
             self._front.judge(self._caller, method, request)
-            async for answer in method.streamed(request, self._caller):
-                yield answer
+            async with aclosing(method.streamed(request, self._caller)) as answers:
+                async for answer in answers:
+                    yield answer
         except Exception as error:  # noqa: BLE001
             await _abort(context, error)
 
     async def _both(self, method: Method, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         assert method.both is not None
         try:
-            first = await anext(aiter(requests), None)
+            further = aiter(requests)
+            first = await anext(further, None)
             if first is None:
                 return
             self._front.judge(self._caller, method, first)
-            async for answer in method.both(first, aiter(requests), self._caller):
-                yield answer
+            async with aclosing(method.both(first, further, self._caller)) as answers:
+                async for answer in answers:
+                    yield answer
         except Exception as error:  # noqa: BLE001
             await _abort(context, error)
 

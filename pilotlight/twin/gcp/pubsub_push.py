@@ -1,0 +1,122 @@
+"""Push: messages sent to a subscription's address, again and slower while it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httpx
+
+from pilotlight.twin.gcp.pubsub_store import Delivery, ack_seconds, attempts
+from pilotlight.twin.timers import Timers
+
+# (service account's address, audience) -> ID token.
+Token = Callable[[str, str], str]
+# Pub/Sub documentation, "Receive messages using push": statuses that acknowledge a message (read 2026-11).
+ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
+# It begins with one request at a time and doubles while they succeed, up to what one machine can take.
+MAX_FLYING = 100
+_LOG = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where a pusher has its messages from."""
+
+    def subscription(self, name: str) -> Any: ...
+
+    def take(self, name: str, limit: int, lease_s: float | None = None) -> list[Delivery]: ...
+
+    def acknowledge(self, name: str, ack_ids: list[str]) -> None: ...
+
+    def lease(self, name: str, ack_ids: list[str], seconds: float) -> None: ...
+
+
+class Pusher:
+    """One subscription's; `look` whenever messages may be due. To be used in the loop of the timers."""
+
+    def __init__(self, name: str, source: Source, timers: Timers, token: Token, client: httpx.AsyncClient) -> None:
+        self._name = name
+        self._source = source
+        self._timers = timers
+        self._token = token
+        self._client = client
+        self._window = 1.0
+        self._flying: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def look(self) -> None:
+        """Send what is due, as much as may be on its way at once."""
+        room = int(self._window) - len(self._flying)
+        if self._closed or room <= 0:
+            return
+        # Longer than the request may take: the lease must not end before the answer is known.
+        lease_s = ack_seconds(self._source.subscription(self._name)) + 10.0
+        for delivery in self._source.take(self._name, room, lease_s):
+            task = self._timers.spawn(self._deliver(delivery))
+            self._flying.add(task)
+            task.add_done_callback(self._landed)
+
+    def close(self) -> None:
+        """Send nothing more; what is on its way is broken off and comes again when its lease is over."""
+        self._closed = True
+        for task in self._flying:
+            task.cancel()
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._flying.discard(task)
+        if not self._closed:
+            self.look()
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        good = await self._sent(delivery)
+        if self._closed:
+            return
+        self._window = min(MAX_FLYING, self._window + 1) if good else max(1.0, self._window / 2)
+        if good:
+            self._source.acknowledge(self._name, [delivery.ack_id])
+        else:
+            self._source.lease(self._name, [delivery.ack_id], 0)
+
+    async def _sent(self, delivery: Delivery) -> bool:
+        subscription = self._source.subscription(self._name)
+        config = subscription.push_config
+        try:
+            headers, content = self._request(subscription, delivery)
+            answer = await self._client.post(config.push_endpoint, headers=headers, content=content, timeout=ack_seconds(subscription))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the message comes again)
+            _LOG.warning("push of %s to %s: %s: %s", self._name, config.push_endpoint, type(error).__name__, error)
+            return False
+        return answer.status_code in ACKNOWLEDGED
+
+    def _request(self, subscription: Any, delivery: Delivery) -> tuple[dict[str, str], bytes]:
+        config, message = subscription.push_config, delivery.message
+        headers = {"user-agent": "CloudPubSub-Google", "from": "noreply@google.com"}
+        if account := config.oidc_token.service_account_email:
+            audience = config.oidc_token.audience or config.push_endpoint
+            headers["authorization"] = f"Bearer {self._token(account, audience)}"
+        if not config.HasField("no_wrapper"):
+            body = _wrapped(subscription, delivery)
+            return {**headers, "content-type": "application/json"}, httpx.Request("POST", config.push_endpoint, json=body).content
+        if config.no_wrapper.write_metadata:
+            headers |= {
+                "x-goog-pubsub-subscription-name": subscription.name,
+                "x-goog-pubsub-message-id": message.message_id,
+                "x-goog-pubsub-publish-time": message.publish_time.ToJsonString(),
+                **message.attributes,
+            }
+        return headers, message.data
+
+
+def _wrapped(subscription: Any, delivery: Delivery) -> dict[str, Any]:
+    message = delivery.message
+    id_, time = message.message_id, message.publish_time.ToJsonString()
+    wrapped: dict[str, Any] = {"messageId": id_, "message_id": id_, "publishTime": time, "publish_time": time}
+    if message.data:
+        wrapped["data"] = base64.b64encode(message.data).decode()
+    if message.attributes:
+        wrapped["attributes"] = dict(message.attributes)
+    counted = {"deliveryAttempt": delivery.attempt} if attempts(subscription) is not None else {}
+    return {"message": wrapped, "subscription": subscription.name, **counted}
