@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.aws.gateway_call import json_response
+from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.iam import Iam
 from pilotlight.twin.gcp.planes import Planes
 
 if TYPE_CHECKING:
+    from pilotlight.twin.gcp.grpc_front import GrpcFront
     from pilotlight.twin.twin import Twin
     from pilotlight.twin.world import World
 
@@ -25,13 +27,20 @@ class Handler(Protocol):
 
 
 class GoogleCloud:
-    """`iam` decides; `planes` serve the resources; `handlers` answer at the twin's front, entered by the planes that have answers."""
+    """`iam` decides; `planes` serve the resources; `handlers` answer at the twin's front, entered by the planes that have answers.
+
+    emulators  variable that leads Google's clients to the twin -> what opens the port for an identity; entered by planes
+    id_token   signs an ID token for (service account's address, audience); None until what signs is there
+    """
 
     def __init__(self, world: World, now: Callable[[], float], planes: Planes | None = None) -> None:
         """`now` gives the twin's time in seconds since the epoch."""
         self.iam = Iam(world, now)
         self.planes = planes or Planes()
         self.handlers: dict[str, Handler] = {}
+        self.variables: dict[str, Callable[[Caller], Awaitable[str]]] = {}
+        self.emulators: dict[str, GrpcFront] = {}
+        self.id_token: Callable[[str, str], str] | None = None
 
     def url(self, twin: Twin, name: str, *path: str) -> str:
         """The address at the twin's front that the handler of that name answers below. It has no trailing slash."""

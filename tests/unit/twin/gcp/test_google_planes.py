@@ -1,0 +1,175 @@
+"""What programs declare of Pub/Sub and Firestore is what Google's clients find."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.cloud.firestore import Client
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from pilotlight.twin.gcp import agents
+from pilotlight.twin.gcp.callers import Caller
+from pilotlight.twin.gcp.firestore_plane import FirestorePlane, times_to_live
+from pilotlight.twin.gcp.planes import Planes
+from pilotlight.twin.gcp.pubsub_plane import PubsubPlane
+from pilotlight.twin.gcp.rows_firestore import FIELD
+from pilotlight.twin.gcp.types import ACCOUNT, DATABASE, PROJECT_MEMBER, SUBSCRIPTION, TOPIC, TOPIC_MEMBER
+from pilotlight.twin.world import Resource
+from tests.unit.twin.gcp.account import PROJECT, REGION, Account
+from tests.unit.twin.gcp.google_ports import Loop
+
+QUICK: dict[str, Any] = {"timeout": 10, "retry": None}
+TABLE = {
+    TOPIC: "pubsub_plane:PubsubPlane",
+    SUBSCRIPTION: "pubsub_plane:PubsubPlane",
+    DATABASE: "firestore_plane:FirestorePlane",
+}
+
+
+class Served:
+    """An account whose Pub/Sub and Firestore answer."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._environment = monkeypatch
+        self.loop = Loop()
+        self.account = Account(folder, Planes(TABLE))
+        twin = self.account.twin
+        twin.timers, twin.clock, twin.wait = self.loop.timers, self.loop.clock, self.loop.wait
+        self.account.enable("pubsub", "firestore", "iam", "cloudresourcemanager")
+
+    def point(self, email: str | None = None) -> None:
+        """Set the variables as for a process of that identity."""
+        for variable, front in self.account.twin.gcp.emulators.items():
+            self._environment.setenv(variable, f"127.0.0.1:{self.loop.wait(front.port(Caller(email)))}")
+
+    def again(self) -> None:
+        """As when the twin ends and comes up again."""
+        self.loop.wait(self.account.twin.gcp.planes.close())
+        self.loop.wait(self.account.twin.gcp.planes.start(self.account.twin))
+
+    def close(self) -> None:
+        self.loop.wait(self.account.twin.gcp.planes.close())
+        self.account.world.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    made = Served(tmp_path, monkeypatch)
+    yield made
+    made.close()
+
+
+def worker(served: Served, role: str) -> str:
+    account = served.account.make(ACCOUNT, "worker", {"accountId": "the-worker"})
+    served.account.make(PROJECT_MEMBER, "role", {"project": PROJECT, "role": role, "member": account["member"]})
+    return str(account["email"])
+
+
+def subscription(served: Served, **settings: Any) -> Resource:
+    served.account.make(TOPIC, "work", {"name": "work"})
+    served.account.make(TOPIC, "dead", {"name": "dead"})
+    return served.account.make(SUBSCRIPTION, "worker", {"name": "worker", "topic": "work", **settings})
+
+
+def test_a_programs_subscription_has_its_settings_and_its_rights(served: Served) -> None:
+    made = subscription(
+        served,
+        ackDeadlineSeconds=60.0,
+        retryPolicy={"minimumBackoff": "10s", "maximumBackoff": "600s"},
+        deadLetterPolicy={"deadLetterTopic": "dead", "maxDeliveryAttempts": 7.0},
+        pushConfig={"pushEndpoint": "http://127.0.0.1:1/", "oidcToken": {"serviceAccountEmail": worker(served, "roles/pubsub.viewer")}},
+    )
+    served.point()
+    with SubscriberClient() as client:
+        held = client.get_subscription(subscription=made.id, **QUICK)
+        assert (held.topic, held.ack_deadline_seconds) == (f"projects/{PROJECT}/topics/work", 60)
+        assert (held.retry_policy.minimum_backoff.seconds, held.retry_policy.maximum_backoff.seconds) == (10, 600)
+        policy = held.dead_letter_policy
+        assert (policy.dead_letter_topic, policy.max_delivery_attempts) == (f"projects/{PROJECT}/topics/dead", 7)
+        assert held.push_config.oidc_token.service_account_email.startswith("the-worker@")
+        changed = served.account.change(made, {"ackDeadlineSeconds": 90})
+        assert client.get_subscription(subscription=made.id, **QUICK).ack_deadline_seconds == 90
+    served.point(changed["pushConfig"]["oidcToken"]["serviceAccountEmail"])
+    with pytest.raises(exceptions.PermissionDenied, match=r"pubsub\.topics\.publish"):
+        PublisherClient().publish(f"projects/{PROJECT}/topics/work", b"x").result(10)
+
+
+def test_messages_and_resources_come_back_and_what_is_deleted_is_gone(served: Served) -> None:
+    made = subscription(served)
+    served.point()
+    PublisherClient().publish(f"projects/{PROJECT}/topics/work", b"x").result(10)
+    served.again()
+    served.point()
+    with SubscriberClient() as client:
+        assert [one.message.data for one in client.pull(subscription=made.id, max_messages=2, **QUICK).received_messages] == [b"x"]
+        served.account.delete(made)
+        with pytest.raises(exceptions.NotFound):
+            client.get_subscription(subscription=made.id, **QUICK)
+
+
+def test_dead_letters_need_the_grants_that_google_needs(served: Served) -> None:
+    made = subscription(served, deadLetterPolicy={"deadLetterTopic": "dead", "maxDeliveryAttempts": 5})
+    served.account.make(SUBSCRIPTION, "buried", {"name": "buried", "topic": "dead"})
+    plane = served.account.twin.gcp.planes.of(served.account.twin, SUBSCRIPTION)
+    assert isinstance(plane, PubsubPlane)
+    member = f"serviceAccount:{agents.agent(PROJECT, 'pubsub.googleapis.com')}"
+    served.account.make(TOPIC_MEMBER, "publishes", {"topic": "dead", "role": "roles/pubsub.publisher", "member": member})
+    served.point()
+    PublisherClient().publish(f"projects/{PROJECT}/topics/work", b"x").result(10)
+    with SubscriberClient() as client:
+        for _ in range(6):
+            (one,) = client.pull(subscription=made.id, max_messages=1, **QUICK).received_messages
+            client.modify_ack_deadline(subscription=made.id, ack_ids=[one.ack_id], ack_deadline_seconds=0, **QUICK)
+        served.account.make(PROJECT_MEMBER, "reads", {"project": PROJECT, "role": "roles/pubsub.subscriber", "member": member})
+        name = f"projects/{PROJECT}/subscriptions/buried"
+        assert client.pull(subscription=made.id, max_messages=1, return_immediately=True, **QUICK).received_messages == []
+        assert len(client.pull(subscription=name, max_messages=1, **QUICK).received_messages) == 1
+
+
+def test_what_the_twin_does_not_do_is_refused_in_the_program(served: Served) -> None:
+    served.account.make(TOPIC, "work", {"name": "work"})
+    asked = {"name": "worker", "topic": "work", "filter": 'attributes.x = "y"'}
+    assert "has no filter: leave it out" in served.account.refused(SUBSCRIPTION, asked)
+
+
+def database(served: Served, **settings: Any) -> Resource:
+    inputs = {"name": "results", "locationId": REGION, "type": "FIRESTORE_NATIVE", **settings}
+    return served.account.make(DATABASE, "results", inputs)
+
+
+def test_a_programs_database_holds_documents_for_those_who_may(served: Served) -> None:
+    made = database(served, deletionPolicy="DELETE")
+    served.point(worker(served, "roles/datastore.user"))
+    document = Client(project=PROJECT, database="results").document("a/b")
+    document.set({"x": 1}, **QUICK)
+    served.point("nobody@x.y")
+    with pytest.raises(exceptions.PermissionDenied, match=r"There is no service account nobody@x\.y"):
+        Client(project=PROJECT, database="results").document("a/b").get(**QUICK)
+    served.again()
+    served.point()
+    again = Client(project=PROJECT, database="results").document("a/b")
+    assert again.get(**QUICK).to_dict() == {"x": 1}
+    served.account.delete(made)
+    with pytest.raises(exceptions.NotFound, match="does not exist"):
+        again.get(**QUICK)
+    database(served)
+    assert not again.get(**QUICK).exists
+
+
+def test_a_declared_time_to_live_deletes(served: Served) -> None:
+    database(served)
+    inputs = {"database": "results", "collection": "rows", "field": "expires", "ttlConfig": {"expirationOffset": "60s"}}
+    served.account.make(FIELD, "ttl", inputs)
+    assert [(one.collection, one.field, one.offset_s) for one in times_to_live(served.account.world)] == [("rows", "expires", 60.0)]
+    served.point()
+    document = Client(project=PROJECT, database="results").document("rows/one")
+    document.set({"expires": datetime.fromtimestamp(served.loop.clock.now() + 60, UTC)}, **QUICK)
+    served.loop.forward(3700)
+    assert not document.get(**QUICK).exists
+    assert isinstance(served.account.twin.gcp.planes.of(served.account.twin, DATABASE), FirestorePlane)
