@@ -131,6 +131,8 @@ class DocumentStore:
             writes = list(writes)
             if transaction is not None:
                 del self._transactions[id_]
+                if transaction.database != database:
+                    raise invalid(f"The transaction belongs to {transaction.database}, not to {database}.")
                 if transaction.read_only and writes:
                     raise invalid("A read-only transaction can't write.")
                 self._require_unchanged(transaction)

@@ -13,7 +13,7 @@ from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.pubsub import PubsubService
 from pilotlight.twin.gcp.pubsub_store import Subscription, Topic
 from pilotlight.twin.gcp.rows_pubsub import topic_id
-from pilotlight.twin.gcp.types import SUBSCRIPTION, TOPIC
+from pilotlight.twin.gcp.types import TOPIC
 from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
@@ -62,9 +62,6 @@ class PubsubPlane(Plane):
     async def start(self) -> None:
         await self.service.start()
         self.twin.gcp.emulators[VARIABLE] = self.service.front
-        for token in (TOPIC, SUBSCRIPTION):
-            for resource in self.twin.world.find(token):
-                await self._put(resource)
 
     async def close(self) -> None:
         self.twin.gcp.emulators.pop(VARIABLE, None)

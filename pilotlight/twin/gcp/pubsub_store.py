@@ -202,12 +202,6 @@ class MessageStore:
         with self._lock:
             return int(self._db.execute("SELECT COUNT(*) FROM messages WHERE subscription = ?", (name,)).fetchone()[0])
 
-    def oldest(self, name: str) -> float | None:
-        """When the oldest of them was published, in seconds since the epoch; None where there is none."""
-        with self._lock:
-            row = self._db.execute("SELECT MIN(published) FROM messages WHERE subscription = ?", (name,)).fetchone()
-            return None if row[0] is None else float(row[0])
-
     def _publish(self, topic: str, given: Any) -> str:
         message, now = Message(), self.now()
         message.CopyFrom(given)
