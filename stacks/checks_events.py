@@ -89,21 +89,44 @@ def _concurrency(settings: "Settings", events: "Events", facts: PlatformFacts) -
 
 
 def _chain(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
-    endpoint = settings.endpoint
-    if endpoint.predict_seconds is None or events.batch_window_seconds is None:
+    """A function that runs out of time fails a whole batch, which uses up an attempt of every object in it."""
+    endpoint, size, each = settings.endpoint, events.batch_size, events.requests_per_object
+    if endpoint.predict_seconds is None or events.batch_window_seconds is None or size is None or each is None:
         return
+    predict_s = endpoint.predict_seconds
+    cold_start_s = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
     plan = timeouts.event_chain(
         separate_function=facts.separate_function,
-        predict_s=endpoint.predict_seconds,
-        cold_start_s=facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds,
+        predict_s=predict_s,
+        cold_start_s=cold_start_s,
+        requests=size * each,
         window_s=events.batch_window_seconds,
     )
-    problem = timeouts.queue_problem(plan)
-    if problem is not None:
-        yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
+    most = timeouts.most_requests(predict_s=predict_s, cold_start_s=cold_start_s)
+    if not most:
+        one = timeouts.event_chain(separate_function=facts.separate_function, predict_s=predict_s, cold_start_s=cold_start_s, requests=1)
+        yield told(f"endpoint: {timeouts.queue_problem(one)}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
+    elif size * each > most:
+        needs = f"a cold start of {cold_start_s} s and {size * each} requests of up to {predict_s} s each need {plan.function_s} s"
+        yield _batch(events, most, needs)
     elif events.visibility_seconds is not None and events.visibility_seconds < plan.visibility_s:
         yield told(
             f"events.visibilitySeconds: {events.visibility_seconds}: shorter than the chain: use {plan.visibility_s} to "
             f"{limits.VISIBILITY_S.high} s, {timeouts.VISIBILITY_TIMES} times the function's {plan.function_s} s and the window "
             "(Lambda developer guide, configuring a queue for Lambda)"
         )
+
+
+def _batch(events: "Events", most: int, needs: str) -> Problem:
+    """The problem of a batch whose requests don't fit into a function's time, of which `most` would."""
+    size, each = events.batch_size, events.requests_per_object
+    counts = {"events.batchSize": size, "events.requestsPerObject": each}
+    key, allowed = ("events.requestsPerObject", max(1, most // size)) if each > most else ("events.batchSize", most // each)
+    lower = " or ".join(["endpoint.predictSeconds", *(other for other, count in counts.items() if other != key and count > 1)])
+    limit = limits.LAMBDA_TIMEOUT_S
+    return told(
+        f"{key}: {counts[key]}: {needs}, a function may run for {limit.high} s: use 1 to {allowed}, or lower {lower} ({limit.source})",
+        *counts,
+        "endpoint.coldStartSeconds",
+        "endpoint.predictSeconds",
+    )

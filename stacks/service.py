@@ -90,6 +90,7 @@ def event_chain(settings: Settings, events: Events) -> QueueChain:
         separate_function=PLATFORM_FACTS[settings.endpoint.platform].separate_function,
         predict_s=settings.endpoint.predict_seconds,
         cold_start_s=cold_start_s(settings),
+        requests=events.batch_size * events.requests_per_object,
         window_s=events.batch_window_seconds,
     )
     return chain if events.visibility_seconds is None else replace(chain, visibility_s=events.visibility_seconds)

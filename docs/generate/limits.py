@@ -6,6 +6,7 @@ from components import limits, timeouts
 from components.capabilities import PLATFORM_FACTS
 from components.limits import Range
 from pilotlight.planned import config_of
+from stacks.service import event_chain
 from stacks.settings import parse
 
 # What of `components/limits.py` a caller or an owner of the stack can run into, by pattern and by platform.
@@ -58,11 +59,8 @@ def chain_line(stack: str) -> str:
         hops |= {"client": chain.client_s, "gateway": chain.gateway_s}
         inner: timeouts.Hops = chain
     else:
-        cold = facts.cold_start_s if endpoint.cold_start_seconds is None else endpoint.cold_start_seconds
-        window = 0 if settings.events is None else settings.events.batch_window_seconds
-        queue = timeouts.event_chain(
-            separate_function=facts.separate_function, predict_s=endpoint.predict_seconds, cold_start_s=cold, window_s=window
-        )
+        assert settings.events is not None  # it is the other pattern
+        queue = event_chain(settings, settings.events)
         hops["queue hides"] = queue.visibility_s
         inner = queue
     hops |= {"function": inner.function_s, "endpoint": inner.endpoint_s if facts.separate_function else 0, "model": inner.model_s}

@@ -101,20 +101,29 @@ def test_batches_are_answered_in_part_and_bounded(build: Build, stack: str) -> N
 def test_settings_reach_queue_and_mapping(build: Build) -> None:
     graph = build(
         ZIP,
-        events__batchSize=100,
+        events__batchSize=20,
         events__batchWindowSeconds=3,
         events__maxConcurrency=4,
         events__maxAttempts=3,
-        events__visibilitySeconds=900,
+        events__visibilitySeconds=2000,
     )
     mapping = graph.one("aws:lambda/eventSourceMapping:EventSourceMapping").inputs
     assert (mapping["batchSize"], mapping["maximumBatchingWindowInSeconds"], mapping["scalingConfig"]) == (
-        100,
+        20,
         3,
         {"maximumConcurrency": 4},
     )
     queue = graph.one("aws:sqs/queue:Queue", "objects-queue").inputs
-    assert (queue["visibilityTimeoutSeconds"], json.loads(queue["redrivePolicy"])["maxReceiveCount"]) == (900, 3)
+    assert (queue["visibilityTimeoutSeconds"], json.loads(queue["redrivePolicy"])["maxReceiveCount"]) == (2000, 3)
+
+
+@pytest.mark.parametrize(("stack", "function", "cold_start_s"), [(ZIP, "function-function", 15), (LAMBDA, "endpoint-function", 12)])
+def test_a_batch_of_more_requests_has_a_function_with_more_time(build: Build, stack: str, function: str, cold_start_s: int) -> None:
+    for size, each in ((1, 1), (10, 1), (10, 3)):
+        graph = build(stack, events__batchSize=size, events__requestsPerObject=each)
+        timeout_s = graph.one("aws:lambda/function:Function", function).inputs["timeout"]
+        assert timeout_s == cold_start_s + size * each * 11 + 3
+        assert graph.one("aws:sqs/queue:Queue", "objects-queue").inputs["visibilityTimeoutSeconds"] == 6 * timeout_s
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,14 @@ class World:
         self.model = Model()
         self._sequencers = itertools.count(0x62E99A88DC407460)
 
-    def function(self, *, clients=None, results="table", task="sentence-embedding", max_body_bytes=4096, max_inputs=256, **variables):
+    def function(
+        self, *, clients=None, results="table", task="sentence-embedding", max_body_bytes=4096, max_inputs=256, timeout_s=10, **variables
+    ):
         """The function as its handler makes it, over these clients and this model."""
         named = {"RESULTS_TABLE": TABLE, "RESULTS_BUCKET": RESULTS_BUCKET, "RESULTS_QUEUE_URL": self.queue_url, "RESULTS": results}
         environment = Environment(named | {"SERVICE": "mine"} | variables)
-        settings = EventSettings.read(environment, task=task, max_inputs=max_inputs, max_body_bytes=max_body_bytes, timeout_s=10)
+        limits = {"max_inputs": max_inputs, "max_body_bytes": max_body_bytes, "timeout_s": timeout_s}
+        settings = EventSettings.read(environment, task=task, **limits)
         environment.check()
         clients = clients or Clients(s3=self.s3, dynamodb=self.dynamodb, sqs=self.sqs)
         return BatchFunction(settings, clients, self.model)
