@@ -3,13 +3,15 @@
 from typing import TYPE_CHECKING
 
 import pulumi
+import pulumi_aws as aws
 
 from components.args import AnswersArgs
 from components.aws.buckets import expiring, private_bucket
-from components.aws.iam import Place, Statement, allow
+from components.aws.iam import Place, Statement, allow, document
 from components.aws.queues import consume, queue_alarms, queue_with_dead_letters
 from components.aws.results import table_alarms, table_of
 from components.aws.watch import Alarm
+from components.contract import Principal
 
 if TYPE_CHECKING:
     from components.aws.home import AwsHome
@@ -37,7 +39,7 @@ class AnswerStore(pulumi.ComponentResource):
 
     def __init__(self, name: str, home: "AwsHome", args: AnswersArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:AnswerStore", name, None, opts)
-        self._names, self._keep_hours = home.names, args.keep_hours
+        self._names, self._place, self._keep_hours = home.names, home.place, args.keep_hours
         self.bucket = home.bucket_name(ANSWERS)
         bucket, _ = private_bucket(name, self.bucket, home.place, False, self)
         expiring(name, bucket, expiry_days(args.keep_hours), self)
@@ -64,7 +66,17 @@ class AnswerStore(pulumi.ComponentResource):
         """The same for the worker, and after which attempt a message is a dead letter."""
         return {**self.variables_of_caller(), "MAX_ATTEMPTS": str(ATTEMPTS)}
 
-    def rights_of_caller(self, place: Place) -> list[Statement]:
+    def grant_caller(self, principal: Principal) -> aws.iam.RolePolicy:
+        """Let one role hand requests over and give answers."""
+        policy = self._place.apply(lambda place: document(*self._rights_of_caller(place)))
+        return aws.iam.RolePolicy(
+            f"{principal.name}-answers",
+            role=principal.identity,
+            policy=pulumi.Output.json_dumps(policy),
+            opts=pulumi.ResourceOptions(parent=principal.parent),
+        )
+
+    def _rights_of_caller(self, place: Place) -> list[Statement]:
         """Store a request, tell the worker, read an answer; rows and answers are also those of the idempotency keys."""
         return [
             *(allow("s3:PutObject", self._objects(place, folder)) for folder in (REQUESTS, ANSWERS)),

@@ -40,8 +40,9 @@ class ApiFunction(pulumi.ComponentResource):
             timeout_s=args.timeouts.function_s,
             reserved_concurrency=args.reserved_concurrency,
             variables={**call_variables(endpoint, args, home.stack), **later},
-            statements=lambda place: [] if answers is None else answers.rights_of_caller(place),
+            statements=lambda _: [],
             endpoint=endpoint,
+            grants=() if answers is None else (answers.grant_caller,),
             ready=() if answers is None else (answers,),
         )
         live = zip_function(name, home, zipped, self)

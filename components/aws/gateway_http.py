@@ -56,7 +56,10 @@ class HttpGateway(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "logGroups": self.log_groups})
 
     def _routes(self, name: str, api: aws.apigatewayv2.Api, function: Function, args: GatewayArgs) -> list[pulumi.Resource]:
-        """Every route behind the same authorizer, and a grant for each."""
+        """Every route behind the same authorizer, and a grant for each.
+
+        The stage deploys what changes at once: a route comes after its grant, and goes before it.
+        """
         integration = aws.apigatewayv2.Integration(
             f"{name}-integration",
             api_id=api.id,
@@ -71,7 +74,7 @@ class HttpGateway(pulumi.ComponentResource):
         made: list[pulumi.Resource] = []
         for role, key, path in [("", ROUTE, f"POST/{PATH}"), *([("-results", RESULT_ROUTE, f"GET/{RESULTS}/*")] if args.later else [])]:
             source = pulumi.Output.format("{0}/*/{1}", api.execution_arn, path)
-            caller = Principal(name=f"{name}{role}", identity="apigateway.amazonaws.com", source=source, parent=self)
+            grant = function.grant_invoke(Principal(name=f"{name}{role}", identity="apigateway.amazonaws.com", source=source, parent=self))
             route = aws.apigatewayv2.Route(
                 f"{name}{role}-route",
                 api_id=api.id,
@@ -80,9 +83,9 @@ class HttpGateway(pulumi.ComponentResource):
                 authorization_type="AWS_IAM" if authorizer is None else "JWT",
                 authorizer_id=None if authorizer is None else authorizer.id,
                 authorization_scopes=list(args.scopes) or None,
-                opts=self._child,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[grant]),
             )
-            made += [function.grant_invoke(caller), route]
+            made.append(route)
         return made
 
     def _authorizer(self, name: str, api: aws.apigatewayv2.Api, args: GatewayArgs) -> aws.apigatewayv2.Authorizer:

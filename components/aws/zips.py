@@ -24,7 +24,8 @@ ARCHITECTURE = "x86_64"
 class Zip:
     """One function: its physical name, which handler of the zip it runs, what its role is for, what that may do beside its log.
 
-    `endpoint` is what it calls, if anything; `ready` what must be there before its first event.
+    `endpoint` is what it calls, if anything. `grants` are rights that a setting may take away, each under a policy of its own: that goes
+    after the function has changed, which the function's first policy does before it. `ready` must be there before its first event.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Zip:
     variables: Mapping[str, pulumi.Input[str]]
     statements: Callable[[Place], Sequence[Statement]]
     endpoint: Endpoint | None = None
+    grants: Sequence[Callable[[Principal], pulumi.Resource]] = ()
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -57,7 +59,8 @@ def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resourc
     logs = home.log_group(f"{name}-logs", group, parent)
     policy = home.place.apply(lambda place: document(write_logs(place, group), *zipped.statements(place)))
     made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, policy, parent)
-    grants = [] if zipped.endpoint is None else [zipped.endpoint.grant_invoke(Principal(name=name, identity=made.name, parent=parent))]
+    caller = Principal(name=name, identity=made.name, parent=parent)
+    grants = [grant(caller) for grant in (*([] if zipped.endpoint is None else [zipped.endpoint.grant_invoke]), *zipped.grants)]
     function = aws.lambda_.Function(
         f"{name}-function",
         name=zipped.name,

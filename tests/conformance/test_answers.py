@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.answering import STACK, Answering, assert_accepted, brought_up
 from tests.support.deployment import Deployment
+from tests.support.load import at_a_steady_rate
 from tests.support.vectors import TEXTS, assert_agrees
 
 ENGLISH = {"inputs": TEXTS["english"]["text"]}
@@ -159,3 +160,21 @@ def test_a_cold_start_and_a_prediction_beyond_the_wait_are_answered_later(up: An
     url = assert_accepted(accepted)
     assert WAIT_S - 1 < accepted.elapsed.total_seconds() < GATEWAY_S
     assert_agrees("english", outputs_of(up.answer(url)))
+
+
+def test_without_answers_the_gateway_knows_no_results_and_no_call_fails_meanwhile(up: Answering) -> None:
+    """The last one: it takes the answers away."""
+    url = assert_accepted(up.post(ENGLISH, prefer="respond-async"))
+    assert_agrees("english", outputs_of(up.answer(url)))
+    up.deployment.configure(STACK, {"answers": None})
+    with at_a_steady_rate(lambda: up.post(ENGLISH), per_second=2) as calls:
+        assert up.deployment.up(STACK)["result"] == "succeeded"
+    # On a busy machine some are answered later until the function changes.
+    assert (calls.errors, [answer.text for answer in calls.results if answer.status_code not in (200, 202)]) == ([], [])
+    gone, nowhere = up.get(url), up.get(f"{up.outputs['url']}/deeper")
+    assert (gone.status_code, gone.headers["x-amzn-errortype"]) == (404, "MissingAuthenticationTokenException")
+    assert gone.json()["detail"] == nowhere.json()["detail"] == "There is only POST /predict here."
+    up.deployment.configure(STACK, {"answers": {"async": True}})
+    assert up.deployment.up(STACK)["result"] == "succeeded"
+    again = up.get(url)
+    assert (again.status_code, again.json()["title"]) == (404, "No such answer"), "the route is back, what it led to went"

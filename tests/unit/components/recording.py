@@ -23,6 +23,7 @@ class Registered:
     parent: str
     inputs: dict[str, Any]
     dependencies: list[str]
+    property_dependencies: dict[str, list[str]]
     protect: bool
     retain_on_delete: bool
     custom: bool
@@ -107,6 +108,7 @@ class Recorder(mocks.MockMonitor):
                     parent=request.parent,
                     inputs={key: rpc.unwrap_rpc_secret(value) for key, value in inputs.items()},
                     dependencies=list(request.dependencies),
+                    property_dependencies={key: list(each.urns) for key, each in request.propertyDependencies.items()},
                     protect=request.protect,
                     retain_on_delete=request.retainOnDelete,
                     custom=request.custom,

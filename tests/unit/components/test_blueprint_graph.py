@@ -238,6 +238,7 @@ def test_policies_are_known_in_a_preview(build: Build) -> None:
     assert {name for name, _ in statements} == {
         "api-endpoint-policy",
         "api-function-policy",
+        "api-function-answers",
         "api-function-invoke",
         "api-worker-policy",
         "api-worker-invoke",

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from components import contract
-from components.aws import gateway_plan
+from components.aws.gateway_routes import Snapshot
 from components.capabilities import PLATFORM_FACTS
 from components.platforms import CLOUDS, ENDPOINTS, load_endpoint, load_home
 from tests.unit.components.conftest import Build
+from tests.unit.components.recording import Graph
 
 STACK_OF = {"aws-sagemaker": "aws-sagemaker-api", "aws-lambda": "aws-lambda-api"}
 EVENTS_OF = {"aws-sagemaker": "aws-sagemaker-events", "aws-lambda": "aws-lambda-events"}
@@ -96,14 +97,62 @@ def test_a_plan_without_quota_has_none(build: Build) -> None:
     assert "quotaSettings" not in build("aws-sagemaker-api", auth__dailyQuota=None).one("aws:apigateway/usagePlan:UsagePlan").inputs
 
 
-def test_only_what_is_deployed_with_the_api_makes_a_new_deployment(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    def trigger(**changes: Any) -> str:
-        return str(build("aws-sagemaker-api", **changes).one("aws:apigateway/deployment:Deployment").inputs["triggers"]["content"])
+def trigger(graph: Graph) -> str:
+    return str(graph.one("aws:apigateway/deployment:Deployment").inputs["triggers"]["content"])
 
-    before = trigger()
-    assert trigger(logs={"retentionDays": 7}, auth__burst=3) == before
-    monkeypatch.setitem(gateway_plan.REQUEST_SCHEMA, "title", "AnotherRequest")
-    assert trigger(again=True) != before
+
+def test_only_what_is_deployed_with_the_api_makes_a_new_deployment(build: Build) -> None:
+    on, off = build("aws-sagemaker-api"), build("aws-sagemaker-api", answers=None)
+    assert trigger(on) != trigger(off)
+    for graph, answers in ((on, {"async": True}), (off, None)):
+        same = build(
+            "aws-sagemaker-api", answers=answers, logs={"retentionDays": 7}, auth__burst=3, auth__dailyQuota=9, endpoint__memoryMb=4096
+        )
+        assert trigger(same) == trigger(graph)
+
+
+@pytest.mark.parametrize(
+    ("part", "inputs"),
+    [
+        ("path", {"path_part": "forecast"}),
+        ("schema", {"schema": "{}"}),
+        ("validator", {"validate_request_body": False}),
+        ("method", {"api_key_required": False}),
+        ("integration", {"timeout_milliseconds": 28_000}),
+        ("result", {"path_part": "{key}"}),
+        ("result-method", {"authorization": "AWS_IAM"}),
+        ("result-integration", {"uri": "another"}),
+        ("answer-throttled", {"status_code": "503"}),
+    ],
+)
+def test_whatever_changes_in_a_part_of_the_api_makes_a_new_deployment(
+    build: Build, monkeypatch: pytest.MonkeyPatch, part: str, inputs: dict[str, Any]
+) -> None:
+    before, add = trigger(build("aws-sagemaker-api")), Snapshot.add
+
+    def changed(self: Snapshot, make: Any, role: str, *links: Any, **said: Any) -> Any:
+        return add(self, make, role, *links, **said | (inputs if role == part else {}))
+
+    monkeypatch.setattr(Snapshot, "add", changed)
+    # Under settings of its own: other tests share the graphs of theirs.
+    assert trigger(build("aws-sagemaker-api", again=True, logs={"retentionDays": 3})) != before
+
+
+def test_a_deployment_comes_after_every_part_and_names_none(build: Build) -> None:
+    """One that named a part would be deleted with it, while the stage still serves it."""
+    graph = build("aws-sagemaker-api")
+    deployment = graph.one("aws:apigateway/deployment:Deployment")
+    kinds = (
+        "resource:Resource",
+        "model:Model",
+        "requestValidator:RequestValidator",
+        "method:Method",
+        "integration:Integration",
+        "response:Response",
+    )
+    parts = [each for kind in kinds for each in graph.all(f"aws:apigateway/{kind}")]
+    assert {each.urn for each in parts} < set(deployment.dependencies)
+    assert not {each.urn for each in parts} & {urn for urns in deployment.property_dependencies.values() for urn in urns}
 
 
 def test_tokens_are_checked_against_issuer_audience_and_scopes(build: Build) -> None:
