@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from components.limits import BUDGET_NOTIFICATIONS
 from components.warming_checks import Facts, problems
 from stacks.messages import Problem, shown, told
 from stacks.plan import date_of, now, plan_of
@@ -29,6 +30,14 @@ def _budget(settings: "Settings") -> Iterator[Problem]:
         yield told("budget.email: missing: use one address, name@example.com, here or in alarms.email: a budget tells somebody")
     if budget.on_exceeded == "drop-warming" and settings.warming == []:
         yield told("budget.onExceeded: 'drop-warming': there is no warming to drop: use notify, or set warming")
+    # What drops the floor is told of all of it, 1.0, mailed or not.
+    shares = {*budget.alert_at, *([1.0] if budget.on_exceeded == "drop-warming" else [])}
+    problem = BUDGET_NOTIFICATIONS.problem(len(shares))
+    if problem is not None:
+        also = "" if shares == set(budget.alert_at) else ", with drop-warming's own at 1.0"
+        yield told(
+            f"budget.alertAt: {shown(budget.alert_at)}: makes {len(shares)} notifications{also}: {problem} ({BUDGET_NOTIFICATIONS.source})"
+        )
 
 
 def _dates(settings: "Settings") -> Iterator[Problem]:

@@ -47,7 +47,7 @@ class Budget(Part):
     """Dollars a month: who is told at which share of them, and what happens beyond."""
 
     monthly_usd: float = Field(gt=0, le=1_000_000_000, allow_inf_nan=False, description="use an amount above 0, up to 1,000,000,000")
-    alert_at: list[Share] = Field(default=[0.5, 0.9], min_length=1, max_length=5)
+    alert_at: list[Share] = Field(default=[0.5, 0.9], min_length=1)
     on_exceeded: Literal["notify", "drop-warming"] = "notify"
     # Without one, the alarms' address.
     email: str | None = Field(default=None, pattern=MAIL, description=MAIL_TEXT)

@@ -19,6 +19,7 @@ from tests.unit.stacks.test_settings import complaint, lines, ready
 
 EVENTS, API = "aws-sagemaker-events", "aws-sagemaker-api"
 SCHEDULED: dict[str, Any] = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "Europe/Berlin"}
+FIVE_SHARES: dict[str, Any] = {"monthlyUsd": 9, "email": "a@b.example", "alertAt": [0.1, 0.3, 0.5, 0.7, 0.9]}
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
     # Values, what is allowed, and where that stands.
@@ -156,7 +157,23 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         {"budget": {"monthlyUsd": 9, "email": "a@b.example", "onExceeded": "drop-warming"}},
         "budget.onExceeded: 'drop-warming': there is no warming to drop: use notify, or set warming",
     ),
+    (
+        API,
+        {"warming": [SCHEDULED], "budget": {**FIVE_SHARES, "onExceeded": "drop-warming"}},
+        "budget.alertAt: [0.1, 0.3, 0.5, 0.7, 0.9]: makes 6 notifications, with drop-warming's own at 1.0: use 1 to 5 notifications "
+        "(Budgets API reference, CreateBudget)",
+    ),
+    (
+        API,
+        {"budget": {**FIVE_SHARES, "alertAt": [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]}},
+        "budget.alertAt: [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]: makes 6 notifications: use 1 to 5 notifications (Budgets API reference",
+    ),
 ]
+
+
+@pytest.mark.parametrize("budget", [FIVE_SHARES, {**FIVE_SHARES, "alertAt": [0.1, 0.3, 0.5, 0.7, 1.0], "onExceeded": "drop-warming"}])
+def test_a_budget_takes_as_many_shares_as_it_may_have_notifications(budget: dict[str, Any]) -> None:
+    parse(ready(API) | {"warming": [SCHEDULED], "budget": budget}, API)
 
 
 @pytest.mark.parametrize(("stack", "changes", "told"), CASES, ids=[told[:50] for _, _, told in CASES])
