@@ -23,6 +23,8 @@ from components.args import (
 )
 from components.capabilities import PLATFORM_FACTS
 from components.timeouts import Chain, Hops, QueueChain
+from components.warming_checks import TAKE_OUT, ended
+from components.warming_schedule import in_force
 from stacks.plan import plan_of
 from stacks.settings import Auth, Settings
 from stacks.settings_events import Events
@@ -38,14 +40,15 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
         raise pulumi.RunError("auth: missing: pattern api needs it.")
     auth, facts = settings.auth, PLATFORM_FACTS[settings.endpoint.platform]
     chain = timeouts.chain(auth_mode=auth.mode, separate_function=facts.separate_function, predict_s=settings.endpoint.predict_seconds)
+    warming = _warming(settings, now)
     return ServiceArgs(
         artifact=artifact,
         image=_image(settings, tag),
-        endpoint=_endpoint(settings, chain, now),
+        endpoint=_endpoint(settings, chain, warming),
         function=_function(settings, code, chain),
         gateway=_gateway(settings, auth, chain),
         answers=_answers(settings),
-        warming=_warming(settings, now),
+        warming=warming,
         budget=_budget(settings),
         dashboard=settings.dashboard,
         alarms=settings.alarms.enabled,
@@ -58,11 +61,11 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
     events = settings.events
     if events is None:
         raise pulumi.RunError("events: missing: pattern events needs it.")
-    chain = event_chain(settings, events)
+    chain, warming = event_chain(settings, events), _warming(settings, now)
     return PipelineArgs(
         artifact=artifact,
         image=_image(settings, tag),
-        endpoint=_endpoint(settings, chain, now),
+        endpoint=_endpoint(settings, chain, warming),
         function=_function(settings, code, chain),
         events=EventArgs(
             prefix=events.prefix,
@@ -76,7 +79,7 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
             results=tuple(events.results),
             timeouts=chain,
         ),
-        warming=_warming(settings, now),
+        warming=warming,
         budget=_budget(settings),
         dashboard=settings.dashboard,
         alarms=settings.alarms.enabled,
@@ -102,7 +105,7 @@ def cold_start_s(settings: Settings) -> int:
     return PLATFORM_FACTS[settings.endpoint.platform].cold_start_s if told is None else told
 
 
-def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
+def _endpoint(settings: Settings, hops: Hops, warming: WarmingArgs | None) -> EndpointArgs:
     endpoint, facts = settings.endpoint, PLATFORM_FACTS[settings.endpoint.platform]
     return EndpointArgs(
         memory_mb=endpoint.memory_mb,
@@ -110,7 +113,7 @@ def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
         cold_start_s=cold_start_s(settings),
         max_body_bytes=facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes,
         timeouts=hops,
-        warming=_warming(settings, now),
+        warming=warming,
     )
 
 
@@ -149,7 +152,13 @@ def _answers(settings: Settings) -> AnswersArgs | None:
 
 
 def _warming(settings: Settings, now: datetime) -> WarmingArgs | None:
-    return WarmingArgs(plan=plan_of(settings.warming), now=now) if settings.warming else None
+    """What is in force at `now`, None for nothing. A rule whose lease is over counts as none and is told of: an `up` that nobody
+    watches must go through."""
+    plan = plan_of(settings.warming)
+    for text in ended(plan, now):
+        pulumi.log.warn(f"{text}: {TAKE_OUT}")
+    live = in_force(plan, now)
+    return WarmingArgs(plan=live, now=now) if live.rules else None
 
 
 def _budget(settings: Settings) -> BudgetArgs | None:

@@ -6,7 +6,8 @@ from pydantic import Field, StringConstraints
 
 from stacks.parts import MAIL, MAIL_TEXT, Part, Text
 
-Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+# Of this millennium: the day after 9999-12-31 is none that Python knows.
+Date = Annotated[str, StringConstraints(pattern=r"^2\d{3}-\d{2}-\d{2}$")]
 Share = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
 

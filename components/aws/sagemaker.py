@@ -54,7 +54,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         registered = self._model(name, args, image, model, work)
         configurations = levels_of(name, self.plan, lambda role, floor: self._configuration(role, args, registered, floor))
         # None that a live endpoint may be moved to is made or replaced after it, and what moves it knows them first.
-        first = self._schedules(f"{name}-schedules", configurations)
+        first = self._schedules(f"{name}-schedules", configurations, args.warming)
         endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=home.names.endpoint,
@@ -119,14 +119,14 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _schedules(self, name: str, configurations: Levels) -> list[pulumi.Resource]:
+    def _schedules(self, name: str, configurations: Levels, warming: WarmingArgs | None) -> list[pulumi.Resource]:
         """The schedules of pings and swaps, where the plan has some, and the swaps themselves."""
         swapped = self.plan is not None and swaps(self.plan)
         self.schedules = schedules_of(name, self._home, self._home.names.prefix, needs_schedules(self.plan, swapped), self)
         self.levels = configurations if swapped else None
-        if self.schedules is None or self.plan is None or not swapped:
+        if self.schedules is None or warming is None or not swapped:
             return []
-        return swap_at_edges(name, self._home, configurations, self.plan, self.schedules, self)
+        return swap_at_edges(name, self._home, configurations, warming, self.schedules, self)
 
     def _scaled(self, name: str, endpoint: aws.sagemaker.Endpoint, configurations: Levels, warming: WarmingArgs | None) -> Drop:
         """The scalable target of a floor that is 1 or more outside its windows; gives back how a floor is dropped."""

@@ -13,7 +13,7 @@ from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
 from components.aws.zips import Live, Zip, zip_function
 from components.timeouts import HOP_S
 from components.warming_plan import lease_end
-from components.warming_schedule import ping_firings
+from components.warming_schedule import outlasts, ping_firings
 
 if TYPE_CHECKING:
     from components.aws.endpoint_floor import Levels
@@ -69,7 +69,10 @@ class Warming(pulumi.ComponentResource):
         )
         live, runs_as = self._called(name, zipped, schedules, retries=0, age_s=PING_AGE_S)
         for position, ping in enumerate(args.plan.pings):
-            times = [at(each) for each in ping_firings(ping)] or [every(ping.every_minutes, lease_end(ping))]
+            end = lease_end(ping)
+            if not outlasts(end, args.now):
+                continue
+            times = [at(each) for each in ping_firings(ping)] or [every(ping.every_minutes, end)]
             for step, when in enumerate(times):
                 text = pulumi.Output.json_dumps({"parallel": ping.parallel})
                 schedules.add(f"{name}-{position}-{step}", when, live.alias.arn, text, runs_as, self)
@@ -95,7 +98,7 @@ class Warming(pulumi.ComponentResource):
             statements=rights,
         )
         live, runs_as = self._called(name, zipped, schedules, retries=2, age_s=MAX_AGE_S)
-        for position, (floor, when, text) in enumerate(checks_between(levels, args.plan)):
+        for position, (floor, when, text) in enumerate(checks_between(levels, args)):
             schedules.add(f"{name}-{floor}-{position}", when, live.alias.arn, text, runs_as, self)
 
     def _called(self, name: str, zipped: Zip, schedules: Schedules, *, retries: int, age_s: int) -> tuple[Live, RunsAs]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+LEASE = "the last day of the rule in its time zone; the next `up` takes away what the rule made, and warns that it is still here"
 SETTINGS: Mapping[str, str] = {
     "pattern": "`api`: callers ask and wait; `events`: every uploaded object is predicted",
     "cloud": "where everything but the endpoint lives",
@@ -46,12 +47,12 @@ SETTINGS: Mapping[str, str] = {
     "warming[ping].cron": "start of a weekly window, `M H * * DOW`; always without",
     "warming[ping].until": "its end, in the same form",
     "warming[ping].timezone": "of the window",
-    "warming[ping].leaseUntil": "the last day of the rule",
+    "warming[ping].leaseUntil": LEASE,
     "warming[scheduled].cron": "start of the weekly window, `M H * * DOW`",
     "warming[scheduled].until": "its end, in the same form",
     "warming[scheduled].timezone": "of the window",
     "warming[scheduled].instances": "instances that are warm inside it",
-    "warming[scheduled].leaseUntil": "the last day of the rule",
+    "warming[scheduled].leaseUntil": LEASE,
     "warming[provisioned].instances": "instances that are always warm",
     "budget.monthlyUsd": "dollars a month for what carries the stack's tags",
     "budget.alertAt": "shares of it at which somebody is told",

@@ -5,6 +5,7 @@ from pilotlight.doctor.run import Check
 
 CHECKS = (
     Check(id="settings", look=machine.settings, needs_account=False),
+    Check(id="leases", look=machine.leases, needs_account=False),
     Check(id="region", look=machine.region, needs_account=False),
     Check(id="pulumi", look=machine.pulumi, needs_account=False),
     Check(id="docker", look=machine.docker, needs_account=False),
