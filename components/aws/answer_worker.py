@@ -47,7 +47,7 @@ class AnswerWorker(pulumi.ComponentResource):
             code=own.code,
             memory_mb=own.memory_mb,
             timeout_s=args.timeouts.function_s,
-            variables={**call_variables(endpoint, own, home.stack), **answers.variables_of_worker()},
+            variables={**call_variables(endpoint, own, home.stack), **answers.variables()},
             statements=answers.rights_of_worker,
             endpoint=endpoint,
             ready=(answers,),

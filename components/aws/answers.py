@@ -44,7 +44,7 @@ class AnswerStore(pulumi.ComponentResource):
         bucket, _ = private_bucket(name, self.bucket, home.place, False, self)
         expiring(name, bucket, expiry_days(args.keep_hours), self)
         table = table_of(f"{name}-table", home.names.named(ANSWERS), KEY, None, False, self, EXPIRES)
-        visibility_s = args.timeouts.visibility_s
+        visibility_s = self._unseen_s = args.timeouts.visibility_s
         queue, dead = queue_with_dead_letters(
             name, home.names.named(ANSWERS), home.place, self, max_attempts=ATTEMPTS, keep=False, visibility_s=visibility_s
         )
@@ -53,18 +53,16 @@ class AnswerStore(pulumi.ComponentResource):
         self.alarms = [*queue_alarms(ANSWERS, queue, dead, visibility_s), *table_alarms(ANSWERS, table.name, "PutItem")]
         self.register_outputs({"table": self.table, "queueUrl": self.queue_url, "deadLetterUrl": self.dead_letter_url})
 
-    def variables_of_caller(self) -> dict[str, pulumi.Input[str]]:
-        """What the function is told that hands over and gives answers."""
+    def variables(self) -> dict[str, pulumi.Input[str]]:
+        """What the function that hands over and gives answers is told, and its worker: where they are, and how often one is tried."""
         return {
             "ANSWERS_TABLE": self.table,
             "ANSWERS_BUCKET": self.bucket,
             "ANSWERS_QUEUE_URL": self.queue_url,
             "ANSWERS_KEEP_HOURS": str(self._keep_hours),
+            "ANSWERS_UNSEEN_S": str(self._unseen_s),
+            "MAX_ATTEMPTS": str(ATTEMPTS),
         }
-
-    def variables_of_worker(self) -> dict[str, pulumi.Input[str]]:
-        """The same for the worker, and after which attempt a message is a dead letter."""
-        return {**self.variables_of_caller(), "MAX_ATTEMPTS": str(ATTEMPTS)}
 
     def grant_caller(self, principal: Principal) -> aws.iam.RolePolicy:
         """Let one role hand requests over and give answers."""
@@ -77,13 +75,16 @@ class AnswerStore(pulumi.ComponentResource):
         )
 
     def _rights_of_caller(self, place: Place) -> list[Statement]:
-        """Store a request, tell the worker, read an answer; rows and answers are also those of the idempotency keys."""
+        """Store a request, tell the worker, see whether messages wait, read an answer.
+
+        Rows and answers are also those of the idempotency keys.
+        """
         return [
             *(allow("s3:PutObject", self._objects(place, folder)) for folder in (REQUESTS, ANSWERS)),
             allow("s3:GetObject", self._objects(place, ANSWERS)),
             self._listing(place),
             allow(["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], self._rows(place)),
-            allow("sqs:SendMessage", place.arn("sqs", self._names.named(ANSWERS))),
+            allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], place.arn("sqs", self._names.named(ANSWERS))),
         ]
 
     def rights_of_worker(self, place: Place) -> list[Statement]:

@@ -30,7 +30,7 @@ class ApiFunction(pulumi.ComponentResource):
         self, name: str, home: "AwsHome", endpoint: Endpoint, args: FunctionArgs, answers: Any | None, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:ApiFunction", name, None, opts)
-        later = {} if answers is None else answers.variables_of_caller()
+        later = {} if answers is None else answers.variables()
         zipped = Zip(
             name=home.names.function,
             handler=HANDLER,

@@ -4,21 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handlers.functions import requests
+from handlers.functions.attempts import Attempts
 from handlers.functions.deadline import HAND_OVER_S
 from handlers.functions.environment import Environment
 
-_ANSWERS = ("ANSWERS_TABLE", "ANSWERS_BUCKET", "ANSWERS_QUEUE_URL", "ANSWERS_KEEP_HOURS")
+_ANSWERS = ("ANSWERS_TABLE", "ANSWERS_BUCKET", "ANSWERS_QUEUE_URL", "ANSWERS_KEEP_HOURS", "ANSWERS_UNSEEN_S")
 LEAST_KEEP_HOURS, MOST_KEEP_HOURS = 24, 8760
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSettings:
-    """Where answers that come later are kept, and for how many seconds; a worker may do without the queue's URL."""
+    """Where answers that come later are kept, for how many seconds, and how often one is tried; a worker may do without the queue's URL."""
 
     table: str
     bucket: str
     queue_url: str
     keep_s: int
+    attempts: Attempts
 
     @classmethod
     def read(cls, environment: Environment, *, needed: bool) -> "AnswerSettings | None":
@@ -27,12 +29,18 @@ class AnswerSettings:
             return None
         hours = environment.required("ANSWERS_KEEP_HOURS", f"the hours that answers are kept, {LEAST_KEEP_HOURS} at least")
         keep = environment.whole("ANSWERS_KEEP_HOURS", LEAST_KEEP_HOURS, least=LEAST_KEEP_HOURS, most=MOST_KEEP_HOURS) if hours else 0
+        environment.required("ANSWERS_UNSEEN_S", "the seconds that the queue of answers hides a message for")
         queue = "the URL of the queue of answers"
         return cls(
             table=environment.required("ANSWERS_TABLE", "the name of the table of answers"),
             bucket=environment.required("ANSWERS_BUCKET", "the name of the bucket of answers"),
             queue_url=environment.text("ANSWERS_QUEUE_URL") or "" if needed else environment.required("ANSWERS_QUEUE_URL", queue),
             keep_s=keep * 3600,
+            attempts=Attempts(
+                most=environment.whole("MAX_ATTEMPTS", 5, least=1, most=1000),
+                # SQS API reference, SetQueueAttributes.
+                unseen_s=environment.whole("ANSWERS_UNSEEN_S", 0, least=0, most=43_200),
+            ),
         )
 
 

@@ -20,9 +20,6 @@ from handlers.functions.endpoint import make_client as make_endpoint_client
 from handlers.functions.environment import Environment
 from handlers.functions.settings import AnswerSettings, FunctionSettings
 
-# A message that failed is seen again after 10 s, then 40, 160 and so on, instead of after the queue's whole visibility timeout,
-# which has to be long enough for a call under way. SQS lets a message be hidden for twelve hours at most from its receipt.
-FIRST_PAUSE_S, PAUSE_FACTOR, LONGEST_PAUSE_S = 10, 4, 900
 # What stays to keep an answer that took all of its time; when that is too little, the message comes again.
 STORE_S = 1.0
 DONE, FAILED, ATTEMPTS_FAILED = "AnswersDone", "AnswersFailed", "AnswerAttemptsFailed"
@@ -31,15 +28,13 @@ DONE, FAILED, ATTEMPTS_FAILED = "AnswersDone", "AnswersFailed", "AnswerAttemptsF
 class Worker:
     """One process of the worker."""
 
-    def __init__(
-        self, settings: FunctionSettings, kept: AnswerSettings, max_attempts: int, endpoint: Endpoint, clients: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, settings: FunctionSettings, kept: AnswerSettings, endpoint: Endpoint, clients: Mapping[str, Any]) -> None:
         self._settings = settings
         self._endpoint = endpoint
-        self._max_attempts = max_attempts
+        self._attempts = kept.attempts
         self._queue_url, self._sqs = kept.queue_url, clients["sqs"]
         store = AwsAnswerStore(table=kept.table, bucket=kept.bucket, dynamodb=clients["dynamodb"], s3=clients["s3"])
-        self._work = AnswerWork(store=store, predict=self._predict, keep_s=kept.keep_s, max_attempts=max_attempts)
+        self._work = AnswerWork(store=store, predict=self._predict, keep_s=kept.keep_s, attempts=kept.attempts)
 
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         """The partial batch answer: only messages that it names come again (Lambda developer guide, ReportBatchItemFailures)."""
@@ -61,9 +56,9 @@ class Worker:
         if not isinstance(error, TryAgain):
             logs.write_fault("worker_fault", error, message_id=record["messageId"])
         # By the answer's id `pilotlight replay` finds the reason.
-        told = {"answer": answer_id, "message_id": record["messageId"], "attempt": attempt, "max_attempts": self._max_attempts}
+        told = {"answer": answer_id, "message_id": record["messageId"], "attempt": attempt, "max_attempts": self._attempts.most}
         logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, reason=str(error), **told)
-        last = attempt >= self._max_attempts
+        last = attempt >= self._attempts.most
         metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)
         self._pause(record["receiptHandle"], attempt)
 
@@ -80,9 +75,9 @@ class Worker:
         """Say when a failed message is seen again; at once after its last attempt, since then it is moved to the dead letters."""
         if not self._queue_url:
             return
-        longest = min(FIRST_PAUSE_S * PAUSE_FACTOR ** min(attempt - 1, 10), LONGEST_PAUSE_S)
+        longest = self._attempts.pause_s(attempt)
         # Half of it by chance, so that messages that failed together do not come back together.
-        pause = 0 if attempt >= self._max_attempts else round(random.uniform(longest / 2, longest))  # noqa: S311
+        pause = round(random.uniform(longest / 2, longest))  # noqa: S311
         try:
             self._sqs.change_message_visibility(QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=pause)
         except (BotoCoreError, ClientError) as error:
@@ -96,12 +91,11 @@ def _worker() -> Worker:
     environment = Environment(os.environ)
     kept = AnswerSettings.read(environment, needed=True)
     settings = FunctionSettings.read(environment, kept)
-    max_attempts = environment.whole("MAX_ATTEMPTS", 5, least=1, most=1000)
     environment.check()
     assert kept is not None  # it is needed
     endpoint = Endpoint(settings.endpoint_name, make_endpoint_client(settings.endpoint_timeout_s))
     clients = {name: make_client(name) for name in ("dynamodb", "s3", "sqs")}
-    return Worker(settings, kept, max_attempts, endpoint, clients)
+    return Worker(settings, kept, endpoint, clients)
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -46,15 +46,17 @@ def test_the_outputs_say_where_answers_wait(build: Build) -> None:
     assert outputs["deadLetterQueueUrl"].endswith(f"/{PREFIX}-answers-dead")
 
 
-def test_both_functions_know_where_answers_are_and_the_worker_its_last_attempt(build: Build) -> None:
+def test_both_functions_know_where_answers_are_and_how_often_one_is_tried(build: Build) -> None:
     graph = build(STACK, answers={"async": True, "keepHours": 48})
     bucket = graph.one("aws:s3/bucket:Bucket", "answers-bucket").inputs["bucket"]
     common = {"ANSWERS_TABLE": f"{PREFIX}-answers", "ANSWERS_BUCKET": bucket, "ANSWERS_KEEP_HOURS": "48", "SERVICE": STACK}
     caller, worker = variables(graph, "function-function"), variables(graph, "worker-function")
     assert common.items() <= caller.items()
     assert common.items() <= worker.items()
-    redrive = json.loads(graph.one("aws:sqs/queue:Queue", "answers-queue").inputs["redrivePolicy"])
-    assert int(worker["MAX_ATTEMPTS"]) == redrive["maxReceiveCount"]
+    queue = graph.one("aws:sqs/queue:Queue", "answers-queue").inputs
+    for told in (caller, worker):
+        assert int(told["MAX_ATTEMPTS"]) == json.loads(queue["redrivePolicy"])["maxReceiveCount"]
+        assert int(told["ANSWERS_UNSEEN_S"]) == queue["visibilityTimeoutSeconds"]
     assert caller["ANSWERS_QUEUE_URL"] == worker["ANSWERS_QUEUE_URL"] == graph.result["outputs"]["answersQueueUrl"]
 
 
@@ -78,7 +80,7 @@ def test_each_function_may_do_what_its_code_does_and_nothing_more(build: Build) 
         ("s3:GetObject", f"{bucket}/answers/*"),
         ("s3:ListBucket", bucket),
         *((f"dynamodb:{action}", TABLE) for action in ("DeleteItem", "GetItem", "PutItem", "UpdateItem")),
-        ("sqs:SendMessage", QUEUE),
+        *((f"sqs:{action}", QUEUE) for action in ("GetQueueAttributes", "SendMessage")),
     }
     assert granted(graph, "api-worker-policy") == {
         ("s3:GetObject", f"{bucket}/requests/*"),

@@ -16,6 +16,7 @@ ANSWERS = {
     "ANSWERS_BUCKET": "mine-answers-1",
     "ANSWERS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/mine-answers",
     "ANSWERS_KEEP_HOURS": "24",
+    "ANSWERS_UNSEEN_S": "168",
     "ENDPOINT_TIMEOUT_S": "27",
 }
 

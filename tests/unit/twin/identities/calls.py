@@ -93,6 +93,7 @@ def hand_over(prefix: str, bucket: str) -> list[Call]:
         Call(action="s3:GetObject", resource=stored(bucket, "answers/abc"), by=code + "get_object"),
         listing(bucket, "answers/abc"),
         Call(action="sqs:SendMessage", resource=arn("sqs", f"{prefix}-answers"), by=code + "send_message"),
+        Call(action="sqs:GetQueueAttributes", resource=arn("sqs", f"{prefix}-answers"), by=code + "get_queue_attributes"),
     ]
 
 
@@ -200,6 +201,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "describe_endpoint": ("sagemaker:DescribeEndpoint",),
     "get_item": ("dynamodb:GetItem",),
     "get_object": ("s3:GetObject", "s3:GetObjectVersion"),
+    "get_queue_attributes": ("sqs:GetQueueAttributes",),
     "get_schedule": ("scheduler:GetSchedule",),
     "invoke": ("lambda:InvokeFunction",),
     "invoke_endpoint": ("sagemaker:InvokeEndpoint",),
