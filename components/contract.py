@@ -90,7 +90,7 @@ class Warming(Watched, Protocol):
 class Objects(Watched, Protocol):
     """Where objects are put that start the event pipeline, and the queue that is told of them."""
 
-    bucket: Output[str]
+    bucket: str
     queue_url: Output[str]
     dead_letter_url: Output[str]
     """What could not be processed, to be looked at and sent again."""
@@ -100,7 +100,7 @@ class Results(Watched, Protocol):
     """Where exactly one result per version of an object goes."""
 
     table: Output[str]
-    bucket: Output[str]
+    bucket: str
     """Results that are too large for a row."""
     queue_url: Output[str] | None
     """Messages of results, where they are wanted."""
@@ -129,7 +129,7 @@ class Work:
 class Home(Protocol):
     """A cloud: everything of a pattern but the endpoint."""
 
-    region: Output[str]
+    region: str
 
     def image(self, name: str, args: ImageArgs, opts: ResourceOptions) -> Any:
         """The model server's image, by digest, in the form that this cloud's endpoints take."""

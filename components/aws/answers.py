@@ -1,5 +1,6 @@
 """Where requests wait whose answers come later: their bodies, whose they are, and the queue to the worker."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -30,7 +31,7 @@ class AnswerStore(pulumi.ComponentResource):
     """
 
     table: pulumi.Output[str]
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
@@ -66,11 +67,10 @@ class AnswerStore(pulumi.ComponentResource):
 
     def grant_caller(self, principal: Principal) -> aws.iam.RolePolicy:
         """Let one role hand requests over and give answers."""
-        policy = self._place.apply(lambda place: document(*self._rights_of_caller(place)))
         return aws.iam.RolePolicy(
             f"{principal.name}-answers",
             role=principal.identity,
-            policy=pulumi.Output.json_dumps(policy),
+            policy=json.dumps(document(*self._rights_of_caller(self._place))),
             opts=pulumi.ResourceOptions(parent=principal.parent),
         )
 

@@ -19,9 +19,9 @@ class ModelStore(pulumi.ComponentResource):
     A new model gets a new key: under an old one the endpoint would go on serving the old bytes.
     """
 
-    bucket: pulumi.Output[str]
+    bucket: str
     key: str
-    uri: pulumi.Output[str]
+    uri: str
     size: int
 
     def __init__(self, name: str, home: "AwsHome", artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
@@ -38,5 +38,5 @@ class ModelStore(pulumi.ComponentResource):
             content_type="application/gzip",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*secured, *versioned(name, bucket, self)]),
         )
-        self.uri = pulumi.Output.format("s3://{0}/{1}", self.bucket, self.key)
+        self.uri = f"s3://{self.bucket}/{self.key}"
         self.register_outputs({"bucket": self.bucket, "uri": self.uri})

@@ -5,6 +5,7 @@ more than what was left. What was dropped stays so, beyond the end of the month 
 `up` without it compares with a state that knows nothing of the drop.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,10 @@ class Budget(pulumi.ComponentResource):
             opts=child,
         )
         topic = aws.sns.Topic(f"{name}-topic", name=topic_name, opts=child)
-        may_publish = home.place.apply(lambda place: publish(place, topic_name))
-        policy = aws.sns.TopicPolicy(f"{name}-topic-policy", arn=topic.arn, policy=pulumi.Output.json_dumps(may_publish), opts=child)
-        may_send = home.place.apply(lambda place: from_topic(place, self._dead, topic_name))
-        letters = aws.sqs.QueuePolicy(f"{name}-dead-policy", queue_url=dead.url, policy=pulumi.Output.json_dumps(may_send), opts=child)
+        may_publish = json.dumps(publish(home.place, topic_name))
+        policy = aws.sns.TopicPolicy(f"{name}-topic-policy", arn=topic.arn, policy=may_publish, opts=child)
+        may_send = json.dumps(from_topic(home.place, self._dead, topic_name))
+        letters = aws.sqs.QueuePolicy(f"{name}-dead-policy", queue_url=dead.url, policy=may_send, opts=child)
         live = self._function(name, endpoint, function, dead.arn)
         called = aws.lambda_.Permission(
             f"{name}-invoke",

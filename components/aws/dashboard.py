@@ -26,14 +26,14 @@ class Dashboard(pulumi.ComponentResource):
     def __init__(self, name: str, home: "AwsHome", alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
         dimensions = [alarm.dimensions for alarm in alarms]
-        known = pulumi.Output.all(region=home.region, dimensions=dimensions)
+        known = pulumi.Output.all(*dimensions)
         made = aws.cloudwatch.Dashboard(
             f"{name}-dashboard",
             dashboard_name=home.names.prefix,
-            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(of["region"], home.stack, alarms, of["dimensions"]))),
+            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(home.region, home.stack, alarms, of))),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.url = pulumi.Output.all(home.place, made.dashboard_name).apply(lambda of: address(of[0].partition, of[0].region, of[1]))
+        self.url = made.dashboard_name.apply(lambda known: address(home.place.partition, home.region, known))
         self.register_outputs({"url": self.url})
 
 

@@ -108,7 +108,7 @@ def swap_at_edges(
         lambda place: [update(place, home.names.endpoint, *levels.scheduled.values())],
         parent,
     )
-    target = home.place.apply(lambda place: f"arn:{place.partition}:scheduler:::aws-sdk:sagemaker:updateEndpoint")
+    target = f"arn:{home.place.partition}:scheduler:::aws-sdk:sagemaker:updateEndpoint"
     edges = [each for each in assertions(warming.plan) if each.edge]
     return [
         schedules.add(

@@ -1,5 +1,6 @@
 """The beginning of the event pipeline: a bucket, the queue that is told of its new objects, the function's hold on that queue."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -24,7 +25,7 @@ class ObjectSource(pulumi.ComponentResource):
     What can't be processed lies among the dead letters for two weeks, from where it can be sent again.
     """
 
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
@@ -35,7 +36,7 @@ class ObjectSource(pulumi.ComponentResource):
         super().__init__("pilotlight:index:ObjectSource", name, None, opts)
         self._names, self._args = home.names, args
         self.bucket = home.bucket_name(OBJECTS)
-        self._uri = pulumi.Output.format("s3://{0}/{1}", self.bucket, args.prefix or "")
+        self._uri = f"s3://{self.bucket}/{args.prefix or ''}"
         bucket, secured = private_bucket(name, self.bucket, home.place, home.keep, self)
         versions = versioned(name, bucket, self)
         visibility_s = args.timeouts.visibility_s
@@ -45,9 +46,7 @@ class ObjectSource(pulumi.ComponentResource):
         policy = aws.sqs.QueuePolicy(
             f"{name}-from-bucket",
             queue_url=queue.url,
-            policy=pulumi.Output.json_dumps(
-                pulumi.Output.all(home.place, self.bucket).apply(lambda known: from_bucket(known[0], home.names.named(QUEUE), known[1]))
-            ),
+            policy=json.dumps(from_bucket(home.place, home.names.named(QUEUE), self.bucket)),
             opts=pulumi.ResourceOptions(parent=self),
         )
         aws.s3.BucketNotification(

@@ -32,7 +32,7 @@ def account_log_role(name: str, home: "AwsHome", parent: pulumi.Resource) -> lis
     attachment = aws.iam.RolePolicyAttachment(
         f"{name}-log-policy",
         role=role.name,
-        policy_arn=home.place.apply(lambda place: f"arn:{place.partition}:iam::aws:policy/{POLICY}"),
+        policy_arn=f"arn:{home.place.partition}:iam::aws:policy/{POLICY}",
         opts=kept,
     )
     account = aws.apigateway.Account(

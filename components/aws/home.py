@@ -38,20 +38,18 @@ class AwsHome:
     """
 
     def __init__(self, args: HomeArgs) -> None:
-        identity = aws.get_caller_identity_output()
-        self.region: pulumi.Output[str] = aws.get_region_output().region
-        self.account: pulumi.Output[str] = identity.account_id
-        self.place = pulumi.Output.all(arn=identity.arn, region=self.region, account=self.account).apply(
-            lambda known: Place(partition=known["arn"].split(":")[1], region=known["region"], account=known["account"])
-        )
+        # Waited for, so that names and policies are plain texts: as Outputs they were a tenth of the program's time.
+        identity = aws.get_caller_identity()
+        self.region, self.account = aws.get_region().region, identity.account_id
+        self.place = Place(partition=identity.arn.split(":")[1], region=self.region, account=self.account)
         self.stack = args.stack
         self.names = names_of(args.project, args.stack)
         self.keep = args.data_retention == "keep"
         self.log_retention_days = args.log_retention_days
 
-    def bucket_name(self, role: str) -> pulumi.Output[str]:
+    def bucket_name(self, role: str) -> str:
         """The name of the service's bucket for `role`."""
-        return self.place.apply(lambda place: self.names.bucket(place.account, place.region, role))
+        return self.names.bucket(self.account, self.region, role)
 
     def log_group(self, name: str, group: pulumi.Input[str], parent: pulumi.Resource) -> aws.cloudwatch.LogGroup:
         """A log group of ours, made before its writer, so that retention holds and it goes with the stack."""

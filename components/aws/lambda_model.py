@@ -10,7 +10,7 @@ from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
 from components.aws.floor import Drop, declared, needs_schedules, schedules_of
 from components.aws.function import function_alarms, permit
-from components.aws.iam import document, read_models, write_logs
+from components.aws.iam import read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
@@ -55,20 +55,12 @@ class LambdaModel(pulumi.ComponentResource):
         self.endpoint_name = self.levels = None
         plan, self.floor = declared(args.warming)
         logs = home.log_group(f"{name}-logs", home.names.model_logs, self)
-        policy = pulumi.Output.all(place=home.place, bucket=model.bucket).apply(
-            lambda known: document(
-                *read_models(known["place"], known["bucket"], MODEL_PREFIX),
-                write_logs(known["place"], home.names.model_logs),
-                *(
-                    []
-                    if work is None
-                    else [*work.objects.rights_of_consumer(known["place"]), *work.results.rights_of_writer(known["place"])]
-                ),
-            )
-        )
+        rights = [*read_models(home.place, model.bucket, MODEL_PREFIX), write_logs(home.place, home.names.model_logs)]
+        if work is not None:
+            rights += [*work.objects.rights_of_consumer(home.place), *work.results.rights_of_writer(home.place)]
         of_work = {} if work is None else {**work.objects.variables_of_consumer(), **work.results.variables_of_writer()}
         first = [] if work is None else [work.objects, work.results]
-        made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", policy, self)
+        made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", rights, self)
         function = aws.lambda_.Function(
             f"{name}-function",
             name=home.names.model_function,

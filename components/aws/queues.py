@@ -1,5 +1,6 @@
 """Queues whose failures land in dead letters, encrypted with keys of the service."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +33,7 @@ def consume(place: Place, queue: str) -> Statement:
 def queue_with_dead_letters(
     name: str,
     queue: str,
-    place: pulumi.Output[Place],
+    place: Place,
     parent: pulumi.Resource,
     *,
     max_attempts: int,
@@ -45,14 +46,14 @@ def queue_with_dead_letters(
     Both name each other by ARNs built from names, so that neither exists for a moment without the other's rule.
     """
     dead_name = f"{queue}-dead"
-    allowed = place.apply(lambda known: {"redrivePermission": "byQueue", "sourceQueueArns": [known.arn("sqs", queue)]})
-    redrive = place.apply(lambda known: {"deadLetterTargetArn": known.arn("sqs", dead_name), "maxReceiveCount": max_attempts})
+    allowed = {"redrivePermission": "byQueue", "sourceQueueArns": [place.arn("sqs", queue)]}
+    redrive = {"deadLetterTargetArn": place.arn("sqs", dead_name), "maxReceiveCount": max_attempts}
     dead = aws.sqs.Queue(
         f"{name}-dead",
         name=dead_name,
         message_retention_seconds=MESSAGE_RETENTION_S.high,
         sqs_managed_sse_enabled=True,
-        redrive_allow_policy=pulumi.Output.json_dumps(allowed),
+        redrive_allow_policy=json.dumps(allowed),
         opts=pulumi.ResourceOptions(parent=parent, protect=keep),
     )
     made = aws.sqs.Queue(
@@ -61,7 +62,7 @@ def queue_with_dead_letters(
         message_retention_seconds=RETENTION_S,
         visibility_timeout_seconds=visibility_s,
         sqs_managed_sse_enabled=True,
-        redrive_policy=pulumi.Output.json_dumps(redrive),
+        redrive_policy=json.dumps(redrive),
         # SQS refuses to name a queue for dead letters that is not there.
         opts=pulumi.ResourceOptions(parent=parent, protect=keep, depends_on=[dead]),
     )

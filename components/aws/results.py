@@ -26,7 +26,7 @@ class ResultStore(pulumi.ComponentResource):
     `results: [queue]` a queue for consumers of one's own, with dead letters behind it."""
 
     table: pulumi.Output[str]
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_url: pulumi.Output[str] | None
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]

@@ -1,12 +1,12 @@
 """The role of one service and its only policy."""
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Sequence
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.iam import trust
+from components.aws.iam import Statement, document, trust
 from components.limits import ROLE_NAME
 from components.naming import bounded
 
@@ -14,15 +14,23 @@ from components.naming import bounded
 def role(
     name: str,
     service: str,
-    account: pulumi.Output[str],
+    account: str,
     description: str,
-    policy: pulumi.Output[Mapping[str, Any]],
+    statements: Sequence[Statement],
     parent: pulumi.Resource,
 ) -> tuple[aws.iam.Role, aws.iam.RolePolicy]:
     """A role for one service of this account and its policy; what uses the role depends on the policy."""
     child = pulumi.ResourceOptions(parent=parent)
-    document_of = account.apply(lambda known: trust(service, known))
     made = aws.iam.Role(
-        bounded(f"{name}-role", ROLE_NAME), assume_role_policy=pulumi.Output.json_dumps(document_of), description=description, opts=child
+        bounded(f"{name}-role", ROLE_NAME),
+        assume_role_policy=json.dumps(trust(service, account)),
+        description=description,
+        opts=child,
     )
-    return made, aws.iam.RolePolicy(f"{name}-policy", role=made.name, policy=pulumi.Output.json_dumps(policy), opts=child)
+    return made, aws.iam.RolePolicy(f"{name}-policy", role=made.name, policy=_text(statements), opts=child)
+
+
+def _text(statements: Sequence[Statement]) -> pulumi.Input[str]:
+    """The policy as JSON, at once unless a statement is about names that the service makes up (`floor.may`)."""
+    policy = document(*statements)
+    return json.dumps(policy) if all(isinstance(each["Resource"], str) for each in statements) else pulumi.Output.json_dumps(policy)

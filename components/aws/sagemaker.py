@@ -1,5 +1,6 @@
 """The model behind a SageMaker Serverless endpoint."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pulumi
@@ -70,29 +71,25 @@ class SageMakerEndpoint(pulumi.ComponentResource):
 
     def grant_invoke(self, principal: Principal) -> aws.iam.RolePolicy:
         """Let one role call this endpoint."""
-        target = self._home.names.endpoint
-        policy = self._home.place.apply(lambda place: document(invoke_endpoint(place, target)))
         return aws.iam.RolePolicy(
             f"{principal.name}-invoke",
             role=principal.identity,
-            policy=pulumi.Output.json_dumps(policy),
+            policy=json.dumps(document(invoke_endpoint(self._home.place, self._home.names.endpoint))),
             opts=pulumi.ResourceOptions(parent=principal.parent),
         )
 
     def _model(self, name: str, args: EndpointArgs, image: Image, store: ModelStore, work: Work | None) -> aws.sagemaker.Model:
-        names = self._home.names
-        policy = pulumi.Output.all(place=self._home.place, repository=image.repository_arn, bucket=store.bucket).apply(
-            lambda known: document(
-                *pull_image(known["repository"]),
-                *read_models(known["place"], known["bucket"], MODEL_PREFIX),
-                # SageMaker looks for its stream before it writes (developer guide, execution role permissions of CreateModel).
-                write_logs(known["place"], names.endpoint_logs, "logs:DescribeLogStreams"),
-                # Inputs that are too large for a request come by reference.
-                *([] if work is None else work.objects.rights_of_reader(known["place"])),
-            )
-        )
+        place = self._home.place
+        rights = [
+            *pull_image(image.repository_arn),
+            *read_models(place, store.bucket, MODEL_PREFIX),
+            # SageMaker looks for its stream before it writes (developer guide, execution role permissions of CreateModel).
+            write_logs(place, self._home.names.endpoint_logs, "logs:DescribeLogStreams"),
+            # Inputs that are too large for a request come by reference.
+            *([] if work is None else work.objects.rights_of_reader(place)),
+        ]
         inputs = {} if work is None else work.objects.variables_of_reader()
-        made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", policy, self)
+        made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", rights, self)
         return aws.sagemaker.Model(
             f"{name}-model",
             execution_role_arn=made.arn,

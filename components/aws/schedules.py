@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.iam import Place, Statement, allow, document
+from components.aws.iam import Place, Statement, allow
 from components.aws.roles import role
 from components.aws.watch import Alarm
 from components.limits import MESSAGE_RETENTION_S, SCHEDULE_NAME
@@ -80,8 +80,9 @@ class Schedules(pulumi.ComponentResource):
 
     def role(self, name: str, purpose: str, statements: Callable[[Place], Sequence[Statement]], parent: pulumi.Resource) -> RunsAs:
         """The role of schedules with one kind of target, which may do what `statements` say and leave dead letters."""
-        policy = self._home.place.apply(lambda place: document(*statements(place), self.leave_dead_letters(place)))
-        made, permissions = role(name, "scheduler.amazonaws.com", self._home.account, purpose, policy, parent)
+        home = self._home
+        rights = [*statements(home.place), self.leave_dead_letters(home.place)]
+        made, permissions = role(name, "scheduler.amazonaws.com", home.account, purpose, rights, parent)
         self.roles.append(made.arn)
         return made, permissions
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.iam import Place, Statement, document, write_logs
+from components.aws.iam import Place, Statement, write_logs
 from components.aws.names import ALIAS
 from components.aws.roles import role
 from components.contract import Endpoint, Principal
@@ -57,8 +57,8 @@ def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resourc
         raise pulumi.RunError(f"The function {zipped.name!r} needs its packaged code: give FunctionArgs.code.")
     group = f"/aws/lambda/{zipped.name}"
     logs = home.log_group(f"{name}-logs", group, parent)
-    policy = home.place.apply(lambda place: document(write_logs(place, group), *zipped.statements(place)))
-    made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, policy, parent)
+    statements = [write_logs(home.place, group), *zipped.statements(home.place)]
+    made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, statements, parent)
     caller = Principal(name=name, identity=made.name, parent=parent)
     grants = [grant(caller) for grant in (*([] if zipped.endpoint is None else [zipped.endpoint.grant_invoke]), *zipped.grants)]
     function = aws.lambda_.Function(
