@@ -35,7 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "events.suffixes": "only objects whose key ends so",
     "events.minObjectBytes": "smaller objects are passed over",
     "events.maxObjectBytes": "larger ones go to the dead letters, with the reason",
-    "events.batchSize": "objects that one call of the function gets",
+    "events.batchSize": "objects that one call of the function gets, no more than it has time for (`predictSeconds` for each request)",
     "events.requestsPerObject": "requests to the model that the function has time for, for each object of a batch: one holds 256 inputs",
     "events.batchWindowSeconds": "how long a batch is gathered",
     "events.maxConcurrency": "batches at a time",
