@@ -126,11 +126,11 @@ class Pipeline:
         self, left: Sequence[Delivery], asked: Sequence[Asked], call: "_Call", aside: list[tuple[int, Delivery]] | None
     ) -> dict[VersionId, Outcome]:
         found: dict[VersionId, Outcome] = {}
-        results: list[Result] = []
         for count, part in self._in_turn(asked):
             if aside is not None and count > 1:
                 aside += [(count, left[item.owner]) for item in part]
                 continue
+            results: list[Result] = []
             # What comes again is recorded at once, so that the next one can't take it along if it ends the process.
             most = 0 if part[0].alone else RECORD_BYTES
             for ended in self._predictor.predict(part, batch_id=call.batch_id, remaining_s=call.remaining_s):
@@ -139,7 +139,9 @@ class Pipeline:
                 if sum(len(result.body) for result in results) > most:
                     found |= self._results.record(results)
                     results = []
-        return found | (self._results.record(results) if results else {})
+            # Before the next objects, which need more, can end the process.
+            found |= self._results.record(results) if results else {}
+        return found
 
     def _in_turn(self, asked: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]:
         """By the number of requests that each object needs, the fewest first.
