@@ -234,7 +234,7 @@ BILLED: tuple[Idle, ...] = (
         unit="GB of their memory and second",
         link=_PRICING.format("lambda"),
         units=lambda inputs: float(inputs["provisionedConcurrentExecutions"]),
-        off="`warming` without `scheduled` and `provisioned` rules",
+        off="`warming` without `scheduled` and `provisioned` rules; what a window left behind, pilotlight doctor finds",
     ),
 )
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.

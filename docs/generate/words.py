@@ -56,7 +56,7 @@ SETTINGS: Mapping[str, str] = {
     "warming[provisioned].instances": "instances that are always warm",
     "budget.monthlyUsd": "dollars a month for what carries the stack's tags",
     "budget.alertAt": "shares of it at which somebody is told",
-    "budget.onExceeded": "beyond it: tell, or also drop the warming floor",
+    "budget.onExceeded": "beyond it: tell, or also drop the warming floor, hours later, until an `up --refresh`",
     "budget.email": "who is told; null: `alarms.email`",
     "dashboard": "a dashboard of the stack in CloudWatch",
     "logs.retentionDays": "how long every log group keeps its lines",

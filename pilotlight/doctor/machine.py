@@ -4,15 +4,13 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from components.warming_checks import TAKE_OUT, ended
 from components.warming_plan import lease_end
-from pilotlight.cli.clock import moved_to
 from pilotlight.doctor.findings import Finding, fail, ok, warn
 from pilotlight.doctor.subject import Subject
-from stacks.plan import now, plan_of
+from stacks.plan import plan_of
 
 # Less than a check has (run.py), so that what hangs is told by its name.
 COMMAND_S = 4.0
@@ -32,8 +30,7 @@ def settings(subject: Subject) -> Iterator[Finding]:
 def leases(subject: Subject) -> Iterator[Finding]:
     """Rules of the warming plan that are over, by the twin's clock where the stack goes there: they do nothing any more."""
     plan = plan_of(subject.settings.warming if subject.settings else [])
-    moved = moved_to(subject.home.path) if subject.local else None
-    over = ended(plan, datetime.fromisoformat(moved) if moved else now())
+    over = ended(plan, subject.moment())
     yield from (warn("leases", text, mend=TAKE_OUT) for text in over)
     if not over and any(lease_end(rule) for rule in plan.rules):
         yield ok("leases", "none is over")
