@@ -108,3 +108,20 @@ def test_the_lease_ends_the_window_and_the_next_up_takes_away_what_it_made(warme
     assert (schedules(warmed), scaled(warmed)) == (pings, 0), "nothing of the window is left, and the pings are as they were"
     warmed.deployment.configure(warmed.stack, {"warming": [PINGS]})
     assert set(warmed.up()["changes"]) == {"unchanged"}, "to take the rule out changes nothing"
+
+
+@only_all
+def test_an_up_at_the_very_end_of_a_lease_inside_its_window_leaves_no_floor(warmed: Warmed) -> None:
+    night = {**WINDOW, "cron": "0 22 * * *", "until": "0 6 * * *", "leaseUntil": warmed.at("12:00", days=2).date().isoformat()}
+    warmed.deployment.configure(warmed.stack, {"warming": [PINGS, night]})
+    warmed.up()
+    end = warmed.at("00:00", days=3)
+    warmed.goes_to(end - timedelta(seconds=20))
+    assert (warmed.floor(), warmed.declared()) == (1, 0), "the state is that of before the window"
+    assert warmed.deployment.report("up", warmed.stack, "--local", "--at", end.isoformat())["result"] == "succeeded"
+    warmed.goes_to(end + timedelta(minutes=20))
+    assert warmed.floor() == 0
+    warmed.goes_to(end + timedelta(hours=1))
+    warmed.up()
+    assert (warmed.floor(), scaled(warmed)) == (0, 0)
+    assert all("-ping-" in name for name in schedules(warmed))
