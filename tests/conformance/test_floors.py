@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from pilotlight.cli.doctor import subject_of
+from pilotlight.cli.project import find
+from pilotlight.doctor.account import credentials
+from pilotlight.doctor.checks import BEFORE_UP
+from pilotlight.doctor.run import examine
 from tests.conformance.stacks import STACKS
 from tests.conformance.warmed import SOON, WINDOW, Warmed, brought_up, local_now, next_monday
 from tests.support.clients import client
@@ -34,6 +39,13 @@ def told(warmed: Warmed) -> Mapping[str, Any]:
     return next((finding for finding in found if finding["id"] == "floor"), {})
 
 
+def told_before_up(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `up` is told of the floor where it asks first, as it does in a cloud."""
+    monkeypatch.setenv("PILOTLIGHT_HOME", str(warmed.deployment.home))
+    subject = subject_of(find(warmed.deployment.checkout), warmed.stack, "local")
+    return [finding.found for finding in examine(subject, credentials, BEFORE_UP) if finding.id == "floor"]
+
+
 def of_lambda(warmed: Warmed) -> bool:
     return bool(warmed.made["platform"] == "aws-lambda")
 
@@ -45,7 +57,7 @@ def test_a_floor_that_is_the_plans_is_well(warmed: Warmed) -> None:
     assert (told(warmed)["status"], told(warmed)["found"]) == ("ok", f"{HIGH} instances are kept warm, as the plan says for now")
 
 
-def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh(warmed: Warmed) -> None:
+def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> None:
     warmed.deployment.twin("spend", {"usd": 1.01 * USD})
     warmed.goes_to(warmed.at("10:00"))
     dropped = f"the budget dropped the warming floor on {warmed.day.date()} at "
@@ -56,18 +68,22 @@ def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh
         assert (said["status"], said["mend"]) == ("warn", f"pilotlight up {warmed.stack} --refresh")
         assert said["found"].startswith(dropped), said
         assert said["found"].endswith(f" UTC: 0 instances are kept warm, the plan says {wanted} for now")
+    assert told_before_up(warmed, monkeypatch) == [said["found"]]
     warmed.up()
     assert told(warmed)["status"] == "warn", "an up alone sees nothing of it"
     warmed.deployment.run("up", warmed.stack, "--local", "--refresh")
     assert (warmed.floor(), told(warmed)["status"]) == (HIGH, "ok")
 
 
-def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_is_told(warmed: Warmed) -> None:
+def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_is_told(
+    warmed: Warmed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warmed.goes_to(warmed.at("12:00", days=1) + SOON)
     warmed.up()
     warmed.goes_to(warmed.at("08:00", days=2) + SOON)
     assert (warmed.floor(), warmed.declared()) == (HIGH, 0)
     warmed.deployment.configure(warmed.stack, {"warming": None, "budget": None})
+    assert told_before_up(warmed, monkeypatch) == [], "what `up` may well take away by itself"
     warmed.up()
     if not of_lambda(warmed):
         assert (warmed.floor(), told(warmed)) == (0, {}), "the endpoint's configuration took it along"
