@@ -11,6 +11,7 @@ from components.args import GatewayArgs
 from components.aws.gateway_plan import PATH, REQUEST_SCHEMA, RESULT_ID, RESULTS, problems
 from components.aws.names import STAGE
 from components.contract import Function, Principal
+from components.encoding import json_text
 from components.naming import short_hash
 
 MODEL_NAME = "PredictRequest"
@@ -28,7 +29,7 @@ class Snapshot:
     def __init__(self, name: str, api: aws.apigateway.RestApi, parent: pulumi.Resource) -> None:
         self.name, self.api, self.parent = name, api, parent
         self._parts: list[pulumi.Resource] = []
-        self._inputs: list[Any] = []
+        self._inputs: list[pulumi.Input[str]] = []
 
     def add(
         self,
@@ -42,7 +43,7 @@ class Snapshot:
         child = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(parent=self.parent))
         made = make(f"{self.name}-{role}", **links, **inputs, opts=child)
         self._parts.append(made)
-        self._inputs.append([role, inputs])
+        self._inputs.append(json_text([role, inputs]))
         return made
 
     def deployment(self, after: Sequence[pulumi.Resource]) -> aws.apigateway.Deployment:
@@ -50,7 +51,7 @@ class Snapshot:
         return aws.apigateway.Deployment(
             f"{self.name}-deployment",
             rest_api=self.api.id,
-            triggers={"content": pulumi.Output.json_dumps(self._inputs).apply(short_hash)},
+            triggers={"content": pulumi.Output.all(*self._inputs).apply(lambda parts: short_hash(f"[{', '.join(parts)}]"))},
             opts=pulumi.ResourceOptions(parent=self.parent, depends_on=[*self._parts, *after]),
         )
 

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.iam import Statement, document, trust
+from components.encoding import json_text
 from components.limits import ROLE_NAME
 from components.naming import bounded
 
@@ -27,10 +28,4 @@ def role(
         description=description,
         opts=child,
     )
-    return made, aws.iam.RolePolicy(f"{name}-policy", role=made.name, policy=_text(statements), opts=child)
-
-
-def _text(statements: Sequence[Statement]) -> pulumi.Input[str]:
-    """The policy as JSON, at once unless a statement is about names that the service makes up (`floor.may`)."""
-    policy = document(*statements)
-    return json.dumps(policy) if all(isinstance(each["Resource"], str) for each in statements) else pulumi.Output.json_dumps(policy)
+    return made, aws.iam.RolePolicy(f"{name}-policy", role=made.name, policy=json_text(document(*statements)), opts=child)
