@@ -47,7 +47,10 @@ caller = function(
     FUNCTION_S,
     running,
     {"ENDPOINT_TIMEOUT_S": str(ENDPOINT_S), **variables},
-    [
+    [],
+    [table, queue],
+    # Apart, so that answers that are turned off take their rights along only after the function has changed.
+    answers=[
         allow("s3:PutObject", requests),
         allow("s3:PutObject", of_answers),
         allow("s3:GetObject", of_answers),
@@ -55,7 +58,6 @@ caller = function(
         allow(["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], rows),
         allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], messages),
     ],
-    [table, queue],
 )
 worker = function(
     "api-worker",
