@@ -10,8 +10,8 @@ from pulumi import RunError
 from pulumi.runtime.mocks import MockResourceArgs
 
 from components.warming_plan import Plan, Scheduled, floor_at
-from tests.unit.components.conftest import ROOT, Build
-from tests.unit.components.recording import ACCOUNT, REGION, Answers, Graph, Registered
+from tests.planned.conftest import ROOT, Build
+from tests.planned.recording import ACCOUNT, REGION, Answers, Graph, Registered
 
 SAGEMAKER, LAMBDA = "aws-sagemaker-api", "aws-lambda-api"
 OFFICE = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "Europe/Berlin", "instances": 2}

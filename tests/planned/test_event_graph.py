@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from components.platforms import ENDPOINTS
-from tests.unit.components.conftest import Build
-from tests.unit.components.recording import ACCOUNT, REGION, Graph, Registered
-from tests.unit.components.test_blueprint_graph import documents, find
+from tests.planned.conftest import Build
+from tests.planned.recording import ACCOUNT, REGION, Graph, Registered
+from tests.planned.test_blueprint_graph import documents, find
 
 STACK_OF = {"aws-sagemaker": "aws-sagemaker-events", "aws-lambda": "aws-lambda-events"}
 ZIP, LAMBDA = "aws-sagemaker-events", "aws-lambda-events"

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from components.aws.answers import expiry_days
-from tests.unit.components.conftest import Build
-from tests.unit.components.recording import ACCOUNT, REGION, Graph
-from tests.unit.components.test_blueprint_graph import documents
-from tests.unit.components.test_contract_conformance import IAM, JWT
+from tests.planned.conftest import Build
+from tests.planned.recording import ACCOUNT, REGION, Graph
+from tests.planned.test_blueprint_graph import documents
+from tests.planned.test_contract_conformance import IAM, JWT
 
 STACK = "aws-sagemaker-api"
 PREFIX = f"pilotlight-{STACK}"

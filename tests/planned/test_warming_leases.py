@@ -6,9 +6,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.unit.components.conftest import Build
-from tests.unit.components.recording import Graph
-from tests.unit.components.test_warming_graph import ACTION, ALWAYS, LAMBDA, OFFICE, PING, PROVISIONED, SAGEMAKER, SCHEDULE, TARGET, live
+from tests.planned.conftest import Build
+from tests.planned.recording import Graph
+from tests.planned.test_warming_graph import ACTION, ALWAYS, LAMBDA, OFFICE, PING, PROVISIONED, SAGEMAKER, SCHEDULE, TARGET, live
 
 LAST_DAY = "2026-11-25"
 END = datetime(2026, 11, 25, 23, tzinfo=UTC)  # midnight in Berlin

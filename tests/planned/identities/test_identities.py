@@ -1,6 +1,7 @@
 """Every role of the ready stacks, decided by the twin's evaluator: each call is allowed, each call one step outside is denied."""
 
 import ast
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,10 @@ from pilotlight.twin.iam import ATTACHMENT, ROLE, ROLE_POLICY, Iam
 from pilotlight.twin.iam_managed import managed_policy
 from pilotlight.twin.policy import Effect, Question, evaluate
 from pilotlight.twin.world import Resource, World
-from tests.unit.twin.identities.calls import ACCOUNT, METHODS, NEVER, Call, calls
-from tests.unit.twin.identities.calls_warming import MADE, Warmed, warming_calls
+from tests.planned.identities.calls import ACCOUNT, METHODS, NEVER, Call, calls
+from tests.planned.identities.calls_warming import MADE, Warmed, warming_calls
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[3]
 BUCKET, CONFIG = "aws:s3/bucket:Bucket", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 STACKS = ready_stacks()
 DROP, SCALED, PROVISIONED = "drop swapped", "drop scaled", "drop provisioned"
@@ -50,9 +51,9 @@ class Granted:
 class Account:
     """The roles of one stack in the twin, and what each of them calls."""
 
-    def __init__(self, stack: str, variant: str, folder: Path) -> None:
+    def __init__(self, stack: str, variant: str) -> None:
         self.plan = planned(stack, judged(stack)[variant])
-        world = World(folder / "world.sqlite3")
+        world = World(Path(":memory:"))
         for each in self.plan:
             outputs = {**each.outputs, "uniqueId": each.name}
             world.put(Resource(token=each.type, id=str(each.outputs.get("id", each.name)), urn=each.urn, outputs=outputs))
@@ -85,7 +86,7 @@ def table(stack: str, variant: str, buckets: Mapping[str, str], configs: Mapping
     return found
 
 
-def documents(plan: list[Planned], role: Planned) -> Iterator[dict[str, Any]]:
+def documents(plan: tuple[Planned, ...], role: Planned) -> Iterator[dict[str, Any]]:
     for each in plan:
         if each.inputs.get("role") == role.outputs["name"]:
             if each.type == ROLE_POLICY:
@@ -95,8 +96,8 @@ def documents(plan: list[Planned], role: Planned) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: "+".join(filter(None, variant)))
-def account(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Account:
-    return Account(*request.param, tmp_path_factory.mktemp("world"))
+def account(request: pytest.FixtureRequest) -> Account:
+    return Account(*request.param)
 
 
 def test_every_role_has_its_calls_in_the_table(account: Account) -> None:
@@ -212,12 +213,10 @@ def sdk_methods(path: Path) -> set[str]:
     names = {node.func.attr for node in called if isinstance(node.func, ast.Attribute)}
     paged = {ast.literal_eval(node.args[0]) for node in called if ast.unparse(node.func).endswith(".get_paginator")}
     # `invoke` is also what our own protocols call it: Lambda's is told by whose it is.
-    return ((names | paged) & OPERATIONS) - ({"invoke"} if "client.invoke(" not in path.read_text() else set())
+    return ((names | paged) & operations()) - ({"invoke"} if "client.invoke(" not in path.read_text() else set())
 
 
-def operations() -> set[str]:
+@functools.cache
+def operations() -> frozenset[str]:
     models = [ServiceModel(Loader().load_service_model(service, "service-2")) for service in SERVICES]
-    return {xform_name(name) for model in models for name in model.operation_names}
-
-
-OPERATIONS = operations()
+    return frozenset(xform_name(name) for model in models for name in model.operation_names)

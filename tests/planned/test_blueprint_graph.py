@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.components.conftest import ROOT, Build
-from tests.unit.components.recording import ACCOUNT, Graph, Registered, record
+from tests.planned.conftest import ROOT, Build
+from tests.planned.recording import ACCOUNT, Graph, Registered, record
 
 STACKS = ("aws-lambda-api", "aws-lambda-events", "aws-sagemaker-api", "aws-sagemaker-events")
 APIS = ("aws-lambda-api", "aws-sagemaker-api")
@@ -332,7 +332,7 @@ def test_the_key_is_a_secret_and_the_address_is_whole(build: Build, stack: str) 
 
 
 def test_two_services_of_one_program_collide_nowhere(build: Build, tmp_path: Path) -> None:
-    from tests.unit.components.conftest import service
+    from tests.planned.conftest import service
 
     build(SAGEMAKER)
     graph = record(lambda: [service(SAGEMAKER, {}, tmp_path, name).outputs["url"] for name in ("one", "two")])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.components.conftest import Build
-from tests.unit.components.recording import ACCOUNT, REGION, Graph
-from tests.unit.components.test_warming_graph import ALWAYS, LAMBDA, OFFICE, PING, SAGEMAKER, allowed, arn
+from tests.planned.conftest import Build
+from tests.planned.recording import ACCOUNT, REGION, Graph
+from tests.planned.test_warming_graph import ALWAYS, LAMBDA, OFFICE, PING, SAGEMAKER, allowed, arn
 
 BUDGET = "aws:budgets/budget:Budget"
 FUNCTION = "aws:lambda/function:Function"

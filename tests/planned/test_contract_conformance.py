@@ -10,8 +10,8 @@ from components import contract
 from components.aws.gateway_routes import Snapshot
 from components.capabilities import PLATFORM_FACTS
 from components.platforms import CLOUDS, ENDPOINTS, load_endpoint, load_home
-from tests.unit.components.conftest import Build
-from tests.unit.components.recording import Graph
+from tests.planned.conftest import Build
+from tests.planned.recording import Graph
 
 STACK_OF = {"aws-sagemaker": "aws-sagemaker-api", "aws-lambda": "aws-lambda-api"}
 EVENTS_OF = {"aws-sagemaker": "aws-sagemaker-events", "aws-lambda": "aws-lambda-events"}

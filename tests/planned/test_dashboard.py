@@ -7,7 +7,7 @@ import pytest
 from components.aws.dashboard import GRID, HEIGHT, WIDTH, address, body
 from components.aws.watch import Alarm
 from handlers.functions import metrics
-from tests.unit.components.conftest import Build
+from tests.planned.conftest import Build
 
 ALARM = Alarm(
     role="events-age",

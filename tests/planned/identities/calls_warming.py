@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.unit.twin.identities.calls import ACCOUNT, Call, arn, invoke, log
+from tests.planned.identities.calls import ACCOUNT, Call, arn, invoke, log
 
 # What Pulumi appends where it makes a name.
 MADE = "0a1b2c3"

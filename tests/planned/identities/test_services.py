@@ -8,7 +8,7 @@ import pytest
 from docs.generate.options import judged
 from pilotlight.planned import Planned, planned, ready_stacks
 from pilotlight.twin.policy import Effect, Question, evaluate
-from tests.unit.twin.identities.calls import ACCOUNT, arn
+from tests.planned.identities.calls import ACCOUNT, arn
 
 STACKS = ready_stacks()
 POLICIES = {"aws:sqs/queuePolicy:QueuePolicy", "aws:sns/topicPolicy:TopicPolicy", "aws:s3/bucketPolicy:BucketPolicy"}
@@ -45,7 +45,7 @@ def deliveries(stack: str, bucket: str) -> Mapping[str, Delivery]:
 
 
 @pytest.fixture(scope="module", params=STACKS)
-def plan(request: pytest.FixtureRequest) -> tuple[str, list[Planned]]:
+def plan(request: pytest.FixtureRequest) -> tuple[str, tuple[Planned, ...]]:
     """A stack with everything that a service calls: mails of alarms, and a budget that drops the floor."""
     return request.param, planned(request.param, {**judged(request.param)[DROP], "alarms.email": "ops@example.com"})
 
@@ -56,7 +56,7 @@ def allowed(policy: Planned, delivery: Delivery, **other: object) -> bool:
     return evaluate([policy.inputs["policy"]], Question(principals=principals, **asked), by_principal=True) is Effect.ALLOW  # type: ignore[arg-type]
 
 
-def letting_in(plan: tuple[str, list[Planned]]) -> list[tuple[Planned, Delivery]]:
+def letting_in(plan: tuple[str, tuple[Planned, ...]]) -> list[tuple[Planned, Delivery]]:
     stack, resources = plan
     bucket = next((each.outputs["bucket"] for each in resources if each.name.endswith("-objects-bucket")), "")
     table = deliveries(stack, bucket)
@@ -64,7 +64,7 @@ def letting_in(plan: tuple[str, list[Planned]]) -> list[tuple[Planned, Delivery]
     return [(each, next(delivery for ending, delivery in table.items() if each.name.endswith(ending))) for each in policies]
 
 
-def test_every_delivery_is_let_in_and_only_for_whom_it_is_made(plan: tuple[str, list[Planned]]) -> None:
+def test_every_delivery_is_let_in_and_only_for_whom_it_is_made(plan: tuple[str, tuple[Planned, ...]]) -> None:
     found = letting_in(plan)
     assert len(found) == (4 if plan[0].endswith("-events") else 3)
     for policy, delivery in found:
@@ -74,7 +74,7 @@ def test_every_delivery_is_let_in_and_only_for_whom_it_is_made(plan: tuple[str, 
             assert not allowed(policy, delivery, context={name: value for name, value in delivery.context.items() if name != key})
 
 
-def test_nobody_else_is_let_in_and_nothing_else_is_allowed(plan: tuple[str, list[Planned]]) -> None:
+def test_nobody_else_is_let_in_and_nothing_else_is_allowed(plan: tuple[str, tuple[Planned, ...]]) -> None:
     for policy, delivery in letting_in(plan):
         assert not allowed(policy, delivery, service="events.amazonaws.com")
         assert not allowed(policy, delivery, service=f"arn:aws:iam::{ACCOUNT}:role/other")
@@ -83,7 +83,7 @@ def test_nobody_else_is_let_in_and_nothing_else_is_allowed(plan: tuple[str, list
             assert not allowed(policy, delivery, action=action)
 
 
-def test_buckets_refuse_whatever_is_not_encrypted_on_its_way(plan: tuple[str, list[Planned]]) -> None:
+def test_buckets_refuse_whatever_is_not_encrypted_on_its_way(plan: tuple[str, tuple[Planned, ...]]) -> None:
     policies = [each for each in plan[1] if each.name.endswith("-tls")]
     buckets = [each for each in plan[1] if each.type == "aws:s3/bucket:Bucket"]
     assert len(policies) == len(buckets) > 0
@@ -99,7 +99,7 @@ def test_buckets_refuse_whatever_is_not_encrypted_on_its_way(plan: tuple[str, li
             assert evaluate([policy.inputs["policy"]], question, by_principal=True) is effect
 
 
-def test_functions_are_called_by_services_on_behalf_of_one_thing_of_the_stack(plan: tuple[str, list[Planned]]) -> None:
+def test_functions_are_called_by_services_on_behalf_of_one_thing_of_the_stack(plan: tuple[str, tuple[Planned, ...]]) -> None:
     stack, resources = plan
     found = {each.name.partition("-")[2]: each.inputs for each in resources if each.type == PERMISSION}
     callers = {name: inputs["principal"] for name, inputs in found.items()}
