@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.components.conftest import ROOT
-
+ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted([*(ROOT / "components").rglob("*.py"), *(ROOT / "stacks").glob("*.py")])
 RESOURCES = ("aws.", "docker_build.")
 
