@@ -27,11 +27,9 @@ Build = Callable[..., Graph]
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Make misused Outputs fail; the SDK's warnings about its own old classes concern nobody here."""
-    # Text made from an Output is a bug that the SDK else only warns of.
+def pytest_configure() -> None:
+    """Text made from an Output is a bug that the SDK else only warns of."""
     os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
-    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:pulumi_aws")
 
 
 @pytest.fixture(scope="session", autouse=True)
