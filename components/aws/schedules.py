@@ -9,9 +9,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.iam import Place, Statement, allow
+from components.aws.queues import dead_letter_queue, queue_alarm
 from components.aws.roles import role
 from components.aws.watch import Alarm
-from components.limits import MESSAGE_RETENTION_S, SCHEDULE_NAME
+from components.limits import SCHEDULE_NAME
 from components.naming import bounded
 from components.warming_plan import utc
 from components.warming_schedule import Firing
@@ -61,13 +62,7 @@ class Schedules(pulumi.ComponentResource):
         super().__init__("pilotlight:index:Schedules", name, None, opts)
         self._home, self._dead, self.prefix = home, f"{prefix}-schedules-dead", prefix
         group = aws.scheduler.ScheduleGroup(f"{name}-group", name=prefix, opts=pulumi.ResourceOptions(parent=self))
-        dead = aws.sqs.Queue(
-            f"{name}-dead",
-            name=self._dead,
-            message_retention_seconds=MESSAGE_RETENTION_S.high,
-            sqs_managed_sse_enabled=True,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        dead = dead_letter_queue(name, self._dead, self)
         self.group, self.dead_letters = group.name, dead.arn
         self.roles: list[pulumi.Output[str]] = []
         self.alarms = schedule_alarms(group.name, dead.name)
@@ -125,14 +120,7 @@ def schedule_alarms(group: pulumi.Output[str], dead: pulumi.Output[str]) -> list
             threshold=0,
             minutes=1,
         ),
-        Alarm(
-            role="schedules-dead-letters",
-            text="Warming failed: see why in the dead letters, then purge them; the next firing mends the floor.",
-            namespace="AWS/SQS",
-            metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": dead},
-            statistic="Maximum",
-            threshold=0,
-            without_data="ignore",
+        queue_alarm(
+            "schedules-dead-letters", "Warming failed: see why in the dead letters, then purge them; the next firing mends the floor.", dead
         ),
     ]

@@ -4,13 +4,12 @@ import math
 from typing import TYPE_CHECKING
 
 import pulumi
-import pulumi_aws as aws
 
 from components.args import FunctionArgs, WarmingArgs
 from components.aws.floor import Warmed, may
 from components.aws.iam import Place, Statement, allow
 from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
-from components.aws.zips import Live, Zip, zip_function
+from components.aws.zips import Live, Zip, asynchronous, zip_function
 from components.timeouts import HOP_S
 from components.warming_plan import lease_end
 from components.warming_schedule import outlasts, ping_firings
@@ -104,17 +103,7 @@ class Warming(pulumi.ComponentResource):
     def _called(self, name: str, zipped: Zip, schedules: Schedules, *, retries: int, age_s: int) -> tuple[Live, RunsAs]:
         """A function that schedules call, as events: what fails in it comes again `retries` times, then lies with their dead letters."""
         live = zip_function(name, self._home, zipped, self)
-        aws.lambda_.FunctionEventInvokeConfig(
-            f"{name}-async",
-            function_name=live.function.name,
-            qualifier=live.alias.name,
-            maximum_event_age_in_seconds=age_s,
-            maximum_retry_attempts=retries,
-            destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
-                on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=schedules.dead_letters)
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        asynchronous(name, live, schedules.dead_letters, self, retries=retries, age_s=age_s)
         self.log_groups.append(live.logs.name)
         rights = [may(["lambda:InvokeFunction"], live.alias.arn)]
         return live, schedules.role(f"{name}-schedule", f"Calls {zipped.name}", lambda _: rights, self)

@@ -80,6 +80,23 @@ def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resourc
     return Live(function=function, alias=live_alias(name, function, parent), logs=logs)
 
 
+def asynchronous(
+    name: str, live: Live, dead_letters: pulumi.Input[str], parent: pulumi.Resource, *, retries: int, age_s: int | None = None
+) -> None:
+    """Events that fail come again `retries` times, none after `age_s` (None: the service's six hours), then lie with the dead letters."""
+    aws.lambda_.FunctionEventInvokeConfig(
+        f"{name}-async",
+        function_name=live.function.name,
+        qualifier=live.alias.name,
+        maximum_event_age_in_seconds=age_s,
+        maximum_retry_attempts=retries,
+        destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
+            on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=dead_letters)
+        ),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
 def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConfigArgs:
     """Structured logs into a group of ours."""
     return aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=group.name)
