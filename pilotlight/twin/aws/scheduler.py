@@ -80,7 +80,7 @@ class SchedulerService:
         if (timer := self._timers.pop(schedule.id, None)) is not None:
             timer.cancel()
         if schedule.get("state", "ENABLED") == "ENABLED":
-            # A twin that was moved ahead and started again is back at the machine's time: its schedules must not wait for theirs.
+            # A clock that was moved ahead is the machine's again where its file was deleted: schedules must not wait for their time.
             record = self.record(schedule.id)
             anchor = min(record.created, self.twin.clock.now()) if record else after
             following = due_times(schedule.outputs, anchor)
