@@ -8,7 +8,7 @@ import pulumi_aws as aws
 
 from components.args import EventArgs
 from components.aws.buckets import private_bucket, versioned
-from components.aws.iam import Place, Statement, read_versions
+from components.aws.iam import Place, Statement, allow, read_versions
 from components.aws.queues import consume, from_bucket, queue_alarms, queue_with_dead_letters
 from components.aws.watch import Alarm
 
@@ -66,16 +66,23 @@ class ObjectSource(pulumi.ComponentResource):
         return read_versions(place, self._names.bucket(place.account, place.region, OBJECTS), self._args.prefix or "")
 
     def rights_of_consumer(self, place: Place) -> list[Statement]:
-        """Take messages, and read the objects that they tell of."""
-        return [consume(place, self._names.named(QUEUE)), *self.rights_of_reader(place)]
+        """Take messages and say when one that failed is seen again, and read the objects that they tell of."""
+        pauses = allow("sqs:ChangeMessageVisibility", place.arn("sqs", self._names.named(QUEUE)))
+        return [consume(place, self._names.named(QUEUE)), pauses, *self.rights_of_reader(place)]
 
     def variables_of_reader(self) -> dict[str, pulumi.Input[str]]:
         """Which objects the model server takes by reference."""
         return {"INPUTS_URI": self._uri, "MAX_OBJECT_BYTES": str(self._args.max_object_bytes)}
 
     def variables_of_consumer(self) -> dict[str, pulumi.Input[str]]:
-        """Which objects the function takes."""
-        return {"MIN_OBJECT_BYTES": str(self._args.min_object_bytes), "MAX_OBJECT_BYTES": str(self._args.max_object_bytes)}
+        """Where messages come from and how often each, and which objects the function takes."""
+        return {
+            "EVENTS_QUEUE_URL": self.queue_url,
+            "EVENTS_UNSEEN_S": str(self._args.timeouts.visibility_s),
+            "MAX_ATTEMPTS": str(self._args.max_attempts),
+            "MIN_OBJECT_BYTES": str(self._args.min_object_bytes),
+            "MAX_OBJECT_BYTES": str(self._args.max_object_bytes),
+        }
 
 
 def filters(queue: pulumi.Input[str], args: EventArgs) -> list[aws.s3.BucketNotificationQueueArgs]:

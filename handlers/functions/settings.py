@@ -36,11 +36,7 @@ class AnswerSettings:
             bucket=environment.required("ANSWERS_BUCKET", "the name of the bucket of answers"),
             queue_url=environment.text("ANSWERS_QUEUE_URL") or "" if needed else environment.required("ANSWERS_QUEUE_URL", queue),
             keep_s=keep * 3600,
-            attempts=Attempts(
-                most=environment.whole("MAX_ATTEMPTS", 5, least=1, most=1000),
-                # SQS API reference, SetQueueAttributes.
-                unseen_s=environment.whole("ANSWERS_UNSEEN_S", 0, least=0, most=43_200),
-            ),
+            attempts=Attempts.read(environment, "ANSWERS_UNSEEN_S"),
         )
 
 

@@ -31,6 +31,8 @@ EVENTS = {
     "maxAttempts": ATTEMPTS,
     "results": ["table", "queue"],
 }
+# The longest pauses between the attempts, and what a mapping needs beside them to gather a batch and hand it over.
+PAUSES_S, SPARE_S = (10, 40), 30
 ENGLISH = TEXTS["english"]["text"].encode()
 TYPES = {"txt": "text/plain", "json": "application/json", "jsonl": "application/x-ndjson", "png": "image/png"}
 NAMES = ("english", "chinese", "emoji", "one token", "special tokens")
@@ -122,8 +124,13 @@ def test_one_poison_object_in_a_batch_of_ten_is_the_only_dead_letter(up: Up) -> 
     refused, told = up.told(poison), [up.told(identity) for identity in uploaded.values()]
     assert {line["batch"] for line in told} == {refused["batch"]}, "all ten were one batch"
     assert (refused["outcome"], refused["permanent"], refused["level"]) == ("refused", True, "ERROR")
-    up.given_up()
-    assert up.told(poison, attempt=ATTEMPTS)["outcome"] == "refused"
+    assert sum(PAUSES_S) + ATTEMPTS * SPARE_S < up.pipeline.unseen_s
+    for attempt, pause_s in enumerate(PAUSES_S, 2):
+        up.deployment.twin("clock", {"advance_s": pause_s + SPARE_S})
+        assert up.told(poison, attempt=attempt)["outcome"] == "refused"
+    # Seen again at once after the last one, by a mapping that finds it among the dead letters.
+    up.deployment.twin("clock", {"advance_s": SPARE_S})
+    up.emptied()
     assert up.pipeline.dead() == [poison]
     assert up.pipeline.look(poison) is None
     attempts = [line["version"] for line in up.observed.lines() if line.get("event") == "object"]

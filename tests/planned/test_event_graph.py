@@ -192,7 +192,7 @@ def test_the_function_may_do_what_its_code_does_and_nothing_more(build: Build, s
         if not action.startswith("logs:")
     }
     queue, table = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{prefix}-events", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{prefix}-results"
-    wanted = {(f"sqs:{action}", queue) for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
+    wanted = {(f"sqs:{action}", queue) for action in ("ChangeMessageVisibility", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
     wanted |= {("s3:GetObjectVersion", f"arn:aws:s3:::{objects}/in/*"), ("s3:ListBucket", f"arn:aws:s3:::{objects}")}
     wanted |= {("s3:PutObject", f"arn:aws:s3:::{stored}/results/*")}
     wanted |= {(f"dynamodb:{action}", table) for action in ("BatchGetItem", "PutItem")}
@@ -220,11 +220,15 @@ def test_an_endpoint_reads_large_inputs_itself_and_only_below_the_prefix(build: 
 
 @pytest.mark.parametrize("stack", [ZIP, LAMBDA])
 def test_the_function_is_told_what_it_takes_and_where_results_go(build: Build, stack: str) -> None:
-    graph = build(stack, events={"minObjectBytes": 2, "maxObjectBytes": 1_000_000, "results": ["table", "queue"]})
+    graph = build(stack, events={"minObjectBytes": 2, "maxObjectBytes": 1_000_000, "results": ["table", "queue"], "maxAttempts": 3})
     function = graph.one("aws:lambda/function:Function").inputs
     variables = function["environment"]["variables"]
     queue = graph.one("aws:sqs/queue:Queue", "results-queue")
     stored = graph.one("aws:s3/bucket:Bucket", "results-bucket").inputs["bucket"]
+    taken = graph.one("aws:sqs/queue:Queue", "objects-queue").inputs
+    assert variables["EVENTS_QUEUE_URL"] == graph.result["outputs"]["queueUrl"]
+    assert int(variables["EVENTS_UNSEEN_S"]) == taken["visibilityTimeoutSeconds"]
+    assert int(variables["MAX_ATTEMPTS"]) == json.loads(taken["redrivePolicy"])["maxReceiveCount"] == 3
     assert {key: variables.get(key) for key in ("MIN_OBJECT_BYTES", "MAX_OBJECT_BYTES", "RESULTS", "SERVICE")} == {
         "MIN_OBJECT_BYTES": "2",
         "MAX_OBJECT_BYTES": "1000000",

@@ -5,15 +5,13 @@ handlers.functions.aws.worker.handler     # the Lambda handler; variables in doc
 
 import functools
 import os
-import random
 from collections.abc import Mapping
 from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.functions import logs, metrics
 from handlers.functions.answer_work import AnswerWork, TryAgain
 from handlers.functions.aws.answers import AwsAnswerStore, make_client
+from handlers.functions.aws.pauses import Pauses
 from handlers.functions.deadline import LambdaContext, seconds_left
 from handlers.functions.endpoint import Endpoint
 from handlers.functions.endpoint import make_client as make_endpoint_client
@@ -32,7 +30,7 @@ class Worker:
         self._settings = settings
         self._endpoint = endpoint
         self._attempts = kept.attempts
-        self._queue_url, self._sqs = kept.queue_url, clients["sqs"]
+        self._pauses = Pauses(clients["sqs"], kept.queue_url, kept.attempts) if kept.queue_url else None
         store = AwsAnswerStore(table=kept.table, bucket=kept.bucket, dynamodb=clients["dynamodb"], s3=clients["s3"])
         self._work = AnswerWork(store=store, predict=self._predict, keep_s=kept.keep_s, attempts=kept.attempts)
 
@@ -60,7 +58,8 @@ class Worker:
         logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, reason=str(error), **told)
         last = attempt >= self._attempts.most
         metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)
-        self._pause(record["receiptHandle"], attempt)
+        if self._pauses is not None:
+            self._pauses.begin([(record["receiptHandle"], attempt)])
 
     def _predict(self, body: bytes, request_id: str, seconds: float) -> str:
         budget_s = min(self._settings.endpoint_timeout_s, seconds)
@@ -70,19 +69,6 @@ class Worker:
             logs.write("cold_start", request_id=request_id, stages=stages)
             metrics.cold_start(self._settings.service, stages, request_id=request_id)
         return answer.text()
-
-    def _pause(self, receipt: str, attempt: int) -> None:
-        """Say when a failed message is seen again; at once after its last attempt, since then it is moved to the dead letters."""
-        if not self._queue_url:
-            return
-        longest = self._attempts.pause_s(attempt)
-        # Half of it by chance, so that messages that failed together do not come back together.
-        pause = round(random.uniform(longest / 2, longest))  # noqa: S311
-        try:
-            self._sqs.change_message_visibility(QueueUrl=self._queue_url, ReceiptHandle=receipt, VisibilityTimeout=pause)
-        except (BotoCoreError, ClientError) as error:
-            # Then it is seen again when the queue's own timeout is over.
-            logs.write("pause_failed", level="WARNING", message=str(error))
 
 
 @functools.cache

@@ -78,6 +78,12 @@ def poll(queue: str) -> list[Call]:
     ]
 
 
+def pause(queue: str) -> Call:
+    """A failed message is seen again sooner; the right to do so in batches is that for one (SQS API reference)."""
+    by = "handlers/functions/aws/pauses.py: change_message_visibility_batch"
+    return Call(action="sqs:ChangeMessageVisibility", resource=arn("sqs", queue), by=by)
+
+
 def rows(table: str, where: Mapping[str, str]) -> list[Call]:
     return [Call(action=f"dynamodb:{name}", resource=arn("dynamodb", f"table/{table}"), by=by) for name, by in where.items()]
 
@@ -100,10 +106,9 @@ def hand_over(prefix: str, bucket: str) -> list[Call]:
 def answer_later(prefix: str, bucket: str) -> list[Call]:
     """The same as their worker sees them."""
     code = "handlers/functions/aws/answers.py: "
-    later = "handlers/functions/aws/worker.py: change_message_visibility"
     return [
         *poll(f"{prefix}-answers"),
-        Call(action="sqs:ChangeMessageVisibility", resource=arn("sqs", f"{prefix}-answers"), by=later),
+        pause(f"{prefix}-answers"),
         *rows(f"{prefix}-answers", {"GetItem": code + "get_item", "UpdateItem": code + "update_item"}),
         Call(action="s3:GetObject", resource=stored(bucket, "requests/abc"), by=code + "get_object"),
         Call(action="s3:PutObject", resource=stored(bucket, "answers/abc"), by=code + "put_object"),
@@ -133,7 +138,7 @@ def record(prefix: str, results: str, queue: bool) -> list[Call]:
 def take_events(prefix: str, buckets: Mapping[str, str], narrowed: bool) -> list[Call]:
     """Messages of new objects, the objects, the results."""
     reading = read_objects(buckets["objects"], "handlers/functions/aws/objects.py: get_object", narrowed)
-    return [*poll(f"{prefix}-events"), *reading, *record(prefix, buckets["results"], narrowed)]
+    return [*poll(f"{prefix}-events"), pause(f"{prefix}-events"), *reading, *record(prefix, buckets["results"], narrowed)]
 
 
 def gateway_log() -> list[Call]:
@@ -196,7 +201,7 @@ NEVER: Mapping[str, tuple[str, ...]] = {
 # The actions of each SDK method that the handlers call: a new method must be added here and to the calls of a role.
 METHODS: Mapping[str, tuple[str, ...]] = {
     "batch_get_item": ("dynamodb:BatchGetItem",),
-    "change_message_visibility": ("sqs:ChangeMessageVisibility",),
+    "change_message_visibility_batch": ("sqs:ChangeMessageVisibility",),
     "delete_provisioned_concurrency_config": ("lambda:DeleteProvisionedConcurrencyConfig",),
     "describe_endpoint": ("sagemaker:DescribeEndpoint",),
     "get_item": ("dynamodb:GetItem",),

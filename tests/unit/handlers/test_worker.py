@@ -328,7 +328,12 @@ def test_the_model_has_the_workers_time_less_what_keeping_the_answer_needs(aws):
 def test_a_message_that_failed_is_seen_again_sooner_than_the_queues_timeout_and_at_once_when_it_is_dead(aws, monkeypatch):
     changes = []
     worker = aws.worker(Model(NotReady("asleep")))
-    monkeypatch.setattr(aws.sqs, "change_message_visibility", lambda **fields: changes.append(fields["VisibilityTimeout"]))
+
+    def change(*, QueueUrl, Entries):
+        changes.extend(entry["VisibilityTimeout"] for entry in Entries)
+        return {}
+
+    monkeypatch.setattr(aws.sqs, "change_message_visibility_batch", change)
     record = {"messageId": "m", "receiptHandle": "h", "body": json.dumps({"id": asked(aws)})}
     for attempt in range(1, MAX_ATTEMPTS + 1):
         worker.handle({"Records": [record | {"attributes": {"ApproximateReceiveCount": str(attempt)}}]}, Context())
@@ -342,10 +347,10 @@ def test_a_pause_that_can_not_be_set_is_left_to_the_queue(aws, monkeypatch):
     from botocore.exceptions import ClientError
 
     def deny(**_):
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ChangeMessageVisibility")
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ChangeMessageVisibilityBatch")
 
     asked(aws)
-    monkeypatch.setattr(aws.sqs, "change_message_visibility", deny)
+    monkeypatch.setattr(aws.sqs, "change_message_visibility_batch", deny)
     assert len(aws.work(aws.worker(Model(NotReady("asleep"))))["batchItemFailures"]) == 1
 
 
