@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic.alias_generators import to_snake
 
@@ -13,15 +13,13 @@ from components.platforms import CLOUDS, ENDPOINTS
 from stacks.checks_events import event_problems
 from stacks.checks_warming import warming_problems
 from stacks.messages import Problem, keys_of, meant, shown, told, within
+from stacks.settings_service import Settings
 
 # What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
 TAG = re.compile(r"[\w .:/=+@-]*")
 
-if TYPE_CHECKING:
-    from stacks.settings import Settings
 
-
-def cross_problems(settings: "Settings", region: str | None) -> list[Problem]:
+def cross_problems(settings: Settings, region: str | None) -> list[Problem]:
     """Every problem between the settings; parts that are None could not be read and are passed over."""
     return [
         *_tables(settings),
@@ -38,18 +36,18 @@ def cross_problems(settings: "Settings", region: str | None) -> list[Problem]:
     ]
 
 
-def _facts(settings: "Settings") -> PlatformFacts | None:
+def _facts(settings: Settings) -> PlatformFacts | None:
     return None if settings.endpoint is None else PLATFORM_FACTS.get(settings.endpoint.platform)
 
 
-def _tables(settings: "Settings") -> Iterator[Problem]:
+def _tables(settings: Settings) -> Iterator[Problem]:
     platform = None if settings.endpoint is None else settings.endpoint.platform
     for key, value, table in (("cloud", settings.cloud, CLOUDS), ("endpoint.platform", platform, ENDPOINTS)):
         if value is not None and value not in table:
             yield told(f"{key}: {shown(value)}: {meant(value, list(table))}use {' or '.join(table)}")
 
 
-def _pattern(settings: "Settings") -> Iterator[Problem]:
+def _pattern(settings: Settings) -> Iterator[Problem]:
     for row in PATTERN_SETTINGS if settings.pattern is not None else ():
         value = _read(settings, row.setting)
         if value is not None and settings.pattern != row.pattern:
@@ -58,7 +56,7 @@ def _pattern(settings: "Settings") -> Iterator[Problem]:
             yield told(f"{row.setting}: missing: {keys_of(type(settings), row.setting)}")
 
 
-def _platform(settings: "Settings") -> Iterator[Problem]:
+def _platform(settings: Settings) -> Iterator[Problem]:
     platform = None if settings.endpoint is None else settings.endpoint.platform
     rules = [(f"warming.{rule.kind}", f"warming.{position}", rule.kind) for position, rule in enumerate(settings.warming or ())]
     answers = settings.answers is not None and settings.answers.async_
@@ -69,7 +67,7 @@ def _platform(settings: "Settings") -> Iterator[Problem]:
                 yield told(f"{key}: {shown(value)}: not on {platform!r}: {row.instead} ({row.source})", key)
 
 
-def _endpoint(settings: "Settings") -> Iterator[Problem]:
+def _endpoint(settings: Settings) -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None:
         return
@@ -83,7 +81,7 @@ def _endpoint(settings: "Settings") -> Iterator[Problem]:
     yield from within("endpoint.maxBodyBytes", endpoint.max_body_bytes, facts.max_body, what)
 
 
-def _function(settings: "Settings") -> Iterator[Problem]:
+def _function(settings: Settings) -> Iterator[Problem]:
     facts = _facts(settings)
     if settings.function is None or facts is None:
         return
@@ -95,7 +93,7 @@ def _function(settings: "Settings") -> Iterator[Problem]:
     yield from within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
 
 
-def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
+def _image(settings: Settings, region: str | None) -> Iterator[Problem]:
     image = settings.image
     if image is None:
         return
@@ -114,7 +112,7 @@ def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
         )
 
 
-def _auth(settings: "Settings") -> Iterator[Problem]:
+def _auth(settings: Settings) -> Iterator[Problem]:
     auth = settings.auth
     if auth is None or settings.pattern == "events":
         return
@@ -129,7 +127,7 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
             yield told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}")
 
 
-def _rest(settings: "Settings") -> Iterator[Problem]:
+def _rest(settings: Settings) -> Iterator[Problem]:
     alarms = settings.alarms
     if alarms is not None and alarms.enabled is False and alarms.email is not None:
         yield told(f"alarms.email: {shown(alarms.email)}: not with alarms.enabled false, where nothing is mailed: leave one of the two out")
@@ -142,7 +140,7 @@ def _rest(settings: "Settings") -> Iterator[Problem]:
             yield told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
 
 
-def _chain(settings: "Settings") -> Iterator[Problem]:
+def _chain(settings: Settings) -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None or settings.auth is None or settings.auth.mode is None or settings.pattern == "events":
         return
@@ -159,7 +157,7 @@ def _chain(settings: "Settings") -> Iterator[Problem]:
         yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
 
 
-def _read(settings: "Settings", setting: str) -> Any:
+def _read(settings: Settings, setting: str) -> Any:
     """The value of a dotted setting, None where it or a part above it is absent."""
     value: Any = settings
     for step in setting.split("."):

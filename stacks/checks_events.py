@@ -1,21 +1,18 @@
 """What of the event pipeline's settings hangs on other settings. Pure."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from components import limits, timeouts
 from components.capabilities import PLATFORM_FACTS, PlatformFacts
 from stacks.messages import Problem, shown, told, within
-
-if TYPE_CHECKING:
-    from stacks.settings import Settings
-    from stacks.settings_events import Events
+from stacks.settings_events import Events
+from stacks.settings_service import Settings
 
 # An object is held as bytes, as text, as parsed inputs and as the request made of them: an eighth of the memory is left for it.
 MEMORY_SHARE = 8
 
 
-def event_problems(settings: "Settings") -> Iterator[Problem]:
+def event_problems(settings: Settings) -> Iterator[Problem]:
     """Every problem of `events`; parts that could not be read are passed over."""
     events, endpoint = settings.events, settings.endpoint
     if events is None or settings.pattern == "api":
@@ -29,7 +26,7 @@ def event_problems(settings: "Settings") -> Iterator[Problem]:
         yield from _chain(settings, events, facts)
 
 
-def _queue(events: "Events") -> Iterator[Problem]:
+def _queue(events: Events) -> Iterator[Problem]:
     yield from within("events.batchSize", events.batch_size, limits.BATCH_SIZE)
     yield from within("events.batchWindowSeconds", events.batch_window_seconds, limits.BATCH_WINDOW_S)
     yield from within("events.maxConcurrency", events.max_concurrency, limits.MAPPING_CONCURRENCY)
@@ -39,7 +36,7 @@ def _queue(events: "Events") -> Iterator[Problem]:
         yield from within("events.batchSize", events.batch_size, limits.BATCH_WITHOUT_WINDOW, " without events.batchWindowSeconds")
 
 
-def _objects(events: "Events") -> Iterator[Problem]:
+def _objects(events: Events) -> Iterator[Problem]:
     for position, suffix in enumerate(events.suffixes or ()):
         # S3 refuses two filters that one object could pass.
         other = next((each for each in events.suffixes[:position] if each.endswith(suffix) or suffix.endswith(each)), None)
@@ -55,7 +52,7 @@ def _objects(events: "Events") -> Iterator[Problem]:
         yield told(f"events.minObjectBytes: {low}: more than events.maxObjectBytes: use 0 to {high}")
 
 
-def _payload(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
+def _payload(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
     """An object goes through the function's memory, then through the endpoint's: in pieces, or by reference where it is one input."""
     hops = [("endpoint.memoryMb", settings.endpoint.memory_mb)]
     if facts.separate_function and settings.function is not None:
@@ -72,7 +69,7 @@ def _payload(settings: "Settings", events: "Events", facts: PlatformFacts) -> It
         )
 
 
-def _concurrency(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
+def _concurrency(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
     """More batches at a time than the function or the endpoint takes would be throttled until they are dead letters."""
     bounds = [("endpoint.maxConcurrency", settings.endpoint.max_concurrency)]
     if facts.separate_function and settings.function is not None:
@@ -88,7 +85,7 @@ def _concurrency(settings: "Settings", events: "Events", facts: PlatformFacts) -
         )
 
 
-def _chain(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
+def _chain(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
     """A function that runs out of time fails a whole batch, which uses up an attempt of every object in it."""
     endpoint, size, each = settings.endpoint, events.batch_size, events.requests_per_object
     if endpoint.predict_seconds is None or events.batch_window_seconds is None or size is None or each is None:
@@ -117,7 +114,7 @@ def _chain(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iter
         )
 
 
-def _batch(events: "Events", most: int, needs: str) -> Problem:
+def _batch(events: Events, most: int, needs: str) -> Problem:
     """The problem of a batch whose requests don't fit into a function's time, of which `most` would."""
     size, each = events.batch_size, events.requests_per_object
     counts = {"events.batchSize": size, "events.requestsPerObject": each}

@@ -1,18 +1,15 @@
 """What of a warming plan and a budget hangs on other settings. Pure, but for the time that leases are compared with."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from components.limits import BUDGET_NOTIFICATIONS
 from components.warming_checks import Facts, problems
 from stacks.messages import Problem, shown, told
 from stacks.plan import date_of, now, plan_of
-
-if TYPE_CHECKING:
-    from stacks.settings import Settings
+from stacks.settings_service import Settings
 
 
-def warming_problems(settings: "Settings") -> Iterator[Problem]:
+def warming_problems(settings: Settings) -> Iterator[Problem]:
     """Every problem of the plan's rules and of the budget; parts that could not be read are passed over."""
     yield from _budget(settings)
     yield from _dates(settings)
@@ -22,7 +19,7 @@ def warming_problems(settings: "Settings") -> Iterator[Problem]:
         yield from (told(problem) for problem in problems(plan_of(settings.warming), facts, now()))
 
 
-def _budget(settings: "Settings") -> Iterator[Problem]:
+def _budget(settings: Settings) -> Iterator[Problem]:
     budget = settings.budget
     if budget is None:
         return
@@ -40,7 +37,7 @@ def _budget(settings: "Settings") -> Iterator[Problem]:
         )
 
 
-def _dates(settings: "Settings") -> Iterator[Problem]:
+def _dates(settings: Settings) -> Iterator[Problem]:
     for position, rule in enumerate(settings.warming or ()):
         lease = getattr(rule, "lease_until", None)
         if lease is not None and date_of(lease) is None:

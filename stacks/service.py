@@ -26,8 +26,8 @@ from components.timeouts import Chain, Hops, QueueChain
 from components.warming_checks import TAKE_OUT, ended
 from components.warming_schedule import in_force
 from stacks.plan import plan_of
-from stacks.settings import Auth, Settings
 from stacks.settings_events import Events
+from stacks.settings_service import Auth, Settings
 
 
 def home_args(settings: Settings, project: str, stack: str) -> HomeArgs:

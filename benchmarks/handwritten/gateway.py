@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from benchmarks.handwritten.site import after, alarm, policy, prefix, settings, tags
-from stacks.settings import Auth
+from stacks.settings_service import Auth
 
 STAGE, GATEWAY_MS = "v1", 29_000
 INPUTS = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from components.capabilities import PATTERN_SETTINGS, PLATFORM_FACTS, PLATFORM_SETTINGS
 from docs.generate.words import SETTINGS
 from pilotlight.planned import changed, config_of
-from stacks.settings import Settings, parse
+from stacks.settings import parse
+from stacks.settings_service import Settings
 from stacks.settings_warming import PingRule, ProvisionedRule, ScheduledRule
 
 # Optional parts as they must be given for one of their settings to be tried out.

@@ -13,7 +13,7 @@ from pilotlight.toolchain import Toolchain
 from stacks.plan import now
 
 if TYPE_CHECKING:
-    from stacks.settings import Settings
+    from stacks.settings_service import Settings
 
 # A check has five seconds (run.py): one connection and one answer must fit.
 CONNECT_S, READ_S = 2.0, 2.5
