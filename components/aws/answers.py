@@ -1,21 +1,18 @@
 """Where requests wait whose answers come later: their bodies, whose they are, and the queue to the worker."""
 
 import json
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import AnswersArgs
 from components.aws.buckets import expiring, private_bucket
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, allow, document
 from components.aws.queues import consume, queue_alarms, queue_with_dead_letters
 from components.aws.results import table_alarms, table_of
 from components.aws.watch import Alarm
 from components.contract import Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 ANSWERS = "answers"
 REQUESTS = "requests"
@@ -38,7 +35,7 @@ class AnswerStore(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "AwsHome", args: AnswersArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: AnswersArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:AnswerStore", name, None, opts)
         self._names, self._place, self._keep_hours = home.names, home.place, args.keep_hours
         self.bucket = home.bucket_name(ANSWERS)

@@ -1,16 +1,12 @@
 """The packaged model in a private bucket, under a key that carries its hash."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
 from components.args import ModelArtifact
 from components.aws.buckets import private_bucket, versioned
+from components.aws.context import AwsContext
 from components.aws.names import MODEL_PREFIX
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 
 class ModelStore(pulumi.ComponentResource):
@@ -24,7 +20,7 @@ class ModelStore(pulumi.ComponentResource):
     uri: str
     size: int
 
-    def __init__(self, name: str, home: "AwsHome", artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
         self.bucket = home.bucket_name("models")
         self.size = artifact.size

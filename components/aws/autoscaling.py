@@ -6,8 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.args import WarmingArgs
-from components.aws.floor import may
 from components.aws.iam import Statement
+from components.aws.roles import may
 from components.aws.schedules import at
 from components.warming_plan import floor_at
 from components.warming_schedule import assertions

@@ -7,12 +7,13 @@ more than what was left. What was dropped stays so, beyond the end of the month 
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import BudgetArgs, FunctionArgs
+from components.aws.context import AwsContext
 from components.aws.floor import Warmed, stop_schedules
 from components.aws.function import permit
 from components.aws.iam import Place, Statement, allow, document
@@ -22,9 +23,6 @@ from components.aws.zips import Live, Zip, asynchronous, zip_function
 from components.contract import Principal
 from components.limits import BUDGET_NAME
 from components.naming import fixed
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 FLOOR = "floor"
 FLOOR_MB = 256
@@ -37,7 +35,7 @@ class Budget(pulumi.ComponentResource):
     a real account says how); mails at each share of it, and with `drop_warming` a topic and the function that drops the floor."""
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Warmed, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Warmed, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:Budget", name, None, opts)
         self._home, self._dead = home, home.names.named(f"{FLOOR}-dead")

@@ -1,15 +1,13 @@
 """A page with the figures of a service: what each alarm watches, beside where it goes off, and what the functions count."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.context import AwsContext
 from components.aws.watch import PERIOD_S, Alarm
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 # CloudWatch's grid is 24 wide (CloudWatch API reference, dashboard body structure and syntax).
 GRID, WIDTH, HEIGHT = 24, 8, 6
@@ -23,7 +21,7 @@ class Dashboard(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
 
-    def __init__(self, name: str, home: "AwsHome", alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
         dimensions = [alarm.dimensions for alarm in alarms]
         known = pulumi.Output.all(*dimensions)

@@ -6,21 +6,19 @@ plan that is at 0 outside its windows swaps whole configurations; one that is at
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import WarmingArgs
-from components.aws.floor import may
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement
+from components.aws.roles import may
 from components.aws.schedules import Schedules, When, at
 from components.naming import short_hash
 from components.warming_plan import Plan
 from components.warming_schedule import assertions
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 Configuration = aws.sagemaker.EndpointConfiguration
 
@@ -95,7 +93,7 @@ def update(place: Place, endpoint: str, *configurations: Configuration) -> State
 
 
 def swap_at_edges(
-    name: str, home: "AwsHome", levels: Levels, warming: WarmingArgs, schedules: Schedules, parent: pulumi.Resource
+    name: str, home: AwsContext, levels: Levels, warming: WarmingArgs, schedules: Schedules, parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """A schedule for each edge that calls UpdateEndpoint itself (universal target), under a role that may do only that.
 

@@ -1,18 +1,16 @@
 """The middle of the event pipeline: the function that turns messages into results, and what hands it the messages."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EventArgs, FunctionArgs
+from components.aws.context import AwsContext
 from components.aws.events import QUEUE, ObjectSource
 from components.aws.function import Served, call_variables
 from components.aws.zips import Zip, zip_function
 from components.contract import Endpoint, Work
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 HANDLER = "handlers.functions.aws.events.handler"
 
@@ -21,7 +19,7 @@ class EventFunction(Served, pulumi.ComponentResource):
     """A zip function under the alias `live` that reads objects, calls the endpoint and writes results."""
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Endpoint, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Endpoint, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:EventFunction", name, None, opts)
         zipped = Zip(

@@ -1,19 +1,16 @@
 """The beginning of the event pipeline: a bucket, the queue that is told of its new objects, the function's hold on that queue."""
 
 import json
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EventArgs
 from components.aws.buckets import private_bucket, versioned
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, allow, read_versions
 from components.aws.queues import consume, from_bucket, queue_alarms, queue_with_dead_letters
 from components.aws.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 OBJECTS, QUEUE = "objects", "events"
 CREATED = "s3:ObjectCreated:*"
@@ -32,7 +29,7 @@ class ObjectSource(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "AwsHome", args: EventArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ObjectSource", name, None, opts)
         self._names, self._args = home.names, args
         self.bucket = home.bucket_name(OBJECTS)

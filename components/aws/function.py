@@ -1,18 +1,16 @@
 """The pattern's function in front of an endpoint, and what watches every Lambda function of a service."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import FunctionArgs
+from components.aws.context import AwsContext
 from components.aws.names import ALIAS
 from components.aws.watch import Alarm
 from components.aws.zips import Live, Zip, zip_function
 from components.contract import Endpoint, Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 HANDLER = "handlers.functions.api.handler"
 DURATION_SHARE = 0.9
@@ -45,7 +43,7 @@ class ApiFunction(Served, pulumi.ComponentResource):
     """A zip function under the alias `live`, with a role that may write its log, call its endpoint, and hand over to `answers`."""
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Endpoint, args: FunctionArgs, answers: Any | None, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Endpoint, args: FunctionArgs, answers: Any | None, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:ApiFunction", name, None, opts)
         later = {} if answers is None else answers.variables()

@@ -1,20 +1,16 @@
 """The REST API for callers with a key: validation, usage plan, quota, problem documents, access log."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
 from components.args import GatewayArgs
+from components.aws.context import AwsContext
 from components.aws.gateway_access import issue_key, stage_limits
 from components.aws.gateway_log_role import account_log_role
 from components.aws.gateway_plan import PATH, REST_LOG_FORMAT, gateway_alarm
 from components.aws.gateway_routes import Snapshot, predict_route, refusals, results_route
 from components.aws.names import STAGE
 from components.contract import Function
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 
 class RestGateway(pulumi.ComponentResource):
@@ -25,7 +21,7 @@ class RestGateway(pulumi.ComponentResource):
     api_key: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
 
-    def __init__(self, name: str, home: "AwsHome", function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:RestGateway", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         api = aws.apigateway.RestApi(

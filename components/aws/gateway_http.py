@@ -1,16 +1,12 @@
 """The HTTP API for callers with a token (JWT) or with AWS credentials (IAM)."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
 from components.args import GatewayArgs
+from components.aws.context import AwsContext
 from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, RESULT_ID, RESULTS, gateway_alarm
 from components.contract import Function, Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 ROUTE = f"POST /{PATH}"
 RESULT_ROUTE = f"GET /{RESULTS}/{{{RESULT_ID}}}"
@@ -25,7 +21,7 @@ class HttpGateway(pulumi.ComponentResource):
     api_key: None
     log_groups: list[pulumi.Output[str]]
 
-    def __init__(self, name: str, home: "AwsHome", function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:HttpGateway", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         api = aws.apigatewayv2.Api(

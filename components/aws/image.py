@@ -2,16 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
 from components.args import ImageArgs
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
+from components.aws.context import AwsContext
 
 # Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
 CONTEXT = ".."
@@ -30,7 +28,7 @@ class Image:
     ready: tuple[pulumi.Resource, ...] = ()
 
 
-def image_for(name: str, home: "AwsHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
+def image_for(name: str, home: AwsContext, args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
     """The image by its digest: the one that `args.uri` names, with no registry and no build, or one built here."""
     if args.uri is None:
         built = BuiltImage(name, home, args, opts)
@@ -50,7 +48,7 @@ class BuiltImage(pulumi.ComponentResource):
     uri: pulumi.Output[str]
     repository_arn: str
 
-    def __init__(self, name: str, home: "AwsHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:BuiltImage", name, None, opts)
         repository = self._repository(name, home)
         # Without a registry id, so that a preview knows the answer and can build.
@@ -79,7 +77,7 @@ class BuiltImage(pulumi.ComponentResource):
         self.repository_arn = home.place.arn("ecr", f"repository/{home.names.repository}")
         self.register_outputs({"uri": self.uri, "repositoryArn": self.repository_arn})
 
-    def _repository(self, name: str, home: "AwsHome") -> aws.ecr.Repository:
+    def _repository(self, name: str, home: AwsContext) -> aws.ecr.Repository:
         repository = aws.ecr.Repository(
             f"{name}-repository",
             name=home.names.repository,

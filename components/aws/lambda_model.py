@@ -1,13 +1,13 @@
 """The model inside a Lambda function: endpoint and function in one."""
 
 import math
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
+from components.aws.context import AwsContext
 from components.aws.floor import Drop, declared, needs_schedules, schedules_of
 from components.aws.function import Served
 from components.aws.iam import read_models, write_logs
@@ -17,9 +17,6 @@ from components.aws.roles import role
 from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias
 from components.contract import Work
 from components.limits import LAMBDA_EPHEMERAL_MB
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 CACHE = "/tmp/model"  # noqa: S108 - the only writable folder of a Lambda function
 SPARE_MB = 64
@@ -37,7 +34,7 @@ class LambdaModel(Served, pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        home: "AwsHome",
+        home: AwsContext,
         image: Image,
         model: ModelStore,
         args: EndpointArgs,

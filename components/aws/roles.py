@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -29,3 +30,8 @@ def role(
         opts=child,
     )
     return made, aws.iam.RolePolicy(f"{name}-policy", role=made.name, policy=json_text(document(*statements)), opts=child)
+
+
+def may(actions: list[str], *resources: pulumi.Input[str], **more: Any) -> Statement:
+    """A statement about resources whose names the service makes up."""
+    return {"Effect": "Allow", "Action": actions, "Resource": list(resources), **more}

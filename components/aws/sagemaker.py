@@ -1,24 +1,21 @@
 """The model behind a SageMaker Serverless endpoint."""
 
 import json
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
+from components.aws.context import AwsContext
 from components.aws.endpoint_floor import Levels, levels_of, moved, swap_at_edges, swaps, update
-from components.aws.floor import Drop, declared, may, needs_schedules, schedules_of
+from components.aws.floor import Drop, declared, needs_schedules, schedules_of
 from components.aws.iam import Place, Statement, document, invoke_endpoint, pull_image, read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
-from components.aws.roles import role
+from components.aws.roles import may, role
 from components.aws.watch import Alarm
 from components.contract import Principal, Work
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 VARIANT = "AllTraffic"
 LATENCY_SHARE = 0.9
@@ -38,7 +35,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        home: "AwsHome",
+        home: AwsContext,
         image: Image,
         model: ModelStore,
         args: EndpointArgs,

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, allow
 from components.aws.queues import dead_letter_queue, queue_alarm
 from components.aws.roles import role
@@ -16,9 +16,6 @@ from components.limits import SCHEDULE_NAME
 from components.naming import bounded
 from components.warming_plan import utc
 from components.warming_schedule import Firing
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 # Until the next assertion comes: a floor that is set later than that is one of another time.
 MAX_AGE_S = 15 * 60
@@ -58,7 +55,7 @@ class Schedules(pulumi.ComponentResource):
     group: pulumi.Output[str]
     dead_letters: pulumi.Output[str]
 
-    def __init__(self, name: str, home: "AwsHome", prefix: str, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, prefix: str, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Schedules", name, None, opts)
         self._home, self._dead, self.prefix = home, f"{prefix}-schedules-dead", prefix
         group = aws.scheduler.ScheduleGroup(f"{name}-group", name=prefix, opts=pulumi.ResourceOptions(parent=self))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components.args import FunctionArgs, WarmingArgs
-from components.aws.floor import Warmed, may
+from components.aws.context import AwsContext
+from components.aws.floor import Warmed
 from components.aws.iam import Place, Statement, allow
+from components.aws.roles import may
 from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
 from components.aws.zips import Live, Zip, asynchronous, zip_function
 from components.timeouts import HOP_S
@@ -16,7 +18,6 @@ from components.warming_schedule import outlasts, ping_firings
 
 if TYPE_CHECKING:
     from components.aws.endpoint_floor import Levels
-    from components.aws.home import AwsHome
 
 WARMER, RECONCILER = "warmer", "reconciler"
 RECONCILER_S = 30
@@ -33,7 +34,7 @@ class Warming(pulumi.ComponentResource):
     schedule_group: pulumi.Output[str] | None
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Warmed, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Warmed, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:Warming", name, None, opts)
         self._home, self._endpoint, self._function = home, endpoint, function

@@ -3,18 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, write_logs
 from components.aws.names import ALIAS
 from components.aws.roles import role
 from components.contract import Endpoint, Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 RUNTIME = "python3.11"
 ARCHITECTURE = "x86_64"
@@ -51,7 +48,7 @@ class Live:
     logs: aws.cloudwatch.LogGroup
 
 
-def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resource) -> Live:
+def zip_function(name: str, home: AwsContext, zipped: Zip, parent: pulumi.Resource) -> Live:
     """The function with one identity of its own. Raises RunError without packaged code."""
     if zipped.code is None:
         raise pulumi.RunError(f"The function {zipped.name!r} needs its packaged code: give FunctionArgs.code.")

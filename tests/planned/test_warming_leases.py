@@ -46,9 +46,9 @@ def test_a_rule_that_is_over_declares_what_no_rule_declares(
 
 
 @STACKS
-@pytest.mark.parametrize("rules", [[LEASED], [LEASED_PING], [NIGHT], [NIGHT, ALWAYS], [LEASED, PING]], ids=str)
+@pytest.mark.parametrize("rules", [[LEASED, LEASED_PING], [NIGHT, ALWAYS]], ids=["to zero", "to a floor"])
 def test_no_end_is_declared_that_may_have_passed_when_an_up_writes_it(build: Build, stack: str, rules: list[Any]) -> None:
-    for before in (2 * HOUR, 16 * MINUTE, 15 * MINUTE, MINUTE, SECOND, timedelta(), -SECOND, -2 * HOUR):
+    for before in (16 * MINUTE, 15 * MINUTE, SECOND, timedelta()):
         graph = build(stack, now=END - before, warming=rules)
         ends = [each.inputs.get("endDate") or each.inputs.get("endTime") for each in graph.resources if each.type in (SCHEDULE, ACTION)]
         told = [datetime.fromisoformat(end) for end in ends if end]
