@@ -73,6 +73,12 @@ def test_a_ping_touches_as_many_instances_as_the_plan_says_and_no_caller_waits_f
     warmed.goes_to(warmed.at("07:50"))
     pings = [line for line in observed.lines("-warmer") if line.get("event") == "warmed"]
     assert len(pings) == 2, "at half past and five minutes later; then the window is over"
+    span = {"StartTime": warmed.at("07:20"), "EndTime": warmed.at("07:50"), "Period": 1800, "Statistics": ["Sum"]}
+    service = [{"Name": "Service", "Value": warmed.stack}]
+    [counted] = client(warmed.variables, "cloudwatch").get_metric_statistics(
+        Namespace="Pilotlight", MetricName="Pings", Dimensions=service, **span
+    )["Datapoints"]
+    assert counted["Sum"] == 2 * PINGED
 
 
 def test_a_spent_budget_is_told_and_drops_the_floor_until_an_up_with_a_refresh(warmed: Warmed) -> None:

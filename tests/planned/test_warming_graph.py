@@ -267,8 +267,9 @@ def test_pings_go_from_a_schedule_to_a_function_to_the_model(build: Build, stack
     assert (always.inputs["scheduleExpression"], json.loads(always.inputs["target"]["input"])) == ("rate(5 minutes)", {"parallel": 3})
     assert (window.inputs["scheduleExpression"], json.loads(window.inputs["target"]["input"])) == ("cron(0,30 7 ? * * *)", {"parallel": 1})
     warmer = graph.one(FUNCTION, "ping-function").inputs
-    name = "ENDPOINT_NAME" if stack == SAGEMAKER else "MODEL_FUNCTION"
-    assert (warmer["handler"], set(warmer["environment"]["variables"])) == ("handlers.functions.aws.warmer.handler", {name, "SERVICE"})
+    name, variables = "ENDPOINT_NAME" if stack == SAGEMAKER else "MODEL_FUNCTION", warmer["environment"]["variables"]
+    assert (warmer["handler"], set(variables)) == ("handlers.functions.aws.warmer.handler", {name, "SERVICE"})
+    assert variables["SERVICE"] == stack, "the dimension of its metrics, as the other functions have it"
     assert graph.result["outputs"]["floor"] == 0
 
 
