@@ -22,7 +22,10 @@ def measure() -> Mapping[str, Any]:
     about = machine()
     stacks = {stack: _stack(stack) for stack in STACKS}
     return {
-        "headline": ", ".join(f"{stack} {found['beyond_ms'][HAND]:+.0f} ms" for stack, found in stacks.items()),
+        "headline": ", ".join(
+            f"{stack} {found['beyond_ms'][HAND]:+.0f} ms, without collection in either {found['beyond_ms'][ALIKE]:+.0f} ms"
+            for stack, found in stacks.items()
+        ),
         "machine": about,
         "method": f"{ROUNDS} interleaved runs of each program, started as Pulumi's language host starts it, with an engine that answers "
         "at once; medians. Both read their settings and find what is packaged with the same code. Ours switches Python's garbage "
@@ -31,7 +34,7 @@ def measure() -> Mapping[str, Any]:
         "stacks": stacks,
         "promise": {
             "beyond_ms": PROMISED_MS,
-            "kept": all(found["beyond_ms"][HAND] <= PROMISED_MS for found in stacks.values()),
+            "kept": all(beyond <= PROMISED_MS for found in stacks.values() for beyond in found["beyond_ms"].values()),
         },
     }
 

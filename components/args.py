@@ -34,7 +34,7 @@ class ImageArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class WarmingArgs:
-    """The warming plan, and the instant whose floor the program declares (aware of its offset)."""
+    """The warming plan with the rules that are in force, and the instant whose floor the program declares (aware of its offset)."""
 
     plan: Plan
     now: datetime

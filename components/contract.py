@@ -91,7 +91,7 @@ class Warming(Watched, Protocol):
 class Objects(Watched, Protocol):
     """Where objects are put that start the event pipeline, and the queue that is told of them, where it is the stack's own."""
 
-    bucket: Output[str]
+    bucket: str
     queue_url: Output[str] | None
     dead_letter_url: Output[str]
     """What could not be processed, to be looked at and sent again."""
@@ -105,7 +105,7 @@ class Results(Watched, Protocol):
     database: Output[str] | None
     """What the table is part of, where it has a name of its own."""
     table: Output[str]
-    bucket: Output[str]
+    bucket: str
     """Results that are too large for a row."""
     queue_url: Output[str] | None
     """Messages of results, where they are wanted."""
@@ -134,8 +134,8 @@ class Work:
 class Home(Protocol):
     """A cloud: everything of a pattern but the endpoint."""
 
-    region: Output[str]
-    project: Output[str] | None
+    region: str
+    project: str | None
     """The cloud's own project that everything lies in, where it has such."""
 
     def image(self, name: str, args: ImageArgs, opts: ResourceOptions) -> Any:

@@ -16,7 +16,7 @@ class EventPipeline(pulumi.ComponentResource):
     """
 
     endpoint: Endpoint
-    bucket: pulumi.Output[str]
+    bucket: str
     outputs: dict[str, Any]
 
     def __init__(

@@ -117,6 +117,9 @@ LOG_RETENTION_DAYS = Choice(
     noted="2026-11",
 )
 
+# The same reference says ten elsewhere (its type Notification, and the length of the list): the smaller number is right in either case.
+BUDGET_NOTIFICATIONS = Range(low=1, high=5, unit="notifications", source="Budgets API reference, CreateBudget", noted="2026-11")
+
 _NAMES = "API references of the services, name patterns"
 BUDGET_NAME = Range(low=1, high=100, unit="characters", source=_NAMES, noted="2026-11")
 BUCKET_NAME = Range(low=3, high=63, unit="characters", source=_NAMES, noted="2026-11")

@@ -32,6 +32,7 @@ class PlatformFacts:
     separate_function  whether a function of the pattern stands in front of the endpoint
     zipped             whether functions are of the packaged zip; else they come in an image of their own
     function_s         how long a function behind a queue may run
+    batched            whether the event function is brought several objects at a time
     model_bytes        largest packaged model
     instance           where an instance takes several requests at a time
     """
@@ -47,6 +48,7 @@ class PlatformFacts:
     zipped: bool
     function_memory_mb: Range
     function_s: Range
+    batched: bool
     instance: InstanceFacts | None = None
 
     @property
@@ -69,6 +71,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         zipped=True,
         function_memory_mb=limits.LAMBDA_MEMORY_MB,
         function_s=limits.LAMBDA_TIMEOUT_S,
+        batched=True,
     ),
     "aws-lambda": PlatformFacts(
         memory_mb=limits.LAMBDA_MEMORY_MB,
@@ -83,6 +86,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         zipped=True,
         function_memory_mb=limits.LAMBDA_MEMORY_MB,
         function_s=limits.LAMBDA_TIMEOUT_S,
+        batched=True,
     ),
     "gcp-cloud-run": PlatformFacts(
         memory_mb=limits.CLOUD_RUN_MEMORY_MB,
@@ -104,6 +108,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         function_memory_mb=limits.CLOUD_RUN_CPU_MEMORY_MB[1],
         # For so long a push is not repeated.
         function_s=limits.PUBSUB_ACK_S,
+        batched=False,
         instance=InstanceFacts(cpu=2, requests=2, gpu_cpu=8, gpu_requests=8, gpu_cold_start_s=30),
     ),
 }

@@ -12,8 +12,8 @@ HOP_S = 1
 # A message stays unseen this many timeouts of its function, so that throttled calls are repeated before another poller gets it
 # (Lambda developer guide, configuring a queue for Lambda).
 VISIBILITY_TIMES = 6
-# Predictions beyond the first that one batch may need, each a request of its own.
-MORE_PREDICTIONS = 4
+# What the event function keeps of its time to record the last results (handlers/functions/predicting.py).
+RECORD_S = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,33 +60,32 @@ def chain(*, cloud: str, auth_mode: str, separate_function: bool, predict_s: int
     return Chain(client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s, source=source)
 
 
-def queue_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, predictions: int, window_s: int = 0) -> QueueChain:
-    """The chain behind a queue whose batches need up to `predictions` requests and are gathered for `window_s` seconds.
+def event_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, requests: int, window_s: int = 0) -> QueueChain:
+    """The chain of the event pipeline, whose batches are gathered for `window_s` seconds and need up to `requests` requests.
 
-    The endpoint may start first: nobody waits, so that costs no answer.
+    These go one after another (handlers/functions/predicting.py), each with a hop's time for reading its object and recording its
+    result. The endpoint may start first: nobody waits, so that costs no answer.
     """
     endpoint = cold_start_s + predict_s + HOP_S
-    function = endpoint + (predictions - 1) * predict_s + HOP_S
-    visibility = VISIBILITY_TIMES * function + window_s
+    function = endpoint + (requests - 1) * (predict_s + HOP_S) + RECORD_S
     return QueueChain(
-        function_s=function, endpoint_s=endpoint if separate_function else function, model_s=predict_s, visibility_s=visibility
+        function_s=function,
+        endpoint_s=endpoint if separate_function else function,
+        model_s=predict_s,
+        visibility_s=VISIBILITY_TIMES * function + window_s,
     )
 
 
-def event_chain(*, separate_function: bool, predict_s: int, cold_start_s: int, window_s: int) -> QueueChain:
-    """The chain of the event pipeline."""
-    return queue_chain(
-        separate_function=separate_function,
-        predict_s=predict_s,
-        cold_start_s=cold_start_s,
-        predictions=1 + MORE_PREDICTIONS,
-        window_s=window_s,
-    )
+def most_requests(*, predict_s: int, cold_start_s: int, allowed: Range) -> int:
+    """How many requests of one batch fit into the `allowed` seconds that a function may run; 0 where not even one does."""
+    return max(0, (allowed.high - cold_start_s - RECORD_S) // (predict_s + HOP_S))
 
 
 def answer_chain(*, predict_s: int, cold_start_s: int) -> QueueChain:
     """The chain of the worker that answers later: one request a message."""
-    return queue_chain(separate_function=True, predict_s=predict_s, cold_start_s=cold_start_s, predictions=1)
+    endpoint = cold_start_s + predict_s + HOP_S
+    function = endpoint + HOP_S
+    return QueueChain(function_s=function, endpoint_s=endpoint, model_s=predict_s, visibility_s=VISIBILITY_TIMES * function)
 
 
 def queue_problem(plan: QueueChain, allowed: Range) -> str | None:
@@ -95,7 +94,7 @@ def queue_problem(plan: QueueChain, allowed: Range) -> str | None:
     if told is None:
         return None
     return (
-        f"the function behind the queue needs {plan.function_s} s for a cold start and its predictions: {told} "
+        f"the function behind the queue needs {plan.function_s} s for a cold start and a prediction: {told} "
         f"({allowed.source}): lower endpoint.coldStartSeconds or endpoint.predictSeconds"
     )
 

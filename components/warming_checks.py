@@ -1,13 +1,14 @@
 """What a platform can't honour of a warming plan, each problem with the alternatives. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
-from zoneinfo import available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
 from components.limits import Range
-from components.warming_plan import Ping, Plan, Provisioned, Scheduled, lease_end
+from components.warming_plan import Ping, Plan, Provisioned, Rule, Scheduled, lease_end
+from components.warming_schedule import is_over
 from components.warming_window import WEEK, Window, weekly, windows
 
 EVERY_MINUTES = Range(low=1, high=24 * 60, unit="minutes", source="EventBridge Scheduler user guide, rate-based schedules", noted="2026-11")
@@ -15,6 +16,9 @@ EVERY_MINUTES = Range(low=1, high=24 * 60, unit="minutes", source="EventBridge S
 IN_WINDOW = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440)
 # Each ping has a thread and a connection of its own (`handlers/functions/warming.py`).
 MOST_PARALLEL = 200
+# Rules with their positions in the stack's file.
+Placed = Sequence[tuple[int, Rule]]
+TAKE_OUT = "take the rule out, or move leaseUntil"
 ABOVE = {
     "aws-lambda": "no more can be provisioned than is reserved (Lambda developer guide, provisioned concurrency)",
     "aws-sagemaker": "no more can be provisioned than the maximum (SageMaker API reference, ProductionVariantServerlessConfig)",
@@ -30,17 +34,32 @@ class Facts:
 
 
 def problems(plan: Plan, facts: Facts, now: datetime) -> list[str]:
-    """Every problem as a sentence that begins with its key, `warming.0.until: …`; `now` (aware) tells which leases are over."""
+    """Every problem as a sentence that begins with its key, `warming.0.until: …`.
+
+    What is over at `now` (aware) is in nobody's way: such a rule is compared with no other.
+    """
     found = [
         text
         for position, rule in enumerate(plan.rules)
-        for text in (*_times(f"warming.{position}", rule, now), *_sizes(f"warming.{position}", rule, facts))
+        for text in (*_times(f"warming.{position}", rule), *_sizes(f"warming.{position}", rule, facts))
     ]
-    # Windows are compared only where each can be read by itself.
-    return [*found, *_together(plan)] + ([] if found else list(_windows(plan)))
+    # Whether a rule is over, and windows that meet, can be told only where each can be read by itself.
+    placed = [(position, rule) for position, rule in enumerate(plan.rules) if found or not is_over(plan, rule, now)]
+    return [*found, *_together(placed, plan.base)] + ([] if found else list(_windows(placed)))
 
 
-def _times(key: str, rule: Ping | Scheduled | Provisioned, now: datetime) -> Iterator[str]:
+def ended(plan: Plan, now: datetime) -> list[str]:
+    """A sentence for each rule of a good plan that is over at `now` (aware), which is no problem; `TAKE_OUT` is what to do."""
+    found = []
+    for position, rule in enumerate(plan.rules):
+        end = lease_end(rule)
+        if end is not None and is_over(plan, rule, now) and not isinstance(rule, Provisioned):
+            local = end.astimezone(ZoneInfo(rule.timezone)).isoformat()
+            found.append(f"warming.{position}.leaseUntil: '{rule.lease_until}': ended at {local}, the rule keeps nothing warm any more")
+    return found
+
+
+def _times(key: str, rule: Rule) -> Iterator[str]:
     if isinstance(rule, Provisioned):
         return
     if (rule.cron is None) != (rule.until is None):
@@ -50,10 +69,6 @@ def _times(key: str, rule: Ping | Scheduled | Provisioned, now: datetime) -> Ite
         yield from _crons(key, rule.cron, rule.until)
     if rule.timezone not in available_timezones():
         yield f"{key}.timezone: {rule.timezone!r}: use a name of the time zone database, Europe/Berlin, say"
-        return
-    end = lease_end(rule)
-    if end is not None and end <= now:
-        yield f"{key}.leaseUntil: '{rule.lease_until}': is over: take the rule out, or name a later day"
 
 
 def _crons(key: str, cron: str, until: str) -> Iterator[str]:
@@ -71,7 +86,7 @@ def _crons(key: str, cron: str, until: str) -> Iterator[str]:
             yield f"{key}.until: {error}"
 
 
-def _sizes(key: str, rule: Ping | Scheduled | Provisioned, facts: Facts) -> Iterator[str]:
+def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
     name, value = ("parallel", rule.parallel) if isinstance(rule, Ping) else ("instances", rule.instances)
     most = facts.max_concurrency
     if isinstance(rule, Ping) and value > MOST_PARALLEL:
@@ -94,18 +109,14 @@ def _sizes(key: str, rule: Ping | Scheduled | Provisioned, facts: Facts) -> Iter
             yield f"{key}.everyMinutes: {rule.every_minutes}: within a window use {allowed}, or leave cron and until out"
 
 
-def _together(plan: Plan) -> Iterator[str]:
-    """Problems between the rules' sizes, and between their clocks."""
-    placed = list(enumerate(plan.rules))
+def _together(placed: Placed, base: int) -> Iterator[str]:
+    """Problems between the rules' sizes, and between their clocks; `base` instances are warm always."""
     always = [position for position, rule in placed if isinstance(rule, Provisioned)]
     for position in always[1:]:
         yield f"warming.{position}.kind: a second provisioned rule beside warming.{always[0]}: keep one, with all instances"
     for position, rule in placed:
-        if isinstance(rule, Scheduled) and 0 < rule.instances <= plan.base:
-            yield (
-                f"warming.{position}.instances: {rule.instances}: {plan.base} are warm always: "
-                f"use {plan.base + 1} or more, or take the rule out"
-            )
+        if isinstance(rule, Scheduled) and 0 < rule.instances <= base:
+            yield f"warming.{position}.instances: {rule.instances}: {base} are warm always: use {base + 1} or more, or take the rule out"
     scheduled = [(position, rule) for position, rule in placed if isinstance(rule, Scheduled)]
     for position, rule in scheduled[1:]:
         if rule.timezone != scheduled[0][1].timezone:
@@ -115,12 +126,12 @@ def _together(plan: Plan) -> Iterator[str]:
             )
 
 
-def _windows(plan: Plan) -> Iterator[str]:
+def _windows(placed: Placed) -> Iterator[str]:
     """Windows that overlap, and windows that touch but end with different leases. One clock is taken for granted."""
-    placed = [(position, rule) for position, rule in enumerate(plan.rules) if isinstance(rule, Scheduled)]
-    if len({rule.timezone for _, rule in placed}) > 1:
+    scheduled = [(position, rule) for position, rule in placed if isinstance(rule, Scheduled)]
+    if len({rule.timezone for _, rule in scheduled}) > 1:
         return
-    for (first, one), (second, other) in combinations(placed, 2):
+    for (first, one), (second, other) in combinations(scheduled, 2):
         pairs = [(a, b) for a in windows(one.cron, one.until) for b in windows(other.cron, other.until)]
         if any(_overlap(a, b) for a, b in pairs):
             yield f"warming.{second}.cron: {other.cron!r}: overlaps with warming.{first}: end one window before or where the other starts"

@@ -78,9 +78,9 @@ class Edge:
     floor: int
 
 
-def lease_end(rule: Ping | Scheduled) -> datetime | None:
-    """The instant (UTC) at which the rule's lease is over: the end of its last day, in the rule's time zone."""
-    if rule.lease_until is None:
+def lease_end(rule: Rule) -> datetime | None:
+    """The instant (UTC) at which the rule's lease is over, if it has one: the end of its last day, in the rule's time zone."""
+    if isinstance(rule, Provisioned) or rule.lease_until is None:
         return None
     return instant(datetime.combine(rule.lease_until + timedelta(days=1), time()), ZoneInfo(rule.timezone))
 

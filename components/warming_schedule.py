@@ -9,14 +9,16 @@ time, whatever its cron says (user guide, "Schedule recurring scaling actions us
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from components.warming_plan import Ping, Plan, Scheduled, floor_at, lease_end
+from components.warming_plan import Ping, Plan, Rule, Scheduled, floor_at, lease_end
 from components.warming_window import DAY, DAYS, WEEK, windows
 
 QUARTER = 15
 HOUR = 60
+# An `up` takes minutes until it writes.
+UP = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,12 @@ class Firing:
     on: date | None = None
     timezone: str
     before: datetime | None = None
+
+    def is_declared(self, now: datetime) -> bool:
+        """Whether an `up` that begins at `now` declares it: what is past by then, or ends too soon, AWS may not take."""
+        if self.on is None:
+            return outlasts(self.before, now)
+        return datetime.combine(self.on, time(self.hours[0], self.minutes[0]), ZoneInfo(self.timezone)) > now
 
     @property
     def cron(self) -> str:
@@ -79,6 +87,32 @@ def ping_firings(rule: Ping) -> list[Firing]:
     return _weekly(due, rule.timezone, lease_end(rule))
 
 
+def in_force(plan: Plan, now: datetime) -> Plan:
+    """The plan without the rules that are over at `now`."""
+    return Plan(rules=tuple(rule for rule in plan.rules if not is_over(plan, rule, now)))
+
+
+def is_over(plan: Plan, rule: Rule, now: datetime) -> bool:
+    """Whether the rule's lease has ended by `now` and nothing is left to do for it.
+
+    Where the end changes the floor, that is so when it has been asserted for its hour: a program that takes the assertions away
+    before they have run leaves the floor as it was, and its own floor does not help where the state has the same one already.
+    """
+    end = lease_end(rule)
+    if end is not None and isinstance(rule, Scheduled) and _changes_floor(plan, end):
+        end += timedelta(minutes=HOUR)
+    return end is not None and end <= now
+
+
+def outlasts(end: datetime | None, now: datetime) -> bool:
+    """Whether an `up` that begins at `now` has written what ends then before it ends.
+
+    An end that has passed may be refused: EventBridge Scheduler refuses a start in the past (API reference, CreateSchedule), and
+    neither it nor application auto scaling says what it does with an end. So close to the end the program's own floor is enough.
+    """
+    return end is None or end > now + UP
+
+
 def _timeline(plan: Plan) -> list[tuple[int, datetime | None]]:
     """Per minute of the local week: the floor, and until when a window with a lease gives it."""
     timeline: list[tuple[int, datetime | None]] = [(plan.base, None)] * WEEK
@@ -93,7 +127,7 @@ def _timeline(plan: Plan) -> list[tuple[int, datetime | None]]:
 def _end_of_lease(plan: Plan, rule: Scheduled) -> list[Assertion]:
     """A lease that ends inside a window, which then lies over midnight, is an edge of its own, asserted for an hour."""
     end = lease_end(rule)
-    if end is None or floor_at(plan, end - timedelta(minutes=1)) == floor_at(plan, end):
+    if end is None or not _changes_floor(plan, end):
         return []
     moments = [(end + timedelta(minutes=past)).astimezone(ZoneInfo(rule.timezone)) for past in range(0, HOUR + 1, QUARTER)]
     # The second coming of an hour is not due.
@@ -106,6 +140,10 @@ def _end_of_lease(plan: Plan, rule: Scheduled) -> list[Assertion]:
         for moment in moments
         if not moment.fold
     ]
+
+
+def _changes_floor(plan: Plan, end: datetime) -> bool:
+    return floor_at(plan, end - timedelta(minutes=1)) != floor_at(plan, end)
 
 
 def _weekly(minutes: Iterable[int], zone: str, before: datetime | None) -> list[Firing]:

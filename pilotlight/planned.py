@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import functools
 import gc
 import hashlib
 import json
@@ -85,19 +86,24 @@ def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 class Plan:
     """All resources, sorted by URN, and the values of the stack's outputs."""
 
-    resources: list[Planned]
+    resources: tuple[Planned, ...]
     outputs: Mapping[str, Any]
 
 
-def planned(stack: str, changes: Mapping[str, Any] | None = None) -> list[Planned]:
+def planned(stack: str, changes: Mapping[str, Any] | None = None) -> tuple[Planned, ...]:
     """Every resource of the stack, sorted by URN. Raises RunError as the program does."""
     return plan(stack, changes).resources
 
 
 def plan(stack: str, changes: Mapping[str, Any] | None = None) -> Plan:
-    """What the stack's program registers and exports. Raises RunError as the program does."""
+    """What the stack's program registers and exports; equal calls share one plan. Raises RunError as the program does."""
+    return _plan(stack, json.dumps(changes or {}))
+
+
+@functools.cache
+def _plan(stack: str, changes: str) -> Plan:
     config = config_of(stack)
-    settings = changed(config["pilotlight:service"], changes or {})
+    settings = changed(config["pilotlight:service"], json.loads(changes))
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     region = config.get("aws:region") or config.get("gcp:region") or "us-east-1"
     monitor = _Monitor(PlannedCloud(region, config.get("gcp:project", "")))
@@ -107,7 +113,7 @@ def plan(stack: str, changes: Mapping[str, Any] | None = None) -> Plan:
         _package(settings["model"], Path(cache))
         pulumi.runtime.set_all_config({**texts, "pilotlight:service": json.dumps(settings)})
         pulumi.runtime.test(lambda: _program(outputs))()  # type: ignore[no-untyped-call]
-    return Plan(resources=sorted(monitor.found, key=lambda each: each.urn), outputs=outputs)
+    return Plan(resources=tuple(sorted(monitor.found, key=lambda each: each.urn)), outputs=outputs)
 
 
 @contextlib.contextmanager

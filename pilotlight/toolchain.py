@@ -18,8 +18,9 @@ import filelock
 import platformdirs
 
 VERSION = "3.274.1"
-# Attaching to running providers by PULUMI_DEBUG_PROVIDERS and `--event-log` behave as the twin needs from here on (tried: 3.272, 3.274).
-OLDEST = (3, 200)
+# The blueprint's replacement triggers need it, which older engines pass over in silence. Attaching to running providers by
+# PULUMI_DEBUG_PROVIDERS and `--event-log` behave as the twin needs (tried: 3.272, 3.274).
+OLDEST = (3, 215)
 INSTALLER_HOST = "get.pulumi.com"
 INSTALLER_PATIENCE_S = 10
 GO_MODULE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"

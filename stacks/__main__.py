@@ -2,6 +2,8 @@
 
 import gc
 
+gc.disable()  # before the imports: a sixth of the program's seconds would go to looking through the SDK for garbage
+
 import pulumi
 
 from components.event_pipeline import EventPipeline
@@ -13,7 +15,6 @@ from stacks.plan import now
 from stacks.service import home_args, pipeline_args, service_args
 from stacks.settings import load_settings
 
-gc.disable()  # the program is over within seconds, a tenth of which would go to looking through the SDK for garbage
 project, stack = pulumi.get_project(), pulumi.get_stack()
 settings = load_settings(pulumi.Config(), stack)
 model, code = find_model(settings, stack, cache_folder()), find_function(settings, stack, cache_folder())
@@ -25,6 +26,5 @@ if settings.pattern == "events":
     service = EventPipeline("events", home, endpoint, pipeline_args(settings, model, code, build_tag(), now()), options)
 else:
     service = InferenceApi("api", home, endpoint, service_args(settings, model, code, build_tag(), now()), options)
-
 for name, value in {"pattern": settings.pattern, "platform": settings.endpoint.platform, **service.outputs}.items():
     pulumi.export(name, value)

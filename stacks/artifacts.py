@@ -12,7 +12,7 @@ import pulumi
 from components.args import ModelArtifact
 from components.artifact import function_folder, function_key, missing, model_folder, model_key
 from components.platform_facts import PLATFORM_FACTS, needs_functions
-from stacks.settings import Settings
+from stacks.settings_service import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_INPUTS = ("containers", "handlers")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from components import limits, timeouts
 from components.aws.iam import image_region
@@ -15,6 +14,7 @@ from stacks.checks_events import event_problems
 from stacks.checks_instances import instance_problems
 from stacks.checks_warming import warming_problems
 from stacks.messages import Problem, keys_of, meant, shown, told, within
+from stacks.settings_service import Settings
 from stacks.sizes import cold_start_s
 
 # What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
@@ -22,13 +22,10 @@ TAG = re.compile(r"[\w .:/=+@-]*")
 ARTIFACT = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[\w.:-]+/[\w.-]+/[\w./%-]+@sha256:[0-9a-f]{64}")
 RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE}
 
-if TYPE_CHECKING:
-    from stacks.settings import Settings
-
 Place = Mapping[str, str | None]
 
 
-def cross_problems(settings: "Settings", place: Place | None) -> list[Problem]:
+def cross_problems(settings: Settings, place: Place | None) -> list[Problem]:
     """Every problem between the settings; parts that are None could not be read and are passed over. `place` as in `parse`."""
     region = None if place is None else place.get(f"{settings.cloud}:region")
     return [
@@ -47,11 +44,11 @@ def cross_problems(settings: "Settings", place: Place | None) -> list[Problem]:
     ]
 
 
-def _facts(settings: "Settings") -> PlatformFacts | None:
+def _facts(settings: Settings) -> PlatformFacts | None:
     return None if settings.endpoint is None else PLATFORM_FACTS.get(settings.endpoint.platform)
 
 
-def _tables(settings: "Settings") -> Iterator[Problem]:
+def _tables(settings: Settings) -> Iterator[Problem]:
     platform = None if settings.endpoint is None else settings.endpoint.platform
     for key, value, table in (("cloud", settings.cloud, CLOUDS), ("endpoint.platform", platform, ENDPOINTS)):
         if value is not None and value not in table:
@@ -61,7 +58,7 @@ def _tables(settings: "Settings") -> Iterator[Problem]:
         yield told(f"endpoint.platform: {shown(platform)}: not in cloud {settings.cloud!r}: use {known}, or cloud {cloud_of(platform)}")
 
 
-def _pattern(settings: "Settings") -> Iterator[Problem]:
+def _pattern(settings: Settings) -> Iterator[Problem]:
     for row in PATTERN_SETTINGS if settings.pattern is not None else ():
         value = read(settings, row.setting)
         if value is not None and settings.pattern != row.pattern:
@@ -70,7 +67,7 @@ def _pattern(settings: "Settings") -> Iterator[Problem]:
             yield told(f"{row.setting}: missing: {keys_of(type(settings), row.setting)}")
 
 
-def _endpoint(settings: "Settings") -> Iterator[Problem]:
+def _endpoint(settings: Settings) -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None:
         return
@@ -84,7 +81,7 @@ def _endpoint(settings: "Settings") -> Iterator[Problem]:
     yield from within("endpoint.maxBodyBytes", endpoint.max_body_bytes, facts.max_body, what)
 
 
-def _function(settings: "Settings") -> Iterator[Problem]:
+def _function(settings: Settings) -> Iterator[Problem]:
     facts = _facts(settings)
     if settings.function is None or facts is None:
         return
@@ -96,7 +93,7 @@ def _function(settings: "Settings") -> Iterator[Problem]:
     yield from within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
 
 
-def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
+def _image(settings: Settings, region: str | None) -> Iterator[Problem]:
     image = settings.image
     if image is None:
         return
@@ -117,7 +114,7 @@ def _image(settings: "Settings", region: str | None) -> Iterator[Problem]:
         )
 
 
-def _auth(settings: "Settings") -> Iterator[Problem]:
+def _auth(settings: Settings) -> Iterator[Problem]:
     auth = settings.auth
     if auth is None or settings.pattern == "events":
         return
@@ -134,7 +131,7 @@ def _auth(settings: "Settings") -> Iterator[Problem]:
             yield told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}")
 
 
-def _rest(settings: "Settings") -> Iterator[Problem]:
+def _rest(settings: Settings) -> Iterator[Problem]:
     alarms = settings.alarms
     if alarms is not None and alarms.enabled is False and alarms.email is not None:
         yield told(f"alarms.email: {shown(alarms.email)}: not with alarms.enabled false, where nothing is mailed: leave one of the two out")
@@ -143,7 +140,7 @@ def _rest(settings: "Settings") -> Iterator[Problem]:
     yield from _tags(settings)
 
 
-def _tags(settings: "Settings") -> Iterator[Problem]:
+def _tags(settings: Settings) -> Iterator[Problem]:
     for key, value in (settings.tags or {}).items():
         if settings.cloud == "gcp":
             if not is_label(key, value):
@@ -158,7 +155,7 @@ def _tags(settings: "Settings") -> Iterator[Problem]:
             yield told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
 
 
-def _chain(settings: "Settings") -> Iterator[Problem]:
+def _chain(settings: Settings) -> Iterator[Problem]:
     facts = _facts(settings)
     if facts is None or settings.auth is None or settings.auth.mode is None or settings.pattern == "events":
         return

@@ -1,7 +1,7 @@
 """Settings that the chosen cloud or platform can't honour, and what its provider must be told. Pure, from `capabilities.py`."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
@@ -10,14 +10,12 @@ from components import limits
 from components.capabilities import CLOUD_CONFIG, CLOUD_SETTINGS, PLATFORM_SETTINGS
 from components.platform_facts import PLATFORM_FACTS
 from stacks.messages import Problem, shown, told
-
-if TYPE_CHECKING:
-    from stacks.settings import Settings
+from stacks.settings_service import Settings
 
 _EXAMPLES = {"gcp:project": "my-project", "gcp:region": "europe-west1"}
 
 
-def cloud_problems(settings: "Settings", place: Mapping[str, str | None] | None) -> Iterator[Problem]:
+def cloud_problems(settings: Settings, place: Mapping[str, str | None] | None) -> Iterator[Problem]:
     """Every problem; parts that could not be read are passed over."""
     cloud = settings.cloud
     platform = None if settings.endpoint is None else settings.endpoint.platform
@@ -33,7 +31,7 @@ def cloud_problems(settings: "Settings", place: Mapping[str, str | None] | None)
     yield from _place(settings, place)
 
 
-def _asked(settings: "Settings", setting: str) -> list[tuple[str, Any]]:
+def _asked(settings: Settings, setting: str) -> list[tuple[str, Any]]:
     """The keys, with their values, that ask for what a row of the platforms' table is about."""
     part, _, kind = setting.partition(".")
     if part == "warming":
@@ -43,7 +41,7 @@ def _asked(settings: "Settings", setting: str) -> list[tuple[str, Any]]:
     return [] if value is None or value is False else [(setting, value)]
 
 
-def _place(settings: "Settings", place: Mapping[str, str | None] | None) -> Iterator[Problem]:
+def _place(settings: Settings, place: Mapping[str, str | None] | None) -> Iterator[Problem]:
     """What the provider of the cloud must know, and a gateway's region."""
     if place is None:
         return
@@ -57,7 +55,7 @@ def _place(settings: "Settings", place: Mapping[str, str | None] | None) -> Iter
         yield told(f"gcp:region: {shown(region)}: API Gateway is not there: {problem} ({regions.source})", "gcp:region")
 
 
-def read(settings: "Settings", setting: str) -> Any:
+def read(settings: Settings, setting: str) -> Any:
     """The value of a dotted setting, None where it or a part above it is absent."""
     value: Any = settings
     for step in setting.split("."):
@@ -65,7 +63,7 @@ def read(settings: "Settings", setting: str) -> Any:
     return value
 
 
-def given(settings: "Settings", setting: str) -> Any:
+def given(settings: Settings, setting: str) -> Any:
     """The value of a dotted setting where the config says it; a default is None."""
     value: Any = settings
     for step in setting.split("."):

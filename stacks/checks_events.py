@@ -1,16 +1,14 @@
 """What of the event pipeline's settings hangs on other settings. Pure."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from components import limits, timeouts
+from components.limits import Range
 from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from stacks.messages import Problem, shown, told, within
-from stacks.sizes import cold_start_s
-
-if TYPE_CHECKING:
-    from stacks.settings import Settings
-    from stacks.settings_events import Events
+from stacks.settings_events import Events
+from stacks.settings_service import Settings
+from stacks.sizes import cold_start_s, requests
 
 # An object is held as bytes, as text, as parsed inputs and as the request made of them: an eighth of the memory is left for it.
 MEMORY_SHARE = 8
@@ -18,7 +16,7 @@ LAMBDA = "Lambda developer guide, quotas: memory"
 MEMORY_SOURCES = {"gcp": limits.CLOUD_RUN_MEMORY_MB.source}
 
 
-def event_problems(settings: "Settings") -> Iterator[Problem]:
+def event_problems(settings: Settings) -> Iterator[Problem]:
     """Every problem of `events`; parts that could not be read are passed over."""
     events, endpoint = settings.events, settings.endpoint
     if events is None or settings.pattern == "api":
@@ -32,7 +30,7 @@ def event_problems(settings: "Settings") -> Iterator[Problem]:
         yield from _chain(settings, events, facts)
 
 
-def _queue(events: "Events") -> Iterator[Problem]:
+def _queue(events: Events) -> Iterator[Problem]:
     yield from within("events.batchSize", events.batch_size, limits.BATCH_SIZE)
     yield from within("events.batchWindowSeconds", events.batch_window_seconds, limits.BATCH_WINDOW_S)
     yield from within("events.maxConcurrency", events.max_concurrency, limits.MAPPING_CONCURRENCY)
@@ -42,13 +40,13 @@ def _queue(events: "Events") -> Iterator[Problem]:
         yield from within("events.batchSize", events.batch_size, limits.BATCH_WITHOUT_WINDOW, " without events.batchWindowSeconds")
 
 
-def _pushes(events: "Events") -> Iterator[Problem]:
+def _pushes(events: Events) -> Iterator[Problem]:
     """What Eventarc brings, one event at a time."""
     yield from within("events.maxConcurrency", events.max_concurrency, limits.CLOUD_RUN_REQUESTS)
     yield from within("events.maxAttempts", events.max_attempts, limits.EVENTARC_ATTEMPTS)
 
 
-def _objects(events: "Events") -> Iterator[Problem]:
+def _objects(events: Events) -> Iterator[Problem]:
     for position, suffix in enumerate(events.suffixes or ()):
         # S3 refuses two filters that one object could pass.
         other = next((each for each in events.suffixes[:position] if each.endswith(suffix) or suffix.endswith(each)), None)
@@ -64,7 +62,7 @@ def _objects(events: "Events") -> Iterator[Problem]:
         yield told(f"events.minObjectBytes: {low}: more than events.maxObjectBytes: use 0 to {high}")
 
 
-def _payload(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
+def _payload(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
     """An object goes through the function's memory, then through the endpoint's: in pieces, or by reference where it is one input."""
     hops = [("endpoint.memoryMb", settings.endpoint.memory_mb)]
     if facts.separate_function and settings.function is not None:
@@ -81,7 +79,7 @@ def _payload(settings: "Settings", events: "Events", facts: PlatformFacts) -> It
         )
 
 
-def _concurrency(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
+def _concurrency(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
     """More at a time than the function or the endpoint takes would be throttled: on AWS until they are dead letters, on Google Cloud
     by ever longer pauses."""
     google = settings.cloud == "gcp"
@@ -97,22 +95,38 @@ def _concurrency(settings: "Settings", events: "Events", facts: PlatformFacts) -
         yield told(f"events.maxConcurrency: {events.max_concurrency}: more than {key} {bound}: {instead} ({source})")
 
 
-def _chain(settings: "Settings", events: "Events", facts: PlatformFacts) -> Iterator[Problem]:
-    endpoint = settings.endpoint
-    if endpoint.predict_seconds is None or events.batch_window_seconds is None:
+def _chain(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
+    """A function that runs out of time fails a whole batch, which uses up an attempt of every object in it."""
+    predict_s, window_s = settings.endpoint.predict_seconds, events.batch_window_seconds
+    if predict_s is None or window_s is None or events.batch_size is None or events.requests_per_object is None:
         return
-    plan = timeouts.event_chain(
-        separate_function=facts.separate_function,
-        predict_s=endpoint.predict_seconds,
-        cold_start_s=cold_start_s(endpoint, facts),
-        window_s=events.batch_window_seconds,
-    )
-    problem = timeouts.queue_problem(plan, facts.function_s)
-    if problem is not None:
-        yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
+    cold_s, count, apart = cold_start_s(settings.endpoint, facts), requests(events, facts), facts.separate_function
+    plan = timeouts.event_chain(separate_function=apart, predict_s=predict_s, cold_start_s=cold_s, requests=count, window_s=window_s)
+    most = timeouts.most_requests(predict_s=predict_s, cold_start_s=cold_s, allowed=facts.function_s)
+    if not most:
+        one = timeouts.event_chain(separate_function=apart, predict_s=predict_s, cold_start_s=cold_s, requests=1)
+        yield told(f"endpoint: {timeouts.queue_problem(one, facts.function_s)}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")
+    elif count > most:
+        needs = f"a cold start of {cold_s} s and {count} requests of up to {predict_s} s each need {plan.function_s} s"
+        yield _batch(events, count // events.requests_per_object, most, needs, facts.function_s)
     elif events.visibility_seconds is not None and events.visibility_seconds < plan.visibility_s:
         yield told(
             f"events.visibilitySeconds: {events.visibility_seconds}: shorter than the chain: use {plan.visibility_s} to "
             f"{limits.VISIBILITY_S.high} s, {timeouts.VISIBILITY_TIMES} times the function's {plan.function_s} s and the window "
             "(Lambda developer guide, configuring a queue for Lambda)"
         )
+
+
+def _batch(events: Events, size: int, most: int, needs: str, allowed_s: Range) -> Problem:
+    """The problem of a batch of `size` objects whose requests don't fit into a function's time, of which `most` would."""
+    each = events.requests_per_object
+    counts = {"events.batchSize": size, "events.requestsPerObject": each}
+    key, allowed = ("events.requestsPerObject", max(1, most // size)) if each > most else ("events.batchSize", most // each)
+    lower = " or ".join(["endpoint.predictSeconds", *(other for other, count in counts.items() if other != key and count > 1)])
+    limit = f"a function may run for {allowed_s.high} s"
+    return told(
+        f"{key}: {counts[key]}: {needs}, {limit}: use 1 to {allowed}, or lower {lower} ({allowed_s.source})",
+        *counts,
+        "endpoint.coldStartSeconds",
+        "endpoint.predictSeconds",
+    )

@@ -2,23 +2,20 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from components import limits
 from components.args import InstanceArgs
 from components.limits import Choice, Range
 from components.platform_facts import PLATFORM_FACTS
 from stacks.messages import Problem, shown, told, within
+from stacks.settings_service import Endpoint, Settings
 from stacks.sizes import instance
-
-if TYPE_CHECKING:
-    from stacks.settings import Endpoint, Settings
 
 # The rows of a GPU type: vCPUs, memory, regions.
 GPUS = {"l4": (limits.CLOUD_RUN_L4_CPU, limits.CLOUD_RUN_L4_MEMORY_MB, limits.CLOUD_RUN_L4_REGIONS)}
 
 
-def instance_problems(settings: "Settings", region: str | None) -> Iterator[Problem]:
+def instance_problems(settings: Settings, region: str | None) -> Iterator[Problem]:
     """Every problem; parts that could not be read are passed over."""
     endpoint = settings.endpoint
     facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
@@ -33,7 +30,7 @@ def instance_problems(settings: "Settings", region: str | None) -> Iterator[Prob
     yield from _image(settings, endpoint)
 
 
-def _memory(endpoint: "Endpoint", size: InstanceArgs) -> Iterator[Problem]:
+def _memory(endpoint: Endpoint, size: InstanceArgs) -> Iterator[Problem]:
     """Memory that the vCPUs don't go with; with a GPU both have tighter bounds."""
     pair = limits.CLOUD_RUN_CPU_MEMORY_MB.get(size.cpu)
     memory = endpoint.memory_mb
@@ -49,12 +46,12 @@ def _memory(endpoint: "Endpoint", size: InstanceArgs) -> Iterator[Problem]:
         )
 
 
-def _below(endpoint: "Endpoint", size: InstanceArgs) -> bool:
+def _below(endpoint: Endpoint, size: InstanceArgs) -> bool:
     """Whether the GPU's own rows tell more."""
     return size.gpu in GPUS and (size.cpu not in GPUS[size.gpu][0] or endpoint.memory_mb not in GPUS[size.gpu][1])
 
 
-def _instances(endpoint: "Endpoint", size: InstanceArgs) -> Iterator[Problem]:
+def _instances(endpoint: Endpoint, size: InstanceArgs) -> Iterator[Problem]:
     wanted = endpoint.max_concurrency
     if wanted is None or wanted < 1 or size.requests not in limits.CLOUD_RUN_REQUESTS:
         return
@@ -66,7 +63,7 @@ def _instances(endpoint: "Endpoint", size: InstanceArgs) -> Iterator[Problem]:
         )
 
 
-def _gpu(endpoint: "Endpoint", size: InstanceArgs, region: str | None) -> Iterator[Problem]:
+def _gpu(endpoint: Endpoint, size: InstanceArgs, region: str | None) -> Iterator[Problem]:
     if size.gpu not in GPUS:
         if endpoint.zonal_redundancy:
             yield told("endpoint.zonalRedundancy: true: it is a setting of GPUs: set endpoint.gpu, or leave it out")
@@ -84,7 +81,7 @@ def _gpu(endpoint: "Endpoint", size: InstanceArgs, region: str | None) -> Iterat
         yield told(f"endpoint.gpu: {shown(size.gpu)}: not in {region!r}: {problem} as gcp:region ({regions.source})")
 
 
-def _image(settings: "Settings", endpoint: "Endpoint") -> Iterator[Problem]:
+def _image(settings: Settings, endpoint: Endpoint) -> Iterator[Problem]:
     """The target has the engines' builds for the hardware: the wrong one would run on the CPU of an instance with a GPU."""
     build = None if settings.image is None else settings.image.build
     wanted = "cpu" if endpoint.gpu is None else "gpu"

@@ -23,10 +23,12 @@ from components.args import (
 )
 from components.platform_facts import PLATFORM_FACTS
 from components.timeouts import Chain, Hops, QueueChain
+from components.warming_checks import TAKE_OUT, ended
+from components.warming_schedule import in_force
 from stacks.plan import plan_of
-from stacks.settings import Auth, Settings
 from stacks.settings_events import Events
-from stacks.sizes import cold_start_s, instance
+from stacks.settings_service import Auth, Settings
+from stacks.sizes import cold_start_s, instance, requests
 
 
 def home_args(settings: Settings, project: str, stack: str) -> HomeArgs:
@@ -44,14 +46,15 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
         separate_function=facts.separate_function,
         predict_s=settings.endpoint.predict_seconds,
     )
+    warming = _warming(settings, now)
     return ServiceArgs(
         artifact=artifact,
         image=_image(settings, tag),
-        endpoint=_endpoint(settings, chain, now),
+        endpoint=_endpoint(settings, chain, warming),
         function=_function(settings, code, chain),
         gateway=_gateway(settings, auth, chain),
         answers=_answers(settings),
-        warming=_warming(settings, now),
+        warming=warming,
         budget=_budget(settings),
         dashboard=settings.dashboard,
         alarms=settings.alarms.enabled,
@@ -64,11 +67,11 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
     events = settings.events
     if events is None:
         raise pulumi.RunError("events: missing: pattern events needs it.")
-    chain = event_chain(settings, events)
+    chain, warming = event_chain(settings, events), _warming(settings, now)
     return PipelineArgs(
         artifact=artifact,
         image=_image(settings, tag),
-        endpoint=_endpoint(settings, chain, now),
+        endpoint=_endpoint(settings, chain, warming),
         function=_function(settings, code, chain),
         events=EventArgs(
             prefix=events.prefix,
@@ -82,7 +85,7 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
             results=tuple(events.results),
             timeouts=chain,
         ),
-        warming=_warming(settings, now),
+        warming=warming,
         budget=_budget(settings),
         dashboard=settings.dashboard,
         alarms=settings.alarms.enabled,
@@ -92,10 +95,12 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
 
 def event_chain(settings: Settings, events: Events) -> QueueChain:
     """The chain behind the events queue, with the visibility that the settings ask for where they do."""
+    facts = PLATFORM_FACTS[settings.endpoint.platform]
     chain = timeouts.event_chain(
-        separate_function=PLATFORM_FACTS[settings.endpoint.platform].separate_function,
+        separate_function=facts.separate_function,
         predict_s=settings.endpoint.predict_seconds,
         cold_start_s=cold_start(settings),
+        requests=requests(events, facts),
         window_s=events.batch_window_seconds,
     )
     return chain if events.visibility_seconds is None else replace(chain, visibility_s=events.visibility_seconds)
@@ -106,7 +111,7 @@ def cold_start(settings: Settings) -> int:
     return cold_start_s(settings.endpoint, PLATFORM_FACTS[settings.endpoint.platform])
 
 
-def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
+def _endpoint(settings: Settings, hops: Hops, warming: WarmingArgs | None) -> EndpointArgs:
     endpoint, facts = settings.endpoint, PLATFORM_FACTS[settings.endpoint.platform]
     return EndpointArgs(
         memory_mb=endpoint.memory_mb,
@@ -115,7 +120,7 @@ def _endpoint(settings: Settings, hops: Hops, now: datetime) -> EndpointArgs:
         cold_start_s=cold_start(settings),
         max_body_bytes=facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes,
         timeouts=hops,
-        warming=_warming(settings, now),
+        warming=warming,
     )
 
 
@@ -154,7 +159,13 @@ def _answers(settings: Settings) -> AnswersArgs | None:
 
 
 def _warming(settings: Settings, now: datetime) -> WarmingArgs | None:
-    return WarmingArgs(plan=plan_of(settings.warming), now=now) if settings.warming else None
+    """What is in force at `now`, None for nothing. A rule whose lease is over counts as none and is told of: an `up` that nobody
+    watches must go through."""
+    plan = plan_of(settings.warming)
+    for text in ended(plan, now):
+        pulumi.log.warn(f"{text}: {TAKE_OUT}")
+    live = in_force(plan, now)
+    return WarmingArgs(plan=live, now=now) if live.rules else None
 
 
 def _budget(settings: Settings) -> BudgetArgs | None:

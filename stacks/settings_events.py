@@ -23,6 +23,8 @@ class Events(Part):
     min_object_bytes: int = Field(default=1, ge=0)
     max_object_bytes: int = Field(default=10 * 1024**2, ge=1)
     batch_size: int = 10
+    # An object with more inputs, or larger ones, than a request holds needs several.
+    requests_per_object: int = Field(default=1, ge=1)
     batch_window_seconds: int = 0
     max_concurrency: int = 5
     max_attempts: int = 5

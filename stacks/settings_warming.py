@@ -6,7 +6,8 @@ from pydantic import Field, StringConstraints
 
 from stacks.parts import MAIL, MAIL_TEXT, Part, Text
 
-Date = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+# Of this millennium: the day after 9999-12-31 is none that Python knows.
+Date = Annotated[str, StringConstraints(pattern=r"^2\d{3}-\d{2}-\d{2}$")]
 Share = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 
 
@@ -47,7 +48,7 @@ class Budget(Part):
     """Dollars a month: who is told at which share of them, and what happens beyond."""
 
     monthly_usd: float = Field(gt=0, le=1_000_000_000, allow_inf_nan=False, description="use an amount above 0, up to 1,000,000,000")
-    alert_at: list[Share] = Field(default=[0.5, 0.9], min_length=1, max_length=5)
+    alert_at: list[Share] = Field(default=[0.5, 0.9], min_length=1)
     on_exceeded: Literal["notify", "drop-warming"] = "notify"
     # Without one, the alarms' address.
     email: str | None = Field(default=None, pattern=MAIL, description=MAIL_TEXT)

@@ -1,22 +1,24 @@
 """What follows from the size of an endpoint and the facts of its platform, where the settings leave it open. Pure."""
 
-from typing import TYPE_CHECKING
-
 from components.args import InstanceArgs
 from components.platform_facts import PlatformFacts
+from stacks.settings_events import Events
+from stacks.settings_service import Endpoint
 
-if TYPE_CHECKING:
-    from stacks.settings import Endpoint
 
-
-def cold_start_s(endpoint: "Endpoint", facts: PlatformFacts) -> int:
+def cold_start_s(endpoint: Endpoint, facts: PlatformFacts) -> int:
     """Seconds kept free for the first call after a rest."""
     if endpoint.cold_start_seconds is not None:
         return endpoint.cold_start_seconds
     return facts.cold_start_s if facts.instance is None or endpoint.gpu is None else facts.instance.gpu_cold_start_s
 
 
-def instance(endpoint: "Endpoint", facts: PlatformFacts) -> InstanceArgs | None:
+def requests(events: Events, facts: PlatformFacts) -> int:
+    """Requests to the endpoint that one call of the event function has time for."""
+    return events.requests_per_object * (events.batch_size if facts.batched else 1)
+
+
+def instance(endpoint: Endpoint, facts: PlatformFacts) -> InstanceArgs | None:
     """One instance of the endpoint, where the platform runs several requests on each."""
     own = facts.instance
     if own is None:

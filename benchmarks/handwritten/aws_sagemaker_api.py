@@ -33,6 +33,8 @@ variables: dict[str, pulumi.Input[str]] = {
     "ANSWERS_BUCKET": answers,
     "ANSWERS_QUEUE_URL": queue.url,
     "ANSWERS_KEEP_HOURS": str(settings.answers.keep_hours),
+    "ANSWERS_UNSEEN_S": str(6 * WORKER_S),
+    "MAX_ATTEMPTS": "5",
 }
 rows, messages = arn("dynamodb", f"table/{prefix}-answers"), arn("sqs", f"{prefix}-answers")
 of_answers, requests = f"arn:aws:s3:::{answers}/answers/*", f"arn:aws:s3:::{answers}/requests/*"
@@ -45,15 +47,17 @@ caller = function(
     FUNCTION_S,
     running,
     {"ENDPOINT_TIMEOUT_S": str(ENDPOINT_S), **variables},
-    [
+    [],
+    [table, queue],
+    # Apart, so that answers that are turned off take their rights along only after the function has changed.
+    answers=[
         allow("s3:PutObject", requests),
         allow("s3:PutObject", of_answers),
         allow("s3:GetObject", of_answers),
         allow("s3:ListBucket", f"arn:aws:s3:::{answers}"),
         allow(["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], rows),
-        allow("sqs:SendMessage", messages),
+        allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], messages),
     ],
-    [table, queue],
 )
 worker = function(
     "api-worker",
@@ -62,7 +66,7 @@ worker = function(
     "Answers later",
     WORKER_S,
     running,
-    {"ENDPOINT_TIMEOUT_S": str(WORKER_ENDPOINT_S), "MAX_ATTEMPTS": "5", **variables},
+    {"ENDPOINT_TIMEOUT_S": str(WORKER_ENDPOINT_S), **variables},
     [
         allow(["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"], messages),
         allow("sqs:ChangeMessageVisibility", messages),

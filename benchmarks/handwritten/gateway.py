@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from benchmarks.handwritten.site import after, alarm, policy, prefix, settings, tags
-from stacks.settings import Auth
+from stacks.settings_service import Auth
 
 STAGE, GATEWAY_MS = "v1", 29_000
 INPUTS = {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}]}
@@ -77,8 +77,7 @@ def gateway_of(function: aws.lambda_.Alias) -> tuple[aws.apigateway.RestApi, aws
         )
         for name, route in (("invoke", "POST/predict"), ("results-invoke", "GET/results/*"))
     ]
-    routes = [*predict(api, function), *results(api, function)]
-    deployment = deployment_of(api, function, routes, grants)
+    deployment = deployment_of(api, function, grants)
     retention = settings.logs.retention_days
     logs = aws.cloudwatch.LogGroup("api-gateway-access-logs", name=f"/aws/apigateway/{prefix}-rest", retention_in_days=retention, tags=tags)
     stage = aws.apigateway.Stage(
@@ -95,84 +94,100 @@ def gateway_of(function: aws.lambda_.Alias) -> tuple[aws.apigateway.RestApi, aws
     return api, stage
 
 
-def predict(api: aws.apigateway.RestApi, function: aws.lambda_.Alias) -> list[pulumi.CustomResource]:
-    path = aws.apigateway.Resource("api-gateway-path", rest_api=api.id, parent_id=api.root_resource_id, path_part="predict")
-    schema = aws.apigateway.Model(
-        "api-gateway-schema", rest_api=api.id, name="PredictRequest", content_type="application/json", schema=json.dumps(SCHEMA)
-    )
-    validator = aws.apigateway.RequestValidator(
-        "api-gateway-validator", rest_api=api.id, validate_request_body=True, validate_request_parameters=True
-    )
+def predict(api: aws.apigateway.RestApi, function: aws.lambda_.Alias, content: list[Any]) -> list[pulumi.CustomResource]:
+    path_of = {"path_part": "predict"}
+    schema_of = {"name": "PredictRequest", "content_type": "application/json", "schema": json.dumps(SCHEMA)}
+    checked = {"validate_request_body": True, "validate_request_parameters": True}
+    method_of = {
+        "http_method": "POST",
+        "authorization": "NONE",
+        "api_key_required": True,
+        "request_models": {"application/json": "PredictRequest"},
+    }
+    path = aws.apigateway.Resource("api-gateway-path", rest_api=api.id, parent_id=api.root_resource_id, **path_of)
+    schema = aws.apigateway.Model("api-gateway-schema", rest_api=api.id, **schema_of)
+    validator = aws.apigateway.RequestValidator("api-gateway-validator", rest_api=api.id, **checked)
     method = aws.apigateway.Method(
         "api-gateway-method",
         rest_api=api.id,
         resource_id=path.id,
-        http_method="POST",
-        authorization="NONE",
-        api_key_required=True,
-        request_models={"application/json": schema.name},
         request_validator_id=validator.id,
+        **method_of,
+        opts=after(schema),
     )
-    return [path, schema, validator, method, integration("api-gateway-integration", api, path, method, function)]
+    content += [["path", path_of], ["schema", schema_of], ["validator", checked], ["method", method_of]]
+    return [path, schema, validator, method, integration("integration", api, path, method, function, content)]
 
 
-def results(api: aws.apigateway.RestApi, function: aws.lambda_.Alias) -> list[pulumi.CustomResource]:
-    folder = aws.apigateway.Resource("api-gateway-results", rest_api=api.id, parent_id=api.root_resource_id, path_part="results")
-    path = aws.apigateway.Resource("api-gateway-result", rest_api=api.id, parent_id=folder.id, path_part="{id}")
-    method = aws.apigateway.Method(
-        "api-gateway-result-method",
-        rest_api=api.id,
-        resource_id=path.id,
-        http_method="GET",
-        authorization="NONE",
-        api_key_required=True,
-        request_parameters={"method.request.path.id": True},
-    )
-    return [folder, path, method, integration("api-gateway-result-integration", api, path, method, function)]
+def results(api: aws.apigateway.RestApi, function: aws.lambda_.Alias, content: list[Any]) -> list[pulumi.CustomResource]:
+    folder_of, path_of = {"path_part": "results"}, {"path_part": "{id}"}
+    method_of = {
+        "http_method": "GET",
+        "authorization": "NONE",
+        "api_key_required": True,
+        "request_parameters": {"method.request.path.id": True},
+    }
+    folder = aws.apigateway.Resource("api-gateway-results", rest_api=api.id, parent_id=api.root_resource_id, **folder_of)
+    path = aws.apigateway.Resource("api-gateway-result", rest_api=api.id, parent_id=folder.id, **path_of)
+    method = aws.apigateway.Method("api-gateway-result-method", rest_api=api.id, resource_id=path.id, **method_of)
+    content += [["results", folder_of], ["result", path_of], ["result-method", method_of]]
+    return [folder, path, method, integration("result-integration", api, path, method, function, content)]
 
 
 def integration(
-    name: str, api: aws.apigateway.RestApi, path: aws.apigateway.Resource, method: aws.apigateway.Method, function: aws.lambda_.Alias
+    role: str,
+    api: aws.apigateway.RestApi,
+    path: aws.apigateway.Resource,
+    method: aws.apigateway.Method,
+    function: aws.lambda_.Alias,
+    content: list[Any],
 ) -> aws.apigateway.Integration:
-    return aws.apigateway.Integration(
-        name,
-        rest_api=api.id,
-        resource_id=path.id,
-        http_method=method.http_method,
-        type="AWS_PROXY",
-        integration_http_method="POST",
-        uri=function.invoke_arn,
-        timeout_milliseconds=GATEWAY_MS,
-    )
+    inputs: dict[str, Any] = {
+        "type": "AWS_PROXY",
+        "integration_http_method": "POST",
+        "uri": function.invoke_arn,
+        "timeout_milliseconds": GATEWAY_MS,
+    }
+    content.append([role, inputs])
+    return aws.apigateway.Integration(f"api-gateway-{role}", rest_api=api.id, resource_id=path.id, http_method=method.http_method, **inputs)
 
 
-def deployment_of(
-    api: aws.apigateway.RestApi, function: aws.lambda_.Alias, routes: list[pulumi.CustomResource], grants: list[aws.lambda_.Permission]
-) -> aws.apigateway.Deployment:
-    """What the gateway says by itself, and the snapshot of all."""
-    said, answers = [], []
+def answers_of(api: aws.apigateway.RestApi, content: list[Any]) -> list[pulumi.CustomResource]:
+    """What the gateway says by itself."""
+    made: list[pulumi.CustomResource] = []
     for kind, (status, title, detail, retry_s) in PROBLEMS.items():
         known = {} if status is None else {"status": status}
         body = {"type": "about:blank", "title": title, **known, "detail": detail, "requestId": "$context.requestId"}
         headers = {"gatewayresponse.header.Content-Type": "'application/problem+json'"}
         headers |= {} if retry_s is None else {"gatewayresponse.header.Retry-After": f"'{retry_s}'"}
-        said.append([kind, status, json.dumps(body), headers])
-        answers.append(
-            aws.apigateway.Response(
-                f"api-gateway-answer-{kind.lower().replace('_', '-')}",
-                rest_api_id=api.id,
-                response_type=kind,
-                status_code=None if status is None else str(status),
-                response_templates={"application/json": json.dumps(body)},
-                response_parameters=headers,
-            )
-        )
-    content = pulumi.Output.json_dumps([SCHEMA, said, GATEWAY_MS // 1000, function.invoke_arn, [part.id for part in routes]])
+        role = f"answer-{kind.lower().replace('_', '-')}"
+        inputs: dict[str, Any] = {
+            "response_type": kind,
+            "status_code": None if status is None else str(status),
+            "response_templates": {"application/json": json.dumps(body)},
+            "response_parameters": headers,
+        }
+        content.append([role, inputs])
+        made.append(aws.apigateway.Response(f"api-gateway-{role}", rest_api_id=api.id, **inputs))
+    return made
+
+
+def deployment_of(
+    api: aws.apigateway.RestApi, function: aws.lambda_.Alias, grants: list[aws.lambda_.Permission]
+) -> aws.apigateway.Deployment:
+    """The snapshot of all, taken anew whenever something in it changes."""
+    content: list[Any] = []
+    parts = [*predict(api, function, content), *results(api, function, content), *answers_of(api, content)]
+
+    def digest(uri: str) -> str:
+        # The function's address is all that is not known yet.
+        return hashlib.sha256(json.dumps(content, default=lambda _: uri).encode()).hexdigest()[:8]
+
     return aws.apigateway.Deployment(
         "api-gateway-deployment",
         rest_api=api.id,
-        triggers={"content": content.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:8])},
-        opts=after(*routes, *answers, *grants),
+        triggers={"content": function.invoke_arn.apply(digest)},
+        opts=after(*parts, *grants),
     )
 
 

@@ -141,8 +141,9 @@ def function(
     variables: dict[str, pulumi.Input[str]],
     rights: list[dict[str, Any]],
     ready: list[pulumi.Resource],
+    **apart: list[dict[str, Any]],
 ) -> aws.lambda_.Alias:
-    """A function of the zip with its log, its role and its alias."""
+    """A function of the zip with its log, its role and its alias; `apart` are rights in policies of their own, by name."""
     if code is None:
         raise pulumi.RunError(f"{physical} needs its code: run `pilotlight package {stack}`.")
     group = f"/aws/lambda/{physical}"
@@ -151,6 +152,7 @@ def function(
     made, permissions = role(name, "lambda.amazonaws.com", purpose, write, *rights)
     invoke = policy(allow("sagemaker:InvokeEndpoint", arn("sagemaker", f"endpoint/{prefix}")))
     grant = aws.iam.RolePolicy(f"{name}-invoke", role=made.name, policy=invoke)
+    more = [aws.iam.RolePolicy(f"{name}-{of}", role=made.name, policy=policy(*statements)) for of, statements in apart.items()]
     common: dict[str, pulumi.Input[str]] = {
         "ENDPOINT_NAME": called.name,
         "MAX_BODY_BYTES": str(settings.endpoint.max_body_bytes or 4_194_304),
@@ -171,7 +173,7 @@ def function(
         logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=logs.name),
         publish=True,
         tags=tags,
-        opts=after(logs, permissions, grant, *ready),
+        opts=after(logs, permissions, grant, *more, *ready),
     )
     return aws.lambda_.Alias(f"{name}-live", name="live", function_name=running.name, function_version=running.version)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from stacks.settings import Settings, load_settings
+from stacks.settings import load_settings
+from stacks.settings_service import Settings
 
 stack = pulumi.get_stack()
 settings: Settings = load_settings(pulumi.Config(), stack)

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 from components.args import WarmingArgs
 from components.aws.autoscaling import alias as scalable
 from components.aws.autoscaling import register, scaled, scaled_variables
-from components.aws.floor import Drop, may
+from components.aws.floor import Drop
+from components.aws.roles import may
 from components.warming_plan import floor_at
 
 

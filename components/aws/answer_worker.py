@@ -1,21 +1,18 @@
 """The worker that answers later: one message, one request to the endpoint, one answer."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pulumi
 
 from components.args import AnswersArgs, FunctionArgs
 from components.aws.answers import ANSWERS, AnswerStore
+from components.aws.context import AwsContext
 from components.aws.event_function import mapping
 from components.aws.function import call_variables, function_alarms
 from components.aws.watch import Alarm
 from components.aws.zips import Zip, zip_function
 from components.contract import Endpoint
 from components.limits import MAPPING_CONCURRENCY
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 HANDLER = "handlers.functions.aws.worker.handler"
 # One request at a time is a batch: its answer is there as soon as it is made, and a failure repeats nothing else.
@@ -31,7 +28,7 @@ class AnswerWorker(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        home: "AwsHome",
+        home: AwsContext,
         endpoint: Endpoint,
         answers: AnswerStore,
         args: AnswersArgs,
@@ -47,7 +44,7 @@ class AnswerWorker(pulumi.ComponentResource):
             code=own.code,
             memory_mb=own.memory_mb,
             timeout_s=args.timeouts.function_s,
-            variables={**call_variables(endpoint, own, home.stack), **answers.variables_of_worker()},
+            variables={**call_variables(endpoint, own, home.stack), **answers.variables()},
             statements=answers.rights_of_worker,
             endpoint=endpoint,
             ready=(answers,),

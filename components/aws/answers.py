@@ -1,18 +1,18 @@
 """Where requests wait whose answers come later: their bodies, whose they are, and the queue to the worker."""
 
-from typing import TYPE_CHECKING
+import json
 
 import pulumi
+import pulumi_aws as aws
 
 from components.args import AnswersArgs
 from components.aws.buckets import expiring, private_bucket
-from components.aws.iam import Place, Statement, allow
+from components.aws.context import AwsContext
+from components.aws.iam import Place, Statement, allow, document
 from components.aws.queues import consume, queue_alarms, queue_with_dead_letters
 from components.aws.results import table_alarms, table_of
 from components.aws.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
+from components.contract import Principal
 
 ANSWERS = "answers"
 REQUESTS = "requests"
@@ -28,21 +28,21 @@ class AnswerStore(pulumi.ComponentResource):
     """
 
     table: pulumi.Output[str]
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "AwsHome", args: AnswersArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: AnswersArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:AnswerStore", name, None, opts)
-        self._names, self._keep_hours = home.names, args.keep_hours
+        self._names, self._place, self._keep_hours = home.names, home.place, args.keep_hours
         self.bucket = home.bucket_name(ANSWERS)
         bucket, _ = private_bucket(name, self.bucket, home.place, False, self)
         expiring(name, bucket, expiry_days(args.keep_hours), self)
         table = table_of(f"{name}-table", home.names.named(ANSWERS), KEY, None, False, self, EXPIRES)
-        visibility_s = args.timeouts.visibility_s
+        visibility_s = self._unseen_s = args.timeouts.visibility_s
         queue, dead = queue_with_dead_letters(
             name, home.names.named(ANSWERS), home.place, self, max_attempts=ATTEMPTS, keep=False, visibility_s=visibility_s
         )
@@ -51,27 +51,37 @@ class AnswerStore(pulumi.ComponentResource):
         self.alarms = [*queue_alarms(ANSWERS, queue, dead, visibility_s), *table_alarms(ANSWERS, table.name, "PutItem")]
         self.register_outputs({"table": self.table, "queueUrl": self.queue_url, "deadLetterUrl": self.dead_letter_url})
 
-    def variables_of_caller(self) -> dict[str, pulumi.Input[str]]:
-        """What the function is told that hands over and gives answers."""
+    def variables(self) -> dict[str, pulumi.Input[str]]:
+        """What the function that hands over and gives answers is told, and its worker: where they are, and how often one is tried."""
         return {
             "ANSWERS_TABLE": self.table,
             "ANSWERS_BUCKET": self.bucket,
             "ANSWERS_QUEUE_URL": self.queue_url,
             "ANSWERS_KEEP_HOURS": str(self._keep_hours),
+            "ANSWERS_UNSEEN_S": str(self._unseen_s),
+            "MAX_ATTEMPTS": str(ATTEMPTS),
         }
 
-    def variables_of_worker(self) -> dict[str, pulumi.Input[str]]:
-        """The same for the worker, and after which attempt a message is a dead letter."""
-        return {**self.variables_of_caller(), "MAX_ATTEMPTS": str(ATTEMPTS)}
+    def grant_caller(self, principal: Principal) -> aws.iam.RolePolicy:
+        """Let one role hand requests over and give answers."""
+        return aws.iam.RolePolicy(
+            f"{principal.name}-answers",
+            role=principal.identity,
+            policy=json.dumps(document(*self._rights_of_caller(self._place))),
+            opts=pulumi.ResourceOptions(parent=principal.parent),
+        )
 
-    def rights_of_caller(self, place: Place) -> list[Statement]:
-        """Store a request, tell the worker, read an answer; rows and answers are also those of the idempotency keys."""
+    def _rights_of_caller(self, place: Place) -> list[Statement]:
+        """Store a request, tell the worker, see whether messages wait, read an answer.
+
+        Rows and answers are also those of the idempotency keys.
+        """
         return [
             *(allow("s3:PutObject", self._objects(place, folder)) for folder in (REQUESTS, ANSWERS)),
             allow("s3:GetObject", self._objects(place, ANSWERS)),
             self._listing(place),
             allow(["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], self._rows(place)),
-            allow("sqs:SendMessage", place.arn("sqs", self._names.named(ANSWERS))),
+            allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], place.arn("sqs", self._names.named(ANSWERS))),
         ]
 
     def rights_of_worker(self, place: Place) -> list[Statement]:

@@ -1,16 +1,12 @@
 """The packaged model in a private bucket, under a key that carries its hash."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
 from components.args import ModelArtifact
 from components.aws.buckets import private_bucket, versioned
+from components.aws.context import AwsContext
 from components.aws.names import MODEL_PREFIX
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 
 class ModelStore(pulumi.ComponentResource):
@@ -19,12 +15,12 @@ class ModelStore(pulumi.ComponentResource):
     A new model gets a new key: under an old one the endpoint would go on serving the old bytes.
     """
 
-    bucket: pulumi.Output[str]
+    bucket: str
     key: str
-    uri: pulumi.Output[str]
+    uri: str
     size: int
 
-    def __init__(self, name: str, home: "AwsHome", artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
         self.bucket = home.bucket_name("models")
         self.size = artifact.size
@@ -38,5 +34,5 @@ class ModelStore(pulumi.ComponentResource):
             content_type="application/gzip",
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*secured, *versioned(name, bucket, self)]),
         )
-        self.uri = pulumi.Output.format("s3://{0}/{1}", self.bucket, self.key)
+        self.uri = f"s3://{self.bucket}/{self.key}"
         self.register_outputs({"bucket": self.bucket, "uri": self.uri})

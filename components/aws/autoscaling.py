@@ -6,8 +6,8 @@ import pulumi
 import pulumi_aws as aws
 
 from components.args import WarmingArgs
-from components.aws.floor import may
 from components.aws.iam import Statement
+from components.aws.roles import may
 from components.aws.schedules import at
 from components.warming_plan import floor_at
 from components.warming_schedule import assertions
@@ -43,7 +43,7 @@ def variant(endpoint: pulumi.Input[str], name: str) -> Scalable:
 def scaled(
     name: str, scalable: Scalable, warming: WarmingArgs, parent: pulumi.Resource, ready: list[pulumi.Resource]
 ) -> "aws.appautoscaling.Target":
-    """The target with the floor of now, and an action for every firing of the plan.
+    """The target with the floor of now, and an action for every firing of the plan that does not end too soon to be taken.
 
     Registering moves the capacity into the range at once, and so does every action (API reference, RegisterScalableTarget and
     ScalableTargetAction), so that minimum = maximum is the floor. The first registration makes the service-linked role, for which
@@ -66,6 +66,8 @@ def scaled(
     )
     last: pulumi.Resource = target
     for position, assertion in enumerate(assertions(warming.plan)):
+        if not assertion.firing.is_declared(warming.now):
+            continue
         when = at(assertion.firing)
         last = aws.appautoscaling.ScheduledAction(
             f"{name}-floor-{assertion.floor}-{position}",

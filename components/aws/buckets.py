@@ -1,5 +1,6 @@
 """Private buckets: encrypted, reached over TLS only, without ACLs, with old versions and aborted uploads tidied away."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ def tls_only(place: Place, bucket: str) -> Mapping[str, Any]:
 
 
 def private_bucket(
-    name: str, bucket: pulumi.Output[str], place: pulumi.Output[Place], keep: bool, parent: pulumi.Resource
+    name: str, bucket: str, place: Place, keep: bool, parent: pulumi.Resource
 ) -> tuple[aws.s3.Bucket, list[pulumi.Resource]]:
     """The bucket, and everything that must hold before the first object is in; with `keep` it is protected and never emptied."""
     child = pulumi.ResourceOptions(parent=parent)
@@ -62,7 +63,7 @@ def private_bucket(
     policy = aws.s3.BucketPolicy(
         f"{name}-tls",
         bucket=made.bucket,
-        policy=pulumi.Output.json_dumps(pulumi.Output.all(place, bucket).apply(lambda known: tls_only(*known))),
+        policy=json.dumps(tls_only(place, bucket)),
         # S3 refuses two changes of one bucket's access at a time.
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[private]),
     )

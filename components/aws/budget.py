@@ -5,22 +5,24 @@ more than what was left. What was dropped stays so, beyond the end of the month 
 `up` without it compares with a state that knows nothing of the drop.
 """
 
+import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import BudgetArgs, FunctionArgs
+from components.aws.context import AwsContext
 from components.aws.floor import Warmed, stop_schedules
+from components.aws.function import permit
 from components.aws.iam import Place, Statement, allow, document
+from components.aws.queues import dead_letter_queue, queue_alarm
 from components.aws.watch import Alarm
-from components.aws.zips import Live, Zip, zip_function
-from components.limits import BUDGET_NAME, MESSAGE_RETENTION_S
+from components.aws.zips import Live, Zip, asynchronous, zip_function
+from components.contract import Principal
+from components.limits import BUDGET_NAME
 from components.naming import fixed
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 FLOOR = "floor"
 FLOOR_MB = 256
@@ -33,7 +35,7 @@ class Budget(pulumi.ComponentResource):
     a real account says how); mails at each share of it, and with `drop_warming` a topic and the function that drops the floor."""
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Warmed, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Warmed, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:Budget", name, None, opts)
         self._home, self._dead = home, home.names.named(f"{FLOOR}-dead")
@@ -70,28 +72,14 @@ class Budget(pulumi.ComponentResource):
         """budget > topic > function; what fails on the way lies in dead letters. Gives back the topic, ready to be published to."""
         child, home = pulumi.ResourceOptions(parent=self), self._home
         topic_name = home.names.named(FLOOR)
-        dead = aws.sqs.Queue(
-            f"{name}-dead",
-            name=self._dead,
-            message_retention_seconds=MESSAGE_RETENTION_S.high,
-            sqs_managed_sse_enabled=True,
-            opts=child,
-        )
+        dead = dead_letter_queue(name, self._dead, self)
         topic = aws.sns.Topic(f"{name}-topic", name=topic_name, opts=child)
-        may_publish = home.place.apply(lambda place: publish(place, topic_name))
-        policy = aws.sns.TopicPolicy(f"{name}-topic-policy", arn=topic.arn, policy=pulumi.Output.json_dumps(may_publish), opts=child)
-        may_send = home.place.apply(lambda place: from_topic(place, self._dead, topic_name))
-        letters = aws.sqs.QueuePolicy(f"{name}-dead-policy", queue_url=dead.url, policy=pulumi.Output.json_dumps(may_send), opts=child)
+        may_publish = json.dumps(publish(home.place, topic_name))
+        policy = aws.sns.TopicPolicy(f"{name}-topic-policy", arn=topic.arn, policy=may_publish, opts=child)
+        may_send = json.dumps(from_topic(home.place, self._dead, topic_name))
+        letters = aws.sqs.QueuePolicy(f"{name}-dead-policy", queue_url=dead.url, policy=may_send, opts=child)
         live = self._function(name, endpoint, function, dead.arn)
-        called = aws.lambda_.Permission(
-            f"{name}-invoke",
-            action="lambda:InvokeFunction",
-            function=live.function.name,
-            qualifier=live.alias.name,
-            principal="sns.amazonaws.com",
-            source_arn=topic.arn,
-            opts=child,
-        )
+        called = permit(Principal(name=name, identity="sns.amazonaws.com", source=topic.arn, parent=self), live.alias)
         aws.sns.TopicSubscription(
             f"{name}-subscription",
             topic=topic.arn,
@@ -101,7 +89,8 @@ class Budget(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[called, letters]),
         )
         self.log_groups.append(live.logs.name)
-        self.alarms.append(dead_letters(dead.name))
+        text = "The budget is spent and the floor could not be dropped: take `warming` out and run `pulumi up --refresh`."
+        self.alarms.append(queue_alarm("budget-dead-letters", text, dead.name))
         # Through the policy: Budgets publishes to nothing that does not let it.
         return policy.arn
 
@@ -124,16 +113,7 @@ class Budget(pulumi.ComponentResource):
             statements=rights,
         )
         live = zip_function(name, self._home, zipped, self)
-        aws.lambda_.FunctionEventInvokeConfig(
-            f"{name}-async",
-            function_name=live.function.name,
-            qualifier=live.alias.name,
-            maximum_retry_attempts=2,
-            destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
-                on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=dead)
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        asynchronous(name, live, dead, self, retries=2)
         return live
 
 
@@ -152,17 +132,3 @@ def from_topic(place: Place, queue: str, topic: str) -> Mapping[str, Any]:
     """Only this one topic may leave what it could not deliver."""
     of = {"ArnEquals": {"aws:SourceArn": place.arn("sns", topic)}}
     return document(allow("sqs:SendMessage", place.arn("sqs", queue), Principal={"Service": "sns.amazonaws.com"}, Condition=of))
-
-
-def dead_letters(queue: pulumi.Output[str]) -> Alarm:
-    """The floor could not be dropped: it goes on to cost money."""
-    return Alarm(
-        role="budget-dead-letters",
-        text="The budget is spent and the floor could not be dropped: take `warming` out and run `pulumi up --refresh`.",
-        namespace="AWS/SQS",
-        metric="ApproximateNumberOfMessagesVisible",
-        dimensions={"QueueName": queue},
-        statistic="Maximum",
-        threshold=0,
-        without_data="ignore",
-    )

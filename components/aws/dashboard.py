@@ -1,15 +1,13 @@
 """A page with the figures of a service: what each alarm watches, beside where it goes off, and what the functions count."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.context import AwsContext
 from components.aws.watch import PERIOD_S, Alarm
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 # CloudWatch's grid is 24 wide (CloudWatch API reference, dashboard body structure and syntax).
 GRID, WIDTH, HEIGHT = 24, 8, 6
@@ -23,17 +21,17 @@ class Dashboard(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
 
-    def __init__(self, name: str, home: "AwsHome", alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
         dimensions = [alarm.dimensions for alarm in alarms]
-        known = pulumi.Output.all(region=home.region, dimensions=dimensions)
+        known = pulumi.Output.all(*dimensions)
         made = aws.cloudwatch.Dashboard(
             f"{name}-dashboard",
             dashboard_name=home.names.prefix,
-            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(of["region"], home.stack, alarms, of["dimensions"]))),
+            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(home.region, home.stack, alarms, of))),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.url = pulumi.Output.all(home.place, made.dashboard_name).apply(lambda of: address(of[0].partition, of[0].region, of[1]))
+        self.url = made.dashboard_name.apply(lambda known: address(home.place.partition, home.region, known))
         self.register_outputs({"url": self.url})
 
 

@@ -6,20 +6,19 @@ plan that is at 0 outside its windows swaps whole configurations; one that is at
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.floor import may
+from components.args import WarmingArgs
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement
+from components.aws.roles import may
 from components.aws.schedules import Schedules, When, at
 from components.naming import short_hash
 from components.warming_plan import Plan
 from components.warming_schedule import assertions
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 Configuration = aws.sagemaker.EndpointConfiguration
 
@@ -94,7 +93,7 @@ def update(place: Place, endpoint: str, *configurations: Configuration) -> State
 
 
 def swap_at_edges(
-    name: str, home: "AwsHome", levels: Levels, plan: Plan, schedules: Schedules, parent: pulumi.Resource
+    name: str, home: AwsContext, levels: Levels, warming: WarmingArgs, schedules: Schedules, parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """A schedule for each edge that calls UpdateEndpoint itself (universal target), under a role that may do only that.
 
@@ -107,8 +106,8 @@ def swap_at_edges(
         lambda place: [update(place, home.names.endpoint, *levels.scheduled.values())],
         parent,
     )
-    target = home.place.apply(lambda place: f"arn:{place.partition}:scheduler:::aws-sdk:sagemaker:updateEndpoint")
-    edges = [each for each in assertions(plan) if each.edge]
+    target = f"arn:{home.place.partition}:scheduler:::aws-sdk:sagemaker:updateEndpoint"
+    edges = [each for each in assertions(warming.plan) if each.edge]
     return [
         schedules.add(
             f"{name}-edge-{edge.floor}-{position}",
@@ -119,10 +118,11 @@ def swap_at_edges(
             parent,
         )
         for position, edge in enumerate(edges)
+        if edge.firing.is_declared(warming.now)
     ]
 
 
-def checks_between(levels: Levels, plan: Plan) -> list[tuple[int, When, pulumi.Output[str]]]:
+def checks_between(levels: Levels, warming: WarmingArgs) -> list[tuple[int, When, pulumi.Output[str]]]:
     """Floor, time and input of every check that the endpoint has the floor of the plan.
 
     A check swaps only what belongs to this deployment and has another floor, so that an unconditional swap is never repeated: each
@@ -134,6 +134,6 @@ def checks_between(levels: Levels, plan: Plan) -> list[tuple[int, When, pulumi.O
             at(each.firing),
             pulumi.Output.json_dumps({"config": levels.scheduled[each.floor].name, "same": levels.same(each.floor), "known": levels.known}),
         )
-        for each in assertions(plan)
-        if not each.edge
+        for each in assertions(warming.plan)
+        if not each.edge and each.firing.is_declared(warming.now)
     ]

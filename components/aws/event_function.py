@@ -1,33 +1,26 @@
 """The middle of the event pipeline: the function that turns messages into results, and what hands it the messages."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EventArgs, FunctionArgs
+from components.aws.context import AwsContext
 from components.aws.events import QUEUE, ObjectSource
-from components.aws.function import call_variables, function_alarms, permit
+from components.aws.function import Served, call_variables
 from components.aws.watch import Alarm
 from components.aws.zips import Zip, zip_function
-from components.contract import Endpoint, Principal, Work
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
+from components.contract import Endpoint, Work
 
 HANDLER = "handlers.functions.aws.events.handler"
 
 
-class EventFunction(pulumi.ComponentResource):
+class EventFunction(Served, pulumi.ComponentResource):
     """A zip function under the alias `live` that reads objects, calls the endpoint and writes results."""
 
-    invoke_target: pulumi.Output[str]
-    function_name: pulumi.Output[str]
-    function_alias: pulumi.Output[str]
-    log_groups: list[pulumi.Output[str]]
-
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Endpoint, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Endpoint, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:EventFunction", name, None, opts)
         zipped = Zip(
@@ -47,17 +40,7 @@ class EventFunction(pulumi.ComponentResource):
             endpoint=endpoint,
             ready=(work.objects, work.results),
         )
-        live = zip_function(name, home, zipped, self)
-        self.alias = live.alias
-        self.invoke_target = live.alias.invoke_arn
-        self.function_name, self.function_alias = live.function.name, live.alias.name
-        self.log_groups = [live.logs.name]
-        self.alarms = function_alarms(live.function.name, args.timeouts.function_s)
-        self.register_outputs({"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups})
-
-    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
-        """Let one service call the alias. The queue needs no grant: Lambda's poller calls with the function's own role."""
-        return permit(principal, self.alias)
+        self.register_outputs(self.serve(zip_function(name, home, zipped, self), args.timeouts.function_s))
 
 
 class Delivery(pulumi.ComponentResource):

@@ -1,18 +1,16 @@
 """The beginning of the event pipeline: a bucket, the queue that is told of its new objects, the function's hold on that queue."""
 
-from typing import TYPE_CHECKING
+import json
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EventArgs
 from components.aws.buckets import private_bucket, versioned
-from components.aws.iam import Place, Statement, read_versions
+from components.aws.context import AwsContext
+from components.aws.iam import Place, Statement, allow, read_versions
 from components.aws.queues import consume, from_bucket, queue_alarms, queue_with_dead_letters
 from components.aws.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 OBJECTS, QUEUE = "objects", "events"
 CREATED = "s3:ObjectCreated:*"
@@ -24,18 +22,18 @@ class ObjectSource(pulumi.ComponentResource):
     What can't be processed lies among the dead letters for two weeks, from where it can be sent again.
     """
 
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "AwsHome", args: EventArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ObjectSource", name, None, opts)
         self._names, self._args = home.names, args
         self.bucket = home.bucket_name(OBJECTS)
-        self._uri = pulumi.Output.format("s3://{0}/{1}", self.bucket, args.prefix or "")
+        self._uri = f"s3://{self.bucket}/{args.prefix or ''}"
         bucket, secured = private_bucket(name, self.bucket, home.place, home.keep, self)
         versions = versioned(name, bucket, self)
         visibility_s = args.timeouts.visibility_s
@@ -45,9 +43,7 @@ class ObjectSource(pulumi.ComponentResource):
         policy = aws.sqs.QueuePolicy(
             f"{name}-from-bucket",
             queue_url=queue.url,
-            policy=pulumi.Output.json_dumps(
-                pulumi.Output.all(home.place, self.bucket).apply(lambda known: from_bucket(known[0], home.names.named(QUEUE), known[1]))
-            ),
+            policy=json.dumps(from_bucket(home.place, home.names.named(QUEUE), self.bucket)),
             opts=pulumi.ResourceOptions(parent=self),
         )
         aws.s3.BucketNotification(
@@ -67,16 +63,23 @@ class ObjectSource(pulumi.ComponentResource):
         return read_versions(place, self._names.bucket(place.account, place.region, OBJECTS), self._args.prefix or "")
 
     def rights_of_consumer(self, place: Place) -> list[Statement]:
-        """Take messages, and read the objects that they tell of."""
-        return [consume(place, self._names.named(QUEUE)), *self.rights_of_reader(place)]
+        """Take messages and say when one that failed is seen again, and read the objects that they tell of."""
+        pauses = allow("sqs:ChangeMessageVisibility", place.arn("sqs", self._names.named(QUEUE)))
+        return [consume(place, self._names.named(QUEUE)), pauses, *self.rights_of_reader(place)]
 
     def variables_of_reader(self) -> dict[str, pulumi.Input[str]]:
         """Which objects the model server takes by reference."""
         return {"INPUTS_URI": self._uri, "MAX_OBJECT_BYTES": str(self._args.max_object_bytes)}
 
     def variables_of_consumer(self) -> dict[str, pulumi.Input[str]]:
-        """Which objects the function takes."""
-        return {"MIN_OBJECT_BYTES": str(self._args.min_object_bytes), "MAX_OBJECT_BYTES": str(self._args.max_object_bytes)}
+        """Where messages come from and how often each, and which objects the function takes."""
+        return {
+            "EVENTS_QUEUE_URL": self.queue_url,
+            "EVENTS_UNSEEN_S": str(self._args.timeouts.visibility_s),
+            "MAX_ATTEMPTS": str(self._args.max_attempts),
+            "MIN_OBJECT_BYTES": str(self._args.min_object_bytes),
+            "MAX_OBJECT_BYTES": str(self._args.max_object_bytes),
+        }
 
 
 def filters(queue: pulumi.Input[str], args: EventArgs) -> list[aws.s3.BucketNotificationQueueArgs]:

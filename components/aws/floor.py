@@ -2,19 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pulumi
 
 from components.args import WarmingArgs
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, allow
+from components.aws.roles import may
 from components.aws.schedules import Schedules
 from components.contract import Endpoint
 from components.warming_plan import Plan, floor_at
 
 if TYPE_CHECKING:
     from components.aws.endpoint_floor import Levels
-    from components.aws.home import AwsHome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,7 @@ class Warmed(Endpoint, Protocol):
     drop: Drop
 
 
-def may(actions: list[str], *resources: pulumi.Input[str], **more: Any) -> Statement:
-    """A statement about resources whose names the service makes up."""
-    return {"Effect": "Allow", "Action": actions, "Resource": list(resources), **more}
-
-
-def schedules_of(name: str, home: "AwsHome", prefix: str, needed: bool, parent: pulumi.Resource) -> Schedules | None:
+def schedules_of(name: str, home: AwsContext, prefix: str, needed: bool, parent: pulumi.Resource) -> Schedules | None:
     """The schedules of an endpoint that needs some.
 
     They are the endpoint's, because a swap must be ready before the endpoint that it moves, and `prefix` is its platform's, because

@@ -1,36 +1,52 @@
 """The pattern's function in front of an endpoint, and what watches every Lambda function of a service."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import FunctionArgs
+from components.aws.context import AwsContext
 from components.aws.names import ALIAS
 from components.aws.watch import Alarm
-from components.aws.zips import Zip, zip_function
+from components.aws.zips import Live, Zip, zip_function
 from components.contract import Endpoint, Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 HANDLER = "handlers.functions.aws.api.handler"
 DURATION_SHARE = 0.9
 
 
-class ApiFunction(pulumi.ComponentResource):
-    """A zip function under the alias `live`, with a role that may write its log, call its endpoint, and hand over to `answers`."""
+class Served:
+    """A function as its patterns, gateways and queues meet it, under its alias."""
 
+    alias: aws.lambda_.Alias
     invoke_target: pulumi.Output[str]
     function_name: pulumi.Output[str]
     function_alias: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
+    alarms: list[Alarm]
+
+    def serve(self, live: Live, timeout_s: int) -> dict[str, Any]:
+        """Take what was made; gives back the component's outputs."""
+        self.alias, self.invoke_target = live.alias, live.alias.invoke_arn
+        self.function_name, self.function_alias = live.function.name, live.alias.name
+        self.log_groups = [live.logs.name]
+        self.alarms = function_alarms(live.function.name, timeout_s)
+        return {"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups}
+
+    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
+        """Let one service call the alias. A queue needs no grant: Lambda's poller calls with the function's own role."""
+        return permit(principal, self.alias)
+
+
+class ApiFunction(Served, pulumi.ComponentResource):
+    """A zip function under the alias `live`, with a role that may write its log, call its endpoint, and hand over to `answers`."""
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Endpoint, args: FunctionArgs, answers: Any | None, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Endpoint, args: FunctionArgs, answers: Any | None, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:ApiFunction", name, None, opts)
-        later = {} if answers is None else answers.variables_of_caller()
+        later = {} if answers is None else answers.variables()
         zipped = Zip(
             name=home.names.function,
             handler=HANDLER,
@@ -40,21 +56,12 @@ class ApiFunction(pulumi.ComponentResource):
             timeout_s=args.timeouts.function_s,
             reserved_concurrency=args.reserved_concurrency,
             variables={**call_variables(endpoint, args, home.stack), **later},
-            statements=lambda place: [] if answers is None else answers.rights_of_caller(place),
+            statements=lambda _: [],
             endpoint=endpoint,
+            grants=() if answers is None else (answers.grant_caller,),
             ready=() if answers is None else (answers,),
         )
-        live = zip_function(name, home, zipped, self)
-        self._alias = live.alias
-        self.invoke_target = live.alias.invoke_arn
-        self.function_name, self.function_alias = live.function.name, live.alias.name
-        self.log_groups = [live.logs.name]
-        self.alarms = function_alarms(live.function.name, args.timeouts.function_s)
-        self.register_outputs({"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups})
-
-    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
-        """Let one gateway call the alias."""
-        return permit(principal, self._alias)
+        self.register_outputs(self.serve(zip_function(name, home, zipped, self), args.timeouts.function_s))
 
 
 def call_variables(endpoint: Endpoint, args: FunctionArgs, service: str) -> dict[str, pulumi.Input[str]]:

@@ -1,16 +1,12 @@
 """The HTTP API for callers with a token (JWT) or with AWS credentials (IAM)."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
 from components.args import GatewayArgs
+from components.aws.context import AwsContext
 from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, RESULT_ID, RESULTS, gateway_alarm
 from components.contract import Function, Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 ROUTE = f"POST /{PATH}"
 RESULT_ROUTE = f"GET /{RESULTS}/{{{RESULT_ID}}}"
@@ -25,7 +21,7 @@ class HttpGateway(pulumi.ComponentResource):
     api_key: None
     log_groups: list[pulumi.Output[str]]
 
-    def __init__(self, name: str, home: "AwsHome", function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:HttpGateway", name, None, opts)
         self._child = pulumi.ResourceOptions(parent=self)
         api = aws.apigatewayv2.Api(
@@ -56,7 +52,10 @@ class HttpGateway(pulumi.ComponentResource):
         self.register_outputs({"url": self.url, "logGroups": self.log_groups})
 
     def _routes(self, name: str, api: aws.apigatewayv2.Api, function: Function, args: GatewayArgs) -> list[pulumi.Resource]:
-        """Every route behind the same authorizer, and a grant for each."""
+        """Every route behind the same authorizer, and a grant for each.
+
+        The stage deploys what changes at once: a route comes after its grant, and goes before it.
+        """
         integration = aws.apigatewayv2.Integration(
             f"{name}-integration",
             api_id=api.id,
@@ -71,7 +70,7 @@ class HttpGateway(pulumi.ComponentResource):
         made: list[pulumi.Resource] = []
         for role, key, path in [("", ROUTE, f"POST/{PATH}"), *([("-results", RESULT_ROUTE, f"GET/{RESULTS}/*")] if args.later else [])]:
             source = pulumi.Output.format("{0}/*/{1}", api.execution_arn, path)
-            caller = Principal(name=f"{name}{role}", identity="apigateway.amazonaws.com", source=source, parent=self)
+            grant = function.grant_invoke(Principal(name=f"{name}{role}", identity="apigateway.amazonaws.com", source=source, parent=self))
             route = aws.apigatewayv2.Route(
                 f"{name}{role}-route",
                 api_id=api.id,
@@ -80,9 +79,9 @@ class HttpGateway(pulumi.ComponentResource):
                 authorization_type="AWS_IAM" if authorizer is None else "JWT",
                 authorizer_id=None if authorizer is None else authorizer.id,
                 authorization_scopes=list(args.scopes) or None,
-                opts=self._child,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[grant]),
             )
-            made += [function.grant_invoke(caller), route]
+            made.append(route)
         return made
 
     def _authorizer(self, name: str, api: aws.apigatewayv2.Api, args: GatewayArgs) -> aws.apigatewayv2.Authorizer:

@@ -1,22 +1,18 @@
 """The role through which API Gateway writes the logs of every REST API of an account and region."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
+from components.aws.context import AwsContext
 from components.aws.iam import trust
 from components.limits import ROLE_NAME
 from components.naming import bounded
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 # The service tests the role for everything that this policy of AWS grants, and refuses one that holds less.
 POLICY = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
 
-def account_log_role(name: str, home: "AwsHome", parent: pulumi.Resource) -> list[pulumi.Resource]:
+def account_log_role(name: str, home: AwsContext, parent: pulumi.Resource) -> list[pulumi.Resource]:
     """Role, policy and account setting, what a stage with logs depends on.
 
     The setting is the account's, not the stack's: other stacks' logs go through it, so all three stay when the stack goes.
@@ -32,7 +28,7 @@ def account_log_role(name: str, home: "AwsHome", parent: pulumi.Resource) -> lis
     attachment = aws.iam.RolePolicyAttachment(
         f"{name}-log-policy",
         role=role.name,
-        policy_arn=home.place.apply(lambda place: f"arn:{place.partition}:iam::aws:policy/{POLICY}"),
+        policy_arn=f"arn:{home.place.partition}:iam::aws:policy/{POLICY}",
         opts=kept,
     )
     account = aws.apigateway.Account(

@@ -1,4 +1,4 @@
-"""The AWS home of a service: account and region, names, and every part but the endpoint.
+"""The AWS home of a service: every part but the endpoint.
 
 Parts that only some stacks have are imported where they are made: each part of the SDK costs a tenth of a second.
 """
@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pulumi
-import pulumi_aws as aws
 
-from components.args import AnswersArgs, BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact, WarmingArgs
+from components.args import AnswersArgs, BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, ImageArgs, ModelArtifact, WarmingArgs
 from components.aws.artifacts import ModelStore
+from components.aws.context import AwsContext
 from components.aws.function import ApiFunction
-from components.aws.iam import Place
 from components.aws.image import Image, image_for
 from components.aws.lambda_model import LambdaModel
-from components.aws.names import names_of
 from components.aws.watch import Watch
 from components.contract import Work
 
@@ -31,34 +29,8 @@ if TYPE_CHECKING:
     from components.aws.warming import Warming
 
 
-class AwsHome:
-    """Account, region and names, asked once; builds the parts that stand in front of an endpoint.
-
-    `keep`  what holds data is protected and never emptied: `pulumi destroy` refuses before it deletes anything
-    """
-
-    def __init__(self, args: HomeArgs) -> None:
-        identity = aws.get_caller_identity_output()
-        self.region: pulumi.Output[str] = aws.get_region_output().region
-        self.project = None
-        self.account: pulumi.Output[str] = identity.account_id
-        self.place = pulumi.Output.all(arn=identity.arn, region=self.region, account=self.account).apply(
-            lambda known: Place(partition=known["arn"].split(":")[1], region=known["region"], account=known["account"])
-        )
-        self.stack = args.stack
-        self.names = names_of(args.project, args.stack)
-        self.keep = args.data_retention == "keep"
-        self.log_retention_days = args.log_retention_days
-
-    def bucket_name(self, role: str) -> pulumi.Output[str]:
-        """The name of the service's bucket for `role`."""
-        return self.place.apply(lambda place: self.names.bucket(place.account, place.region, role))
-
-    def log_group(self, name: str, group: pulumi.Input[str], parent: pulumi.Resource) -> aws.cloudwatch.LogGroup:
-        """A log group of ours, made before its writer, so that retention holds and it goes with the stack."""
-        return aws.cloudwatch.LogGroup(
-            name, name=group, retention_in_days=self.log_retention_days, opts=pulumi.ResourceOptions(parent=parent)
-        )
+class AwsHome(AwsContext):
+    """Builds the parts that stand in front of an endpoint."""
 
     def image(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
         """The image that `args` names by digest, or one built and pushed into a registry of the stack."""

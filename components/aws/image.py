@@ -2,16 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 import pulumi_docker_build as docker_build
 
 from components.args import ImageArgs
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
+from components.aws.context import AwsContext
 
 # Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
 CONTEXT = ".."
@@ -25,18 +23,17 @@ MOVABLE_TAGS = "build-*"
 class Image:
     """An image by digest, the ARN of its repository, and what must be there before it can be pulled."""
 
-    uri: pulumi.Output[str]
-    repository_arn: pulumi.Output[str]
+    uri: pulumi.Input[str]
+    repository_arn: str
     ready: tuple[pulumi.Resource, ...] = ()
 
 
-def image_for(name: str, home: "AwsHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
+def image_for(name: str, home: AwsContext, args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
     """The image by its digest: the one that `args.uri` names, with no registry and no build, or one built here."""
     if args.uri is None:
         built = BuiltImage(name, home, args, opts)
         return Image(uri=built.uri, repository_arn=built.repository_arn, ready=(built,))
-    uri = args.uri
-    return Image(uri=pulumi.Output.from_input(uri), repository_arn=home.place.apply(lambda place: place.repository_of(uri)))
+    return Image(uri=args.uri, repository_arn=home.place.repository_of(args.uri))
 
 
 def expire_old_images(kept: int) -> dict[str, Any]:
@@ -49,15 +46,15 @@ class BuiltImage(pulumi.ComponentResource):
     """An ECR repository and the image built from `containers/`, pushed under a tag and used by its digest."""
 
     uri: pulumi.Output[str]
-    repository_arn: pulumi.Output[str]
+    repository_arn: str
 
-    def __init__(self, name: str, home: "AwsHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:BuiltImage", name, None, opts)
         repository = self._repository(name, home)
         # Without a registry id, so that a preview knows the answer and can build.
         token = aws.ecr.get_authorization_token_output()
-        registry = home.place.apply(lambda place: place.registry())
-        address = pulumi.Output.format("{0}/{1}", registry, home.names.repository)
+        registry = home.place.registry()
+        address = f"{registry}/{home.names.repository}"
         image = docker_build.Image(
             f"{name}-build",
             context=docker_build.BuildContextArgs(location=CONTEXT),
@@ -65,7 +62,7 @@ class BuiltImage(pulumi.ComponentResource):
             target=args.target,
             platforms=[docker_build.Platform(args.platform)],
             builder=None if args.builder is None else docker_build.BuilderConfigArgs(name=args.builder),
-            tags=[pulumi.Output.format("{0}:{1}", address, args.tag)],
+            tags=[f"{address}:{args.tag}"],
             # push=True would not build in a preview; this form does, so a machine without Docker is told before anything is made.
             push=False,
             # SageMaker takes Docker's manifest only, and BuildKit writes OCI's since 0.31 unless told otherwise; Lambda takes both.
@@ -77,10 +74,10 @@ class BuiltImage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[repository], retain_on_delete=True),
         )
         self.uri = pulumi.Output.format("{0}@{1}", address, image.digest)
-        self.repository_arn = home.place.apply(lambda place: place.arn("ecr", f"repository/{home.names.repository}"))
+        self.repository_arn = home.place.arn("ecr", f"repository/{home.names.repository}")
         self.register_outputs({"uri": self.uri, "repositoryArn": self.repository_arn})
 
-    def _repository(self, name: str, home: "AwsHome") -> aws.ecr.Repository:
+    def _repository(self, name: str, home: AwsContext) -> aws.ecr.Repository:
         repository = aws.ecr.Repository(
             f"{name}-repository",
             name=home.names.repository,

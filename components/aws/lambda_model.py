@@ -1,25 +1,22 @@
 """The model inside a Lambda function: endpoint and function in one."""
 
 import math
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
+from components.aws.context import AwsContext
 from components.aws.floor import Drop, declared, needs_schedules, schedules_of
-from components.aws.function import function_alarms, permit
-from components.aws.iam import document, read_models, write_logs
+from components.aws.function import Served
+from components.aws.iam import read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
-from components.aws.zips import ARCHITECTURE, json_logs, live_alias
-from components.contract import Principal, Work
+from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias
+from components.contract import Work
 from components.limits import LAMBDA_EPHEMERAL_MB
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 CACHE = "/tmp/model"  # noqa: S108 - the only writable folder of a Lambda function
 SPARE_MB = 64
@@ -31,18 +28,13 @@ def ephemeral_mb(artifact_bytes: int) -> int:
     return min(max(needed, LAMBDA_EPHEMERAL_MB.low), LAMBDA_EPHEMERAL_MB.high)
 
 
-class LambdaModel(pulumi.ComponentResource):
+class LambdaModel(Served, pulumi.ComponentResource):
     """A role and an image function under the alias `live`; it scales to zero as every function does."""
-
-    invoke_target: pulumi.Output[str]
-    function_name: pulumi.Output[str]
-    function_alias: pulumi.Output[str]
-    log_groups: list[pulumi.Output[str]]
 
     def __init__(
         self,
         name: str,
-        home: "AwsHome",
+        home: AwsContext,
         image: Image,
         model: ModelStore,
         args: EndpointArgs,
@@ -55,20 +47,12 @@ class LambdaModel(pulumi.ComponentResource):
         self.endpoint_name = self.levels = None
         plan, self.floor = declared(args.warming)
         logs = home.log_group(f"{name}-logs", home.names.model_logs, self)
-        policy = pulumi.Output.all(place=home.place, bucket=model.bucket).apply(
-            lambda known: document(
-                *read_models(known["place"], known["bucket"], MODEL_PREFIX),
-                write_logs(known["place"], home.names.model_logs),
-                *(
-                    []
-                    if work is None
-                    else [*work.objects.rights_of_consumer(known["place"]), *work.results.rights_of_writer(known["place"])]
-                ),
-            )
-        )
+        rights = [*read_models(home.place, model.bucket, MODEL_PREFIX), write_logs(home.place, home.names.model_logs)]
+        if work is not None:
+            rights += [*work.objects.rights_of_consumer(home.place), *work.results.rights_of_writer(home.place)]
         of_work = {} if work is None else {**work.objects.variables_of_consumer(), **work.results.variables_of_writer()}
         first = [] if work is None else [work.objects, work.results]
-        made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", policy, self)
+        made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", rights, self)
         function = aws.lambda_.Function(
             f"{name}-function",
             name=home.names.model_function,
@@ -88,16 +72,11 @@ class LambdaModel(pulumi.ComponentResource):
             # The model is read while the function starts, and its first start may be right after its creation.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready, *first]),
         )
-        alias = live_alias(name, function, self)
-        self.alias = alias
-        self.invoke_target = alias.invoke_arn
-        self.function_name, self.function_alias = function.name, alias.name
-        self.log_groups = [logs.name]
-        self.alarms = function_alarms(function.name, args.timeouts.function_s)
-        self.model_arn = alias.arn
+        outputs = self.serve(Live(function=function, alias=live_alias(name, function, self), logs=logs), args.timeouts.function_s)
+        self.model_arn = self.alias.arn
         self.schedules = schedules_of(f"{name}-schedules", home, home.names.model_function, needs_schedules(plan, swapped=False), self)
         self.drop = self._floor(name, args.warming)
-        self.register_outputs({"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups})
+        self.register_outputs(outputs)
 
     def _floor(self, name: str, warming: WarmingArgs | None) -> Drop:
         """The alias's provisioned concurrency, where the plan has a floor; gives back how it is dropped."""
@@ -107,7 +86,3 @@ class LambdaModel(pulumi.ComponentResource):
         from components.aws.alias_floor import alias_floor
 
         return alias_floor(name, self.alias, warming, self)
-
-    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
-        """Let one gateway call the alias."""
-        return permit(principal, self.alias)

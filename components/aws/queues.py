@@ -1,5 +1,9 @@
-"""Queues whose failures land in dead letters, encrypted with keys of the service."""
+"""Queues whose failures land in dead letters, encrypted with keys of the service.
 
+The SDK's types stand in quotes: schedules know this module too, and most stacks with them have no queue to load its part of the SDK for.
+"""
+
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,62 +36,71 @@ def consume(place: Place, queue: str) -> Statement:
 def queue_with_dead_letters(
     name: str,
     queue: str,
-    place: pulumi.Output[Place],
+    place: Place,
     parent: pulumi.Resource,
     *,
     max_attempts: int,
     keep: bool,
     visibility_s: int = OWN_VISIBILITY_S,
-) -> tuple[aws.sqs.Queue, aws.sqs.Queue]:
+) -> "tuple[aws.sqs.Queue, aws.sqs.Queue]":
     """A queue, and the one that takes what was handed out `max_attempts` times in vain; no other queue may use that one. With
     `keep` both are protected, since messages are work that nobody has done.
 
     Both name each other by ARNs built from names, so that neither exists for a moment without the other's rule.
     """
     dead_name = f"{queue}-dead"
-    allowed = place.apply(lambda known: {"redrivePermission": "byQueue", "sourceQueueArns": [known.arn("sqs", queue)]})
-    redrive = place.apply(lambda known: {"deadLetterTargetArn": known.arn("sqs", dead_name), "maxReceiveCount": max_attempts})
-    dead = aws.sqs.Queue(
-        f"{name}-dead",
-        name=dead_name,
-        message_retention_seconds=MESSAGE_RETENTION_S.high,
-        sqs_managed_sse_enabled=True,
-        redrive_allow_policy=pulumi.Output.json_dumps(allowed),
-        opts=pulumi.ResourceOptions(parent=parent, protect=keep),
-    )
+    allowed = {"redrivePermission": "byQueue", "sourceQueueArns": [place.arn("sqs", queue)]}
+    redrive = {"deadLetterTargetArn": place.arn("sqs", dead_name), "maxReceiveCount": max_attempts}
+    dead = dead_letter_queue(name, dead_name, parent, keep=keep, allowed=json.dumps(allowed))
     made = aws.sqs.Queue(
         f"{name}-queue",
         name=queue,
         message_retention_seconds=RETENTION_S,
         visibility_timeout_seconds=visibility_s,
         sqs_managed_sse_enabled=True,
-        redrive_policy=pulumi.Output.json_dumps(redrive),
+        redrive_policy=json.dumps(redrive),
         # SQS refuses to name a queue for dead letters that is not there.
         opts=pulumi.ResourceOptions(parent=parent, protect=keep, depends_on=[dead]),
     )
     return made, dead
 
 
-def queue_alarms(role: str, queue: aws.sqs.Queue, dead: aws.sqs.Queue, visibility_s: int) -> list[Alarm]:
+def dead_letter_queue(name: str, queue: str, parent: pulumi.Resource, *, keep: bool = False, allowed: str | None = None) -> "aws.sqs.Queue":
+    """What could not be done, for as long as SQS keeps it; `allowed` says which queues may leave it there."""
+    return aws.sqs.Queue(
+        f"{name}-dead",
+        name=queue,
+        message_retention_seconds=MESSAGE_RETENTION_S.high,
+        sqs_managed_sse_enabled=True,
+        redrive_allow_policy=allowed,
+        opts=pulumi.ResourceOptions(parent=parent, protect=keep),
+    )
+
+
+def queue_alarm(
+    role: str, text: str, queue: pulumi.Output[str], metric: str = "ApproximateNumberOfMessagesVisible", threshold: float = 0
+) -> Alarm:
+    """Messages at all, unless `metric` says otherwise. A queue that rests for six hours has no figures: what was told of it stays."""
+    return Alarm(
+        role=role,
+        text=text,
+        namespace="AWS/SQS",
+        metric=metric,
+        dimensions={"QueueName": queue},
+        statistic="Maximum",
+        threshold=threshold,
+        without_data="ignore",
+    )
+
+
+def queue_alarms(role: str, queue: "aws.sqs.Queue", dead: "aws.sqs.Queue", visibility_s: int) -> list[Alarm]:
     """Dead letters at all, and messages that wait for longer than their processing explains.
 
     Messages that were handed out three times don't count as old (SQS developer guide, available CloudWatch metrics), so that a
-    broken one is told as a dead letter only. A queue that rests for six hours has no figures: what was told of it stays.
+    broken one is told as a dead letter only.
     """
-
-    def alarm(part: str, text: str, metric: str, of: aws.sqs.Queue, threshold: float) -> Alarm:
-        return Alarm(
-            role=f"{role}-{part}",
-            text=text,
-            namespace="AWS/SQS",
-            metric=metric,
-            dimensions={"QueueName": of.name},
-            statistic="Maximum",
-            threshold=threshold,
-            without_data="ignore",
-        )
-
+    late = OLD_VISIBILITIES * visibility_s
     return [
-        alarm("dead-letters", "Messages could not be processed: see why, then replay them.", "ApproximateNumberOfMessagesVisible", dead, 0),
-        alarm("age", "Messages wait for long.", "ApproximateAgeOfOldestMessage", queue, OLD_VISIBILITIES * visibility_s),
+        queue_alarm(f"{role}-dead-letters", "Messages could not be processed: see why, then replay them.", dead.name),
+        queue_alarm(f"{role}-age", "Messages wait for long.", queue.name, "ApproximateAgeOfOldestMessage", late),
     ]

@@ -1,18 +1,14 @@
 """Where the results of the event pipeline go: one row per object version, large results beside it, messages if wanted."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EventArgs
 from components.aws.buckets import private_bucket, versioned
+from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, allow
 from components.aws.queues import OWN_VISIBILITY_S, queue_alarms, queue_with_dead_letters
 from components.aws.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 RESULTS = "results"
 # Attributes of a result's row; the row `#latest` of an object points to its newest version.
@@ -26,12 +22,12 @@ class ResultStore(pulumi.ComponentResource):
     `results: [queue]` a queue for consumers of one's own, with dead letters behind it."""
 
     table: pulumi.Output[str]
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_url: pulumi.Output[str] | None
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "AwsHome", args: EventArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ResultStore", name, None, opts)
         self._names, self._results = home.names, args.results
         self.bucket = home.bucket_name(RESULTS)

@@ -1,23 +1,21 @@
 """The model behind a SageMaker Serverless endpoint."""
 
-from typing import TYPE_CHECKING
+import json
 
 import pulumi
 import pulumi_aws as aws
 
 from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
+from components.aws.context import AwsContext
 from components.aws.endpoint_floor import Levels, levels_of, moved, swap_at_edges, swaps, update
-from components.aws.floor import Drop, declared, may, needs_schedules, schedules_of
+from components.aws.floor import Drop, declared, needs_schedules, schedules_of
 from components.aws.iam import Place, Statement, document, invoke_endpoint, pull_image, read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
-from components.aws.roles import role
+from components.aws.roles import may, role
 from components.aws.watch import Alarm
 from components.contract import Principal, Work
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 VARIANT = "AllTraffic"
 LATENCY_SHARE = 0.9
@@ -37,7 +35,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        home: "AwsHome",
+        home: AwsContext,
         image: Image,
         model: ModelStore,
         args: EndpointArgs,
@@ -54,7 +52,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         registered = self._model(name, args, image, model, work)
         configurations = levels_of(name, self.plan, lambda role, floor: self._configuration(role, args, registered, floor))
         # None that a live endpoint may be moved to is made or replaced after it, and what moves it knows them first.
-        first = self._schedules(f"{name}-schedules", configurations)
+        first = self._schedules(f"{name}-schedules", configurations, args.warming)
         endpoint = aws.sagemaker.Endpoint(
             f"{name}-endpoint",
             name=home.names.endpoint,
@@ -70,29 +68,25 @@ class SageMakerEndpoint(pulumi.ComponentResource):
 
     def grant_invoke(self, principal: Principal) -> aws.iam.RolePolicy:
         """Let one role call this endpoint."""
-        target = self._home.names.endpoint
-        policy = self._home.place.apply(lambda place: document(invoke_endpoint(place, target)))
         return aws.iam.RolePolicy(
             f"{principal.name}-invoke",
             role=principal.identity,
-            policy=pulumi.Output.json_dumps(policy),
+            policy=json.dumps(document(invoke_endpoint(self._home.place, self._home.names.endpoint))),
             opts=pulumi.ResourceOptions(parent=principal.parent),
         )
 
     def _model(self, name: str, args: EndpointArgs, image: Image, store: ModelStore, work: Work | None) -> aws.sagemaker.Model:
-        names = self._home.names
-        policy = pulumi.Output.all(place=self._home.place, repository=image.repository_arn, bucket=store.bucket).apply(
-            lambda known: document(
-                *pull_image(known["repository"]),
-                *read_models(known["place"], known["bucket"], MODEL_PREFIX),
-                # SageMaker looks for its stream before it writes (developer guide, execution role permissions of CreateModel).
-                write_logs(known["place"], names.endpoint_logs, "logs:DescribeLogStreams"),
-                # Inputs that are too large for a request come by reference.
-                *([] if work is None else work.objects.rights_of_reader(known["place"])),
-            )
-        )
+        place = self._home.place
+        rights = [
+            *pull_image(image.repository_arn),
+            *read_models(place, store.bucket, MODEL_PREFIX),
+            # SageMaker looks for its stream before it writes (developer guide, execution role permissions of CreateModel).
+            write_logs(place, self._home.names.endpoint_logs, "logs:DescribeLogStreams"),
+            # Inputs that are too large for a request come by reference.
+            *([] if work is None else work.objects.rights_of_reader(place)),
+        ]
         inputs = {} if work is None else work.objects.variables_of_reader()
-        made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", policy, self)
+        made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", rights, self)
         return aws.sagemaker.Model(
             f"{name}-model",
             execution_role_arn=made.arn,
@@ -119,14 +113,14 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _schedules(self, name: str, configurations: Levels) -> list[pulumi.Resource]:
+    def _schedules(self, name: str, configurations: Levels, warming: WarmingArgs | None) -> list[pulumi.Resource]:
         """The schedules of pings and swaps, where the plan has some, and the swaps themselves."""
         swapped = self.plan is not None and swaps(self.plan)
         self.schedules = schedules_of(name, self._home, self._home.names.prefix, needs_schedules(self.plan, swapped), self)
         self.levels = configurations if swapped else None
-        if self.schedules is None or self.plan is None or not swapped:
+        if self.schedules is None or warming is None or not swapped:
             return []
-        return swap_at_edges(name, self._home, configurations, self.plan, self.schedules, self)
+        return swap_at_edges(name, self._home, configurations, warming, self.schedules, self)
 
     def _scaled(self, name: str, endpoint: aws.sagemaker.Endpoint, configurations: Levels, warming: WarmingArgs | None) -> Drop:
         """The scalable target of a floor that is 1 or more outside its windows; gives back how a floor is dropped."""

@@ -3,21 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.iam import Place, Statement, allow, document
+from components.aws.context import AwsContext
+from components.aws.iam import Place, Statement, allow
+from components.aws.queues import dead_letter_queue, queue_alarm
 from components.aws.roles import role
 from components.aws.watch import Alarm
-from components.limits import MESSAGE_RETENTION_S, SCHEDULE_NAME
+from components.limits import SCHEDULE_NAME
 from components.naming import bounded
 from components.warming_plan import utc
 from components.warming_schedule import Firing
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 # Until the next assertion comes: a floor that is set later than that is one of another time.
 MAX_AGE_S = 15 * 60
@@ -57,17 +55,11 @@ class Schedules(pulumi.ComponentResource):
     group: pulumi.Output[str]
     dead_letters: pulumi.Output[str]
 
-    def __init__(self, name: str, home: "AwsHome", prefix: str, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: AwsContext, prefix: str, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Schedules", name, None, opts)
         self._home, self._dead, self.prefix = home, f"{prefix}-schedules-dead", prefix
         group = aws.scheduler.ScheduleGroup(f"{name}-group", name=prefix, opts=pulumi.ResourceOptions(parent=self))
-        dead = aws.sqs.Queue(
-            f"{name}-dead",
-            name=self._dead,
-            message_retention_seconds=MESSAGE_RETENTION_S.high,
-            sqs_managed_sse_enabled=True,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        dead = dead_letter_queue(name, self._dead, self)
         self.group, self.dead_letters = group.name, dead.arn
         self.roles: list[pulumi.Output[str]] = []
         self.alarms = schedule_alarms(group.name, dead.name)
@@ -80,8 +72,9 @@ class Schedules(pulumi.ComponentResource):
 
     def role(self, name: str, purpose: str, statements: Callable[[Place], Sequence[Statement]], parent: pulumi.Resource) -> RunsAs:
         """The role of schedules with one kind of target, which may do what `statements` say and leave dead letters."""
-        policy = self._home.place.apply(lambda place: document(*statements(place), self.leave_dead_letters(place)))
-        made, permissions = role(name, "scheduler.amazonaws.com", self._home.account, purpose, policy, parent)
+        home = self._home
+        rights = [*statements(home.place), self.leave_dead_letters(home.place)]
+        made, permissions = role(name, "scheduler.amazonaws.com", home.account, purpose, rights, parent)
         self.roles.append(made.arn)
         return made, permissions
 
@@ -124,14 +117,7 @@ def schedule_alarms(group: pulumi.Output[str], dead: pulumi.Output[str]) -> list
             threshold=0,
             minutes=1,
         ),
-        Alarm(
-            role="schedules-dead-letters",
-            text="Warming failed: see why in the dead letters, then purge them; the next firing mends the floor.",
-            namespace="AWS/SQS",
-            metric="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": dead},
-            statistic="Maximum",
-            threshold=0,
-            without_data="ignore",
+        queue_alarm(
+            "schedules-dead-letters", "Warming failed: see why in the dead letters, then purge them; the next firing mends the floor.", dead
         ),
     ]

@@ -4,20 +4,20 @@ import math
 from typing import TYPE_CHECKING
 
 import pulumi
-import pulumi_aws as aws
 
 from components.args import FunctionArgs, WarmingArgs
-from components.aws.floor import Warmed, may
+from components.aws.context import AwsContext
+from components.aws.floor import Warmed
 from components.aws.iam import Place, Statement, allow
+from components.aws.roles import may
 from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
-from components.aws.zips import Live, Zip, zip_function
+from components.aws.zips import Live, Zip, asynchronous, zip_function
 from components.timeouts import HOP_S
 from components.warming_plan import lease_end
-from components.warming_schedule import ping_firings
+from components.warming_schedule import outlasts, ping_firings
 
 if TYPE_CHECKING:
     from components.aws.endpoint_floor import Levels
-    from components.aws.home import AwsHome
 
 WARMER, RECONCILER = "warmer", "reconciler"
 RECONCILER_S = 30
@@ -34,7 +34,7 @@ class Warming(pulumi.ComponentResource):
     schedule_group: pulumi.Output[str] | None
 
     def __init__(
-        self, name: str, home: "AwsHome", endpoint: Warmed, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: AwsContext, endpoint: Warmed, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:Warming", name, None, opts)
         self._home, self._endpoint, self._function = home, endpoint, function
@@ -69,7 +69,10 @@ class Warming(pulumi.ComponentResource):
         )
         live, runs_as = self._called(name, zipped, schedules, retries=0, age_s=PING_AGE_S)
         for position, ping in enumerate(args.plan.pings):
-            times = [at(each) for each in ping_firings(ping)] or [every(ping.every_minutes, lease_end(ping))]
+            end = lease_end(ping)
+            if not outlasts(end, args.now):
+                continue
+            times = [at(each) for each in ping_firings(ping)] or [every(ping.every_minutes, end)]
             for step, when in enumerate(times):
                 text = pulumi.Output.json_dumps({"parallel": ping.parallel})
                 schedules.add(f"{name}-{position}-{step}", when, live.alias.arn, text, runs_as, self)
@@ -95,23 +98,13 @@ class Warming(pulumi.ComponentResource):
             statements=rights,
         )
         live, runs_as = self._called(name, zipped, schedules, retries=2, age_s=MAX_AGE_S)
-        for position, (floor, when, text) in enumerate(checks_between(levels, args.plan)):
+        for position, (floor, when, text) in enumerate(checks_between(levels, args)):
             schedules.add(f"{name}-{floor}-{position}", when, live.alias.arn, text, runs_as, self)
 
     def _called(self, name: str, zipped: Zip, schedules: Schedules, *, retries: int, age_s: int) -> tuple[Live, RunsAs]:
         """A function that schedules call, as events: what fails in it comes again `retries` times, then lies with their dead letters."""
         live = zip_function(name, self._home, zipped, self)
-        aws.lambda_.FunctionEventInvokeConfig(
-            f"{name}-async",
-            function_name=live.function.name,
-            qualifier=live.alias.name,
-            maximum_event_age_in_seconds=age_s,
-            maximum_retry_attempts=retries,
-            destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
-                on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=schedules.dead_letters)
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        asynchronous(name, live, schedules.dead_letters, self, retries=retries, age_s=age_s)
         self.log_groups.append(live.logs.name)
         rights = [may(["lambda:InvokeFunction"], live.alias.arn)]
         return live, schedules.role(f"{name}-schedule", f"Calls {zipped.name}", lambda _: rights, self)

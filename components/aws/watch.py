@@ -1,5 +1,6 @@
 """Alarms on dimensions that exist, and the mail that carries them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -46,7 +47,7 @@ class Watch(pulumi.ComponentResource):
         self,
         name: str,
         topic_name: str,
-        place: pulumi.Output[Place],
+        place: Place,
         alarms: Sequence[Alarm],
         email: str | None,
         opts: pulumi.ResourceOptions,
@@ -75,13 +76,13 @@ class Watch(pulumi.ComponentResource):
             )
         self.register_outputs({})
 
-    def _mail(self, name: str, topic_name: str, place: pulumi.Output[Place], email: str) -> pulumi.Output[str]:
+    def _mail(self, name: str, topic_name: str, place: Place, email: str) -> pulumi.Output[str]:
         child = pulumi.ResourceOptions(parent=self)
         topic = aws.sns.Topic(f"{name}-topic", name=topic_name, opts=child)
         policy = aws.sns.TopicPolicy(
             f"{name}-topic-policy",
             arn=topic.arn,
-            policy=pulumi.Output.json_dumps(place.apply(lambda known: publish(known, topic_name))),
+            policy=json.dumps(publish(place, topic_name)),
             opts=child,
         )
         aws.sns.TopicSubscription(f"{name}-mail", topic=topic.arn, protocol="email", endpoint=email, opts=child)

@@ -3,18 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_aws as aws
 
-from components.aws.iam import Place, Statement, document, write_logs
+from components.aws.context import AwsContext
+from components.aws.iam import Place, Statement, write_logs
 from components.aws.names import ALIAS
 from components.aws.roles import role
 from components.contract import Endpoint, Principal
-
-if TYPE_CHECKING:
-    from components.aws.home import AwsHome
 
 RUNTIME = "python3.11"
 ARCHITECTURE = "x86_64"
@@ -24,7 +21,8 @@ ARCHITECTURE = "x86_64"
 class Zip:
     """One function: its physical name, which handler of the zip it runs, what its role is for, what that may do beside its log.
 
-    `endpoint` is what it calls, if anything; `ready` what must be there before its first event.
+    `endpoint` is what it calls, if anything. `grants` are rights that a setting may take away, each under a policy of its own: that goes
+    after the function has changed, which the function's first policy does before it. `ready` must be there before its first event.
     """
 
     name: str
@@ -37,6 +35,7 @@ class Zip:
     variables: Mapping[str, pulumi.Input[str]]
     statements: Callable[[Place], Sequence[Statement]]
     endpoint: Endpoint | None = None
+    grants: Sequence[Callable[[Principal], pulumi.Resource]] = ()
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -49,15 +48,16 @@ class Live:
     logs: aws.cloudwatch.LogGroup
 
 
-def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resource) -> Live:
+def zip_function(name: str, home: AwsContext, zipped: Zip, parent: pulumi.Resource) -> Live:
     """The function with one identity of its own. Raises RunError without packaged code."""
     if zipped.code is None:
         raise pulumi.RunError(f"The function {zipped.name!r} needs its packaged code: give FunctionArgs.code.")
     group = f"/aws/lambda/{zipped.name}"
     logs = home.log_group(f"{name}-logs", group, parent)
-    policy = home.place.apply(lambda place: document(write_logs(place, group), *zipped.statements(place)))
-    made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, policy, parent)
-    grants = [] if zipped.endpoint is None else [zipped.endpoint.grant_invoke(Principal(name=name, identity=made.name, parent=parent))]
+    statements = [write_logs(home.place, group), *zipped.statements(home.place)]
+    made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, statements, parent)
+    caller = Principal(name=name, identity=made.name, parent=parent)
+    grants = [grant(caller) for grant in (*([] if zipped.endpoint is None else [zipped.endpoint.grant_invoke]), *zipped.grants)]
     function = aws.lambda_.Function(
         f"{name}-function",
         name=zipped.name,
@@ -75,6 +75,23 @@ def zip_function(name: str, home: "AwsHome", zipped: Zip, parent: pulumi.Resourc
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[logs, permissions, *grants, *zipped.ready]),
     )
     return Live(function=function, alias=live_alias(name, function, parent), logs=logs)
+
+
+def asynchronous(
+    name: str, live: Live, dead_letters: pulumi.Input[str], parent: pulumi.Resource, *, retries: int, age_s: int | None = None
+) -> None:
+    """Events that fail come again `retries` times, none after `age_s` (None: the service's six hours), then lie with the dead letters."""
+    aws.lambda_.FunctionEventInvokeConfig(
+        f"{name}-async",
+        function_name=live.function.name,
+        qualifier=live.alias.name,
+        maximum_event_age_in_seconds=age_s,
+        maximum_retry_attempts=retries,
+        destination_config=aws.lambda_.FunctionEventInvokeConfigDestinationConfigArgs(
+            on_failure=aws.lambda_.FunctionEventInvokeConfigDestinationConfigOnFailureArgs(destination=dead_letters)
+        ),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
 
 
 def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConfigArgs:

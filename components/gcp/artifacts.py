@@ -1,16 +1,12 @@
 """The packaged model in a private bucket, under a key that carries its hash."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_gcp as gcp
 
 from components.args import ModelArtifact
 from components.gcp.buckets import READER, grant, private_bucket
+from components.gcp.context import GcpContext
 from components.gcp.names import MODEL_PREFIX
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 
 class ModelStore(pulumi.ComponentResource):
@@ -22,7 +18,7 @@ class ModelStore(pulumi.ComponentResource):
     uri: pulumi.Output[str]
     key: str
 
-    def __init__(self, name: str, home: "GcpHome", artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
         self.key = f"{MODEL_PREFIX}{artifact.sha256}/model.tar.gz"
         self._bucket = private_bucket(name, home, "models", self, keep=home.keep)

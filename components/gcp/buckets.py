@@ -1,14 +1,10 @@
 """Private buckets: nothing public, access by IAM alone, old versions and aborted uploads tidied away."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import STORAGE
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
+from components.gcp.context import GcpContext
 
 READER, WRITER = "roles/storage.objectViewer", "roles/storage.objectCreator"
 ABORT_UPLOADS_DAYS = 7
@@ -18,7 +14,7 @@ NO_SOFT_DELETE = gcp.storage.BucketSoftDeletePolicyArgs(retention_duration_secon
 
 
 def private_bucket(
-    name: str, home: "GcpHome", role: str, parent: pulumi.Resource, *, keep: bool, expire_days: int | None = None
+    name: str, home: GcpContext, role: str, parent: pulumi.Resource, *, keep: bool, expire_days: int | None = None
 ) -> gcp.storage.Bucket:
     """The service's bucket for `role`; with `keep` it is protected and never emptied. It has versions, or else forgets every
     object after `expire_days`. Objects are encrypted with Google's keys, always."""

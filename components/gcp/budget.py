@@ -4,18 +4,15 @@ Costs are known hours later (Cloud Billing documentation, budgets: data delays),
 """
 
 import math
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.args import BudgetArgs
 from components.gcp.apis import BUDGETS, MONITORING
+from components.gcp.context import GcpContext
 from components.gcp.watch import Alarm, channel
 from components.tags import label
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 NANOS = 1_000_000_000
 
@@ -30,7 +27,7 @@ class Budget(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "GcpHome", args: BudgetArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, args: BudgetArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Budget", name, None, opts)
         ready = pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, BUDGETS, MONITORING))
         told = None if args.email is None else [channel(name, home, args.email, ready).name]

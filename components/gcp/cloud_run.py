@@ -9,6 +9,7 @@ import pulumi_gcp as gcp
 from components.args import EndpointArgs, InstanceArgs
 from components.contract import Principal, Work
 from components.gcp.artifacts import ModelStore
+from components.gcp.context import GcpContext
 from components.gcp.image import Image
 from components.gcp.run_service import Probes, RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
@@ -17,7 +18,6 @@ from components.limits import CLOUD_RUN_START_S
 from components.warming_plan import floor_at
 
 if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
     from components.gcp.network import PrivateNetwork
 
 STARTUP, LIVE = "/health/startup", "/health/live"
@@ -35,7 +35,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        home: "GcpHome",
+        home: GcpContext,
         image: Image,
         model: ModelStore,
         args: EndpointArgs,
@@ -89,7 +89,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
         return let_in(self._service, principal)
 
 
-def _network(name: str, home: "GcpHome", parent: pulumi.Resource) -> "PrivateNetwork":
+def _network(name: str, home: GcpContext, parent: pulumi.Resource) -> "PrivateNetwork":
     """Imported where it is used: most endpoints have no network, and that part of the SDK is the largest."""
     from components.gcp.network import PrivateNetwork
 

@@ -1,16 +1,14 @@
 """A page with the figures of a service: what each alarm watches, with a line where it goes off, and how its services run."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import MONITORING
+from components.gcp.context import GcpContext
 from components.gcp.watch import ALIGNED, PERIOD_S, Alarm
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 # Monitoring's grid (Dashboards API, MosaicLayout) takes up to 48 columns.
 COLUMNS, WIDTH, HEIGHT = 12, 4, 4
@@ -28,7 +26,7 @@ class Dashboard(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
 
-    def __init__(self, name: str, home: "GcpHome", alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
         known = pulumi.Output.all(filters=[alarm.filter() for alarm in alarms], of=[alarm.of for alarm in alarms])
         made = gcp.monitoring.Dashboard(
@@ -36,7 +34,7 @@ class Dashboard(pulumi.ComponentResource):
             dashboard_json=pulumi.Output.json_dumps(known.apply(lambda had: body(home.names.prefix, alarms, had["filters"], had["of"]))),
             opts=pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, MONITORING)),
         )
-        self.url = pulumi.Output.all(made.id, home.project).apply(lambda of: address(of[0], of[1]))
+        self.url = made.id.apply(lambda id_: address(id_, home.project))
         self.register_outputs({"url": self.url})
 
 

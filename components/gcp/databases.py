@@ -1,21 +1,17 @@
 """A Firestore database of a stack's own: under a name, because a project has one default, and with a time to live where rows end."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import FIRESTORE
+from components.gcp.context import GcpContext
 from components.gcp.service_accounts import project_member
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 USER = "roles/datastore.user"
 EXPIRES = "expires"
 
 
-def database(name: str, home: "GcpHome", role: str, parent: pulumi.Resource, *, keep: bool) -> gcp.firestore.Database:
+def database(name: str, home: GcpContext, role: str, parent: pulumi.Resource, *, keep: bool) -> gcp.firestore.Database:
     """A database that bills by what is stored and done. With `keep` it can be restored to any minute of the last week, and nobody
     deletes it by accident."""
     return gcp.firestore.Database(
@@ -61,7 +57,7 @@ def unindexed(name: str, of: gcp.firestore.Database, collection: str, field: str
 
 
 def may_use(
-    name: str, home: "GcpHome", of: gcp.firestore.Database, who: pulumi.Input[str], parent: pulumi.Resource
+    name: str, home: GcpContext, of: gcp.firestore.Database, who: pulumi.Input[str], parent: pulumi.Resource
 ) -> gcp.projects.IAMMember:
     """Let one account read and write one database: a role on the project, under the condition that it is about this one."""
     return project_member(name, home, USER, who, parent, condition=("this-database", pulumi.Output.format('resource.name == "{0}"', of.id)))

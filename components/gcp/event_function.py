@@ -1,7 +1,7 @@
 """The middle of the event pipeline: the function that turns events into results, and what brings it the events."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
@@ -9,16 +9,14 @@ import pulumi_gcp as gcp
 from components.args import FunctionArgs
 from components.contract import Principal, Work
 from components.gcp.apis import EVENTARC, PUBSUB
+from components.gcp.cloud_run import CloudRunEndpoint
+from components.gcp.context import GcpContext
 from components.gcp.events import OBJECTS, REPLAY
 from components.gcp.function import FunctionService, call_variables, function_alarms, function_service, requests_of
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account, member, project_member
 from components.gcp.topics import PUBLISHER, old, pushed
 from components.gcp.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.gcp.cloud_run import CloudRunEndpoint
-    from components.gcp.home import GcpHome
 
 ROLE, TRIGGER = "events", "trigger"
 FINALIZED = "google.cloud.storage.object.v1.finalized"
@@ -37,7 +35,7 @@ class EventFunction(pulumi.ComponentResource):
     alarms: list[Alarm]
 
     def __init__(
-        self, name: str, home: "GcpHome", endpoint: "CloudRunEndpoint", work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
+        self, name: str, home: GcpContext, endpoint: CloudRunEndpoint, work: Work, args: FunctionArgs, opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:EventFunction", name, None, opts)
         events = work.events
@@ -79,7 +77,7 @@ class Delivery(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "GcpHome", function: Any, work: Work, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, function: Any, work: Work, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Delivery", name, None, opts)
         self._name, self._home = name, home
         ready = home.apis.enabled(name, self, EVENTARC, PUBSUB)
@@ -126,7 +124,7 @@ class Delivery(pulumi.ComponentResource):
             name=self._home.names.named(OBJECTS),
             # Where the bucket is: Eventarc takes no other one.
             location=self._home.region,
-            matching_criterias=[criteria(attribute="type", value=FINALIZED), criteria(attribute="bucket", value=work.objects.bucket)],
+            matching_criterias=[criteria(attribute="type", value=FINALIZED), criteria(attribute="bucket", value=work.objects.held.name)],
             destination=gcp.eventarc.TriggerDestinationArgs(
                 cloud_run_service=gcp.eventarc.TriggerDestinationCloudRunServiceArgs(
                     service=function.function_name, region=self._home.region, path="/"

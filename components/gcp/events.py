@@ -1,16 +1,12 @@
 """The beginning of the event pipeline: a bucket, the dead letters of what could not be processed, and the way back from there."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 
 from components.args import EventArgs
 from components.gcp.buckets import READER, grant, private_bucket
+from components.gcp.context import GcpContext
 from components.gcp.topics import may_publish, pulled, topic, waiting
 from components.gcp.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 OBJECTS, DEAD, REPLAY = "objects", "dead", "replay"
 
@@ -21,21 +17,22 @@ class ObjectSource(pulumi.ComponentResource):
     What can't be processed lies among the dead letters for two weeks. From there it is sent again through the topic `replay`.
     """
 
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_url: None
     dead_letter_url: pulumi.Output[str]
     replay_topic: pulumi.Output[str]
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "GcpHome", args: EventArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ObjectSource", name, None, opts)
         self._args = args
         self.held = private_bucket(name, home, OBJECTS, self, keep=home.keep)
         self._dead = topic(f"{name}-dead", home, DEAD, self)
         letters = pulled(f"{name}-dead", home, DEAD, self._dead, self, keep=home.keep)
         self.replayed = topic(f"{name}-replay", home, REPLAY, self)
-        self.bucket, self.queue_url, self.dead_letter_url, self.replay_topic = self.held.name, None, letters.id, self.replayed.id
+        self.bucket = home.bucket_name(OBJECTS)
+        self.queue_url, self.dead_letter_url, self.replay_topic = None, letters.id, self.replayed.id
         self.log_groups = []
         text = "Objects could not be processed: see why, then replay them."
         self.alarms = [waiting("events-dead-letters", text, letters.name)]
@@ -51,7 +48,7 @@ class ObjectSource(pulumi.ComponentResource):
 
     def variables_of_reader(self) -> dict[str, pulumi.Input[str]]:
         """Which objects the model server takes by reference."""
-        prefix = pulumi.Output.format("gs://{0}/{1}", self.bucket, self._args.prefix or "")
+        prefix = pulumi.Output.format("gs://{0}/{1}", self.held.name, self._args.prefix or "")
         return {"INPUTS_URI": prefix, "MAX_OBJECT_BYTES": str(self._args.max_object_bytes)}
 
     def variables_of_consumer(self) -> dict[str, pulumi.Input[str]]:

@@ -3,20 +3,18 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.args import FunctionArgs
 from components.contract import Principal
+from components.gcp.cloud_run import CloudRunEndpoint
+from components.gcp.context import GcpContext
 from components.gcp.run_service import RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
-
-if TYPE_CHECKING:
-    from components.gcp.cloud_run import CloudRunEndpoint
-    from components.gcp.home import GcpHome
 
 ROLE, PREDICT = "api", "predict"
 CPU = 1
@@ -64,8 +62,8 @@ class ApiFunction(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        home: "GcpHome",
-        endpoint: "CloudRunEndpoint",
+        home: GcpContext,
+        endpoint: CloudRunEndpoint,
         args: FunctionArgs,
         answers: Any | None,
         opts: pulumi.ResourceOptions,
@@ -94,7 +92,7 @@ class ApiFunction(pulumi.ComponentResource):
         return let_in(self._service, principal)
 
 
-def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: "CloudRunEndpoint", parent: pulumi.Resource) -> Live:
+def function_service(name: str, home: GcpContext, of: FunctionService, endpoint: CloudRunEndpoint, parent: pulumi.Resource) -> Live:
     """The service under an account of its own, which may invoke the endpoint before the first request comes."""
     identity = account(name, home, of.role, of.purpose, parent)
     invokes = endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))
@@ -120,7 +118,7 @@ def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: 
     return Live(service=service, account=identity)
 
 
-def call_variables(endpoint: "CloudRunEndpoint", args: FunctionArgs, home: "GcpHome") -> dict[str, pulumi.Input[str]]:
+def call_variables(endpoint: CloudRunEndpoint, args: FunctionArgs, home: GcpContext) -> dict[str, pulumi.Input[str]]:
     """What every function is told that calls the endpoint; `SERVICE` is a label of its metrics."""
     return {
         "ENDPOINT_URL": endpoint.invoke_target,

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 import pulumi_gcp as gcp
@@ -10,13 +10,11 @@ import pulumi_gcp as gcp
 from components.args import GatewayArgs
 from components.contract import Function, Principal
 from components.gcp.apis import API_KEYS, GATEWAY, SERVICE_CONTROL, SERVICE_MANAGEMENT, enable
+from components.gcp.context import GcpContext
 from components.gcp.gateway_plan import PATH, document, gateway_alarm
 from components.gcp.service_accounts import account
 from components.gcp.watch import Alarm
 from components.naming import short_hash
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 
 class ApiGateway(pulumi.ComponentResource):
@@ -32,7 +30,7 @@ class ApiGateway(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "GcpHome", function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ApiGateway", name, None, opts)
         self._name, self._home = name, home
         self._ready = home.apis.enabled(name, self, GATEWAY, SERVICE_MANAGEMENT, SERVICE_CONTROL)

@@ -1,4 +1,4 @@
-"""The Google Cloud home of a service: project and region, names, and every part but the endpoint.
+"""The Google Cloud home of a service: every part but the endpoint.
 
 Parts that only some stacks have are imported where they are made: each part of the SDK costs a tenth of a second.
 """
@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pulumi
-import pulumi_gcp as gcp
 
-from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, ImageArgs, ModelArtifact
 from components.contract import Work
-from components.gcp.apis import Apis
 from components.gcp.artifacts import ModelStore
+from components.gcp.context import GcpContext
 from components.gcp.function import ApiFunction
 from components.gcp.image import BuiltImages, Image
-from components.gcp.names import names_of
 from components.gcp.watch import Watch
 
 if TYPE_CHECKING:
@@ -26,26 +24,8 @@ if TYPE_CHECKING:
     from components.gcp.results import ResultStore
 
 
-class GcpHome:
-    """Project, region and names, asked once; builds the parts that stand in front of an endpoint.
-
-    `keep`  what holds data is protected and never emptied: `pulumi destroy` refuses before it deletes anything
-    `token` the deployer's access token, a secret, with which images are pushed
-    """
-
-    def __init__(self, args: HomeArgs) -> None:
-        client = gcp.organizations.get_client_config_output()
-        self.region: pulumi.Output[str] = client.region
-        self.project: pulumi.Output[str] = client.project
-        self.token: pulumi.Output[str] = pulumi.Output.secret(client.access_token)
-        self.stack = args.stack
-        self.names = names_of(args.project, args.stack)
-        self.keep = args.data_retention == "keep"
-        self.apis = Apis()
-
-    def bucket_name(self, role: str) -> pulumi.Output[str]:
-        """The name of the service's bucket for `role`."""
-        return pulumi.Output.all(self.project, self.region).apply(lambda known: self.names.bucket(known[0], known[1], role))
+class GcpHome(GcpContext):
+    """Builds the parts that stand in front of an endpoint."""
 
     def image(self, name: str, args: ImageArgs, opts: pulumi.ResourceOptions) -> Image:
         """The image that `args` names by digest, or one built here; the functions' image, which is always built, with it."""

@@ -1,7 +1,6 @@
 """The images of a service: the functions', built here, and the model server's, built beside them or taken as it is by digest."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_docker_build as docker_build
@@ -9,9 +8,7 @@ import pulumi_gcp as gcp
 
 from components.args import ImageArgs
 from components.gcp.apis import REGISTRY
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
+from components.gcp.context import GcpContext
 
 # Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
 CONTEXT = ".."
@@ -39,10 +36,10 @@ class BuiltImages(pulumi.ComponentResource):
     opened to it there.
     """
 
-    def __init__(self, name: str, home: "GcpHome", args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, args: ImageArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:BuiltImages", name, None, opts)
         self._home, self._args = home, args
-        self._registry = pulumi.Output.format("{0}-docker.pkg.dev", home.region)
+        self._registry = f"{home.region}-docker.pkg.dev"
         repository = self._repository(name)
         functions = self._build(f"{name}-functions", "functions", FUNCTION_TARGET, repository)
         given = None if args.uri is None else pulumi.Output.from_input(args.uri)
@@ -53,7 +50,7 @@ class BuiltImages(pulumi.ComponentResource):
     def _build(self, name: str, image: str, target: str, repository: gcp.artifactregistry.Repository) -> pulumi.Output[str]:
         """One target of the Dockerfile; its address is composed of names, so that a preview knows it and can build."""
         args, home = self._args, self._home
-        address = pulumi.Output.format("{0}/{1}/{2}/{3}", self._registry, home.project, home.names.registry, image)
+        address = f"{self._registry}/{home.project}/{home.names.registry}/{image}"
         built = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=CONTEXT),
@@ -61,7 +58,7 @@ class BuiltImages(pulumi.ComponentResource):
             target=target,
             platforms=[docker_build.Platform(args.platform)],
             builder=None if args.builder is None else docker_build.BuilderConfigArgs(name=args.builder),
-            tags=[pulumi.Output.format("{0}:{1}", address, args.tag)],
+            tags=[f"{address}:{args.tag}"],
             # push=True would not build in a preview; this form does, so a machine without Docker is told before anything is made.
             push=False,
             exports=[docker_build.ExportArgs(registry=docker_build.ExportRegistryArgs(oci_media_types=False))],

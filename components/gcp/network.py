@@ -1,14 +1,10 @@
 """The network through which functions reach an endpoint that the internet can't."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import COMPUTE
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
+from components.gcp.context import GcpContext
 
 # Room for hundreds of instances (Direct VPC egress takes two addresses for each); nothing else is in the network.
 ADDRESSES = "10.8.0.0/24"
@@ -21,7 +17,7 @@ class PrivateNetwork(pulumi.ComponentResource):
     that a function sends goes there: Direct VPC egress. Who may invoke is still IAM's to say.
     """
 
-    def __init__(self, name: str, home: "GcpHome", opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:PrivateNetwork", name, None, opts)
         network = gcp.compute.Network(
             f"{name}-network",

@@ -1,17 +1,13 @@
 """Where the results of the event pipeline go: one document per object generation, large results beside it, messages if wanted."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 
 from components.args import EventArgs
 from components.gcp.buckets import WRITER, grant, private_bucket
+from components.gcp.context import GcpContext
 from components.gcp.databases import database, expiring, may_use, unindexed
 from components.gcp.topics import may_publish, pulled, topic
 from components.gcp.watch import Alarm
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 RESULTS, RESULT = "results", "result"
 # Where the function counts the attempts of an event, which Eventarc does not tell (`handlers/functions/gcp/attempts.py`).
@@ -24,12 +20,12 @@ class ResultStore(pulumi.ComponentResource):
 
     database: pulumi.Output[str]
     table: pulumi.Output[str]
-    bucket: pulumi.Output[str]
+    bucket: str
     queue_url: pulumi.Output[str] | None
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: "GcpHome", args: EventArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, args: EventArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ResultStore", name, None, opts)
         self._home, self._results = home, args.results
         self._bucket = private_bucket(name, home, RESULTS, self, keep=home.keep)
@@ -41,7 +37,7 @@ class ResultStore(pulumi.ComponentResource):
         if "queue" in args.results:
             self._topic = topic(f"{name}-queue", home, RESULTS, self)
             self.queue_url = pulled(f"{name}-queue", home, RESULTS, self._topic, self, keep=home.keep).id
-        self.database, self.bucket = self._database.name, self._bucket.name
+        self.database, self.bucket = self._database.name, home.bucket_name(RESULTS)
         self.table = pulumi.Output.from_input(RESULTS)
         self.log_groups, self.alarms = [], []
         self.register_outputs({"database": self.database, "table": self.table, "bucket": self.bucket, "queueUrl": self.queue_url})
@@ -61,6 +57,6 @@ class ResultStore(pulumi.ComponentResource):
             "RESULTS": ",".join(self._results),
             "RESULTS_DATABASE": self.database,
             "RESULTS_COLLECTION": self.table,
-            "RESULTS_BUCKET": self.bucket,
+            "RESULTS_BUCKET": self._bucket.name,
             **sent,
         }

@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.contract import Principal
 from components.gcp.apis import RUN
+from components.gcp.context import GcpContext
 from components.gcp.service_accounts import member
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 PORT = 8080
 INVOKER = "roles/run.invoker"
@@ -62,7 +59,7 @@ class RunService:
 
 
 def run_service(
-    name: str, home: "GcpHome", of: RunService, parent: pulumi.Resource, ready: Sequence[pulumi.Resource]
+    name: str, home: GcpContext, of: RunService, parent: pulumi.Resource, ready: Sequence[pulumi.Resource]
 ) -> gcp.cloudrunv2.Service:
     """The service. Who may invoke it is IAM's to say, wherever the network lets a caller through."""
     return gcp.cloudrunv2.Service(

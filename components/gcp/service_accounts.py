@@ -1,18 +1,15 @@
 """The identity of one part: a service account of its own, without any right at first."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import IAM
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
+from components.gcp.context import GcpContext
 
 
-def account(name: str, home: "GcpHome", role: str, purpose: str, parent: pulumi.Resource) -> gcp.serviceaccount.Account:
+def account(name: str, home: GcpContext, role: str, purpose: str, parent: pulumi.Resource) -> gcp.serviceaccount.Account:
     """The account of the part with that role; its grants stand beside what they are for."""
     return gcp.serviceaccount.Account(
         f"{name}-account",
@@ -30,7 +27,7 @@ def member(email: pulumi.Input[str]) -> pulumi.Output[str]:
 
 def project_member(
     name: str,
-    home: "GcpHome",
+    home: GcpContext,
     role: str,
     who: pulumi.Input[str],
     parent: pulumi.Resource,

@@ -1,16 +1,12 @@
 """Topics, the subscriptions that keep their messages until somebody takes them, and who may publish."""
 
-from typing import TYPE_CHECKING
-
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import PUBSUB
+from components.gcp.context import GcpContext
 from components.gcp.watch import Alarm
 from components.limits import PUBSUB_ACK_S
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
 
 PUBLISHER = "roles/pubsub.publisher"
 KEPT_DAYS = 14
@@ -19,7 +15,7 @@ ACK_S = 60
 MIN_BACKOFF, MAX_BACKOFF = "10s", "600s"
 
 
-def topic(name: str, home: "GcpHome", role: str, parent: pulumi.Resource) -> gcp.pubsub.Topic:
+def topic(name: str, home: GcpContext, role: str, parent: pulumi.Resource) -> gcp.pubsub.Topic:
     """A topic, whose messages are kept by its subscriptions alone."""
     return gcp.pubsub.Topic(
         f"{name}-topic",
@@ -28,7 +24,7 @@ def topic(name: str, home: "GcpHome", role: str, parent: pulumi.Resource) -> gcp
     )
 
 
-def pulled(name: str, home: "GcpHome", role: str, of: gcp.pubsub.Topic, parent: pulumi.Resource, *, keep: bool) -> gcp.pubsub.Subscription:
+def pulled(name: str, home: GcpContext, role: str, of: gcp.pubsub.Topic, parent: pulumi.Resource, *, keep: bool) -> gcp.pubsub.Subscription:
     """What keeps a topic's messages for two weeks, for whoever pulls them; it is there before anybody publishes, and never expires.
     With `keep` it is protected, since messages are work that nobody has done."""
     return gcp.pubsub.Subscription(
@@ -44,7 +40,7 @@ def pulled(name: str, home: "GcpHome", role: str, of: gcp.pubsub.Topic, parent: 
 
 def pushed(
     name: str,
-    home: "GcpHome",
+    home: GcpContext,
     role: str,
     of: gcp.pubsub.Topic,
     service: pulumi.Input[str],

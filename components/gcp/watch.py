@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.apis import MONITORING
-
-if TYPE_CHECKING:
-    from components.gcp.home import GcpHome
+from components.gcp.context import GcpContext
 
 PERIOD_S = 60
 # The least that Monitoring takes: an incident of a service that went to rest ends by itself.
@@ -82,7 +80,7 @@ def latency(role: str, text: str, service: pulumi.Input[str], timeout_s: int) ->
 class Watch(pulumi.ComponentResource):
     """The alert policies of a service and, where an address is given, the channel that mails them."""
 
-    def __init__(self, name: str, home: "GcpHome", alarms: Sequence[Alarm], email: str | None, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, alarms: Sequence[Alarm], email: str | None, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Watch", name, None, opts)
         ready = pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, MONITORING))
         channels = None if email is None else [channel(name, home, email, ready).name]
@@ -100,7 +98,7 @@ class Watch(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def channel(name: str, home: "GcpHome", email: str, opts: pulumi.ResourceOptions) -> gcp.monitoring.NotificationChannel:
+def channel(name: str, home: GcpContext, email: str, opts: pulumi.ResourceOptions) -> gcp.monitoring.NotificationChannel:
     """What mails to one address."""
     return gcp.monitoring.NotificationChannel(
         f"{name}-mail", display_name=f"{home.names.prefix} mail", type="email", labels={"email_address": email}, opts=opts

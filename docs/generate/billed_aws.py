@@ -76,6 +76,38 @@ def _stored(
     )
 
 
+def _called(ending: str, what: str, of: str, units: Callable[[Inputs], float | None], off: str) -> Idle:
+    """What schedules with that ending of their name call."""
+    return Idle(
+        type=_SCHEDULE,
+        ending=ending,
+        what=what,
+        of=of,
+        kind="calls",
+        unit="call, as every other one",
+        link=_PRICING.format("lambda"),
+        units=units,
+        off=off,
+    )
+
+
+def _kept_warm(
+    type_: str, whose: str, service: str, units: Callable[[Inputs], float | None], *, most: bool = False, also: str = ""
+) -> Idle:
+    """Instances of an endpoint or a function."""
+    return Idle(
+        type=type_,
+        what=f"instances of the {whose} that the plan keeps warm, while it does",
+        of="instance|instances",
+        kind="capacity",
+        unit="GB of their memory and second",
+        link=_PRICING.format(service),
+        units=units,
+        most=most,
+        off=f"`warming` without `scheduled` and `provisioned` rules{also}",
+    )
+
+
 AWS: tuple[Idle, ...] = (
     _stored(_REGISTRY, "", "image in ECR: its compressed size, the last 10 builds", "`image.uri` of an image that is stored anyway"),
     _stored(
@@ -159,48 +191,27 @@ AWS: tuple[Idle, ...] = (
         link="https://aws.amazon.com/aws-cost-management/aws-budgets/pricing/",
         off="no `budget`",
     ),
-    Idle(
-        type=_SCHEDULE,
-        ending="-warming-ping-",
-        what="pings: calls of the warmer, and of the model for 0.1 s each or longer",
-        of="ping a month|pings a month",
-        kind="calls",
-        unit="call, as every other one",
-        link=_PRICING.format("lambda"),
-        units=_pings,
-        off="`warming` without a `ping` rule",
+    _called(
+        "-warming-ping-",
+        "pings: calls of the warmer, and of the model for 0.1 s each or longer",
+        "ping a month|pings a month",
+        _pings,
+        "`warming` without a `ping` rule",
     ),
-    Idle(
-        type=_SCHEDULE,
-        ending="-warming-check-",
-        what="checks that the floor is the plan's: calls of a function with 256 MB",
-        of="check a month|checks a month",
-        kind="calls",
-        unit="call, as every other one",
-        link=_PRICING.format("lambda"),
-        units=firings,
-        off="`warming` without a `scheduled` rule, or with a `provisioned` one beside it",
+    _called(
+        "-warming-check-",
+        "checks that the floor is the plan's: calls of a function with 256 MB",
+        "check a month|checks a month",
+        firings,
+        "`warming` without a `scheduled` rule, or with a `provisioned` one beside it",
     ),
-    Idle(
-        type="aws:sagemaker/endpointConfiguration:EndpointConfiguration",
-        what="instances of the endpoint that the plan keeps warm, while it does",
-        of="instance|instances",
-        kind="capacity",
-        unit="GB of their memory and second",
-        link=_PRICING.format("sagemaker/ai"),
-        units=_provisioned,
-        most=True,
-        off="`warming` without `scheduled` and `provisioned` rules",
-    ),
-    Idle(
-        type="aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
-        what="instances of the function that the plan keeps warm, while it does",
-        of="instance|instances",
-        kind="capacity",
-        unit="GB of their memory and second",
-        link=_PRICING.format("lambda"),
-        units=lambda inputs: float(inputs["provisionedConcurrentExecutions"]),
-        off="`warming` without `scheduled` and `provisioned` rules",
+    _kept_warm("aws:sagemaker/endpointConfiguration:EndpointConfiguration", "endpoint", "sagemaker/ai", _provisioned, most=True),
+    _kept_warm(
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
+        "function",
+        "lambda",
+        lambda inputs: float(inputs["provisionedConcurrentExecutions"]),
+        also="; what a window left behind, pilotlight doctor finds",
     ),
 )
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.

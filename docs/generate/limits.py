@@ -6,8 +6,8 @@ from components import limits, timeouts
 from components.limits import Range
 from components.platform_facts import PLATFORM_FACTS
 from pilotlight.planned import config_of
+from stacks.service import event_chain
 from stacks.settings import parse
-from stacks.sizes import cold_start_s
 
 # What of `components/limits.py` a caller or an owner of the stack can run into, by cloud and pattern, and by platform.
 OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
@@ -79,13 +79,8 @@ def chain_line(stack: str) -> str:
         hops |= {"client": chain.client_s, "gateway": chain.gateway_s}
         inner: timeouts.Hops = chain
     else:
-        window = 0 if settings.events is None else settings.events.batch_window_seconds
-        queue = timeouts.event_chain(
-            separate_function=facts.separate_function,
-            predict_s=endpoint.predict_seconds,
-            cold_start_s=cold_start_s(endpoint, facts),
-            window_s=window,
-        )
+        assert settings.events is not None  # it is the other pattern
+        queue = event_chain(settings, settings.events)
         hops["queue hides"] = queue.visibility_s if settings.cloud == "aws" else 0
         inner = queue
     hops |= {"function": inner.function_s, "endpoint": inner.endpoint_s if facts.separate_function else 0, "model": inner.model_s}

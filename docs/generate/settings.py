@@ -14,7 +14,8 @@ from components.capabilities import CLOUD_SETTINGS, PATTERN_SETTINGS, PLATFORM_S
 from components.platform_facts import PLATFORM_FACTS
 from docs.generate.words import SETTINGS
 from pilotlight.planned import changed, config_of
-from stacks.settings import Settings, parse
+from stacks.settings import parse
+from stacks.settings_service import Settings
 from stacks.settings_warming import PingRule, ProvisionedRule, ScheduledRule
 
 # Optional parts as they must be given for one of their settings to be tried out.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+LEASE = "the last day of the rule in its time zone; the next `up` takes away what the rule made, and warns that it is still here"
 SETTINGS: Mapping[str, str] = {
     "pattern": "`api`: callers ask and wait; `events`: every uploaded object is predicted",
     "cloud": "where everything but the endpoint lives",
@@ -39,7 +40,8 @@ SETTINGS: Mapping[str, str] = {
     "events.suffixes": "only objects whose key ends so",
     "events.minObjectBytes": "smaller objects are passed over",
     "events.maxObjectBytes": "larger ones go to the dead letters, with the reason",
-    "events.batchSize": "objects that one call of the function gets",
+    "events.batchSize": "objects that one call of the function gets, no more than it has time for (`predictSeconds` for each request)",
+    "events.requestsPerObject": "requests to the model that the function has time for, for each object: one holds 256 inputs",
     "events.batchWindowSeconds": "how long a batch is gathered",
     "events.maxConcurrency": "batches, or events, at a time",
     "events.maxAttempts": "attempts before an object is a dead letter",
@@ -50,16 +52,16 @@ SETTINGS: Mapping[str, str] = {
     "warming[ping].cron": "start of a weekly window, `M H * * DOW`; always without",
     "warming[ping].until": "its end, in the same form",
     "warming[ping].timezone": "of the window",
-    "warming[ping].leaseUntil": "the last day of the rule",
+    "warming[ping].leaseUntil": LEASE,
     "warming[scheduled].cron": "start of the weekly window, `M H * * DOW`",
     "warming[scheduled].until": "its end, in the same form",
     "warming[scheduled].timezone": "of the window",
     "warming[scheduled].instances": "instances that are warm inside it",
-    "warming[scheduled].leaseUntil": "the last day of the rule",
+    "warming[scheduled].leaseUntil": LEASE,
     "warming[provisioned].instances": "instances that are always warm",
     "budget.monthlyUsd": "dollars a month for what carries the stack's tags",
     "budget.alertAt": "shares of it at which somebody is told",
-    "budget.onExceeded": "beyond it: tell, or also drop the warming floor",
+    "budget.onExceeded": "beyond it: tell, or also drop the warming floor, hours later, until an `up --refresh`",
     "budget.email": "who is told; null: `alarms.email`",
     "dashboard": "a dashboard of the stack",
     "logs.retentionDays": "how long every log group keeps its lines",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from handlers.functions import logs
 from handlers.functions.answers import AnswerStore, Ending, Row, refused
+from handlers.functions.attempts import Attempts
 from handlers.functions.deadline import HAND_OVER_S, MARGIN_S
 from handlers.functions.outcomes import Unavailable
 from handlers.functions.problems import AnswerUnknown, InternalFault, RequestProblem, status_of
@@ -31,12 +32,12 @@ class TryAgain(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerWork:
-    """Works on messages; after `max_attempts` a row says that its answer failed, until a replay says otherwise."""
+    """Works on messages; after the last of `attempts` a row says that its answer failed, until a replay says otherwise."""
 
     store: AnswerStore
     predict: Predict
     keep_s: int
-    max_attempts: int
+    attempts: Attempts
     now: Callable[[], float] = field(default=time.time)
 
     def attempt(self, message: str, *, attempt: int, remaining_s: Callable[[], float]) -> str:
@@ -45,15 +46,16 @@ class AnswerWork:
         `done` or `failed` for good, `unwanted` where nobody waits any more. Raises TryAgain.
         """
         answer_id, request_id = _read(message)
-        last = attempt >= self.max_attempts
+        last = attempt >= self.attempts.most
         try:
             row = self.store.row(answer_id)
             if row is None or row.expires <= self.now() or (row.ending is not None and row.ending.state == "done"):
                 logs.write("answer_unwanted", request_id=request_id, answer=answer_id)
                 return "unwanted"
-            if last:
-                # An attempt can die without a word: when this time is over, whoever asks is told that it failed.
-                self.store.begin_last_attempt(answer_id, self.now() + max(remaining_s(), 0) + HAND_OVER_S + MARGIN_S)
+            # An attempt can die without a word: when this time is over, whoever asks is told that it failed.
+            ends = self.now() + (max(remaining_s(), 0) + HAND_OVER_S + MARGIN_S if last else self.attempts.left_s(attempt))
+            if last or ends > row.ends(self.attempts):
+                self.store.put_end(answer_id, ends, last=last)
             return self._answer(row, last, remaining_s)
         except Unavailable as error:
             raise TryAgain(str(error), request_id, answer_id) from error

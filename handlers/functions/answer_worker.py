@@ -9,6 +9,7 @@ from handlers.functions import logs, metrics
 from handlers.functions.answer_work import AnswerWork, TryAgain
 from handlers.functions.answers import AnswerStore
 from handlers.functions.api import Endpoint
+from handlers.functions.attempts import Attempts
 from handlers.functions.settings import FunctionSettings
 
 # What stays to keep an answer that took all of its time; when that is too little, the message comes again.
@@ -26,15 +27,15 @@ class AnswerWorker:
         settings: FunctionSettings,
         *,
         keep_s: int,
-        max_attempts: int,
+        attempts: Attempts,
         max_answer_bytes: int,
     ) -> None:
         self._settings = settings
         self._endpoint = endpoint
-        self._max_attempts = max_attempts
+        self._attempts = attempts
         self._max_answer_bytes = max_answer_bytes
         self.store = store
-        self._work = AnswerWork(store=store, predict=self._predict, keep_s=keep_s, max_attempts=max_attempts)
+        self._work = AnswerWork(store=store, predict=self._predict, keep_s=keep_s, attempts=attempts)
 
     def done(self, message: str, *, attempt: int, message_id: str, seconds_left: Callable[[], float]) -> bool:
         """Work on a message for the `attempt`th time, within `seconds_left`. Never raises."""
@@ -51,9 +52,9 @@ class AnswerWorker:
         if not isinstance(error, TryAgain):
             logs.write_fault("worker_fault", error, message_id=message_id)
         # By the answer's id `pilotlight replay` finds the reason.
-        told = {"answer": answer_id, "message_id": message_id, "attempt": attempt, "max_attempts": self._max_attempts}
+        told = {"answer": answer_id, "message_id": message_id, "attempt": attempt, "max_attempts": self._attempts.most}
         logs.write("answer_attempt_failed", level="WARNING", request_id=request_id, reason=str(error), **told)
-        last = attempt >= self._max_attempts
+        last = attempt >= self._attempts.most
         metrics.count(self._settings.service, {DONE: 0, FAILED: int(last), ATTEMPTS_FAILED: 1}, request_id=request_id)
 
     def _predict(self, body: bytes, request_id: str, seconds: float) -> str:

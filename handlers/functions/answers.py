@@ -1,6 +1,7 @@
 """Answers that come later: handed over to a queue, kept for a time, given to nobody but their owner. No cloud in here.
 
 A row is `pending` until the worker's answer or, after the last attempt, its failure is there; a replay turns `failed` into `done`.
+Where nobody could write the failure down, whoever asks is told of it all the same, once no attempt can be left.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from handlers.functions import logs, metrics, problems
+from handlers.functions.attempts import Attempts
 from handlers.functions.endpoint import RETRY_AFTER_S
 from handlers.functions.outcomes import Unavailable
 from handlers.functions.problems import AnswersUnavailable, AnswerUnknown, ModelFailed, RequestProblem
@@ -20,6 +22,12 @@ HANDED_OVER = "AnswersHandedOver"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # A client that asks again after a quarter of the time that it has waited finds its answer not much later than it is there.
 _LONGEST_RETRY_AFTER_S = 30
+# How long a message may wait for its first attempt before the worker says in its row when the last one will be over.
+WAITING_S = 60
+_GIVEN_UP = (
+    "No attempt to answer is left: the request lies among the dead letters. "
+    "When `pilotlight replay STACK` has sent it again, its answer will be here."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class Ending:
 class Row:
     """One answer to come: whose it is, the id of the request that it answers, and how that ended (None: not yet).
 
-    Times are seconds since 1970. `last_attempt_ends` is set when the last attempt begins, since it may die without a word.
+    Times are seconds since 1970. An attempt can die without a word, so the worker says beforehand when no attempt can be left:
+    `last_attempt_ends` when the last one begins, `attempts_end` when an earlier one begins later than goes without saying.
     """
 
     id: str
@@ -54,7 +63,13 @@ class Row:
     at: float
     expires: int
     ending: Ending | None = None
+    attempts_end: float | None = None
     last_attempt_ends: float | None = None
+
+    def ends(self, attempts: Attempts) -> float:
+        """When no attempt can be left, for a message that did not wait before each of them: WAITING_S for the first goes without saying."""
+        told = self.attempts_end if self.last_attempt_ends is None else self.last_attempt_ends
+        return self.at + WAITING_S + attempts.left_s(1) if told is None else told
 
 
 class AnswerStore(Protocol):
@@ -76,7 +91,13 @@ class AnswerStore(Protocol):
 
     def answer(self, answer_id: str) -> str | None: ...
 
-    def begin_last_attempt(self, answer_id: str, ends: float) -> None: ...
+    def put_end(self, answer_id: str, ends: float, *, last: bool) -> None:
+        """Say in the row when the attempts that are left, or this last one, will be over."""
+        ...
+
+    def waits(self) -> bool:
+        """Whether there are messages that nobody has taken yet."""
+        ...
 
     def settle(self, answer_id: str, ending: Ending, expires: int) -> bool:
         """Write how the work ended, unless it is done already or the row is gone; whether this call wrote it."""
@@ -89,6 +110,7 @@ class Answers:
 
     store: AnswerStore
     keep_s: int
+    attempts: Attempts
     service: str | None = None
     now: Callable[[], float] = field(default=time.time)
 
@@ -112,7 +134,7 @@ class Answers:
         return self._pending(row, url(row.id))
 
     def result(self, answer_id: str, *, owner: str | None, request_id: str, url: str) -> Answer:
-        """The answer as it is now: 202, or what the request was answered.
+        """The answer as it is now: 202, what the request was answered, or 502 when no attempt to answer it is left.
 
         Raises AnswerUnknown where there is none, or none of this owner's, and AnswersUnavailable.
         """
@@ -130,13 +152,21 @@ class Answers:
     def _answer(self, row: Row, url: str) -> Answer:
         ending = row.ending
         if ending is None:
-            if row.last_attempt_ends is None or self.now() <= row.last_attempt_ends:
+            if not self._given_up(row):
                 return self._pending(row, url)
-            ending = refused(ModelFailed("The last attempt to answer was cut off."), row.request_id, "failed")
+            ending = refused(ModelFailed(_GIVEN_UP), row.request_id, "failed")
         body = self.store.answer(row.id) if ending.document is None else ending.document
         if body is None:
             raise AnswerUnknown("The answer has expired.")
         return Answer(ending.status, {"content-type": ending.content_type}, body)
+
+    def _given_up(self, row: Row) -> bool:
+        """Whether no attempt is left although nobody wrote down how the last one ended.
+
+        Before each attempt but a last one that has begun, the message may wait behind others for any time: the queue tells.
+        """
+        over = self.now() > row.ends(self.attempts)
+        return over and (row.last_attempt_ends is not None or not self.store.waits())
 
     def _pending(self, row: Row, url: str) -> Answer:
         wait_s = min(max(RETRY_AFTER_S, round((self.now() - row.at) / 4)), _LONGEST_RETRY_AFTER_S)

@@ -6,9 +6,10 @@ Every delivery ends in an outcome; what a cloud's queue does with one that is no
 locked: two workers may predict the same, and the results' own conditions let one of them be recorded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 
 from handlers.functions import logs, metrics, objects, outcomes, requests
 from handlers.functions.merging import Asked
@@ -17,7 +18,7 @@ from handlers.functions.outcomes import Outcome, Refused, Unavailable
 from handlers.functions.predicting import RECORD_S, Predictor
 from handlers.functions.problems import RequestProblem
 from handlers.functions.versions import Delivery, Model, Objects, ObjectVersion, Result, Results, VersionId
-from handlers.functions.waves import waves
+from handlers.functions.waves import parted, waves
 
 # Objects read at a time, and so a client's connections: what SQS gives at once without a window.
 PARALLEL = 10
@@ -38,6 +39,14 @@ class PipelineSettings:
     timeout_s: float
     task: str
     service: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of the function: its id, and the seconds that it may still take."""
+
+    batch_id: str
+    remaining_s: Callable[[], float]
 
 
 class Pipeline:
@@ -62,12 +71,16 @@ class Pipeline:
         """The outcome of every version, with a log line each and the counters of the batch. Never raises."""
         asked = {delivery.version.id: delivery for delivery in deliveries}
         found = {id_: outcome for id_, delivery in asked.items() if (outcome := self._filtered(delivery.version))}
-        for wave in waves([delivery for id_, delivery in asked.items() if id_ not in found]):
-            try:
-                found |= self._wave(wave, batch_id, remaining_s)
-            except Exception as error:  # noqa: BLE001  (a wave that breaks must not take the results of the others along)
-                logs.write_fault("pipeline_fault", error, request_id=batch_id)
-                found |= {delivery.version.id: outcomes.of(error) for delivery in wave}
+        call = _Call(batch_id, remaining_s)
+        first, again = parted([delivery for id_, delivery in asked.items() if id_ not in found])
+        # Read a second time only where the batch is too large to be held at once.
+        aside: list[tuple[int, Delivery]] = []
+        parts = list(waves(first))
+        for wave in parts:
+            found |= self._wave(wave, call, aside if len(parts) > 1 else None)
+        aside.sort(key=lambda late: late[0])
+        for wave in [*waves([delivery for _, delivery in aside]), *waves(again)]:
+            found |= self._wave(wave, call)
         for id_, delivery in asked.items():
             _log(delivery, found[id_], batch_id)
         self._count(list(found.values()), batch_id)
@@ -81,14 +94,22 @@ class Pipeline:
             return Outcome("refused", f"The object has {version.size} bytes: {most} are allowed.")
         return None
 
-    def _wave(self, wave: Sequence[Delivery], batch_id: str, remaining_s: Callable[[], float]) -> dict[VersionId, Outcome]:
+    def _wave(self, wave: Sequence[Delivery], call: "_Call", aside: list[tuple[int, Delivery]] | None = None) -> dict[VersionId, Outcome]:
+        """The outcomes of a wave; with `aside`, what needs several requests goes there, with their number, and has none yet."""
+        try:
+            return self._worked(wave, call, aside)
+        except Exception as error:  # noqa: BLE001  (a wave that breaks must not take the results of the others along)
+            logs.write_fault("pipeline_fault", error, request_id=call.batch_id)
+            return {delivery.version.id: outcomes.of(error) for delivery in wave}
+
+    def _worked(self, wave: Sequence[Delivery], call: "_Call", aside: list[tuple[int, Delivery]] | None) -> dict[VersionId, Outcome]:
         try:
             found = self._results.settled([delivery.version for delivery in wave])
         except Unavailable as error:
             # Before the model is asked for what could not be recorded.
             return {delivery.version.id: outcomes.of(error) for delivery in wave}
         left = [delivery for delivery in wave if delivery.version.id not in found]
-        if remaining_s() <= RECORD_S:
+        if call.remaining_s() <= RECORD_S:
             # Reading what can't be worked on could last until the function is ended, with everything that it has done.
             return found | dict.fromkeys((delivery.version.id for delivery in left), Outcome("failed", "No time was left to read it."))
         asked: list[Asked] = []
@@ -99,16 +120,41 @@ class Pipeline:
                 version = delivery.version
                 # By itself from its second time on: it may be what made a request with others fail.
                 asked.append(Asked(owner, inputs, alone=delivery.attempt > 1, uri=version.uri, request_id=version.request_id))
-        # What comes again is recorded at once, so that the next one can't take it along if it ends the process.
-        most = 0 if wave[0].attempt > 1 else RECORD_BYTES
-        results: list[Result] = []
-        for ended in self._predictor.predict(asked, batch_id=batch_id, remaining_s=remaining_s):
-            found |= {left[owner].version.id: outcome for owner, outcome in ended.items() if isinstance(outcome, Outcome)}
-            results += [Result(left[owner].version, body) for owner, body in ended.items() if isinstance(body, str)]
-            if sum(len(result.body) for result in results) > most:
-                found |= self._results.record(results)
-                results = []
-        return found | (self._results.record(results) if results else {})
+        return found | self._predicted(left, asked, call, aside)
+
+    def _predicted(
+        self, left: Sequence[Delivery], asked: Sequence[Asked], call: "_Call", aside: list[tuple[int, Delivery]] | None
+    ) -> dict[VersionId, Outcome]:
+        found: dict[VersionId, Outcome] = {}
+        for count, part in self._in_turn(asked):
+            if aside is not None and count > 1:
+                aside += [(count, left[item.owner]) for item in part]
+                continue
+            results: list[Result] = []
+            # What comes again is recorded at once, so that the next one can't take it along if it ends the process.
+            most = 0 if part[0].alone else RECORD_BYTES
+            for ended in self._predictor.predict(part, batch_id=call.batch_id, remaining_s=call.remaining_s):
+                found |= {left[owner].version.id: outcome for owner, outcome in ended.items() if isinstance(outcome, Outcome)}
+                results += [Result(left[owner].version, body) for owner, body in ended.items() if isinstance(body, str)]
+                if sum(len(result.body) for result in results) > most:
+                    found |= self._results.record(results)
+                    results = []
+            # Before the next objects, which need more, can end the process.
+            found |= self._results.record(results) if results else {}
+        return found
+
+    def _in_turn(self, asked: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]:
+        """By the number of requests that each object needs, the fewest first.
+
+        The function has time for so many requests of each object: one that needs more takes what the others have left. What comes
+        again keeps its turn, on which it depends whom an object at fault takes along.
+        """
+        if asked and asked[0].alone:
+            yield 1, list(asked)
+            return
+        needed = {item.owner: self._predictor.requests_of(item) for item in asked}
+        for count, part in groupby(sorted(asked, key=lambda item: needed[item.owner]), key=lambda item: needed[item.owner]):
+            yield count, list(part)
 
     def _read(self, delivery: Delivery) -> ObjectInputs | Outcome:
         version = delivery.version

@@ -60,10 +60,14 @@ class Predictor:
             if ended := work.ended():
                 yield ended
 
+    def requests_of(self, asked: Asked) -> int:
+        """How many requests an object needs that is alone; with others it takes part in as many more, or fewer."""
+        return 1 if len(asked.inputs.texts) == 1 else len(plan([asked], self._limits))
+
     def _invoke(self, request: Request, request_id: str, remaining_s: float) -> bytes:
         budget_s = min(self._timeout_s, remaining_s)
         if budget_s <= 0:
-            raise Unavailable("No time was left to call the model.")
+            raise Unavailable("No time was left to call the model: each object has time for events.requestsPerObject requests.")
         answer = self._model.invoke(request.body(), request_id=request_id, budget_s=budget_s)
         stages = {f"endpoint-{name}": milliseconds for name, milliseconds in answer.cold_start.items()}
         metrics.cold_start(self._service, stages, request_id=request_id)

@@ -12,8 +12,8 @@ MOST_AGAIN = 10
 MOST_BYTES_AGAIN = 1024**2
 
 
-def waves(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
-    """The deliveries in parts that fit the memory: first what comes for the first time, then what comes again.
+def parted(deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+    """What comes for the first time, in its order, and what comes again, which is worked on after it.
 
     What comes again does so from both ends in turn, one attempt from the smallest object on, the next from the largest one. So
     each neighbour of an object that ends the process, or uses the time up, is worked on before it in one attempt of two.
@@ -21,11 +21,13 @@ def waves(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
     again = [delivery for delivery in deliveries if delivery.attempt > 1]
     backwards = max((delivery.attempt for delivery in again), default=0) % 2 == 1
     again.sort(key=lambda delivery: (delivery.version.size, delivery.version.id), reverse=backwards)
-    yield from _parts([delivery for delivery in deliveries if delivery.attempt <= 1], MOST_OBJECTS, MOST_BYTES)
-    yield from _parts(again, MOST_AGAIN, MOST_BYTES_AGAIN)
+    return [delivery for delivery in deliveries if delivery.attempt <= 1], again
 
 
-def _parts(deliveries: Sequence[Delivery], most: int, most_bytes: int) -> Iterator[list[Delivery]]:
+def waves(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """The deliveries in parts that fit the memory, smaller ones where they come again."""
+    again = any(delivery.attempt > 1 for delivery in deliveries)
+    most, most_bytes = (MOST_AGAIN, MOST_BYTES_AGAIN) if again else (MOST_OBJECTS, MOST_BYTES)
     part: list[Delivery] = []
     size = 0
     for delivery in deliveries:

@@ -24,7 +24,8 @@ Operation = Literal["preview", "up", "refresh", "destroy"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the user asked for. `where` None: where the stack was last brought up. `at`: the moment that is declared for."""
+    """What the user asked for. `where` None: where the stack was last brought up. `at`: the moment that is declared for. `refresh`: what
+    is really there is read first."""
 
     operation: Operation
     stack: str
@@ -35,6 +36,7 @@ class Request:
     yes: bool = False
     at: datetime | None = None
     skip_doctor: bool = False
+    refresh: bool = False
 
 
 def run(request: Request) -> Exit:
@@ -73,7 +75,7 @@ def _engine(request: Request, session: Session, local: LocalStack | None, packs:
     started = time.monotonic()
     done = Run()
     with scratch_folder(session.scratch) as scratch:
-        command = _command(request.operation, request.stack, session, local, packs)
+        command = _command(request, session, local, packs)
         variables = {**session.variables, **_moment(request, session)}
         engine = EngineRun(command, folder=session.project.root, environment=variables, scratch=scratch, say=report.say)
         with report.live():
@@ -88,11 +90,14 @@ def _engine(request: Request, session: Session, local: LocalStack | None, packs:
     return {"succeeded": Exit.OK, "interrupted": Exit.INTERRUPTED}.get(result, Exit.FAILED)
 
 
-def _command(operation: Operation, stack: str, session: Session, local: LocalStack | None, packs: list[str]) -> list[str]:
+def _command(request: Request, session: Session, local: LocalStack | None, packs: list[str]) -> list[str]:
     """The engine's arguments; on the twin the stack's file is a copy, and the program runs once (no preview before `up`)."""
-    command = [str(session.tools.pulumi), operation, "--stack", stack, "--non-interactive", "--color", "never", "--suppress-progress"]
-    if operation != "preview":
+    plain = ["--non-interactive", "--color", "never", "--suppress-progress"]
+    command = [str(session.tools.pulumi), request.operation, "--stack", request.stack, *plain]
+    if request.operation != "preview":
         command += ["--skip-preview", "--yes"]
+    if request.refresh:
+        command.append("--refresh")
     if local:
         command += ["--config-file", str(local.config_file())]
     for pack in packs:

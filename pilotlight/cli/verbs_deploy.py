@@ -26,6 +26,7 @@ def _deploy(
     yes: bool = False,
     at: str | None = None,
     skip_doctor: bool = False,
+    refresh: bool = False,
 ) -> None:
     from pilotlight.cli.deploy import Request, run
     from pilotlight.cli.times import moment_of
@@ -40,6 +41,7 @@ def _deploy(
         yes=yes,
         at=None if at is None else moment_of(at, "--at"),
         skip_doctor=skip_doctor,
+        refresh=refresh,
     )
     raise typer.Exit(run(request))
 
@@ -57,6 +59,9 @@ def up(
     policy_pack: Packs = None,
     at: At = None,
     skip_doctor: Annotated[bool, typer.Option("--skip-doctor", help="Don't look first whether the account takes it.")] = False,
+    read_first: Annotated[
+        bool, typer.Option("--refresh", help="Read what is really there first: what others changed is changed back.")
+    ] = False,
     json: AsJson = False,
     yes: Yes = False,
     cwd: Cwd = HERE,
@@ -66,7 +71,7 @@ def up(
     In a cloud account `doctor` is asked first, and nothing is changed where it finds a failure.
     """
     where = where_of(local, not local)
-    _deploy("up", stack, cwd, where, packs=policy_pack, as_json=json, yes=yes, at=at, skip_doctor=skip_doctor)
+    _deploy("up", stack, cwd, where, packs=policy_pack, as_json=json, yes=yes, at=at, skip_doctor=skip_doctor, refresh=read_first)
 
 
 @verbs.command(epilog="Example: pilotlight refresh aws-sagemaker-api")

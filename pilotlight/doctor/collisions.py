@@ -12,7 +12,7 @@ from pilotlight.doctor.findings import Finding, code_of, fail, ok
 from pilotlight.doctor.machine import COMMAND_S
 from pilotlight.doctor.run import Task
 from pilotlight.doctor.subject import Subject
-from stacks.settings import Settings
+from stacks.settings_service import Settings
 
 # What services say of a name that nobody has.
 FREE = {

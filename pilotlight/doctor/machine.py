@@ -1,4 +1,4 @@
-"""Checks of this machine and of the stack's file: settings, region, Docker, what was packaged, Pulumi."""
+"""Checks of this machine and of the stack's file: settings, leases, region, Docker, Pulumi."""
 
 import json
 import os
@@ -6,8 +6,11 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.warming_checks import TAKE_OUT, ended
+from components.warming_plan import lease_end
 from pilotlight.doctor.findings import Finding, fail, ok, warn
 from pilotlight.doctor.subject import Subject
+from stacks.plan import plan_of
 
 # Less than a check has (run.py), so that what hangs is told by its name.
 COMMAND_S = 4.0
@@ -22,6 +25,15 @@ def settings(subject: Subject) -> Iterator[Finding]:
         yield fail("settings", subject.problems, mend=f"edit {subject.project.stack_file(subject.stack)}")
     else:
         yield ok("settings", f"{subject.project.stack_file(subject.stack).name} is in order")
+
+
+def leases(subject: Subject) -> Iterator[Finding]:
+    """Rules of the warming plan that are over, by the twin's clock where the stack goes there: they do nothing any more."""
+    plan = plan_of(subject.settings.warming if subject.settings else [])
+    over = ended(plan, subject.moment())
+    yield from (warn("leases", text, mend=TAKE_OUT) for text in over)
+    if not over and any(lease_end(rule) for rule in plan.rules):
+        yield ok("leases", "none is over")
 
 
 def region(subject: Subject) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from typing import Any
 from components.aws.names import Names, names_of
 from pilotlight.doctor.findings import Finding, code_of, fail, ok, warn
 from pilotlight.doctor.subject import Subject
-from stacks.settings import Settings
+from stacks.settings_service import Settings
 
 # Service Quotas console, service code and quota code.
 LAMBDA_CONCURRENCY = ("lambda", "L-B99A9384")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from components.aws.names import names_of
 from components.platform_facts import PLATFORM_FACTS
 from pilotlight.doctor.subject import Subject
-from stacks.settings import Settings
+from stacks.settings_service import Settings
 
 Needs = Callable[[Settings], bool]
 

@@ -3,14 +3,17 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pilotlight.cli.clock import moved_to
 from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import Project
 from pilotlight.toolchain import Toolchain
+from stacks.plan import now
 
 if TYPE_CHECKING:
-    from stacks.settings import Settings
+    from stacks.settings_service import Settings
 
 # A check has five seconds (run.py): one connection and one answer must fit.
 CONNECT_S, READ_S = 2.0, 2.5
@@ -81,6 +84,11 @@ class Subject:
     @property
     def local(self) -> bool:
         return self.where == "local"
+
+    def moment(self) -> datetime:
+        """The time where the stack goes: the twin's, where that was moved."""
+        moved = moved_to(self.home.path) if self.local else None
+        return datetime.fromisoformat(moved) if moved else now()
 
     @property
     def region(self) -> str:

@@ -73,7 +73,7 @@ def twin_of(
         sagemaker=SageMakerService(),
         scheduler=SchedulerService(),
         scaling=ScalingService(),
-        metrics=Metrics(clock.now),
+        metrics=Metrics(clock.now, home / "metrics.sqlite3"),
         alarms=Alarms(),
         sns=SnsService(),
         budgets=BudgetsService(),
@@ -152,3 +152,4 @@ async def close(twin: Twin) -> None:
     await twin.timers.close()
     for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.sqs):
         await service.close()
+    twin.metrics.close()

@@ -5,21 +5,36 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A clock showed `now` when the machine's showed `machine` (both in seconds since the epoch), and ran at `speed`."""
+
+    now: float
+    machine: float
+    speed: float
 
 
 class Clock:
     """Seconds since the epoch that never run backwards, also when the machine's own clock is set back. Thread-safe.
 
-    `start` is the time that it begins at, the machine's by default.
+    `start` is the time that it begins at, the machine's by default, and `speed` how fast it runs.
     """
 
-    def __init__(self, start: float | None = None) -> None:
+    def __init__(self, start: float | None = None, speed: float = 1.0) -> None:
         self._lock = threading.Lock()
         self._anchor = time.monotonic()
         self._base = time.time() if start is None else start
-        self._speed = 1.0
+        self._speed = speed
         self._listeners: list[Callable[[], None]] = []
+
+    @classmethod
+    def resumed(cls, before: Reading) -> Clock:
+        """The clock of that reading as if it had run on until now."""
+        return cls(before.now + max(0.0, time.time() - before.machine) * before.speed, before.speed)
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -29,6 +44,11 @@ class Clock:
     def datetime(self) -> datetime:
         """The same as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
+
+    def reading(self) -> Reading:
+        """What `resumed` takes."""
+        with self._lock:
+            return Reading(now=self._read(), machine=time.time(), speed=self._speed)
 
     @property
     def speed(self) -> float:

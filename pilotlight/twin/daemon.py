@@ -19,7 +19,7 @@ import filelock
 import uvicorn
 
 from pilotlight.twin import state as states
-from pilotlight.twin.clock import Clock
+from pilotlight.twin.clock_file import clock_of
 from pilotlight.twin.control import Control
 from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
@@ -99,7 +99,7 @@ class Daemon:
             cache=states.cache_folder(),
             front_url=self._state.front_url,
             world=world,
-            clock=Clock(),
+            clock=clock_of(self._home),
             faults=Faults(),
             processes=processes,
             iam=Iam(world, self._state.secret, account=ACCOUNT),

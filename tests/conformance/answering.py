@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.conformance.observed import Observed
+from tests.support.clients import client
 from tests.support.deployment import Deployment
 
 STACK = "aws-sagemaker-api"
@@ -52,6 +53,16 @@ class Answering:
             assert time.monotonic() < deadline, f"still pending after {ANSWER_S} s: {found.text}"
             time.sleep(0.1)
         return found
+
+    def aged(self, url: str, seconds: float) -> None:
+        """What is at this address was handed over so much earlier: functions have the machine's clock, not the twin's."""
+        client(self.deployment.variables(), "dynamodb").update_item(
+            TableName=self.outputs["answersTable"],
+            Key={"id": {"S": url.rpartition("/")[2]}},
+            UpdateExpression="SET #at = #at - :seconds",
+            ExpressionAttributeNames={"#at": "at"},
+            ExpressionAttributeValues={":seconds": {"N": str(seconds)}},
+        )
 
     def faulty(self, **executions: Any) -> None:
         self.deployment.twin("faults", {"executions": executions})

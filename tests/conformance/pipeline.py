@@ -78,6 +78,6 @@ class Pipeline:
 
     @property
     def unseen_s(self) -> int:
-        """Seconds after which a message whose attempt failed is seen again."""
+        """Seconds after which a message whose attempt left no word is seen again."""
         asked = {"QueueUrl": self._outputs["queueUrl"], "AttributeNames": ["VisibilityTimeout"]}
         return int(self._sqs.get_queue_attributes(**asked)["Attributes"]["VisibilityTimeout"])

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conformance.answering import STACK, Answering, assert_accepted, brought_up
 from tests.support.deployment import Deployment
+from tests.support.load import at_a_steady_rate
 from tests.support.vectors import TEXTS, assert_agrees
 
 ENGLISH = {"inputs": TEXTS["english"]["text"]}
@@ -154,8 +155,46 @@ def test_a_dead_letter_is_told_to_its_caller_and_answered_after_a_replay(up: Ans
     assert_agrees("chinese", outputs_of(up.get(url)))
 
 
+def test_what_never_reached_its_worker_is_told_as_failed_and_answered_after_a_replay(up: Answering) -> None:
+    """The worker is throttled until the message is a dead letter; then it runs again."""
+    limit = (r"^( +)statements=answers\.rights_of_worker,$", r"\g<0>\n\1reserved_concurrency=0,")
+    up.deployment.edit("components/aws/answer_worker.py", *limit)
+    assert up.deployment.up(STACK)["result"] == "succeeded"
+    url = assert_accepted(up.post(CHINESE, prefer="respond-async"))
+    up.deployment.twin("clock", {"advance_s": ATTEMPTS_S})
+    assert up.get(url).status_code == 202, "the function's own clock was not moved"
+    up.aged(url, ATTEMPTS_S)
+    failed = up.get(url)
+    assert (failed.status_code, failed.headers["content-type"]) == (502, "application/problem+json")
+    assert "`pilotlight replay STACK`" in failed.json()["detail"]
+    up.deployment.edit("components/aws/answer_worker.py", r"^ +reserved_concurrency=0,\n", "")
+    assert up.deployment.up(STACK)["result"] == "succeeded"
+    replayed = json.loads(up.deployment.run("replay", STACK, "--json").stdout)
+    assert (replayed["deadLetters"], replayed["moved"], replayed["left"]) == (1, 1, 0)
+    up.observed.wait(lambda: up.get(url).status_code == 200, "the answer after the replay")
+    assert_agrees("chinese", outputs_of(up.get(url)))
+
+
 def test_a_cold_start_and_a_prediction_beyond_the_wait_are_answered_later(up: Answering, slow: "Future[httpx.Response]") -> None:
     accepted = slow.result()
     url = assert_accepted(accepted)
     assert WAIT_S - 1 < accepted.elapsed.total_seconds() < GATEWAY_S
     assert_agrees("english", outputs_of(up.answer(url)))
+
+
+def test_without_answers_the_gateway_knows_no_results_and_no_call_fails_meanwhile(up: Answering) -> None:
+    """The last one: it takes the answers away."""
+    url = assert_accepted(up.post(ENGLISH, prefer="respond-async"))
+    assert_agrees("english", outputs_of(up.answer(url)))
+    up.deployment.configure(STACK, {"answers": None})
+    with at_a_steady_rate(lambda: up.post(ENGLISH), per_second=2) as calls:
+        assert up.deployment.up(STACK)["result"] == "succeeded"
+    # On a busy machine some are answered later until the function changes.
+    assert (calls.errors, [answer.text for answer in calls.results if answer.status_code not in (200, 202)]) == ([], [])
+    gone, nowhere = up.get(url), up.get(f"{up.outputs['url']}/deeper")
+    assert (gone.status_code, gone.headers["x-amzn-errortype"]) == (404, "MissingAuthenticationTokenException")
+    assert gone.json()["detail"] == nowhere.json()["detail"] == "There is only POST /predict here."
+    up.deployment.configure(STACK, {"answers": {"async": True}})
+    assert up.deployment.up(STACK)["result"] == "succeeded"
+    again = up.get(url)
+    assert (again.status_code, again.json()["title"]) == (404, "No such answer"), "the route is back, what it led to went"

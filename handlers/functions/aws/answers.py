@@ -20,6 +20,7 @@ READ_TIMEOUT_S = 2
 ATTEMPTS = 2
 Values = dict[str, dict[str, str]]
 ID, STATE, EXPIRES = "id", "status", "expires"
+ATTEMPTS_END, LAST_ATTEMPT_ENDS = "attemptsEnd", "lastAttemptEnds"
 # Errors that are answers in themselves. S3 gives the first one only to who may list the bucket, else 403 (GetObject, API reference);
 # the last one says that the object is there (PutObject with If-None-Match, API reference).
 _ANSWERS = ("NoSuchKey", "ConditionalCheckFailedException", "PreconditionFailed")
@@ -76,8 +77,14 @@ class AwsAnswerStore:
         with _guarded("SQS"):
             self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=body)
 
-    def begin_last_attempt(self, answer_id: str, ends: float) -> None:
-        self._update(answer_id, "SET lastAttemptEnds = :ends", {":ends": {"N": f"{ends:.3f}"}})
+    def put_end(self, answer_id: str, ends: float, *, last: bool) -> None:
+        self._update(answer_id, f"SET {LAST_ATTEMPT_ENDS if last else ATTEMPTS_END} = :ends", {":ends": {"N": f"{ends:.3f}"}})
+
+    def waits(self) -> bool:
+        waiting = "ApproximateNumberOfMessages"
+        with _guarded("SQS"):
+            found = self._sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=[waiting])
+        return int(found["Attributes"][waiting]) > 0
 
     def settle(self, answer_id: str, ending: Ending, expires: int) -> bool:
         """A `done` row stays as it is: of two workers the first one is believed, and a failure after it changes nothing."""
@@ -88,11 +95,10 @@ class AwsAnswerStore:
             ":expires": {"N": str(expires)},
         }
         setting = "SET #status = :state, answerStatus = :code, contentType = :type, expires = :expires"
+        ends = f"{ATTEMPTS_END}, {LAST_ATTEMPT_ENDS}"
         if ending.document is None:
-            return self._update(answer_id, f"{setting} REMOVE problem, lastAttemptEnds", values)
-        return self._update(
-            answer_id, f"{setting}, problem = :problem REMOVE lastAttemptEnds", {**values, ":problem": {"S": ending.document}}
-        )
+            return self._update(answer_id, f"{setting} REMOVE problem, {ends}", values)
+        return self._update(answer_id, f"{setting}, problem = :problem REMOVE {ends}", {**values, ":problem": {"S": ending.document}})
 
     def _update(self, answer_id: str, expression: str, values: Values) -> bool:
         try:
@@ -142,7 +148,6 @@ def _row(item: dict[str, Any]) -> Row:
     if state in ("done", "failed"):
         document = item.get("problem", {}).get("S")
         ending = Ending(state=state, status=int(item["answerStatus"]["N"]), content_type=item["contentType"]["S"], document=document)
-    ends = item.get("lastAttemptEnds", {}).get("N")
     return Row(
         id=item[ID]["S"],
         owner=item["owner"]["S"],
@@ -150,5 +155,10 @@ def _row(item: dict[str, Any]) -> Row:
         at=float(item["at"]["N"]),
         expires=int(item[EXPIRES]["N"]),
         ending=ending,
-        last_attempt_ends=None if ends is None else float(ends),
+        attempts_end=_seconds(item, ATTEMPTS_END),
+        last_attempt_ends=_seconds(item, LAST_ATTEMPT_ENDS),
     )
+
+
+def _seconds(item: dict[str, Any], name: str) -> float | None:
+    return float(item[name]["N"]) if name in item else None

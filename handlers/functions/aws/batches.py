@@ -5,26 +5,23 @@ go to its dead letters (Lambda developer guide, "Handling errors for an SQS even
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from handlers.functions import logs, metrics, outcomes
-from handlers.functions.aws.clients import Clients
+from handlers.functions.aws.clients import PAUSE_CONNECT_TIMEOUT_S, PAUSE_READ_TIMEOUT_S, Clients
 from handlers.functions.aws.event_settings import EventSettings
 from handlers.functions.aws.objects import S3Objects
 from handlers.functions.aws.outbox import Outbox
+from handlers.functions.aws.pauses import Pauses
 from handlers.functions.aws.results import TableResults
 from handlers.functions.aws.s3_events import created, is_sqs
+from handlers.functions.deadline import LambdaContext, seconds_left
 from handlers.functions.outcomes import Refused
 from handlers.functions.pipeline import Pipeline
 from handlers.functions.versions import Delivery, Model, ObjectVersion
 
-
-class LambdaContext(Protocol):
-    """The part of Lambda's context object that is used here."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int: ...
+# The longest that one call may take which sets pauses; the answer to Lambda must go out after it.
+_PAUSE_S = PAUSE_CONNECT_TIMEOUT_S + PAUSE_READ_TIMEOUT_S
 
 
 class BatchFunction:
@@ -38,6 +35,8 @@ class BatchFunction:
         results = TableResults(clients.dynamodb, clients.s3, table=settings.table, bucket=settings.bucket, task=task, outbox=outbox)
         store = S3Objects(clients.s3, max_bytes=settings.pipeline.max_object_bytes)
         self._pipeline = Pipeline(store, model, results, settings.pipeline)
+        longest_s = settings.attempts.unseen_s
+        self._pauses = Pauses(clients.pauses, settings.events_url, settings.attempts, longest_s=longest_s)
         self._service = settings.pipeline.service
 
     def handle(self, event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -52,6 +51,9 @@ class BatchFunction:
             remaining_s=lambda: context.get_remaining_time_in_millis() / 1000,
         )
         left = [id_ for id_, versions in named.items() if versions is None or not all(ended[item.id].done for item in versions)]
+        # Also what is refused for good: the sooner its attempts are over, the sooner it is a dead letter that somebody sees.
+        again = [(messages[id_]["receiptHandle"], _attempt(messages[id_])) for id_ in left]
+        self._pauses.begin(again, has_time=lambda: seconds_left(context) > _PAUSE_S)
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in left]}
 
     def _created(self, message: Mapping[str, Any]) -> list[ObjectVersion] | None:

@@ -13,4 +13,5 @@ def make_deferral(kept: AnswerSettings, endpoint_timeout_s: float, service: str 
     dynamodb, s3, sqs = (make_client(name) for name in ("dynamodb", "s3", "sqs"))
     store = AwsAnswerStore(table=kept.table, bucket=kept.bucket, queue_url=kept.queue_url, dynamodb=dynamodb, s3=s3, sqs=sqs)
     once = PowertoolsOnce(table=kept.table, dynamodb=dynamodb, keep_s=kept.keep_s)
-    return Deferral(Answers(store=store, keep_s=kept.keep_s, service=service), once, endpoint_timeout_s - HAND_OVER_S)
+    answers = Answers(store=store, keep_s=kept.keep_s, attempts=kept.attempts, service=service)
+    return Deferral(answers, once, endpoint_timeout_s - HAND_OVER_S)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from handlers.functions.attempts import Attempts
 from handlers.functions.environment import Environment
 from handlers.functions.pipeline import PipelineSettings
 
@@ -14,8 +15,13 @@ MEMORY_SHARE = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventSettings:
-    """Where results go, and what the pipeline is to do; `queue_url` is None where results are rows only."""
+    """The queue that messages come from and how often it gives one, where results go, and what the pipeline is to do.
 
+    `queue_url` is None where results are rows only.
+    """
+
+    events_url: str
+    attempts: Attempts
     table: str
     bucket: str
     queue_url: str | None
@@ -28,7 +34,10 @@ class EventSettings:
         sends = "queue" in results.split(",")
         # Lambda's own variable (Lambda developer guide, "Defined runtime environment variables").
         memory_mb = environment.whole("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 512, least=128, most=1 << 20)
+        environment.required("EVENTS_UNSEEN_S", "the seconds that the queue of events hides a message for")
         return cls(
+            events_url=environment.required("EVENTS_QUEUE_URL", "the URL of the queue of events"),
+            attempts=Attempts.read(environment, "EVENTS_UNSEEN_S"),
             table=environment.required("RESULTS_TABLE", "the name of the DynamoDB table for results"),
             bucket=environment.required("RESULTS_BUCKET", "the name of the bucket for large results"),
             queue_url=environment.required("RESULTS_QUEUE_URL", "the URL of the queue for results") if sends else None,

@@ -8,10 +8,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.functions.aws.batches import BatchFunction, LambdaContext
+from handlers.functions.aws.batches import BatchFunction
 from handlers.functions.aws.clients import Clients
 from handlers.functions.aws.endpoint import SageMakerEndpoint, make_client
 from handlers.functions.aws.event_settings import EventSettings
+from handlers.functions.deadline import LambdaContext
 from handlers.functions.environment import Environment
 from handlers.functions.requests import PARAMETERS
 

@@ -4,21 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handlers.functions import settings
+from handlers.functions.attempts import Attempts
 from handlers.functions.deadline import HAND_OVER_S
 from handlers.functions.environment import Environment
 from handlers.functions.settings import FunctionSettings
 
-_ANSWERS = ("ANSWERS_TABLE", "ANSWERS_BUCKET", "ANSWERS_QUEUE_URL", "ANSWERS_KEEP_HOURS")
+_ANSWERS = ("ANSWERS_TABLE", "ANSWERS_BUCKET", "ANSWERS_QUEUE_URL", "ANSWERS_KEEP_HOURS", "ANSWERS_UNSEEN_S")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSettings:
-    """Where answers that come later are kept, and for how many seconds; a worker may do without the queue's URL."""
+    """Where answers that come later are kept, for how many seconds, and how often one is tried; a worker may do without the queue's URL."""
 
     table: str
     bucket: str
     queue_url: str
     keep_s: int
+    attempts: Attempts
 
     @classmethod
     def read(cls, environment: Environment, *, needed: bool) -> "AnswerSettings | None":
@@ -26,12 +28,14 @@ class AnswerSettings:
         if not needed and not any(environment.text(name) for name in _ANSWERS):
             return None
         keep_s = settings.keep_s(environment)
+        environment.required("ANSWERS_UNSEEN_S", "the seconds that the queue of answers hides a message for")
         queue = "the URL of the queue of answers"
         return cls(
             table=environment.required("ANSWERS_TABLE", "the name of the table of answers"),
             bucket=environment.required("ANSWERS_BUCKET", "the name of the bucket of answers"),
             queue_url=environment.text("ANSWERS_QUEUE_URL") or "" if needed else environment.required("ANSWERS_QUEUE_URL", queue),
             keep_s=keep_s,
+            attempts=Attempts.read(environment, "ANSWERS_UNSEEN_S"),
         )
 
 

@@ -21,6 +21,7 @@ from handlers.functions.outcomes import Unavailable
 # Of updates that others were faster with.
 _ROUNDS = 5
 STATE, EXPIRES = "status", "expires"
+ATTEMPTS_END, LAST_ATTEMPT_ENDS = "attemptsEnd", "lastAttemptEnds"
 
 
 class FirestoreAnswerStore:
@@ -61,13 +62,18 @@ class FirestoreAnswerStore:
         if trouble:
             raise Unavailable(trouble)
 
-    def begin_last_attempt(self, answer_id: str, ends: float) -> None:
-        self._changed(answer_id, {"lastAttemptEnds": ends})
+    def put_end(self, answer_id: str, ends: float, *, last: bool) -> None:
+        self._changed(answer_id, {LAST_ATTEMPT_ENDS if last else ATTEMPTS_END: ends})
+
+    def waits(self) -> bool:
+        """Always, for all that is known: of messages that nobody has taken only a metric tells, which is minutes behind (Pub/Sub,
+        "Monitor Pub/Sub": `num_undelivered_messages`). So it is the last attempt alone whose end gives an answer up."""
+        return True
 
     def settle(self, answer_id: str, ending: Ending, expires: int) -> bool:
         """A `done` row stays as it is: of two workers the first one is believed, and a failure after it changes nothing."""
         fields = {STATE: ending.state, "answerStatus": ending.status, "contentType": ending.content_type, EXPIRES: _moment(expires)}
-        return self._changed(answer_id, {**fields, "problem": ending.document, "lastAttemptEnds": None})
+        return self._changed(answer_id, {**fields, "problem": ending.document, ATTEMPTS_END: None, LAST_ATTEMPT_ENDS: None})
 
     def _changed(self, answer_id: str, fields: dict[str, Any]) -> bool:
         """Whether the row could be changed: it is there, and not done."""
@@ -119,7 +125,8 @@ def _row(answer_id: str, fields: dict[str, Any]) -> Row:
         at=fields["at"],
         expires=int(fields[EXPIRES].timestamp()),
         ending=ending,
-        last_attempt_ends=fields.get("lastAttemptEnds"),
+        attempts_end=fields.get(ATTEMPTS_END),
+        last_attempt_ends=fields.get(LAST_ATTEMPT_ENDS),
     )
 
 

@@ -34,7 +34,8 @@ def make_deferral(kept: AnswerSettings, endpoint_timeout_s: float, service: str 
     store: Any = _Coming(making, lambda: make_store(kept))
     once: Any = _Coming(making, lambda: _make_once(kept))
     making.shutdown(wait=False)
-    return Deferral(Answers(store=store, keep_s=kept.keep_s, service=service), once, endpoint_timeout_s - HAND_OVER_S, calls=calls)
+    answers = Answers(store=store, keep_s=kept.keep_s, attempts=kept.attempts, service=service)
+    return Deferral(answers, once, endpoint_timeout_s - HAND_OVER_S, calls=calls)
 
 
 def make_store(kept: AnswerSettings) -> "FirestoreAnswerStore":

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from handlers.functions import settings
+from handlers.functions.attempts import Attempts
 from handlers.functions.deadline import MARGIN_S
 from handlers.functions.environment import Environment
 from handlers.functions.gcp.callers import AUTH_MODES
@@ -14,6 +15,8 @@ _TOPIC = re.compile(r"projects/[^/]+/topics/[^/]+")
 _URL = re.compile(r"https?://[^/?#\s]+[^?#\s]*")
 # HTTP/1 to a Cloud Run service and back, and API Gateway's messages: 32 MB (quotas pages of both, read 2026-11), less the headers.
 MAX_ANSWER_BYTES = 32 * 1024**2 - 65_536
+# After which a push that nobody answered comes again, at the latest (Pub/Sub, "Extend ack time").
+_ACK_S = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,10 @@ class CallSettings(FunctionSettings):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnswerSettings:
-    """Where answers that come later are kept, and for how many seconds; `topic` is empty for a worker, `auth` how callers are known."""
+    """Where answers that come later are kept, for how many seconds, and how often one is tried.
+
+    `topic` is empty for a worker, `auth` how callers are known.
+    """
 
     project: str
     database: str
@@ -72,6 +78,7 @@ class AnswerSettings:
     bucket: str
     topic: str
     keep_s: int
+    attempts: Attempts
     auth: str
 
     @classmethod
@@ -89,6 +96,8 @@ class AnswerSettings:
             bucket=environment.required("ANSWERS_BUCKET", "the name of the bucket of answers"),
             topic=topic(environment, "ANSWERS_TOPIC", "the topic of answers to come") if sends else "",
             keep_s=settings.keep_s(environment),
+            # As the subscription has it, which counts: 5 at least (Pub/Sub, "Handle message failures").
+            attempts=Attempts(most=environment.whole("MAX_ATTEMPTS", 5, least=1, most=100), unseen_s=_ACK_S),
             auth=environment.choice("AUTH_MODE", AUTH_MODES) if sends else "",
         )
 

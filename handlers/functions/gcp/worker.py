@@ -6,6 +6,7 @@ from handlers.functions import logs
 from handlers.functions.answer_worker import AnswerWorker
 from handlers.functions.answers import Answer, AnswerStore
 from handlers.functions.api import Endpoint, refusal
+from handlers.functions.attempts import Attempts
 from handlers.functions.deadline import Deadline, seconds_left
 from handlers.functions.environment import Environment
 from handlers.functions.gcp.app import Read
@@ -26,9 +27,9 @@ class WorkerRole:
 
     max_body_bytes = _MAX_PUSH_BYTES
 
-    def __init__(self, calls: CallSettings, endpoint: Endpoint, store: AnswerStore, *, keep_s: int, max_attempts: int) -> None:
+    def __init__(self, calls: CallSettings, endpoint: Endpoint, store: AnswerStore, *, keep_s: int, attempts: Attempts) -> None:
         self.request_timeout_s = calls.request_timeout_s
-        self._work = AnswerWorker(store, endpoint, calls, keep_s=keep_s, max_attempts=max_attempts, max_answer_bytes=MAX_ANSWER_BYTES)
+        self._work = AnswerWorker(store, endpoint, calls, keep_s=keep_s, attempts=attempts, max_answer_bytes=MAX_ANSWER_BYTES)
 
     def answer(self, read: Read, *, call_id: str, deadline: Deadline) -> Answer:
         """200 for a message that is not to come again. Never raises: what goes wrong is a problem document."""
@@ -56,8 +57,6 @@ def make(variables: Mapping[str, str], boot: Boot) -> tuple[WorkerRole, ServerSe
     environment = Environment(variables)
     server, calls = ServerSettings.read(environment, concurrency=8), CallSettings.read(environment)
     kept = AnswerSettings.read(environment, sends=False)
-    # As the subscription has it, which counts: 5 at least (Pub/Sub, "Handle message failures").
-    max_attempts = environment.whole("MAX_ATTEMPTS", 5, least=1, most=100)
     environment.check()
     endpoint = CloudRunEndpoint(calls.endpoint_url)
-    return WorkerRole(calls, endpoint, make_store(kept), keep_s=kept.keep_s, max_attempts=max_attempts), server
+    return WorkerRole(calls, endpoint, make_store(kept), keep_s=kept.keep_s, attempts=kept.attempts), server

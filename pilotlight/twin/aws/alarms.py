@@ -85,6 +85,8 @@ class Alarms:
         return f"{alarm['name']} went from {before.value} to {value}" + (f" ({', '.join(told)})" if told else "")
 
     async def _minute(self, due: float) -> str | None:
+        # What nothing looks at is written too.
+        self.twin.metrics.flush()
         alarms = self.twin.world.find(ALARM)
         if not alarms:
             return None

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from components.limits import BUDGET_NOTIFICATIONS
 from pilotlight.twin.aws.budgets import BUDGET, MONTH
 from pilotlight.twin.aws.sns import TOPIC
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 
-# Budgets API reference: 10 notifications a budget, and for each 10 mail addresses and one topic.
-MAX_NOTIFICATIONS, MAX_MAILS, MAX_TOPICS = 10, 10, 1
+# Budgets API reference: for each notification 10 mail addresses and one topic.
+MAX_MAILS, MAX_TOPICS = 10, 1
 _MAIL = re.compile(r"(.*[\n\r])*.+@.+")
 _TYPES = ("COST", "USAGE", "RI_UTILIZATION", "RI_COVERAGE", "SAVINGS_PLANS_UTILIZATION", "SAVINGS_PLANS_COVERAGE")
 _CHOICES = {
@@ -39,8 +40,8 @@ def _limits(inputs: Properties) -> list[str]:
     if "limitAmount" in inputs and not re.fullmatch(r"\d+(\.\d+)?", str(inputs["limitAmount"])):
         found.append(f"limitAmount: {inputs['limitAmount']!r}: use a positive number as text.")
     notifications = inputs.get("notifications") or []
-    if len(notifications) > MAX_NOTIFICATIONS:
-        found.append(f"notifications: {len(notifications)} are more than {MAX_NOTIFICATIONS}.")
+    if len(notifications) > BUDGET_NOTIFICATIONS.high:
+        found.append(f"notifications: {len(notifications)}: {BUDGET_NOTIFICATIONS.problem(len(notifications))}.")
     return found + [f"notifications[{place}].{text}" for place, one in enumerate(notifications) for text in _notification_problems(one)]
 
 

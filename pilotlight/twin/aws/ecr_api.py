@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.twin.aws import ecr
-from pilotlight.twin.aws.account_api import JsonService
+from pilotlight.twin.aws.json_service import JsonService
 from pilotlight.twin.rows import AwsRequest, Refusal
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource

@@ -185,6 +185,8 @@ ROWS: tuple[Row, ...] = (
         update=lambda twin, old, new: _provision(twin, new),
         read=_read_provisioned,
         delete=_release,
+        # PutProvisionedConcurrencyConfig is one, and what the API took away stays in the world with the engine's declaration.
+        upsert=True,
     ),
     Row(
         token=EVENT_CONFIG,

@@ -118,10 +118,12 @@ class LambdaWorker:
         )
         status = "success"
         answer = self._api.send(event)
-        self._sabotage()
+        doomed = self._sabotage()
         try:
             async with asyncio.timeout(timeout_s):
                 outcome = await asyncio.shield(answer)
+            if doomed and not outcome.error:
+                outcome = self._killed_before_its_answer(request_id)
             if outcome.error:
                 status = "error"
         except TimeoutError:
@@ -133,11 +135,20 @@ class LambdaWorker:
             raise
         return self._reported(outcome, request_id, status, (time.perf_counter() - began) * 1000, init_ms)
 
-    def _sabotage(self) -> None:
-        """Kill the process in the middle of an event, or right after it, where a test asked for it."""
+    def _sabotage(self) -> bool:
+        """Whether a test wants this execution killed; it is, in the middle of its event."""
         wrong = self._faults.execution("lambda") if self._faults else None
-        if wrong is not None and self._process is not None:
-            asyncio.get_running_loop().call_later(wrong[1] * KILL_WITHIN_S, self._process.signal, signal.SIGKILL)
+        if wrong is None or self._process is None:
+            return False
+        asyncio.get_running_loop().call_later(wrong[1] * KILL_WITHIN_S, self._process.signal, signal.SIGKILL)
+        return True
+
+    def _killed_before_its_answer(self, request_id: str) -> Outcome:
+        """An execution that was over before its kill: the process dies when all is done, and nobody hears that it was."""
+        assert self._process is not None
+        self._condemned = True
+        self._process.signal(signal.SIGKILL)
+        return failure("Runtime.ExitError", _exited(request_id, -signal.SIGKILL))
 
     async def stop(self) -> None:
         """End the process, then everything that served it."""
@@ -174,6 +185,10 @@ class LambdaWorker:
 
     async def _watch_process(self, process: Process) -> None:
         code = await process.wait()
-        reason = "signal: killed" if code == -9 else f"signal: {-code}" if code < 0 else f"exit status {code}"
-        text = f"RequestId: {self._request_id or uuid.uuid4()} Error: Runtime exited with error: {reason}"
-        self._api.fail(failure("Runtime.ExitError", text))
+        self._api.fail(failure("Runtime.ExitError", _exited(self._request_id or str(uuid.uuid4()), code)))
+
+
+def _exited(request_id: str, code: int) -> str:
+    """What Lambda says of a runtime that ended in the middle of an event."""
+    reason = "signal: killed" if code == -9 else f"signal: {-code}" if code < 0 else f"exit status {code}"
+    return f"RequestId: {request_id} Error: Runtime exited with error: {reason}"

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import sqlite3
 import threading
-from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+import time
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 # CloudWatch keeps points of a minute for 15 days; the twin forgets after that.
-KEEP_S = 15 * 24 * 3600
+KEEP_MINUTES = 15 * 24 * 60
 MINUTE_S = 60
-# Values of a minute that percentiles are taken of; sums, counts and extremes count all of them.
-_SAMPLES = 2000
+# How long values may wait for a commit that writes many.
+FLUSH_S = 1.0
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?|100)")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS series (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE IF NOT EXISTS points (
+  series INTEGER, minute INTEGER, value REAL, count INTEGER, PRIMARY KEY (series, minute, value)) WITHOUT ROWID;
+"""
+_COUNT = "INSERT INTO points VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 STATISTICS = ("SampleCount", "Average", "Sum", "Minimum", "Maximum")
 
 
@@ -28,58 +40,82 @@ class Series:
     dimensions: tuple[tuple[str, str], ...]
 
 
-@dataclass
-class _Minute:
-    total: float = 0.0
-    count: int = 0
-    low: float = float("inf")
-    high: float = float("-inf")
-    sample: list[float] = field(default_factory=list)
-
-    def add(self, value: float) -> None:
-        self.total += value
-        self.count += 1
-        self.low, self.high = min(self.low, value), max(self.high, value)
-        if len(self.sample) < _SAMPLES:
-            insort(self.sample, value)
-
-
 def series(namespace: str, name: str, dimensions: Mapping[str, str]) -> Series:
     return Series(namespace, name, tuple(sorted((key, str(value)) for key, value in dimensions.items())))
 
 
 class Metrics:
-    """Values by series and minute. Thread-safe, in memory: a restart of the twin forgets them. `now`: seconds since the epoch."""
+    """Values by series and minute, in SQLite. Thread-safe. `now`: seconds since the epoch; `path` is where they survive a restart.
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    They are written once a second while values come, and with `flush`: a twin that is killed forgets what came after that.
+    """
+
+    def __init__(self, now: Callable[[], float], path: Path | None = None) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._held: dict[Series, dict[int, _Minute]] = {}
+        self._new: Counter[tuple[Series, int, float]] = Counter()
+        self._flushed = time.monotonic()
+        self._closed = False
+        self._db = sqlite3.connect(path or ":memory:", check_same_thread=False)
+        # As the queues have it (sqs_store.py): a commit survives the end of this process, whatever ends it.
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        self._ids = {_series(name): int(id_) for id_, name in self._db.execute("SELECT id, name FROM series ORDER BY id")}
+
+    def close(self) -> None:
+        """Write what is left; what comes later is lost."""
+        self.flush()
+        with self._lock:
+            self._closed = True
+            self._db.close()
 
     def put(self, namespace: str, values: Mapping[str, float], *dimension_sets: Mapping[str, str], at: float | None = None) -> None:
-        """Count each value once for each set of dimensions, now or at an instant."""
+        """Count each value once for each set of dimensions, now or at an instant.
+
+        What is no number counts for nothing (CloudWatch API reference, MetricDatum: NaN and infinity are not supported).
+        """
         minute = int((self._now() if at is None else at) // MINUTE_S)
         with self._lock:
             for dimensions in dimension_sets:
                 for name, value in values.items():
-                    minutes = self._held.setdefault(series(namespace, name, dimensions), {})
-                    if minute not in minutes:
-                        self._forget(minutes, minute)
-                        minutes[minute] = _Minute()
-                    minutes[minute].add(float(value))
+                    if math.isfinite(value):
+                        self._new[series(namespace, name, dimensions), minute, float(value)] += 1
+        if time.monotonic() - self._flushed >= FLUSH_S:
+            self.flush()
 
     def known(self) -> list[Series]:
+        self.flush()
         with self._lock:
-            return list(self._held)
+            return list(self._ids)
 
     def statistic(self, wanted: Series, start: float, end: float, statistic: str) -> float | None:
         """The statistic of what came from `start` on and before `end`; None where nothing came. ValueError for an unknown one."""
+        self.flush()
+        minutes = int(start // MINUTE_S), int(-(-end // MINUTE_S))
         with self._lock:
-            minutes = self._held.get(wanted, {})
-            held = [minutes[minute] for minute in range(int(start // MINUTE_S), int(-(-end // MINUTE_S))) if minute in minutes]
-            if not held:
-                return None
-            return _statistic(held, statistic)
+            found = self._db.execute(
+                "SELECT value, SUM(count) FROM points WHERE series = ? AND minute >= ? AND minute < ? GROUP BY value ORDER BY value",
+                (self._ids.get(wanted), *minutes),
+            ).fetchall()
+        return _statistic(found, statistic) if found else None
+
+    def flush(self) -> None:
+        """Write what is not written yet, and forget what is too old."""
+        with self._lock:
+            new, self._new, self._flushed = self._new, Counter(), time.monotonic()
+            if self._closed or not new:
+                return
+            oldest = int(self._now() // MINUTE_S) - KEEP_MINUTES
+            with self._db:
+                rows = [(self._id(one), minute, value, count) for (one, minute, value), count in new.items()]
+                self._db.executemany(_COUNT, rows)
+                self._db.executemany("DELETE FROM points WHERE series = ? AND minute < ?", {(row[0], oldest) for row in rows})
+
+    def _id(self, one: Series) -> int:
+        if one not in self._ids:
+            self._ids[one] = len(self._ids) + 1
+            name = json.dumps([one.namespace, one.name, dict(one.dimensions)])
+            self._db.execute("INSERT INTO series VALUES (?, ?)", (self._ids[one], name))
+        return self._ids[one]
 
     def heard(self, group: str, events: Iterable[tuple[float, str]]) -> None:
         """Take the metrics out of log lines in the embedded metric format (CloudWatch user guide, specification of that format).
@@ -92,34 +128,30 @@ class Metrics:
                 for namespace, values, dimensions in _embedded(line):
                     self.put(namespace, values, *dimensions, at=moment)
 
-    def _forget(self, minutes: dict[int, _Minute], now: int) -> None:
-        for minute in [minute for minute in minutes if minute < now - KEEP_S // MINUTE_S]:
-            del minutes[minute]
-
 
 def is_known(statistic: str) -> bool:
     return statistic in STATISTICS or _PERCENTILE.fullmatch(statistic) is not None
 
 
-def _statistic(held: list[_Minute], statistic: str) -> float:
-    total, count = sum(one.total for one in held), sum(one.count for one in held)
-    plain = {
-        "SampleCount": float(count),
-        "Sum": total,
-        "Average": total / count,
-        "Minimum": min(one.low for one in held),
-        "Maximum": max(one.high for one in held),
-    }
+def _series(name: str) -> Series:
+    namespace, metric, dimensions = json.loads(name)
+    return series(namespace, metric, dimensions)
+
+
+def _statistic(found: Sequence[tuple[float, int]], statistic: str) -> float:
+    """Of (value, how often), the smallest value first."""
+    total, count = sum(value * times for value, times in found), sum(times for _, times in found)
+    plain = {"SampleCount": float(count), "Sum": total, "Average": total / count, "Minimum": found[0][0], "Maximum": found[-1][0]}
     if statistic in plain:
         return plain[statistic]
     match = _PERCENTILE.fullmatch(statistic)
     if match is None:
         raise ValueError(f"statistic {statistic!r}: the local twin knows {', '.join(STATISTICS)} and percentiles as p99.")
-    sample = sorted(value for one in held for value in one.sample)
-    place = float(match[1]) / 100 * (len(sample) - 1)
-    below = int(place)
-    above = min(below + 1, len(sample) - 1)
-    return sample[below] + (sample[above] - sample[below]) * (place - below)
+    ranks = list(accumulate(times for _, times in found))
+    place = float(match[1]) / 100 * (count - 1)
+    # A rank between two values lies between the two.
+    below, above = (found[bisect_right(ranks, rank)][0] for rank in (int(place), min(int(place) + 1, count - 1)))
+    return below + (above - below) * (place - int(place))
 
 
 def _embedded(line: str) -> list[tuple[str, dict[str, float], list[dict[str, str]]]]:

@@ -49,6 +49,24 @@ def is_once(expression: str) -> bool:
     return expression.strip().startswith("at(")
 
 
+def within(expression: str, timezone: str | None, anchor: float, start: str | None, end: str | None) -> Recurrence:
+    """When an expression is due from `start` to `end` (ISO 8601; one that is due a single time ignores them).
+
+    `anchor` is the first due instant of a rate without a start, the time zone is UTC without one. BadExpression, ValueError.
+    """
+    earliest = instant_of(start) if start else None
+    following = recurrence(expression, timezone or "UTC", anchor if earliest is None else earliest)
+    if is_once(expression):
+        return following
+    latest = instant_of(end) if end else float("inf")
+
+    def bounded(instant: float) -> float | None:
+        due = following(instant if earliest is None else max(instant, earliest - 0.001))
+        return due if due is not None and due <= latest else None
+
+    return bounded
+
+
 def zone_of(name: str) -> ZoneInfo:
     """BadExpression for a name that the IANA time zone database does not have."""
     try:

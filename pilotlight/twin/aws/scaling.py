@@ -7,11 +7,11 @@ import logging
 import uuid
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pilotlight.twin.aws import scaling_api
-from pilotlight.twin.aws.recurrence import Recurrence, instant_of, is_once, recurrence
-from pilotlight.twin.aws.scaling_kinds import Kind, kind_of
+from pilotlight.twin.aws.scaling_kinds import kind_of
+from pilotlight.twin.aws.scaling_model import ACTION, TARGET, due_times
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Properties, Refusal
 from pilotlight.twin.timers import Timer
 from pilotlight.twin.world import Resource
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
 LOG = logging.getLogger(__name__)
-TARGET = "aws:appautoscaling/target:Target"
-ACTION = "aws:appautoscaling/scheduledAction:ScheduledAction"
 # A capacity that can't be set now (an endpoint that is being updated) is tried again. AWS gives no numbers.
 RETRY_S, RETRIES = 30.0, 20
 _ACTIVITIES = 100
@@ -148,31 +146,3 @@ class ScalingService:
                 message=message,
             )
         )
-
-
-def due_times(action: Properties, now: float) -> Recurrence:
-    """When a scheduled action is due, within its start and end time. BadExpression, ValueError."""
-    start, end = action.get("startTime"), action.get("endTime")
-    earliest = instant_of(start) if start else None
-    following = recurrence(action["schedule"], action.get("timezone") or "UTC", now if earliest is None else earliest)
-    if is_once(action["schedule"]):
-        return following
-    latest = instant_of(end) if end else float("inf")
-
-    def within(instant: float) -> float | None:
-        due = following(instant if earliest is None else max(instant, earliest - 0.001))
-        return due if due is not None and due <= latest else None
-
-    return within
-
-
-def problems(kind: Kind, low: Any, high: Any) -> list[str]:
-    """What is wrong with a range of capacities: sentences that begin with the property's path."""
-    found = [
-        f"{name}: {value} is less than {kind.minimum}, the minimum of {kind.dimension} ({kind.source})."
-        for name, value in (("minCapacity", low), ("maxCapacity", high))
-        if value is not None and int(value) < kind.minimum
-    ]
-    if low is not None and high is not None and int(low) > int(high):
-        found.append(f"minCapacity: {low} is more than maxCapacity, {high}.")
-    return found

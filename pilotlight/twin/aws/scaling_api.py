@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws.recurrence import instant_of
+from pilotlight.twin.aws.scaling_model import ACTION, TARGET
+from pilotlight.twin.aws.scaling_rows import ROWS
 from pilotlight.twin.emulated_actions import operation
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 from pilotlight.twin.world import Resource
@@ -55,8 +57,6 @@ def _find(service: ScalingService, wanted: Parameters) -> Resource | None:
 
 def _register(service: ScalingService, request: AwsRequest, wanted: Parameters) -> Parameters:
     """A target that is known keeps what the request leaves out."""
-    from pilotlight.twin.aws.scaling_rows import ROWS
-
     row, target = ROWS[0], _find(service, wanted)
     given: Parameters = {
         "resourceId": wanted.get("ResourceId"),
@@ -92,8 +92,6 @@ def _deregister(service: ScalingService, wanted: Parameters) -> Parameters:
 
 
 def _targets(service: ScalingService, wanted: Parameters) -> Parameters:
-    from pilotlight.twin.aws.scaling import TARGET
-
     found = [
         target
         for target in service.twin.world.find(TARGET, serviceNamespace=wanted.get("ServiceNamespace"))
@@ -115,8 +113,6 @@ def _described(service: ScalingService, target: Resource) -> Parameters:
 
 
 def _scheduled(service: ScalingService, wanted: Parameters) -> Parameters:
-    from pilotlight.twin.aws.scaling import ACTION
-
     found = [
         action
         for action in service.twin.world.find(ACTION, serviceNamespace=wanted.get("ServiceNamespace"))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pilotlight.twin.aws import scheduler_api
-from pilotlight.twin.aws.recurrence import Recurrence, instant_of, is_once, recurrence
 from pilotlight.twin.aws.role_calls import RoleCalls
 from pilotlight.twin.aws.scheduler_delivery import Deliveries
-from pilotlight.twin.rows import AwsRequest, AwsResponse, Properties
+from pilotlight.twin.aws.scheduler_model import SCHEDULE, due_times
+from pilotlight.twin.rows import AwsRequest, AwsResponse
 from pilotlight.twin.timers import Timer
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
-SCHEDULE = "aws:scheduler/schedule:Schedule"
-GROUP = "aws:scheduler/scheduleGroup:ScheduleGroup"
 # When a schedule was made and changed; no program declares it, so the engine never sees it.
 RECORD = "pilotlight:scheduler/record:Record"
 
@@ -80,7 +78,7 @@ class SchedulerService:
         if (timer := self._timers.pop(schedule.id, None)) is not None:
             timer.cancel()
         if schedule.get("state", "ENABLED") == "ENABLED":
-            # A twin that was moved ahead and started again is back at the machine's time: its schedules must not wait for theirs.
+            # A clock that was moved ahead is the machine's again where its file was deleted: schedules must not wait for their time.
             record = self.record(schedule.id)
             anchor = min(record.created, self.twin.clock.now()) if record else after
             following = due_times(schedule.outputs, anchor)
@@ -100,25 +98,3 @@ class SchedulerService:
             self.forget(schedule_id)
             self.twin.world.delete(SCHEDULE, schedule_id)
         return said
-
-
-def due_times(schedule: Properties, created: float) -> Recurrence:
-    """When a schedule is due, within its start and end date (ignored by a one-time schedule). BadExpression, ValueError."""
-    start, end = schedule.get("startDate"), schedule.get("endDate")
-    expression = schedule["scheduleExpression"]
-    earliest = instant_of(start) if start else None
-    following = recurrence(expression, schedule.get("scheduleExpressionTimezone") or "UTC", created if earliest is None else earliest)
-    if is_once(expression):
-        return following
-    latest = instant_of(end) if end else float("inf")
-
-    def within(instant: float) -> float | None:
-        due = following(instant if earliest is None else max(instant, earliest - 0.001))
-        return due if due is not None and due <= latest else None
-
-    return within
-
-
-def changed(schedule: Resource, outputs: Properties) -> Resource:
-    """The schedule with other live values, as an API call leaves it: the engine sees the difference when it refreshes."""
-    return replace(schedule, outputs=dict(outputs))

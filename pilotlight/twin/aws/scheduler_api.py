@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pilotlight.twin.aws.recurrence import instant_of
+from pilotlight.twin.aws.scheduler_delivery import PRINCIPAL
+from pilotlight.twin.aws.scheduler_model import DEFAULT_GROUP, GROUP, SCHEDULE
+from pilotlight.twin.aws.scheduler_rows import ROWS
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
     from pilotlight.twin.aws.scheduler import SchedulerService
 
-SCHEDULE = "aws:scheduler/schedule:Schedule"
-GROUP = "aws:scheduler/scheduleGroup:ScheduleGroup"
-DEFAULT_GROUP = "default"
 # API reference, ListSchedules.
 PAGE_ITEMS = 100
 # (method, path, operation)
@@ -118,11 +119,8 @@ def _list(service: SchedulerService, request: AwsRequest) -> dict[str, Any]:
 
 
 def _update(service: SchedulerService, request: AwsRequest, schedule: Resource) -> dict[str, Any]:
-    """Everything that the request leaves out goes back to its default (API reference, UpdateSchedule)."""
-    from pilotlight.twin.aws.scheduler import changed
-    from pilotlight.twin.aws.scheduler_delivery import PRINCIPAL
-    from pilotlight.twin.aws.scheduler_rows import ROWS
-
+    """Everything that the request leaves out goes back to its default (API reference, UpdateSchedule); the engine sees the
+    difference when it refreshes."""
     row = next(row for row in ROWS if row.token == SCHEDULE)
     body = _body(request)
     inputs = {_camel(name): _lowered(body[name], name) for name in _FIELDS if body.get(name) is not None}
@@ -135,7 +133,7 @@ def _update(service: SchedulerService, request: AwsRequest, schedule: Resource) 
         message = f"User: {request.caller.arn} is not authorized to perform: iam:PassRole on resource: {role} {decision.reason}"
         raise Refusal("AccessDenied", message, 403)
     row.check(service.twin, inputs)
-    after = changed(schedule, {**inputs, **row.computed(service.twin, inputs)})
+    after = replace(schedule, outputs={**inputs, **row.computed(service.twin, inputs)})
     service.twin.world.put(after)
     service.put(after)
     return {"ScheduleArn": after["arn"]}

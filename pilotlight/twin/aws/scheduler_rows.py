@@ -7,15 +7,14 @@ from typing import Any
 
 from pilotlight.twin.aws import scheduler_targets
 from pilotlight.twin.aws.recurrence import BadExpression, instant_of
-from pilotlight.twin.aws.scheduler import GROUP, SCHEDULE, due_times
 from pilotlight.twin.aws.scheduler_delivery import PRINCIPAL, trusted
+from pilotlight.twin.aws.scheduler_model import DEFAULT_GROUP, GROUP, SCHEDULE, due_times
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
 
 # EventBridge Scheduler API reference, CreateSchedule and CreateScheduleGroup.
 NAME = Name(field="name", max_length=64, pattern=r"[0-9a-zA-Z-_.]+")
-DEFAULT_GROUP = "default"
 # What CreateSchedule answers; checked against the start date at creation alone, since an update sends the old one again.
 START_TOLERANCE_S = 300
 

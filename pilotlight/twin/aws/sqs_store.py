@@ -239,7 +239,7 @@ class QueueStore:
         self._queues[queue.arn] = queue
 
     def _return_to_now(self) -> None:
-        """A clock that was moved ahead may be back at the machine's time after a restart: messages keep their distance to it."""
+        """A clock that was moved ahead is the machine's again where its file was deleted: messages keep their distance to it."""
         row = self._db.execute("SELECT MAX(MAX(sent), MAX(COALESCE(first_received, 0))) FROM messages").fetchone()
         ahead = float(row[0] or 0) - self._now()
         if ahead > 0:

@@ -389,12 +389,13 @@ def test_an_operation_that_the_twin_does_not_serve_is_refused_by_name(harness):
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
-def test_a_killed_worker_fails_its_event_and_the_next_one_gets_a_new_process(harness, make):
+@pytest.mark.parametrize("sleep_s", [3, 0], ids=["in the middle", "before its answer is heard"])
+def test_a_killed_worker_fails_its_event_and_the_next_one_gets_a_new_process(harness, make, sleep_s):
     make("killed")
     before = call(harness, "killed")[1]["pid"]
     harness.twin.faults.set({"executions": {"lambda": {"kill": 1}}})
     try:
-        answer, error = call(harness, "killed", {"sleep": 3})
+        answer, error = call(harness, "killed", {"sleep": sleep_s})
     finally:
         harness.twin.faults.clear()
     assert answer["FunctionError"] == "Unhandled"

@@ -94,6 +94,26 @@ def test_a_killed_daemon_leaves_no_process_and_the_next_one_takes_over(home: Pat
     assert aws(second, "s3", monkeypatch).get_object(Bucket="kept", Key="x")["Body"].read() == b"here"
 
 
+def test_a_killed_daemon_comes_back_with_its_time_and_what_it_counted(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = client.ensure_running(home)
+    client.call(first, "clock", {"advance_s": 7 * 86400})
+    moved = client.call(first, "clock", {"speed": 60})["now"]
+    told = time.time()
+    aws(first, "cloudwatch", monkeypatch).put_metric_data(Namespace="Own", MetricData=[{"MetricName": "Seen", "Value": 5}])
+    assert len(aws(first, "cloudwatch", monkeypatch).list_metrics(Namespace="Own")["Metrics"]) == 1
+    processes = family(first.pid)
+    os.kill(first.pid, signal.SIGKILL)
+    assert gone(processes)
+    second = client.ensure_running(home)
+    clock = client.call(second, "clock")
+    expected = moved + (time.time() - told) * 60
+    assert clock["speed"] == 60
+    assert expected - 60 * 2 < clock["now"] < expected + 60 * 2
+    span = {"StartTime": moved - 120, "EndTime": clock["now"] + 120, "Period": 60}
+    found = aws(second, "cloudwatch", monkeypatch).get_metric_statistics(Namespace="Own", MetricName="Seen", Statistics=["Sum"], **span)
+    assert [point["Sum"] for point in found["Datapoints"]] == [5]
+
+
 def test_two_starts_at_once_give_one_daemon(home: Path) -> None:
     start = f"from pathlib import Path; from pilotlight.twin import client; print(client.ensure_running(Path({str(home)!r})).pid)"
     with ThreadPoolExecutor(3) as pool:

@@ -104,7 +104,7 @@ MEMORY = (
             WRONG_EVENTS,
             [
                 MEMORY,
-                ("events.visibilitySeconds: 60", "use 402 to 43200 s", "Lambda developer guide, configuring a queue for Lambda"),
+                ("events.visibilitySeconds: 60", "use 768 to 43200 s", "Lambda developer guide, configuring a queue for Lambda"),
                 ("events.maxObjectBytes: 100000000", "use 1 to 67108864 bytes", "Lambda developer guide, quotas"),
             ],
         ),

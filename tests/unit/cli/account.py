@@ -1,6 +1,7 @@
 """An account to examine: the twin's door, its IAM and the services that a look before a deployment asks, without the rest of a twin."""
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Mapping
@@ -41,6 +42,25 @@ class Reading:
         return cast(AwsResponse, await self._api.handle(self._service, request))
 
 
+class Door:
+    """One server for all accounts of the process, one after the other: it takes a tenth of a second to end, as often as there are tests."""
+
+    def __init__(self) -> None:
+        self.front: Front | None = None
+        server = uvicorn.Server(uvicorn.Config(self, port=0, lifespan="off", log_level="error"))
+        threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True).start()
+        while not server.started:
+            time.sleep(0.01)
+        self.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        assert self.front, "asked after the account was closed"
+        await self.front(scope, receive, send)
+
+
+door = functools.cache(Door)
+
+
 class Account:
     """Answers at `url` until closed. `world` holds what is there, `faults` what is unusual about it."""
 
@@ -60,7 +80,7 @@ class Account:
             Reading("sagemaker", sagemaker_api, twin),
         ]
         nothing = cast(Any, None)
-        front = Front(
+        door().front = Front(
             iam=self.iam,
             world=self.world,
             faults=self.faults,
@@ -70,16 +90,10 @@ class Account:
             control=nothing,
             account=ACCOUNT,
         )
-        self._server = uvicorn.Server(uvicorn.Config(front, port=0, lifespan="off", log_level="error"))
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()))
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+        self.url = door().url
 
     def close(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
+        door().front = None
         self.world.close()
 
     def put(self, token: str, **outputs: Any) -> None:

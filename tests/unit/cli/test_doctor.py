@@ -69,6 +69,27 @@ def test_mistakes_of_the_stacks_file_are_told_together(root: Path) -> None:
     assert "colour" in found.found
 
 
+LEASED = {"kind": "ping", "everyMinutes": 5, "leaseUntil": "2027-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("now", "warming", "told"),
+    [
+        ("2027-01-31T23:59:59Z", [LEASED], [("ok", "none is over")]),
+        ("2027-02-01T00:00Z", [{"kind": "ping", "everyMinutes": 9}, LEASED], [("warn", "warming.1.leaseUntil: '2027-01-31': ended at")]),
+        ("2027-02-01T00:00Z", [{"kind": "ping", "everyMinutes": 9}], []),
+    ],
+)
+def test_a_lease_that_is_over_is_told_of(
+    root: Path, monkeypatch: pytest.MonkeyPatch, now: str, warming: list[dict[str, Any]], told: list[tuple[str, str]]
+) -> None:
+    monkeypatch.setenv("PILOTLIGHT_NOW", now)
+    found = list(machine.leases(subject_with(root, {"warming": warming})))
+    assert [each.status for each in found] == [status for status, _ in told]
+    assert all(each.found.startswith(said) for each, (_, said) in zip(found, told, strict=True))
+    assert all(each.mend == "take the rule out, or move leaseUntil" for each in found if each.status == "warn")
+
+
 @pytest.mark.parametrize(
     ("config", "variables", "status", "said"),
     [

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pilotlight.cli.exits import HELP, Exit
-from pilotlight.cli.main import app
+from pilotlight.cli.main import app, main
 
 COMMANDS = (
     "preview",
@@ -81,11 +81,17 @@ def test_every_exit_code_is_in_the_documentation() -> None:
         (["env"], "--local"),
     ],
 )
-def test_wrong_arguments_end_with_two_and_say_why(arguments: list[str], problem: str, tmp_path: Path) -> None:
-    result = pilotlight(*arguments, folder=tmp_path)
-    assert result.returncode == Exit.USAGE
-    assert problem in result.stderr
-    assert "Traceback" not in result.stderr
+def test_wrong_arguments_end_with_two_and_say_why(
+    arguments: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pilotlight", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == Exit.USAGE
+    told = capsys.readouterr().err
+    assert problem in told
+    assert "Traceback" not in told
 
 
 def test_the_version_is_told() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.components.conftest import ROOT
-
+ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted([*(ROOT / "components").rglob("*.py"), *(ROOT / "stacks").glob("*.py")])
 RESOURCES = ("aws.", "docker_build.", "gcp.")
 
@@ -92,3 +91,8 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
 
 def test_the_program_stays_short() -> None:
     assert len((ROOT / "stacks/__main__.py").read_text().splitlines()) <= 30
+
+
+def test_the_program_stops_collecting_before_it_imports() -> None:
+    first = [ast.unparse(each) for each in ast.parse((ROOT / "stacks/__main__.py").read_text()).body[1:3]]
+    assert first == ["import gc", "gc.disable()"]

@@ -16,6 +16,7 @@ from components.aws.gateway_plan import PROBLEMS
 from components.aws.iam import Place, image_region, read_models, write_logs
 from components.aws.lambda_model import ephemeral_mb
 from components.aws.names import names_of
+from components.encoding import json_text
 from components.limits import BUCKET_NAME, ENDPOINT_NAME, ROLE_NAME, Choice, Range, Regions
 from components.naming import AUTO_SUFFIX, bounded, fixed, slug
 from components.platforms import load_endpoint, load_home
@@ -196,3 +197,7 @@ def test_a_stack_pays_only_for_the_parts_of_the_sdk_that_it_uses() -> None:
     """SageMaker's classes alone take longer to import than everything that a Lambda stack needs."""
     loaded = "[m for m in sys.modules if m in ('pulumi_aws.sagemaker.model', 'pulumi_aws.apigatewayv2.api', 'pulumi_aws.sns.topic')]"
     assert fresh(f"import sys; from components.platforms import *; load_home('aws'); load_endpoint('aws-lambda'); print({loaded})") == "[]"
+
+
+def test_json_of_known_values_is_known_at_once() -> None:
+    assert json_text({"Version": "2012-10-17", "Statement": []}) == '{"Version": "2012-10-17", "Statement": []}'

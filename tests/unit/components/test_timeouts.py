@@ -6,32 +6,49 @@ from hypothesis import strategies as st
 
 from components import timeouts
 from components.limits import LAMBDA_TIMEOUT_S, VISIBILITY_S
+from handlers.functions.predicting import RECORD_S
 
 SECONDS = st.integers(min_value=1, max_value=60)
+COLD = st.integers(min_value=0, max_value=180)
 
 
 @given(
     predict_s=SECONDS,
-    cold_start_s=st.integers(min_value=0, max_value=180),
+    cold_start_s=COLD,
+    requests=st.integers(min_value=1, max_value=1000),
     window_s=st.integers(min_value=0, max_value=300),
     separate=st.booleans(),
 )
-def test_every_hop_behind_a_queue_waits_for_less_than_its_caller(predict_s: int, cold_start_s: int, window_s: int, separate: bool) -> None:
-    plan = timeouts.event_chain(separate_function=separate, predict_s=predict_s, cold_start_s=cold_start_s, window_s=window_s)
+def test_every_hop_behind_a_queue_waits_for_less_than_its_caller(
+    predict_s: int, cold_start_s: int, requests: int, window_s: int, separate: bool
+) -> None:
+    plan = timeouts.event_chain(
+        separate_function=separate, predict_s=predict_s, cold_start_s=cold_start_s, requests=requests, window_s=window_s
+    )
     assert plan.model_s < plan.endpoint_s
     assert plan.endpoint_s < plan.function_s if separate else plan.endpoint_s == plan.function_s
+    assert plan.endpoint_s >= cold_start_s + predict_s
     # Lambda developer guide, configuring a queue for Lambda: six times the timeout, and the window.
     assert plan.visibility_s >= 6 * plan.function_s + window_s
 
 
-@given(predict_s=SECONDS, cold_start_s=st.integers(min_value=0, max_value=180))
-def test_a_cold_start_and_every_prediction_of_a_batch_fit_into_the_function(predict_s: int, cold_start_s: int) -> None:
-    plan = timeouts.event_chain(separate_function=True, predict_s=predict_s, cold_start_s=cold_start_s, window_s=0)
-    assert plan.endpoint_s >= cold_start_s + predict_s
-    assert plan.function_s >= cold_start_s + (1 + timeouts.MORE_PREDICTIONS) * predict_s
+def function_s(requests: int, predict_s: int = 10, cold_start_s: int = 15) -> int:
+    return timeouts.event_chain(separate_function=True, predict_s=predict_s, cold_start_s=cold_start_s, requests=requests).function_s
 
 
-@given(predict_s=SECONDS, cold_start_s=st.integers(min_value=0, max_value=180))
+def test_the_function_has_time_for_a_cold_start_and_each_request_of_a_batch() -> None:
+    assert {requests: function_s(requests) for requests in (1, 2, 10, 20, 80)} == {1: 29, 2: 40, 10: 128, 20: 238, 80: 898}
+    assert RECORD_S <= timeouts.RECORD_S
+
+
+@given(predict_s=st.integers(min_value=1, max_value=900), cold_start_s=st.integers(min_value=0, max_value=900))
+def test_as_many_requests_as_are_told_fit_and_one_more_does_not(predict_s: int, cold_start_s: int) -> None:
+    most = timeouts.most_requests(predict_s=predict_s, cold_start_s=cold_start_s, allowed=LAMBDA_TIMEOUT_S)
+    assert not most or function_s(most, predict_s, cold_start_s) <= LAMBDA_TIMEOUT_S.high
+    assert function_s(most + 1, predict_s, cold_start_s) > LAMBDA_TIMEOUT_S.high
+
+
+@given(predict_s=SECONDS, cold_start_s=COLD)
 def test_the_worker_waits_for_one_answer_however_long_the_gateway_would(predict_s: int, cold_start_s: int) -> None:
     plan = timeouts.answer_chain(predict_s=predict_s, cold_start_s=cold_start_s)
     assert plan.model_s < plan.endpoint_s < plan.function_s
@@ -44,7 +61,7 @@ def test_a_function_at_its_limit_is_taken_and_one_second_more_is_not() -> None:
     assert timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest), LAMBDA_TIMEOUT_S) is None
     told = timeouts.queue_problem(timeouts.answer_chain(predict_s=10, cold_start_s=longest + 1), LAMBDA_TIMEOUT_S)
     assert told is not None
-    assert "needs 901 s for a cold start and its predictions: use 1 to 900 s (Lambda developer guide" in told
+    assert "needs 901 s for a cold start and a prediction: use 1 to 900 s (Lambda developer guide" in told
 
 
 @pytest.mark.parametrize("window_s", [0, 300])

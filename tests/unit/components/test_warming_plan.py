@@ -1,5 +1,6 @@
 """The floor of a plan at an instant, its edges, and the firings that assert it, against a clock that is stepped minute by minute."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.warming_plan import Edge, Ping, Plan, Provisioned, Rule, Scheduled, edges, floor_at, lease_end
-from components.warming_schedule import Firing, assertions, ping_firings
+from components.warming_schedule import Firing, assertions, in_force, outlasts, ping_firings
 from components.warming_window import Window, instant, weekly, windows
 from tests.support.size import examples
 
@@ -74,6 +75,33 @@ def test_a_lease_ends_its_window_at_midnight_after_its_last_day() -> None:
         Edge(datetime(2027, 1, 31, 21, tzinfo=UTC), 1),
         Edge(datetime(2027, 1, 31, 23, tzinfo=UTC), 0),
     ]
+
+
+def test_a_rule_is_in_force_until_the_instant_at_which_its_lease_ends() -> None:
+    leased, ping = replace(OFFICE, lease_until=date(2027, 1, 31)), Ping(every_minutes=5, lease_until=date(2027, 1, 30), timezone=BERLIN)
+    of, end = plan(leased, ping, Provisioned(instances=1)), local("2027-02-01T00:00")
+    assert in_force(of, end - timedelta(seconds=1)) == plan(leased, Provisioned(instances=1))
+    assert in_force(of, end) == plan(Provisioned(instances=1))
+    assert in_force(of, local("2027-01-31T00:00") - timedelta(seconds=1)) == of
+
+
+def test_a_rule_whose_lease_ends_inside_its_window_is_over_when_that_was_asserted_for_an_hour() -> None:
+    night = Scheduled(cron="0 22 * * *", until="0 6 * * *", timezone=BERLIN, lease_until=date(2027, 1, 31))
+    moments = [local(f"2027-{when}") for when in ("01-31T23:59:59", "02-01T00:00", "02-01T00:59:59", "02-01T01:00")]
+    assert [in_force(plan(night), each) == plan(night) for each in moments] == [True, True, True, False]
+    assert [floor_at(plan(night), each) for each in moments] == [1, 0, 0, 0]
+
+
+def test_what_ends_while_an_up_runs_does_not_outlast_it() -> None:
+    end = local("2027-02-01T00:00")
+    assert [outlasts(end, end - timedelta(minutes=each)) for each in (16, 15, 0)] == [True, False, False]
+    assert outlasts(None, end)
+
+
+def test_a_firing_on_a_date_is_declared_until_then() -> None:
+    once = Firing(minutes=(15,), hours=(2,), on=date(2027, 2, 1), timezone=BERLIN)
+    due_at = local("2027-02-01T02:15")
+    assert [once.is_declared(due_at - timedelta(seconds=each)) for each in (1, 0, -1)] == [True, False, False]
 
 
 def test_edges_are_those_of_the_range_alone_and_in_order() -> None:
@@ -255,7 +283,7 @@ def test_whatever_an_up_left_behind_is_mended_soon(of: Plan, start: int, wrong: 
     began = datetime(2027, 1, 1, tzinfo=UTC) + start * MINUTE
     lease = max((end for each in of.scheduled if (end := lease_end(each)) is not None), default=None)
     if lease is not None and began + timedelta(hours=2) > lease:
-        return  # over: the next `up` is refused until the rule is gone
+        return  # over: the next `up` declares nothing of it
     zone = ZoneInfo(of.scheduled[0].timezone)
     if any(abs(datetime.fromisoformat(each) - began) < timedelta(hours=3) for each in CHANGES[zone.key]):
         return  # the hour that comes twice is asserted once

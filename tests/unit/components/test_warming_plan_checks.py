@@ -1,12 +1,12 @@
 """What a platform can't honour of a plan: one good plan, and each case breaks one thing."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from components.warming_checks import Facts, problems
+from components.warming_checks import Facts, ended, problems
 from components.warming_plan import Ping, Plan, Provisioned, Rule, Scheduled
 
 NOW = datetime(2027, 1, 27, 12, tzinfo=UTC)
@@ -44,7 +44,6 @@ def test_a_ping_needs_no_bound_of_its_own_where_the_pool_is_shared() -> None:
         ({"until": "0 7 * * MON-FRI"}, "warming.0.until: '0 7 * * MON-FRI': is not after cron"),
         ({"until": "0 18 * * FRI"}, "warming.0.until: '0 18 * * FRI': comes 1 times a week"),
         ({"timezone": "Europe/Bonn"}, "warming.0.timezone: 'Europe/Bonn': use a name of the time zone database"),
-        ({"lease_until": date(2027, 1, 26)}, "warming.0.leaseUntil: '2027-01-26': is over"),
         (
             {"instances": 6},
             "warming.0.instances: 6: use 1 to 5, which is endpoint.maxConcurrency, or raise that: no more can be provisioned than",
@@ -58,11 +57,29 @@ def test_each_fault_of_a_window_is_told_with_what_is_allowed(change: dict[str, A
     assert found[0].startswith(text)
 
 
-def test_the_last_day_of_a_lease_is_over_at_its_local_midnight() -> None:
-    at = replace(OFFICE, lease_until=date(2027, 1, 27))
-    before, after = datetime(2027, 1, 27, 22, 59, tzinfo=UTC), datetime(2027, 1, 27, 23, tzinfo=UTC)
-    assert problems(Plan(rules=(at,)), SAGEMAKER, before) == []
-    assert len(problems(Plan(rules=(at,)), SAGEMAKER, after)) == 1
+def test_the_last_day_of_a_lease_is_over_at_its_local_midnight_and_then_told_of() -> None:
+    plan = Plan(rules=(ALWAYS, replace(OFFICE, lease_until=date(2027, 1, 27))))
+    midnight = datetime(2027, 1, 27, 23, tzinfo=UTC)
+    assert ended(plan, midnight - timedelta(seconds=1)) == []
+    assert ended(plan, midnight) == [
+        "warming.1.leaseUntil: '2027-01-27': ended at 2027-01-28T00:00:00+01:00, the rule keeps nothing warm any more"
+    ]
+
+
+OVER = replace(OFFICE, lease_until=date(2027, 1, 26))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [(OFFICE,), (replace(OFFICE, timezone="America/New_York"),), (Provisioned(instances=2),), (replace(OFFICE, cron="30 8 * * MON-FRI"),)],
+)
+def test_a_rule_that_is_over_is_no_problem_and_in_nobodys_way(others: tuple[Rule, ...]) -> None:
+    assert told(OVER, *others) == told(*others, OVER) == []
+    assert told(replace(OVER, lease_until=None), *others) != []
+
+
+def test_what_is_wrong_with_a_rule_by_itself_is_told_when_it_is_over_too() -> None:
+    assert [each.split(":")[0] for each in told(replace(OVER, instances=9, cron="x"))] == ["warming.0.cron", "warming.0.instances"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from handlers.functions.answers import Answers
+from handlers.functions.attempts import Attempts
 from handlers.functions.aws.answers import AwsAnswerStore
 from handlers.functions.aws.api import GatewayFunction
 from handlers.functions.aws.idempotency import PowertoolsOnce
@@ -27,6 +28,7 @@ SERVICES = ("s3", "dynamodb", "sqs")
 DAY_S = 86_400
 OWNER = "key-1"
 MAX_ATTEMPTS = 3
+ATTEMPTS = Attempts(most=MAX_ATTEMPTS, unseen_s=168)
 
 
 class Model:
@@ -79,19 +81,19 @@ class Cloud:
         redrive = json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": str(MAX_ATTEMPTS)})
         attributes = {"RedrivePolicy": redrive, "VisibilityTimeout": "0"}
         self.queue_url = self.sqs.create_queue(QueueName=QUEUE, Attributes=attributes)["QueueUrl"]
-        self.settings = AnswerSettings(table=TABLE, bucket=BUCKET, queue_url=self.queue_url, keep_s=DAY_S)
+        self.settings = AnswerSettings(table=TABLE, bucket=BUCKET, queue_url=self.queue_url, keep_s=DAY_S, attempts=ATTEMPTS)
         self.store = AwsAnswerStore(table=TABLE, bucket=BUCKET, dynamodb=self.dynamodb, s3=self.s3, queue_url=self.queue_url, sqs=self.sqs)
 
     def function(self, model, *, wait_s=5.0, store=None, **variables):
         settings = LambdaSettings.from_environment(PLAIN | {"MAX_BODY_BYTES": "4194304"} | variables)
         once = PowertoolsOnce(table=TABLE, dynamodb=self.dynamodb, keep_s=DAY_S)
-        answers = Answers(store=store or self.store, keep_s=DAY_S, service=settings.service)
+        answers = Answers(store=store or self.store, keep_s=DAY_S, attempts=ATTEMPTS, service=settings.service)
         return GatewayFunction(settings, model, init_ms=1.0, deferral=Deferral(answers, once, wait_s))
 
     def worker(self, model, **variables):
         settings = LambdaSettings.from_environment(PLAIN | variables)
         clients = {"dynamodb": self.dynamodb, "s3": self.s3, "sqs": self.sqs}
-        return Worker(settings, self.settings, MAX_ATTEMPTS, model, clients)
+        return Worker(settings, self.settings, model, clients)
 
     def receive(self):
         """An event of what the queue holds, as a mapping would make it; None when it holds nothing."""

@@ -4,6 +4,7 @@ import functools
 import itertools
 import json
 import threading
+import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from urllib.parse import quote_plus
 
 import boto3
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sqs.models import sqs_backends
 
 from handlers.functions import problems
 from handlers.functions.aws.batches import BatchFunction
@@ -19,6 +22,8 @@ from handlers.functions.aws.event_settings import EventSettings
 from handlers.functions.environment import Environment
 
 BUCKET, RESULTS_BUCKET, TABLE = "mine-objects", "mine-results", "mine-results"
+# As in the ready stacks.
+UNSEEN_S = 768
 KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
@@ -112,16 +117,31 @@ class World:
             BillingMode="PAY_PER_REQUEST",
         )
         self.queue_url = self.sqs.create_queue(QueueName="mine-results")["QueueUrl"]
+        self.events_url = self.sqs.create_queue(QueueName="mine-events", Attributes={"VisibilityTimeout": str(UNSEEN_S)})["QueueUrl"]
         self.model = Model()
         self._sequencers = itertools.count(0x62E99A88DC407460)
 
-    def function(self, *, clients=None, results="table", task="sentence-embedding", max_body_bytes=4096, max_inputs=256, **variables):
+    def variables(self, results="table"):
+        """What the stack tells the function."""
+        return {
+            "EVENTS_QUEUE_URL": self.events_url,
+            "EVENTS_UNSEEN_S": str(UNSEEN_S),
+            "RESULTS": results,
+            "RESULTS_TABLE": TABLE,
+            "RESULTS_BUCKET": RESULTS_BUCKET,
+            "RESULTS_QUEUE_URL": self.queue_url,
+            "SERVICE": "mine",
+        }
+
+    def function(
+        self, *, clients=None, results="table", task="sentence-embedding", max_body_bytes=4096, max_inputs=256, timeout_s=10, **variables
+    ):
         """The function as its handler makes it, over these clients and this model."""
-        named = {"RESULTS_TABLE": TABLE, "RESULTS_BUCKET": RESULTS_BUCKET, "RESULTS_QUEUE_URL": self.queue_url, "RESULTS": results}
-        environment = Environment(named | {"SERVICE": "mine"} | variables)
-        settings = EventSettings.read(environment, task=task, max_inputs=max_inputs, max_body_bytes=max_body_bytes, timeout_s=10)
+        environment = Environment(self.variables(results) | variables)
+        limits = {"max_inputs": max_inputs, "max_body_bytes": max_body_bytes, "timeout_s": timeout_s}
+        settings = EventSettings.read(environment, task=task, **limits)
         environment.check()
-        clients = clients or Clients(s3=self.s3, dynamodb=self.dynamodb, sqs=self.sqs)
+        clients = clients or Clients(s3=self.s3, dynamodb=self.dynamodb, sqs=self.sqs, pauses=self.sqs)
         return BatchFunction(settings, clients, self.model)
 
     def put(self, key, body="some text", content_type=None):
@@ -139,6 +159,24 @@ class World:
             "s3": {"bucket": {"name": BUCKET}, "object": found},
         }
 
+    def taken(self, *bodies, attempt=1):
+        """The records of these messages when they are received for the `attempt`th time, as a mapping hands them over."""
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.events_url, MessageBody=body)
+        for _ in range(attempt):
+            for waiting in events_queue()._messages:
+                waiting.visible_at = 0
+            asked = {"MaxNumberOfMessages": 10, "AttributeNames": ["ApproximateReceiveCount"]}
+            found = []
+            while more := self.sqs.receive_message(QueueUrl=self.events_url, **asked).get("Messages"):
+                found += more
+        assert len(found) == len(bodies)
+        return [
+            message(attempt=each["Attributes"]["ApproximateReceiveCount"], body=each["Body"], message_id=each["MessageId"])
+            | {"receiptHandle": each["ReceiptHandle"]}
+            for each in found
+        ]
+
     def rows(self):
         """(key, version) -> row of plain values, the pointers among them."""
         items = self.dynamodb.scan(TableName=TABLE, ConsistentRead=True)["Items"]
@@ -151,6 +189,17 @@ class World:
         while found := self.sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages"):
             bodies += [json.loads(message["Body"]) for message in found]
         return bodies
+
+
+def events_queue():
+    """moto's own record of the queue of events."""
+    return sqs_backends[DEFAULT_ACCOUNT_ID][KEYS["region_name"]].queues["mine-events"]
+
+
+def unseen_s():
+    """Message id -> seconds until that message of the queue of events is seen again."""
+    now_ms = time.time() * 1000
+    return {waiting.id: (waiting.visible_at - now_ms) / 1000 for waiting in events_queue()._messages}
 
 
 @contextmanager

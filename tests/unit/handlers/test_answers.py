@@ -25,7 +25,7 @@ from handlers.functions.problems import (
     Overloaded,
     Throttled,
 )
-from tests.unit.handlers.answering import BUCKET, DAY_S, OUTPUTS, QUEUE, TABLE, Cloud, Held, Model, event, looked, mocked
+from tests.unit.handlers.answering import ATTEMPTS, BUCKET, DAY_S, OUTPUTS, QUEUE, TABLE, Cloud, Held, Model, event, looked, mocked
 from tests.unit.handlers.events import REQUEST_ID, http_event
 from tests.unit.handlers.test_api_function import PLAIN, Context, assert_problem
 
@@ -200,7 +200,7 @@ def test_an_id_that_is_none_is_404_whatever_it_holds(aws, answer_id):
 
 @given(st.text(max_size=60))
 def test_no_store_is_asked_for_what_is_no_id(text):
-    answers = Answers(store=None, keep_s=DAY_S)
+    answers = Answers(store=None, keep_s=DAY_S, attempts=ATTEMPTS)
     with pytest.raises(AnswerUnknown):
         answers.result(text, owner="key:key-1", request_id="r", url="")
 
@@ -358,7 +358,7 @@ def test_errors_of_the_table_are_unavailable(aws, operation, monkeypatch):
     calls = {
         "GetItem": lambda: aws.store.row("a"),
         "PutItem": lambda: aws.function(Model(), store=aws.store).handle(event(Prefer="respond-async"), Context()),
-        "UpdateItem": lambda: aws.store.begin_last_attempt("a", 1.0),
+        "UpdateItem": lambda: aws.store.put_end("a", 1.0, last=True),
     }
     if operation == "PutItem":
         assert_problem(calls[operation](), 503, "answers-unavailable")
@@ -390,13 +390,20 @@ def test_without_the_variables_nothing_of_it_is_there_and_a_key_is_refused():
     assert "answers" in told
 
 
-ANSWERS = {"ANSWERS_TABLE": TABLE, "ANSWERS_BUCKET": BUCKET, "ANSWERS_QUEUE_URL": f"https://sqs/{QUEUE}", "ANSWERS_KEEP_HOURS": "48"}
+ANSWERS = {
+    "ANSWERS_TABLE": TABLE,
+    "ANSWERS_BUCKET": BUCKET,
+    "ANSWERS_QUEUE_URL": f"https://sqs/{QUEUE}",
+    "ANSWERS_KEEP_HOURS": "48",
+    "ANSWERS_UNSEEN_S": "168",
+}
 
 
 def test_the_variables_of_answers_are_read_all_or_none():
     assert LambdaSettings.from_environment(PLAIN).answers is None
     read = LambdaSettings.from_environment(PLAIN | ANSWERS | {"ENDPOINT_TIMEOUT_S": "27"}).answers
     assert (read.table, read.bucket, read.queue_url, read.keep_s) == (TABLE, BUCKET, f"https://sqs/{QUEUE}", 48 * 3600)
+    assert (read.attempts.most, read.attempts.unseen_s) == (5, 168)
     for name in ANSWERS:
         with pytest.raises(SettingsError, match=name):
             LambdaSettings.from_environment(PLAIN | {"ENDPOINT_TIMEOUT_S": "27"} | {key: ANSWERS[key] for key in ANSWERS if key != name})

@@ -13,7 +13,7 @@ from handlers.server.lambda_events import InProcessModel
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
-from tests.unit.handlers.event_world import KEYS, RESULTS_BUCKET, TABLE, World, batch, failed, message
+from tests.unit.handlers.event_world import KEYS, World, batch, failed, message, unseen_s
 from tests.unit.handlers.processes import ROOT
 from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process
 
@@ -33,8 +33,7 @@ def told(aws):
     """The variables of the function."""
     made, address = aws
     where = {"AWS_ENDPOINT_URL": address, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-    results = {"RESULTS": "table,queue", "RESULTS_TABLE": TABLE, "RESULTS_BUCKET": RESULTS_BUCKET, "RESULTS_QUEUE_URL": made.queue_url}
-    return where | results | {"AWS_DEFAULT_REGION": "us-east-1", "SERVICE": "mine"}
+    return where | made.variables("table,queue") | {"AWS_DEFAULT_REGION": "us-east-1"}
 
 
 def test_a_batch_is_predicted_in_the_process_and_recorded(aws, told, tiny, tmp_path):
@@ -49,6 +48,18 @@ def test_a_batch_is_predicted_in_the_process_and_recorded(aws, told, tiny, tmp_p
     log = [json.loads(line) for line in (tmp_path / "lambda.log").read_text().splitlines() if line.startswith("{")]
     assert {line["Stage"] for line in log if "Stage" in line} >= {"endpoint-boot", "endpoint-load", "endpoint-first"}
     assert next(line["reason"] for line in log if line.get("level") == "ERROR").startswith("The object is not JSON")
+
+
+def test_a_message_of_an_object_without_a_result_is_seen_again_after_its_pause(aws, told, tiny, tmp_path):
+    made, _ = aws
+    bad, good = (json.dumps({"Records": [made.put(*each)]}) for each in (("in/c.json", "{", "application/json"), ("in/c.txt", "cold")))
+    records = made.taken(bad, good, attempt=3)
+    with lambda_process(tmp_path, MODEL_DIR=str(tiny), **told) as (api, _):
+        left = failed(api.invoke(batch(*records), SECONDS).body)
+    assert left == [each["messageId"] for each in records if "c.json" in each["body"]]
+    waits = unseen_s()
+    assert 80 - SECONDS <= waits.pop(left[0]) <= 160
+    assert all(wait > 160 for wait in waits.values())
 
 
 def outputs_of(made, key):

@@ -58,6 +58,19 @@ def test_an_object_that_ends_the_process_takes_no_neighbour_along_to_the_dead_le
     assert versions(aws) == {name for index, name in enumerate(names) if index != place}
 
 
+def test_an_object_of_many_requests_that_ends_the_process_takes_none_along_that_need_fewer(aws):
+    def kill(texts):
+        if "deadly" in texts:
+            raise Killed
+
+    many = message(aws.put("many.jsonl", '"a"\n' * 9 + '"deadly"\n'))
+    aws.model = Watched(aws.model, kill)
+    function = aws.function(max_inputs=4)
+    with pytest.raises(Killed):
+        function.handle(batch(many, *(message(aws.put(f"{index}.txt")) for index in range(3))), Context())
+    assert versions(aws) == {f"{index}.txt" for index in range(3)}
+
+
 def test_results_are_recorded_before_they_fill_the_memory(aws, monkeypatch):
     monkeypatch.setattr(pipeline, "RECORD_BYTES", 30)
     seen = []

@@ -74,7 +74,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def function(self, calls=None, meanwhile=None):
         life = {"left": calls or 10**9}
-        clients = Clients(s3=self.aws.s3, dynamodb=Mortal(self.aws.dynamodb, life), sqs=Mortal(self.aws.sqs, life))
+        clients = Clients(s3=self.aws.s3, dynamodb=Mortal(self.aws.dynamodb, life), sqs=Mortal(self.aws.sqs, life), pauses=self.aws.sqs)
         real, self.aws.model = self.aws.model, Worker(self.aws.model, meanwhile)
         made = self.aws.function(results="table,queue", clients=clients)
         self.aws.model = real

@@ -141,7 +141,7 @@ def test_whatever_call_fails_a_second_delivery_ends_with_one_row_and_its_message
     clients = {service: Failing(getattr(aws, service), operation, error, after=after)}
     event = batch(message(body=json.dumps({"Records": [aws.put("b.txt")]})))
     made = {name: clients.get(name, getattr(aws, name)) for name in ("s3", "dynamodb", "sqs")}
-    function = aws.function(results="table,queue", clients=Clients(**made))
+    function = aws.function(results="table,queue", clients=Clients(**made, pauses=aws.sqs))
     assert len(failed(function.handle(event, Context()))) == 1
     assert failed(function.handle(event, Context())) == []
     row = next(row for (key, name), row in aws.rows().items() if key == "b.txt" and name != "#latest")

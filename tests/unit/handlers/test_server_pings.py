@@ -27,6 +27,13 @@ def fresh(tiny, tmp_path):
         yield started
 
 
+@pytest.fixture(scope="module", autouse=True)
+def held_for_long(tiny, workshop):
+    """The answer to a first ping that is held for longer than a start may be ahead; the other tests run meanwhile."""
+    with ThreadPoolExecutor(1) as pool, running(workshop, MODEL_DIR=str(tiny)) as started:
+        yield pool.submit(pinged, started, AHEAD_S + 0.5)
+
+
 def pinged(server, hold_s=LEAST_HOLD_S, request_id="ping-1", body=pings.REQUEST):
     return server.client.post("/invocations", json=body, headers={ATTRIBUTES: Ping(request_id, hold_s).attributes})
 
@@ -78,10 +85,6 @@ def test_a_ping_holds_its_instance_as_long_as_it_says_and_not_less_than_the_leas
     started = time.monotonic()
     assert pinged(server, hold_s=asked).status_code == 200
     assert held <= time.monotonic() - started < held + 2
-
-
-def test_how_long_a_ping_is_held_says_nothing_about_its_start(fresh):
-    assert pinged(fresh, hold_s=AHEAD_S + 0.5).json()["ping"]["cold"] is True
 
 
 def test_requests_are_answered_while_a_ping_is_held(server):
@@ -161,3 +164,7 @@ def test_what_is_written_is_read_again_within_the_bounds(request_id, hold_s):
 def test_a_ping_that_is_no_object_is_refused():
     with pytest.raises(InputRefused, match="nothing beside it"):
         pings.of_event({"ping": 1}, "id")
+
+
+def test_how_long_a_ping_is_held_says_nothing_about_its_start(held_for_long):
+    assert held_for_long.result().json()["ping"]["cold"] is True

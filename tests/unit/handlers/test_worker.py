@@ -18,7 +18,7 @@ from handlers.functions.problems import (
     NotReady,
     Throttled,
 )
-from tests.unit.handlers.answering import BUCKET, DAY_S, MAX_ATTEMPTS, OUTPUTS, Cloud, Held, Model, event, looked, mocked
+from tests.unit.handlers.answering import ATTEMPTS, BUCKET, DAY_S, MAX_ATTEMPTS, OUTPUTS, Cloud, Held, Model, event, looked, mocked
 from tests.unit.handlers.test_answers import Failing, accepted
 from tests.unit.handlers.test_api_function import PLAIN, Context, assert_problem
 
@@ -187,7 +187,7 @@ def test_of_two_workers_at_once_the_first_that_is_done_is_believed(aws):
     held = Held(InputRefused("later and different"))
     states = []
     work = {
-        name: AnswerWork(store=aws.store, predict=predict, keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+        name: AnswerWork(store=aws.store, predict=predict, keep_s=DAY_S, attempts=ATTEMPTS)
         for name, predict in (("slow", lambda *_: raised(held())), ("fast", lambda *_: OUTPUTS.decode()))
     }
     slow = threading.Thread(target=lambda: states.append(work["slow"].attempt(message, attempt=1, remaining_s=lambda: 10.0)))
@@ -206,7 +206,7 @@ def test_of_two_answers_the_first_one_stays(aws):
     message = aws.receive()["Records"][0]["body"]
 
     def work(predict):
-        return AnswerWork(store=aws.store, predict=predict, keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+        return AnswerWork(store=aws.store, predict=predict, keep_s=DAY_S, attempts=ATTEMPTS)
 
     def slow(*_):
         assert work(lambda *_: OUTPUTS.decode()).attempt(message, attempt=1, remaining_s=lambda: 10.0) == "done"
@@ -223,13 +223,13 @@ def raised(error):
 def test_a_last_attempt_that_fails_beside_a_done_one_is_no_failure(aws):
     answer_id = asked(aws)
     message = aws.receive()["Records"][0]["body"]
-    done = AnswerWork(store=aws.store, predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+    done = AnswerWork(store=aws.store, predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, attempts=ATTEMPTS)
 
     def fail(*_):
         done.attempt(message, attempt=1, remaining_s=lambda: 10.0)
         raise ModelFailed("broken")
 
-    failing = AnswerWork(store=aws.store, predict=fail, keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+    failing = AnswerWork(store=aws.store, predict=fail, keep_s=DAY_S, attempts=ATTEMPTS)
     assert failing.attempt(message, attempt=MAX_ATTEMPTS, remaining_s=lambda: 10.0) == "unwanted"
     assert told(aws, answer_id)["statusCode"] == 200
 
@@ -241,7 +241,7 @@ def test_a_last_attempt_that_dies_without_a_word_is_told_as_failed_when_its_time
     class Died(BaseException):
         """What ends a process leaves no trace."""
 
-    dying = AnswerWork(store=aws.store, predict=lambda *_: raised(Died()), keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+    dying = AnswerWork(store=aws.store, predict=lambda *_: raised(Died()), keep_s=DAY_S, attempts=ATTEMPTS)
     with pytest.raises(Died):
         dying.attempt(message, attempt=MAX_ATTEMPTS - 1, remaining_s=lambda: 10.0)
     assert "lastAttemptEnds" not in aws.row(answer_id)
@@ -291,11 +291,11 @@ def test_a_request_that_expired_before_its_row_is_failed_and_not_tried_again(aws
 def test_a_store_that_does_not_answer_is_tried_again(aws, method):
     answer_id = asked(aws)
     message = aws.receive()["Records"][0]["body"]
-    work = AnswerWork(store=Failing(aws.store, method), predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+    work = AnswerWork(store=Failing(aws.store, method), predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, attempts=ATTEMPTS)
     with pytest.raises(TryAgain):
         work.attempt(message, attempt=1, remaining_s=lambda: 10.0)
     assert told(aws, answer_id)["statusCode"] == 202
-    sound = AnswerWork(store=aws.store, predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+    sound = AnswerWork(store=aws.store, predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, attempts=ATTEMPTS)
     assert sound.attempt(message, attempt=2, remaining_s=lambda: 10.0) == "done"
     assert told(aws, answer_id)["statusCode"] == 200
 
@@ -303,7 +303,7 @@ def test_a_store_that_does_not_answer_is_tried_again(aws, method):
 def test_an_answer_that_can_not_be_kept_at_the_last_attempt_is_failed(aws):
     answer_id = asked(aws)
     message = aws.receive()["Records"][0]["body"]
-    work = AnswerWork(store=Failing(aws.store, "put_answer"), predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, max_attempts=MAX_ATTEMPTS)
+    work = AnswerWork(store=Failing(aws.store, "put_answer"), predict=lambda *_: OUTPUTS.decode(), keep_s=DAY_S, attempts=ATTEMPTS)
     with pytest.raises(TryAgain):
         work.attempt(message, attempt=MAX_ATTEMPTS, remaining_s=lambda: 10.0)
     assert_problem(told(aws, answer_id), 500, "internal-fault")
@@ -328,7 +328,12 @@ def test_the_model_has_the_workers_time_less_what_keeping_the_answer_needs(aws):
 def test_a_message_that_failed_is_seen_again_sooner_than_the_queues_timeout_and_at_once_when_it_is_dead(aws, monkeypatch):
     changes = []
     worker = aws.worker(Model(NotReady("asleep")))
-    monkeypatch.setattr(aws.sqs, "change_message_visibility", lambda **fields: changes.append(fields["VisibilityTimeout"]))
+
+    def change(*, QueueUrl, Entries):
+        changes.extend(entry["VisibilityTimeout"] for entry in Entries)
+        return {}
+
+    monkeypatch.setattr(aws.sqs, "change_message_visibility_batch", change)
     record = {"messageId": "m", "receiptHandle": "h", "body": json.dumps({"id": asked(aws)})}
     for attempt in range(1, MAX_ATTEMPTS + 1):
         worker.handle({"Records": [record | {"attributes": {"ApproximateReceiveCount": str(attempt)}}]}, Context())
@@ -342,10 +347,10 @@ def test_a_pause_that_can_not_be_set_is_left_to_the_queue(aws, monkeypatch):
     from botocore.exceptions import ClientError
 
     def deny(**_):
-        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ChangeMessageVisibility")
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "ChangeMessageVisibilityBatch")
 
     asked(aws)
-    monkeypatch.setattr(aws.sqs, "change_message_visibility", deny)
+    monkeypatch.setattr(aws.sqs, "change_message_visibility_batch", deny)
     assert len(aws.work(aws.worker(Model(NotReady("asleep"))))["batchItemFailures"]) == 1
 
 
@@ -394,7 +399,7 @@ def test_the_variables_are_read_all_at_once(monkeypatch):
 
 
 def test_the_handler_reads_its_environment_and_a_worker_needs_no_queue(monkeypatch, aws):
-    variables = PLAIN | {"ANSWERS_TABLE": "mine-answers", "ANSWERS_BUCKET": BUCKET, "ANSWERS_KEEP_HOURS": "24"}
+    variables = PLAIN | {"ANSWERS_TABLE": "mine-answers", "ANSWERS_BUCKET": BUCKET, "ANSWERS_KEEP_HOURS": "24", "ANSWERS_UNSEEN_S": "168"}
     for name, value in (variables | {"AWS_DEFAULT_REGION": "us-east-1"}).items():
         monkeypatch.setenv(name, value)
     worker_module._worker.cache_clear()

@@ -1,5 +1,6 @@
 """Every handler of the zip starts with what is in the zip, and none waits for what it does not use."""
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ ANSWERS = {
     "ANSWERS_BUCKET": "mine-answers-1",
     "ANSWERS_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/mine-answers",
     "ANSWERS_KEEP_HOURS": "24",
+    "ANSWERS_UNSEEN_S": "168",
     "ENDPOINT_TIMEOUT_S": "27",
 }
 
@@ -32,12 +34,17 @@ def zipped(tmp_path_factory):
 
 
 def imported(folder, module, **variables):
-    """The modules that are there after the init phase of a handler."""
+    """The modules that are there after the init phase of a handler; equal calls share one process."""
+    return _imported(folder, module, frozenset(variables.items()))
+
+
+@functools.cache
+def _imported(folder, module, variables):
     code = f"import sys, {module} as module; module.handler; print(*sys.modules)"
     needed = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1", "AWS_DEFAULT_REGION": "us-east-1"}
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=needed | variables, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=needed | dict(variables), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return frozenset(done.stdout.split())
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from huggingface_hub import file_download
 
 from pilotlight.packaging import PackagingError, is_packaged, needs_torch
 from tests.unit.packaging.tiny_models import bert_folder, classifier_folder
@@ -156,7 +158,9 @@ def test_a_classifier_from_the_hub_keeps_its_labels(hub, packager, manifest, tmp
     assert manifest(packager(SOURCE, "text-classification"))["labels"] == {"0": "bad", "1": "good", "2": "so-so"}
 
 
-def test_a_download_that_breaks_off_is_told_and_the_next_one_succeeds(hub, packager):
+def test_a_download_that_breaks_off_is_told_and_the_next_one_succeeds(hub, packager, monkeypatch):
+    # The library tries five times, a second apart.
+    monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda _: None))
     hub.cut["model.safetensors"] = 1000
     with pytest.raises(PackagingError, match="broke off"):
         packager(SOURCE)

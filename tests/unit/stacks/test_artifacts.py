@@ -11,7 +11,8 @@ import yaml
 
 from components.artifact import function_key, model_key
 from stacks.artifacts import ROOT, build_tag, cache_folder, find_function, find_model
-from stacks.settings import Settings, parse
+from stacks.settings import parse
+from stacks.settings_service import Settings
 
 SHA = "b" * 64
 

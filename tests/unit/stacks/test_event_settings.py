@@ -1,13 +1,17 @@
 """The settings of the event pipeline, of asynchronous answers and of warming: what is taken, what a mistake is told, with its source."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pulumi
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components import capabilities
-from components.timeouts import VISIBILITY_TIMES
+from components.limits import LAMBDA_TIMEOUT_S, VISIBILITY_S
+from components.timeouts import RECORD_S, VISIBILITY_TIMES, most_requests
 from stacks.plan import NOW, now
 from stacks.service import event_chain
 from stacks.settings import parse
@@ -15,6 +19,7 @@ from tests.unit.stacks.test_settings import complaint, lines, ready
 
 EVENTS, API = "aws-sagemaker-events", "aws-sagemaker-api"
 SCHEDULED: dict[str, Any] = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "Europe/Berlin"}
+FIVE_SHARES: dict[str, Any] = {"monthlyUsd": 9, "email": "a@b.example", "alertAt": [0.1, 0.3, 0.5, 0.7, 0.9]}
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
     # Values, what is allowed, and where that stands.
@@ -27,8 +32,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         EVENTS,
-        {"events.visibilitySeconds": 401},
-        "events.visibilitySeconds: 401: shorter than the chain: use 402 to 43200 s, 6 times the function's 67 s and the window "
+        {"events.visibilitySeconds": 767},
+        "events.visibilitySeconds: 767: shorter than the chain: use 768 to 43200 s, 6 times the function's 128 s and the window "
         "(Lambda developer guide",
     ),
     (EVENTS, {"events.visibilitySeconds": 43201}, "events.visibilitySeconds: 43201: use 0 to 43200 s (SQS API reference"),
@@ -55,13 +60,34 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (API, {"answers.async": False, "endpoint.coldStartSeconds": 18}, "together, or answer later: answers: {async: true}"),
     (
         EVENTS,
+        {"endpoint.predictSeconds": 60, "endpoint.coldStartSeconds": 840},
+        "endpoint: the function behind the queue needs 904 s for a cold start and a prediction: use 1 to 900 s",
+    ),
+    (
+        EVENTS,
         {"endpoint.predictSeconds": 60, "endpoint.coldStartSeconds": 700},
-        "endpoint: the function behind the queue needs 1002 s for a cold start and its predictions: use 1 to 900 s",
+        "events.batchSize: 10: a cold start of 700 s and 10 requests of up to 60 s each need 1313 s, a function may run for 900 s: "
+        "use 1 to 3, or lower endpoint.predictSeconds (Lambda developer guide, quotas)",
+    ),
+    (
+        EVENTS,
+        {"events.batchSize": 81, "events.batchWindowSeconds": 1},
+        "events.batchSize: 81: a cold start of 15 s and 81 requests of up to 10 s each need 909 s, a function may run for 900 s: "
+        "use 1 to 80, or lower endpoint.predictSeconds (Lambda",
+    ),
+    (EVENTS, {"events.requestsPerObject": 9}, "use 1 to 8, or lower endpoint.predictSeconds or events.requestsPerObject (Lambda"),
+    (EVENTS, {"events.requestsPerObject": 81}, "events.requestsPerObject: 81: a cold start of 15 s and 810 requests of up to 10 s each"),
+    (EVENTS, {"events.requestsPerObject": 0}, "events.requestsPerObject: 0: use 1 or more"),
+    (
+        "aws-lambda-events",
+        {"endpoint.predictSeconds": 90},
+        "events.batchSize: 10: a cold start of 12 s and 10 requests of up to 90 s each need 925 s, a function may run for 900 s: "
+        "use 1 to 9, or lower endpoint.predictSeconds (Lambda",
     ),
     (
         API,
         {"endpoint.coldStartSeconds": 900},
-        "endpoint: the function behind the queue needs 912 s for a cold start and its predictions: use 1 to 900 s",
+        "endpoint: the function behind the queue needs 912 s for a cold start and a prediction: use 1 to 900 s",
     ),
     # What belongs to another pattern or platform.
     (API, {"events": {"prefix": "in/"}}, "events: {'prefix': 'in/'}: not with pattern 'api': objects start nothing in an API"),
@@ -122,6 +148,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     (API, {"warming": [{**SCHEDULED, "instances": "1"}]}, "warming.0.instances: '1': use a whole number"),
     (API, {"warming": [{**SCHEDULED, "leaseUntil": "2027-02-30"}]}, "warming.0.leaseUntil: '2027-02-30': use a date that exists"),
+    (API, {"warming": [{**SCHEDULED, "leaseUntil": "9999-12-31"}]}, "warming.0.leaseUntil: '9999-12-31': use a date, 2027-01-31, say"),
     (API, {"warming": [{**SCHEDULED, "timezone": "Berlin"}]}, "warming.0.timezone: 'Berlin': use a name of the time zone database"),
     # Money.
     (API, {"budget": {"monthlyUsd": 0, "email": "a@b.example"}}, "budget.monthlyUsd: 0: use an amount above 0"),
@@ -130,7 +157,23 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         {"budget": {"monthlyUsd": 9, "email": "a@b.example", "onExceeded": "drop-warming"}},
         "budget.onExceeded: 'drop-warming': there is no warming to drop: use notify, or set warming",
     ),
+    (
+        API,
+        {"warming": [SCHEDULED], "budget": {**FIVE_SHARES, "onExceeded": "drop-warming"}},
+        "budget.alertAt: [0.1, 0.3, 0.5, 0.7, 0.9]: makes 6 notifications, with drop-warming's own at 1.0: use 1 to 5 notifications "
+        "(Budgets API reference, CreateBudget)",
+    ),
+    (
+        API,
+        {"budget": {**FIVE_SHARES, "alertAt": [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]}},
+        "budget.alertAt: [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]: makes 6 notifications: use 1 to 5 notifications (Budgets API reference",
+    ),
 ]
+
+
+@pytest.mark.parametrize("budget", [FIVE_SHARES, {**FIVE_SHARES, "alertAt": [0.1, 0.3, 0.5, 0.7, 1.0], "onExceeded": "drop-warming"}])
+def test_a_budget_takes_as_many_shares_as_it_may_have_notifications(budget: dict[str, Any]) -> None:
+    parse(ready(API) | {"warming": [SCHEDULED], "budget": budget}, API)
 
 
 @pytest.mark.parametrize(("stack", "changes", "told"), CASES, ids=[told[:50] for _, _, told in CASES])
@@ -185,6 +228,34 @@ def test_the_pipelines_defaults_are_those_of_a_queue_for_lambda() -> None:
     assert chain.visibility_s == VISIBILITY_TIMES * chain.function_s
     wider = event_chain(settings, settings.events.model_copy(update={"visibility_seconds": 9_000}))
     assert (wider.visibility_s, wider.function_s) == (9_000, chain.function_s)
+
+
+@given(
+    stack=st.sampled_from([EVENTS, "aws-lambda-events"]),
+    size=st.integers(1, 1000),
+    each=st.integers(1, 40),
+    predict_s=st.integers(1, 60),
+    cold_start_s=st.integers(0, 180),
+)
+def test_whatever_is_taken_has_time_for_every_request_and_what_is_told_instead_is_taken(
+    stack: str, size: int, each: int, predict_s: int, cold_start_s: int
+) -> None:
+    asked = {"endpoint.predictSeconds": predict_s, "endpoint.coldStartSeconds": cold_start_s, "events.batchWindowSeconds": 1}
+    asked |= {"events.batchSize": size, "events.requestsPerObject": each}
+    try:
+        settings = parse(ready(stack, asked), "s")
+    except pulumi.RunError as error:
+        [line] = lines(str(error))
+        told = re.match(r"(events\.\w+): .*: use 1 to (\d+), or lower", line)
+        assert told is not None, line
+        most = most_requests(predict_s=predict_s, cold_start_s=cold_start_s, allowed=LAMBDA_TIMEOUT_S)
+        if min(size, each) <= most:  # else both are too many, and are told one after the other
+            parse(ready(stack, asked | {told[1]: int(told[2])}), "s")
+        return
+    assert settings.events is not None
+    chain = event_chain(settings, settings.events)
+    assert cold_start_s + size * each * predict_s + RECORD_S <= chain.function_s <= LAMBDA_TIMEOUT_S.high
+    assert 6 * chain.function_s + 1 <= chain.visibility_s <= VISIBILITY_S.high
 
 
 def test_a_chain_that_does_not_fit_is_taken_where_answers_may_come_later() -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from components.capabilities import CLOUD_SETTINGS, PLATFORM_SETTINGS, common
 from pilotlight.planned import ROOT, changed, config_of
+from stacks.service import event_chain
 from stacks.settings import load_settings, parse
 
 API = "gcp-cloud-run-api"
@@ -105,7 +106,12 @@ EVENT_CASES: list[tuple[dict[str, Any], str]] = [
     ({"events.maxObjectBytes": 100_000_000}, "or raise function.memoryMb (Cloud Run documentation, memory limits)"),
     (
         {"endpoint.coldStartSeconds": 600},
-        "endpoint: the function behind the queue needs 652 s for a cold start and its predictions: use 10 to 600 s",
+        "endpoint: the function behind the queue needs 614 s for a cold start and a prediction: use 10 to 600 s",
+    ),
+    (
+        {"events.requestsPerObject": 54},
+        "events.requestsPerObject: 54: a cold start of 12 s and 54 requests of up to 10 s each need 609 s, a function may run for 600 s: "
+        "use 1 to 53, or lower endpoint.predictSeconds (Pub/Sub",
     ),
 ]
 
@@ -115,6 +121,13 @@ def test_one_mistake_of_a_pipeline_is_one_sentence(changes: dict[str, Any], told
     found = complaints(changes, stack="gcp-cloud-run-events")
     assert len(found) == 1, found
     assert told in found[0]
+
+
+@pytest.mark.parametrize(("each", "function_s"), [(1, 26), (3, 48), (53, 598)])
+def test_the_function_has_time_for_the_requests_of_one_object_since_events_come_one_by_one(each: int, function_s: int) -> None:
+    service = changed(config_of("gcp-cloud-run-events")["pilotlight:service"], {"events.requestsPerObject": each})
+    settings = parse(service, "s", PLACE)
+    assert event_chain(settings, settings.events).function_s == function_s
 
 
 def test_a_pipeline_needs_no_gateway_in_its_region() -> None:

@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stacks.settings import Settings, load_settings, parse
+from stacks.settings import load_settings, parse
+from stacks.settings_service import Settings
 
 STACKS = Path(__file__).resolve().parents[3] / "stacks"
 READY = sorted(STACKS.glob("Pulumi.*.yaml"))

@@ -45,7 +45,7 @@ class Cloud:
 
     def worker(self, model):
         calls, kept = self._settings(sends=False)
-        return WorkerRole(calls, model, make_store(kept), keep_s=kept.keep_s, max_attempts=MAX_ATTEMPTS)
+        return WorkerRole(calls, model, make_store(kept), keep_s=kept.keep_s, attempts=kept.attempts)
 
     def row(self, answer_id):
         return self.database.document(f"{COLLECTION}/{answer_id}").get().to_dict()

@@ -163,7 +163,7 @@ def test_a_failure_comes_again_until_the_last_attempt_and_a_replay_mends_it(goog
 
 def test_a_last_attempt_that_is_cut_off_has_failed_when_its_time_is_over(google):
     answer_id, store = handed_over(google), google.worker(Model())._work.store
-    store.begin_last_attempt(answer_id, time.time() - 1)
+    store.put_end(answer_id, time.time() - 1, last=True)
     assert problem_of(looked(google.function(Model()), answer_id)) == (502, "model-failed")
     assert google.work(google.worker(Model())) == 200
     assert looked(google.function(Model()), answer_id).status == 200

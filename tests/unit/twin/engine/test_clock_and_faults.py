@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pilotlight.twin.clock import Clock
+from pilotlight.twin.clock import Clock, Reading
+from pilotlight.twin.clock_file import FILE, clock_of
 from pilotlight.twin.faults import Faults
+from pilotlight.twin.state import TwinError
 
 
 def test_the_clock_is_the_machines_until_it_is_moved() -> None:
@@ -36,6 +39,48 @@ def test_time_never_runs_back(monkeypatch: pytest.MonkeyPatch) -> None:
     before = clock.now()
     monkeypatch.setattr(time, "time", lambda: 0.0)
     assert clock.now() >= before
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0, 0.0])
+def test_a_clock_that_is_taken_up_again_has_run_on_meanwhile(speed: float) -> None:
+    before = Reading(now=5e9, machine=time.time() - 100, speed=speed)
+    after = Clock.resumed(before)
+    assert 0 <= after.now() - (5e9 + 100 * speed) <= 5 * speed
+    assert after.speed == speed
+    again = after.reading()
+    assert Clock.resumed(again).now() >= again.now
+
+
+def test_a_machine_whose_clock_was_set_back_takes_no_time_from_the_twins() -> None:
+    assert Clock.resumed(Reading(now=5e9, machine=time.time() + 1000, speed=1.0)).now() >= 5e9
+
+
+def test_a_home_remembers_every_move_of_its_clock(tmp_path: Path) -> None:
+    first = clock_of(tmp_path)
+    assert not (tmp_path / FILE).exists(), "a clock that was never moved is the machine's"
+    first.advance(86400)
+    assert abs(clock_of(tmp_path).now() - time.time() - 86400) < 5
+    first.run_at(0)
+    stopped = first.now()
+    assert (clock_of(tmp_path).now(), clock_of(tmp_path).speed) == (stopped, 0)
+    second = clock_of(tmp_path)
+    second.advance(0.5)
+    assert clock_of(tmp_path).now() == stopped + 0.5
+    assert len((tmp_path / FILE).read_bytes()) == 128
+
+
+def test_a_shorter_record_leaves_nothing_of_a_longer_one(tmp_path: Path) -> None:
+    clock = clock_of(tmp_path)
+    clock.run_at(0.123456789)
+    clock.run_at(0)
+    assert clock_of(tmp_path).speed == 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"now": "x", "machine": 1, "speed": 1}', '{"now": 1}'])
+def test_a_damaged_record_of_the_clock_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(TwinError, match=r"clock\.json is damaged .* Delete the file"):
+        clock_of(tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [-1, float("inf"), float("nan")])

@@ -1,0 +1,30 @@
+"""What the parts of a service on Google Cloud share: project and region, names, APIs, whether data is kept."""
+
+import pulumi
+import pulumi_gcp as gcp
+
+from components.args import HomeArgs
+from components.gcp.apis import Apis
+from components.gcp.names import names_of
+
+
+class GcpContext:
+    """Project, region and names, asked once.
+
+    `keep`  what holds data is protected and never emptied: `pulumi destroy` refuses before it deletes anything
+    `token` the deployer's access token, a secret, with which images are pushed
+    """
+
+    def __init__(self, args: HomeArgs) -> None:
+        # Waited for, so that names are plain texts, as on AWS.
+        client = gcp.organizations.get_client_config()
+        self.region, self.project = client.region, client.project
+        self.token: pulumi.Output[str] = pulumi.Output.secret(client.access_token)
+        self.stack = args.stack
+        self.names = names_of(args.project, args.stack)
+        self.keep = args.data_retention == "keep"
+        self.apis = Apis()
+
+    def bucket_name(self, role: str) -> str:
+        """The name of the service's bucket for `role`."""
+        return self.names.bucket(self.project, self.region, role)

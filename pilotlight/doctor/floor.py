@@ -1,0 +1,149 @@
+"""Checks of the live warming floor: what the budget dropped, what no plan asks for, what a smaller reservation would meet."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from components.aws.names import ALIAS, Names, names_of
+from components.warming_plan import floor_at
+from pilotlight.doctor.findings import Finding, code_of, ok, warn
+from pilotlight.doctor.subject import Subject
+from stacks.plan import plan_of
+
+ID = "floor"
+
+
+def floor(subject: Subject) -> Iterator[Finding]:
+    """The floor that is live is the plan's for this moment. Nothing where the stack is not up, or has neither."""
+    assert subject.settings is not None
+    names, plan = _names(subject), plan_of(subject.settings.warming)
+    live, wanted = _live(subject, names), floor_at(plan, subject.moment())
+    if live is None or not (plan.rules or live):
+        return
+    found = [*_dropped(subject, names, live, wanted), *_reserved(subject, live)]
+    if found:
+        yield from found
+    elif live == wanted:
+        yield ok(ID, f"{live} instances are kept warm, as the plan says for now")
+    elif not plan.rules and not _swapped(subject):
+        # Scaling that is taken out leaves the capacity that it set last (API reference, DeregisterScalableTarget).
+        yield warn(
+            ID,
+            f"{live} instances are kept warm, and there is no plan: a window that no `up` saw has left them behind",
+            allowed="a floor that a plan asks for",
+            mend=f"aws lambda delete-provisioned-concurrency-config --function-name {names.model_function} --qualifier {ALIAS}",
+        )
+    else:
+        yield warn(
+            ID,
+            f"{live} instances are kept warm, the plan says {wanted} for now",
+            allowed="the plan's, at the latest a quarter of an hour after an edge of a window",
+            mend=f"pilotlight up {subject.stack} --refresh",
+        )
+
+
+def before_up(subject: Subject) -> Iterator[Finding]:
+    """What of it an `up` does not mend, or meets."""
+    assert subject.settings is not None
+    names, plan = _names(subject), plan_of(subject.settings.warming)
+    live = _live(subject, names)
+    if live is not None:
+        yield from _dropped(subject, names, live, floor_at(plan, subject.moment()))
+        yield from _reserved(subject, live)
+
+
+def _dropped(subject: Subject, names: Names, live: int, wanted: int) -> Iterator[Finding]:
+    """The budget was spent and its function did what it is for. The state of the stack knows nothing of it."""
+    told = _told(subject, names) if subject.settings and subject.settings.warming else None
+    if told is None:
+        return
+    stopped = _stopped(subject, told)
+    # Where nothing moves the floor there is nothing to stop: then it is down.
+    if stopped or (stopped is None and live < wanted):
+        yield warn(
+            ID,
+            f"the budget dropped the warming floor{_when(subject, names)}: {live} instances are kept warm, the plan says {wanted} for now",
+            allowed="the plan's: it stays down until an `up` with a refresh, also when a new month begins",
+            mend=f"pilotlight up {subject.stack} --refresh",
+        )
+
+
+def _reserved(subject: Subject, live: int) -> Iterator[Finding]:
+    """A function's reservation changes before its floor does: the alias that has the floor comes after the function."""
+    assert subject.settings is not None
+    most = subject.settings.endpoint.max_concurrency
+    if _swapped(subject) or most is None or live <= most:
+        return
+    yield warn(
+        ID,
+        f"{live} instances are kept warm and maxConcurrency is {most}: `up` lowers the reservation first, which may be refused",
+        allowed=f"maxConcurrency of {live} or more while so many are kept warm",
+        mend=f"pilotlight up {subject.stack} with the lower floor, then again with the lower maxConcurrency",
+    )
+
+
+def _swapped(subject: Subject) -> bool:
+    """Whether the floor is a part of the endpoint's configuration, which is replaced as a whole."""
+    assert subject.settings is not None
+    return subject.settings.endpoint.platform == "aws-sagemaker"
+
+
+def _live(subject: Subject, names: Names) -> int | None:
+    """Instances that are kept warm, whoever asked for them; None where the model is not up."""
+    from botocore.exceptions import ClientError
+
+    try:
+        if _swapped(subject):
+            [variant] = subject.clients.of("sagemaker", subject.region).describe_endpoint(EndpointName=names.endpoint)["ProductionVariants"]
+            return int(variant.get("CurrentServerlessConfig", {}).get("ProvisionedConcurrency", 0))
+        asked = {"FunctionName": names.model_function, "Qualifier": ALIAS}
+        found = subject.clients.of("lambda", subject.region).get_provisioned_concurrency_config(**asked)
+        return int(found["RequestedProvisionedConcurrentExecutions"])
+    except ClientError as error:
+        if code_of(error) == "ProvisionedConcurrencyConfigNotFoundException":
+            return 0
+        # SageMaker has no code of its own for what is not there.
+        if code_of(error) == "ResourceNotFoundException" or "Could not find" in str(error):
+            return None
+        raise
+
+
+def _told(subject: Subject, names: Names) -> Mapping[str, str] | None:
+    """What the function that drops the floor is told (contract 3 of docs/architecture.md); None where the stack has none."""
+    client = subject.clients.of("lambda", subject.region)
+    try:
+        variables: Mapping[str, str] = client.get_function_configuration(FunctionName=names.named("floor"))["Environment"]["Variables"]
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    return variables
+
+
+def _stopped(subject: Subject, told: Mapping[str, str]) -> bool | None:
+    """Whether the function has stopped what moves the floor; None where nothing does."""
+    found: list[bool] = []
+    if group := told.get("SCHEDULE_GROUP"):
+        scheduler = subject.clients.of("scheduler", subject.region)
+        found.append(bool(scheduler.list_schedules(GroupName=group, State="DISABLED", MaxResults=1)["Schedules"]))
+    if resource := told.get("SCALABLE_RESOURCE"):
+        scaling = subject.clients.of("application-autoscaling", subject.region)
+        namespace = told["SCALABLE_DIMENSION"].partition(":")[0]
+        targets = scaling.describe_scalable_targets(ServiceNamespace=namespace, ResourceIds=[resource])["ScalableTargets"]
+        found += [bool(target["SuspendedState"]["ScheduledScalingSuspended"]) for target in targets]
+    return any(found) if found else None
+
+
+def _when(subject: Subject, names: Names) -> str:
+    """` on 2027-01-04 at 17:00 UTC`, as the function's log has it; empty where that is over its retention."""
+    pages = subject.clients.of("logs", subject.region).get_paginator("filter_log_events")
+    lines: list[dict[str, Any]] = [
+        event
+        for page in pages.paginate(logGroupName=names.logs_of("floor"), filterPattern='"floor_dropped"')
+        for event in page.get("events", [])
+    ]
+    if not lines:
+        return ""
+    return datetime.fromtimestamp(max(line["timestamp"] for line in lines) / 1000, UTC).strftime(" on %Y-%m-%d at %H:%M UTC")
+
+
+def _names(subject: Subject) -> Names:
+    return names_of(subject.project.name, subject.stack)

@@ -1,0 +1,137 @@
+"""The settings of a service, all of `pilotlight:service`. What one setting means for another is checked apart (`checks.py`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from components.platforms import CLOUDS, ENDPOINTS
+from stacks.parts import MAIL, MAIL_TEXT, Part, Text
+from stacks.settings_events import Answers, Events
+from stacks.settings_warming import Budget, Rule
+
+DIGEST = "sha256:[0-9a-f]{64}"
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
+Tag = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class Model(Part):
+    """The model: where it comes from, what it answers, what runs it."""
+
+    source: str = Field(
+        pattern=r"^(pypi:[A-Za-z0-9][A-Za-z0-9._-]*|hf://[\w.-]+/[\w.-]+@[0-9a-f]{40}|[^:]+)$",
+        description="use pypi:NAME, hf://ORG/NAME@COMMIT (40 hex digits, because a branch can move) or a folder",
+    )
+    task: Literal["feature-extraction", "sentence-embedding", "text-classification"]
+    engine: Literal["onnx", "torch"] = "onnx"
+
+
+class Build(Part):
+    """The image built from `containers/`."""
+
+    target: Literal["cpu", "gpu"]
+    platform: Literal["linux/amd64"] = "linux/amd64"
+    builder: Text | None = None
+
+
+class Image(Part):
+    """Exactly one of the two: build it, or name it by digest."""
+
+    build: Build | None = None
+    uri: str | None = Field(
+        default=None,
+        pattern=rf"^\S+@{DIGEST}$",
+        description="use <repository>@sha256:<64 hex digits>, because a tag can move to another image",
+    )
+
+
+class Endpoint(Part):
+    """The platform that runs the model, and its size. The platform's limits are checked apart (`checks.py`)."""
+
+    platform: str = Field(description=f"use {' or '.join(ENDPOINTS)}")
+    memory_mb: int = 2048
+    # null reserves nothing, where the platform can share what the account has (`PlatformFacts.shares_concurrency`).
+    max_concurrency: int | None = 10
+    # null: what the platform gives, eight with a GPU.
+    cpu: int | None = None
+    gpu: Literal["l4"] | None = None
+    requests_per_instance: int | None = None
+    private: bool = False
+    zonal_redundancy: bool = False
+    cold_start_seconds: int | None = Field(default=None, ge=0)
+    predict_seconds: int = Field(default=10, ge=1)
+    # null: 4 MiB, which every hop of every platform takes.
+    max_body_bytes: int | None = Field(default=None, ge=1)
+
+
+class Function(Part):
+    """The pattern's function, where one stands in front of the endpoint."""
+
+    memory_mb: int = 512
+    reserved_concurrency: int | None = None
+
+
+class Auth(Part):
+    """Who may call and how often; `mode` decides which gateway is built."""
+
+    mode: Literal["api-key", "jwt", "iam"]
+    requests_per_second: float = Field(default=20, allow_inf_nan=False)
+    burst: int = 40
+    daily_quota: int | None = None
+    # API Gateway takes https only (JWT authorizers, `issuer`); an issuer on this machine is for the local twin.
+    issuer: str | None = Field(
+        default=None,
+        pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost)(:\d+)?(/\S*)?)$",
+        description="use the issuer's URL, https://…, as it stands in the tokens' `iss`",
+    )
+    audience: list[Text] | None = Field(default=None, min_length=1)
+    scopes: list[Text] | None = Field(default=None, min_length=1)
+
+
+class Cors(Part):
+    """Browsers of these origins may call; off by default."""
+
+    allow_origins: list[Origin] = Field(min_length=1, description="use a list of origins, https://app.example.com, say")
+
+
+class Logs(Part):
+    """How long every log group of the stack keeps its lines."""
+
+    retention_days: int = 30
+
+
+class AccessLogs(Part):
+    """Whose is the account-wide role that access logs of REST APIs go through."""
+
+    account_role: Literal["create", "existing"]
+
+
+class Alarms(Part):
+    """Whether there are alarms, and who is told when one goes off; nobody, without an address."""
+
+    enabled: bool = True
+    email: str | None = Field(default=None, pattern=MAIL, description=MAIL_TEXT)
+
+
+class Settings(Part):
+    """All of `pilotlight:service`."""
+
+    pattern: Literal["api", "events"]
+    cloud: str = Field(description=f"use {' or '.join(CLOUDS)}")
+    model: Model
+    image: Image
+    endpoint: Endpoint
+    function: Function = Function()
+    # Which of these belong to which pattern stands in `PATTERN_SETTINGS`.
+    auth: Auth | None = None
+    cors: Cors | None = None
+    answers: Answers | None = None
+    events: Events | None = None
+    warming: list[Rule] = Field(default_factory=list, max_length=10)
+    budget: Budget | None = None
+    dashboard: bool = False
+    logs: Logs = Logs()
+    access_logs: AccessLogs | None = None
+    alarms: Alarms = Alarms()
+    data_retention: Literal["keep", "delete"] = "keep"
+    # S3 objects carry ten tags at most, three of which are the standard ones.
+    tags: dict[Tag, Annotated[str, StringConstraints(max_length=256)]] = Field(default_factory=dict, max_length=7)

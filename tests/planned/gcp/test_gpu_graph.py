@@ -1,0 +1,68 @@
+"""An endpoint with a GPU, and one that the internet can't reach."""
+
+from typing import Any
+
+import pytest
+
+from tests.planned.gcp.conftest import API, ENABLED, INVOKER, RUN, container, plan_of
+
+GPU = "gcp-cloud-run-gpu-api"
+NETWORK, SUBNETWORK = "gcp:compute/network:Network", "gcp:compute/subnetwork:Subnetwork"
+
+
+@pytest.mark.parametrize(("changes", "disabled"), [({}, True), ({"endpoint.zonalRedundancy": True}, False)])
+def test_an_instance_has_its_gpu_is_billed_for_as_long_as_it_lives_and_is_redundant_by_setting(
+    changes: dict[str, Any], disabled: bool
+) -> None:
+    template = plan_of(GPU, changes).one(RUN, "endpoint-service").inputs["template"]
+    assert template["nodeSelector"] == {"accelerator": "nvidia-l4"}
+    assert template["gpuZonalRedundancyDisabled"] is disabled
+    [held] = template["containers"]
+    assert held["resources"] == {
+        "cpuIdle": False,
+        "startupCpuBoost": True,
+        "limits": {"cpu": "8", "memory": "16384Mi", "nvidia.com/gpu": "1"},
+    }
+    assert (template["maxInstanceRequestConcurrency"], template["scaling"]) == (8, {"maxInstanceCount": 2})
+
+
+def test_the_endpoints_image_is_that_of_gpus_and_the_function_has_none() -> None:
+    plan = plan_of(GPU)
+    targets = {each.name: each.inputs["target"] for each in plan.all("docker-build:index:Image")}
+    assert targets == {"api-image-build": "gpu", "api-image-functions": "function-gcp"}
+    function = plan.one(RUN, "function-service")
+    assert "nvidia.com/gpu" not in container(function)["resources"]["limits"]
+    assert "nodeSelector" not in function.inputs["template"]
+
+
+def test_without_a_gpu_nothing_speaks_of_one() -> None:
+    template = plan_of(API).one(RUN, "endpoint-service").inputs["template"]
+    assert "nodeSelector" not in template
+    assert "gpuZonalRedundancyDisabled" not in template
+
+
+def test_a_private_endpoint_is_reached_through_the_network_of_its_function_only() -> None:
+    plan = plan_of(API, {"endpoint.private": True})
+    endpoint, function = plan.one(RUN, "endpoint-service"), plan.one(RUN, "function-service")
+    assert endpoint.inputs["ingress"] == "INGRESS_TRAFFIC_INTERNAL_ONLY"
+    # API Gateway has no way into a network of the project's: what it calls stays open to the network, and closed by IAM.
+    assert function.inputs["ingress"] == "INGRESS_TRAFFIC_ALL"
+    network, subnetwork = plan.one(NETWORK), plan.one(SUBNETWORK)
+    assert function.inputs["template"]["vpcAccess"] == {
+        "egress": "ALL_TRAFFIC",
+        "networkInterfaces": [{"network": network.outputs["id"], "subnetwork": subnetwork.outputs["id"]}],
+    }
+    assert "vpcAccess" not in endpoint.inputs["template"]
+    assert (network.inputs["autoCreateSubnetworks"], subnetwork.inputs["privateIpGoogleAccess"]) == (False, True)
+    assert subnetwork.inputs["region"] == "europe-west1"
+    [compute] = [each for each in plan.all(ENABLED) if each.inputs["service"] == "compute.googleapis.com"]
+    assert {compute.urn} <= plan.before(network) & plan.before(subnetwork)
+    # Who may invoke is IAM's to say in either case.
+    assert len(plan.all(INVOKER)) == 2
+
+
+def test_an_endpoint_that_is_not_private_has_no_network() -> None:
+    plan = plan_of(API)
+    assert plan.all(NETWORK) == []
+    assert plan.one(RUN, "endpoint-service").inputs["ingress"] == "INGRESS_TRAFFIC_ALL"
+    assert "vpcAccess" not in plan.one(RUN, "function-service").inputs["template"]
