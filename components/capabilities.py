@@ -207,19 +207,19 @@ PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
     ),
     OfPlatform(
         setting="warming.ping",
-        platforms=("aws-lambda", "aws-sagemaker"),
+        platforms=("aws-lambda", "aws-sagemaker", "gcp-cloud-run"),
         instead="use a scheduled or provisioned rule",
         source="EventBridge Scheduler user guide, templated targets (Lambda)",
     ),
     OfPlatform(
         setting="warming.scheduled",
-        platforms=("aws-lambda", "aws-sagemaker"),
+        platforms=("aws-lambda", "aws-sagemaker", "gcp-cloud-run"),
         instead="use a ping rule inside the window",
         source=_APPLICATION_SCALING,
     ),
     OfPlatform(
         setting="warming.provisioned",
-        platforms=("aws-lambda", "aws-sagemaker"),
+        platforms=("aws-lambda", "aws-sagemaker", "gcp-cloud-run"),
         instead="use a ping rule",
         source="Lambda API reference, PutProvisionedConcurrencyConfig; SageMaker API reference, ProductionVariantServerlessConfig",
     ),

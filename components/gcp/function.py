@@ -30,7 +30,7 @@ OVERLOAD = 4
 @dataclass(frozen=True, kw_only=True)
 class FunctionService:
     """One role of the functions' image: physical name, what it is for, what it is told, what its account (as policies name it) is
-    granted beside the endpoint, what else must be there before it runs."""
+    granted beside the endpoint, what else must be there before it runs; `invokes` where it calls the endpoint."""
 
     role: str
     name: str
@@ -42,6 +42,7 @@ class FunctionService:
     variables: Mapping[str, pulumi.Input[str]]
     grants: Callable[[pulumi.Output[str]], Sequence[pulumi.Resource]] = lambda _: ()
     ready: Sequence[pulumi.Resource] = ()
+    invokes: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +96,9 @@ class ApiFunction(pulumi.ComponentResource):
 
 
 def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: "CloudRunEndpoint", parent: pulumi.Resource) -> Live:
-    """The service under an account of its own, which may invoke the endpoint before the first request comes."""
+    """The service under an account of its own, which has its rights before the first request comes."""
     identity = account(name, home, of.role, of.purpose, parent)
-    invokes = endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))
+    invokes = [endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))] if of.invokes else []
     service = run_service(
         name,
         home,
@@ -112,10 +113,10 @@ def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: 
             requests=of.requests,
             max_instances=of.max_instances,
             timeout_s=of.timeout_s,
-            network=None if endpoint.network is None else endpoint.network.egress(),
+            network=None if endpoint.network is None or not of.invokes else endpoint.network.egress(),
         ),
         parent,
-        [invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],
+        [*invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],
     )
     return Live(service=service, account=identity)
 

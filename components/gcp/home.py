@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_gcp as gcp
 
-from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact
+from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact, WarmingArgs
 from components.contract import Work
 from components.gcp.apis import Apis
 from components.gcp.artifacts import ModelStore
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from components.gcp.events import ObjectSource
     from components.gcp.gateway import ApiGateway
     from components.gcp.results import ResultStore
+    from components.gcp.warming import Warming
 
 
 class GcpHome:
@@ -89,11 +90,17 @@ class GcpHome:
 
         return Delivery(name, self, function, work, opts)
 
+    def warm(self, name: str, endpoint: Any, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions) -> "Warming":
+        """Pings, and jobs that set the floor."""
+        from components.gcp.warming import Warming
+
+        return Warming(name, self, endpoint, args, function, opts)
+
     def budget(self, name: str, endpoint: Any, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions) -> "Budget":
-        """A budget of the stack's costs."""
+        """A budget of the stack's costs, and the function that drops the floor."""
         from components.gcp.budget import Budget
 
-        return Budget(name, self, args, opts)
+        return Budget(name, self, endpoint, args, function, opts)
 
     def dashboard(self, name: str, parts: Sequence[Any], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
         """A dashboard with the figures of all parts."""

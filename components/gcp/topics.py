@@ -12,7 +12,7 @@ from components.limits import PUBSUB_ACK_S
 if TYPE_CHECKING:
     from components.gcp.home import GcpHome
 
-PUBLISHER = "roles/pubsub.publisher"
+PUBLISHER, SUBSCRIBER = "roles/pubsub.publisher", "roles/pubsub.subscriber"
 KEPT_DAYS = 14
 ACK_S = 60
 # Of pushes that fail: as Eventarc does (its documentation, retry events).
@@ -78,6 +78,23 @@ def pushed(
 def may_publish(name: str, of: gcp.pubsub.Topic, who: pulumi.Input[str], parent: pulumi.Resource) -> gcp.pubsub.TopicIAMMember:
     """Let one account publish to one topic."""
     return gcp.pubsub.TopicIAMMember(name, topic=of.name, role=PUBLISHER, member=who, opts=pulumi.ResourceOptions(parent=parent))
+
+
+def dead_letters(
+    name: str, home: "GcpHome", of: gcp.pubsub.Subscription, dead: gcp.pubsub.Topic, parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """Let Pub/Sub itself move what was tried too often from a subscription to the topic `dead` (its documentation, dead-letter
+    topics). Its identity belongs to the project, and stays there."""
+    child = pulumi.ResourceOptions(parent=parent)
+    agent = gcp.projects.ServiceIdentity(
+        f"{name}-pubsub-agent",
+        service="pubsub.googleapis.com",
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=home.apis.enabled(name, parent, PUBSUB), retain_on_delete=True),
+    )
+    return [
+        may_publish(f"{name}-agent-buries", dead, agent.member, parent),
+        gcp.pubsub.SubscriptionIAMMember(f"{name}-agent-takes", subscription=of.name, role=SUBSCRIBER, member=agent.member, opts=child),
+    ]
 
 
 def waiting(role: str, text: str, subscription: pulumi.Input[str]) -> Alarm:

@@ -28,8 +28,6 @@ _SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
     "api": {},
     "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
 }
-# What of the above is built there already.
-_SHOWN_ON_GOOGLE = ("`dashboard`", "`dataRetention: keep`")
 # What makes every other role, policy and resource that there is, in as few variants as may stand together.
 _EXTRAS = {"alarms.email": "ops@example.com", "dashboard": True, "dataRetention": "keep"}
 _ECR = {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64}
@@ -41,7 +39,11 @@ _JUDGED: Mapping[str, Mapping[str, Changes]] = {
         "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
         "extras": {**_EXTRAS, "image": _ECR},
     },
-    "gcp": {"extras": {**_EXTRAS, "image": _ARTIFACT, "endpoint.private": True, "budget": _BUDGET}},
+    "gcp": {
+        "drop scheduled": {"budget": _DROP, "warming": [_PING, {**_SCHEDULED, "leaseUntil": "2027-01-31"}]},
+        "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
+        "extras": {**_EXTRAS, "image": _ARTIFACT, "endpoint.private": True, "budget": _BUDGET},
+    },
 }
 _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
@@ -53,9 +55,8 @@ _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
 
 def shown(stack: str) -> Mapping[str, Changes]:
     """Options of a stack that its page shows: words → changed settings."""
-    cloud, pattern = _cloud_and_pattern(stack)
-    found = {**_SHOWN_OF_PATTERN[pattern], **_SHOWN}
-    return found if cloud == "aws" else {words: found[words] for words in (*_SHOWN_OF_PATTERN[pattern], *_SHOWN_ON_GOOGLE)}
+    _, pattern = _cloud_and_pattern(stack)
+    return {**_SHOWN_OF_PATTERN[pattern], **_SHOWN}
 
 
 def judged(stack: str) -> Mapping[str, Changes]:

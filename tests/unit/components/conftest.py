@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Text made from an Output is a bug that the SDK else only warns of.
     os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:pulumi_aws")
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:pulumi_gcp")
 
 
 def ready(stack: str) -> dict[str, Any]:

@@ -53,6 +53,16 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "auth.requestsPerSecond: 20.0: not with auth.mode 'jwt': API Gateway counts the calls of a key",
     ),
     ({"auth.requestsPerSecond": 60_000}, "auth.requestsPerSecond: 60000.0: use 1 to 50000 requests a second"),
+    # Ten requests at a time are five instances of two, and each ping holds the place of one request.
+    (
+        {"warming": [{"kind": "provisioned", "instances": 6}]},
+        "warming.0.instances: 6: use 1 to 5, which is endpoint.maxConcurrency over 2 requests of an instance, or raise that: no more can "
+        "be kept than may run (Cloud Run documentation, minimum instances)",
+    ),
+    (
+        {"endpoint.maxConcurrency": 1000, "warming": [{"kind": "ping", "everyMinutes": 5, "parallel": 101}]},
+        "warming.0.parallel: 101: use 1 to 100: one function sends them all",
+    ),
     ({"endpoint.cpu": 3}, "endpoint.cpu: 3: use 1, 2, 4, 6 or 8 vCPU (Cloud Run documentation, CPU limits)"),
     ({"endpoint.memoryMb": 256}, "endpoint.memoryMb: 256 for 'gcp-cloud-run': use 512 to 32768 MiB"),
     (
