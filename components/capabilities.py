@@ -200,7 +200,7 @@ _APPLICATION_SCALING = "Application Auto Scaling API reference, RegisterScalable
 PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
     OfPlatform(
         setting="answers.async",
-        platforms=("aws-sagemaker",),
+        platforms=("aws-sagemaker", "gcp-cloud-run"),
         instead="the model is the function and starts before its code can hand anything over: use endpoint.platform aws-sagemaker, "
         "keep it warm with warming, or use pattern events",
         source="Lambda developer guide, execution environment lifecycle (the init phase comes before the event)",

@@ -16,6 +16,7 @@ from components.gcp.run_service import Probes, RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
 from components.limits import CLOUD_RUN_START_S
+from components.timeouts import HOP_S
 from components.warming_plan import floor_at
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 requests=one.requests,
                 max_instances=math.ceil(self.max_concurrency / one.requests),
                 min_instances=self.floor,
-                timeout_s=args.timeouts.endpoint_s,
+                # The longest that any caller waits: the worker, the warmer and the event function wait for a start as well.
+                timeout_s=max(args.timeouts.endpoint_s, args.cold_start_s + args.timeouts.model_s + HOP_S),
                 gpu=one.gpu,
                 zonal_redundancy=one.zonal_redundancy,
                 internal=one.private,

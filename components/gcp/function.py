@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_gcp as gcp
@@ -15,6 +15,7 @@ from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
 
 if TYPE_CHECKING:
+    from components.gcp.answers import AnswerStore
     from components.gcp.cloud_run import CloudRunEndpoint
     from components.gcp.home import GcpHome
 
@@ -68,7 +69,7 @@ class ApiFunction(pulumi.ComponentResource):
         home: "GcpHome",
         endpoint: "CloudRunEndpoint",
         args: FunctionArgs,
-        answers: Any | None,
+        answers: "AnswerStore | None",
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("pilotlight:index:ApiFunction", name, None, opts)
@@ -81,10 +82,12 @@ class ApiFunction(pulumi.ComponentResource):
             timeout_s=args.timeouts.function_s,
             requests=requests,
             max_instances=instances_of(endpoint.max_concurrency, requests),
-            variables=call_variables(endpoint, args, home),
+            variables={**call_variables(endpoint, args, home), **({} if answers is None else answers.variables_of_caller())},
+            grants=lambda who: () if answers is None else answers.grant_caller(name, who, self),
+            ready=() if answers is None else (answers,),
         )
         live = function_service(name, home, of, endpoint, self)
-        self._service = live.service
+        self._service, self._answers = live.service, answers
         self.invoke_target, self.function_name, self.function_alias = live.service.uri, live.service.name, None
         self.log_groups = []
         self.alarms = function_alarms(live.service.name, args.timeouts.function_s)
@@ -93,6 +96,10 @@ class ApiFunction(pulumi.ComponentResource):
     def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
         """Let one gateway call the function."""
         return let_in(self._service, principal)
+
+    def before_callers(self) -> list[pulumi.Resource]:
+        """What must be there before anybody's request is handed over: who takes it."""
+        return [] if self._answers is None else [*self._answers.taken]
 
 
 def function_service(name: str, home: "GcpHome", of: FunctionService, endpoint: "CloudRunEndpoint", parent: pulumi.Resource) -> Live:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pulumi
 import pulumi_gcp as gcp
 
-from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact, WarmingArgs
+from components.args import AnswersArgs, BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, HomeArgs, ImageArgs, ModelArtifact, WarmingArgs
 from components.contract import Work
 from components.gcp.apis import Apis
 from components.gcp.artifacts import ModelStore
@@ -19,6 +19,8 @@ from components.gcp.names import names_of
 from components.gcp.watch import Watch
 
 if TYPE_CHECKING:
+    from components.gcp.answer_worker import AnswerWorker
+    from components.gcp.answers import AnswerStore
     from components.gcp.budget import Budget
     from components.gcp.event_function import Delivery, EventFunction
     from components.gcp.events import ObjectSource
@@ -65,6 +67,20 @@ class GcpHome:
         from components.gcp.gateway import ApiGateway
 
         return ApiGateway(name, self, function, args, opts)
+
+    def answers(self, name: str, args: AnswersArgs, opts: pulumi.ResourceOptions) -> "AnswerStore":
+        """A bucket and a database that forget, and a topic."""
+        from components.gcp.answers import AnswerStore
+
+        return AnswerStore(name, self, args, opts)
+
+    def worker(
+        self, name: str, endpoint: Any, answers: Any, args: AnswersArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+    ) -> "AnswerWorker":
+        """The service that the topic's messages are pushed to."""
+        from components.gcp.answer_worker import AnswerWorker
+
+        return AnswerWorker(name, self, endpoint, answers, args, function, opts)
 
     def objects(self, name: str, args: EventArgs, opts: pulumi.ResourceOptions) -> "ObjectSource":
         """A bucket, and the dead letters of its objects."""

@@ -63,7 +63,7 @@ def pushed(
         f"{name}-subscription",
         name=home.names.named(role),
         topic=of.id,
-        ack_deadline_seconds=max(ack_s, PUBSUB_ACK_S.low),
+        ack_deadline_seconds=min(max(ack_s, PUBSUB_ACK_S.low), PUBSUB_ACK_S.high),
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
         retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(minimum_backoff=MIN_BACKOFF, maximum_backoff=MAX_BACKOFF),
         push_config=gcp.pubsub.SubscriptionPushConfigArgs(

@@ -65,6 +65,18 @@ GCP: tuple[Idle, ...] = (
         "results that are too large for a document; replaced ones for 30 days more",
         "deleting results; they go with the stack under `dataRetention: delete`",
     ),
+    _bucket("-answers-bucket", "requests and answers that came later, until they expire", "`answers.keepHours`, or no `answers`"),
+    Idle(
+        type="gcp:firestore/database:Database",
+        ending="-answers-database",
+        what="rows of answers, until they expire",
+        of="database|databases",
+        kind="storage",
+        unit="GiB and month",
+        link=_FIRESTORE,
+        units=by_size,
+        off="`answers.keepHours`, or no `answers`",
+    ),
     Idle(
         type="gcp:firestore/database:Database",
         ending="-results-database",
@@ -96,7 +108,7 @@ GCP: tuple[Idle, ...] = (
         source=_GOLDEN.format("pubsub_subscription"),
         link="https://cloud.google.com/pubsub/pricing",
         units=lambda inputs: 0 if inputs.get("pushConfig") else None,
-        off="replaying and taking them; `pattern: api` has none without `budget.onExceeded`",
+        off="replaying and taking them; `pattern: api` has none without `answers` and `budget.onExceeded`",
     ),
     Idle(
         type="gcp:monitoring/alertPolicy:AlertPolicy",

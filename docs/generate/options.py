@@ -24,9 +24,13 @@ _SHOWN: Mapping[str, Changes] = {
     "`budget` with `drop-warming`": {"budget": _DROP, "warming": [_PING, _SCHEDULED]},
     "`dataRetention: keep`": {"dataRetention": "keep"},
 }
-_SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
-    "api": {},
-    "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
+_QUEUE: Mapping[str, Changes] = {"`queue` in `events.results`": {"events.results": ["table", "queue"]}}
+_LATER: Changes = {"answers": {"async": True, "keepHours": 24}}
+_SHOWN_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
+    ("aws", "api"): {},
+    ("aws", "events"): _QUEUE,
+    ("gcp", "api"): {"`answers`": _LATER},
+    ("gcp", "events"): _QUEUE,
 }
 # What makes every other role, policy and resource that there is, in as few variants as may stand together.
 _EXTRAS = {"alarms.email": "ops@example.com", "dashboard": True, "dataRetention": "keep"}
@@ -49,14 +53,13 @@ _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
     ("aws", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
     ("gcp", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
-    ("gcp", "api"): {"jwt": {**_JWT, "auth.scopes": None, "auth.requestsPerSecond": None}},
+    ("gcp", "api"): {"jwt": {**_JWT, **_LATER, "auth.scopes": None, "auth.requestsPerSecond": None}},
 }
 
 
 def shown(stack: str) -> Mapping[str, Changes]:
     """Options of a stack that its page shows: words → changed settings."""
-    _, pattern = _cloud_and_pattern(stack)
-    return {**_SHOWN_OF_PATTERN[pattern], **_SHOWN}
+    return {**_SHOWN_OF_PATTERN[_cloud_and_pattern(stack)], **_SHOWN}
 
 
 def judged(stack: str) -> Mapping[str, Changes]:

@@ -200,14 +200,19 @@ def leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
 
 
 def without_what_is_not_common(service: Mapping[str, Any]) -> dict[str, Any]:
-    return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None, "answers": None})
+    return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None})
 
 
 @pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api", "aws-sagemaker-events", "aws-lambda-events"])
 def test_an_aws_stack_file_of_common_settings_becomes_a_google_one_by_four_lines(stack: str) -> None:
-    """Cloud, project, region, platform; all else stays as it was written."""
+    """Cloud, project, region, platform; all else stays as it was written, a warming plan and a budget too."""
+    kept = {
+        "warming": [{"kind": "ping", "everyMinutes": 5}, {"kind": "provisioned", "instances": 2}],
+        "budget": {"monthlyUsd": 100, "email": "ops@example.com", "onExceeded": "drop-warming"},
+        "dashboard": True,
+    }
     tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"]}} if stack.endswith("-api") else {}
-    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], tokens))
+    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], {**kept, **tokens}))
     before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
     config = yaml.safe_load("\n".join(before))["config"]
     assert parse(config.pop("pilotlight:service"), stack, config).cloud == "aws"
@@ -223,6 +228,7 @@ def test_what_is_common_is_more_than_the_essentials() -> None:
     service = config_of("aws-sagemaker-api")["pilotlight:service"]
     kept = leaves(without_what_is_not_common(service))
     assert {"pattern", "model.source", "image.build.target", "endpoint.memoryMb", "endpoint.maxConcurrency", "auth.mode"} <= set(kept)
+    assert {"answers.async", "answers.keepHours"} <= set(kept)
     assert not common("auth.burst")
     assert not common("endpoint.gpu")
 
