@@ -111,8 +111,10 @@ class EventArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswersArgs:
-    """Answers that come later: for how many hours they are kept, how many are made at a time, and the chain of their worker."""
+    """Answers that come later: for how many hours they are kept, how many are made at a time, the chain of their worker, and how
+    callers are known, whose answers are theirs alone."""
 
+    auth_mode: Literal["api-key", "jwt", "iam"]
     keep_hours: int
     max_concurrency: int
     timeouts: QueueChain

@@ -200,26 +200,26 @@ _APPLICATION_SCALING = "Application Auto Scaling API reference, RegisterScalable
 PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
     OfPlatform(
         setting="answers.async",
-        platforms=("aws-sagemaker",),
+        platforms=("aws-sagemaker", "gcp-cloud-run"),
         instead="the model is the function and starts before its code can hand anything over: use endpoint.platform aws-sagemaker, "
         "keep it warm with warming, or use pattern events",
         source="Lambda developer guide, execution environment lifecycle (the init phase comes before the event)",
     ),
     OfPlatform(
         setting="warming.ping",
-        platforms=("aws-lambda", "aws-sagemaker"),
+        platforms=("aws-lambda", "aws-sagemaker", "gcp-cloud-run"),
         instead="use a scheduled or provisioned rule",
         source="EventBridge Scheduler user guide, templated targets (Lambda)",
     ),
     OfPlatform(
         setting="warming.scheduled",
-        platforms=("aws-lambda", "aws-sagemaker"),
+        platforms=("aws-lambda", "aws-sagemaker", "gcp-cloud-run"),
         instead="use a ping rule inside the window",
         source=_APPLICATION_SCALING,
     ),
     OfPlatform(
         setting="warming.provisioned",
-        platforms=("aws-lambda", "aws-sagemaker"),
+        platforms=("aws-lambda", "aws-sagemaker", "gcp-cloud-run"),
         instead="use a ping rule",
         source="Lambda API reference, PutProvisionedConcurrencyConfig; SageMaker API reference, ProductionVariantServerlessConfig",
     ),

@@ -114,9 +114,14 @@ class Results(Watched, Protocol):
 class Answers(Watched, Protocol):
     """Where requests wait whose answers come later."""
 
+    database: Output[str] | None
+    """What the table is part of, where it has a name of its own."""
     table: Output[str]
-    queue_url: Output[str]
+    queue_url: Output[str] | None
+    """The queue of the worker, where it is asked."""
     dead_letter_url: Output[str]
+    replay_topic: Output[str] | None
+    """Where dead letters are sent again, where that is not the queue."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,13 +31,16 @@ class InferenceApi(pulumi.ComponentResource):
         endpoint = platform(f"{name}-endpoint", home, image, model, args.endpoint, child)
         answers = None if args.answers is None else home.answers(f"{name}-answers", args.answers, child)
         function = home.function_for(f"{name}-function", endpoint, args.function, answers, child)
+        later: list[Watched] = []
+        if args.answers is not None and answers is not None:
+            # Before anybody calls: what is handed over must be taken by somebody.
+            later = [answers, home.worker(f"{name}-worker", endpoint, answers, args.answers, args.function, child)]
         gateway = home.gateway(f"{name}-gateway", function, args.gateway, child)
         # A Lambda-hosted model is its own function: it is watched once.
         parts: list[Watched] = [gateway, function]
         if endpoint.endpoint_name is not None:
             parts.append(endpoint)
-        if args.answers is not None and answers is not None:
-            parts += [answers, home.worker(f"{name}-worker", endpoint, answers, args.answers, args.function, child)]
+        parts += later
         self.endpoint = endpoint
         self.url = gateway.url
         self.api_key = gateway.api_key
@@ -49,9 +52,11 @@ class InferenceApi(pulumi.ComponentResource):
                 "apiKeyCommand": None if self.api_key is None else "pulumi stack output apiKey --show-secrets",
                 "functionName": function.function_name,
                 "functionAlias": function.function_alias,
+                "answersDatabase": None if answers is None else answers.database,
                 "answersTable": None if answers is None else answers.table,
                 "answersQueueUrl": None if answers is None else answers.queue_url,
                 "deadLetterQueueUrl": None if answers is None else answers.dead_letter_url,
+                "replayTopic": None if answers is None else answers.replay_topic,
                 **upkeep(name, home, endpoint, parts, args, child),
             }
         )

@@ -188,9 +188,11 @@ EVENTARC_ATTEMPTS = Range(low=1, high=140, unit="times", source="Eventarc docume
 EVENTARC_RETENTION_S = Range(low=0, high=86_400, unit="s", source="Eventarc documentation, retry events", noted="2026-11")
 
 # Names on Google Cloud.
+BILLING_BUDGET_NAME = Range(low=1, high=60, unit="characters", source="Cloud Billing Budget API v1, Budget: displayName", noted="2026-11")
 DATABASE_NAME = Range(low=4, high=63, unit="characters", source="Firestore API, databases.create: databaseId", noted="2026-11")
 GATEWAY_ID = Range(low=1, high=63, unit="characters", source="API Gateway documentation (Google), API and gateway ids", noted="2026-11")
 GCS_BUCKET_NAME = Range(low=3, high=63, unit="characters", source="Cloud Storage documentation, bucket names", noted="2026-11")
+JOB_NAME = Range(low=1, high=500, unit="characters", source="Cloud Scheduler API, jobs.create: name", noted="2026-11")
 REGISTRY_NAME = Range(low=1, high=63, unit="characters", source="Artifact Registry documentation, repository names", noted="2026-11")
 RUN_SERVICE_NAME = Range(low=1, high=49, unit="characters", source="Cloud Run API v2, services.create: serviceId", noted="2026-11")
 SERVICE_ACCOUNT_ID = Range(low=6, high=30, unit="characters", source="IAM API, serviceAccounts.create: accountId", noted="2026-11")

@@ -22,15 +22,22 @@ TAKE_OUT = "take the rule out, or move leaseUntil"
 ABOVE = {
     "aws-lambda": "no more can be provisioned than is reserved (Lambda developer guide, provisioned concurrency)",
     "aws-sagemaker": "no more can be provisioned than the maximum (SageMaker API reference, ProductionVariantServerlessConfig)",
+    "gcp-cloud-run": "no more can be kept than may run (Cloud Run documentation, minimum instances)",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """The endpoint that is to be kept warm: its platform, and its `endpoint.maxConcurrency` (None: the account's pool)."""
+    """The endpoint that is to be kept warm.
+
+    most     instances that it may have (None: the account's pool); `bound` is where that comes from, in words
+    requests that an instance takes at a time, so that as many pings keep it
+    """
 
     platform: str
-    max_concurrency: int | None
+    most: int | None
+    bound: str = "endpoint.maxConcurrency"
+    requests: int = 1
 
 
 def problems(plan: Plan, facts: Facts, now: datetime) -> list[str]:
@@ -88,12 +95,12 @@ def _crons(key: str, cron: str, until: str) -> Iterator[str]:
 
 def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
     name, value = ("parallel", rule.parallel) if isinstance(rule, Ping) else ("instances", rule.instances)
-    most = facts.max_concurrency
-    if isinstance(rule, Ping) and value > MOST_PARALLEL:
-        yield f"{key}.parallel: {value}: use 1 to {MOST_PARALLEL}: one function sends them all"
+    most, sent = facts.most, MOST_PARALLEL // facts.requests
+    if isinstance(rule, Ping) and value > sent:
+        yield f"{key}.parallel: {value}: use 1 to {sent}: one function sends them all"
     elif value < 1 or (most is not None and value > most):
         why = "" if value < 1 or isinstance(rule, Ping) else f": {ABOVE.get(facts.platform, 'no more can be warm than may run')}"
-        top = " or more" if most is None else f" to {most}, which is endpoint.maxConcurrency, or raise that"
+        top = " or more" if most is None else f" to {most}, which is {facts.bound}, or raise that"
         yield f"{key}.{name}: {value}: use 1{top}{why}"
     if most is None and not isinstance(rule, Ping):
         yield (

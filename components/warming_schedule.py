@@ -41,13 +41,27 @@ class Firing:
     @property
     def cron(self) -> str:
         """Six fields as AWS reads them: minutes, hours, day of month, month, day of week, year."""
-        minutes, hours = _ranges(self.minutes, 60), _ranges(self.hours, 24)
         if self.on is not None:
-            return f"{minutes} {hours} {self.on.day} {self.on.month} ? {self.on.year}"
+            return f"{self._times} {self.on.day} {self.on.month} ? {self.on.year}"
+        return f"{self._times} ? * {self._week} *"
+
+    @property
+    def unix_cron(self) -> str:
+        """Five fields as Unix reads them, which knows no year: a date comes again every year."""
+        if self.on is not None:
+            return f"{self._times} {self.on.day} {self.on.month} *"
+        return f"{self._times} * * {self._week}"
+
+    @property
+    def _times(self) -> str:
+        return f"{_ranges(self.minutes, 60)} {_ranges(self.hours, 24)}"
+
+    @property
+    def _week(self) -> str:
         # Sunday is the first day there: a range must not run into it.
         week = _ranges([day for day in self.days if day < 6], 7, DAYS)
         sunday = ["SUN"] if 6 in self.days else []
-        return f"{minutes} {hours} ? * {'*' if len(self.days) == 7 else ','.join([*filter(None, [week]), *sunday])} *"
+        return "*" if len(self.days) == 7 else ",".join([*filter(None, [week]), *sunday])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,6 +179,8 @@ class _Monitor(mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+        if any(each.urn == answer.urn for each in self.found):
+            raise RuntimeError(f"Two resources have one URN, which the engine refuses: {answer.urn}")
         if request.type != "pulumi:pulumi:Stack":
             inputs = rpc.deserialize_properties(request.object, keep_unknowns=True)
             self.found.append(

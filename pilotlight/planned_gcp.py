@@ -15,6 +15,7 @@ _IDS = {
     "gcp:apigateway/gateway:Gateway": _AT + "/gateways/{gatewayId}",
     "gcp:artifactregistry/repository:Repository": _AT + "/repositories/{repositoryId}",
     "gcp:cloudrunv2/service:Service": _AT + "/services/{name}",
+    "gcp:cloudscheduler/job:Job": _AT + "/jobs/{name}",
     "gcp:compute/network:Network": "projects/{project}/global/networks/{name}",
     "gcp:compute/subnetwork:Subnetwork": "projects/{project}/regions/{location}/subnetworks/{name}",
     "gcp:eventarc/trigger:Trigger": _AT + "/triggers/{name}",
@@ -24,6 +25,7 @@ _IDS = {
     "gcp:monitoring/dashboard:Dashboard": "projects/" + NUMBER + "/dashboards/{name}",
     "gcp:monitoring/notificationChannel:NotificationChannel": "projects/{project}/notificationChannels/{name}",
     "gcp:projects/apiKey:ApiKey": _GLOBAL + "/keys/{name}",
+    "gcp:projects/iAMCustomRole:IAMCustomRole": "projects/{project}/roles/{roleId}",
     "gcp:projects/service:Service": "{project}/{service}",
     "gcp:pubsub/subscription:Subscription": "projects/{project}/subscriptions/{name}",
     "gcp:pubsub/topic:Topic": "projects/{project}/topics/{name}",
@@ -38,6 +40,11 @@ _OUTPUTS: Mapping[str, Mapping[str, str]] = {
     "gcp:monitoring/alertPolicy:AlertPolicy": {"name": "{id}"},
     "gcp:monitoring/notificationChannel:NotificationChannel": {"name": "{id}"},
     "gcp:projects/apiKey:ApiKey": {"keyString": "key-of-the-plan"},
+    "gcp:projects/iAMCustomRole:IAMCustomRole": {"name": "{id}"},
+    "gcp:projects/serviceIdentity:ServiceIdentity": {
+        "email": "service-" + NUMBER + "@gcp-sa-{product}.iam.gserviceaccount.com",
+        "member": "serviceAccount:service-" + NUMBER + "@gcp-sa-{product}.iam.gserviceaccount.com",
+    },
     "gcp:serviceaccount/account:Account": {
         "email": "{accountId}@{project}.iam.gserviceaccount.com",
         "member": "serviceAccount:{accountId}@{project}.iam.gserviceaccount.com",
@@ -53,7 +60,8 @@ def made(type_: str, name: str, inputs: Mapping[str, Any], project: str = PROJEC
     outputs: dict[str, Any]
     known = {"project": project, "location": inputs.get("region", region), "name": f"{name}{SUFFIX}", **inputs}
     id_ = _IDS.get(type_, "{name}").format_map(known)
-    outputs = {key: text.format_map({**known, "id": id_}) for key, text in _OUTPUTS.get(type_, {}).items()}
+    words = {**known, "id": id_, "product": str(inputs.get("service", "")).partition(".")[0]}
+    outputs = {key: text.format_map(words) for key, text in _OUTPUTS.get(type_, {}).items()}
     if type_ == "gcp:eventarc/trigger:Trigger":
         own = f"eventarc-{known['location']}-{known['name']}-sub-000"
         outputs["transport"] = {

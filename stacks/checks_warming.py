@@ -1,12 +1,15 @@
 """What of a warming plan and a budget hangs on other settings. Pure, but for the time that leases are compared with."""
 
+import math
 from collections.abc import Iterator
 
 from components.limits import BUDGET_NOTIFICATIONS
+from components.platform_facts import PLATFORM_FACTS
 from components.warming_checks import Facts, problems
 from stacks.messages import Problem, shown, told
 from stacks.plan import date_of, now, plan_of
-from stacks.settings_service import Settings
+from stacks.settings_service import Endpoint, Settings
+from stacks.sizes import instance
 
 
 def warming_problems(settings: Settings) -> Iterator[Problem]:
@@ -15,8 +18,17 @@ def warming_problems(settings: Settings) -> Iterator[Problem]:
     yield from _dates(settings)
     endpoint = settings.endpoint
     if settings.warming and endpoint is not None and endpoint.platform is not None:
-        facts = Facts(platform=endpoint.platform, max_concurrency=endpoint.max_concurrency)
-        yield from (told(problem) for problem in problems(plan_of(settings.warming), facts, now()))
+        yield from (told(problem) for problem in problems(plan_of(settings.warming), _facts(endpoint), now()))
+
+
+def _facts(endpoint: Endpoint) -> Facts:
+    """Warm are instances, which some platforms give several requests each."""
+    facts, most = PLATFORM_FACTS.get(endpoint.platform), endpoint.max_concurrency
+    size = None if facts is None else instance(endpoint, facts)
+    if size is None or most is None or size.requests < 1:
+        return Facts(platform=endpoint.platform, most=most)
+    bound = f"endpoint.maxConcurrency over {size.requests} requests of an instance"
+    return Facts(platform=endpoint.platform, most=math.ceil(most / size.requests), bound=bound, requests=size.requests)
 
 
 def _budget(settings: Settings) -> Iterator[Problem]:
@@ -27,6 +39,8 @@ def _budget(settings: Settings) -> Iterator[Problem]:
         yield told("budget.email: missing: use one address, name@example.com, here or in alarms.email: a budget tells somebody")
     if budget.on_exceeded == "drop-warming" and settings.warming == []:
         yield told("budget.onExceeded: 'drop-warming': there is no warming to drop: use notify, or set warming")
+    if settings.cloud == "gcp":
+        return
     # What drops the floor is told of all of it, 1.0, mailed or not.
     shares = {*budget.alert_at, *([1.0] if budget.on_exceeded == "drop-warming" else [])}
     problem = BUDGET_NOTIFICATIONS.problem(len(shares))

@@ -53,7 +53,7 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
         endpoint=_endpoint(settings, chain, warming),
         function=_function(settings, code, chain),
         gateway=_gateway(settings, auth, chain),
-        answers=_answers(settings),
+        answers=_answers(settings, auth),
         warming=warming,
         budget=_budget(settings),
         dashboard=settings.dashboard,
@@ -146,16 +146,21 @@ def _gateway(settings: Settings, auth: Auth, chain: Chain) -> GatewayArgs:
         scopes=tuple(auth.scopes or ()),
         allow_origins=() if settings.cors is None else tuple(settings.cors.allow_origins),
         account_role=None if settings.access_logs is None else settings.access_logs.account_role,
-        later=_answers(settings) is not None,
+        later=_answers(settings, auth) is not None,
         timeouts=chain,
     )
 
 
-def _answers(settings: Settings) -> AnswersArgs | None:
+def _answers(settings: Settings, auth: Auth) -> AnswersArgs | None:
     if settings.answers is None or not settings.answers.async_:
         return None
     chain = timeouts.answer_chain(predict_s=settings.endpoint.predict_seconds, cold_start_s=cold_start(settings))
-    return AnswersArgs(keep_hours=settings.answers.keep_hours, max_concurrency=settings.endpoint.max_concurrency or 1, timeouts=chain)
+    return AnswersArgs(
+        auth_mode=auth.mode,
+        keep_hours=settings.answers.keep_hours,
+        max_concurrency=settings.endpoint.max_concurrency or 1,
+        timeouts=chain,
+    )
 
 
 def _warming(settings: Settings, now: datetime) -> WarmingArgs | None:

@@ -27,11 +27,13 @@ class AnswerStore(pulumi.ComponentResource):
     shown before it is gone. So nothing is kept when the stack goes either, whatever `dataRetention` says.
     """
 
+    database: None
     table: pulumi.Output[str]
     bucket: str
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
+    replay_topic: None
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
@@ -47,6 +49,7 @@ class AnswerStore(pulumi.ComponentResource):
             name, home.names.named(ANSWERS), home.place, self, max_attempts=ATTEMPTS, keep=False, visibility_s=visibility_s
         )
         self.table, self.queue_arn, self.queue_url, self.dead_letter_url = table.name, queue.arn, queue.url, dead.url
+        self.database, self.replay_topic = None, None
         self.log_groups = []
         self.alarms = [*queue_alarms(ANSWERS, queue, dead, visibility_s), *table_alarms(ANSWERS, table.name, "PutItem")]
         self.register_outputs({"table": self.table, "queueUrl": self.queue_url, "deadLetterUrl": self.dead_letter_url})

@@ -53,6 +53,17 @@ def _expired(days: int) -> gcp.storage.BucketLifecycleRuleArgs:
     )
 
 
-def grant(name: str, bucket: gcp.storage.Bucket, role: str, who: pulumi.Input[str], parent: pulumi.Resource) -> gcp.storage.BucketIAMMember:
-    """A role on one bucket for one account."""
-    return gcp.storage.BucketIAMMember(name, bucket=bucket.name, role=role, member=who, opts=pulumi.ResourceOptions(parent=parent))
+def grant(
+    name: str, bucket: gcp.storage.Bucket, role: str, who: pulumi.Input[str], parent: pulumi.Resource, folder: str | None = None
+) -> gcp.storage.BucketIAMMember:
+    """A role on one bucket for one account; with `folder` on the objects whose names begin with that."""
+    condition = None if folder is None else _inside(bucket, folder)
+    opts = pulumi.ResourceOptions(parent=parent)
+    return gcp.storage.BucketIAMMember(name, bucket=bucket.name, role=role, member=who, condition=condition, opts=opts)
+
+
+def _inside(bucket: gcp.storage.Bucket, folder: str) -> gcp.storage.BucketIAMMemberConditionArgs:
+    """Who may list a bucket is told that an object is gone, else that it is forbidden: what is about the bucket itself stays allowed."""
+    name = pulumi.Output.format("projects/_/buckets/{0}/objects/{1}/", bucket.name, folder)
+    expression = pulumi.Output.format('resource.type != "storage.googleapis.com/Object" || resource.name.startsWith("{0}")', name)
+    return gcp.storage.BucketIAMMemberConditionArgs(title=folder, expression=expression)

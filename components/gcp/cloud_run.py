@@ -1,5 +1,6 @@
 """The model behind a Cloud Run service."""
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ from components.args import EndpointArgs, InstanceArgs
 from components.contract import Principal, Work
 from components.gcp.artifacts import ModelStore
 from components.gcp.context import GcpContext
+from components.gcp.floor import Setter, setter
 from components.gcp.image import Image
 from components.gcp.run_service import Probes, RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
 from components.limits import CLOUD_RUN_START_S
+from components.timeouts import HOP_S
 from components.warming_plan import floor_at
 
 if TYPE_CHECKING:
@@ -43,17 +46,21 @@ class CloudRunEndpoint(pulumi.ComponentResource):
         work: Work | None = None,
     ) -> None:
         super().__init__("pilotlight:index:CloudRunEndpoint", name, None, opts)
+        self._name, self._home = name, home
         self.cold_start_budget_s, self.max_body_bytes = args.cold_start_s, args.max_body_bytes
         self.floor = 0 if args.warming is None else floor_at(args.warming.plan, args.warming.now)
         self.image = image
         one, self.max_concurrency = _sized(args)
+        self.requests = one.requests
+        # What schedules of the warming plan there are, for who must stop them.
+        self.jobs: list[pulumi.Output[str]] = []
         self.network = _network(f"{name}-private", home, self) if one.private else None
-        identity = account(name, home, "endpoint", "Runs the model server", self)
+        self.account = identity = account(name, home, "endpoint", "Runs the model server", self)
         who = member(identity.email)
         # Inputs that are too large for a request come by reference.
         reads = [model.grant_read(name, who, self), *([] if work is None else work.objects.grant_reader(name, who, self))]
         inputs = {} if work is None else work.objects.variables_of_reader()
-        self._service = run_service(
+        self.service = run_service(
             name,
             home,
             RunService(
@@ -66,7 +73,8 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 requests=one.requests,
                 max_instances=math.ceil(self.max_concurrency / one.requests),
                 min_instances=self.floor,
-                timeout_s=args.timeouts.endpoint_s,
+                # The longest that any caller waits: the worker, the warmer and the event function wait for a start as well.
+                timeout_s=max(args.timeouts.endpoint_s, args.cold_start_s + args.timeouts.model_s + HOP_S),
                 gpu=one.gpu,
                 zonal_redundancy=one.zonal_redundancy,
                 internal=one.private,
@@ -76,17 +84,22 @@ class CloudRunEndpoint(pulumi.ComponentResource):
             # The first revision starts as soon as it is made, and reads the model.
             [*reads, model, *image.ready],
         )
-        self.endpoint_name, self.invoke_target = self._service.name, self._service.uri
+        self.endpoint_name, self.invoke_target = self.service.name, self.service.uri
         self.log_groups = []
         self.alarms: list[Alarm] = [
-            errors("endpoint", "The model server answers with 5XX.", self._service.name),
-            latency("endpoint", SLOW, self._service.name, args.timeouts.model_s),
+            errors("endpoint", "The model server answers with 5XX.", self.service.name),
+            latency("endpoint", SLOW, self.service.name, args.timeouts.model_s),
         ]
         self.register_outputs({"endpointName": self.endpoint_name, "url": self.invoke_target})
 
     def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
         """Let one account call this endpoint."""
-        return let_in(self._service, principal)
+        return let_in(self.service, principal)
+
+    @functools.cached_property
+    def setter(self) -> Setter:
+        """What lets others set this endpoint's floor."""
+        return setter(self._name, self._home, self.service, self.account, self)
 
 
 def _network(name: str, home: GcpContext, parent: pulumi.Resource) -> "PrivateNetwork":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pulumi
 import pulumi_gcp as gcp
@@ -15,6 +15,9 @@ from components.gcp.context import GcpContext
 from components.gcp.run_service import RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
+
+if TYPE_CHECKING:
+    from components.gcp.answers import AnswerStore
 
 ROLE, PREDICT = "api", "predict"
 CPU = 1
@@ -28,7 +31,7 @@ OVERLOAD = 4
 @dataclass(frozen=True, kw_only=True)
 class FunctionService:
     """One role of the functions' image: physical name, what it is for, what it is told, what its account (as policies name it) is
-    granted beside the endpoint, what else must be there before it runs."""
+    granted beside the endpoint, what else must be there before it runs; `invokes` where it calls the endpoint."""
 
     role: str
     name: str
@@ -40,6 +43,7 @@ class FunctionService:
     variables: Mapping[str, pulumi.Input[str]]
     grants: Callable[[pulumi.Output[str]], Sequence[pulumi.Resource]] = lambda _: ()
     ready: Sequence[pulumi.Resource] = ()
+    invokes: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class ApiFunction(pulumi.ComponentResource):
         home: GcpContext,
         endpoint: CloudRunEndpoint,
         args: FunctionArgs,
-        answers: Any | None,
+        answers: "AnswerStore | None",
         opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("pilotlight:index:ApiFunction", name, None, opts)
@@ -78,10 +82,12 @@ class ApiFunction(pulumi.ComponentResource):
             timeout_s=args.timeouts.function_s,
             requests=requests,
             max_instances=instances_of(endpoint.max_concurrency, requests),
-            variables=call_variables(endpoint, args, home),
+            variables={**call_variables(endpoint, args, home), **({} if answers is None else answers.variables_of_caller())},
+            grants=lambda who: () if answers is None else answers.grant_caller(name, who, self),
+            ready=() if answers is None else (answers,),
         )
         live = function_service(name, home, of, endpoint, self)
-        self._service = live.service
+        self._service, self._answers = live.service, answers
         self.invoke_target, self.function_name, self.function_alias = live.service.uri, live.service.name, None
         self.log_groups = []
         self.alarms = function_alarms(live.service.name, args.timeouts.function_s)
@@ -91,11 +97,15 @@ class ApiFunction(pulumi.ComponentResource):
         """Let one gateway call the function."""
         return let_in(self._service, principal)
 
+    def before_callers(self) -> list[pulumi.Resource]:
+        """What must be there before anybody's request is handed over: who takes it."""
+        return [] if self._answers is None else [*self._answers.taken]
+
 
 def function_service(name: str, home: GcpContext, of: FunctionService, endpoint: CloudRunEndpoint, parent: pulumi.Resource) -> Live:
-    """The service under an account of its own, which may invoke the endpoint before the first request comes."""
+    """The service under an account of its own, which has its rights before the first request comes."""
     identity = account(name, home, of.role, of.purpose, parent)
-    invokes = endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))
+    invokes = [endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))] if of.invokes else []
     service = run_service(
         name,
         home,
@@ -110,10 +120,10 @@ def function_service(name: str, home: GcpContext, of: FunctionService, endpoint:
             requests=of.requests,
             max_instances=of.max_instances,
             timeout_s=of.timeout_s,
-            network=None if endpoint.network is None else endpoint.network.egress(),
+            network=None if endpoint.network is None or not of.invokes else endpoint.network.egress(),
         ),
         parent,
-        [invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],
+        [*invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],
     )
     return Live(service=service, account=identity)
 

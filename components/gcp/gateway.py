@@ -8,9 +8,10 @@ import pulumi
 import pulumi_gcp as gcp
 
 from components.args import GatewayArgs
-from components.contract import Function, Principal
+from components.contract import Principal
 from components.gcp.apis import API_KEYS, GATEWAY, SERVICE_CONTROL, SERVICE_MANAGEMENT, enable
 from components.gcp.context import GcpContext
+from components.gcp.function import ApiFunction
 from components.gcp.gateway_plan import PATH, document, gateway_alarm
 from components.gcp.service_accounts import account
 from components.gcp.watch import Alarm
@@ -30,7 +31,7 @@ class ApiGateway(pulumi.ComponentResource):
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def __init__(self, name: str, home: GcpContext, function: Function, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, function: ApiFunction, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ApiGateway", name, None, opts)
         self._name, self._home = name, home
         self._ready = home.apis.enabled(name, self, GATEWAY, SERVICE_MANAGEMENT, SERVICE_CONTROL)
@@ -46,8 +47,8 @@ class ApiGateway(pulumi.ComponentResource):
             region=home.region,
             api_config=config.id,
             display_name=home.names.prefix,
-            # No caller reaches a function that refuses its gateway.
-            opts=self._options([granted, managed]),
+            # No caller reaches a function that refuses its gateway, or whose work nobody takes.
+            opts=self._options([granted, managed, *function.before_callers()]),
         )
         self.url = pulumi.Output.format("https://{0}/{1}", gateway.default_hostname, PATH)
         self.api_key = self._key(managed) if args.auth_mode == "api-key" else None
@@ -59,7 +60,7 @@ class ApiGateway(pulumi.ComponentResource):
         return pulumi.ResourceOptions(parent=self, depends_on=ready)
 
     def _config(
-        self, api: gcp.apigateway.Api, identity: gcp.serviceaccount.Account, function: Function, args: GatewayArgs
+        self, api: gcp.apigateway.Api, identity: gcp.serviceaccount.Account, function: ApiFunction, args: GatewayArgs
     ) -> gcp.apigateway.ApiConfig:
         prefix = self._home.names.prefix
 

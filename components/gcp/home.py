@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.args import BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, ImageArgs, ModelArtifact
+from components.args import AnswersArgs, BudgetArgs, EventArgs, FunctionArgs, GatewayArgs, ImageArgs, ModelArtifact, WarmingArgs
 from components.contract import Work
 from components.gcp.artifacts import ModelStore
 from components.gcp.context import GcpContext
@@ -17,11 +17,14 @@ from components.gcp.image import BuiltImages, Image
 from components.gcp.watch import Watch
 
 if TYPE_CHECKING:
+    from components.gcp.answer_worker import AnswerWorker
+    from components.gcp.answers import AnswerStore
     from components.gcp.budget import Budget
     from components.gcp.event_function import Delivery, EventFunction
     from components.gcp.events import ObjectSource
     from components.gcp.gateway import ApiGateway
     from components.gcp.results import ResultStore
+    from components.gcp.warming import Warming
 
 
 class GcpHome(GcpContext):
@@ -44,6 +47,20 @@ class GcpHome(GcpContext):
         from components.gcp.gateway import ApiGateway
 
         return ApiGateway(name, self, function, args, opts)
+
+    def answers(self, name: str, args: AnswersArgs, opts: pulumi.ResourceOptions) -> "AnswerStore":
+        """A bucket and a database that forget, and a topic."""
+        from components.gcp.answers import AnswerStore
+
+        return AnswerStore(name, self, args, opts)
+
+    def worker(
+        self, name: str, endpoint: Any, answers: Any, args: AnswersArgs, function: FunctionArgs, opts: pulumi.ResourceOptions
+    ) -> "AnswerWorker":
+        """The service that the topic's messages are pushed to."""
+        from components.gcp.answer_worker import AnswerWorker
+
+        return AnswerWorker(name, self, endpoint, answers, args, function, opts)
 
     def objects(self, name: str, args: EventArgs, opts: pulumi.ResourceOptions) -> "ObjectSource":
         """A bucket, and the dead letters of its objects."""
@@ -69,11 +86,17 @@ class GcpHome(GcpContext):
 
         return Delivery(name, self, function, work, opts)
 
+    def warm(self, name: str, endpoint: Any, args: WarmingArgs, function: FunctionArgs, opts: pulumi.ResourceOptions) -> "Warming":
+        """Pings, and jobs that set the floor."""
+        from components.gcp.warming import Warming
+
+        return Warming(name, self, endpoint, args, function, opts)
+
     def budget(self, name: str, endpoint: Any, args: BudgetArgs, function: FunctionArgs, opts: pulumi.ResourceOptions) -> "Budget":
-        """A budget of the stack's costs."""
+        """A budget of the stack's costs, and the function that drops the floor."""
         from components.gcp.budget import Budget
 
-        return Budget(name, self, args, opts)
+        return Budget(name, self, endpoint, args, function, opts)
 
     def dashboard(self, name: str, parts: Sequence[Any], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
         """A dashboard with the figures of all parts."""

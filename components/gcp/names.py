@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-from components.limits import DATABASE_NAME, GATEWAY_ID, GCS_BUCKET_NAME, REGISTRY_NAME, RUN_SERVICE_NAME, SERVICE_ACCOUNT_ID, TRIGGER_NAME
+from components.limits import (
+    DATABASE_NAME,
+    GATEWAY_ID,
+    GCS_BUCKET_NAME,
+    JOB_NAME,
+    REGISTRY_NAME,
+    RUN_SERVICE_NAME,
+    SERVICE_ACCOUNT_ID,
+    TRIGGER_NAME,
+)
 from components.naming import fixed, short_hash, slug
 
 MODEL_PREFIX = "models/"
@@ -30,6 +39,10 @@ class Names:
     def named(self, role: str) -> str:
         """The name of a topic, a subscription or a trigger."""
         return fixed(f"{self.prefix}-{role}", TRIGGER_NAME)
+
+    def job(self, role: str) -> str:
+        """The name of a job of Cloud Scheduler."""
+        return fixed(f"{self.prefix}-{role}", JOB_NAME)
 
     def database(self, role: str) -> str:
         """The name of a Firestore database."""

@@ -28,7 +28,7 @@ def member(email: pulumi.Input[str]) -> pulumi.Output[str]:
 def project_member(
     name: str,
     home: GcpContext,
-    role: str,
+    role: pulumi.Input[str],
     who: pulumi.Input[str],
     parent: pulumi.Resource,
     *,
@@ -46,4 +46,24 @@ def project_member(
         member=who,
         condition=None if condition is None else under(title=condition[0], expression=condition[1]),
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[*home.apis.enabled(name, parent), *ready], retain_on_delete=retain),
+    )
+
+
+def custom_role(
+    name: str,
+    home: GcpContext,
+    role: str,
+    title: str,
+    permissions: Sequence[str],
+    of: gcp.serviceaccount.Account,
+    parent: pulumi.Resource,
+) -> gcp.projects.IAMCustomRole:
+    """A role of just these permissions. A deleted role's id stays taken for weeks, so it has the number of an account that goes with
+    the stack too."""
+    return gcp.projects.IAMCustomRole(
+        f"{name}-role",
+        role_id=pulumi.Output.format("pilotlight{0}{1}", role, of.unique_id),
+        title=f"{home.names.prefix}: {title}",
+        permissions=list(permissions),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=home.apis.enabled(name, parent, IAM)),
     )

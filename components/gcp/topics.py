@@ -8,7 +8,7 @@ from components.gcp.context import GcpContext
 from components.gcp.watch import Alarm
 from components.limits import PUBSUB_ACK_S
 
-PUBLISHER = "roles/pubsub.publisher"
+PUBLISHER, SUBSCRIBER = "roles/pubsub.publisher", "roles/pubsub.subscriber"
 KEPT_DAYS = 14
 ACK_S = 60
 # Of pushes that fail: as Eventarc does (its documentation, retry events).
@@ -59,7 +59,7 @@ def pushed(
         f"{name}-subscription",
         name=home.names.named(role),
         topic=of.id,
-        ack_deadline_seconds=max(ack_s, PUBSUB_ACK_S.low),
+        ack_deadline_seconds=min(max(ack_s, PUBSUB_ACK_S.low), PUBSUB_ACK_S.high),
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
         retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(minimum_backoff=MIN_BACKOFF, maximum_backoff=MAX_BACKOFF),
         push_config=gcp.pubsub.SubscriptionPushConfigArgs(
@@ -74,6 +74,23 @@ def pushed(
 def may_publish(name: str, of: gcp.pubsub.Topic, who: pulumi.Input[str], parent: pulumi.Resource) -> gcp.pubsub.TopicIAMMember:
     """Let one account publish to one topic."""
     return gcp.pubsub.TopicIAMMember(name, topic=of.name, role=PUBLISHER, member=who, opts=pulumi.ResourceOptions(parent=parent))
+
+
+def dead_letters(
+    name: str, home: GcpContext, of: gcp.pubsub.Subscription, dead: gcp.pubsub.Topic, parent: pulumi.Resource
+) -> list[pulumi.Resource]:
+    """Let Pub/Sub itself move what was tried too often from a subscription to the topic `dead` (its documentation, dead-letter
+    topics). Its identity belongs to the project, and stays there."""
+    child = pulumi.ResourceOptions(parent=parent)
+    agent = gcp.projects.ServiceIdentity(
+        f"{name}-pubsub-agent",
+        service="pubsub.googleapis.com",
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=home.apis.enabled(name, parent, PUBSUB), retain_on_delete=True),
+    )
+    return [
+        may_publish(f"{name}-agent-buries", dead, agent.member, parent),
+        gcp.pubsub.SubscriptionIAMMember(f"{name}-agent-takes", subscription=of.name, role=SUBSCRIBER, member=agent.member, opts=child),
+    ]
 
 
 def waiting(role: str, text: str, subscription: pulumi.Input[str]) -> Alarm:

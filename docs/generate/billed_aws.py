@@ -6,10 +6,8 @@ Prices are examples for us-east-1 of what AWS charged when the source was writte
 import re
 from collections.abc import Callable, Mapping
 
-from docs.generate.idle import Idle, Inputs, by_size
+from docs.generate.idle import MONTH_DAYS, Idle, Inputs, by_size, due
 
-MONTH_DAYS = 30
-_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 # Lambda keeps five pollers on an idle queue, and none fewer where a maximum concurrency is set (Lambda developer guide, scaling
 # behavior of SQS event source mappings); each asks again after SQS's longest wait, 20 s (SQS API reference, ReceiveMessage).
 POLLS_A_MONTH = 5 * MONTH_DAYS * 86_400 // 20
@@ -21,15 +19,7 @@ def firings(inputs: Inputs) -> float:
     if rate := re.fullmatch(r"rate\((\d+) minutes?\)", expression):
         return MONTH_DAYS * 24 * 60 / int(rate[1])
     minutes, hours, _, _, days, _ = expression.removeprefix("cron(").removesuffix(")").split()
-    return _values(minutes, 60) * _values(hours, 24) * _values(days, 7) * MONTH_DAYS / 7
-
-
-def _values(field: str, every: int) -> int:
-    """How many values a field of a cron expression has: `*`, `0,30`, `8-17`, `MON-FRI`."""
-    if field in ("*", "?"):
-        return every
-    numbered = re.sub("[A-Z]{3}", lambda day: str(_DAYS.index(day[0])), field)
-    return sum((int(last or first) - int(first)) % every + 1 for first, _, last in (part.partition("-") for part in numbered.split(",")))
+    return due(minutes, hours, days)
 
 
 def _recovered(inputs: Inputs) -> float | None:

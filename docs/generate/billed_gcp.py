@@ -4,12 +4,21 @@ Prices are examples for a region of the USA or of Europe of what Google charged 
 link for your region's.
 """
 
+import base64
+import json
 from collections.abc import Mapping
 
-from docs.generate.idle import Idle, by_size
+from docs.generate.idle import Idle, Inputs, by_size, due
 
 _GOLDEN = "Infracost's golden file {}_test (Google), read 2026-11"
 _FIRESTORE = "https://cloud.google.com/firestore/pricing"
+_RUN = "https://cloud.google.com/run/pricing"
+_JOB = "gcp:cloudscheduler/job:Job"
+
+
+def _pings(inputs: Inputs) -> float:
+    minutes, hours, _, _, days = inputs["schedule"].split()
+    return due(minutes, hours, days) * int(json.loads(base64.b64decode(inputs["httpTarget"]["body"]))["parallel"])
 
 
 def _bucket(ending: str, what: str, off: str) -> Idle:
@@ -56,6 +65,18 @@ GCP: tuple[Idle, ...] = (
         "results that are too large for a document; replaced ones for 30 days more",
         "deleting results; they go with the stack under `dataRetention: delete`",
     ),
+    _bucket("-answers-bucket", "requests and answers that came later, until they expire", "`answers.keepHours`, or no `answers`"),
+    Idle(
+        type="gcp:firestore/database:Database",
+        ending="-answers-database",
+        what="rows of answers, until they expire",
+        of="database|databases",
+        kind="storage",
+        unit="GiB and month",
+        link=_FIRESTORE,
+        units=by_size,
+        off="`answers.keepHours`, or no `answers`",
+    ),
     Idle(
         type="gcp:firestore/database:Database",
         ending="-results-database",
@@ -87,7 +108,7 @@ GCP: tuple[Idle, ...] = (
         source=_GOLDEN.format("pubsub_subscription"),
         link="https://cloud.google.com/pubsub/pricing",
         units=lambda inputs: 0 if inputs.get("pushConfig") else None,
-        off="replaying and taking them; none with `pattern: api`",
+        off="replaying and taking them; `pattern: api` has none without `answers` and `budget.onExceeded`",
     ),
     Idle(
         type="gcp:monitoring/alertPolicy:AlertPolicy",
@@ -100,18 +121,51 @@ GCP: tuple[Idle, ...] = (
         link="https://cloud.google.com/stackdriver/pricing",
         off="`alarms.enabled: false`",
     ),
+    Idle(
+        type=_JOB,
+        what="jobs of Cloud Scheduler, paused ones too; what they do is not billed",
+        of="job|jobs",
+        kind="requests",
+        unit="job and 31 days",
+        usd=0.10,
+        source="Cloud Scheduler documentation, pricing, read 2026-11",
+        link="https://cloud.google.com/scheduler/pricing",
+        free=3,
+        off="`warming` without `ping` and `scheduled` rules",
+    ),
+    Idle(
+        type=_JOB,
+        ending="-warming-ping-",
+        what="pings: calls of the warmer, and of the model for 0.1 s each or longer",
+        of="ping a month|pings a month",
+        kind="calls",
+        unit="call, as every other one",
+        link=_RUN,
+        units=_pings,
+        off="`warming` without a `ping` rule",
+    ),
+    Idle(
+        type="gcp:cloudrunv2/service:Service",
+        what="instances of the endpoint that the plan keeps warm, while it does",
+        of="instance|instances",
+        kind="capacity",
+        unit="vCPU and second, and GiB of memory and second, with a GPU that too",
+        link=_RUN,
+        units=lambda inputs: float(inputs["scaling"]["minInstanceCount"]),
+        off="`warming` without `scheduled` and `provisioned` rules",
+    ),
 )
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.
 GCP_FREE: Mapping[str, str] = {
     "apigateway": "Api ApiConfig Gateway",
     "billing": "Budget",
-    "cloudrunv2": "Service ServiceIamMember",
+    "cloudrunv2": "ServiceIamMember",
     "compute": "Network Subnetwork",
     "eventarc": "Trigger",
     "firestore": "Field",
     "monitoring": "Dashboard NotificationChannel",
-    "projects": "ApiKey IAMMember Service ServiceIdentity",
-    "pubsub": "Topic TopicIAMMember",
-    "serviceaccount": "Account",
+    "projects": "ApiKey IAMCustomRole IAMMember Service ServiceIdentity",
+    "pubsub": "SubscriptionIAMMember Topic TopicIAMMember",
+    "serviceaccount": "Account IAMMember",
     "storage": "BucketIAMMember BucketObject",
 }

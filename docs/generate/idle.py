@@ -1,10 +1,13 @@
 """A line of the tables of what resources cost while nobody calls."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Inputs = Mapping[str, Any]
+MONTH_DAYS = 30
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,3 +42,16 @@ class Idle:
 def by_size(inputs: Inputs) -> float | None:
     """Whoever stores more pays more."""
     return None
+
+
+def due(minutes: str, hours: str, days: str) -> float:
+    """How often fields of a cron expression come in a month of 30 days."""
+    return _values(minutes, 60) * _values(hours, 24) * _values(days, 7) * MONTH_DAYS / 7
+
+
+def _values(field: str, every: int) -> int:
+    """How many values a field of a cron expression has: `*`, `0,30`, `8-17`, `MON-FRI`."""
+    if field in ("*", "?"):
+        return every
+    numbered = re.sub("[A-Z]{3}", lambda day: str(_DAYS.index(day[0])), field)
+    return sum((int(last or first) - int(first)) % every + 1 for first, _, last in (part.partition("-") for part in numbered.split(",")))

@@ -24,12 +24,14 @@ _SHOWN: Mapping[str, Changes] = {
     "`budget` with `drop-warming`": {"budget": _DROP, "warming": [_PING, _SCHEDULED]},
     "`dataRetention: keep`": {"dataRetention": "keep"},
 }
-_SHOWN_OF_PATTERN: Mapping[str, Mapping[str, Changes]] = {
-    "api": {},
-    "events": {"`queue` in `events.results`": {"events.results": ["table", "queue"]}},
+_QUEUE: Mapping[str, Changes] = {"`queue` in `events.results`": {"events.results": ["table", "queue"]}}
+_LATER: Changes = {"answers": {"async": True, "keepHours": 24}}
+_SHOWN_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
+    ("aws", "api"): {},
+    ("aws", "events"): _QUEUE,
+    ("gcp", "api"): {"`answers`": _LATER},
+    ("gcp", "events"): _QUEUE,
 }
-# What of the above is built there already.
-_SHOWN_ON_GOOGLE = ("`dashboard`", "`dataRetention: keep`")
 # What makes every other role, policy and resource that there is, in as few variants as may stand together.
 _EXTRAS = {"alarms.email": "ops@example.com", "dashboard": True, "dataRetention": "keep"}
 _ECR = {"uri": "444455556666.dkr.ecr.us-east-1.amazonaws.com/served@sha256:" + "e" * 64}
@@ -41,21 +43,23 @@ _JUDGED: Mapping[str, Mapping[str, Changes]] = {
         "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
         "extras": {**_EXTRAS, "image": _ECR},
     },
-    "gcp": {"extras": {**_EXTRAS, "image": _ARTIFACT, "endpoint.private": True, "budget": _BUDGET}},
+    "gcp": {
+        "drop scheduled": {"budget": _DROP, "warming": [_PING, {**_SCHEDULED, "leaseUntil": "2027-01-31"}]},
+        "drop provisioned": {"budget": _DROP, "warming": [_PROVISIONED]},
+        "extras": {**_EXTRAS, "image": _ARTIFACT, "endpoint.private": True, "budget": _BUDGET},
+    },
 }
 _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("aws", "api"): {"jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}}, "iam": {"auth.mode": "iam", **_NO_KEYS}},
     ("aws", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
     ("gcp", "events"): {"narrowed": {"events.prefix": "in/", "events.results": ["table", "queue"]}},
-    ("gcp", "api"): {"jwt": {**_JWT, "auth.scopes": None, "auth.requestsPerSecond": None}},
+    ("gcp", "api"): {"jwt": {**_JWT, **_LATER, "auth.scopes": None, "auth.requestsPerSecond": None}},
 }
 
 
 def shown(stack: str) -> Mapping[str, Changes]:
     """Options of a stack that its page shows: words → changed settings."""
-    cloud, pattern = _cloud_and_pattern(stack)
-    found = {**_SHOWN_OF_PATTERN[pattern], **_SHOWN}
-    return found if cloud == "aws" else {words: found[words] for words in (*_SHOWN_OF_PATTERN[pattern], *_SHOWN_ON_GOOGLE)}
+    return {**_SHOWN_OF_PATTERN[_cloud_and_pattern(stack)], **_SHOWN}
 
 
 def judged(stack: str) -> Mapping[str, Changes]:

@@ -28,9 +28,10 @@ class Warmer:
         self._send = send
         self._service = service
 
-    def warm(self, parallel: int, *, batch_id: str, seconds: float) -> dict[str, int]:
+    def warm(self, parallel: int, *, batch_id: str, seconds: float, instances: int | None = None) -> dict[str, int]:
         """How many pings were answered within `seconds`, by how many instances, and how many of those were cold.
 
+        `instances` is how many should have answered, where one takes several pings at a time; else as many as there are pings.
         Raises WarmingFailed when none was answered.
         """
         # The more pings, the longer each one keeps its instance, since they are not all sent in the same moment: a connection
@@ -43,7 +44,7 @@ class Warmer:
         answers = [answer for answer in map(_answer, done) if answer is not None]
         cold = sum(bool(answer["cold"]) for answer in answers)
         told = {"pings": parallel, "answered": len(answers), "cold": cold, "instances": len({answer["instance"] for answer in answers})}
-        enough = told["instances"] == parallel
+        enough = told["instances"] >= (instances or parallel)
         logs.write("warmed", level="INFO" if enough else "WARNING", request_id=batch_id, late=parallel - len(done), **told)
         counts = {"Pings": parallel, "PingsCold": cold, "PingsFailed": parallel - len(answers)}
         metrics.count(self._service, counts, request_id=batch_id)
@@ -71,7 +72,16 @@ def _answer(ping: Future[dict[str, Any] | None]) -> dict[str, Any] | None:
 
 def parallel_of(event: Mapping[str, Any]) -> int:
     """How many pings a schedule asks for. Raises ValueError."""
-    value = event.get("parallel", 1)
+    return _counted(event, "parallel", 1)
+
+
+def instances_of(event: Mapping[str, Any]) -> int | None:
+    """How many instances should answer them, where the schedule says so. Raises ValueError."""
+    return _counted(event, "instances", 1) if "instances" in event else None
+
+
+def _counted(event: Mapping[str, Any], name: str, default: int) -> int:
+    value = event.get(name, default)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_PARALLEL:
-        raise ValueError(f"parallel is {value!r}: use a whole number from 1 to {MOST_PARALLEL}.")
+        raise ValueError(f"{name} is {value!r}: use a whole number from 1 to {MOST_PARALLEL}.")
     return value

@@ -138,6 +138,12 @@ def test_firings_of_a_month_are_counted(expression: str, times: float) -> None:
     assert firings({"scheduleExpression": expression}) == pytest.approx(times)
 
 
+def test_a_job_that_pings_is_billed_for_its_pings_and_as_a_job() -> None:
+    lines = {line.idle.kind: line.units for line in at_rest(plans("gcp-cloud-run-api")["`warming`: a `ping` rule"].resources)}
+    # One ping every five minutes, for each of the two requests that an instance takes.
+    assert (lines["requests"], lines["calls"]) == (1, 2 * 8640)
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_without_alarms_none_is_billed_and_none_mails(stack: str) -> None:
     assert "alarms" not in {line.idle.kind for line in at_rest(planned(stack, {"alarms.enabled": False}))}
@@ -147,7 +153,7 @@ def test_without_alarms_none_is_billed_and_none_mails(stack: str) -> None:
 
 def test_a_plan_that_keeps_instances_warm_is_billed_for_them_once() -> None:
     """The swapped configurations of an endpoint are never in use together."""
-    for stack in ("aws-sagemaker-api", "aws-lambda-api"):
+    for stack in ("aws-sagemaker-api", "aws-lambda-api", "gcp-cloud-run-api"):
         for words, instances in (("`warming`: a `scheduled` rule", 2), ("`warming`: a `provisioned` rule", 1)):
             lines = at_rest(plans(stack)[words].resources)
             assert [line.units for line in lines if line.idle.kind == "capacity"] == [instances], (stack, words)

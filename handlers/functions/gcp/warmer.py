@@ -1,8 +1,13 @@
-"""The role `warmer`: Cloud Scheduler posts {"parallel": 2}, and as many pings go to the endpoint, never through the gateway."""
+"""The role `warmer`: Cloud Scheduler posts {"parallel": 4, "instances": 2}, and four pings go to the endpoint, never through the gateway,
+so that two instances that take two requests each stay warm. With "until" it does so before that moment: a job has no end.
+"""
 
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 from handlers.functions import logs, pings
 from handlers.functions.answers import Answer
@@ -16,7 +21,7 @@ from handlers.functions.gcp.settings import ServerSettings, endpoint_url, reques
 from handlers.functions.logs import CUSTOM_ATTRIBUTES_HEADER
 from handlers.functions.pings import Ping
 from handlers.functions.problems import InputRefused, InternalFault, ModelFailed, RequestProblem
-from handlers.functions.warming import Send, Warmer, WarmingFailed, parallel_of
+from handlers.functions.warming import Send, Warmer, WarmingFailed, instances_of, parallel_of
 from handlers.web.process import Boot
 
 # The model server reads pings on this route alone, which no gateway leads to.
@@ -39,7 +44,10 @@ class WarmerRole:
         try:
             request = read()
             require_push(request)
-            told = self._warmer.warm(_parallel(request.body), batch_id=call_id, seconds=seconds_left(deadline))
+            order = Order.read(request.body)
+            if order.over(datetime.now(UTC)):
+                return _told({"over": str(order.until)})
+            told = self._warmer.warm(order.parallel, batch_id=call_id, seconds=seconds_left(deadline), instances=order.instances)
         except RequestProblem as problem:
             return refusal(problem, call_id)
         except WarmingFailed as error:
@@ -47,15 +55,44 @@ class WarmerRole:
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             logs.write_fault("function_fault", error, request_id=call_id)
             return refusal(InternalFault("The pings could not be sent."), call_id)
-        return Answer(200, {"content-type": "application/json"}, json.dumps(told))
+        return _told(told)
 
 
-def _parallel(body: bytes) -> int:
-    try:
-        asked = json.loads(body or b"{}")
-        return parallel_of(asked if isinstance(asked, dict) else {"parallel": asked})
-    except (ValueError, RecursionError) as error:
-        raise InputRefused(f"The body is no order of a schedule: {error}") from error
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Pings, the instances that should answer them, and the moment from which on none is sent."""
+
+    parallel: int
+    instances: int | None
+    until: datetime | None
+
+    @classmethod
+    def read(cls, body: bytes) -> "Order":
+        """Raises InputRefused."""
+        try:
+            asked = json.loads(body or b"{}")
+            order = asked if isinstance(asked, dict) else {"parallel": asked}
+            return cls(parallel=parallel_of(order), instances=instances_of(order), until=_moment(order.get("until")))
+        except (ValueError, RecursionError) as error:
+            raise InputRefused(f"The body is no order of a schedule: {error}") from error
+
+    def over(self, now: datetime) -> bool:
+        """Whether its lease has ended."""
+        return self.until is not None and now >= self.until
+
+
+def _moment(text: Any) -> datetime | None:
+    """Raises ValueError."""
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text) if isinstance(text, str) else None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"until is {text!r}: use a moment with its offset, 2027-01-31T23:00:00Z, say.")
+    return moment
+
+
+def _told(of: Mapping[str, Any]) -> Answer:
+    return Answer(200, {"content-type": "application/json"}, json.dumps(of))
 
 
 def to_service(endpoint: CloudRunEndpoint, timeout_s: float) -> Send:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import httpx
 from components import limits
 from pilotlight.twin.aws.compute_logs import LogStream
 from pilotlight.twin.images import ImageRefused
+from pilotlight.twin.ports import port_for_later
 from pilotlight.twin.processes import Process
 from pilotlight.twin.rows import Refusal
 
@@ -28,7 +28,6 @@ MODEL_DIR = "/opt/ml/model"
 PING_EVERY_S = 0.01
 PING_TIMEOUT_S = 2.0
 STOP_GRACE_S = 10.0
-PORTS = range(20_000, 32_000)
 # A connection is not used again later than this: model servers close idle ones after a few seconds (uvicorn: 5), and a request that
 # meets the closing would be lost.
 KEEP_ALIVE_S = 2.0
@@ -102,7 +101,7 @@ class Instance:
         await asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(self.scratch, ignore_errors=True))
 
     async def _launch(self, twin: Twin, model: Path | None) -> None:
-        deployment, port = self.deployment, _free_port()
+        deployment, port = self.deployment, port_for_later()
         try:
             credentials = twin.iam.credentials(deployment.role)
         except Refusal as refusal:
@@ -152,17 +151,3 @@ class Instance:
             f"The primary container for production variant {self.deployment.variant} {what}. "
             f"Please check CloudWatch logs for this endpoint ({self.deployment.log_group}).{said}"
         )
-
-
-def _free_port() -> int:
-    """A port that the container can take a moment later. RuntimeError where none of many is free.
-
-    Below the range from which systems give ports to outgoing connections (Linux: 32768 and up): one of those would be taken by
-    the next request that somebody makes before the container listens. By chance, so that two starts seldom meet.
-    """
-    for _ in range(100):
-        port = secrets.choice(PORTS)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError(f"No port of 127.0.0.1 from {PORTS.start} to {PORTS.stop - 1} is free: stop what uses them.")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.aws.gateway_call import json_response
-from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.iam import Iam
 from pilotlight.twin.gcp.planes import Planes
 
@@ -38,7 +37,6 @@ class GoogleCloud:
         self.iam = Iam(world, now)
         self.planes = planes or Planes()
         self.handlers: dict[str, Handler] = {}
-        self.variables: dict[str, Callable[[Caller], Awaitable[str]]] = {}
         self.emulators: dict[str, GrpcFront] = {}
         self.id_token: Callable[[str, str], str] | None = None
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pilotlight.twin.gcp.types import RUN_SERVICE
+
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
     from pilotlight.twin.world import Resource
 
 # Resource type -> `module:Class` below this package. Several types may name one class, which is then made once.
-PLANES: Mapping[str, str] = {}
+PLANES: Mapping[str, str] = {RUN_SERVICE: "cloud_run:CloudRun"}
 
 
 class Plane:

@@ -114,7 +114,7 @@ def test_whatever_is_wrong_comes_at_once_with_the_value_what_is_allowed_and_the_
     deployment: Deployment, stack: str, changes: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
     # Every platform of today has a scheduled floor; here is one that lacks it.
-    row = r'(setting="warming.scheduled",\n +platforms=)\("aws-lambda", "aws-sagemaker"\)'
+    row = r'(setting="warming.scheduled",\n +platforms=)\("aws-lambda", "aws-sagemaker", "gcp-cloud-run"\)'
     deployment.edit("components/capabilities.py", row, r'\1("aws-lambda",)')
     deployment.configure(stack, changes)
     text = refused(deployment, stack)

@@ -10,7 +10,7 @@ from components.warming_checks import Facts, ended, problems
 from components.warming_plan import Ping, Plan, Provisioned, Rule, Scheduled
 
 NOW = datetime(2027, 1, 27, 12, tzinfo=UTC)
-LAMBDA, SAGEMAKER = (Facts(platform=platform, max_concurrency=5) for platform in ("aws-lambda", "aws-sagemaker"))
+LAMBDA, SAGEMAKER = (Facts(platform=platform, most=5) for platform in ("aws-lambda", "aws-sagemaker"))
 OFFICE = Scheduled(cron="0 8 * * MON-FRI", until="0 18 * * MON-FRI", timezone="Europe/Berlin", instances=2, lease_until=date(2027, 1, 27))
 PING = Ping(every_minutes=5, parallel=2, cron="0 6 * * *", until="0 8 * * *", timezone="Asia/Tokyo")
 ALWAYS = Provisioned(instances=1)
@@ -28,12 +28,12 @@ def test_a_good_plan_has_no_problem(facts: Facts) -> None:
 
 
 def test_one_function_sends_so_many_pings_and_no_more() -> None:
-    (found,) = told(Ping(every_minutes=5, parallel=201), facts=Facts(platform="aws-lambda", max_concurrency=None))
+    (found,) = told(Ping(every_minutes=5, parallel=201), facts=Facts(platform="aws-lambda", most=None))
     assert found == "warming.0.parallel: 201: use 1 to 200: one function sends them all"
 
 
 def test_a_ping_needs_no_bound_of_its_own_where_the_pool_is_shared() -> None:
-    assert told(Ping(every_minutes=1440, parallel=40), facts=Facts(platform="aws-lambda", max_concurrency=None)) == []
+    assert told(Ping(every_minutes=1440, parallel=40), facts=Facts(platform="aws-lambda", most=None)) == []
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_each_fault_of_a_ping_is_told_with_what_is_allowed(change: dict[str, Any
 
 @pytest.mark.parametrize("rule", [OFFICE, ALWAYS])
 def test_a_floor_needs_a_bound_that_it_is_part_of(rule: Rule) -> None:
-    (found,) = told(rule, facts=Facts(platform="aws-lambda", max_concurrency=None))
+    (found,) = told(rule, facts=Facts(platform="aws-lambda", most=None))
     assert "endpoint.maxConcurrency is null" in found
     assert "or use a ping rule" in found
 

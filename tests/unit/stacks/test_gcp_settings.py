@@ -54,6 +54,16 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "auth.requestsPerSecond: 20.0: not with auth.mode 'jwt': API Gateway counts the calls of a key",
     ),
     ({"auth.requestsPerSecond": 60_000}, "auth.requestsPerSecond: 60000.0: use 1 to 50000 requests a second"),
+    # Ten requests at a time are five instances of two, and each ping holds the place of one request.
+    (
+        {"warming": [{"kind": "provisioned", "instances": 6}]},
+        "warming.0.instances: 6: use 1 to 5, which is endpoint.maxConcurrency over 2 requests of an instance, or raise that: no more can "
+        "be kept than may run (Cloud Run documentation, minimum instances)",
+    ),
+    (
+        {"endpoint.maxConcurrency": 1000, "warming": [{"kind": "ping", "everyMinutes": 5, "parallel": 101}]},
+        "warming.0.parallel: 101: use 1 to 100: one function sends them all",
+    ),
     ({"endpoint.cpu": 3}, "endpoint.cpu: 3: use 1, 2, 4, 6 or 8 vCPU (Cloud Run documentation, CPU limits)"),
     ({"endpoint.memoryMb": 256}, "endpoint.memoryMb: 256 for 'gcp-cloud-run': use 512 to 32768 MiB"),
     (
@@ -91,6 +101,11 @@ def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None
     found = complaints(changes)
     assert len(found) == 1, found
     assert told in found[0]
+
+
+def test_the_bound_of_a_budgets_notifications_is_that_of_aws_alone() -> None:
+    shares = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
+    assert taken({"budget": {"monthlyUsd": 100, "email": "ops@example.com", "alertAt": shares}}).budget.alert_at == shares
 
 
 EVENT_CASES: list[tuple[dict[str, Any], str]] = [
@@ -203,14 +218,19 @@ def leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
 
 
 def without_what_is_not_common(service: Mapping[str, Any]) -> dict[str, Any]:
-    return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None, "answers": None})
+    return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None})
 
 
 @pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api", "aws-sagemaker-events", "aws-lambda-events"])
 def test_an_aws_stack_file_of_common_settings_becomes_a_google_one_by_four_lines(stack: str) -> None:
-    """Cloud, project, region, platform; all else stays as it was written."""
+    """Cloud, project, region, platform; all else stays as it was written, a warming plan and a budget too."""
+    kept = {
+        "warming": [{"kind": "ping", "everyMinutes": 5}, {"kind": "provisioned", "instances": 2}],
+        "budget": {"monthlyUsd": 100, "email": "ops@example.com", "onExceeded": "drop-warming"},
+        "dashboard": True,
+    }
     tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"]}} if stack.endswith("-api") else {}
-    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], tokens))
+    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], {**kept, **tokens}))
     before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
     config = yaml.safe_load("\n".join(before))["config"]
     assert parse(config.pop("pilotlight:service"), stack, config).cloud == "aws"
@@ -226,6 +246,7 @@ def test_what_is_common_is_more_than_the_essentials() -> None:
     service = config_of("aws-sagemaker-api")["pilotlight:service"]
     kept = leaves(without_what_is_not_common(service))
     assert {"pattern", "model.source", "image.build.target", "endpoint.memoryMb", "endpoint.maxConcurrency", "auth.mode"} <= set(kept)
+    assert {"answers.async", "answers.keepHours"} <= set(kept)
     assert not common("auth.burst")
     assert not common("endpoint.gpu")
 

@@ -33,16 +33,20 @@ def test_a_schedule_warms_the_model_behind_its_iam(tiny, metadata, tmp_path):
         with running(tmp_path, module=ROLE, probe="/health/startup", **told) as started:
             first = started.client.post("/", content=b'{"parallel": 3}')
             second = started.client.post("/", content=b"")
+            third = started.client.post("/", content=b'{"parallel": 2, "instances": 1}')
         assert (first.status_code, first.json()) == (200, {"pings": 3, "answered": 3, "cold": 1, "instances": 1})
         assert second.json() == {"pings": 1, "answered": 1, "cold": 0, "instances": 1}
-        assert 'pilotlight_pings_total{status="200"} 4' in model.client.get("/metrics").text
+        # Two pings that one instance may answer.
+        assert third.json() == {"pings": 2, "answered": 2, "cold": 0, "instances": 1}
+        assert 'pilotlight_pings_total{status="200"} 6' in model.client.get("/metrics").text
         assert "server-timing" not in model.predict({"inputs": "cold"}).headers
     lines = [json.loads(line) for line in started.log.splitlines()]
     assert [(line["Pings"], line["PingsCold"], line["PingsFailed"]) for line in lines if line["event"] == "metrics"] == [
         (3, 1, 0),
         (1, 0, 0),
+        (2, 0, 0),
     ]
-    assert [line["severity"] for line in lines if line["event"] == "warmed"] == ["WARNING", "INFO"]
+    assert [line["severity"] for line in lines if line["event"] == "warmed"] == ["WARNING", "INFO", "INFO"]
 
 
 def test_pings_that_nobody_answers_are_a_failure_for_the_schedule(role):
@@ -50,9 +54,29 @@ def test_pings_that_nobody_answers_are_a_failure_for_the_schedule(role):
     assert (answer.status, json.loads(answer.body)["type"]) == (502, "urn:pilotlight:problem:model-failed")
 
 
-@pytest.mark.parametrize("body", [b"{", b'{"parallel": 0}', b'{"parallel": "2"}', b"[]", b'"many"', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b'{"parallel": 0}',
+        b'{"parallel": "2"}',
+        b'{"instances": 0}',
+        b'{"until": 1}',
+        b'{"until": "2027-01-31"}',
+        b"[]",
+        b'"many"',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
 def test_another_order_is_refused(role, body):
     assert asked(role, body).status == 422
+
+
+def test_when_the_lease_is_over_nothing_is_pinged(role):
+    answer = asked(role, b'{"parallel": 2, "until": "2020-01-31T23:00:00Z"}')
+    assert (answer.status, json.loads(answer.body)) == (200, {"over": "2020-01-31 23:00:00+00:00"})
+    assert asked(role, b'{"until": "2999-01-31T23:00:00Z"}').status == 502
 
 
 def test_only_a_post_to_the_root_is_an_order(role):

@@ -36,7 +36,7 @@ class Account:
             world=self.world,
             clock=clock,
             faults=Faults(),
-            gcp=GoogleCloud(self.world, clock.now, planes),
+            gcp=GoogleCloud(self.world, clock.now, planes or Planes({})),
         )
         self.settings = CONFIGURATION.settings({"project": PROJECT, "region": REGION})
         self.life = Lifecycle(self.twin, gcp.rows, folder, Locks())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,13 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 from google.cloud.firestore import Client
+from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
+from handlers.functions.gcp import topics
+from handlers.functions.gcp.results import FirestoreResults
+from handlers.functions.gcp.storage import Storage
+from handlers.functions.versions import ObjectVersion, Result
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.firestore_plane import FirestorePlane, times_to_live
@@ -173,3 +179,32 @@ def test_a_declared_time_to_live_deletes(served: Served) -> None:
     served.loop.forward(3700)
     assert not document.get(**QUICK).exists
     assert isinstance(served.account.twin.gcp.planes.of(served.account.twin, DATABASE), FirestorePlane)
+
+
+def test_the_functions_of_the_patterns_work_with_both(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results with a topic, each recorded by eight workers at once: one document, one pointer to the newest, one message each."""
+    made = subscription(served)
+    database(served)
+    served.point()
+    topics._client.cache_clear()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    client = Client(project=PROJECT, database="results")
+    topic = topics.Topic(f"projects/{PROJECT}/topics/work")
+    store = FirestoreResults(client, Storage(), collection="results", bucket="none", task="text-classification", topic=topic)
+    results = [Result(_version(number), '{"outputs": [1]}') for number in range(1, 5)]
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = [one for found in pool.map(lambda _: store.record(results).values(), range(8)) for one in found]
+    topics._client.cache_clear()
+    assert sum(one.kind == "recorded" for one in outcomes) == 4
+    assert {one.kind for one in outcomes} <= {"recorded", "known", "failed"}
+    assert len(list(client.collection("results").stream(**QUICK))) == 5
+    newest = client.collection("results").where(filter=FieldFilter("sequencer", "==", _version(4).sequencer)).stream(**QUICK)
+    assert any(one.id.endswith("-latest") for one in newest)
+    plane = served.account.twin.gcp.planes.of(served.account.twin, SUBSCRIPTION)
+    assert isinstance(plane, PubsubPlane)
+    assert plane.service.store.held(made.id) >= 4
+
+
+def _version(number: int) -> ObjectVersion:
+    named = {"bucket": "objects", "key": "a.txt", "etag": "", "uri": "gs://objects/a.txt", "request_id": "r"}
+    return ObjectVersion(version=str(number), sequencer=str(number).zfill(20), size=1, **named)

@@ -1,0 +1,136 @@
+"""Cloud Run: services as processes of their images, behind addresses at the twin's front."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.twin.gcp.callers import Caller
+from pilotlight.twin.gcp.cloud_run_door import NAME, Door
+from pilotlight.twin.gcp.cloud_run_instances import Instances
+from pilotlight.twin.gcp.cloud_run_revision import Instance, InstanceFailed, Revision, floor_of, revision_of
+from pilotlight.twin.gcp.metadata import MetadataServer
+from pilotlight.twin.gcp.names import short
+from pilotlight.twin.gcp.planes import Plane
+from pilotlight.twin.gcp.tokens import Tokens
+from pilotlight.twin.gcp.types import RUN_SERVICE
+from pilotlight.twin.rows import Refusal
+from pilotlight.twin.world import Resource
+
+if TYPE_CHECKING:
+    from pilotlight.twin.twin import Twin
+
+_LOG = logging.getLogger(__name__)
+
+
+class CloudRun(Plane):
+    """The services of the world, by id. Instances start with a service's first request, or at once up to its floor."""
+
+    def __init__(self, twin: Twin) -> None:
+        super().__init__(twin)
+        self._tokens = Tokens(twin.home)
+        self._metadata = MetadataServer(self._tokens)
+        self._serving: dict[str, Instances] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Answer at the front; services of before have their floor again, in the background."""
+        for service in self.twin.world.find(RUN_SERVICE):
+            try:
+                instances = self._instances(revision_of(self.twin, service))
+            except Refusal as refusal:
+                _LOG.warning("%s is not served: %s", service.id, refusal.message)
+                continue
+            self._serving[service.id] = instances
+            self._background(self._kept(service.id, instances, floor_of(service)))
+        self.twin.gcp.handlers[NAME] = Door(self.twin, self._tokens, self._serving)
+        self.twin.gcp.id_token = self._tokens.identity
+
+    async def close(self) -> None:
+        self.twin.gcp.handlers.pop(NAME, None)
+        self.twin.gcp.id_token = None
+        await asyncio.gather(*(instances.stop() for instances in self._serving.values()))
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._metadata.close()
+
+    def create(self, resource: Resource) -> Mapping[str, Any]:
+        self.twin.wait(self._replace(resource, revision_of(self.twin, resource)))
+        return self._outputs(resource)
+
+    def update(self, old: Resource, new: Resource) -> Mapping[str, Any]:
+        """A new revision takes over once an instance of it is ready, where the old one has any; the old one ends what it has."""
+        self.twin.wait(self._replace(new, revision_of(self.twin, new)))
+        return self._outputs(new)
+
+    def delete(self, resource: Resource) -> None:
+        instances = self._serving.pop(resource.id, None)
+        if instances is not None:
+            self.twin.wait(instances.stop())
+
+    def _outputs(self, service: Resource) -> Mapping[str, Any]:
+        """The address, wherever Cloud Run tells it."""
+        url = address(self.twin, service)
+        return {"uri": url, "urls": [url], "trafficStatuses": [{**one, "uri": url} for one in service["trafficStatuses"]]}
+
+    async def _replace(self, service: Resource, revision: Revision) -> None:
+        before, floor = self._serving.get(service.id), floor_of(service)
+        if before is not None and before.revision == revision:
+            await self._ready(before, floor, before.size)
+            return
+        instances = self._instances(revision)
+        try:
+            await self._ready(instances, floor, 1 if before is not None and before.size else 0)
+        except BaseException:
+            await instances.stop()
+            raise
+        self._serving[service.id] = instances
+        if before is not None:
+            self._background(before.drain())
+
+    async def _ready(self, instances: Instances, floor: int, least: int) -> None:
+        """Refusal where the instances do not start."""
+        try:
+            await instances.set_floor(floor)
+            await instances.grow(least)
+        except InstanceFailed as error:
+            raise Refusal("FAILED_PRECONDITION", str(error)) from None
+
+    async def _kept(self, service: str, instances: Instances, floor: int) -> None:
+        try:
+            await instances.set_floor(floor)
+        except InstanceFailed as error:
+            _LOG.warning("%s has not its %s instances: %s", service, floor, error)
+
+    def _instances(self, revision: Revision) -> Instances:
+        async def start() -> Instance:
+            return await Instance.start(self.twin, revision, await self._variables(revision))
+
+        return Instances(revision, start, self.twin.timers)
+
+    async def _variables(self, revision: Revision) -> dict[str, str]:
+        """Where an instance finds its identity, and Google's services under it."""
+        caller = Caller(revision.identity.email)
+        emulators = {name: f"127.0.0.1:{await front.port(caller)}" for name, front in self.twin.gcp.emulators.items()}
+        return {**emulators, **await self._metadata.variables(revision.identity)}
+
+    def _background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_told)
+
+
+def address(twin: Twin, service: Resource) -> str:
+    """What a service is called at, which is also the audience of the ID tokens for it."""
+    return twin.gcp.url(twin, NAME, service["project"], service["location"], short(service["name"]))
+
+
+def _told(task: asyncio.Task[Any]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        if (error := task.exception()) is not None:
+            _LOG.error("a change of a service failed", exc_info=error)

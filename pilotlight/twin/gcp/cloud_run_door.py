@@ -1,0 +1,185 @@
+"""The front of Cloud Run's services: whether a caller may come in, and what it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import httpx
+
+from components import limits
+from pilotlight.twin.asgi import Request, Send, respond
+from pilotlight.twin.gcp.cloud import PREFIX
+from pilotlight.twin.gcp.cloud_run_instances import Gone, Instances, TooMany
+from pilotlight.twin.gcp.cloud_run_revision import InstanceFailed
+from pilotlight.twin.gcp.iam import ANONYMOUS
+from pilotlight.twin.gcp.rows_run import INGRESS, account_of
+from pilotlight.twin.gcp.tokens import Tokens
+from pilotlight.twin.gcp.types import RUN_SERVICE
+from pilotlight.twin.rows import AwsResponse, Refusal
+from pilotlight.twin.world import Resource
+
+if TYPE_CHECKING:
+    from pilotlight.twin.gcp.cloud_run_revision import Instance
+    from pilotlight.twin.twin import Twin
+
+# The front's name for Cloud Run: `/_gcp/run/PROJECT/LOCATION/SERVICE/…`.
+NAME = "run"
+INVOKE = "run.routes.invoke"
+_AUTHORIZATION, _SERVERLESS = "authorization", "x-serverless-authorization"
+# Cloud Run documentation, "Authenticating service-to-service": what it puts in the place of a token's signature.
+_REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
+# HTTP/1.1: what holds for one connection alone.
+_HOP = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"})
+_NOT_SENT_ON = _HOP | {"host", "content-length", "expect", _SERVERLESS}
+
+
+class _Denied(Exception):
+    """The answer that a request gets instead of the container's."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.response = AwsResponse(
+            status=status, headers={"content-type": "text/plain; charset=utf-8", **(headers or {})}, body=text.encode()
+        )
+
+
+class Door:
+    """`serving` are the instances of each service's revision, by the service's full name."""
+
+    def __init__(self, twin: Twin, tokens: Tokens, serving: Mapping[str, Instances]) -> None:
+        self._twin = twin
+        self._tokens = tokens
+        self._serving = serving
+
+    async def handle(self, request: Request, send: Send) -> None:
+        try:
+            service, target = self._named(request)
+            self._judge(request, service)
+            too_large = Refusal("RequestTooLarge", "Request Entity Too Large", 413)
+            body = await request.body(limits.CLOUD_RUN_REQUEST_BYTES.high, too_large)
+            await self._served(request, send, service, target, body)
+        except Refusal as refusal:
+            await respond(send, _Denied(refusal.status, refusal.message).response)
+        except _Denied as denied:
+            await respond(send, denied.response)
+
+    def _named(self, request: Request) -> tuple[Resource, str]:
+        """The service that the path names, and the target below it."""
+        parts = request.raw_path.removeprefix(f"{PREFIX}{NAME}").lstrip("/").split("/", 3)
+        name = "projects/{}/locations/{}/services/{}".format(*parts[:3]) if len(parts) >= 3 else ""
+        service = self._twin.world.get(RUN_SERVICE, name)
+        if service is None or name not in self._serving:
+            raise _Denied(404, f"The requested URL {request.raw_path} was not found: no Cloud Run service has that address.")
+        target = "/" + "".join(parts[3:])
+        return service, f"{target}?{request.raw_query}" if request.raw_query else target
+
+    def _judge(self, request: Request, service: Resource) -> None:
+        """_Denied where the network or IAM keeps the caller out."""
+        given = request.headers.get(_SERVERLESS) or request.headers.get(_AUTHORIZATION)
+        email = self._caller(given, str(service["uri"]))
+        if (service.get("ingress") or INGRESS) != INGRESS and not self._inside(email, service):
+            raise _Denied(
+                404, f"The requested URL {request.raw_path} was not found: the service takes requests of its project's networks only."
+            )
+        if service.get("invokerIamDisabled"):
+            return
+        # Who may come in without a token may also come in with one that is for somebody else.
+        if self._twin.gcp.iam.allowed(ANONYMOUS, INVOKE, service.id) is None:
+            return
+        if email is None:
+            challenge = {"www-authenticate": 'Bearer error="invalid_token" error_description="The access token could not be verified"'}
+            text = f"The request was not authorized to invoke this service: send an ID token whose audience is {service['uri']}."
+            raise _Denied(401, text, challenge)
+        if reason := self._twin.gcp.iam.allowed(email, INVOKE, service.id):
+            kind = "was not authenticated" if email == ANONYMOUS else "has no permission"
+            raise _Denied(403, f"Your client does not have permission to get URL {request.raw_path}: the request {kind}. {reason}")
+
+    def _caller(self, given: str | None, audience: str) -> str | None:
+        """The caller's address, ANONYMOUS for one that sends no bearer token, None for one whose token is not accepted."""
+        kind, _, token = (given or "").partition(" ")
+        if kind.lower() != "bearer" or not token:
+            return ANONYMOUS
+        return self._tokens.verify(token.strip(), audience)
+
+    def _inside(self, email: str | None, service: Resource) -> bool:
+        """Whether a request comes through a network of the service's project.
+
+        All services of the twin are on one machine, so that it goes by whom a service runs as: one that sends all that it sends
+        through a network (Cloud Run documentation, "Restrict network ingress": that counts as internal).
+        """
+        return any(
+            account_of(other.outputs) == email
+            and other["project"] == service["project"]
+            and (other["template"].get("vpcAccess") or {}).get("egress") == "ALL_TRAFFIC"
+            for other in self._twin.world.find(RUN_SERVICE)
+        )
+
+    async def _served(self, request: Request, send: Send, service: Resource, target: str, body: bytes) -> None:
+        instance, instances = await self._instance(service)
+        try:
+            await _passed_on(instance, request, send, target, body)
+        finally:
+            instances.release(instance)
+
+    async def _instance(self, service: Resource) -> tuple[Instance, Instances]:
+        """One for this request, and whom to give it back to; of the revision that serves now."""
+        while True:
+            instances = self._serving.get(service.id)
+            if instances is None:
+                raise _Denied(404, f"The service {service.id} was deleted.")
+            try:
+                return await instances.acquire(), instances
+            except Gone:
+                if self._serving.get(service.id) is instances:
+                    raise _Denied(503, "The service is being stopped.") from None
+            except TooMany:
+                bound = instances.revision.max_instances
+                text = f"Rate exceeded. The request was aborted because there was no available instance (of at most {bound})."
+                raise _Denied(429, text) from None
+            except InstanceFailed as error:
+                raise _Denied(503, str(error)) from None
+
+
+async def _passed_on(instance: Instance, request: Request, send: Send, target: str, body: bytes) -> None:
+    """The container's answer as it comes; _Denied where there is none."""
+    asked = instance.ask(request.method, target, _headers(request), body)
+    answer: httpx.Response | None = None
+    try:
+        async with asyncio.timeout(instance.revision.timeout_s):
+            answer = await instance.send(asked)
+            await _streamed(answer, send)
+    except (TimeoutError, httpx.HTTPError) as error:
+        if answer is not None:
+            # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
+            raise ConnectionError("the answer was cut off") from error
+        if isinstance(error, TimeoutError):
+            raise _Denied(504, "upstream request timeout") from None
+        text = "The request failed because either the HTTP response was malformed or connection to the instance had an error."
+        raise _Denied(503, text) from None
+    finally:
+        if answer is not None:
+            await answer.aclose()
+
+
+async def _streamed(answer: httpx.Response, send: Send) -> None:
+    headers = [(name.lower(), value) for name, value in answer.headers.raw if name.lower().decode("latin-1") not in _HOP]
+    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
+    async for chunk in answer.aiter_raw():
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _headers(request: Request) -> list[tuple[str, str]]:
+    """What the container sees: a token without its signature, and where the request came from."""
+    kept = [(name, value) for name, value in request.header_pairs if name.lower() not in _NOT_SENT_ON]
+    if _SERVERLESS not in request.headers:
+        kept = [(name, _unsigned(value) if name.lower() == _AUTHORIZATION else value) for name, value in kept]
+    return [*kept, ("x-forwarded-for", request.source_ip), ("x-forwarded-proto", "https")]
+
+
+def _unsigned(value: str) -> str:
+    kind, _, token = value.partition(" ")
+    head, dot, _ = token.rpartition(".")
+    return f"{kind} {head}.{_REMOVED}" if kind.lower() == "bearer" and dot else value

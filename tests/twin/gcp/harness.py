@@ -1,0 +1,64 @@
+"""A whole twin in this process, with Google Cloud's rows: `make` creates as an engine does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pilotlight.twin import gcp
+from pilotlight.twin.docker_build import ROWS as IMAGES
+from pilotlight.twin.gcp import registry
+from pilotlight.twin.gcp.settings import CONFIGURATION
+from pilotlight.twin.lifecycle import Lifecycle
+from pilotlight.twin.locks import Locks
+from pilotlight.twin.world import Resource
+from tests.twin.compute.harness import Harness
+from tests.twin.gcp.conftest import PROJECT, REGION
+
+IMAGE = Path(__file__).parent / "run_image"
+HOST = f"{REGION}-docker.pkg.dev"
+
+
+class GoogleHarness(Harness):
+    def up(self) -> GoogleHarness:
+        super().up()
+        table = {**gcp.rows(), **{row.token: row for row in IMAGES}}
+        self.life = Lifecycle(self.twin, lambda: table, self.home, Locks())
+        self.settings = CONFIGURATION.settings({"project": PROJECT, "region": REGION})
+        for name in ("run", "iam", "artifactregistry"):
+            self.make("gcp:projects/service:Service", f"api-{name}", service=f"{name}.googleapis.com")
+        return self
+
+    def make(self, token: str, key: str, **inputs: Any) -> Resource:
+        urn = f"urn:pulumi:test::tried::{token}::{key}"
+        checked, problems = self.life.check(token, urn, key.encode(), inputs, {}, self.settings)
+        assert not problems, problems
+        made = self.life.create(token, urn, checked, self.settings, lambda: True)
+        self.twin.world.confirm(token, made.id)
+        return made
+
+    def change(self, resource: Resource, **inputs: Any) -> Resource:
+        return self.life.update(resource.token, resource.id, resource.urn, {**resource.inputs, **inputs}, self.settings)
+
+    def remove(self, resource: Resource) -> None:
+        self.life.delete(resource.token, resource.id, resource.urn)
+
+    def account(self, name: str) -> str:
+        return str(self.make("gcp:serviceaccount/account:Account", name, accountId=name)["email"])
+
+    def pushed(self, folder: Path = IMAGE) -> str:
+        """The test's image in a repository; its address by digest."""
+        self.make("gcp:artifactregistry/repository:Repository", "images", repositoryId="images", format="DOCKER")
+        login = {"address": HOST, "username": registry.USER, "password": registry.access_token(self.twin)}
+        image = self.make(
+            "docker-build:index:Image",
+            "server",
+            push=False,
+            exports=[{"registry": {"ociMediaTypes": True}}],
+            context={"location": str(folder)},
+            dockerfile={"location": str(folder / "Dockerfile")},
+            target="cpu",
+            tags=[f"{HOST}/{PROJECT}/images/server:one"],
+            registries=[login],
+        )
+        return f"{HOST}/{PROJECT}/images/server@{image['digest']}"

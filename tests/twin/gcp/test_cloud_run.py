@@ -1,0 +1,267 @@
+"""Cloud Run's services on the twin: the image's processes behind their addresses, called by a plain client."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import platformdirs
+import pytest
+
+from pilotlight.twin.gcp import cloud_run_instances
+from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
+from pilotlight.twin.gcp.tokens import Tokens
+from pilotlight.twin.gcp.types import NETWORK, RUN_MEMBER, RUN_SERVICE, SUBNETWORK
+from pilotlight.twin.rows import Refusal
+from pilotlight.twin.world import Resource
+from tests.twin.gcp.conftest import PROJECT, REGION
+from tests.twin.gcp.harness import GoogleHarness
+
+PROBE = {"httpGet": {"path": "/health/startup"}, "periodSeconds": 1, "failureThreshold": 20}
+NUMBERS = itertools.count()
+CLIENT = httpx.Client(trust_env=False, verify=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleHarness]:
+    folder, envs = tmp_path_factory.mktemp("run"), platformdirs.user_cache_path("pilotlight") / "envs"
+    envs.mkdir(parents=True, exist_ok=True)
+    (folder / "cache").mkdir()
+    (folder / "cache" / "envs").symlink_to(envs)
+    running = GoogleHarness(folder / "home", folder / "cache").up()
+    yield running
+    running.down()
+
+
+@pytest.fixture(scope="module")
+def image(harness: GoogleHarness) -> str:
+    return harness.pushed()
+
+
+@pytest.fixture(scope="module")
+def caller(harness: GoogleHarness) -> str:
+    return harness.account("caller")
+
+
+@pytest.fixture(scope="module")
+def runner(harness: GoogleHarness) -> str:
+    return harness.account("runner")
+
+
+class Run:
+    """Services of one test, deleted at its end; `caller` may invoke each."""
+
+    def __init__(self, harness: GoogleHarness, image: str, caller: str, runner: str) -> None:
+        self.harness, self.image, self.caller, self.runner = harness, image, caller, runner
+        self.made: list[Resource] = []
+        self.tokens = Tokens(harness.home)
+
+    def template(self, envs: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
+        container = {
+            "image": self.image,
+            "args": ["api"],
+            "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
+            "envs": [{"name": name, "value": value} for name, value in (envs or {}).items()],
+            "startupProbe": PROBE,
+        }
+        scaling = {"maxInstanceCount": 2}
+        return {
+            "serviceAccount": self.runner,
+            "timeout": "20s",
+            "maxInstanceRequestConcurrency": 2,
+            "scaling": scaling,
+            "containers": [container],
+            **given,
+        }
+
+    def __call__(self, envs: dict[str, str] | None = None, *, floor: int = 0, ingress: str | None = None, **given: Any) -> Resource:
+        name = f"server-{next(NUMBERS)}"
+        more = {"ingress": ingress} if ingress else {}
+        service = self.harness.make(
+            RUN_SERVICE,
+            name,
+            name=name,
+            location=REGION,
+            deletionProtection=False,
+            scaling={"minInstanceCount": floor},
+            template=self.template(envs, **given),
+            **more,
+        )
+        self.made.append(service)
+        member = f"serviceAccount:{self.caller}"
+        self.harness.make(RUN_MEMBER, f"{name}-in", name=name, location=REGION, role="roles/run.invoker", member=member)
+        return service
+
+    def bearer(self, service: Resource, email: str | None = None) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.tokens.identity(email or self.caller, service['uri'])}"}
+
+    def ask(self, service: Resource, path: str = "/predict", headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
+        given = self.bearer(service) if headers is None else headers
+        return CLIENT.post(service["uri"] + path, json=body, headers=given)
+
+    def processes(self, service: Resource) -> list[int]:
+        return [one.pid for one in self.harness.twin.processes.running() if one.name == f"service {service['name']}"]
+
+
+@pytest.fixture
+def run(harness: GoogleHarness, image: str, caller: str, runner: str) -> Iterator[Run]:
+    made = Run(harness, image, caller, runner)
+    yield made
+    for service in made.made:
+        if harness.twin.world.get(RUN_SERVICE, service.id):
+            harness.remove(service)
+        assert made.processes(service) == []
+
+
+def until(true: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.02)
+
+
+def test_the_first_request_starts_the_image_with_its_environment(run: Run) -> None:
+    service = run({"MODEL_TASK": "feature-extraction"})
+    assert service["uri"] == f"{run.harness.twin.front_url}/_gcp/run/{PROJECT}/{REGION}/{service['name']}"
+    assert run.processes(service) == []
+    answer = run.ask(service, "/predict?a=1%202")
+    assert answer.status_code == 200, answer.text
+    seen = answer.json()
+    env = seen["env"]
+    assert (seen["path"], seen["argv"], env["MODEL_TASK"]) == ("/predict?a=1%202", ["api"], "feature-extraction")
+    assert (env["K_SERVICE"], env["K_REVISION"]) == (service["name"], service["latestReadyRevision"].rsplit("/", 1)[-1])
+    assert env["GCE_METADATA_HOST"] == env["GCE_METADATA_IP"]
+    assert not {"HOME", "PILOTLIGHT_CACHE", "PYTEST_CURRENT_TEST"} & set(env), "nothing of this machine's"
+    assert seen["headers"]["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
+    assert run.ask(service).json()["pid"] == seen["pid"]
+
+
+def test_several_requests_in_one_instance_several_instances_and_no_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_run_instances, "QUEUE_S", 0.5)
+    service = run()
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(run.ask, service, sleep=6) for _ in range(5)]
+        answers = [one.result() for one in asked]
+    good = [one.json() for one in answers if one.status_code == 200]
+    assert sorted(one.status_code for one in answers) == [200, 200, 200, 200, 429]
+    assert (len({one["pid"] for one in good}), {one["most"] for one in good}) == (2, {2})
+    assert len(run.processes(service)) == 2
+
+
+def test_a_floor_is_there_at_once_and_what_is_above_it_stops_when_idle(run: Run) -> None:
+    service = run(floor=1)
+    assert len(run.processes(service)) == 1
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: run.ask(service, sleep=1), range(3)))
+    assert len(run.processes(service)) == 2
+    twin = run.harness.twin
+    run.harness.wait(twin.timers.forward(twin.clock.now() + IDLE_S + 1))
+    until(lambda: len(run.processes(service)) == 1)
+    run.harness.change(service, scaling={"minInstanceCount": 0})
+    run.harness.wait(twin.timers.forward(twin.clock.now() + IDLE_S + 1))
+    until(lambda: run.processes(service) == [])
+    assert run.ask(service).status_code == 200
+
+
+def test_a_container_that_does_not_start_is_told_with_what_it_said(run: Run) -> None:
+    answer = run.ask(run({"BROKEN": "1"}))
+    assert answer.status_code == 503
+    assert "container exited" in answer.text
+    assert "no model here" in answer.text
+    sick = run({"SICK": "1"})
+    probe = {**PROBE, "failureThreshold": 2}
+    container = {**run.template({"SICK": "1"})["containers"][0], "startupProbe": probe}
+    sick = run.harness.change(sick, template=run.template(containers=[container]))
+    assert "within 2 s" in run.ask(sick).text
+    with pytest.raises(Refusal, match="no model here"):
+        run({"BROKEN": "1"}, floor=1)
+
+
+def test_an_instance_that_ends_is_replaced(run: Run) -> None:
+    service = run()
+    before = run.ask(service).json()["pid"]
+    assert run.ask(service, exit=True).status_code == 503
+    assert run.ask(service).json()["pid"] != before
+
+
+def test_a_request_takes_no_longer_than_its_timeout(run: Run) -> None:
+    service = run(timeout="1s")
+    began = time.monotonic()
+    answer = run.ask(service, sleep=5)
+    assert (answer.status_code, answer.text) == (504, "upstream request timeout")
+    assert time.monotonic() - began < 4
+
+
+def test_a_new_revision_takes_over_without_a_failed_request(run: Run) -> None:
+    service, answers, end = run({"WHICH": "one"}), [], threading.Event()
+    assert run.ask(service).status_code == 200
+
+    def keep_asking() -> None:
+        while not end.is_set():
+            answers.append(run.ask(service, sleep=0.1))
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(keep_asking) for _ in range(2)]
+        time.sleep(0.5)
+        changed = run.harness.change(service, template=run.template({"WHICH": "two", "START_S": "1"}))
+        until(lambda: answers[-1].json()["env"]["WHICH"] == "two")
+        end.set()
+        for one in asking:
+            one.result()
+    assert {one.status_code for one in answers} == {200}
+    assert changed["uri"] == service["uri"]
+    until(lambda: len(run.processes(service)) == 1)
+    with pytest.raises(Refusal, match="no model here"):
+        run.harness.change(changed, template=run.template({"BROKEN": "1"}))
+    assert run.ask(service).json()["env"]["WHICH"] == "two", "the old one goes on"
+
+
+def test_delete_ends_everything(run: Run) -> None:
+    service = run(floor=2)
+    assert len(run.processes(service)) == 2
+    run.harness.remove(service)
+    assert run.processes(service) == []
+    assert run.ask(service).status_code == 404
+
+
+def test_who_may_come_in(run: Run, caller: str, runner: str) -> None:
+    service, other = run(), run()
+    assert run.ask(service, headers={}).status_code == 403
+    assert run.ask(service, headers=run.bearer(service, runner)).status_code == 403
+    assert run.ask(service, headers=run.bearer(other)).status_code == 401
+    assert run.ask(service, headers={"Authorization": f"Bearer {run.tokens.access(caller)}"}).status_code == 401
+    assert 'error="invalid_token"' in run.ask(service, headers={"Authorization": "Bearer x.y.z"}).headers["www-authenticate"]
+    assert run.processes(service) == [], "nobody who is kept out starts anything"
+    own = {"Authorization": "Bearer for.the.container", "X-Serverless-Authorization": run.bearer(service)["Authorization"]}
+    seen = run.ask(service, headers=own).json()["headers"]
+    assert seen["authorization"] == "Bearer for.the.container"
+    assert "x-serverless-authorization" not in seen
+
+
+def test_internal_ingress_takes_what_comes_through_the_projects_network(run: Run) -> None:
+    run.harness.make("gcp:projects/service:Service", "api-compute", service="compute.googleapis.com")
+    network = run.harness.make(NETWORK, "network", name="network", autoCreateSubnetworks=False)
+    sub = run.harness.make(SUBNETWORK, "sub", name="sub", network=network.id, ipCidrRange="10.0.0.0/24", region=REGION)
+    hidden = run(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY")
+    assert run.ask(hidden).status_code == 404
+    access = {"egress": "ALL_TRAFFIC", "networkInterfaces": [{"network": network["name"], "subnetwork": sub["name"]}]}
+    inside, outside = run(vpcAccess=access, serviceAccount=run.caller), run()
+    assert run.ask(inside, call=hidden["uri"]).json()["called"] == 200
+    assert run.ask(outside, call=hidden["uri"]).json()["called"] == 404
+
+
+def test_a_service_calls_another_under_its_own_account(run: Run) -> None:
+    endpoint, function = run(), run(serviceAccount=run.caller)
+    assert run.ask(function, call=endpoint["uri"]).json()["called"] == 200
+    assert run.ask(endpoint, call=function["uri"]).json()["called"] == 403
+
+
+def test_what_is_too_large_is_refused(run: Run) -> None:
+    service = run()
+    answer = CLIENT.post(service["uri"], content=b"x" * (32 * 1024**2 + 1), headers=run.bearer(service))
+    assert answer.status_code == 413
