@@ -1,6 +1,7 @@
 """How tests are dealt out to workers (`pytest -n 2`), and what makes all of them faster."""
 
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,13 @@ UNHURRIED = ("tests/twin/system/",)
 def pytest_configure() -> None:
     """SDKs and tests are a million objects that stay: to search them for garbage as often as Python does takes a third of the time."""
     gc.set_threshold(50_000, 20, 100)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_is_raised_by_garbage_fails_a_test() -> Iterator[None]:
+    """Each worker looks once more before its last test ends: later nobody would hear of it."""
+    yield
+    gc.collect()
 
 
 def group_of(nodeid: str) -> str:

@@ -15,7 +15,8 @@ class AwsContext:
     """
 
     def __init__(self, args: HomeArgs) -> None:
-        # Waited for, so that names and policies are plain texts: as Outputs they were a tenth of the program's time.
+        # Waited for, so that names and policies are plain texts, and registrations are under way when the program ends. The SDK would
+        # else wait for hundreds of Outputs, looking at all of them whenever one is there: a tenth of the program's time.
         identity = aws.get_caller_identity()
         self.region, self.account = aws.get_region().region, identity.account_id
         self.place = Place(partition=identity.arn.split(":")[1], region=self.region, account=self.account)

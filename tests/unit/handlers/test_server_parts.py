@@ -96,8 +96,10 @@ def test_a_start_that_was_over_before_anybody_asked_was_ahead(monkeypatch):
 
 
 def test_the_start_of_this_process_is_known():
-    boot = Stages.since_process_start().known()["boot"]
-    assert 0 < boot < 600_000
+    # A process of its own: the one that runs the tests may be older than any start that is believed.
+    program = "from handlers.server.stages import Stages; print(Stages.since_process_start().known()['boot'])"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert 0 < float(told.stdout) < 60_000
 
 
 def test_stages_are_written_as_both_headers_want_them():
