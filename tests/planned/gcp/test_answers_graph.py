@@ -7,7 +7,7 @@ import pytest
 from components.gcp.answers import expiry_days
 from components.limits import PUBSUB_ACK_S
 from pilotlight.planned import plan
-from tests.planned.gcp.conftest import API, ENABLED, INVOKER, JWT, RUN, Plan, document, plan_of, variables
+from tests.planned.gcp.conftest import API, INVOKER, JWT, RUN, Plan, document, plan_of, variables
 
 LATER = {"answers": {"async": True, "keepHours": 48}}
 PREFIX = f"pilotlight-{API}"
@@ -136,13 +136,6 @@ def test_a_first_deploy_makes_things_in_an_order_that_works(waits: str, for_: st
     made = later()
     found = [made.one(*each.split("*")) for each in (waits, for_)]
     assert found[1].urn in made.before(found[0])
-
-
-@pytest.mark.parametrize(("type_", "api"), [(TOPIC, "pubsub"), (DATABASE, "firestore"), (BUCKET, "storage")])
-def test_nothing_is_made_before_its_api_is_enabled(type_: str, api: str) -> None:
-    made = later()
-    [enabled] = [each.urn for each in made.all(ENABLED) if each.inputs["service"] == f"{api}.googleapis.com"]
-    assert [each.name for each in made.all(type_) if enabled not in made.before(each)] == []
 
 
 def test_what_is_kept_ends_and_goes_with_the_stack() -> None:

@@ -1,7 +1,5 @@
 """What a ready API on Google Cloud registers: identities, order, what is open to whom."""
 
-from typing import Any
-
 import pulumi
 import pytest
 
@@ -11,7 +9,6 @@ from tests.planned.gcp.conftest import (
     CONFIG,
     ENABLED,
     INVOKER,
-    JWT,
     RUN,
     container,
     document,
@@ -19,16 +16,6 @@ from tests.planned.gcp.conftest import (
     variables,
 )
 
-# Which API a part of the SDK speaks to.
-APIS = {
-    "apigateway": ("apigateway", "servicemanagement", "servicecontrol"),
-    "artifactregistry": ("artifactregistry",),
-    "cloudrunv2": ("run",),
-    "monitoring": ("monitoring",),
-    "projects/apiKey": ("apikeys",),
-    "serviceaccount": ("iam",),
-    "storage": ("storage",),
-}
 # (what waits, for what): what a first deploy fails without. `type*ending-of-name`
 EDGES = [
     (f"{RUN}*endpoint-service", "gcp:storage/bucketIAMMember:BucketIAMMember"),
@@ -51,20 +38,6 @@ def test_a_first_deploy_makes_things_in_an_order_that_works(waits: str, for_: st
     plan = plan_of(API)
     found = [plan.one(*each.split("*")) for each in (waits, for_)]
     assert found[1].urn in plan.before(found[0])
-
-
-def test_nothing_is_made_before_its_api_is_enabled() -> None:
-    plan = plan_of(API, {"alarms.email": "ops@example.com"})
-    enabled = {each.inputs["service"].split(".")[0]: each.urn for each in plan.all(ENABLED)}
-    checked = set()
-    for each in plan.resources:
-        part = next((part for part in APIS if each.type.startswith(f"gcp:{part}")), None)
-        if part is not None:
-            assert {enabled[api] for api in APIS[part]} <= plan.before(each), each.name
-            checked.add(part)
-        if each.type.startswith("gcp:") and each.name != "api-image-api-cloudresourcemanager":
-            assert enabled["cloudresourcemanager"] in plan.before(each), each.name
-    assert checked == set(APIS)
 
 
 def test_apis_are_enabled_once_and_stay_enabled() -> None:
@@ -95,19 +68,6 @@ def test_each_account_may_do_one_thing_to_one_resource() -> None:
         ("serviceAccount:api", "roles/run.invoker", prefix),
         ("serviceAccount:gateway", "roles/run.invoker", f"{prefix}-predict"),
     }
-
-
-@pytest.mark.parametrize("changes", [{}, JWT])
-def test_nobody_is_let_in_by_name_of_everybody_and_no_role_is_a_basic_one(changes: dict[str, Any]) -> None:
-    plan = plan_of(API, changes)
-    text = str([each.inputs for each in plan.resources])
-    assert "allUsers" not in text
-    assert "allAuthenticatedUsers" not in text
-    roles = {each.inputs["role"] for each in plan.resources if "role" in each.inputs}
-    assert not roles & {"roles/owner", "roles/editor", "roles/viewer"}
-    assert roles
-    assert {each.inputs["invokerIamDisabled"] for each in plan.all(RUN)} == {False}
-    assert "compute@developer" not in text
 
 
 def test_the_bucket_is_private_and_the_model_lies_under_its_hash() -> None:

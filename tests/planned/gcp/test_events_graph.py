@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pilotlight.planned import plan
-from tests.planned.gcp.conftest import ACCOUNT, ENABLED, INVOKER, RUN, container, plan_of, variables
+from tests.planned.gcp.conftest import ACCOUNT, INVOKER, RUN, container, plan_of, variables
 
 EVENTS = "gcp-cloud-run-events"
 PREFIX = f"pilotlight-{EVENTS}"
@@ -34,14 +34,6 @@ def test_a_first_deploy_makes_things_in_an_order_that_works(waits: str, for_: st
     made = plan_of(EVENTS)
     found = [made.one(*each.split("*")) for each in (waits, for_)]
     assert found[1].urn in made.before(found[0])
-
-
-@pytest.mark.parametrize(("type_", "api"), [(TRIGGER, "eventarc"), (AGENT, "eventarc"), (TOPIC, "pubsub"), (DATABASE, "firestore")])
-def test_nothing_is_made_before_its_api_is_enabled(type_: str, api: str) -> None:
-    made = plan_of(EVENTS, BOTH)
-    [enabled] = [each.urn for each in made.all(ENABLED) if each.inputs["service"] == f"{api}.googleapis.com"]
-    assert made.all(type_)
-    assert [each.name for each in made.all(type_) if enabled not in made.before(each)] == []
 
 
 def test_the_trigger_lies_where_the_bucket_does_and_knows_that_bucket_alone() -> None:

@@ -13,7 +13,7 @@ from components.warming_plan import Ping
 from components.warming_schedule import Firing
 from pilotlight.planned import Planned
 from tests.planned.conftest import Build
-from tests.planned.gcp.conftest import ACCOUNT, API, ENABLED, INVOKER, RUN, Plan, container, plan_of, variables
+from tests.planned.gcp.conftest import ACCOUNT, API, INVOKER, RUN, Plan, container, plan_of, variables
 
 JOB, ROLE = "gcp:cloudscheduler/job:Job", "gcp:projects/iAMCustomRole:IAMCustomRole"
 ACTS_AS, BUDGET = "gcp:serviceaccount/iAMMember:IAMMember", "gcp:billing/budget:Budget"
@@ -220,10 +220,3 @@ def test_a_floor_without_schedules_needs_no_right_on_jobs() -> None:
     plan = warmed({"kind": "provisioned"}, budget=DROP)
     assert "SCHEDULES" not in variables(plan.one(RUN, "floor-service"))
     assert list(permissions(plan).values()) == [["run.services.get", "run.services.update"]]
-
-
-@pytest.mark.parametrize(("type_", "api"), [(JOB, "cloudscheduler"), (ROLE, "iam"), (TOPIC, "pubsub"), (BUDGET, "billingbudgets")])
-def test_nothing_is_made_before_its_api_is_enabled(type_: str, api: str) -> None:
-    plan = warmed(PING, OFFICE, budget=DROP)
-    [enabled] = [each.urn for each in plan.all(ENABLED) if each.inputs["service"] == f"{api}.googleapis.com"]
-    assert [each.name for each in plan.all(type_) if enabled not in plan.before(each)] == []
