@@ -3,6 +3,7 @@
 `planned("aws-sagemaker-api")` runs `stacks/__main__.py` with that stack's config; `changes` replaces settings by their dotted keys.
 """
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -107,6 +108,7 @@ def _plan(stack: str, changes: str) -> Plan:
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     region = config.get("aws:region") or config.get("gcp:region") or "us-east-1"
     monitor = _Monitor(PlannedCloud(region, config.get("gcp:project", "")))
+    ensure_event_loop()
     mocks.set_mocks(monitor.mocks, project=PROJECT, stack=stack, monitor=monitor)
     outputs: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="pilotlight-planned-") as cache, _surroundings(cache):
@@ -114,6 +116,14 @@ def _plan(stack: str, changes: str) -> Plan:
         pulumi.runtime.set_all_config({**texts, "pilotlight:service": json.dumps(settings)})
         pulumi.runtime.test(lambda: _program(outputs))()  # type: ignore[no-untyped-call]
     return Plan(resources=tuple(sorted(monitor.found, key=lambda each: each.urn)), outputs=outputs)
+
+
+def ensure_event_loop() -> None:
+    """Gives the thread the loop that Pulumi asks it for, where something that ran before took it away (`asyncio.run` does)."""
+    try:
+        asyncio.get_event_loop()
+    except RuntimeError:
+        asyncio.set_event_loop(asyncio.new_event_loop())
 
 
 @contextlib.contextmanager

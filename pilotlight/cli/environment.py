@@ -59,7 +59,7 @@ def twin_variables(home: Home, program: Path, uses: tuple[str, ...] = ()) -> dic
 def engine_variables(home: Home) -> dict[str, str]:
     """The engine's own: state, plugins and credentials below the home, no download, no question, the state's own secrets provider."""
     return {
-        "PULUMI_BACKEND_URL": f"file://{home.backend}",
+        "PULUMI_BACKEND_URL": home.backend_url,
         "PULUMI_HOME": str(home.pulumi_home),
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(home.passphrase()),
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

@@ -30,8 +30,17 @@ class Home:
 
     @property
     def backend(self) -> Path:
-        """The folder of the engine's state: a `file://` backend."""
+        """The folder of the engine's state."""
         return self.path / "pulumi" / "state"
+
+    @property
+    def backend_url(self) -> str:
+        """The state as a `file://` backend.
+
+        Without metadata: the engine replaces a state in one step, but writes the file with its content type beside it in two,
+        and an engine killed in between leaves an empty one and a stack that no command can read ("failed to load checkpoint: EOF").
+        """
+        return f"file://{self.backend}?metadata=skip"
 
     @property
     def pulumi_home(self) -> Path:

@@ -75,7 +75,7 @@ def open_session(folder: Path, where: Where | None, stack: str | None = None) ->
             )
     tools = find_tools()
     if where == "cloud":
-        if os.environ.get("PULUMI_BACKEND_URL") == f"file://{home.backend}":
+        if os.environ.get("PULUMI_BACKEND_URL") == home.backend_url:
             raise CommandError("This shell talks to the twin (`pilotlight env --local`): say --local, or use another shell for the cloud.")
         variables = dict(os.environ) | {"PATH": environment.search_path(tools.path), "PULUMI_SKIP_UPDATE_CHECK": "true"}
         home.prepare()

@@ -116,7 +116,7 @@ def pulumi(subject: Subject) -> Iterator[Finding]:
     if subject.local:
         yield ok("pulumi", str(subject.tools.pulumi))
         return
-    if subject.variables.get("PULUMI_BACKEND_URL") == f"file://{subject.home.backend}":
+    if subject.variables.get("PULUMI_BACKEND_URL") == subject.home.backend_url:
         yield fail("pulumi", "this shell talks to the twin", allowed="your own backend", mend="use another shell, or say --local")
         return
     engine = str(subject.tools.pulumi)

@@ -34,7 +34,7 @@ def pytest_configure() -> None:
     os.environ["PULUMI_ERROR_OUTPUT_STRING"] = "true"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def nobody_asks_where_a_resource_was_made() -> Iterator[None]:
     """The SDK writes down the whole call stack for each one, and below a test that is a quarter of what a plan takes."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,5 @@
 """The one recording mock of the blueprint's tests: every registration with its options, no engine, no cloud."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ import pulumi
 from pulumi.runtime import mocks, rpc
 
 from pilotlight import planned_gcp
+from pilotlight.planned import ensure_event_loop
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 NAMED = ("name", "bucket")
@@ -133,11 +133,7 @@ class Recorder(mocks.MockMonitor):
 def record(build: Callable[[], Any], *, stack: str = "teststack", preview: bool = False) -> Graph:
     """Run a program (its result may be or hold Outputs) and give back what it registered."""
     recorder = Recorder(preview)
-    # Pulumi asks for the thread's loop, which a test that ran before on this worker may have taken away (asyncio.run does).
-    try:
-        asyncio.get_event_loop()
-    except RuntimeError:
-        asyncio.set_event_loop(asyncio.new_event_loop())
+    ensure_event_loop()
     mocks.set_mocks(recorder.mocks, project="pilotlight", stack=stack, preview=preview, monitor=recorder)
 
     def keep(result: Any) -> None:

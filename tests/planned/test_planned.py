@@ -1,5 +1,6 @@
 """A plan without an engine holds what the components' own tests see, with every value known."""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -29,6 +30,11 @@ def test_a_plan_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch
     # Settings that nobody else asks for, so that the program runs.
     planned("aws-lambda-api", {"alarms.email": "mine@example.com"})
     assert (os.environ["PILOTLIGHT_CACHE"], os.environ.get("PILOTLIGHT_NOW")) == ("/elsewhere", None)
+
+
+def test_a_plan_is_made_after_something_else_ended_the_threads_event_loop() -> None:
+    asyncio.run(asyncio.sleep(0))  # leaves the thread without one
+    assert planned("aws-lambda-api", {"alarms.email": "later@example.com"})
 
 
 def test_a_plan_is_that_of_one_moment_whenever_it_is_made() -> None:

@@ -134,6 +134,7 @@ class Harness:
         self._end = asyncio.Event()
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio leaves Nagle on
         listener.bind(("127.0.0.1", 0))
+        listener.listen(1024)  # before `up` returns: the server accepts what has waited
         world, processes = World(self.home / "world.sqlite3"), Processes()
         iam = Iam(world, self.secret, account=ACCOUNT)
         emulators = Emulators(self.home, processes, account=ACCOUNT, region=REGION)

@@ -216,7 +216,7 @@ def test_a_backend_with_a_passphrase_that_is_not_set_is_a_failure(root: Path) ->
 def test_a_missing_engine_and_a_shell_of_the_twin_are_failures(root: Path) -> None:
     assert one(machine.pulumi(subject_with(root, {}))).mend == "make setup"
     home = subject_with(root, {}).home
-    assert "another shell" in with_pulumi(root, "exit 1", variables={"PULUMI_BACKEND_URL": f"file://{home.backend}"}).mend
+    assert "another shell" in with_pulumi(root, "exit 1", variables={"PULUMI_BACKEND_URL": home.backend_url}).mend
 
 
 # Artifacts

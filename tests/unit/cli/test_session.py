@@ -26,7 +26,7 @@ def test_an_engine_that_said_nothing_is_told_with_its_status() -> None:
 def test_a_shell_of_the_twin_does_not_pass_for_the_cloud(session_in: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch) -> None:
     session = session_in("local")
     monkeypatch.setenv("PILOTLIGHT_HOME", str(session.home.path))
-    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{session.home.backend}")
+    monkeypatch.setenv("PULUMI_BACKEND_URL", session.home.backend_url)
     monkeypatch.setattr("pilotlight.cli.session.find_tools", lambda: session.tools)
     with pytest.raises(CommandError, match="This shell talks to the twin"):
         open_session(session.project.root, "cloud", "demo")
