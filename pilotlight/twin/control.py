@@ -29,12 +29,13 @@ Providers = Callable[[Path, Mapping[str, str], Collection[str]], Awaitable[dict[
 
 
 class Control:
-    """GET health, processes, faults, clock; POST providers, faults, clock, spend, stop. Every one but health needs the token.
+    """GET health, processes, faults, clock, google; POST providers, faults, clock, spend, stop. Every one but health needs the token.
 
     POST providers takes `program_dir`, its absolute path, and may tell `environment`, the variables of the program's shell that
     providers read, and `uses`, the packages that the program is about to use.
     POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
     until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
+    GET google tells the variables that lead Google's clients of a developer to the twin; what serves them is started for it.
     POST spend takes `usd`, what the current month has cost so far, and a `budget`'s name, without which it counts for every budget;
     budgets look at it with their next refresh, as on AWS hours later.
     """
@@ -52,6 +53,7 @@ class Control:
             ("GET", "clock"): self._clock,
             ("POST", "clock"): self._set_clock,
             ("POST", "spend"): self._spend,
+            ("GET", "google"): self._google,
             ("POST", "stop"): self._end,
         }
 
@@ -132,6 +134,14 @@ class Control:
             raise Refusal("Invalid", "spend: usd is missing: what the current month has cost so far.") from None
         except (TypeError, ValueError) as error:
             raise Refusal("Invalid", f"spend: {error}") from None
+
+    async def _google(self, twin: Twin, wanted: Answer) -> Answer:
+        from pilotlight.twin.gcp.callers import Caller
+        from pilotlight.twin.gcp.planes import SERVED
+
+        for place in SERVED:
+            await asyncio.to_thread(twin.gcp.planes.at, twin, place)
+        return dict(await twin.gcp.variables(twin, Caller()))
 
     async def _end(self, twin: Twin, wanted: Answer) -> Answer:
         asyncio.get_running_loop().call_later(0.05, self._stop)

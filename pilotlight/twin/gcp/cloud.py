@@ -11,7 +11,9 @@ from pilotlight.twin.gcp.iam import Iam
 from pilotlight.twin.gcp.planes import Planes
 
 if TYPE_CHECKING:
+    from pilotlight.twin.gcp.callers import Caller
     from pilotlight.twin.gcp.grpc_front import GrpcFront
+    from pilotlight.twin.gcp.tokens import Tokens
     from pilotlight.twin.twin import Twin
     from pilotlight.twin.world import World
 
@@ -29,6 +31,7 @@ class GoogleCloud:
     """`iam` decides; `planes` serve the resources; `handlers` answer at the twin's front, entered by the planes that have answers.
 
     emulators  variable that leads Google's clients to the twin -> what opens the port for an identity; entered by planes
+    apis       variable of the same kind -> name of the handler (`http_api.HttpApi`) that answers; entered by planes
     id_token   signs an ID token for (service account's address, audience); None until what signs is there
     """
 
@@ -38,7 +41,28 @@ class GoogleCloud:
         self.planes = planes or Planes()
         self.handlers: dict[str, Handler] = {}
         self.emulators: dict[str, GrpcFront] = {}
+        self.apis: dict[str, str] = {}
         self.id_token: Callable[[str, str], str] | None = None
+        self._tokens: Tokens | None = None
+
+    def tokens(self, twin: Twin) -> Tokens:
+        """What signs and verifies the tokens of this twin's accounts."""
+        if self._tokens is None:
+            # Imported here: it takes a while, and a twin without Google Cloud needs none.
+            from pilotlight.twin.gcp.tokens import Tokens
+
+            self._tokens = Tokens(twin.home)
+        return self._tokens
+
+    async def variables(self, twin: Twin, caller: Caller) -> dict[str, str]:
+        """Where a caller's clients find what the planes serve by now. In the twin's loop."""
+        from pilotlight.twin.gcp.http_api import word
+
+        below = () if caller.email is not None else (f"~{word(twin)}",)
+        found = {variable: self.url(twin, name, *below) for variable, name in self.apis.items()}
+        for variable, front in self.emulators.items():
+            found[variable] = f"127.0.0.1:{await front.port(caller)}"
+        return found
 
     def url(self, twin: Twin, name: str, *path: str) -> str:
         """The address at the twin's front that the handler of that name answers below. It has no trailing slash."""

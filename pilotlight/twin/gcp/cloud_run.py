@@ -15,7 +15,6 @@ from pilotlight.twin.gcp.cloud_run_revision import Instance, InstanceFailed, Rev
 from pilotlight.twin.gcp.metadata import MetadataServer
 from pilotlight.twin.gcp.names import short
 from pilotlight.twin.gcp.planes import Plane
-from pilotlight.twin.gcp.tokens import Tokens
 from pilotlight.twin.gcp.types import RUN_SERVICE
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
@@ -31,7 +30,7 @@ class CloudRun(Plane):
 
     def __init__(self, twin: Twin) -> None:
         super().__init__(twin)
-        self._tokens = Tokens(twin.home)
+        self._tokens = twin.gcp.tokens(twin)
         self._metadata = MetadataServer(self._tokens)
         self._serving: dict[str, Instances] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -114,9 +113,8 @@ class CloudRun(Plane):
 
     async def _variables(self, revision: Revision) -> dict[str, str]:
         """Where an instance finds its identity, and Google's services under it."""
-        caller = Caller(revision.identity.email)
-        emulators = {name: f"127.0.0.1:{await front.port(caller)}" for name, front in self.twin.gcp.emulators.items()}
-        return {**emulators, **await self._metadata.variables(revision.identity)}
+        places = await self.twin.gcp.variables(self.twin, Caller(revision.identity.email))
+        return {**places, **await self._metadata.variables(revision.identity)}
 
     def _background(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -7,14 +7,36 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.gcp.types import RUN_SERVICE
+from pilotlight.twin.gcp.types import (
+    BUCKET,
+    BUCKET_OBJECT,
+    DATABASE,
+    GATEWAY,
+    JOB,
+    RUN_SERVICE,
+    SUBSCRIPTION,
+    TOPIC,
+    TRIGGER,
+)
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
     from pilotlight.twin.world import Resource
 
 # Resource type -> `module:Class` below this package. Several types may name one class, which is then made once.
-PLANES: Mapping[str, str] = {RUN_SERVICE: "cloud_run:CloudRun"}
+PLANES: Mapping[str, str] = {
+    BUCKET: "storage_plane:StoragePlane",
+    BUCKET_OBJECT: "storage_plane:StoragePlane",
+    DATABASE: "firestore_plane:FirestorePlane",
+    GATEWAY: "gateway_plane:GatewayPlane",
+    JOB: "scheduler_plane:SchedulerPlane",
+    RUN_SERVICE: "cloud_run:CloudRun",
+    SUBSCRIPTION: "pubsub_plane:PubsubPlane",
+    TOPIC: "pubsub_plane:PubsubPlane",
+    TRIGGER: "eventarc_plane:EventarcPlane",
+}
+# What a developer's clients reach, whether a program has made anything there or not.
+SERVED = ("storage_plane:StoragePlane", "firestore_plane:FirestorePlane", "pubsub_plane:PubsubPlane", "logging_plane:LoggingPlane")
 
 
 class Plane:
@@ -25,6 +47,9 @@ class Plane:
     its inputs and every output that the row knows; what `create` and `update` return is added to them. `start` and `close` run in
     the twin's loop.
     """
+
+    # Planes that are to be there before this one, as in `PLANES`.
+    needs: tuple[str, ...] = ()
 
     def __init__(self, twin: Twin) -> None:
         self.twin = twin
@@ -54,28 +79,43 @@ class Planes:
 
     def __init__(self, table: Mapping[str, str] = PLANES) -> None:
         self._table = table
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._made: dict[str, Plane] = {}
 
     def of(self, twin: Twin, token: str) -> Plane:
         """What serves a type, started. Not to be called in the twin's loop."""
         place = self._table.get(token)
-        if place is None:
-            return Plane(twin)
+        return Plane(twin) if place is None else self.at(twin, place)
+
+    def at(self, twin: Twin, place: str) -> Plane:
+        """The plane of a `module:Class`, started. Not to be called in the twin's loop."""
         with self._lock:
             if place not in self._made:
                 plane = _make(twin, place)
+                for needed in plane.needs:
+                    self.at(twin, needed)
                 twin.wait(plane.start())
                 self._made[place] = plane
             return self._made[place]
+
+    def made(self, place: str) -> Plane | None:
+        """The plane of a `module:Class` if it was started: for planes that `needs` names, and those that do without."""
+        return self._made.get(place)
 
     async def start(self, twin: Twin) -> None:
         """Bring back what serves the resources that the world holds."""
         held = {resource.token for resource in twin.world.all()}
         for place in dict.fromkeys(place for token, place in self._table.items() if token in held):
-            plane = _make(twin, place)
-            await plane.start()
-            self._made[place] = plane
+            await self._started(twin, place)
+
+    async def _started(self, twin: Twin, place: str) -> None:
+        if place in self._made:
+            return
+        plane = _make(twin, place)
+        for needed in plane.needs:
+            await self._started(twin, needed)
+        await plane.start()
+        self._made[place] = plane
 
     async def close(self) -> None:
         for plane in reversed(self._made.values()):

@@ -1,0 +1,131 @@
+"""Google's HTTP APIs at the twin's front: who asks, whether they may, and refusals in Google's form.
+
+An API of the name N answers below `/_gcp/N/`. Programs send the access token of their account; clients that are led to an emulator send
+no identity at all, so that the developer's addresses hold a word that only the developer's shell knows: `/_gcp/N/~WORD/…`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pilotlight.twin.asgi import Request, Send, respond
+from pilotlight.twin.gcp.cloud import PREFIX
+from pilotlight.twin.gcp.iam import ANONYMOUS
+from pilotlight.twin.rows import AwsResponse, Refusal
+
+if TYPE_CHECKING:
+    from pilotlight.twin.twin import Twin
+
+_LOG = logging.getLogger(__name__)
+# google.rpc.Code as HTTP (googleapis, google/rpc/code.proto).
+STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
+    412: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request to an API. `path` is what follows the API's address, as it was sent, without the query, with its leading slash.
+
+    `caller` is a service account's address, None for the developer, ANONYMOUS for who proved nothing.
+    """
+
+    request: Request
+    caller: str | None
+    path: str
+
+
+class HttpApi:
+    """An API's handler at the front: `answer` is all that a service adds. To be used in the twin's loop."""
+
+    # The API's name below `/_gcp/`.
+    name: str
+
+    def __init__(self, twin: Twin) -> None:
+        self.twin = twin
+
+    async def answer(self, asked: Asked, send: Send) -> None:
+        """Answer one request. Refusals become Google's errors, whatever else is raised the twin's 500."""
+        raise NotImplementedError
+
+    async def handle(self, request: Request, send: Send) -> None:
+        try:
+            await self.answer(self._asked(request), send)
+        except Refusal as refusal:
+            await respond(send, refused(refusal))
+        except ConnectionError:
+            raise
+        except Exception:  # noqa: BLE001 (whatever goes wrong here must not look like an answer of Google's, and must be logged)
+            _LOG.exception("%s %s", request.method, request.raw_path)
+            await respond(send, refused(Refusal("INTERNAL", "The twin failed at this request: see the log in its home.", 500)))
+
+    def permit(self, asked: Asked, permission: str, resource: str) -> None:
+        """Refusal (401 for nobody, else 403) where the caller may not do it on the resource of that full name."""
+        reason = self.twin.gcp.iam.allowed(asked.caller, permission, resource)
+        if reason is None:
+            return
+        if asked.caller == ANONYMOUS:
+            raise Refusal(
+                "UNAUTHENTICATED", f"Anonymous caller does not have {permission} access to {resource}: send an access token.", 401
+            )
+        raise Refusal("PERMISSION_DENIED", reason, 403)
+
+    def _asked(self, request: Request) -> Asked:
+        path = request.raw_path.removeprefix(f"{PREFIX}{self.name}")
+        if path.startswith("/~"):
+            given, slash, rest = path[2:].partition("/")
+            if not hmac.compare_digest(given.encode("utf-8", "replace"), word(self.twin).encode()):
+                raise Refusal("UNAUTHENTICATED", "The address is of another twin, or was made up: take that of `pilotlight env`.", 401)
+            return Asked(request=request, caller=None, path=slash + rest or "/")
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        if not token:
+            return Asked(request=request, caller=ANONYMOUS, path=path or "/")
+        email = self.twin.gcp.tokens(self.twin).account_of(token.strip()) if kind.lower() == "bearer" else None
+        if email is None:
+            raise Refusal("UNAUTHENTICATED", "Request had invalid authentication credentials: expected an OAuth 2 access token.", 401)
+        return Asked(request=request, caller=email, path=path or "/")
+
+
+def word(twin: Twin) -> str:
+    """What stands for the developer in an address; it is as secret as the deployer's key, from which it is made."""
+    return hashlib.sha256(f"google developer {twin.iam.deployer.secret_access_key}".encode()).hexdigest()[:32]
+
+
+def json_of(body: bytes) -> dict[str, Any]:
+    """A request's JSON object; Refusal for what is none."""
+    try:
+        content = json.loads(body or b"{}")
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise Refusal("INVALID_ARGUMENT", "Invalid JSON payload received: the body must be a JSON object.")
+    return content
+
+
+def answered(content: Any, status: int = 200) -> AwsResponse:
+    return AwsResponse(status=status, headers={"content-type": "application/json; charset=UTF-8"}, body=json.dumps(content).encode())
+
+
+def refused(refusal: Refusal) -> AwsResponse:
+    """An error as Google's APIs tell it."""
+    error = {
+        "code": refusal.status,
+        "message": refusal.message,
+        "status": refusal.code if refusal.code.isupper() else STATUSES.get(refusal.status, "UNKNOWN"),
+        "errors": [{"message": refusal.message, "domain": "global", "reason": refusal.code}],
+    }
+    return answered({"error": error}, refusal.status)
