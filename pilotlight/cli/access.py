@@ -27,24 +27,7 @@ class Access:
                 raise CommandError(f"{self.stack} wants a token of its issuer: give it with --token or PILOTLIGHT_TOKEN.")
             return {**given, "authorization": f"Bearer {self.token}"}
         if mode == "iam":
-            return {**given, **self._signed(method, url, body, given)}
+            from pilotlight.cli.aws.signing import signed
+
+            return {**given, **signed(self.session, str(self.outputs["region"]), method, url, body, given)}
         raise CommandError(f"{self.stack} has authMode {mode!r}: api-key, jwt and iam are known.", Exit.FAILED)
-
-    def _signed(self, method: str, url: str, body: bytes, given: Mapping[str, str]) -> dict[str, str]:
-        """The headers of a request signed (SigV4) with the deployer's credentials."""
-        import botocore.session
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
-        if self.session.local:
-            found = self.session.variables
-            credentials = Credentials(found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"], found.get("AWS_SESSION_TOKEN") or None)
-        else:
-            own = botocore.session.get_session().get_credentials()
-            if own is None:
-                raise CommandError("No AWS credentials were found, and this stack wants signed calls: log in with the AWS CLI first.")
-            credentials = own
-        request = AWSRequest(method=method, url=url, data=body, headers=dict(given))
-        SigV4Auth(credentials, "execute-api", str(self.outputs["region"])).add_auth(request)
-        return dict(request.headers.items())

@@ -7,9 +7,9 @@ from typing import Any
 
 from pilotlight.cli.app import say
 from pilotlight.cli.call import outputs_of
+from pilotlight.cli.clouds import Row, cloud_of
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
-from pilotlight.cli.rows import Row, Rows
 from pilotlight.cli.session import open_session
 
 # A vector of hundreds of numbers fills the screen; `--json` has all of it.
@@ -19,7 +19,7 @@ SHOWN = 200
 def results(stack: str, key: str | None, folder: Path, where: Where | None, *, limit: int, as_json: bool) -> Exit:
     """Print the rows of one object, its newest version first, or of any objects; 3 where there is none."""
     session = open_session(folder, where, stack)
-    rows = Rows(session, outputs_of(session, stack, pattern="events"))
+    rows = cloud_of(session, stack, outputs_of(session, stack, pattern="events")).results()
     found = rows.of(key)[:limit] if key is not None else rows.some(limit)
     if as_json:
         sys.stdout.write(json.dumps([row.document() for row in found], indent=2) + "\n")

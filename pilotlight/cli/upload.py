@@ -10,11 +10,11 @@ from typing import Any
 
 from pilotlight.cli.app import say
 from pilotlight.cli.call import outputs_of
-from pilotlight.cli.clients import client, told
+from pilotlight.cli.clouds import Objects, cloud_of
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
 from pilotlight.cli.results import short
-from pilotlight.cli.session import Session, open_session
+from pilotlight.cli.session import open_session
 from pilotlight.cli.upload_watch import Object, Watch
 
 _TYPES = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson", ".json": "application/json", ".txt": "text/plain"}
@@ -40,8 +40,9 @@ def upload(asked: Upload) -> Exit:
     outputs = outputs_of(session, asked.stack, pattern="events")
     events = session.project.service(asked.stack).get("events")
     keys = keys_of(asked.files, asked.key, events if isinstance(events, Mapping) else {})
-    objects = _put(session, outputs, keys)
-    watch = Watch(session, asked.stack, outputs, asked.max_wait) if asked.wait else None
+    cloud = cloud_of(session, asked.stack, outputs)
+    objects = _put(cloud.objects(), keys)
+    watch = Watch(cloud, asked.stack, outputs, asked.max_wait) if asked.wait else None
     if watch:
         objects = watch.follow(objects)
     if asked.as_json:
@@ -84,18 +85,16 @@ def _passes(key: str, file: Path, events: Mapping[str, Any]) -> None:
         raise CommandError(f"{file} has {file.stat().st_size} bytes: objects of less than {least} are passed over (events.minObjectBytes).")
 
 
-def _put(session: Session, outputs: Mapping[str, Any], keys: Mapping[str, Path]) -> list[Object]:
-    bucket, s3 = str(outputs["objectsBucket"]), client("s3", session, str(outputs["region"]))
+def _put(place: Objects, keys: Mapping[str, Path]) -> list[Object]:
     objects = []
     for key, file in keys.items():
         content_type = _TYPES.get(file.suffix.lower()) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
         try:
-            with file.open("rb") as body, told(f"{file} can't be put into {bucket}"):
-                answer = s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
+            version = place.put(file, key, content_type)
         except OSError as error:
             raise CommandError(f"{file} can't be read: {error.strerror}") from error
-        objects.append(Object(file=str(file), id=(f"{bucket}/{key}", str(answer.get("VersionId", "null")))))
-        say(f"{file} is {key}, version {objects[-1].id[1]}")
+        objects.append(Object(file=str(file), id=(f"{place.bucket}/{key}", version)))
+        say(f"{file} is {key}, version {version}")
     return objects
 
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pilotlight.cli.app import say
-from pilotlight.cli.dead_letters import DeadLetters
-from pilotlight.cli.failures import REASONS, Logs
-from pilotlight.cli.rows import Row, Rows, VersionId
-from pilotlight.cli.session import Session
+from pilotlight.cli.clouds import Cloud, Row, VersionId, dead_letters_of
+from pilotlight.cli.failures import REASONS, reasons
 
 # Between two looks at the table: from the first to the last of them.
 FIRST_S, LAST_S = 0.3, 3.0
@@ -43,12 +41,12 @@ class Object:
 class Watch:
     """Where the uploaded objects may be found again: in the table, or among the dead letters."""
 
-    def __init__(self, session: Session, stack: str, outputs: Mapping[str, Any], max_wait: float) -> None:
+    def __init__(self, cloud: Cloud, stack: str, outputs: Mapping[str, Any], max_wait: float) -> None:
         self._stack, self._max_wait = stack, max_wait
         self.interrupted = False
         # The versions are new, so that nothing older is about them; a minute for clocks that differ.
         self._since = int((time.time() - 60) * 1000)
-        self._rows, self._dead, self._logs = Rows(session, outputs), DeadLetters(session, stack, outputs), Logs(session, outputs)
+        self._rows, self._dead, self._logs = cloud.results(), dead_letters_of(cloud, stack, outputs), cloud.logs()
 
     def follow(self, objects: list[Object]) -> list[Object]:
         """The objects with what became of them; Ctrl-C and the end of the time leave the others pending."""
@@ -79,11 +77,9 @@ class Watch:
         return [replace(one, state="refused", reason=failure.reason) for one, failure in found if failure and failure.permanent]
 
     def _died(self, open_: list[Object]) -> list[Object]:
-        if self._dead.count() == 0:
-            return []
         wanted = {one.id: one for one in open_}
-        letters = [letter for letter in self._dead.peek(DEAD_LOOKED_AT) if wanted.keys() & set(letter.about)]
-        why = self._logs.reasons(letters)
+        letters = [letter for letter in self._dead.look(DEAD_LOOKED_AT).letters if wanted.keys() & set(letter.about)]
+        why = reasons(self._logs, letters)
         return [
             replace(wanted[id_], state="dead", reason=why.get(letter.message_id, f"see `pilotlight logs {self._stack}`"))
             for letter in letters

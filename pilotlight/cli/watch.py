@@ -3,35 +3,21 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pilotlight.cli.call import outputs_of
-from pilotlight.cli.clients import client
+from pilotlight.cli.clouds import Line, cloud_of
 from pilotlight.cli.events import STACK_TYPE
-from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.exits import Exit
 from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import find
-from pilotlight.cli.queues import messages
 from pilotlight.cli.session import Session, open_session
 from pilotlight.cli.times import seconds_of
 
-FOLLOW_EVERY_S = 1.0
 # Lines of one moment may arrive after later ones: a follower looks back this far and shows nothing twice.
 LOOK_BACK_MS = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One log line: `at` in ms since 1970, the log group's last name, the text without its newline."""
-
-    at: int
-    group: str
-    text: str
-    identity: str
 
 
 def logs(stack: str, folder: Path, where: Where | None, *, since: str, tail: int | None, follow: bool, as_json: bool) -> Exit:
@@ -39,41 +25,20 @@ def logs(stack: str, folder: Path, where: Where | None, *, since: str, tail: int
     age = seconds_of(since)
     session = open_session(folder, where, stack)
     outputs = outputs_of(session, stack)
-    groups = [str(group) for group in outputs.get("logGroups") or []]
-    source = client("logs", session, str(outputs["region"]))
+    source = cloud_of(session, stack, outputs).logs()
     start = max(0, int((time.time() - age) * 1000))
-    lines = sorted((line for group in groups for line in read(source, group, start)), key=lambda line: line.at)
+    lines = sorted(source.lines(start), key=lambda line: line.at)
     for line in lines[-tail:] if tail else lines if tail is None else []:
         _print(line, as_json)
     seen = {line.identity: line.at for line in lines}
     while follow:
-        time.sleep(FOLLOW_EVERY_S)
+        time.sleep(source.every_s)
         newest = max([start, *(at - LOOK_BACK_MS for at in seen.values())])
-        fresh = sorted(
-            (line for group in groups for line in read(source, group, newest) if line.identity not in seen), key=lambda line: line.at
-        )
+        fresh = sorted((line for line in source.lines(newest) if line.identity not in seen), key=lambda line: line.at)
         for line in fresh:
             _print(line, as_json)
         seen = {identity: at for identity, at in seen.items() if at >= newest} | {line.identity: line.at for line in fresh}
     return Exit.OK
-
-
-def read(source: Any, group: str, start: int) -> Iterator[Line]:
-    """The lines of a log group from `start` (ms) on; a group that nothing has made yet is empty. Raises CommandError on other refusals."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        for page in source.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start):
-            for event in page.get("events", []):
-                identity = str(event.get("eventId") or (event["timestamp"], event.get("logStreamName"), event["message"]))
-                yield Line(
-                    at=int(event["timestamp"]), group=group.rsplit("/", 1)[-1], text=event["message"].rstrip("\n"), identity=identity
-                )
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
-            raise CommandError(f"The log group {group} can't be read: {error}", Exit.FAILED) from error
-    except BotoCoreError as error:
-        raise CommandError(f"The log group {group} can't be read: {error}", Exit.FAILED) from error
 
 
 def _print(line: Line, as_json: bool) -> None:
@@ -90,7 +55,7 @@ def status(stack: str, folder: Path, where: Where | None, *, as_json: bool) -> E
     where = where or Home.of_user().last_up(project.name, stack)
     session = None if where is None else open_session(folder, where, stack)
     resources, outputs = ([], {}) if session is None else _state(session, stack)
-    held = messages(session, outputs) if session is not None and resources else None
+    held = cloud_of(session, stack, outputs).messages() if session is not None and resources and outputs.get("platform") else None
     found = {
         "stack": stack,
         "where": where,

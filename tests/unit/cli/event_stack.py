@@ -48,6 +48,7 @@ class EventStack:
         self.sequence = 0
         self.outputs = {
             "pattern": "events",
+            "platform": "aws-sagemaker",
             "region": REGION,
             "objectsBucket": BUCKET,
             "resultsTable": TABLE,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from pilotlight.cli import dead_letters
 from pilotlight.cli import replay as module
+from pilotlight.cli.aws import dead_letters, moves
+from pilotlight.cli.aws.queues import messages
 from pilotlight.cli.exits import CommandError, Exit
-from pilotlight.cli.queues import messages
 from pilotlight.cli.replay import replay
 from pilotlight.cli.session import Session
 from tests.unit.cli.event_stack import BUCKET, EventStack
@@ -65,7 +65,7 @@ def stack(monkeypatch: pytest.MonkeyPatch, session_in: Callable[[str], Session])
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setattr(dead_letters, "POLL_S", 0)
-    monkeypatch.setattr(module, "LOOK_EVERY_S", 0)
+    monkeypatch.setattr(moves, "LOOK_EVERY_S", 0)
     with mock_aws():
         stack = EventStack(session_in("cloud"))
         sqs = Sqs(stack)

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
-from pilotlight.cli import dead_letters, upload_watch
 from pilotlight.cli import results as results_module
 from pilotlight.cli import upload as module
+from pilotlight.cli import upload_watch
+from pilotlight.cli.aws import dead_letters
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.results import results
 from pilotlight.cli.session import Session
@@ -220,7 +221,7 @@ def test_no_result_is_missing(stack: EventStack) -> None:
 
 
 def test_more_rows_than_one_question_takes_are_found(stack: EventStack) -> None:
-    from pilotlight.cli.rows import Rows
+    from pilotlight.cli.aws.rows import Rows
 
     wanted = [(f"{BUCKET}/in/{number}.txt", "v") for number in range(130)]
     for object_, version in wanted:

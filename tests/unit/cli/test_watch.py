@@ -11,10 +11,12 @@ import pytest
 from moto import mock_aws
 
 from pilotlight.cli import watch as module
+from pilotlight.cli.aws import logs as log_groups
+from pilotlight.cli.aws.logs import read
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.session import Session
 from pilotlight.cli.times import seconds_of
-from pilotlight.cli.watch import logs, read, status
+from pilotlight.cli.watch import logs, status
 
 NOW = int(time.time() * 1000) - 60_000
 
@@ -76,8 +78,10 @@ def test_an_age_before_all_logs_begins_with_the_first_line(
     service.create_log_stream(logGroupName="/aws/lambda/demo", logStreamName="one")
     service.put_log_events(logGroupName="/aws/lambda/demo", logStreamName="one", logEvents=[{"timestamp": NOW, "message": "hello"}])
     monkeypatch.setattr(module, "open_session", lambda *_: session_in("cloud"))
-    monkeypatch.setattr(module, "outputs_of", lambda *_: {"logGroups": ["/aws/lambda/demo"], "region": "us-east-1"})
-    monkeypatch.setattr(module, "client", lambda *_: service)
+    monkeypatch.setattr(
+        module, "outputs_of", lambda *_: {"platform": "aws-lambda", "logGroups": ["/aws/lambda/demo"], "region": "us-east-1"}
+    )
+    monkeypatch.setattr(log_groups, "client", lambda *_: service)
     assert logs("demo", Path(), None, since="999999d", tail=None, follow=False, as_json=False) is Exit.OK
     assert capsys.readouterr().out.endswith("demo  hello\n")
 
@@ -105,7 +109,7 @@ def test_resources_are_counted_as_the_engine_counts_them(
     count: int,
 ) -> None:
     session = session_in("cloud")
-    answers = {"resources": lambda *_: [{"type": each} for each in types], "outputs": lambda *_: {"url": "u"}}
+    answers = {"resources": lambda *_: [{"type": each} for each in types], "outputs": lambda *_: {"platform": "aws-lambda", "url": "u"}}
     for name, answer in answers.items():
         monkeypatch.setattr(Session, name, answer)
     monkeypatch.setattr(module, "open_session", lambda *_: session)

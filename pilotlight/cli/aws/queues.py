@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pilotlight.cli.clients import client
+from pilotlight.cli.aws.clients import client
+from pilotlight.cli.clouds import DEAD
 from pilotlight.cli.session import Session
 
-# Output that names a queue of work, by pattern; the dead letters are in one output for both.
+# Output that names a queue of work, by pattern.
 WORK = ("queueUrl", "answersQueueUrl")
-DEAD = "deadLetterQueueUrl"
 _COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
 

@@ -2,46 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from pilotlight.cli.clients import client, told
+from pilotlight.cli.aws.clients import client, told
+from pilotlight.cli.clouds import Row, VersionId
 from pilotlight.cli.session import Session
 
 # The row that names an object's newest version; it holds no result.
 LATEST = "#latest"
 # DynamoDB API reference: BatchGetItem takes 100 keys.
 BATCH = 100
-VersionId = tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One result. `object` is "bucket/key", `version` S3's version id, `result` what the model answered."""
-
-    object: str
-    version: str
-    sequencer: str
-    at: str
-    task: str
-    request_id: str
-    result: Any
-
-    @property
-    def key(self) -> str:
-        return self.object.partition("/")[2]
-
-    def document(self) -> dict[str, Any]:
-        return {
-            "key": self.key,
-            "object": self.object,
-            "version": self.version,
-            "at": self.at,
-            "task": self.task,
-            "requestId": self.request_id,
-            "result": self.result,
-        }
 
 
 class Rows:

@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-from pilotlight.cli.clients import client, told
-from pilotlight.cli.exits import CommandError
-from pilotlight.cli.queues import DEAD, counts
-from pilotlight.cli.rows import VersionId
+from pilotlight.cli.aws.clients import client, told
+from pilotlight.cli.aws.moves import move
+from pilotlight.cli.aws.queues import counts
+from pilotlight.cli.clouds import DEAD, DeadLetter, Look, VersionId
 from pilotlight.cli.session import Session
-from pilotlight.cli.times import shown
 
 # Who looks at a message takes it for a moment; it is given back at the end, and after this many seconds in any case.
 HELD_S = 20
@@ -21,41 +19,17 @@ BATCH = 10
 POLL_S = 1
 
 
-@dataclass(frozen=True, kw_only=True)
-class DeadLetter:
-    """One message. `about` are the object versions of an event stack, or the id of an answer; `sent` is in ms since 1970."""
+class SqsDeadLetters:
+    """The dead-letter queue that a stack's outputs name."""
 
-    message_id: str
-    about: tuple[VersionId, ...]
-    answer: str | None
-    sent: int
-    receipt: str
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{object_} {version}" for object_, version in self.about] or [f"answer {self.answer}" if self.answer else self.message_id]
-
-    @property
-    def word(self) -> str:
-        """What the functions' log lines about it hold and no others do."""
-        object_, version = self.about[0] if self.about else ("", self.answer or self.message_id)
-        return object_ if version == "null" else version
-
-    def document(self) -> dict[str, Any]:
-        objects = [{"object": object_, "version": version} for object_, version in self.about]
-        return {"messageId": self.message_id, "objects": objects, "answer": self.answer, "sentAt": shown(self.sent / 1000)}
-
-
-class DeadLetters:
-    """The dead-letter queue that a stack's outputs name. Raises CommandError where they name none."""
-
-    def __init__(self, session: Session, stack: str, outputs: Mapping[str, Any]) -> None:
-        if not outputs.get(DEAD):
-            raise CommandError(
-                f"{stack} has no dead letters: its callers get every error at once (`answers: {{async: true}}` has a queue)."
-            )
+    def __init__(self, session: Session, outputs: Mapping[str, Any]) -> None:
         self.url = str(outputs[DEAD])
         self.sqs = client("sqs", session, str(outputs["region"]))
+
+    def look(self, limit: int) -> Look:
+        """Up to `limit` of them, and about how many there are."""
+        count = self.count()
+        return Look(count=count, letters=self.peek(limit) if count else [])
 
     def count(self) -> int:
         """About how many there are; SQS counts to the minute."""
@@ -65,6 +39,10 @@ class DeadLetters:
     def arn(self) -> str:
         with told(f"The queue {self.url} can't be read"):
             return str(self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"])
+
+    def move(self, rate: int | None) -> dict[str, Any]:
+        """SQS's own move, followed to its end."""
+        return move(self.sqs, self.arn(), rate)
 
     def peek(self, limit: int) -> list[DeadLetter]:
         """Up to `limit` of them, given back before this returns."""

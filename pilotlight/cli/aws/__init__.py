@@ -1,0 +1,1 @@
+"""AWS's half of the command: where it touches what a stack holds there."""
