@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.gcp.callers import Caller
@@ -15,6 +16,7 @@ from pilotlight.twin.gcp.cloud_run_revision import Instance, InstanceFailed, Rev
 from pilotlight.twin.gcp.metadata import MetadataServer
 from pilotlight.twin.gcp.names import short
 from pilotlight.twin.gcp.planes import Plane
+from pilotlight.twin.gcp.run_api import VARIABLE, RunApi
 from pilotlight.twin.gcp.types import RUN_SERVICE
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
@@ -22,6 +24,8 @@ from pilotlight.twin.world import Resource
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
+# What the API set a service's floor to after a program wrote it last; no program declares it, so the engine never sees it.
+FLOOR = "twin:run/floor:Floor"
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,12 +48,16 @@ class CloudRun(Plane):
                 _LOG.warning("%s is not served: %s", service.id, refusal.message)
                 continue
             self._serving[service.id] = instances
-            self._background(self._kept(service.id, instances, floor_of(service)))
+            self._background(self._kept(service.id, instances, floor_of(self.live(service))))
         self.twin.gcp.handlers[NAME] = Door(self.twin, self._tokens, self._serving)
+        self.twin.gcp.handlers[RunApi.name] = RunApi(self)
+        self.twin.gcp.apis[VARIABLE] = RunApi.name
         self.twin.gcp.id_token = self._tokens.identity
 
     async def close(self) -> None:
-        self.twin.gcp.handlers.pop(NAME, None)
+        self.twin.gcp.apis.pop(VARIABLE, None)
+        for name in (NAME, RunApi.name):
+            self.twin.gcp.handlers.pop(name, None)
         self.twin.gcp.id_token = None
         await asyncio.gather(*(instances.stop() for instances in self._serving.values()))
         for task in list(self._tasks):
@@ -70,6 +78,26 @@ class CloudRun(Plane):
         instances = self._serving.pop(resource.id, None)
         if instances is not None:
             self.twin.wait(instances.stop())
+        self.twin.world.delete(FLOOR, resource.id)
+
+    def read(self, resource: Resource) -> dict[str, Any] | None:
+        return dict(self.live(resource).outputs)
+
+    def live(self, service: Resource) -> Resource:
+        """The service with the floor that it has, whoever set it."""
+        held = self.twin.world.get(FLOOR, service.id)
+        if held is None:
+            return service
+        return replace(
+            service, outputs={**service.outputs, "scaling": {**(service.get("scaling") or {}), "minInstanceCount": held["count"]}}
+        )
+
+    def set_floor(self, service: Resource, count: int) -> None:
+        """What is missing is started, and a fast-forward waits for it; what is too much ends when it is idle. In the twin's loop."""
+        self.twin.world.put(Resource(token=FLOOR, id=service.id, urn="", outputs={"count": count}))
+        instances = self._serving.get(service.id)
+        if instances is not None:
+            self.twin.timers.spawn(self._kept(service.id, instances, floor_of(self.live(service))))
 
     def _outputs(self, service: Resource) -> Mapping[str, Any]:
         """The address, wherever Cloud Run tells it."""
@@ -79,6 +107,7 @@ class CloudRun(Plane):
     async def _replace(self, service: Resource, revision: Revision) -> None:
         before, floor = self._serving.get(service.id), floor_of(service)
         if before is not None and before.revision == revision:
+            self.twin.world.delete(FLOOR, service.id)
             await self._ready(before, floor, before.size)
             return
         instances = self._instances(revision)
@@ -88,6 +117,7 @@ class CloudRun(Plane):
             await instances.stop()
             raise
         self._serving[service.id] = instances
+        self.twin.world.delete(FLOOR, service.id)
         if before is not None:
             self._background(before.drain())
 

@@ -84,8 +84,9 @@ class Instances:
 
     async def grow(self, count: int) -> None:
         """Start instances until `count` run or start; returns when they are ready. Raises what `start` raises."""
-        missing = min(count, max(self.revision.max_instances, self._floor)) - self.size
-        results = await asyncio.gather(*(self._started() for _ in range(missing)), return_exceptions=True)
+        missing = 0 if self._closed else min(count, max(self.revision.max_instances, self._floor)) - self.size
+        # Tasks of its own, which `stop` waits for: who asked for them may not.
+        results = await asyncio.gather(*(self._background(self._started()) for _ in range(missing)), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result

@@ -52,8 +52,9 @@ class Asked:
 class HttpApi:
     """An API's handler at the front: `answer` is all that a service adds. To be used in the twin's loop."""
 
-    # The API's name below `/_gcp/`.
+    # The API's name below `/_gcp/`, which is also what an outage is asked for by; and Google's own host, which jobs and clients name.
     name: str
+    host: str | None = None
 
     def __init__(self, twin: Twin) -> None:
         self.twin = twin
@@ -64,6 +65,8 @@ class HttpApi:
 
     async def handle(self, request: Request, send: Send) -> None:
         try:
+            if self.twin.faults.is_out(self.name):
+                raise Refusal("UNAVAILABLE", f"{self.name} is out: a test asked for it.", 503)
             await self.answer(self._asked(request), send)
         except Refusal as refusal:
             await respond(send, refused(refusal))
@@ -98,6 +101,13 @@ class HttpApi:
         if email is None:
             raise Refusal("UNAUTHENTICATED", "Request had invalid authentication credentials: expected an OAuth 2 access token.", 401)
         return Asked(request=request, caller=email, path=path or "/")
+
+
+def address_of(twin: Twin, host: str) -> str | None:
+    """Where the twin answers what is sent to a host of Google's, without a trailing slash; None for one that it does not serve."""
+    found = (name for name, handler in twin.gcp.handlers.items() if getattr(handler, "host", None) == host)
+    name = next(found, None)
+    return None if name is None else twin.gcp.url(twin, name)
 
 
 def word(twin: Twin) -> str:

@@ -36,14 +36,14 @@ def quantity(text: object) -> float | None:
 def run_problems(inputs: Properties) -> list[str]:
     """Sentences about a service's known inputs."""
     template = inputs.get("template")
-    found = [*_NAME.problems("name", inputs), *_scaling("scaling", inputs.get("scaling"))]
+    found = [*_NAME.problems("name", inputs), *scaling_problems("scaling", inputs.get("scaling"))]
     if isinstance(template, Mapping):
         found += [*_template(template, inputs.get("location"))]
     return found
 
 
 def _template(template: Mapping[str, Any], location: object) -> Iterator[str]:
-    yield from _scaling("template.scaling", template.get("scaling"))
+    yield from scaling_problems("template.scaling", template.get("scaling"))
     yield from duration_problems(
         "template.timeout", template.get("timeout"), limits.CLOUD_RUN_TIMEOUT_S.low, limits.CLOUD_RUN_TIMEOUT_S.high
     )
@@ -59,7 +59,8 @@ def _template(template: Mapping[str, Any], location: object) -> Iterator[str]:
     yield from _network(template.get("vpcAccess"))
 
 
-def _scaling(path: str, scaling: object) -> Iterator[str]:
+def scaling_problems(path: str, scaling: object) -> Iterator[str]:
+    """Sentences about the bounds of a service or of its revisions, which are at that path."""
     if not isinstance(scaling, Mapping):
         return
     low, high = scaling.get("minInstanceCount"), scaling.get("maxInstanceCount")

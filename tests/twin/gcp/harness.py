@@ -9,6 +9,7 @@ from pilotlight.twin import gcp
 from pilotlight.twin.docker_build import ROWS as IMAGES
 from pilotlight.twin.gcp import registry
 from pilotlight.twin.gcp.settings import CONFIGURATION
+from pilotlight.twin.gcp.types import ENABLED, PROJECT_MEMBER
 from pilotlight.twin.lifecycle import Lifecycle
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.world import Resource
@@ -25,9 +26,20 @@ class GoogleHarness(Harness):
         table = {**gcp.rows(), **{row.token: row for row in IMAGES}}
         self.life = Lifecycle(self.twin, lambda: table, self.home, Locks())
         self.settings = CONFIGURATION.settings({"project": PROJECT, "region": REGION})
-        for name in ("run", "iam", "artifactregistry"):
-            self.make("gcp:projects/service:Service", f"api-{name}", service=f"{name}.googleapis.com")
+        # In a home of before they are on already.
+        if not self.twin.world.find(ENABLED):
+            self.enable("run", "iam", "artifactregistry", "cloudresourcemanager")
         return self
+
+    def enable(self, *names: str) -> None:
+        for name in names:
+            self.make(ENABLED, f"api-{name}", service=f"{name}.googleapis.com")
+
+    def grant(self, role: str, email: str, condition: dict[str, str] | None = None) -> Resource:
+        """The role on the whole project."""
+        given = {"condition": condition} if condition else {}
+        key = f"{role}-{email}"
+        return self.make(PROJECT_MEMBER, key, project=PROJECT, role=role, member=f"serviceAccount:{email}", **given)
 
     def make(self, token: str, key: str, **inputs: Any) -> Resource:
         urn = f"urn:pulumi:test::tried::{token}::{key}"

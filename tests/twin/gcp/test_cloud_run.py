@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import httpx
-import platformdirs
 import pytest
 
 from pilotlight.twin.gcp import cloud_run_instances
 from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
-from pilotlight.twin.gcp.tokens import Tokens
-from pilotlight.twin.gcp.types import NETWORK, RUN_MEMBER, RUN_SERVICE, SUBNETWORK
+from pilotlight.twin.gcp.types import NETWORK, SUBNETWORK
 from pilotlight.twin.rows import Refusal
-from pilotlight.twin.world import Resource
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
-
-PROBE = {"httpGet": {"path": "/health/startup"}, "periodSeconds": 1, "failureThreshold": 20}
-NUMBERS = itertools.count()
-CLIENT = httpx.Client(trust_env=False, verify=False, timeout=60)
+from tests.twin.gcp.services import CLIENT, PROBE, Run, harness_in, until
 
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleHarness]:
-    folder, envs = tmp_path_factory.mktemp("run"), platformdirs.user_cache_path("pilotlight") / "envs"
-    envs.mkdir(parents=True, exist_ok=True)
-    (folder / "cache").mkdir()
-    (folder / "cache" / "envs").symlink_to(envs)
-    running = GoogleHarness(folder / "home", folder / "cache").up()
+    running = harness_in(tmp_path_factory.mktemp("run"))
     yield running
     running.down()
 
@@ -53,76 +40,11 @@ def runner(harness: GoogleHarness) -> str:
     return harness.account("runner")
 
 
-class Run:
-    """Services of one test, deleted at its end; `caller` may invoke each."""
-
-    def __init__(self, harness: GoogleHarness, image: str, caller: str, runner: str) -> None:
-        self.harness, self.image, self.caller, self.runner = harness, image, caller, runner
-        self.made: list[Resource] = []
-        self.tokens = Tokens(harness.home)
-
-    def template(self, envs: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
-        container = {
-            "image": self.image,
-            "args": ["api"],
-            "resources": {"limits": {"cpu": "1", "memory": "512Mi"}},
-            "envs": [{"name": name, "value": value} for name, value in (envs or {}).items()],
-            "startupProbe": PROBE,
-        }
-        scaling = {"maxInstanceCount": 2}
-        return {
-            "serviceAccount": self.runner,
-            "timeout": "20s",
-            "maxInstanceRequestConcurrency": 2,
-            "scaling": scaling,
-            "containers": [container],
-            **given,
-        }
-
-    def __call__(self, envs: dict[str, str] | None = None, *, floor: int = 0, ingress: str | None = None, **given: Any) -> Resource:
-        name = f"server-{next(NUMBERS)}"
-        more = {"ingress": ingress} if ingress else {}
-        service = self.harness.make(
-            RUN_SERVICE,
-            name,
-            name=name,
-            location=REGION,
-            deletionProtection=False,
-            scaling={"minInstanceCount": floor},
-            template=self.template(envs, **given),
-            **more,
-        )
-        self.made.append(service)
-        member = f"serviceAccount:{self.caller}"
-        self.harness.make(RUN_MEMBER, f"{name}-in", name=name, location=REGION, role="roles/run.invoker", member=member)
-        return service
-
-    def bearer(self, service: Resource, email: str | None = None) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.tokens.identity(email or self.caller, service['uri'])}"}
-
-    def ask(self, service: Resource, path: str = "/predict", headers: dict[str, str] | None = None, **body: Any) -> httpx.Response:
-        given = self.bearer(service) if headers is None else headers
-        return CLIENT.post(service["uri"] + path, json=body, headers=given)
-
-    def processes(self, service: Resource) -> list[int]:
-        return [one.pid for one in self.harness.twin.processes.running() if one.name == f"service {service['name']}"]
-
-
 @pytest.fixture
 def run(harness: GoogleHarness, image: str, caller: str, runner: str) -> Iterator[Run]:
     made = Run(harness, image, caller, runner)
     yield made
-    for service in made.made:
-        if harness.twin.world.get(RUN_SERVICE, service.id):
-            harness.remove(service)
-        assert made.processes(service) == []
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
+    made.clear()
 
 
 def test_the_first_request_starts_the_image_with_its_environment(run: Run) -> None:
