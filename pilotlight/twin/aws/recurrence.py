@@ -10,11 +10,11 @@ from __future__ import annotations
 import calendar
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
+
+from pilotlight.twin.local_times import BadExpression, LocalTimes, Recurrence, values, zone_of
 
 _FORM = re.compile(r"(at|rate|cron)\((.*)\)", re.DOTALL)
 _UNITS = {"minute": 60, "minutes": 60, "hour": 3600, "hours": 3600, "day": 86400, "days": 86400}
@@ -22,15 +22,6 @@ _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abb
 # AWS counts from Sunday, 1; Python from Monday, 0.
 _DAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
 _FIELDS = ("minutes", "hours", "day-of-month", "month", "day-of-week", "year")
-_WORDS = re.compile(r"(?P<from>\w+)(?:-(?P<to>\w+))?(?:/(?P<step>\d+))?|\*(?:/(?P<each>\d+))?")
-
-
-class BadExpression(ValueError):
-    """The expression, or its time zone, is not one that AWS takes; the message says which part."""
-
-
-# The first due instant after an instant, both in seconds since the epoch; None when there is none.
-Recurrence = Callable[[float], float | None]
 
 
 def recurrence(expression: str, timezone: str = "UTC", anchor: float = 0.0) -> Recurrence:
@@ -67,14 +58,6 @@ def within(expression: str, timezone: str | None, anchor: float, start: str | No
     return bounded
 
 
-def zone_of(name: str) -> ZoneInfo:
-    """BadExpression for a name that the IANA time zone database does not have."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadExpression(f"time zone {name!r}: use a name of the IANA time zone database, as Europe/Berlin.") from None
-
-
 def _at(text: str, zone: ZoneInfo) -> Recurrence:
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).timestamp()
@@ -93,16 +76,11 @@ def _rate(text: str, anchor: float) -> Recurrence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cron:
+class Cron(LocalTimes):
     """The six fields, as sets of what matches; `day` and `weekday` are texts, None for the one that is `?`."""
 
-    minutes: frozenset[int]
-    hours: frozenset[int]
     day: str | None
-    months: frozenset[int]
     weekday: str | None
-    years: frozenset[int]
-    zone: ZoneInfo
 
     @classmethod
     def of(cls, text: str, zone: ZoneInfo) -> Cron:
@@ -113,76 +91,24 @@ class Cron:
         if (fields[2] == "?") == (fields[4] == "?"):
             raise BadExpression(f"cron({text}): exactly one of day-of-month and day-of-week must be ?.")
         cron = cls(
-            minutes=_values(fields[0], 0, 59, "minutes"),
-            hours=_values(fields[1], 0, 23, "hours"),
+            minutes=values(fields[0], 0, 59, "minutes"),
+            hours=values(fields[1], 0, 23, "hours"),
             day=None if fields[2] == "?" else fields[2].upper(),
-            months=_values(fields[3], 1, 12, "month", _MONTHS),
+            months=values(fields[3], 1, 12, "month", _MONTHS),
             weekday=None if fields[4] == "?" else fields[4].upper(),
-            years=_values(fields[5], 1970, 2199, "year"),
+            years=values(fields[5], 1970, 2199, "year"),
             zone=zone,
         )
         for month in range(1, 13):
             cron.days(2024, month)  # a leap year, so that nothing is missed; raises for what is wrong in the two day fields
         return cron
 
-    def next_after(self, instant: float) -> float | None:
-        """The first match after an instant. Local times that the clocks skip are passed over; those that come twice count once."""
-        for moment in self._moments(datetime.fromtimestamp(instant, self.zone).replace(tzinfo=None)):
-            due = moment.replace(tzinfo=self.zone).timestamp()
-            if due > instant and datetime.fromtimestamp(due, self.zone).replace(tzinfo=None) == moment:
-                return due
-        return None
-
     def days(self, year: int, month: int) -> list[int]:
-        """The days of a month that match."""
         length = calendar.monthrange(year, month)[1]
         if self.weekday is not None:
             return sorted({day for part in self.weekday.split(",") for day in _weekdays(part, year, month, length)})
         assert self.day is not None
         return sorted({day for part in self.day.split(",") for day in _month_days(part, year, month, length)})
-
-    @cached_property
-    def _times(self) -> list[tuple[int, int]]:
-        return [(hour, minute) for hour in sorted(self.hours) for minute in sorted(self.minutes)]
-
-    def _moments(self, start: datetime) -> Iterator[datetime]:
-        """Matching local times from `start` on."""
-        for year in range(start.year, 2200):
-            for month in sorted(self.months) if year in self.years else ():
-                if (year, month) < (start.year, start.month):
-                    continue
-                for day in self.days(year, month):
-                    if (year, month, day) >= (start.year, start.month, start.day):
-                        yield from self._day(year, month, day, start)
-
-    def _day(self, year: int, month: int, day: int, start: datetime) -> Iterator[datetime]:
-        first = (start.hour, start.minute) if (year, month, day) == (start.year, start.month, start.day) else (0, 0)
-        return (datetime(year, month, day, *time) for time in self._times if time >= first)
-
-
-def _values(text: str, low: int, high: int, field: str, names: Mapping[str, int] | None = None) -> frozenset[int]:
-    found: set[int] = set()
-    for part in text.split(","):
-        match = _WORDS.fullmatch(part)
-        if match is None:
-            raise BadExpression(f"{field} {part!r}: use numbers from {low} to {high}, ranges a-b, steps a/b and *.")
-        first = _number(match["from"], field, names) if match["from"] else low
-        # "5/10" goes on to the end of the field, "5" does not.
-        last = _number(match["to"], field, names) if match["to"] else high if match["step"] or not match["from"] else first
-        step = int(match["step"] or match["each"] or 1)
-        if not (low <= first <= last <= high) or step < 1:
-            raise BadExpression(f"{field} {part!r}: use {low} to {high}, a range that rises and a step of 1 or more.")
-        found.update(range(first, last + 1, step))
-    return frozenset(found)
-
-
-def _number(text: str, field: str, names: Mapping[str, int] | None) -> int:
-    if text.isdigit():
-        return int(text)
-    number = (names or {}).get(text.upper())
-    if number is None:
-        raise BadExpression(f"{field} {text!r} is not known: use {', '.join(names) if names else 'a number'}.")
-    return number
 
 
 def _month_days(part: str, year: int, month: int, length: int) -> list[int]:
@@ -190,7 +116,7 @@ def _month_days(part: str, year: int, month: int, length: int) -> list[int]:
         return [length]
     if part.endswith("W") and part[:-1].isdigit() and 1 <= int(part[:-1]) <= 31:
         return [] if int(part[:-1]) > length else [_nearest_workday(year, month, int(part[:-1]), length)]
-    return [day for day in _values(part, 1, 31, "day-of-month") if day <= length]
+    return [day for day in values(part, 1, 31, "day-of-month") if day <= length]
 
 
 def _nearest_workday(year: int, month: int, day: int, length: int) -> int:
@@ -212,11 +138,11 @@ def _weekdays(part: str, year: int, month: int, length: int) -> list[int]:
     name, _, nth = part.partition("#")
     last = not nth and name.endswith("L") and name not in _DAYS
     if nth or last:
-        (weekday,) = _values(name.removesuffix("L") if last else name, 1, 7, "day-of-week", _DAYS)
+        (weekday,) = values(name.removesuffix("L") if last else name, 1, 7, "day-of-week", _DAYS)
         if nth and (not nth.isdigit() or not 1 <= int(nth) <= 5):
             raise BadExpression(f"day-of-week {part!r}: after # use 1 to 5.")
         return on(weekday)[-1:] if last else on(weekday)[int(nth) - 1 : int(nth)]
-    return [day for weekday in _values(part, 1, 7, "day-of-week", _DAYS) for day in on(weekday)]
+    return [day for weekday in values(part, 1, 7, "day-of-week", _DAYS) for day in on(weekday)]
 
 
 def utc(instant: float) -> str:

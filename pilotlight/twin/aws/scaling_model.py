@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pilotlight.twin.aws.recurrence import Recurrence, within
+from pilotlight.twin.aws.recurrence import within
 from pilotlight.twin.aws.scaling_kinds import Kind
+from pilotlight.twin.local_times import Recurrence
 from pilotlight.twin.rows import Properties
 
 TARGET = "aws:appautoscaling/target:Target"

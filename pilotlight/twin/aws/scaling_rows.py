@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pilotlight.twin.aws.recurrence import BadExpression
 from pilotlight.twin.aws.scaling_kinds import KINDS, kind_of
 from pilotlight.twin.aws.scaling_model import ACTION, TARGET, due_times, problems
+from pilotlight.twin.local_times import BadExpression
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pilotlight.twin.aws.recurrence import Recurrence, within
+from pilotlight.twin.aws.recurrence import within
+from pilotlight.twin.local_times import Recurrence
 from pilotlight.twin.rows import Properties
 
 SCHEDULE = "aws:scheduler/schedule:Schedule"

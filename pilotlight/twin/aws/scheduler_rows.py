@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pilotlight.twin.aws import scheduler_targets
-from pilotlight.twin.aws.recurrence import BadExpression, instant_of
+from pilotlight.twin.aws.recurrence import instant_of
 from pilotlight.twin.aws.scheduler_delivery import PRINCIPAL, trusted
 from pilotlight.twin.aws.scheduler_model import DEFAULT_GROUP, GROUP, SCHEDULE, due_times
+from pilotlight.twin.local_times import BadExpression
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource

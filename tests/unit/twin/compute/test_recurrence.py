@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from dateutil import rrule
 
-from pilotlight.twin.aws.recurrence import BadExpression, is_once, recurrence, utc
+from pilotlight.twin.aws.recurrence import is_once, recurrence, utc
+from pilotlight.twin.local_times import BadExpression
 
 START = datetime(2026, 1, 30, 12, 34, 56, tzinfo=UTC)
 COUNT = 60
