@@ -13,6 +13,7 @@ from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.cloud_run_door import NAME, Door
 from pilotlight.twin.gcp.cloud_run_instances import Instances
 from pilotlight.twin.gcp.cloud_run_revision import Instance, InstanceFailed, Revision, floor_of, revision_of
+from pilotlight.twin.gcp.logging_plane import PLACE as LOGS
 from pilotlight.twin.gcp.metadata import MetadataServer
 from pilotlight.twin.gcp.names import short
 from pilotlight.twin.gcp.planes import Plane
@@ -31,6 +32,9 @@ _LOG = logging.getLogger(__name__)
 
 class CloudRun(Plane):
     """The services of the world, by id. Instances start with a service's first request, or at once up to its floor."""
+
+    # Where instances write.
+    needs = (LOGS,)
 
     def __init__(self, twin: Twin) -> None:
         super().__init__(twin)

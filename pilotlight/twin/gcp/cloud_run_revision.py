@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from pilotlight.twin.gcp import registry
+from pilotlight.twin.gcp.log_entries import Source
+from pilotlight.twin.gcp.logging_plane import logs_of
 from pilotlight.twin.gcp.metadata import Identity
 from pilotlight.twin.gcp.names import seconds, short
 from pilotlight.twin.gcp.rows_run import account_of
@@ -127,6 +129,15 @@ class Instance:
         self._twin = twin
         self._port = port_for_later()
         self._tail: list[str] = []
+        place = revision.identity
+        self._logs = logs_of(twin)
+        self._source = Source(
+            project=place.project,
+            location=place.region,
+            service=revision.service,
+            revision=revision.name,
+            instance=secrets.token_hex(32),
+        )
         self._scratch = twin.home / "run" / "tmp" / secrets.token_hex(8)
         self._process: Process | None = None
         self._leaving = False
@@ -228,6 +239,8 @@ class Instance:
 
     def _said(self, line: str) -> None:
         self._tail = [*self._tail[-_TAIL_LINES + 1 :], line]
+        if self._logs is not None:
+            self._logs.write(self._source, line)
 
     def _failure(self, what: str) -> InstanceFailed:
         if self._process is not None:

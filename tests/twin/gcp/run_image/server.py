@@ -27,6 +27,8 @@ class Handler(BaseHTTPRequestHandler):
         with LOCK:
             NOW += 1
             MOST = max(MOST, NOW)
+        for line in wanted.get("say", []):
+            print(line, flush=True)
         time.sleep(wanted.get("sleep", 0))
         if wanted.get("exit"):
             os._exit(3)
