@@ -78,6 +78,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "iam.serviceAccountTokenCreator": (*_SEE_ACCOUNTS, *_TOKENS),
     "iam.serviceAccountUser": (*_SEE_ACCOUNTS, "iam.serviceAccounts.actAs"),
     "logging.logWriter": ("logging.logEntries.create", "logging.logEntries.route"),
+    "logging.viewer": ("logging.logEntries.list", *_of("logging.logMetrics", "get", "list"), "logging.logs.list"),
     "monitoring.metricWriter": (
         *_of("monitoring.metricDescriptors", "create", "get", "list"),
         *_of("monitoring.monitoredResourceDescriptors", "get", "list"),
