@@ -32,6 +32,7 @@ class Request:
     source_ip: str
     receive: Receive
     body_asked: bool = False
+    body_ended: bool = False
     _query: list[tuple[str, str]] | None = field(default=None, repr=False)
 
     @classmethod
@@ -70,14 +71,17 @@ class Request:
                 async with asyncio.timeout(QUIET_S):
                     message = await self.receive()
             except TimeoutError:
+                self.body_ended = True
                 raise Refusal(
                     "RequestTimeout", "Your socket connection to the server was not read from or written to in time.", 408
                 ) from None
             if message["type"] == "http.disconnect":
+                self.body_ended = True
                 raise Refusal("RequestTimeout", "The client left before its request was complete.", 408)
+            self.body_ended = not message.get("more_body")
             if message.get("body"):
                 yield message["body"]
-            if not message.get("more_body"):
+            if self.body_ended:
                 return
 
     async def body(self, limit: int, too_large: Refusal) -> bytes:
@@ -116,8 +120,8 @@ def sha256(body: bytes) -> str:
 
 async def respond(send: Send, response: AwsResponse, *, extra: list[tuple[str, str]] | None = None) -> None:
     """Send a whole response; `extra` holds headers that repeat (Set-Cookie)."""
-    headers = [(name.lower().encode("latin-1"), _value(value)) for name, value in response.headers.items()]
-    headers += [(name.lower().encode("latin-1"), _value(value)) for name, value in extra or []]
+    headers = [(name.lower().encode("latin-1"), header_value(value)) for name, value in response.headers.items()]
+    headers += [(name.lower().encode("latin-1"), header_value(value)) for name, value in extra or []]
     if not any(name == b"date" for name, _ in headers):
         headers.append((b"date", formatdate(usegmt=True).encode()))
     if not any(name == b"content-length" for name, _ in headers) and response.status not in (204, 304):
@@ -126,6 +130,6 @@ async def respond(send: Send, response: AwsResponse, *, extra: list[tuple[str, s
     await send({"type": "http.response.body", "body": response.body})
 
 
-def _value(value: str) -> bytes:
+def header_value(value: str) -> bytes:
     # A line break in a header's value would let an answer's author write further headers.
     return value.replace("\r", " ").replace("\n", " ").encode("latin-1", "replace")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import google_crc32c
-
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.names import only_one
 from pilotlight.twin.gcp.rows_storage import LINK, require_bucket
+from pilotlight.twin.gcp.storage_blobs import hashes
 from pilotlight.twin.gcp.types import BUCKET_OBJECT
 from pilotlight.twin.rows import Name, Properties, Row
 from pilotlight.twin.twin import Twin
@@ -20,9 +18,6 @@ from pilotlight.twin.world import Resource
 
 # Cloud Storage documentation, "Objects", naming (read 2026-11).
 _NAME_BYTES = 1024
-_CHUNK = 1 << 20
-# It has annotations for some of its functions only.
-_crc32c: Any = google_crc32c
 
 
 def _limits(inputs: Properties) -> list[str]:
@@ -34,22 +29,9 @@ def _limits(inputs: Properties) -> list[str]:
 
 
 def _hashes(inputs: Properties) -> dict[str, str]:
-    """md5 and crc32c of what is stored, as Cloud Storage writes them."""
-    md5, crc = hashlib.md5(usedforsecurity=False), _crc32c.Checksum()
-    if "content" in inputs:
-        content = str(inputs["content"]).encode()
-        md5.update(content)
-        crc.update(content)
-    else:
-        with Path(inputs["source"]["path"]).open("rb") as source:
-            while chunk := source.read(_CHUNK):
-                md5.update(chunk)
-                crc.update(chunk)
-    return {
-        "md5hash": base64.b64encode(md5.digest()).decode(),
-        "md5hexhash": md5.hexdigest(),
-        "crc32c": base64.b64encode(crc.digest()).decode(),
-    }
+    """md5 and crc32c of what is stored, as the provider tells them."""
+    found = hashes(str(inputs["content"]).encode() if "content" in inputs else Path(inputs["source"]["path"]))
+    return {"md5hash": found["md5Hash"], "md5hexhash": base64.b64decode(found["md5Hash"]).hex(), "crc32c": found["crc32c"]}
 
 
 def _check(twin: Twin, inputs: Properties) -> None:

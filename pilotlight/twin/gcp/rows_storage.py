@@ -75,14 +75,16 @@ def _computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
 
 
 def _delete(twin: Twin, resource: Resource) -> None:
-    held = twin.world.find(BUCKET_OBJECT, bucket=resource.id)
+    """What programs put there and nobody took away keeps the bucket; whatever else it holds is the data plane's to know."""
+    ours, plane = twin.world.find(BUCKET_OBJECT, bucket=resource.id), twin.gcp.planes.of(twin, BUCKET_OBJECT)
+    held = [one for one in ours if plane.read(one) is not None]
     if held and not resource.get("forceDestroy"):
         raise Refusal(
             "BucketNotEmpty",
             f"The bucket {resource.id} holds objects ({len(held)}): delete them, or set forceDestroy, run `up`, then try again.",
             409,
         )
-    for one in held:
+    for one in ours:
         twin.world.delete(BUCKET_OBJECT, one.id)
 
 
