@@ -179,7 +179,10 @@ class Instance:
 
     def ask(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> httpx.Request:
         """A request that `send` takes; how long it may take is the caller's to say."""
-        return self._client.build_request(method, target, headers=headers, content=body, timeout=None)
+        # Built by hand: the client's own headers, and cookies of earlier answers, are not the caller's. Headers may be of any bytes.
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        url, unlimited = f"http://127.0.0.1:{self._port}{target}", {"timeout": httpx.Timeout(None).as_dict()}
+        return httpx.Request(method, url, headers=raw, content=body, extensions=unlimited)
 
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The container's answer, its body not read yet. httpx.HTTPError when there is none."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from pilotlight.twin.gcp import cloud_run_instances
@@ -61,6 +62,16 @@ def test_the_first_request_starts_the_image_with_its_environment(run: Run) -> No
     assert not {"HOME", "PILOTLIGHT_CACHE", "PYTEST_CURRENT_TEST"} & set(env), "nothing of this machine's"
     assert seen["headers"]["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
     assert run.ask(service).json()["pid"] == seen["pid"]
+
+
+def test_the_container_sees_the_callers_headers_and_no_others(run: Run) -> None:
+    service = run()
+    raw = httpx.Request("POST", service["uri"], headers=[(b"X-Name", b"\xe9\xff"), *run.bearer(service).items()], content=b"{}")
+    answer = CLIENT.send(raw)
+    assert answer.status_code == 200, answer.text
+    headers = answer.json()["headers"]
+    assert headers["x-name"] == "\xe9\xff"
+    assert not {"accept", "accept-encoding", "user-agent", "cookie"} & set(headers)
 
 
 def test_several_requests_in_one_instance_several_instances_and_no_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
