@@ -9,6 +9,7 @@ from typing import Literal
 
 import typer
 
+from pilotlight.cli.addresses import reachable_outputs
 from pilotlight.cli.clock import NOW, moved_to
 from pilotlight.cli.diagnostics import Diagnostic
 from pilotlight.cli.engine_run import EngineRun, scratch_folder
@@ -86,6 +87,7 @@ def _engine(request: Request, session: Session, local: LocalStack | None, packs:
             )
     result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if engine.status == 0 else "failed"
     _remember(request.operation, session, request.stack, succeeded=engine.status == 0)
+    done.outputs = reachable_outputs(done.outputs, session)
     report.finish(done, result, time.monotonic() - started)
     return {"succeeded": Exit.OK, "interrupted": Exit.INTERRUPTED}.get(result, Exit.FAILED)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pilotlight import toolchain
 from pilotlight.cli import environment
+from pilotlight.cli.addresses import reachable_outputs
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import Project, find
@@ -49,9 +50,9 @@ class Session:
         return result.stdout
 
     def outputs(self, stack: str, *, secrets: bool = False) -> dict[str, Any]:
-        """The stack's outputs; secret ones are `[secret]` unless asked for."""
+        """The stack's outputs, with addresses that answer from here; secret ones are `[secret]` unless asked for."""
         found = json.loads(self.pulumi("stack", "output", "--stack", stack, "--json", *(["--show-secrets"] if secrets else [])))
-        return dict(found)
+        return reachable_outputs(found, self)
 
     def resources(self, stack: str) -> list[Mapping[str, Any]]:
         """The resources in the stack's state, secrets encrypted."""
