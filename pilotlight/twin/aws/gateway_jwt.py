@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
 
 from pilotlight.twin.asgi import Request
+from pilotlight.twin.jwks import Jwks
 
 # API Gateway developer guide, JWT authorizers: public keys are kept for two hours; a fetch may take 1500 ms.
 KEYS_S = 2 * 3600
@@ -29,18 +27,11 @@ class Forbidden(Exception):
     """The token is valid but lacks the route's scopes (403)."""
 
 
-@dataclass
-class _Keys:
-    keys: dict[str, jwt.PyJWK]
-    fetched: float
-
-
 class JwtAuthorizer:
     """Checks tokens against any number of issuers; their keys are kept in memory."""
 
     def __init__(self) -> None:
-        self._issuers: dict[str, _Keys] = {}
-        self._lock = asyncio.Lock()
+        self._jwks = Jwks(keep_s=KEYS_S, fetch_s=FETCH_S, ask_again_s=_ASK_AGAIN_S)
 
     async def claims(self, request: Request, authorizer: Mapping[str, Any], scopes: list[str]) -> dict[str, Any]:
         """{"claims", "scopes"} as the event shows them; Unauthorized or Forbidden."""
@@ -57,41 +48,25 @@ class JwtAuthorizer:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in ("RS256", "RS384", "RS512"):
                 raise Unauthorized("invalid signing method")
-            key = await self._key(issuer, str(header.get("kid", "")))
+            kid = str(header.get("kid", ""))
+            keys = await self._jwks.keys(issuer, kid)
+            if kid not in keys:
+                raise Unauthorized("unable to find a signing key that matches")
             claims: dict[str, Any] = jwt.decode(
                 token,
-                key.key,
+                keys[kid],
                 algorithms=[header["alg"]],
                 issuer=issuer,
                 options={"verify_aud": False, "verify_iat": False, "require": ["exp"]},
             )
-        except (jwt.PyJWTError, httpx.HTTPError, ValueError, KeyError) as error:
+        # TypeError: the key is of another kind than the algorithm.
+        except (jwt.PyJWTError, httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise Unauthorized(str(error) or type(error).__name__) from None
         if not _audience_matches(claims, audiences):
             raise Unauthorized("invalid audience")
         if isinstance(claims.get("iat"), int | float) and claims["iat"] > time.time() + 60:
             raise Unauthorized("the token was issued in the future")
         return claims
-
-    async def _key(self, issuer: str, kid: str) -> jwt.PyJWK:
-        async with self._lock:
-            held = self._issuers.get(issuer)
-            age = time.monotonic() - held.fetched if held else KEYS_S
-            if held is None or age >= KEYS_S or (kid not in held.keys and age >= _ASK_AGAIN_S):
-                held = self._issuers[issuer] = _Keys(await _fetch(issuer), time.monotonic())
-        if kid not in held.keys:
-            raise Unauthorized("unable to find a signing key that matches")
-        return held.keys[kid]
-
-
-async def _fetch(issuer: str) -> dict[str, jwt.PyJWK]:
-    split = urlsplit(issuer)
-    if split.scheme != "https" and not (split.scheme == "http" and split.hostname in ("127.0.0.1", "localhost", "::1")):
-        raise Unauthorized("the issuer must be an https URL; on the twin http://127.0.0.1 and http://localhost too")
-    async with httpx.AsyncClient(timeout=FETCH_S, trust_env=False) as client:
-        discovery = (await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")).raise_for_status().json()
-        keys = (await client.get(discovery["jwks_uri"])).raise_for_status().json()["keys"]
-    return {key["kid"]: jwt.PyJWK(key) for key in keys if key.get("kty") == "RSA" and "kid" in key}
 
 
 def _token(request: Request, sources: list[str]) -> str:
