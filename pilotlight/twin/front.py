@@ -12,7 +12,7 @@ from pilotlight.twin.aws.gateway import PREFIX
 from pilotlight.twin.aws.s3_events import notification
 from pilotlight.twin.created_objects import CreatedObjects, how_created
 from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place
-from pilotlight.twin.gcp.cloud import PREFIX as GOOGLE_PREFIX
+from pilotlight.twin.gcp.cloud import is_for_google
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Caller, Guarded, Refusal, Service
 from pilotlight.twin.sigv4 import AuthFailure, Signature, read, verify
 from pilotlight.twin.wire import error_response
@@ -73,11 +73,11 @@ class Front:
         await self._route(request, Answering(request, send))
 
     async def _route(self, request: Request, send: Answering) -> None:
+        if self._google is not None and is_for_google(request):
+            await self._google.handle(request, send)
+            return
         if request.raw_path.startswith(CONTROL_PREFIX):
             await self._control.handle(request, send)
-            return
-        if self._google is not None and request.raw_path.startswith(GOOGLE_PREFIX):
-            await self._google.handle(request, send)
             return
         signature: Signature | None = None
         failed: AuthFailure | None = None

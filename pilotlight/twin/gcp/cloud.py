@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 
 # Below it the front hands requests to Google Cloud: `/_gcp/NAME/…` to the handler of that name.
 PREFIX = "/_gcp/"
+# The handler of API Gateway's gateways, each of which has a host name of this domain.
+GATEWAYS = "gateway"
+_GATEWAY_DOMAIN = ".gateway.dev"
+
+
+def is_gateway(host: str) -> bool:
+    """Whether a Host header names a gateway."""
+    return host.partition(":")[0].lower().endswith(_GATEWAY_DOMAIN)
+
+
+def is_for_google(request: Request) -> bool:
+    """Whether Google Cloud's half answers a request; one to a gateway's own host is led to the path where that gateway is."""
+    host = request.headers.get("host", "")
+    if is_gateway(host):
+        request.raw_path = f"{PREFIX}{GATEWAYS}/{host.partition(':')[0].lower()}{request.raw_path}"
+    return request.raw_path.startswith(PREFIX)
 
 
 class Handler(Protocol):

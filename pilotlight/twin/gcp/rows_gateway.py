@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from components.limits import API_GATEWAY_REGIONS, GATEWAY_ID
-from pilotlight.twin.gcp import assigned, identities
+from pilotlight.twin.gcp import assigned, gateway_document, identities
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.names import Form, only_one, short
 from pilotlight.twin.gcp.types import API, API_CONFIG, GATEWAY
@@ -24,7 +24,6 @@ _ID = Form(
     rf"(?=.{{{GATEWAY_ID.low},{GATEWAY_ID.high}}}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?",
     f"{GATEWAY_ID.allowed()}: lower-case letters, digits and hyphens, none of these at an end",
 )
-_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
 def api_id(project: str, api: str) -> str:
@@ -34,6 +33,11 @@ def api_id(project: str, api: str) -> str:
 
 def config_id(properties: Properties) -> str:
     return f"{api_id(properties['project'], properties['api'])}/configs/{properties['apiConfigId']}"
+
+
+def api_of(config: Resource) -> str:
+    """The full name of a config's API."""
+    return config.id.rsplit("/configs/", 1)[0]
 
 
 def _api(twin: Twin, inputs: Properties) -> dict[str, Any]:
@@ -77,20 +81,15 @@ def _document_problems(parsed: Mapping[str, Any]) -> list[str]:
     paths = parsed.get("paths")
     if not isinstance(paths, Mapping) or not paths:
         return ["has no paths: an API has at least one operation."]
-    operations = [
-        (f"{method} {path}", operation)
-        for path, methods in paths.items()
-        if isinstance(methods, Mapping)
-        for method, operation in methods.items()
-        if method in _METHODS and isinstance(operation, Mapping)
-    ]
+    operations = [(f"{method} {path}", operation) for path, method, operation in gateway_document.declared_operations(parsed)]
     without = [name for name, operation in operations if not operation.get("operationId")]
-    backed = "x-google-backend" in parsed
-    unbacked = [name for name, operation in operations if not backed and "x-google-backend" not in operation]
-    return [
+    backed = gateway_document.BACKEND in parsed
+    unbacked = [name for name, operation in operations if not backed and gateway_document.BACKEND not in operation]
+    found = [
         *(f"{name} has no operationId, which API Gateway needs." for name in without),
         *(f"{name} has no x-google-backend, so it leads nowhere: set it there or for the document." for name in unbacked),
     ]
+    return found or gateway_document.problems(parsed)
 
 
 def _check_config(twin: Twin, inputs: Properties) -> None:
