@@ -1,7 +1,8 @@
-"""A deployed event pipeline as its users see it: objects in, rows and messages out, dead letters."""
+"""A deployed event pipeline as its users see it: objects in, rows and messages out, dead letters. Each cloud has its own half."""
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,19 +17,32 @@ RESULT_S = 60
 Identity = tuple[str, str]
 
 
-class Pipeline:
+class Pipeline(ABC):
     """One stack that is up."""
 
-    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
-        self._outputs = outputs
-        variables = deployment.variables()
-        self._s3, self._dynamodb, self._sqs = (client(variables, name) for name in ("s3", "dynamodb", "sqs"))
-
+    @abstractmethod
     def put(self, key: str, body: bytes, content_type: str = "text/plain") -> Identity:
         """Upload an object; gives what its row is found by."""
-        bucket = self._outputs["objectsBucket"]
-        version = self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)["VersionId"]
-        return f"{bucket}/{key}", version
+
+    @abstractmethod
+    def look(self, identity: Identity) -> dict[str, Any] | None:
+        """The version's row if it is there."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row, those that point to an object's newest version included."""
+
+    @abstractmethod
+    def messages(self) -> list[dict[str, Any]]:
+        """Every result in the queue of results, taken out of it."""
+
+    @abstractmethod
+    def dead(self) -> list[Identity]:
+        """The versions among the dead letters, which stay there."""
+
+    @abstractmethod
+    def fetched(self, uri: str) -> bytes:
+        """A result that is too large for a row."""
 
     def row(self, identity: Identity) -> dict[str, Any] | None:
         """The version's row, waited for; None when it does not come."""
@@ -39,26 +53,41 @@ class Pipeline:
             time.sleep(0.1)
         return None
 
+    def answer(self, row: Mapping[str, Any]) -> Any:
+        """The model's outputs that a row or a message holds or names."""
+        held = row.get("result")
+        if held is None:
+            held = self.fetched(row["resultUri"])
+        return (json.loads(held) if isinstance(held, str | bytes) else held)["outputs"]
+
+
+class AwsPipeline(Pipeline):
+    """S3, SQS and DynamoDB."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        self._outputs = outputs
+        variables = deployment.variables()
+        self._s3, self._dynamodb, self._sqs = (client(variables, name) for name in ("s3", "dynamodb", "sqs"))
+
+    def put(self, key: str, body: bytes, content_type: str = "text/plain") -> Identity:
+        bucket = self._outputs["objectsBucket"]
+        version = self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)["VersionId"]
+        return f"{bucket}/{key}", version
+
     def look(self, identity: Identity) -> dict[str, Any] | None:
-        """The version's row if it is there."""
         asked = {"TableName": self._outputs["resultsTable"], "Key": {"object": {"S": identity[0]}, "version": {"S": identity[1]}}}
         item = self._dynamodb.get_item(**asked, ConsistentRead=True).get("Item")
         return None if item is None else {attribute: TypeDeserializer().deserialize(value) for attribute, value in item.items()}
 
     def rows(self) -> list[dict[str, Any]]:
-        """Everything in the table."""
         return rows_of(self._dynamodb, self._outputs["resultsTable"])
 
-    def answer(self, row: Mapping[str, Any]) -> Any:
-        """The model's outputs that a row or a message holds or names."""
-        held = row.get("result")
-        if held is None:
-            bucket, _, key = row["resultUri"].removeprefix("s3://").partition("/")
-            held = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        return (json.loads(held) if isinstance(held, str | bytes) else held)["outputs"]
+    def fetched(self, uri: str) -> bytes:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        body: bytes = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
 
     def messages(self) -> list[dict[str, Any]]:
-        """Every result in the queue of results, taken out of it."""
         url, found = self._outputs["resultsQueueUrl"], []
         while taken := self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             for message in taken:
@@ -67,7 +96,6 @@ class Pipeline:
         return found
 
     def dead(self) -> list[Identity]:
-        """The versions among the dead letters."""
         return dead_letters(self._sqs, self._outputs["deadLetterQueueUrl"])
 
     def waiting(self) -> int:
@@ -81,3 +109,13 @@ class Pipeline:
         """Seconds after which a message whose attempt left no word is seen again."""
         asked = {"QueueUrl": self._outputs["queueUrl"], "AttributeNames": ["VisibilityTimeout"]}
         return int(self._sqs.get_queue_attributes(**asked)["Attributes"]["VisibilityTimeout"])
+
+
+def pipeline_of(deployment: Deployment, outputs: Mapping[str, Any]) -> Pipeline:
+    """The half of the cloud that the stack is in."""
+    if str(outputs["platform"]).startswith("gcp-"):
+        # Imported here: its clients take a second to import.
+        from tests.conformance.pipeline_gcp import GooglePipeline
+
+        return GooglePipeline(deployment, outputs)
+    return AwsPipeline(deployment, outputs)

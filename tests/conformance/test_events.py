@@ -12,7 +12,7 @@ import pytest
 
 from pilotlight.twin.aws.lambda_worker import KILL_WITHIN_S
 from tests.conformance.observed import Observed
-from tests.conformance.pipeline import Identity, Pipeline
+from tests.conformance.pipeline import AwsPipeline, Identity
 from tests.conformance.stacks import STACKS, ReadyStack
 from tests.conformance.use import EventsUse
 from tests.support.deployment import Deployment
@@ -55,7 +55,7 @@ class Up:
     deployment: Deployment
     ready: ReadyStack
     outputs: dict[str, Any]
-    pipeline: Pipeline
+    pipeline: AwsPipeline
     observed: Observed
 
     def at_once(self, objects: dict[str, bytes]) -> dict[str, Identity]:
@@ -94,7 +94,7 @@ def both(deployment: Deployment) -> Iterator[dict[str, Up]]:
     made = {}
     for ready in READY:
         outputs = deployment.outputs(ready.name)
-        pipeline, observed = Pipeline(deployment, outputs), Observed(deployment, outputs)
+        pipeline, observed = AwsPipeline(deployment, outputs), Observed(deployment, outputs)
         made[ready.name] = Up(deployment=deployment, ready=ready, outputs=outputs, pipeline=pipeline, observed=observed)
     yield made
     for ready in READY:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.conformance.pipeline import RESULT_S, Identity, Pipeline
+from tests.conformance.pipeline import RESULT_S, Identity, pipeline_of
 from tests.support.deployment import Deployment, followed, post
 from tests.support.load import at_a_steady_rate, calling
 
@@ -51,7 +51,7 @@ class EventsUse:
     """An object in the bucket, its row in the table; `prefix` is that of the stack's filter."""
 
     def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], prefix: str = "") -> None:
-        self._pipeline = Pipeline(deployment, outputs)
+        self._pipeline = pipeline_of(deployment, outputs)
         self._prefix = prefix
 
     def answer(self, text: str) -> Any:

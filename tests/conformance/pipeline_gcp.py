@@ -1,0 +1,87 @@
+"""The event pipeline of a Google stack, through Google's own clients: Cloud Storage, Firestore, Pub/Sub."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+import httpx
+import pytest
+from google.cloud import firestore, pubsub_v1
+from google.pubsub_v1.services.subscriber.transports.grpc import SubscriberGrpcTransport
+
+from tests.conformance.pipeline import Identity, Pipeline
+from tests.support.deployment import Deployment
+
+# Pub/Sub API: what one pull may take.
+PULLED = 1000
+
+
+class GooglePipeline(Pipeline):
+    """One stack that is up; what serves its clients on the twin is what `pilotlight env --local` names."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        self._outputs = outputs
+        variables = deployment.twin("google")
+        self._storage = httpx.Client(base_url=variables["STORAGE_EMULATOR_HOST"], timeout=60)
+        self._documents = _firestore(variables, outputs).collection(outputs["resultsTable"])
+        channel = grpc.insecure_channel(variables["PUBSUB_EMULATOR_HOST"])
+        self._pubsub = pubsub_v1.SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
+
+    def put(self, key: str, body: bytes, content_type: str = "text/plain") -> Identity:
+        bucket = self._outputs["objectsBucket"]
+        given = {"uploadType": "media", "name": key}
+        stored = self._storage.post(
+            f"/upload/storage/v1/b/{bucket}/o", params=given, content=body, headers={"content-type": content_type}
+        ).raise_for_status()
+        return f"{bucket}/{key}", stored.json()["generation"]
+
+    def look(self, identity: Identity) -> dict[str, Any] | None:
+        name = f"{hashlib.sha256(identity[0].encode()).hexdigest()}-{identity[1]}"
+        found = self._documents.document(name).get()
+        return found.to_dict() if found.exists else None
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [document.to_dict() or {} for document in self._documents.stream()]
+
+    def messages(self) -> list[dict[str, Any]]:
+        subscription, found = self._outputs["resultsQueueUrl"], []
+        while taken := self._pull(subscription):
+            found += [json.loads(each.message.data) for each in taken]
+            self._pubsub.acknowledge(subscription=subscription, ack_ids=[each.ack_id for each in taken])
+        return found
+
+    def dead(self) -> list[Identity]:
+        subscription = self._outputs["deadLetterQueueUrl"]
+        taken: list[Any] = []
+        while more := self._pull(subscription):
+            taken += more
+        if taken:
+            ids = [each.ack_id for each in taken]
+            self._pubsub.modify_ack_deadline(subscription=subscription, ack_ids=ids, ack_deadline_seconds=0)
+        return [_identity(each.message) for each in taken]
+
+    def fetched(self, uri: str) -> bytes:
+        bucket, _, key = uri.removeprefix("gs://").partition("/")
+        path = f"/storage/v1/b/{bucket}/o/{quote(key, safe='')}"
+        return self._storage.get(path, params={"alt": "media"}).raise_for_status().content
+
+    def _pull(self, subscription: str) -> list[Any]:
+        answer = self._pubsub.pull(subscription=subscription, max_messages=PULLED, return_immediately=True)
+        return list(answer.received_messages)
+
+
+def _firestore(variables: Mapping[str, str], outputs: Mapping[str, Any]) -> firestore.Client:
+    """A client of this twin's Firestore: it reads the address where it is made, and from its environment alone."""
+    name = "FIRESTORE_EMULATOR_HOST"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, variables[name])
+        return firestore.Client(project=outputs["project"], database=outputs["resultsDatabase"])
+
+
+def _identity(message: Any) -> Identity:
+    """The version that a dead letter is about: it is the CloudEvent that was not processed, its body the object."""
+    told = json.loads(message.data)
+    return f"{told['bucket']}/{told['name']}", str(told["generation"])
