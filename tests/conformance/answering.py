@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.conformance.observed import Observed
+from tests.conformance.observed import Observed, observed_of
 from tests.support.clients import client
 from tests.support.deployment import Deployment
 
@@ -97,7 +97,7 @@ def brought_up(deployment: Deployment) -> Answering:
     exported = json.loads(deployment.pulumi("stack", "export", "-s", STACK, "--show-secrets"))
     [other] = [each for each in exported["deployment"]["resources"] if each["urn"].endswith("-other-key")]
     return Answering(
-        deployment=deployment, outputs=outputs, observed=Observed(deployment, outputs), key=outputs["apiKey"], other=_plain(other)
+        deployment=deployment, outputs=outputs, observed=observed_of(deployment, outputs), key=outputs["apiKey"], other=_plain(other)
     )
 
 

@@ -2,10 +2,13 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import httpx
 
 from tests.support.clients import client
 from tests.support.deployment import Deployment
@@ -23,20 +26,24 @@ class Reached:
     started: frozenset[int]
 
 
-class Observed:
+class Observed(ABC):
     """A stack that is up, seen through its account's own services."""
 
     def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
         self._deployment = deployment
         self._outputs = outputs
-        variables = deployment.variables()
-        self._watch, self._logs = client(variables, "cloudwatch"), client(variables, "logs")
+
+    @abstractmethod
+    def lines(self, group: str = "") -> list[dict[str, Any]]:
+        """JSON lines of the log groups whose name contains `group`, each group's oldest first."""
+
+    @abstractmethod
+    def _called(self) -> tuple[int, int]:
+        """How often the function and the endpoint were called."""
 
     def reached(self) -> Reached:
-        function = self._sum("AWS/Lambda", FunctionName=self._outputs["functionName"])
-        endpoint = self._outputs.get("endpointName")
-        called = function if endpoint is None else self._sum("AWS/SageMaker", EndpointName=endpoint, VariantName="AllTraffic")
-        return Reached(function=function, endpoint=called, started=frozenset(self.processes()))
+        function, endpoint = self._called()
+        return Reached(function=function, endpoint=endpoint, started=frozenset(self.processes()))
 
     def processes(self, role: str = "") -> dict[int, str]:
         """Process id -> name of each that serves this stack; with `role` only those whose name ends so (before its version)."""
@@ -44,10 +51,6 @@ class Observed:
         running = self._deployment.twin("processes")["processes"]
         named = {each["pid"]: str(each["name"]) for each in running if own in str(each["name"])}
         return {pid: name for pid, name in named.items() if name.partition(":")[0].endswith(role)}
-
-    def lines(self, group: str = "") -> list[dict[str, Any]]:
-        """JSON lines of the log groups whose name contains `group`, each group's oldest first."""
-        return [line for name in self._outputs["logGroups"] if group in name for line in self._read(name)]
 
     def line(self, group: str = "", **fields: Any) -> dict[str, Any]:
         """The first line with these fields, waited for. Fails the test when none comes."""
@@ -61,6 +64,24 @@ class Observed:
             assert time.monotonic() < deadline, f"not seen within {LINES_S} s: {what}"
             time.sleep(0.1)
         return found
+
+
+class AwsObserved(Observed):
+    """Through CloudWatch."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        super().__init__(deployment, outputs)
+        variables = deployment.variables()
+        self._watch, self._logs = client(variables, "cloudwatch"), client(variables, "logs")
+
+    def lines(self, group: str = "") -> list[dict[str, Any]]:
+        return [line for name in self._outputs["logGroups"] if group in name for line in self._read(name)]
+
+    def _called(self) -> tuple[int, int]:
+        function = self._sum("AWS/Lambda", FunctionName=self._outputs["functionName"])
+        endpoint = self._outputs.get("endpointName")
+        called = function if endpoint is None else self._sum("AWS/SageMaker", EndpointName=endpoint, VariantName="AllTraffic")
+        return function, called
 
     def _read(self, group: str) -> Iterator[dict[str, Any]]:
         for page in self._logs.get_paginator("filter_log_events").paginate(logGroupName=group):
@@ -80,3 +101,41 @@ class Observed:
             Statistics=["Sum"],
         )
         return int(sum(point["Sum"] for point in found["Datapoints"]))
+
+
+class GoogleObserved(Observed):
+    """Through Cloud Logging: each part writes a line for every request that reaches it."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        super().__init__(deployment, outputs)
+        address = deployment.twin("google")["CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING"]
+        self._logging = httpx.Client(base_url=address, timeout=60)
+
+    def lines(self, group: str = "") -> list[dict[str, Any]]:
+        return [line for name in ("functionName", "endpointName") if group in name for line in self._read(self._outputs[name])]
+
+    def _called(self) -> tuple[int, int]:
+        function, endpoint = (self._requests(self._outputs[name]) for name in ("functionName", "endpointName"))
+        return function, endpoint
+
+    def _requests(self, service: str) -> int:
+        return sum(line.get("event") == "request" for line in self._read(service))
+
+    def _read(self, service: str) -> Iterator[dict[str, Any]]:
+        asked: dict[str, Any] = {
+            "resourceNames": [f"projects/{self._outputs['project']}"],
+            "filter": f'resource.type="cloud_run_revision" AND resource.labels.service_name="{service}"',
+            "orderBy": "timestamp asc",
+            "pageSize": 1000,
+        }
+        while True:
+            page = self._logging.post("/v2/entries:list", json=asked).raise_for_status().json()
+            yield from (entry["jsonPayload"] for entry in page.get("entries", []) if "jsonPayload" in entry)
+            if not page.get("nextPageToken"):
+                return
+            asked["pageToken"] = page["nextPageToken"]
+
+
+def observed_of(deployment: Deployment, outputs: Mapping[str, Any]) -> Observed:
+    """The half of the cloud that the stack is in."""
+    return (GoogleObserved if str(outputs["platform"]).startswith("gcp-") else AwsObserved)(deployment, outputs)

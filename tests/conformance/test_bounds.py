@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.observed import Observed
+from tests.conformance.observed import observed_of
 from tests.conformance.stacks import STACKS
 from tests.conformance.warmed import SOON, WINDOW, Warmed, brought_up, local_now, next_monday
 from tests.support.clients import client
@@ -59,7 +59,7 @@ def scaled(warmed: Warmed) -> int:
 
 
 def test_a_ping_touches_as_many_instances_as_the_plan_says_and_no_caller_waits_for_one(warmed: Warmed) -> None:
-    observed = Observed(warmed.deployment, warmed.made)
+    observed = observed_of(warmed.deployment, warmed.made)
     role, group = ("-model", "-model") if warmed.made["platform"] == "aws-lambda" else ("-api", "Endpoints")
     before = observed.processes(role)
     warmed.goes_to(warmed.at("07:31"))

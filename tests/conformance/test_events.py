@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pilotlight.twin.aws.lambda_worker import KILL_WITHIN_S
-from tests.conformance.observed import Observed
+from tests.conformance.observed import Observed, observed_of
 from tests.conformance.pipeline import AwsPipeline, Identity
 from tests.conformance.stacks import STACKS, ReadyStack
 from tests.conformance.use import EventsUse
@@ -94,7 +94,7 @@ def both(deployment: Deployment) -> Iterator[dict[str, Up]]:
     made = {}
     for ready in READY:
         outputs = deployment.outputs(ready.name)
-        pipeline, observed = AwsPipeline(deployment, outputs), Observed(deployment, outputs)
+        pipeline, observed = AwsPipeline(deployment, outputs), observed_of(deployment, outputs)
         made[ready.name] = Up(deployment=deployment, ready=ready, outputs=outputs, pipeline=pipeline, observed=observed)
     yield made
     for ready in READY:

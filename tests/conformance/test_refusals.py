@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conformance.observed import Observed, Reached
+from tests.conformance.observed import Observed, Reached, observed_of
 from tests.support.deployment import Deployment
 from tests.support.issuer import AUDIENCE, OTHER_KEY, serving, token
 from tests.support.size import only_all
@@ -70,7 +70,7 @@ def guarded(deployment: Deployment, stack: str, issuer: str | None) -> Guarded:
         deployment.configure(stack, {"auth": {**limits, **identity}, "accessLogs": None})
     assert deployment.up(stack)["result"] == "succeeded"
     outputs = deployment.outputs(stack)
-    observed = Observed(deployment, outputs)
+    observed = observed_of(deployment, outputs)
     return Guarded(deployment=deployment, outputs=outputs, observed=observed, before=observed.reached(), issuer=issuer)
 
 
