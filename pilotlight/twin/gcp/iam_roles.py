@@ -49,6 +49,7 @@ _RUN_READ = (
     *_of("run.services", "get", "getIamPolicy", "list"),
     *_of("run.jobs", "get", "getIamPolicy", "list"),
 )
+_JOBS_READ = tuple(_of("cloudscheduler.jobs", "fullView", "get", "list"))
 
 _ROLES: Mapping[str, tuple[str, ...]] = {
     "artifactregistry.reader": _IMAGES_READ,
@@ -58,11 +59,14 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
         "artifactregistry.files.upload",
         *_of("artifactregistry.tags", "create", "update"),
     ),
+    "cloudscheduler.admin": (*_JOBS_READ, *_of("cloudscheduler.jobs", "create", "delete", "enable", "pause", "run", "update")),
+    "cloudscheduler.jobRunner": tuple(_of("cloudscheduler.jobs", "fullView", "run")),
     "cloudscheduler.serviceAgent": (
         *_of("iam.serviceAccounts", "getAccessToken", "getOpenIdToken"),
         *_of("logging.logEntries", "create", "route"),
         "pubsub.topics.publish",
     ),
+    "cloudscheduler.viewer": _JOBS_READ,
     "cloudtrace.agent": ("cloudtrace.traces.patch", "telemetry.traces.write"),
     "datastore.user": (*_ENTITIES_READ, *_of("datastore.entities", "allocateIds", "create", "delete", "update")),
     "datastore.viewer": _ENTITIES_READ,

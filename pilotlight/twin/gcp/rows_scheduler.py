@@ -13,6 +13,8 @@ from pilotlight.twin.gcp import identities
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.names import Form, duration_problems, only_one
 from pilotlight.twin.gcp.types import JOB, TOPIC
+from pilotlight.twin.gcp.unix_cron import UnixCron
+from pilotlight.twin.local_times import BadExpression
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 
@@ -22,43 +24,24 @@ _DEADLINE_S = (15.0, 1800.0)
 _RETRIES = (0, 5)
 _TARGETS = ("pubsubTarget", "httpTarget", "appEngineHttpTarget")
 _METHODS = ("POST", "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
-# Cloud Scheduler documentation, "Cron job format": five fields, or App Engine's words.
-_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_NAMES: Mapping[int, tuple[str, ...]] = {
-    3: ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
-    4: ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
-}
-_PART = re.compile(r"(\*|[a-z0-9]+(?:-[a-z0-9]+)?)(?:/(\d+))?")
+# Cloud Scheduler documentation, "Alternative job format": App Engine's words.
 _WORDS = re.compile(r"(?:every|(?:\d+(?:st|nd|rd|th)|first|second|third|fourth|fifth)\b).+")
 
 
 def schedule_problem(text: str) -> str | None:
     """What is wrong with a schedule, or None."""
-    if _WORDS.fullmatch(text.strip().lower()):
+    if in_words(text):
         return None
-    fields = text.lower().split()
-    if len(fields) != len(_FIELDS):
-        return f"{text!r} has {len(fields)} fields: use minute, hour, day, month and weekday, as '0 8 * * mon-fri'."
-    for index, field in enumerate(fields):
-        for part in field.split(","):
-            if not _fits(part, index):
-                low, high = _FIELDS[index]
-                return (
-                    f"{text!r}: {part!r} is no {('minute', 'hour', 'day', 'month', 'weekday')[index]}: use {low} to {high}, *, a-b or */n."
-                )
+    try:
+        UnixCron.of(text, zoneinfo.ZoneInfo("UTC"))
+    except BadExpression as error:
+        return str(error)
     return None
 
 
-def _fits(part: str, index: int) -> bool:
-    match = _PART.fullmatch(part)
-    if match is None or match[2] == "0":
-        return False
-    if match[1] == "*":
-        return True
-    names = _NAMES.get(index, ())
-    ends = [names.index(one) + _FIELDS[index][0] if one in names else int(one) if one.isdigit() else -1 for one in match[1].split("-")]
-    low, high = _FIELDS[index]
-    return all(low <= end <= high for end in ends) and ends == sorted(ends)
+def in_words(text: str) -> bool:
+    """Whether a schedule is told in words, as `every 24 hours`."""
+    return _WORDS.fullmatch(text.strip().lower()) is not None
 
 
 def _limits(inputs: Properties) -> list[str]:

@@ -84,6 +84,10 @@ class Run:
         given = self.bearer(service) if headers is None else headers
         return CLIENT.post(service["uri"] + path, json=body, headers=given)
 
+    def seen(self, service: Resource) -> list[dict[str, Any]]:
+        """The requests that its instance has had; to be asked of services with one."""
+        return list(CLIENT.get(f"{service['uri']}/seen", headers=self.bearer(service)).json())
+
     def processes(self, service: Resource) -> list[int]:
         return [one.pid for one in self.harness.twin.processes.running() if one.name == f"service {service['name']}"]
 

@@ -12,17 +12,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 METADATA = "/computeMetadata/v1/instance/service-accounts/default/identity?audience="
 LOCK = threading.Lock()
 NOW = MOST = 0
+SEEN = []
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        if self.path == "/seen":
+            self.answer(200, json.dumps(SEEN).encode())
+            return
         self.answer(500 if os.environ.get("SICK") else 200, b"healthy")
 
     def do_POST(self):
         global NOW, MOST
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        SEEN.append({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}, "body": body.decode()})
+        if len(SEEN) <= int(os.environ.get("FAILS", "0")):
+            self.answer(503, b"not yet")
+            return
         wanted = json.loads(body or b"{}")
         with LOCK:
             NOW += 1
