@@ -32,6 +32,10 @@ class ReadyStack:
         return str(self.service["pattern"])
 
     @property
+    def cloud(self) -> str:
+        return str(self.service.get("cloud", "aws"))
+
+    @property
     def facts(self) -> PlatformFacts:
         return PLATFORM_FACTS[self.service["endpoint"]["platform"]]
 
@@ -41,4 +45,8 @@ STACKS = (
     ReadyStack(name="aws-lambda-api", steady=2),
     ReadyStack(name="aws-sagemaker-events", steady=5),
     ReadyStack(name="aws-lambda-events", steady=5),
+    ReadyStack(name="gcp-cloud-run-api", steady=10),
+    ReadyStack(name="gcp-cloud-run-gpu-api", steady=10),
+    ReadyStack(name="gcp-cloud-run-events", steady=5),
+    ReadyStack(name="gcp-cloud-run-gpu-events", steady=5),
 )
