@@ -17,6 +17,7 @@ import httpx
 import psutil
 import yaml
 
+from pilotlight.cli.addresses import reachable
 from pilotlight.twin import client as twin_client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +117,10 @@ class Deployment:
         return twin_client.call(twin_client.ensure_running(self.home), name, body, timeout_s=FORWARD_S)
 
     def outputs(self, stack: str) -> dict[str, Any]:
+        """What the engine tells, with addresses that answer on this machine."""
         found: dict[str, Any] = json.loads(self.pulumi("stack", "output", "--json", "--show-secrets", "-s", stack))
+        if "url" in found:
+            found["url"] = reachable(found["url"], twin_client.ensure_running(self.home).front_url)
         return found
 
     def edit(self, name: str, pattern: str, replacement: str) -> None:
