@@ -57,9 +57,11 @@ class Method:
 class GrpcFront:
     """Services by full name (`google.firestore.v1.Firestore`), each a map of methods. To be used in one loop."""
 
-    def __init__(self, services: Mapping[str, Mapping[str, Method]], allowed: Allowed) -> None:
+    def __init__(self, services: Mapping[str, Mapping[str, Method]], allowed: Allowed, out: Callable[[], bool] = lambda: False) -> None:
+        """`out` tells whether nothing is to be served, since a test asked for that."""
         self._services = services
         self._allowed = allowed
+        self._out = out
         self._servers: dict[Caller, tuple[grpc.aio.Server, int]] = {}
         self._opening = asyncio.Lock()
 
@@ -100,7 +102,9 @@ class GrpcFront:
         return not_served(f"The local twin does not serve {service}/{name}. It serves {served}.")
 
     def judge(self, caller: Caller, method: Method, request: Any) -> None:
-        """GrpcError (PERMISSION_DENIED) where the caller may not."""
+        """GrpcError where the caller may not (PERMISSION_DENIED), or nobody may (UNAVAILABLE)."""
+        if self._out():
+            raise GrpcError(grpc.StatusCode.UNAVAILABLE, "The service is out: a test asked for it.")
         for permission, resource in method.needs(request):
             if reason := self._allowed(caller.email, permission, resource):
                 raise GrpcError(grpc.StatusCode.PERMISSION_DENIED, reason)

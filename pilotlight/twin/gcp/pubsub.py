@@ -8,6 +8,7 @@ delivery, and export to other services; what asks for them is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,24 @@ class PubsubService:
 
     token   makes the ID token of a push: (service account's address, audience)
     agent   Pub/Sub's agent of a project: without its rights nothing becomes a dead letter
+    out     whether a test asked for an outage: of the API (None), or of what a subscription of that name is pushed
     """
 
-    def __init__(self, path: Path, timers: Timers, allowed: Allowed, token: Token, agent: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        timers: Timers,
+        allowed: Allowed,
+        token: Token,
+        agent: Callable[[str], str],
+        out: Callable[[str | None], bool] = lambda subscription: False,
+    ) -> None:
         self.store = MessageStore(path, timers.now)
         self._timers = timers
         self._allowed = allowed
         self._token = token
         self._agent = agent
+        self.out = out
         self._watchers: dict[str, set[Callable[[], None]]] = {}
         self._alarms: dict[str, Timer] = {}
         self._pushers: dict[str, Pusher] = {}
@@ -48,7 +59,7 @@ class PubsubService:
     async def start(self) -> None:
         """Go on where the last twin left. Opens no port yet: `front.port(caller)` does."""
         self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=20))
-        self.front = GrpcFront(pubsub_api.services(self), self._allowed)
+        self.front = GrpcFront(pubsub_api.services(self), self._allowed, partial(self.out, None))
         for name in list(self.store.subscriptions):
             self._follow(name)
 

@@ -57,7 +57,7 @@ class PubsubPlane(Plane):
         super().__init__(twin)
         agent = partial(agents.agent, service="pubsub.googleapis.com")
         path = twin.home / "pubsub.sqlite3"
-        self.service = PubsubService(path, twin.timers, twin.gcp.iam.allowed, token=self._token, agent=agent)
+        self.service = PubsubService(path, twin.timers, twin.gcp.iam.allowed, token=self._token, agent=agent, out=self._out)
 
     async def start(self) -> None:
         await self.service.start()
@@ -95,6 +95,11 @@ class PubsubPlane(Plane):
             self.service.delete_topic(resource.id)
         else:
             self.service.delete_subscription(resource.id)
+
+    def _out(self, subscription: str | None) -> bool:
+        """Eventarc's subscriptions are told by their names (its documentation, "Retry events")."""
+        faults = self.twin.faults
+        return faults.is_out("pubsub") or (subscription is not None and "/eventarc-" in subscription and faults.is_out("eventarc"))
 
     def _token(self, account: str, audience: str) -> str:
         sign = self.twin.gcp.id_token

@@ -33,6 +33,8 @@ class Source(Protocol):
 
     def lease(self, name: str, ack_ids: list[str], seconds: float) -> None: ...
 
+    def out(self, subscription: str | None) -> bool: ...
+
 
 class Pusher:
     """One subscription's; `look` whenever messages may be due. To be used in the loop of the timers."""
@@ -83,6 +85,9 @@ class Pusher:
     async def _sent(self, delivery: Delivery) -> bool:
         subscription = self._source.subscription(self._name)
         config = subscription.push_config
+        if self._source.out(self._name):
+            _LOG.warning("push of %s to %s: a test asked for an outage", self._name, config.push_endpoint)
+            return False
         try:
             headers, content = self._request(subscription, delivery)
             answer = await self._client.post(config.push_endpoint, headers=headers, content=content, timeout=ack_seconds(subscription))
