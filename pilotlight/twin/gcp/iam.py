@@ -76,9 +76,11 @@ class Iam:
             return None
         if email and (unusable := self._unusable(email)):
             return unusable
-        names = {resource, *self._above(resource)}
+        names, closed = {resource, *self._above(resource)}, self._public_prevented(resource)
         asked = Asked(name=resource, time=self._now())
         for grant in self._of(email):
+            if closed and grant.member in identities.ANYONE:
+                continue
             if (
                 permission in self.permissions(grant.role)
                 and any(map(grant.covers, names))
@@ -103,11 +105,18 @@ class Iam:
             return f"The service account {email} is disabled." if account.get("disabled") else None
         return None if identities.exists(self._world, email) else f"There is no service account {email}."
 
+    def _public_prevented(self, resource: str) -> bool:
+        """Whether what is granted to anyone counts for nothing: on a bucket that was closed after it was granted, say."""
+        bucket = self._bucket(resource)
+        return bucket is not None and bucket.get("publicAccessPrevention") == "enforced"
+
+    def _bucket(self, resource: str) -> Resource | None:
+        """The bucket that a name is of, or lies in."""
+        return self._world.get(BUCKET, resource.removeprefix(_BUCKETS).split("/", 1)[0]) if resource.startswith(_BUCKETS) else None
+
     def _above(self, resource: str) -> list[str]:
         """What holds the resource and is not in its name: the project of a bucket."""
-        if not resource.startswith(_BUCKETS):
-            return []
-        bucket = self._world.get(BUCKET, resource.removeprefix(_BUCKETS).split("/", 1)[0])
+        bucket = self._bucket(resource)
         return [f"projects/{bucket['project']}"] if bucket is not None else []
 
     def _of(self, email: str) -> Iterator[Grant]:

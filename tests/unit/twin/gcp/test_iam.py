@@ -217,3 +217,15 @@ def test_no_expression_breaks_the_reader(expression: str) -> None:
     except ConditionError:
         return
     assert test(OBJECT) in (True, False)
+
+
+def test_what_is_granted_to_anyone_counts_for_nothing_once_public_access_is_prevented(account: Account, caller: Resource) -> None:
+    bucket = account.make(BUCKET, "bucket", {"location": REGION, "name": "one"})
+    for member in ("allUsers", "allAuthenticatedUsers"):
+        account.make(BUCKET_MEMBER, member, {"bucket": "one", "role": "roles/storage.objectViewer", "member": member})
+    asked, name = account.twin.gcp.iam.allowed, "projects/_/buckets/one/objects/o"
+    assert [asked(who, "storage.objects.get", name) for who in (ANONYMOUS, caller["email"])] == [None, None]
+    closed = account.change(bucket, {"publicAccessPrevention": "enforced"})
+    assert None not in [asked(who, "storage.objects.get", name) for who in (ANONYMOUS, caller["email"])]
+    account.make(BUCKET_MEMBER, "known", {"bucket": closed.id, "role": "roles/storage.objectViewer", "member": caller["member"]})
+    assert asked(caller["email"], "storage.objects.get", name) is None
