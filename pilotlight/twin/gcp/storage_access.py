@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pilotlight.twin.gcp.iam import ANONYMOUS, bucket_name
 from pilotlight.twin.gcp.rows_storage import require_bucket
-from pilotlight.twin.gcp.storage_resource import public_prevented
 from pilotlight.twin.gcp.storage_store import Version
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
@@ -29,8 +28,6 @@ class Access:
         """Refusal where the caller may not do it with the object of that name; with the bucket where None."""
         full = bucket_name(bucket.id) + ("" if name is None else f"/objects/{name}")
         reason = self._twin.gcp.iam.allowed(caller, permission, full)
-        if caller == ANONYMOUS and public_prevented(bucket):
-            reason = "public access is prevented"
         if reason is not None:
             raise denied(caller, permission, "bucket" if name is None else "object", reason)
 

@@ -142,10 +142,6 @@ def uniform(bucket: Resource) -> bool:
     return bool(bucket.get("uniformBucketLevelAccess"))
 
 
-def public_prevented(bucket: Resource) -> bool:
-    return bool(bucket.get("publicAccessPrevention") == "enforced")
-
-
 def bucket_resource(bucket: Resource) -> dict[str, Any]:
     """A bucket, as far as programs declare it."""
     found = {
