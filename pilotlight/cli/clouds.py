@@ -141,11 +141,9 @@ class DeadLetters(Protocol):
     def look(self, limit: int) -> Look:
         """Up to `limit` of them, given back before this returns, and how many there are."""
 
-    def count(self) -> int | None:
-        """About how many there are; None where nobody can say."""
-
     def move(self, rate: int | None) -> dict[str, Any]:
-        """Send them all where they came from, at most `rate` a second: `status` ("COMPLETED" where it went well), `moved`, `failure`."""
+        """Send them all where they came from, at most `rate` a second: `status` ("COMPLETED" where it went well), `moved`, `failure`,
+        and how many are `left`."""
 
 
 class Logs(Protocol):

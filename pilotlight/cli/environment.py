@@ -37,7 +37,8 @@ def local_variables(home: Home, project: Project, tools: tuple[Path, ...], stack
     """
     home.prepare()
     twin = twin_variables(home, project.program, project.providers(stack) if stack else ())
-    return engine_variables(home) | twin | {"PATH": search_path(tools)}
+    google = google_variables(home) if uses_google(project, stack) else {}
+    return engine_variables(home) | twin | google | {"PATH": search_path(tools)}
 
 
 def twin_variables(home: Home, program: Path, uses: tuple[str, ...] = ()) -> dict[str, str]:
@@ -54,6 +55,23 @@ def twin_variables(home: Home, program: Path, uses: tuple[str, ...] = ()) -> dic
         raise CommandError(str(error), Exit.FAILED) from error
     providers = ",".join(f"{package}:{port}" for package, port in sorted(ports.items()))
     return {"PILOTLIGHT_HOME": str(home.path), "PULUMI_DEBUG_PROVIDERS": providers, **client.environment(running)}
+
+
+def uses_google(project: Project, stack: str | None) -> bool:
+    """Whether a stack is on Google Cloud; without one, whether any of the checkout is."""
+    return any("gcp" in project.providers(one) for one in ([stack] if stack else project.stacks))
+
+
+def google_variables(home: Home) -> dict[str, str]:
+    """Where the running twin serves Google Cloud's clients; those that it does not serve find no credentials. Raises CommandError."""
+    from pilotlight.twin import client
+
+    try:
+        found = client.google(client.ensure_running(home.path))
+    except client.TwinError as error:
+        raise CommandError(str(error), Exit.FAILED) from error
+    # Where a real login would be, and the metadata server of a machine in the cloud.
+    return {**found, "CLOUDSDK_CONFIG": str(home.path / "no-google-login"), "NO_GCE_CHECK": "true"}
 
 
 def engine_variables(home: Home) -> dict[str, str]:

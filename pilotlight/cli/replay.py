@@ -38,12 +38,11 @@ def replay(stack: str, folder: Path, where: Where | None, *, dry_run: bool, rate
         _show(look, why)
     if look.some and not dry_run:
         found |= dead.move(rate)
-        found["left"] = dead.count()
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     elif look.some and not dry_run:
         failure = f" ({found['failure']})" if found.get("failure") else ""
-        sys.stdout.write(f"The move ended as {found['status']}{failure}: {found['moved']} moved, {_number(found['left'])} left.\n")
+        sys.stdout.write(f"The move ended as {found['status']}{failure}: {found['moved']} moved, {found['left']} left.\n")
     return Exit.OK if found["status"] in ("COMPLETED", "nothing to do", "dry run") else Exit.FAILED
 
 
@@ -61,7 +60,3 @@ def _show(look: Look, why: Mapping[str, str]) -> None:
     for letter in look.letters:
         sys.stdout.write(f"  {', '.join(letter.names)}: {why.get(letter.message_id, 'no reason in the logs')}\n")
     sys.stdout.flush()
-
-
-def _number(count: int | None) -> str:
-    return "an unknown number" if count is None else str(count)

@@ -104,14 +104,14 @@ def replay(
     stack: Stack,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how many there are, and why.")] = False,
     rate: Annotated[
-        int | None, typer.Option("--max", min=1, max=500, help="At most so many a second (1 to 500).", show_default="SQS decides")
+        int | None, typer.Option("--max", min=1, max=500, help="At most so many a second (1 to 500).", show_default="as fast as it goes")
     ] = None,
     local: Local = False,
     cloud: Cloud = False,
     json: AsJson = False,
     cwd: Cwd = HERE,
 ) -> None:
-    """Move the dead letters of a stack back to the queue that they came from: objects of an event stack, answers of an API."""
+    """Send the dead letters of a stack back to where they came from: objects of an event stack, answers of an API."""
     from pilotlight.cli.replay import replay as move
 
     raise typer.Exit(move(stack, cwd, where_of(local, cloud), dry_run=dry_run, rate=rate, as_json=json))

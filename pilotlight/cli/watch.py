@@ -102,4 +102,5 @@ def _print_status(found: dict[str, Any]) -> None:
     for name, value in found["outputs"].items():
         console.print(Text(f"  {name:<18}  {value if isinstance(value, str) else json.dumps(value)}"))
     if held := found.get("messages"):
-        console.print(Text(f"  messages: {held['waiting']} waiting, {held['inFlight']} in flight, {held['deadLetters']} dead letters"))
+        words = {"waiting": "waiting", "inFlight": "in flight", "deadLetters": "dead letters"}
+        console.print(Text(f"  messages: {', '.join(f'{held[name]} {word}' for name, word in words.items() if name in held)}"))

@@ -22,7 +22,7 @@ from pilotlight.twin import state as states
 from pilotlight.twin.gcp.variables import VARIABLES
 from pilotlight.twin.state import State, TwinError, home_folder
 
-__all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "find", "forward", "providers", "stop"]
+__all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "find", "forward", "google", "providers", "stop"]
 
 LOG = "twin.log"
 START_LOCK = "start.lock"
@@ -125,6 +125,11 @@ def forward(
     """
     body = {"advance_s": advance_s} if until is None else {"until": until}
     return call(running, "clock", body, timeout_s=timeout_s)
+
+
+def google(running: Running) -> dict[str, str]:
+    """Variables that lead Google Cloud's clients to the twin, as the developer. What serves them is started for it."""
+    return {name: str(value) for name, value in call(running, "google").items()}
 
 
 def environment(running: Running, inherited: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -42,7 +42,7 @@ class SqsDeadLetters:
 
     def move(self, rate: int | None) -> dict[str, Any]:
         """SQS's own move, followed to its end."""
-        return move(self.sqs, self.arn(), rate)
+        return {**move(self.sqs, self.arn(), rate), "left": self.count()}
 
     def peek(self, limit: int) -> list[DeadLetter]:
         """Up to `limit` of them, given back before this returns."""

@@ -1,12 +1,14 @@
 """Variables and the shell text that sets them."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilotlight.cli import environment
+from pilotlight.cli.project import Project
 
 
 @settings(max_examples=25, deadline=None)
@@ -44,12 +46,20 @@ def test_the_engine_gets_nothing_of_the_user_that_leads_elsewhere(monkeypatch: p
     assert found["AWS_REGION"] == "us-east-1"
 
 
+def test_a_checkout_or_a_stack_on_google_cloud_is_known_by_its_configuration(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: pilotlight\nruntime: python\n")
+    for stack, key in (("one", "aws:region"), ("two", "gcp:project")):
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(f"config:\n  {key}: x\n")
+    project = Project(tmp_path)
+    assert [environment.uses_google(project, stack) for stack in ("one", "two", None)] == [False, True, True]
+    (tmp_path / "Pulumi.two.yaml").unlink()
+    assert not environment.uses_google(project, None)
+
+
 def test_shims_of_any_home_are_dropped_from_path() -> None:
     assert environment.without_shims("/a:/x/pulumi/plain-pulumi:/b:/y/plain-pulumi") == "/a:/b"
 
 
-def test_tools_lead_path_and_nothing_comes_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_tools_lead_path_and_nothing_comes_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/tools:/usr/bin::/x/plain-pulumi")
     assert environment.search_path((Path("/tools"), Path("/more"))) == "/tools:/more:/usr/bin"

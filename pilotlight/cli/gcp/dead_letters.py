@@ -1,0 +1,152 @@
+"""The dead letters of a stack on Google Cloud: a subscription, whose messages are sent again through a topic."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pilotlight.cli.app import say
+from pilotlight.cli.clouds import DEAD, DeadLetter, Look, VersionId
+from pilotlight.cli.gcp import backlog
+from pilotlight.cli.gcp.clients import PATIENCE_S, publisher, subscriber, told
+
+# Messages in one request, far below what Pub/Sub takes of messages that name one object each (1,000, 10 MB).
+BATCH = 100
+# How many are looked at to count them where nobody else does.
+COUNTED = 1000
+# How long an empty subscription is waited for; the first question also connects.
+FIRST_S, POLL_S = 10.0, 1.0
+
+
+class PubsubDeadLetters:
+    """The subscription and the topic that a stack's outputs name."""
+
+    def __init__(self, twin: Mapping[str, str] | None, outputs: Mapping[str, Any]) -> None:
+        self.url = str(outputs[DEAD])
+        self._topic, self._twin = str(outputs["replayTopic"]), twin
+        self._subscriber = subscriber(twin)
+        self._wait_s = FIRST_S if twin is None else POLL_S
+
+    def look(self, limit: int) -> Look:
+        """Up to `limit` of them; as many as there are where that is fewer, else what `count` says."""
+        letters = self._peek(limit)
+        if len(letters) < limit:
+            return Look(count=len(letters), letters=letters)
+        count = self.count()
+        return Look(count=None if count is None else max(count, len(letters)), letters=letters)
+
+    def count(self) -> int | None:
+        """In a cloud what Cloud Monitoring counted last, minutes ago; on the twin as many as can be looked at. None where that is
+        unknown: Pub/Sub itself tells no number."""
+        if self._twin is None:
+            return backlog.undelivered(self.url)
+        found = len(self._peek(COUNTED))
+        return found if found < COUNTED else None
+
+    def move(self, rate: int | None) -> dict[str, Any]:
+        """Publish each to the topic, then acknowledge it, at most `rate` a second. What ends this in between loses nothing: a letter that
+        was sent and not acknowledged is one still, and its object has one result however often it is sent.
+
+        One that came back meanwhile, because it failed again, is `left`.
+        """
+        publish = publisher(self._twin)
+        moved, sent, back = 0, set[str](), dict[str, str]()
+        held: list[Any] = []
+        with told("The dead letters can't be sent again"):
+            try:
+                while held := self._pull(min(rate or BATCH, BATCH)):
+                    fresh = [one for one in held if _about(one) not in sent]
+                    again = {one.message.message_id: one.ack_id for one in held if _about(one) in sent}
+                    if not fresh and again.keys() <= back.keys():
+                        break
+                    back |= again
+                    self._send(publish, fresh)
+                    held, moved = [], moved + len(fresh)
+                    sent |= {_about(one) for one in fresh}
+                    say(f"{moved} sent again")
+                    if rate is not None:
+                        time.sleep(len(fresh) / rate)
+            except KeyboardInterrupt:
+                say(f"Interrupted: {moved} were sent again, the others are where they were.")
+                raise
+            finally:
+                self._give_back([*back.values(), *(one.ack_id for one in held)])
+        return {"status": "COMPLETED", "moved": moved, "failure": None, "left": len(back)}
+
+    def _send(self, publish: Any, messages: Sequence[Any]) -> None:
+        if not messages:
+            return
+        bodies = [
+            {"data": one.message.data, "attributes": dict(one.message.attributes), "ordering_key": one.message.ordering_key}
+            for one in messages
+        ]
+        publish.publish(topic=self._topic, messages=bodies, timeout=PATIENCE_S)
+        self._subscriber.acknowledge(subscription=self.url, ack_ids=[one.ack_id for one in messages], timeout=PATIENCE_S)
+
+    def _peek(self, limit: int) -> list[DeadLetter]:
+        """Up to `limit` of them, given back before this returns."""
+        found: dict[str, DeadLetter] = {}
+        with told(f"The subscription {self.url} can't be read"):
+            try:
+                while len(found) < limit:
+                    letters = [_letter(one) for one in self._pull(min(BATCH, limit - len(found)))]
+                    all_known = all(letter.message_id in found for letter in letters)
+                    # One that comes again has a new receipt, and only with that can it be given back.
+                    found |= {letter.message_id: letter for letter in letters}
+                    if all_known:
+                        break
+            finally:
+                self._give_back([letter.receipt for letter in found.values()])
+        return list(found.values())
+
+    def _pull(self, most: int) -> list[Any]:
+        """Some of them, taken for as long as the subscription's deadline says; none where none came in time."""
+        from google.api_core.exceptions import DeadlineExceeded
+
+        try:
+            answer = self._subscriber.pull(subscription=self.url, max_messages=most, timeout=self._wait_s, retry=None)
+        except DeadlineExceeded:
+            return []
+        finally:
+            self._wait_s = POLL_S
+        return list(answer.received_messages)
+
+    def _give_back(self, receipts: Iterable[str]) -> None:
+        every = list(receipts)
+        for start in range(0, len(every), BATCH):
+            some = every[start : start + BATCH]
+            self._subscriber.modify_ack_deadline(subscription=self.url, ack_ids=some, ack_deadline_seconds=0, timeout=PATIENCE_S)
+
+
+def _letter(received: Any) -> DeadLetter:
+    message = received.message
+    content = _content(message.data)
+    return DeadLetter(
+        message_id=str(message.message_id),
+        about=tuple(_versions(content)),
+        answer=str(content["id"]) if isinstance(content.get("id"), str) and "bucket" not in content else None,
+        sent=int(message.publish_time.timestamp() * 1000),
+        receipt=str(received.ack_id),
+        reason=message.attributes.get("reason"),
+    )
+
+
+def _about(received: Any) -> str:
+    """What a letter is about, which stays the same when it comes back under another id."""
+    letter = _letter(received)
+    return str(letter.about or letter.answer or letter.message_id)
+
+
+def _content(data: bytes) -> Mapping[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _versions(content: Mapping[str, Any]) -> list[VersionId]:
+    """The object of an event of Cloud Storage (google-cloudevents, StorageObjectData)."""
+    if not all(isinstance(content.get(name), str) for name in ("bucket", "name")) or "generation" not in content:
+        return []
+    return [(f"{content['bucket']}/{content['name']}", str(content["generation"]))]
