@@ -1,88 +1,34 @@
-"""Who may not call is told so with the documented status, and neither function nor endpoint hears of it: the gateway answers."""
+"""Who may not call is told so with the documented status, and neither function nor endpoint hears of it: the gateways of AWS answer."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conformance.observed import Observed, Reached, observed_of
+from tests.conformance.guarded import UNREACHED, Guarded, bearer, guarded
 from tests.support.deployment import Deployment
-from tests.support.issuer import AUDIENCE, OTHER_KEY, serving, token
+from tests.support.issuer import AUDIENCE, OTHER_KEY, token
 from tests.support.size import only_all
 
 BURST, DAILY = 5, 12
-BODY = {"inputs": "may I?"}
-UNREACHED = Reached(function=0, endpoint=0, started=frozenset())
 # More calls than the limits let through, so that one is refused for certain.
 MANY = 3 * DAILY
-
-
-@dataclass(frozen=True, kw_only=True)
-class Guarded:
-    """A stack that is up, and how its callers say who they are."""
-
-    deployment: Deployment
-    outputs: dict[str, Any]
-    observed: Observed
-    before: Reached
-    issuer: str | None
-
-    @property
-    def right(self) -> dict[str, str]:
-        """Headers of somebody who may call."""
-        return {"x-api-key": self.outputs["apiKey"]} if self.issuer is None else bearer(token(self.issuer))
-
-    def reached(self) -> Reached:
-        """Since it came up; a metric outlives the stack of an earlier test."""
-        now = self.observed.reached()
-        return Reached(function=now.function - self.before.function, endpoint=now.endpoint - self.before.endpoint, started=now.started)
-
-    def call(self, headers: Mapping[str, str], *, method: str = "POST", path: str = "predict") -> httpx.Response:
-        url = self.outputs["url"].removesuffix("predict") + path
-        return httpx.request(method, url, json=BODY if method == "POST" else None, headers=headers, timeout=60)
-
-    def until_refused(self) -> tuple[int, httpx.Response]:
-        """How many calls in a row were answered 200, and the first other answer. The twin's clock stands still meanwhile."""
-        self.deployment.twin("clock", {"speed": 0})
-        try:
-            for count in range(MANY):
-                answer = self.call(self.right)
-                if answer.status_code != 200:
-                    return count, answer
-        finally:
-            self.deployment.twin("clock", {"speed": 1})
-        raise AssertionError(f"{MANY} calls at once were answered 200")
-
-
-def bearer(text: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {text}"}
-
-
-def guarded(deployment: Deployment, stack: str, issuer: str | None) -> Guarded:
-    limits = {"requestsPerSecond": 1, "burst": BURST}
-    if issuer is None:
-        deployment.configure(stack, {"auth": {**limits, "dailyQuota": DAILY}})
-    else:
-        identity = {"mode": "jwt", "issuer": issuer, "audience": [AUDIENCE], "scopes": ["read"], "dailyQuota": None}
-        deployment.configure(stack, {"auth": {**limits, **identity}, "accessLogs": None})
-    assert deployment.up(stack)["result"] == "succeeded"
-    outputs = deployment.outputs(stack)
-    observed = observed_of(deployment, outputs)
-    return Guarded(deployment=deployment, outputs=outputs, observed=observed, before=observed.reached(), issuer=issuer)
+LIMITS = {"requestsPerSecond": 1, "burst": BURST}
+# Settings beside the mode, and of the service, by mode.
+SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "api-key": ({**LIMITS, "dailyQuota": DAILY}, {}),
+    "jwt": ({**LIMITS, "audience": [AUDIENCE], "scopes": ["read"], "dailyQuota": None}, {"accessLogs": None}),
+}
 
 
 @pytest.fixture(scope="module")
 def up(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Guarded]:
     """The stack of that name behind that gateway; one of them at a time."""
     stack, mode = request.param
-    committed = (deployment.checkout / "stacks" / f"Pulumi.{stack}.yaml").read_text()
-    with serving() if mode == "jwt" else nullcontext() as issuer:
-        yield guarded(deployment, stack, issuer)
-    deployment.report("destroy", stack)
-    (deployment.checkout / "stacks" / f"Pulumi.{stack}.yaml").write_text(committed)
+    auth, others = SETTINGS[mode]
+    with guarded(deployment, stack, mode, auth, **others) as found:
+        yield found
 
 
 def behind(mode: str, first: str, other: str) -> pytest.MarkDecorator:
@@ -125,7 +71,7 @@ def test_a_call_without_a_right_key_or_route_starts_nothing(
 
 @keyed
 def test_calls_beyond_the_rate_are_told_when_to_come_again(up: Guarded) -> None:
-    answered, refused = up.until_refused()
+    answered, refused = up.until_refused(MANY)
     assert answered == BURST
     assert_problem(refused, 429, "a second")
     assert refused.headers["retry-after"] == "1"
@@ -139,7 +85,7 @@ def test_calls_beyond_the_quota_are_refused_until_the_next_day(up: Guarded) -> N
     answered = BURST
     while answered < DAILY:
         up.deployment.twin("clock", {"advance_s": BURST})
-        count, refused = up.until_refused()
+        count, refused = up.until_refused(MANY)
         answered += count
     up.deployment.twin("clock", {"advance_s": BURST})
     refused = up.call(up.right)
@@ -190,7 +136,7 @@ def test_a_token_opens_no_other_route(up: Guarded, how: dict[str, str]) -> None:
 
 @tokened
 def test_calls_beyond_the_rate_of_the_stage_are_refused(up: Guarded) -> None:
-    answered, refused = up.until_refused()
+    answered, refused = up.until_refused(MANY)
     assert answered == BURST
     assert (refused.status_code, refused.json()) == (429, {"message": "Too Many Requests"})
     seen = up.reached()
