@@ -8,8 +8,7 @@ import pytest
 
 from pilotlight.cli.doctor import subject_of
 from pilotlight.cli.project import find
-from pilotlight.doctor.account import credentials
-from pilotlight.doctor.checks import BEFORE_UP
+from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.run import examine
 from tests.conformance.stacks import STACKS
 from tests.conformance.warmed import SOON, WINDOW, Warmed, brought_up, local_now, next_monday
@@ -43,7 +42,8 @@ def told_before_up(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> list[str]
     """What `up` is told of the floor where it asks first, as it does in a cloud."""
     monkeypatch.setenv("PILOTLIGHT_HOME", str(warmed.deployment.home))
     subject = subject_of(find(warmed.deployment.checkout), warmed.stack, "local")
-    return [finding.found for finding in examine(subject, credentials, BEFORE_UP) if finding.id == "floor"]
+    checks = checks_of(subject.cloud)
+    return [finding.found for finding in examine(subject, checks.who, checks.before_up) if finding.id == "floor"]
 
 
 def of_lambda(warmed: Warmed) -> bool:

@@ -75,6 +75,13 @@ def up(request: pytest.FixtureRequest, deployment: Deployment) -> Up:
     return Up(deployment=deployment, ready=ready, outputs=deployment.outputs(ready.name))
 
 
+@pytest.fixture
+def rolling(up: Up) -> Up:
+    if not (ALL or up.ready.rolls):
+        pytest.skip("PILOTLIGHT_ALL=1 updates every stack under use")
+    return up
+
+
 def changed(report: dict[str, Any]) -> dict[str, int]:
     return {operation: count for operation, count in report["changes"].items() if operation not in ("same", "unchanged") and count}
 
@@ -149,7 +156,7 @@ def test_the_exported_state_has_every_resource_and_no_secret_in_clear(up: Up) ->
             assert "password" not in registry or isinstance(registry["password"], dict), "a registry password lies in clear text"
 
 
-def test_a_changed_memory_size_rolls_without_a_failed_request(up: Up) -> None:
+def test_a_changed_memory_size_rolls_without_a_failed_request(rolling: Up) -> None:
     def sized() -> list[Any]:
         """What the platform calls the endpoint of this size: a configuration or a revision of its own, or a function's size."""
         told = {
@@ -157,26 +164,22 @@ def test_a_changed_memory_size_rolls_without_a_failed_request(up: Up) -> None:
             "aws:lambda/function:Function": "memorySize",
             "gcp:cloudrunv2/service:Service": "latestReadyRevision",
         }
-        return [{"id": found["id"], **found["outputs"]}[told[found["type"]]] for found in up.state() if found["type"] in told]
+        return [{"id": found["id"], **found["outputs"]}[told[found["type"]]] for found in rolling.state() if found["type"] in told]
 
-    before, size = sized(), up.ready.service["endpoint"]["memoryMb"]
-    up.deployment.configure(up.stack, {"endpoint": {"memoryMb": size + 1024}})
-    up.changed_under_use()
+    before, size = sized(), rolling.ready.service["endpoint"]["memoryMb"]
+    rolling.deployment.configure(rolling.stack, {"endpoint": {"memoryMb": size + 1024}})
+    rolling.changed_under_use()
     assert before != sized()
 
 
-def test_a_changed_handler_changes_the_digest_and_rolls_without_a_failed_request(up: Up) -> None:
-    first = next(ready for ready in STACKS if ready.facts == up.ready.facts)
-    if up.ready.facts.separate_function and up.ready != first and not ALL:
-        pytest.skip("one stack a platform: PILOTLIGHT_ALL=1 runs it for all")
-
+def test_a_changed_handler_changes_the_digest_and_rolls_without_a_failed_request(rolling: Up) -> None:
     def digest() -> str:
-        return next(str(resource["outputs"]["digest"]) for resource in up.state() if resource["type"] == "docker-build:index:Image")
+        return next(str(resource["outputs"]["digest"]) for resource in rolling.state() if resource["type"] == "docker-build:index:Image")
 
     before = digest()
-    source = up.deployment.checkout / "handlers" / "server" / "__init__.py"
-    source.write_bytes(source.read_bytes() + f"# changed for {up.stack}\n".encode())
-    up.changed_under_use()
+    source = rolling.deployment.checkout / "handlers" / "server" / "__init__.py"
+    source.write_bytes(source.read_bytes() + f"# changed for {rolling.stack}\n".encode())
+    rolling.changed_under_use()
     assert digest() != before
 
 
