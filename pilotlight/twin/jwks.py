@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,8 +58,18 @@ class Jwks:
         if not isinstance(content, dict):
             raise ValueError("the issuer's keys are no JSON object")
         if "keys" not in content:
-            return {kid: load_pem_x509_certificate(text.encode()).public_key() for kid, text in content.items()}
-        return {key["kid"]: jwt.PyJWK(key).key for key in content["keys"] if key.get("kty") in ("RSA", "EC") and "kid" in key}
+            return {kid: load_pem_x509_certificate(str(text).encode()).public_key() for kid, text in content.items()}
+        if not isinstance(content["keys"], list):
+            raise ValueError("the issuer's keys are no list")
+        return dict(_read(content["keys"]))
+
+
+def _read(keys: list[Any]) -> Iterator[tuple[str, Any]]:
+    """Of a set the keys that sign: those to encrypt with, and what can't be read, stand beside them."""
+    for key in keys:
+        if isinstance(key, dict) and key.get("kty") in ("RSA", "EC") and isinstance(key.get("kid"), str):
+            with contextlib.suppress(jwt.PyJWTError, ValueError):
+                yield key["kid"], jwt.PyJWK(key).key
 
 
 def _reachable(url: str) -> str:

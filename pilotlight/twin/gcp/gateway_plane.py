@@ -119,6 +119,9 @@ class GatewayPlane(Plane):
 
     def _served(self, gateway: Resource) -> _Served:
         config = self.twin.world.get(API_CONFIG, gateway["apiConfig"])
+        if config is None and (moved := self.twin.world.get(GATEWAY, gateway.id)) is not None:
+            # Programs change the world in other threads: the gateway has just moved on, and its config gone.
+            config = self.twin.world.get(API_CONFIG, moved["apiConfig"])
         if config is None:
             raise Refusal("NOT_FOUND", f"The gateway's config {gateway['apiConfig']} is gone.", 404)
         documents = config.get("openapiDocuments") or []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import itertools
 import json
 import socket
@@ -25,7 +26,7 @@ from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
-from tests.twin.gcp.services import CLIENT, Run, harness_in
+from tests.twin.gcp.services import CLIENT, Run, harness_in, until
 
 NUMBERS = itertools.count()
 KEY = {"type": "apiKey", "name": "x-api-key", "in": "header"}
@@ -317,14 +318,92 @@ def test_the_audience_of_a_service_is_its_address(gateway: Callable[..., Made], 
     assert gateway(declared).ask().json()["path"] == "/below/predict"
 
 
+class Answers(BaseHTTPRequestHandler):
+    """A backend whose answers are of every kind, by the last step of the path."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        cookie = self.headers.get("Cookie")
+        getattr(self, self.path.rsplit("/", 1)[-1])(cookie)
+
+    def told(self, status: int, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (*headers, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def later(self, cookie: str | None) -> None:
+        self.told(202, b"{}", ("Location", "/results/1"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"))
+
+    def elsewhere(self, cookie: str | None) -> None:
+        self.told(307, b"", ("Location", "https://other.example.com/"))
+
+    def cookie(self, cookie: str | None) -> None:
+        self.told(200, str(cookie).encode())
+
+    def packed(self, cookie: str | None) -> None:
+        self.told(200, gzip.compress(b"text"), ("Content-Encoding", "gzip"))
+
+    def large(self, cookie: str | None) -> None:
+        self.told(200, b" " * (API_GATEWAY_PAYLOAD_BYTES.high + 1))
+
+    def streamed(self, cookie: str | None) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in range(3):
+            self.wfile.write(b"2\r\nab\r\n")
+            time.sleep(0.05)
+        self.wfile.write(b"0\r\n\r\n")
+
+    def cut(self, cookie: str | None) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        self.wfile.write(b"half")
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        return
+
+
+def test_answers_go_on_as_they_are(gateway: Callable[..., Made], harness: GoogleHarness) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    made = gateway(document(f"http://127.0.0.1:{server.server_port}"))
+
+    def get(path: str) -> httpx.Response:
+        return made.ask(f"/results/{path}", method="GET")
+
+    later = get("later")
+    assert (later.status_code, later.headers.get_list("set-cookie")) == (202, ["a=1", "b=2"])
+    assert later.headers["location"] == f"/_gcp/gateway/{made.host}/results/1", "where the twin answers for it"
+    own = {"Host": made.host, "x-api-key": made.key["keyString"]}
+    assert CLIENT.get(f"{harness.twin.front_url}/results/later", headers=own).headers["location"] == "/results/1"
+    elsewhere = get("elsewhere")
+    assert (elsewhere.status_code, elsewhere.headers["location"]) == (307, "https://other.example.com/")
+    CLIENT.cookies.clear()
+    assert get("cookie").text == "None", "nobody's cookies are kept"
+    assert (get("packed").headers["content-encoding"], get("packed").text) == ("gzip", "text")
+    streamed = get("streamed")
+    assert (streamed.text, streamed.headers["content-length"]) == ("ababab", "6"), "nothing streams through a gateway"
+    assert told(get("large"))[0] == 500
+    assert told(get("cut"))[0] == 503
+    server.shutdown()
+    server.server_close()
+
+
 def signed(issuer: Issuer, **more: Any) -> dict[str, Any]:
     scheme = {"type": "oauth2", "flow": "implicit", "authorizationUrl": "", "x-google-issuer": issuer.url}
     return {**scheme, "x-google-jwks_uri": f"{issuer.url}/keys", "x-google-audiences": "predict, other", **more}
 
 
 def test_a_token_lets_in_and_its_claims_go_to_the_backend(gateway: Callable[..., Made], service: Resource, issuer: Issuer) -> None:
-    made = gateway(document(service["uri"], signed(issuer)))
-    own = issuer.token(aud=["x", "other"])
+    declared = document(service["uri"], signed(issuer))
+    declared["paths"]["/results/{id}"]["post"]["security"] = []
+    made, own = gateway(declared), issuer.token(aud=["x", "other"])
     before = issuer.asked
     seen = made.ask(headers={**own, "X-Apigateway-Api-Userinfo": "forged", "X-Forwarded-Authorization": "forged"}).json()["headers"]
     assert json.loads(base64.urlsafe_b64decode(seen["x-apigateway-api-userinfo"] + "=="))["sub"] == "somebody"
@@ -332,6 +411,8 @@ def test_a_token_lets_in_and_its_claims_go_to_the_backend(gateway: Callable[...,
     assert jwt.decode(seen["authorization"].removeprefix("Bearer "), options={"verify_signature": False})["email"] == made.account
     assert made.ask(headers=issuer.token(kid=None)).status_code == 200
     assert issuer.asked == before + 1, "the keys are kept"
+    seen = made.ask("/results/a", headers={"X-Apigateway-Api-Userinfo": "forged"}).json()["headers"]
+    assert "x-apigateway-api-userinfo" not in seen, "where no token is asked for, nobody says whose it is"
 
 
 def test_tokens_that_do_not_let_in(gateway: Callable[..., Made], service: Resource, issuer: Issuer) -> None:
@@ -392,7 +473,7 @@ def test_a_gateway_moves_to_another_config_without_a_failed_request(
         before = made.gateway["apiConfig"]
         made.moved(document(other["uri"]))
         harness.remove(made.config)
-        time.sleep(0.6)
+        until(lambda: answers[-1].status_code != 200 or answers[-1].json()["env"].get("WHICH") == "other")
         end.set()
         for one in asking:
             one.result()
