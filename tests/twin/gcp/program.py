@@ -112,7 +112,9 @@ class Program:
         return service
 
     def _bucket(self) -> gcp.storage.Bucket:
-        bucket = gcp.storage.Bucket("objects", location=REGION, uniform_bucket_level_access=True, versioning={"enabled": True})
+        bucket = gcp.storage.Bucket(
+            "objects", location=REGION, uniform_bucket_level_access=True, versioning={"enabled": True}, force_destroy=True
+        )
         model = gcp.storage.BucketObject(
             "model", bucket=bucket.name, name="models/model.tar.gz", source=pulumi.FileAsset(str(self.source / "model.tar.gz"))
         )
