@@ -7,7 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
+
 from handlers.server.stages import AHEAD_S
+from tests.conformance.stacks import STACKS, ReadyStack
 from tests.support.clients import client
 from tests.support.deployment import Deployment, post
 
@@ -56,6 +59,11 @@ class Warmed:
                 return int(functions.get_provisioned_concurrency_config(**asked)["RequestedProvisionedConcurrentExecutions"])
             except functions.exceptions.ProvisionedConcurrencyConfigNotFoundException:
                 return 0
+        if outputs["platform"] == "gcp-cloud-run":
+            api = self.deployment.twin("google")["CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"]
+            service = "projects/{project}/locations/{region}/services/{endpointName}".format(**outputs)
+            told = httpx.get(f"{api}/v2/{service}").raise_for_status().json()
+            return int(told.get("scaling", {}).get("minInstanceCount", 0))
         [variant] = client(variables, "sagemaker").describe_endpoint(EndpointName=outputs["endpointName"])["ProductionVariants"]
         return int(variant["CurrentServerlessConfig"].get("ProvisionedConcurrency", 0))
 
@@ -68,8 +76,14 @@ class Warmed:
         assert answer.status_code == 200, answer.text
         return "load;" in answer.headers.get("server-timing", "")
 
-    def resize(self, memory_mb: int) -> None:
+    def resize(self, more_gb: int) -> None:
+        """The endpoint's memory becomes so much more than the ready stack's."""
+        memory_mb = self.ready.service["endpoint"]["memoryMb"] + 1024 * more_gb
         self.deployment.configure(self.stack, {"endpoint": {"memoryMb": memory_mb}})
+
+    @property
+    def ready(self) -> ReadyStack:
+        return next(ready for ready in STACKS if ready.name == self.stack)
 
 
 def brought_up(
