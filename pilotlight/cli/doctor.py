@@ -4,8 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pilotlight.cli import environment
 from pilotlight.cli.app import say
@@ -14,7 +15,7 @@ from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import Project, find
 from pilotlight.cli.session import find_tools
 from pilotlight.doctor.findings import Finding
-from pilotlight.doctor.subject import Clients, Subject
+from pilotlight.doctor.subject import Clients, GoogleApis, Subject, cloud_of
 from pilotlight.toolchain import Toolchain
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -22,12 +23,13 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 def doctor(stack: str, folder: Path, where: Where, *, as_json: bool) -> Exit:
     """Print every finding; 1 where one is a failure. Changes nothing."""
-    from pilotlight.doctor.account import credentials
-    from pilotlight.doctor.checks import CHECKS
+    from pilotlight.doctor.checks import checks_of
     from pilotlight.doctor.run import examine
 
     started = time.monotonic()
-    findings = examine(subject_of(find(folder), stack, where), credentials, CHECKS)
+    subject = subject_of(find(folder), stack, where)
+    checks = checks_of(subject.cloud)
+    findings = examine(subject, checks.who, checks.every)
     seconds = time.monotonic() - started
     worst = worst_of(findings)
     if as_json:
@@ -46,11 +48,12 @@ def doctor(stack: str, folder: Path, where: Where, *, as_json: bool) -> Exit:
 
 def before_up(project: Project, stack: str) -> None:
     """Tell what is not as it should be, and raise CommandError where `up` would fail."""
-    from pilotlight.doctor.account import credentials
-    from pilotlight.doctor.checks import BEFORE_UP
+    from pilotlight.doctor.checks import checks_of
     from pilotlight.doctor.run import examine
 
-    findings = examine(subject_of(project, stack, "cloud"), credentials, BEFORE_UP)
+    subject = subject_of(project, stack, "cloud")
+    checks = checks_of(subject.cloud)
+    findings = examine(subject, checks.who, checks.before_up)
     for finding in findings:
         if finding.status != "ok":
             say("\n".join(lines(finding)))
@@ -76,7 +79,6 @@ def subject_of(project: Project, stack: str, where: Where) -> Subject:
         settings = parse(config.get(f"{project.name}:service"), stack, place)
     except RunError as error:
         problems = str(error)
-    profile = config.get("aws:profile")
     return Subject(
         project=project,
         stack=stack,
@@ -87,8 +89,15 @@ def subject_of(project: Project, stack: str, where: Where) -> Subject:
         config=config,
         settings=settings,
         problems=problems,
-        clients=Clients(variables, local=where == "local", profile=profile if isinstance(profile, str) else None),
+        clients=_clients(cloud_of(project, stack), variables, config, local=where == "local"),
     )
+
+
+def _clients(cloud: str, variables: Mapping[str, str], config: Mapping[str, Any], *, local: bool) -> Clients | GoogleApis:
+    if cloud == "gcp":
+        return GoogleApis(variables if local else None)
+    profile = config.get("aws:profile")
+    return Clients(variables, local=local, profile=profile if isinstance(profile, str) else None)
 
 
 def _tools() -> Toolchain | None:

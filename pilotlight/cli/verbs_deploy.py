@@ -101,7 +101,7 @@ def down() -> None:
 
 @verbs.command(epilog='Example: eval "$(pilotlight env --local)"; pulumi stack export -s aws-sagemaker-api')
 def env(local: Local = False, json: AsJson = False, cwd: Cwd = HERE) -> None:
-    """Print shell lines after which plain `pulumi` commands and the clouds' clients meet the twin, and no cloud even when the twin is down."""
+    """Print shell lines after which plain `pulumi` commands and cloud clients meet the twin, and no cloud even when the twin is down."""
     from pilotlight.cli.setup_env import show
 
     if not local:

@@ -1,30 +1,24 @@
-"""Every check, in the order in which the findings are told."""
+"""Which checks there are: each cloud's, whose folder is named as the cloud is."""
 
-from pilotlight.doctor import account, collisions, floor, machine, packaged, quotas, rights
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from pilotlight.doctor.findings import Finding
 from pilotlight.doctor.run import Check
+from pilotlight.doctor.subject import Identity, Subject
 
-CHECKS = (
-    Check(id="settings", look=machine.settings, needs_account=False),
-    Check(id="leases", look=machine.leases, needs_account=False),
-    Check(id="region", look=machine.region, needs_account=False),
-    Check(id="pulumi", look=machine.pulumi, needs_account=False),
-    Check(id="docker", look=machine.docker, needs_account=False),
-    Check(id="model", look=packaged.artifacts, needs_account=False),
-    Check(id="image", look=packaged.image),
-    Check(id="rights", look=rights.rights),
-    Check(id="names", look=collisions.names),
-    Check(id="quota.lambda", look=quotas.lambda_concurrency),
-    Check(id="quota.sagemaker", look=quotas.sagemaker_concurrency),
-    Check(id="quota.memory", look=quotas.memory),
-    Check(id="floor", look=floor.floor),
-    Check(id="log-role", look=account.log_role),
-    Check(id="budget", look=account.budget),
-    Check(id="mail", look=account.mail),
-    Check(id="cost-tags", look=account.cost_tags),
-)
-# Before `up`: it packages by itself, what only concerns the bill is no reason to wait (Cost Explorer bills each question), and of the
-# floor only what `up` leaves as it is.
-BEFORE_UP = (
-    *(check for check in CHECKS if check.id not in ("model", "cost-tags", "floor")),
-    Check(id="floor", look=floor.before_up),
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Checks:
+    """`who` tells whose the credentials are; `every` check of a stack, and those of them that are made before an `up`."""
+
+    who: Callable[[Subject], tuple[Finding, Identity | None]]
+    every: Sequence[Check]
+    before_up: Sequence[Check]
+
+
+def checks_of(cloud: str) -> Checks:
+    """The checks of a stack whose data lies in that cloud (`Subject.cloud`)."""
+    module = import_module(f"pilotlight.doctor.{cloud}.checks")
+    return Checks(who=module.WHO, every=module.CHECKS, before_up=module.BEFORE_UP)

@@ -49,6 +49,13 @@ def unseen(id: str, error: Exception) -> Finding:
     """Why a check could not look. Never a failure: `up` may well go through."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from pilotlight.cli.exits import CommandError
+    from pilotlight.cli.gcp.clients import ApiError
+
+    if isinstance(error, ApiError):
+        return _unseen_at_google(id, error)
+    if isinstance(error, CommandError):
+        return warn(id, f"can't be seen: {error}")
     if isinstance(error, ClientError):
         code, message = (str(error.response.get("Error", {}).get(key)) for key in ("Code", "Message"))
         if code in DENIED:
@@ -59,6 +66,19 @@ def unseen(id: str, error: Exception) -> Finding:
     if isinstance(error, BotoCoreError):
         return warn(id, f"can't be seen: {error}", mend="look at your connection, then try again")
     return warn(id, f"this check is broken: {type(error).__name__}: {error}", mend="report it")
+
+
+def _unseen_at_google(id: str, error: Exception) -> Finding:
+    from pilotlight.cli.gcp.clients import ApiError, NotServed
+
+    if isinstance(error, NotServed):
+        return ok(id, f"not looked at: {error}")
+    assert isinstance(error, ApiError)
+    if error.reason == "SERVICE_DISABLED":
+        return warn(id, f"can't be seen: {error}", allowed="the API that tells it, switched on", mend="follow the link, or go on with `up`")
+    if error.status == 403:
+        return warn(id, f"can't be seen: {error}", allowed="the right to look", mend="ask who manages the project")
+    return warn(id, f"can't be seen: {error}", mend="look at your connection, then try again" if error.status is None else "try again")
 
 
 def code_of(error: Exception) -> str:

@@ -21,10 +21,27 @@ CONNECT_S, READ_S = 2.0, 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who the credentials are: the account's id and the caller's ARN."""
+    """Who the credentials are: the account's id and the caller's ARN; on Google Cloud the project and the caller's address."""
 
     account: str
     arn: str
+
+
+class GoogleApis:
+    """Google's APIs, made on first use: the twin's where its variables are given, else as the user is logged in."""
+
+    def __init__(self, twin: Mapping[str, str] | None) -> None:
+        self._twin, self._lock = twin, threading.Lock()
+        self._made: dict[str, Any] = {}
+
+    def of(self, name: str) -> Any:
+        """An `Api` that gives up early. Thread-safe; raises NotServed, and CommandError without credentials or libraries."""
+        from pilotlight.cli.gcp.clients import Api
+
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = Api(name, self._twin, timeout_s=READ_S)
+            return self._made[name]
 
 
 class Clients:
@@ -66,7 +83,8 @@ class Clients:
 class Subject:
     """`settings` is None where the stack's file has mistakes, `identity` until the credentials are known to be good.
 
-    `problems` are those mistakes; `tools` is None where the engine is missing; `variables` is the whole environment of commands.
+    `problems` are those mistakes; `tools` is None where the engine is missing; `variables` is the whole environment of commands;
+    `clients` are those of its cloud.
     """
 
     project: Project
@@ -78,7 +96,7 @@ class Subject:
     config: Mapping[str, Any]
     settings: "Settings | None"
     problems: str = ""
-    clients: Clients = field(repr=False)
+    clients: Any = field(repr=False)
     identity: Identity | None = None
 
     @property
@@ -91,8 +109,20 @@ class Subject:
         return datetime.fromisoformat(moved) if moved else now()
 
     @property
+    def cloud(self) -> str:
+        """Where everything of the stack but perhaps its endpoint lies."""
+        return cloud_of(self.project, self.stack)
+
+    @property
+    def google_project(self) -> str:
+        """The project on Google Cloud that the stack goes to; empty where none is said."""
+        return str(self.config.get("gcp:project") or "")
+
+    @property
     def region(self) -> str:
         """The region that the stack deploys to; empty where none is said."""
+        if self.cloud == "gcp":
+            return str(self.config.get("gcp:region") or "")
         return str(self.config.get("aws:region") or self.variables.get("AWS_REGION") or self.variables.get("AWS_DEFAULT_REGION") or "")
 
     @property
@@ -105,3 +135,11 @@ class Subject:
         """`aws`, `aws-cn`, `aws-us-gov`: what ARNs begin with."""
         assert self.identity is not None
         return self.identity.arn.split(":")[1]
+
+
+def cloud_of(project: Project, stack: str) -> str:
+    """The cloud that a stack's file names; where it names none that is known, the one that it configures."""
+    named = project.service(stack).get("cloud")
+    if named in ("aws", "gcp"):
+        return str(named)
+    return "gcp" if any(str(key).startswith("gcp:") for key in project.stack_config(stack)) else "aws"

@@ -13,13 +13,11 @@ if TYPE_CHECKING:
 PATIENCE_S = 30.0
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
+_NAMED = ("artifactregistry", "cloudbilling", "cloudresourcemanager", "cloudscheduler", "logging", "monitoring", "run", "serviceusage")
 # API -> the variable that leads to the twin's, as Google's own clients read it, and its address elsewhere.
 APIS: Mapping[str, tuple[str, str]] = {
     "storage": ("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com"),
-    **{
-        name: (f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}", f"https://{name}.googleapis.com")
-        for name in ("apikeys", "artifactregistry", "cloudbilling", "cloudresourcemanager", "logging", "monitoring", "run", "serviceusage")
-    },
+    **{name: (f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}", f"https://{name}.googleapis.com") for name in _NAMED},
 }
 FIRESTORE, PUBSUB = "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"
 
@@ -71,7 +69,6 @@ class Api:
 def _http(twin: str | None) -> "requests.Session":
     """What carries requests: with the user's credentials, or plainly to the twin, whose addresses say who asks."""
     with installed():
-        import google.auth
         import requests
         from google.auth.transport.requests import AuthorizedSession
 
@@ -80,19 +77,20 @@ def _http(twin: str | None) -> "requests.Session":
         # Variables for proxies are right for a cloud; the twin is on this machine.
         plain.trust_env = False
         return plain
-    authorized: requests.Session = AuthorizedSession(credentials(google.auth)[0])  # type: ignore[no-untyped-call]
+    authorized: requests.Session = AuthorizedSession(credentials_of())  # type: ignore[no-untyped-call]
     return authorized
 
 
-def credentials(auth: Any) -> tuple[Any, str | None]:
-    """The user's credentials and the project that they name, if any. Raises CommandError where there are none."""
-    from google.auth.exceptions import DefaultCredentialsError
+def credentials_of() -> Any:
+    """The user's credentials. Raises CommandError where there are none."""
+    with installed():
+        import google.auth
+        from google.auth.exceptions import DefaultCredentialsError
 
     try:
-        found, project = auth.default(scopes=[SCOPE])
+        return google.auth.default(scopes=[SCOPE])[0]
     except DefaultCredentialsError as error:
         raise CommandError(f"No Google Cloud credentials were found: run `{LOGIN}`.") from error
-    return found, project
 
 
 def firestore(twin: Mapping[str, str] | None, project: str, database: str) -> Any:
@@ -101,7 +99,7 @@ def firestore(twin: Mapping[str, str] | None, project: str, database: str) -> An
         from google.cloud.firestore import Client
 
     if twin is None:
-        return Client(project=project, database=database, credentials=_own())
+        return Client(project=project, database=database, credentials=credentials_of())
     with _variable(FIRESTORE, twin[FIRESTORE]):
         return Client(project=project, database=database)
 
@@ -111,7 +109,11 @@ def subscriber(twin: Mapping[str, str] | None) -> Any:
     with installed():
         from google.pubsub_v1 import SubscriberClient
         from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
-    return SubscriberClient(credentials=_own()) if twin is None else SubscriberClient(transport=_plain(SubscriberGrpcTransport, twin))
+    return (
+        SubscriberClient(credentials=credentials_of())
+        if twin is None
+        else SubscriberClient(transport=_plain(SubscriberGrpcTransport, twin))
+    )
 
 
 def publisher(twin: Mapping[str, str] | None) -> Any:
@@ -119,13 +121,9 @@ def publisher(twin: Mapping[str, str] | None) -> Any:
     with installed():
         from google.pubsub_v1 import PublisherClient
         from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
-    return PublisherClient(credentials=_own()) if twin is None else PublisherClient(transport=_plain(PublisherGrpcTransport, twin))
-
-
-def _own() -> Any:
-    import google.auth
-
-    return credentials(google.auth)[0]
+    return (
+        PublisherClient(credentials=credentials_of()) if twin is None else PublisherClient(transport=_plain(PublisherGrpcTransport, twin))
+    )
 
 
 def _plain(transport: Any, twin: Mapping[str, str]) -> Any:

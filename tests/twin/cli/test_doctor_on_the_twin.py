@@ -14,8 +14,7 @@ from pilotlight.cli.packages import package, wanted_by
 from pilotlight.cli.project import find
 from pilotlight.doctor import run
 from pilotlight.doctor import subject as subject_module
-from pilotlight.doctor.account import credentials
-from pilotlight.doctor.checks import CHECKS
+from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.findings import Finding
 from pilotlight.doctor.run import examine
 from pilotlight.doctor.subject import Clients, Subject
@@ -49,7 +48,8 @@ def usual(twin: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def examined(subject: Subject) -> dict[str, Finding]:
-    return {finding.id: finding for finding in examine(subject, credentials, CHECKS)}
+    checks = checks_of(subject.cloud)
+    return {finding.id: finding for finding in examine(subject, checks.who, checks.every)}
 
 
 def demo(root: Path, service: dict[str, Any], **config: Any) -> Subject:
@@ -58,7 +58,11 @@ def demo(root: Path, service: dict[str, Any], **config: Any) -> Subject:
     return subject_of(project, "demo", "local")
 
 
-@pytest.mark.parametrize("stack", [stack for stack in ready_stacks() if stack.startswith("aws-")])
+# Something that only this cloud is asked.
+ASKED = {"aws": {"rights", "names", "cost-tags"}, "gcp": {"project", "billing", "apis"}}
+
+
+@pytest.mark.parametrize("stack", ready_stacks())
 def test_every_ready_stack_passes(twin: Running, stack: str) -> None:
     project = find(ROOT)
     wanted = wanted_by(project, stack)
@@ -66,7 +70,7 @@ def test_every_ready_stack_passes(twin: Running, stack: str) -> None:
     package(wanted, project.root, lambda _: None, force=False)
     found = examined(subject_of(project, stack, "local"))
     assert {id_: finding for id_, finding in found.items() if finding.status != "ok"} == {}
-    assert {"credentials", "rights", "names", "model", "cost-tags"} <= set(found)
+    assert {"credentials", "region", "model", *ASKED[stack.partition("-")[0]]} <= set(found)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,11 @@ from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home
 from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session
-from pilotlight.doctor import account as account_checks
-from pilotlight.doctor import checks, collisions, machine, packaged, quotas, rights, run
+from pilotlight.doctor import machine, packaged, run
 from pilotlight.doctor import subject as subject_module
+from pilotlight.doctor.aws import account as account_checks
+from pilotlight.doctor.aws import checks, collisions, images, quotas, rights
+from pilotlight.doctor.aws.region import region
 from pilotlight.doctor.findings import Finding, ok
 from pilotlight.doctor.run import Check, examine
 from pilotlight.doctor.subject import Clients, Identity, Subject
@@ -103,7 +105,7 @@ def test_a_lease_that_is_over_is_told_of(
 def test_the_region_is_set_and_known_and_the_same(
     root: Path, config: dict[str, str], variables: dict[str, str], status: str, said: str
 ) -> None:
-    found = one(machine.region(subject_with(root, {}, config=config, variables=variables)))
+    found = one(region(subject_with(root, {}, config=config, variables=variables)))
     assert found.status == status
     assert said in found.found
     assert status == "ok" or found.mend
@@ -600,7 +602,7 @@ def table(name: str) -> None:
 
 
 def image_of(account: Account, root: Path, uri: str) -> Finding:
-    return one(packaged.image(account.subject(root, {"image": {"uri": uri}})))
+    return one(images.image(account.subject(root, {"image": {"uri": uri}})))
 
 
 def push(account: Account, media: str) -> str:

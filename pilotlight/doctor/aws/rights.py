@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
+from pilotlight.doctor.aws.rights_table import Group, groups
 from pilotlight.doctor.findings import DENIED, Finding, code_of, fail, ok, warn
-from pilotlight.doctor.rights_table import Group, groups
 from pilotlight.doctor.run import Task
 from pilotlight.doctor.subject import Subject
 

@@ -6,11 +6,10 @@ from typing import Any
 
 from components.aws.names import ALIAS, Names, names_of
 from components.warming_plan import floor_at
-from pilotlight.doctor.findings import Finding, code_of, ok, warn
+from pilotlight.doctor import floors
+from pilotlight.doctor.findings import Finding, code_of, warn
 from pilotlight.doctor.subject import Subject
 from stacks.plan import plan_of
-
-ID = "floor"
 
 
 def floor(subject: Subject) -> Iterator[Finding]:
@@ -24,22 +23,17 @@ def floor(subject: Subject) -> Iterator[Finding]:
     if found:
         yield from found
     elif live == wanted:
-        yield ok(ID, f"{live} instances are kept warm, as the plan says for now")
+        yield floors.as_planned(live)
     elif not plan.rules and not _swapped(subject):
         # Scaling that is taken out leaves the capacity that it set last (API reference, DeregisterScalableTarget).
         yield warn(
-            ID,
+            floors.ID,
             f"{live} instances are kept warm, and there is no plan: a window that no `up` saw has left them behind",
             allowed="a floor that a plan asks for",
             mend=f"aws lambda delete-provisioned-concurrency-config --function-name {names.model_function} --qualifier {ALIAS}",
         )
     else:
-        yield warn(
-            ID,
-            f"{live} instances are kept warm, the plan says {wanted} for now",
-            allowed="the plan's, at the latest a quarter of an hour after an edge of a window",
-            mend=f"pilotlight up {subject.stack} --refresh",
-        )
+        yield floors.another(live, wanted, subject.stack)
 
 
 def before_up(subject: Subject) -> Iterator[Finding]:
@@ -60,12 +54,7 @@ def _dropped(subject: Subject, names: Names, live: int, wanted: int) -> Iterator
     stopped = _stopped(subject, told)
     # Where nothing moves the floor there is nothing to stop: then it is down.
     if stopped or (stopped is None and live < wanted):
-        yield warn(
-            ID,
-            f"the budget dropped the warming floor{_when(subject, names)}: {live} instances are kept warm, the plan says {wanted} for now",
-            allowed="the plan's: it stays down until an `up` with a refresh, also when a new month begins",
-            mend=f"pilotlight up {subject.stack} --refresh",
-        )
+        yield floors.dropped(live, wanted, subject.stack, _when(subject, names))
 
 
 def _reserved(subject: Subject, live: int) -> Iterator[Finding]:
@@ -75,7 +64,7 @@ def _reserved(subject: Subject, live: int) -> Iterator[Finding]:
     if _swapped(subject) or most is None or live <= most:
         return
     yield warn(
-        ID,
+        floors.ID,
         f"{live} instances are kept warm and maxConcurrency is {most}: `up` lowers the reservation first, which may be refused",
         allowed=f"maxConcurrency of {live} or more while so many are kept warm",
         mend=f"pilotlight up {subject.stack} with the lower floor, then again with the lower maxConcurrency",

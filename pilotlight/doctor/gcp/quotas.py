@@ -1,0 +1,72 @@
+"""Check of the project's quota of GPUs: new projects have few, and what exceeds it fails late."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from components.platform_facts import PLATFORM_FACTS
+from pilotlight.cli.gcp.clients import ApiError
+from pilotlight.doctor.findings import Finding, fail, ok, warn
+from pilotlight.doctor.subject import Subject
+from stacks.sizes import instance
+
+ID = "quota.gpu"
+# Cloud Run documentation, "GPU support for services": with the first deployment in a region, for GPUs without zonal redundancy.
+FIRST_GRANT = 3
+# Service Usage's name of the quota; by zonal redundancy.
+_METRIC = {
+    False: "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy",
+    True: "run.googleapis.com/nvidia_l4_gpu_allocation",
+}
+
+
+def gpu(subject: Subject) -> Iterator[Finding]:
+    """As many GPUs as instances may run are granted in the region (Service Usage API v1beta1, consumerQuotaMetrics.get)."""
+    assert subject.settings is not None
+    endpoint = subject.settings.endpoint
+    one = instance(endpoint, PLATFORM_FACTS[endpoint.platform])
+    if one is None or one.gpu is None:
+        return
+    wanted, redundant = math.ceil((endpoint.max_concurrency or 1) / one.requests), one.zonal_redundancy
+    metric = _METRIC[redundant]
+    path = f"/v1beta1/projects/{subject.google_project}/services/run.googleapis.com/consumerQuotaMetrics/{quote(metric, safe='')}"
+    kind = f"L4 GPUs with{'' if redundant else 'out'} zonal redundancy"
+    try:
+        granted = _limit(subject.clients.of("serviceusage").ask("GET", path), subject.region)
+    except ApiError as error:
+        if error.status != 404 and error.reason != "SERVICE_DISABLED":
+            raise
+        granted = 0
+    if granted is None or wanted <= granted:
+        yield ok(ID, f"{wanted} of {'any number of' if granted is None else granted} {kind} in {subject.region}")
+        return
+    mend = f"ask for {wanted} under IAM & Admin, Quotas ({metric.partition('/')[2]}, {subject.region}), or lower endpoint.maxConcurrency"
+    if granted == 0 and not redundant and wanted <= FIRST_GRANT:
+        yield warn(
+            ID,
+            f"no {kind} are granted in {subject.region} yet: Cloud Run grants {FIRST_GRANT} with the first deployment there",
+            allowed=f"{wanted}",
+            mend=f"go on with `up`; where it is refused, {mend}",
+        )
+        return
+    most = granted or (0 if redundant else FIRST_GRANT)
+    yield fail(
+        ID,
+        f"the endpoint may run {wanted} instances, {granted} {kind} are granted in {subject.region}",
+        allowed=f"at most {most} instances, which is maxConcurrency of {most * one.requests}",
+        mend=mend,
+    )
+
+
+def _limit(metric: Any, region: str) -> int | None:
+    """The limit that holds in a region, None for none at all: the bucket of the region, else the one of every region.
+
+    Service Usage API v1beta1, QuotaBucket: -1 is "unlimited"; buckets come from the least specific to the most.
+    """
+    found = 0
+    for limit in metric.get("consumerQuotaLimits", []):
+        for bucket in limit.get("quotaBuckets", []):
+            if (bucket.get("dimensions") or {}).get("region", region) == region:
+                found = int(bucket.get("effectiveLimit", 0))
+    return None if found < 0 else found

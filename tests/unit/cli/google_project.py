@@ -1,0 +1,110 @@
+"""A project on Google Cloud to examine: a server with recorded answers, each of the form that Google's own description of the API has."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pilotlight.cli.gcp.clients import APIS
+from pilotlight.doctor.subject import GoogleApis, Identity, Subject
+from pilotlight.twin.gcp import discovery
+from tests.unit.cli.subjects import subject_with
+
+PROJECT, NUMBER, REGION = "a-project", "123456789012", "europe-west1"
+PLACE = f"projects/{PROJECT}/locations/{REGION}"
+GOOGLE: dict[str, Any] = {
+    "pattern": "api",
+    "cloud": "gcp",
+    "model": {"source": "pypi:some-model", "task": "sentence-embedding"},
+    "image": {"build": {"target": "cpu"}},
+    "endpoint": {"platform": "gcp-cloud-run"},
+    "auth": {"mode": "api-key"},
+}
+GPU = {
+    "image": {"build": {"target": "gpu"}},
+    "endpoint": {"platform": "gcp-cloud-run", "gpu": "l4", "memoryMb": 16384, "maxConcurrency": 16, "requestsPerInstance": 8},
+}
+DISABLED = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED", "domain": "googleapis.com"}
+
+
+_TYPES: Mapping[str, type] = {"any": object, "array": list, "boolean": bool, "integer": int, "object": dict, "string": str}
+
+
+def conforms(value: Any, schema: str, document: str) -> None:
+    """Every field is one that the API's description knows, of its type, and one of its words where it has some."""
+    known = discovery.schemas(f"{document}:{schema}")
+    _conforms(value, known[schema], known, schema)
+
+
+def _conforms(value: Any, node: Mapping[str, Any], known: Mapping[str, Any], where: str) -> None:
+    if "$ref" in node:
+        node = known[node["$ref"]]
+    kind = node.get("type")
+    assert isinstance(value, _TYPES[str(kind)]), f"{where}: {value!r} is no {kind}"
+    assert "enum" not in node or value in node["enum"], f"{where}: {value!r} is none of {node['enum']}"
+    if isinstance(value, list):
+        for one in value:
+            _conforms(one, node["items"], known, where)
+    if isinstance(value, dict):
+        for name, one in value.items():
+            below = node.get("properties", {}).get(name) or node.get("additionalProperties")
+            assert below is not None, f"{where} has no {name}"
+            _conforms(one, below, known, f"{where}.{name}")
+
+
+class GoogleProject:
+    """Answers until closed. What no answer was recorded for is 404; `asked` are the requests."""
+
+    def __init__(self) -> None:
+        self._answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.asked: list[tuple[str, str, list[tuple[str, str]], Any]] = []
+        project = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                target = urlsplit(self.path)
+                length = int(self.headers.get("content-length") or 0)
+                body = json.loads(self.rfile.read(length)) if length else None
+                path = unquote(target.path)
+                project.asked.append((self.command, path, parse_qsl(target.query), body))
+                missing = (404, {"error": {"code": 404, "message": f"{path} was not found.", "status": "NOT_FOUND"}})
+                status, content = project._answers.get((self.command, path), missing)
+                text = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self.variables = {variable: f"http://127.0.0.1:{self._server.server_port}" for variable, _ in APIS.values()}
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def says(self, method: str, path: str, form: str, answer: Any) -> None:
+        """Record an answer; `form` is `DOCUMENT:SCHEMA` of the discovery documents."""
+        document, _, schema = form.partition(":")
+        conforms(answer, schema, document)
+        self._answers[method, path] = 200, answer
+
+    def refuses(self, method: str, path: str, status: int, message: str, *details: Mapping[str, Any]) -> None:
+        error = {"code": status, "message": message, "status": "PERMISSION_DENIED", "details": list(details)}
+        self._answers[method, path] = status, {"error": error}
+
+    def subject(self, root: Path, settings: Mapping[str, Any] | None = None, **changed: Any) -> Subject:
+        """A stack `demo` with these settings, examined here."""
+        config = {"gcp:project": PROJECT, "gcp:region": REGION, **changed.pop("config", {})}
+        fields = {"clients": GoogleApis(self.variables), "identity": Identity(account=PROJECT, arn="developer"), "variables": {"PATH": ""}}
+        return subject_with(root, settings or {}, base=GOOGLE, config=config, **{**fields, **changed})
