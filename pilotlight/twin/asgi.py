@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # AWS's front ends give up on a client that goes quiet in the middle of a body; S3 documents 20 s without traffic (RequestTimeout).
 QUIET_S = 20
+# What is read of a request that is refused already.
+DRAINED_BYTES = 64 << 20
 
 
 @dataclass(kw_only=True)
@@ -95,6 +98,17 @@ class Request:
                 raise too_large
             parts.append(chunk)
         return b"".join(parts)
+
+    async def drain(self) -> None:
+        """Read what a client still sends, as far as that is reasonable: many look for an answer only when everything is sent."""
+        if self.body_ended or ("expect" in self.headers and not self.body_asked):
+            return
+        size = 0
+        with contextlib.suppress(Refusal):
+            async for chunk in self.chunks():
+                size += len(chunk)
+                if size > DRAINED_BYTES:
+                    return
 
 
 class Answering:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.aws.gateway_call import json_response
-from pilotlight.twin.gcp.iam import Iam
+from pilotlight.twin.gcp.iam import ANONYMOUS, Iam
 from pilotlight.twin.gcp.planes import Planes
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class GoogleCloud:
         """Where a caller's clients find what the planes serve by now. In the twin's loop."""
         from pilotlight.twin.gcp.http_api import word
 
-        below = () if caller.email is not None else (f"~{word(twin)}",)
+        below = () if caller.email == ANONYMOUS else (f"~{word(twin, caller.email)}",)
         found = {variable: self.url(twin, name, *below) for variable, name in self.apis.items()}
         for variable, front in self.emulators.items():
             found[variable] = f"127.0.0.1:{await front.port(caller)}"

@@ -1,7 +1,8 @@
 """Google's HTTP APIs at the twin's front: who asks, whether they may, and refusals in Google's form.
 
 An API of the name N answers below `/_gcp/N/`. Programs send the access token of their account; clients that are led to an emulator send
-no identity at all, so that the developer's addresses hold a word that only the developer's shell knows: `/_gcp/N/~WORD/…`.
+no identity at all, so that the addresses in variables hold a word that only those know who are given it: `/_gcp/N/~WORD/…`, one for the
+developer and one for each account.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.gcp.cloud import PREFIX
@@ -69,6 +71,7 @@ class HttpApi:
                 raise Refusal("UNAVAILABLE", f"{self.name} is out: a test asked for it.", 503)
             await self.answer(self._asked(request), send)
         except Refusal as refusal:
+            await request.drain()
             await respond(send, refused(refusal))
         except ConnectionError:
             raise
@@ -88,19 +91,22 @@ class HttpApi:
         raise Refusal("PERMISSION_DENIED", reason, 403)
 
     def _asked(self, request: Request) -> Asked:
-        path = request.raw_path.removeprefix(f"{PREFIX}{self.name}")
+        """Refusal (401) for an address or a token that was made up. An account's token counts more than the address it is sent to."""
+        path, caller = request.raw_path.removeprefix(f"{PREFIX}{self.name}"), ANONYMOUS
         if path.startswith("/~"):
             given, slash, rest = path[2:].partition("/")
-            if not hmac.compare_digest(given.encode("utf-8", "replace"), word(self.twin).encode()):
-                raise Refusal("UNAUTHENTICATED", "The address is of another twin, or was made up: take that of `pilotlight env`.", 401)
-            return Asked(request=request, caller=None, path=slash + rest or "/")
+            known, path = named(self.twin, given), slash + rest
+            if known is None:
+                return Asked(request=request, caller=None, path=path or "/")
+            caller = known
         kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if not token:
-            return Asked(request=request, caller=ANONYMOUS, path=path or "/")
-        email = self.twin.gcp.tokens(self.twin).account_of(token.strip()) if kind.lower() == "bearer" else None
-        if email is None:
-            raise Refusal("UNAUTHENTICATED", "Request had invalid authentication credentials: expected an OAuth 2 access token.", 401)
-        return Asked(request=request, caller=email, path=path or "/")
+        if token:
+            email = self.twin.gcp.tokens(self.twin).account_of(token.strip()) if kind.lower() == "bearer" else None
+            if email is None:
+                text = "Request had invalid authentication credentials: expected an OAuth 2 access token."
+                raise Refusal("UNAUTHENTICATED", text, 401)
+            caller = email
+        return Asked(request=request, caller=caller, path=path or "/")
 
 
 def address_of(twin: Twin, host: str) -> str | None:
@@ -110,9 +116,22 @@ def address_of(twin: Twin, host: str) -> str | None:
     return None if name is None else twin.gcp.url(twin, name)
 
 
-def word(twin: Twin) -> str:
-    """What stands for the developer in an address; it is as secret as the deployer's key, from which it is made."""
-    return hashlib.sha256(f"google developer {twin.iam.deployer.secret_access_key}".encode()).hexdigest()[:32]
+def word(twin: Twin, email: str | None = None) -> str:
+    """What stands for an account in an address, for the developer where None; as secret as the deployer's key, of which it is made."""
+    secret = twin.iam.deployer.secret_access_key
+    if email is None:
+        return hashlib.sha256(f"google developer {secret}".encode()).hexdigest()[:32]
+    return f"{email}:{hashlib.sha256(f'google account {email} {secret}'.encode()).hexdigest()[:32]}"
+
+
+def named(twin: Twin, given: str) -> str | None:
+    """The account that a word of an address stands for, None for the developer. Refusal (401) for one that was made up."""
+    given = unquote(given)
+    name, colon, _ = given.rpartition(":")
+    email = name if colon else None
+    if not hmac.compare_digest(given.encode("utf-8", "replace"), word(twin, email).encode()):
+        raise Refusal("UNAUTHENTICATED", "The address is of another twin, or was made up: take that of `pilotlight env`.", 401)
+    return email
 
 
 def json_of(body: bytes) -> dict[str, Any]:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
 _ROOT = ["storage", "v1", "b"]
-# What is read of a refused upload, so that its client comes to read the refusal.
-_DRAINED_BYTES = 64 << 20
 _KEYS = "x-goog-encryption-"
 
 
@@ -46,16 +44,11 @@ class StorageApi(HttpApi):
 
     async def answer(self, asked: Asked, send: Send) -> None:
         try:
-            if self.twin.faults.is_out(self.name):
-                raise Refusal("backendError", "storage is out: a test asked for it.", 503)
             if any(name.startswith(_KEYS) for name in asked.request.headers):
                 raise Refusal("notImplemented", "The twin keeps no objects with customer-supplied encryption keys.", 501)
             response = await self._routed(asked, send)
         except NotModified:
             response = AwsResponse(status=304)
-        except Refusal:
-            await _drain(asked.request)
-            raise
         if response is not None:
             await respond(send, response)
 
@@ -232,17 +225,3 @@ def _unknown(asked: Asked) -> Refusal:
 async def _body(request: Request) -> bytes:
     too_large = Refusal("uploadTooLarge", f"What is said of an object has {DESCRIPTION_BYTES} bytes at the most.", 413)
     return await request.body(DESCRIPTION_BYTES, too_large)
-
-
-async def _drain(request: Request) -> None:
-    """Read what a client still sends, as far as that is reasonable: it looks for the answer after that."""
-    if request.body_ended or ("expect" in request.headers and not request.body_asked):
-        return
-    size = 0
-    try:
-        async for chunk in request.chunks():
-            size += len(chunk)
-            if size > _DRAINED_BYTES:
-                return
-    except Refusal:
-        return

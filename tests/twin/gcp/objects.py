@@ -43,8 +43,12 @@ class Cloud:
     @property
     def address(self) -> str:
         """What the developer's clients are given."""
+        return self.address_of(None)
+
+    def address_of(self, email: str | None) -> str:
+        """What the clients in a process of that account are given."""
         assert self.plane
-        return self.harness.wait(self.twin.gcp.variables(self.twin, Caller()))[VARIABLE]
+        return self.harness.wait(self.twin.gcp.variables(self.twin, Caller(email)))[VARIABLE]
 
     def bucket(self, **given: Any) -> Resource:
         inputs = {"location": REGION, "uniformBucketLevelAccess": True, "softDeletePolicy": NO_SOFT_DELETE, **given}

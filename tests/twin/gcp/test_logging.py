@@ -15,6 +15,7 @@ from googleapiclient.discovery import build
 from googleapiclient.errors import HttpError
 
 from pilotlight.twin.gcp.callers import Caller
+from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.gcp.logging_plane import VARIABLE
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
@@ -99,7 +100,7 @@ def test_what_is_not_understood_is_told(harness: GoogleHarness) -> None:
 
 def test_who_may_list(harness: GoogleHarness, run: Run) -> None:
     email, body = harness.account("reader"), {"resourceNames": [f"projects/{PROJECT}"]}
-    url = f"{address(harness, email)}/v2/entries:list"
+    url = f"{address(harness, ANONYMOUS)}/v2/entries:list"
 
     def ask(headers: dict[str, str]) -> httpx.Response:
         return CLIENT.post(url, json=body, headers=headers)

@@ -391,11 +391,31 @@ def test_a_resumable_upload_is_its_beginners(cloud: Cloud) -> None:
     address = begin(cloud, bucket, "o", writer)
     assert "~" not in address, "the developer's word is not told to others"
     assert piece(address, b"x", "0-0/1").status_code == 200
+    taken = begin(cloud, bucket, "taken", writer)
+    cloud.put(bucket, "taken", b"others")
+    assert piece(taken, b"x", "0-0/1").status_code == 403, "what came meanwhile is not replaced without the right to"
+    assert cloud.read(bucket, "taken").text == "others"
     second = begin(cloud, bucket, "p", writer)
     cloud.harness.remove(grant)
     query = {"uploadType": "resumable", "name": "q"}
     assert cloud.call("POST", f"/upload/storage/v1/b/{bucket.id}/o", writer, params=query, json={}).status_code == 403
     assert piece(second, b"x", "0-0/1").status_code == 200, "the address of an upload is the right to it"
+
+
+def test_a_programs_client_which_sends_no_identity_is_known_by_its_address(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket, email = cloud.bucket(), cloud.harness.account("silent-account")
+    cloud.put(bucket, "o", b"hello")
+    cloud.grant(bucket, f"serviceAccount:{email}", "objectViewer")
+    address = cloud.address_of(email)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+    blob = storage.Client(project=PROJECT).bucket(bucket.id).get_blob("o")
+    assert blob.download_as_bytes() == b"hello"
+    with pytest.raises(exceptions.Forbidden, match=r"silent-account@\S+ does not have storage\.objects\.create access"):
+        blob.upload_from_string(b"other")
+    other, path = cloud.harness.account("other-account"), f"/storage/v1/b/{bucket.id}/o/o"
+    assert httpx.get(address.replace(email, other) + path, trust_env=False).status_code == 401, "a word is its account's alone"
+    token = {"Authorization": f"Bearer {cloud.tokens.access(other)}"}
+    assert httpx.get(address + path, headers=token, trust_env=False).status_code == 403, "who sends a token is who it says"
 
 
 def test_what_anyone_may_ends_where_public_access_is_prevented(cloud: Cloud) -> None:
