@@ -1,4 +1,4 @@
-"""Buckets and objects of programs, and the API that serves them."""
+"""Buckets and objects of programs, and the API that serves them. Why it is the twin's own: docs/decisions/0007."""
 
 from __future__ import annotations
 
