@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pilotlight.twin import jwks
 from pilotlight.twin.asgi import Request
+from pilotlight.twin.gcp.gateway_backend import Backends
 from pilotlight.twin.gcp.gateway_document import Api, read
 from pilotlight.twin.gcp.gateway_keys import Keys
 from pilotlight.twin.gcp.gateway_quota import Quotas
@@ -163,6 +164,24 @@ def test_keys(account: Account, asks: Asks, headers: dict[str, str], more: dict[
 
 def test_a_key_without_restrictions_opens_what_its_project_has_enabled(asks: Asks) -> None:
     assert asks({"x-api-key": "KEY"}, apiTargets=[]) == "in"
+
+
+@pytest.mark.parametrize("disable", [False, True])
+def test_the_backend_is_told_of_the_callers_own_token_by_nobody_else(account: Account, disable: bool) -> None:
+    declared = {"address": "https://one.example.com/below", "disable_auth": disable}
+    backend = api({}, {}, **{"x-google-backend": declared}).operations[0].backend
+    sent = {"authorization": "Bearer own", "x-forwarded-authorization": "forged", "x-user": "forged", "x-other": "o", "host": "h"}
+    found = Backends(account.twin).headers(_request(sent, "192.0.2.1"), backend, "gateway@example.com", {"x-user": None, "x-told": "t"})
+    given = {name: [value for other, value in found if other == name] for name in {*dict(found), "x-user", "host"}}
+    if disable:
+        assert (given["authorization"], given["x-forwarded-authorization"]) == (["Bearer own"], ["forged"])
+    else:
+        (bearer,) = given["authorization"]
+        claims = jwt.decode(bearer.removeprefix("Bearer "), options={"verify_signature": False})
+        assert (claims["email"], claims["aud"]) == ("gateway@example.com", "https://one.example.com")
+        assert given["x-forwarded-authorization"] == ["Bearer own"]
+    assert (given["x-user"], given["host"], given["x-told"], given["x-other"]) == ([], [], ["t"], ["o"])
+    assert given["x-forwarded-for"] == ["192.0.2.1"]
 
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
