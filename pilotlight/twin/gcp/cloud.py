@@ -72,8 +72,6 @@ class GoogleCloud:
 
     async def variables(self, twin: Twin, caller: Caller) -> dict[str, str]:
         """Where a caller's clients find what the planes serve by now. In the twin's loop."""
-        from pilotlight.twin.gcp.http_api import word
-
         below = () if caller.email == ANONYMOUS else (f"~{word(twin, caller.email)}",)
         found = {variable: self.url(twin, name, *below) for variable, name in self.apis.items()}
         for variable, front in self.emulators.items():

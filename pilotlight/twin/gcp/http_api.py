@@ -7,7 +7,6 @@ developer and one for each account.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import logging
@@ -17,6 +16,7 @@ from urllib.parse import unquote
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.gcp.cloud import PREFIX
+from pilotlight.twin.gcp.developer import word
 from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.rows import AwsResponse, Refusal
 
@@ -114,24 +114,6 @@ def address_of(twin: Twin, host: str) -> str | None:
     found = (name for name, handler in twin.gcp.handlers.items() if getattr(handler, "host", None) == host)
     name = next(found, None)
     return None if name is None else twin.gcp.url(twin, name)
-
-
-def word(twin: Twin, email: str | None = None) -> str:
-    """What stands for an account in an address, for the developer where None; as secret as the deployer's key, of which it is made."""
-    secret = twin.iam.deployer.secret_access_key
-    if email is None:
-        return hashlib.sha256(f"google developer {secret}".encode()).hexdigest()[:32]
-    return f"{email}:{hashlib.sha256(f'google account {email} {secret}'.encode()).hexdigest()[:32]}"
-
-
-def named(twin: Twin, given: str) -> str | None:
-    """The account that a word of an address stands for, None for the developer. Refusal (401) for one that was made up."""
-    given = unquote(given)
-    name, colon, _ = given.rpartition(":")
-    email = name if colon else None
-    if not hmac.compare_digest(given.encode("utf-8", "replace"), word(twin, email).encode()):
-        raise Refusal("UNAUTHENTICATED", "The address is of another twin, or was made up: take that of `pilotlight env`.", 401)
-    return email
 
 
 def json_of(body: bytes) -> dict[str, Any]:
