@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.aws.gateway_call import json_response
+from pilotlight.twin.gcp.developer import word
 from pilotlight.twin.gcp.iam import ANONYMOUS, Iam
 from pilotlight.twin.gcp.planes import Planes
 

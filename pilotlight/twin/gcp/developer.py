@@ -1,9 +1,13 @@
-"""The word by which addresses of the twin tell the developer's clients from everybody else's."""
+"""The words by which addresses of the twin tell one caller's clients from another's."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin

@@ -7,16 +7,14 @@ developer and one for each account.
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.gcp.cloud import PREFIX
-from pilotlight.twin.gcp.developer import word
+from pilotlight.twin.gcp.developer import named
 from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.rows import AwsResponse, Refusal
 
