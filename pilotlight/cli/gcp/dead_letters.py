@@ -60,10 +60,12 @@ class PubsubDeadLetters:
                     if not fresh and again.keys() <= back.keys():
                         break
                     back |= again
-                    self._send(publish, fresh)
-                    held, moved = [], moved + len(fresh)
+                    if fresh:
+                        self._send(publish, fresh)
+                        moved += len(fresh)
+                        say(f"{moved} sent again")
+                    held = []
                     sent |= {_about(one) for one in fresh}
-                    say(f"{moved} sent again")
                     if rate is not None:
                         time.sleep(len(fresh) / rate)
             except KeyboardInterrupt:
@@ -74,8 +76,6 @@ class PubsubDeadLetters:
         return {"status": "COMPLETED", "moved": moved, "failure": None, "left": len(back)}
 
     def _send(self, publish: Any, messages: Sequence[Any]) -> None:
-        if not messages:
-            return
         bodies = [
             {"data": one.message.data, "attributes": dict(one.message.attributes), "ordering_key": one.message.ordering_key}
             for one in messages
