@@ -13,9 +13,20 @@ _KEYS = ("create_delay", "fail_creates", "outages", "executions", "account", "ev
 # Service Quotas, quota codes: what an account has that was never asked for more (Lambda and SageMaker developer guides, quotas).
 QUOTAS = {"L-B99A9384": 1000, "L-96300102": 200}
 _ACCOUNT = ("quotas", "denied", "inactive_tags", "confirmed")
+# What can be out, by cloud: on AWS the names that clients sign for, on Google Cloud what the twin's planes ask for (`apigateway` is of both).
+OUTAGES = {
+    "aws": (
+        "apigateway application-autoscaling budgets ce dynamodb ecr iam lambda logs monitoring s3 sagemaker scheduler servicequotas sns sqs sts"
+    ).split(),
+    "gcp": "apigateway eventarc firestore logging pubsub run run-admin scheduler-admin storage".split(),
+}
 # What an execution can be made to do, by service; "hold_s" is how long an endpoint that does not answer lets its caller wait.
-_EXECUTIONS = {"lambda": ("kill",), "sagemaker": ("error", "timeout")}
+_EXECUTIONS = {"lambda": ("kill",), "sagemaker": ("error", "timeout"), "run": ("kill", "error", "timeout")}
+# Services of which one can be meant by the end of its name: "run:-events".
+_NAMED = ("run",)
 _HOLD_S = 60.0
+# An execution of a function takes about so long, so that a kill can fall on every step of it.
+KILL_WITHIN_S = 0.4
 
 
 class Faults:
@@ -24,10 +35,11 @@ class Faults:
     create_delay   {"min": seconds, "max": seconds, "seed": int}: each creation waits a time drawn from its URN and the seed, so
                    that one seed gives one order whatever the threads do
     fail_creates   {token: n}: the next n creations of that type fail
-    outages        [service, ...]: the front answers 503 for them
-    executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "hold_s": seconds, "seed": int,
-                   "times": int}: that share of executions ends so, at most `times` of them where that is given (`state` tells how
-                   many are left); the order of the draws is the order of the executions
+    outages        [service, ...]: 503, or UNAVAILABLE, is all that these (of OUTAGES) answer; what brings something brings nothing
+    executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "run": {"kill": share, "error": share,
+                   "timeout": share}, "hold_s": seconds, "seed": int, "times": int}: that share of executions ends so, at most `times` of
+                   them where that is given (`state` tells how many are left); the order of the draws is the order of the executions.
+                   "run" is every service of Cloud Run, "run:END" those whose names end so; of several keys the first one counts
     events         {"duplicates": share, "delay_s": seconds, "seed": int}: that share of a bucket's events is sent twice, and each copy
                    arrives after a delay drawn from 0 to `delay_s`, so that they overtake each other
     account        {"quotas": {code: number}, "denied": [action, ...], "inactive_tags": [key, ...], "confirmed": [address, ...]}: an
@@ -115,10 +127,11 @@ class Faults:
         """`inactive_tags` or `confirmed` of the account."""
         return list(self._account.get(name, ()))
 
-    def execution(self, service: str) -> tuple[str, float] | None:
-        """How the next execution of a service is to go wrong, and when: the kind, and a number in 0..1 to place it in time with."""
+    def execution(self, service: str, name: str = "") -> tuple[str, float] | None:
+        """How the next execution of a service (of what has that name in it) is to go wrong, and when: the kind, and a number in 0..1 to
+        place it in time with."""
         with self._lock:
-            shares, left = self._executions.get(service), self._executions.get("times")
+            shares, left = self._shares(service, name), self._executions.get("times")
             if not shares or left == 0:
                 return None
             point, when = self._draws.random(), self._draws.random()
@@ -129,6 +142,14 @@ class Faults:
                         self._executions["times"] = left - 1
                     return kind, when
             return None
+
+    def _shares(self, service: str, name: str) -> Mapping[str, float] | None:
+        for key, shares in self._executions.items():
+            meant, _, end = key.partition(":")
+            if meant == service and name.endswith(end):
+                found: Mapping[str, float] = shares
+                return found
+        return None
 
     def event_delays(self) -> list[float | None]:
         """A delay in seconds for each copy of the next event; None is no delay but the queue's own."""
@@ -164,18 +185,22 @@ def _failing(value: Any) -> dict[str, int]:
 def _outages(value: Any) -> frozenset[str]:
     if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"faults: outages {value!r}: use a list of service names, as ['s3', 'sqs'].")
+    known = {name for names in OUTAGES.values() for name in names}
+    if unknown := sorted(set(value) - known):
+        raise ValueError(f"faults: outages: {', '.join(map(repr, unknown))} is not known: use {', '.join(sorted(known))}.")
     return frozenset(value)
 
 
 def _executions(value: Any) -> dict[str, Any]:
-    known = {**_EXECUTIONS, "hold_s": (), "seed": (), "times": ()}
-    if not isinstance(value, Mapping) or set(value) - set(known):
+    known = (*_EXECUTIONS, *(f"{service}:END" for service in _NAMED), "hold_s", "seed", "times")
+    services = {} if not isinstance(value, Mapping) else {key: _service(key) for key in value if key not in known[-3:]}
+    if not isinstance(value, Mapping) or None in services.values():
         raise ValueError(f"faults: executions {value!r}: use {', '.join(known)}.")
-    for service, kinds in _EXECUTIONS.items():
-        shares = value.get(service) or {}
+    for key, service in services.items():
+        shares, kinds = value[key], _EXECUTIONS[str(service)]
         right = isinstance(shares, Mapping) and set(shares) <= set(kinds) and all(_is_share(share) for share in shares.values())
         if not right or sum(shares.values()) > 1:
-            raise ValueError(f"faults: executions.{service} {shares!r}: use shares from 0 to 1, at most 1 together, of {', '.join(kinds)}.")
+            raise ValueError(f"faults: executions.{key} {shares!r}: use shares from 0 to 1, at most 1 together, of {', '.join(kinds)}.")
     if (
         not _is_number(value.get("hold_s", 0))
         or not 0 <= value.get("hold_s", 0) <= MAX_DELAY_S
@@ -186,6 +211,12 @@ def _executions(value: Any) -> dict[str, Any]:
     if not isinstance(times, int) or isinstance(times, bool) or times < 0:
         raise ValueError(f"faults: executions.times {times!r}: use a whole number, 0 or more.")
     return dict(value)
+
+
+def _service(key: Any) -> str | None:
+    """The service that a key of executions means; None for none."""
+    service, colon, end = str(key).partition(":")
+    return service if service in _EXECUTIONS and (not colon or (end and service in _NAMED)) else None
 
 
 def _account(value: Any) -> dict[str, Any]:

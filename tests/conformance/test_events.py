@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pilotlight.twin.aws.lambda_worker import KILL_WITHIN_S
+from pilotlight.twin.faults import KILL_WITHIN_S
 from tests.conformance.observed import Observed, observed_of
 from tests.conformance.pipeline import AwsPipeline, Identity
 from tests.conformance.stacks import STACKS, ReadyStack

@@ -15,6 +15,7 @@ from pilotlight.twin.aws.compute_logs import LogStream
 from pilotlight.twin.aws.lambda_report import Report, init_line, report_lines, start_lines
 from pilotlight.twin.aws.lambda_runtime import Event, Outcome, RuntimeApi, failure
 from pilotlight.twin.aws.lambda_version import FunctionVersion
+from pilotlight.twin.faults import KILL_WITHIN_S
 from pilotlight.twin.processes import MIB, Process
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 INIT_S = 10.0
 INIT_PROVISIONED_S = 900.0
 STOP_GRACE_S = 0.5
-# A batch of small objects takes about so long, so that a kill can fall on every step of it.
-KILL_WITHIN_S = 0.4
 
 
 class InitFailed(Exception):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,10 +12,12 @@ import httpx
 
 from components import limits
 from pilotlight.twin.asgi import Request, Send, respond
+from pilotlight.twin.faults import KILL_WITHIN_S
 from pilotlight.twin.gcp.cloud import PREFIX
 from pilotlight.twin.gcp.cloud_run_instances import Gone, Instances, TooMany
 from pilotlight.twin.gcp.cloud_run_revision import InstanceFailed
 from pilotlight.twin.gcp.iam import ANONYMOUS
+from pilotlight.twin.gcp.names import seconds, short
 from pilotlight.twin.gcp.rows_run import INGRESS, account_of
 from pilotlight.twin.gcp.tokens import Tokens
 from pilotlight.twin.gcp.types import RUN_SERVICE
@@ -30,6 +34,9 @@ INVOKE = "run.routes.invoke"
 _AUTHORIZATION, _SERVERLESS = "authorization", "x-serverless-authorization"
 # Cloud Run documentation, "Authenticating service-to-service": what it puts in the place of a token's signature.
 _REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
+# Cloud Run documentation, "Troubleshoot Cloud Run issues".
+_LATE = "upstream request timeout"
+_BROKEN = "The request failed because either the HTTP response was malformed or connection to the instance had an error."
 # HTTP/1.1: what holds for one connection alone.
 _HOP = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"})
 _NOT_SENT_ON = _HOP | {"host", "content-length", "expect", _SERVERLESS}
@@ -56,6 +63,8 @@ class Door:
     async def handle(self, request: Request, send: Send) -> None:
         try:
             service, target = self._named(request)
+            if self._twin.faults.is_out(NAME):
+                raise _Denied(503, "Service Unavailable: a test asked for an outage.")
             self._judge(request, service)
             too_large = Refusal("RequestTooLarge", "Request Entity Too Large", 413)
             body = await request.body(limits.CLOUD_RUN_REQUEST_BYTES.high, too_large)
@@ -117,11 +126,34 @@ class Door:
         )
 
     async def _served(self, request: Request, send: Send, service: Resource, target: str, body: bytes) -> None:
+        kind, when = self._twin.faults.execution(NAME, short(service["name"])) or ("", 0.0)
+        if kind in ("error", "timeout"):
+            await self._wrong(service, kind)
         instance, instances = await self._instance(service)
         try:
+            if kind == "kill":
+                await self._killed(instance, request, target, body, when)
             await _passed_on(instance, request, send, target, body)
         finally:
             instances.release(instance)
+
+    async def _wrong(self, service: Resource, kind: str) -> None:
+        """What a test asked for in place of an answer: none for as long as it says, or none at all."""
+        if kind == "timeout":
+            await asyncio.sleep(min(self._twin.faults.hold_s, seconds(service["template"].get("timeout")) or math.inf))
+            raise _Denied(504, _LATE)
+        raise _Denied(503, _BROKEN)
+
+    async def _killed(self, instance: Instance, request: Request, target: str, body: bytes, when: float) -> None:
+        """The instance dies in the middle of the request, or when all is done, and nobody hears that it was."""
+        asyncio.get_running_loop().call_later(when * KILL_WITHIN_S, instance.kill)
+        with contextlib.suppress(httpx.HTTPError):
+            answer = await instance.send(instance.ask(request.method, target, _headers(request), body))
+            with contextlib.suppress(httpx.HTTPError):
+                await answer.aread()
+            await answer.aclose()
+        instance.kill()
+        raise _Denied(503, _BROKEN)
 
     async def _instance(self, service: Resource) -> tuple[Instance, Instances]:
         """One for this request, and whom to give it back to; of the revision that serves now."""
@@ -155,9 +187,8 @@ async def _passed_on(instance: Instance, request: Request, send: Send, target: s
             # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
             raise ConnectionError("the answer was cut off") from error
         if isinstance(error, TimeoutError):
-            raise _Denied(504, "upstream request timeout") from None
-        text = "The request failed because either the HTTP response was malformed or connection to the instance had an error."
-        raise _Denied(503, text) from None
+            raise _Denied(504, _LATE) from None
+        raise _Denied(503, _BROKEN) from None
     finally:
         if answer is not None:
             await answer.aclose()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -187,6 +188,12 @@ class Instance:
     async def send(self, request: httpx.Request) -> httpx.Response:
         """The container's answer, its body not read yet. httpx.HTTPError when there is none."""
         return await self._client.send(request, stream=True)
+
+    def kill(self) -> None:
+        """End its process at once, with all that it has under way."""
+        self._leaving = True
+        if self._process is not None and self._process.running:
+            self._process.signal(signal.SIGKILL)
 
     async def stop(self) -> None:
         """SIGTERM, and ten seconds for what it has under way."""

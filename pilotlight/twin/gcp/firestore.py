@@ -46,7 +46,8 @@ class TimeToLive:
 
 
 class FirestoreService:
-    """`exists` tells whether there is a database of that full name, `expiring` what has a time to live: both are asked at every use."""
+    """`exists` tells whether there is a database of that full name, `expiring` what has a time to live, `out` whether a test asked for an
+    outage: all are asked at every use."""
 
     def __init__(
         self,
@@ -55,18 +56,20 @@ class FirestoreService:
         allowed: Allowed,
         exists: Callable[[str], bool],
         expiring: Callable[[], Iterable[TimeToLive]] = tuple,
+        out: Callable[[], bool] = lambda: False,
     ) -> None:
         self.store = DocumentStore(path, timers.now)
         self._timers = timers
         self._allowed = allowed
         self._exists = exists
         self._expiring = expiring
+        self._out = out
         self._reads = Reads(self.store)
         self._sweeper: Timer | None = None
 
     async def start(self) -> None:
         """Open no port yet: `front.port(caller)` does."""
-        self.front = GrpcFront({SERVICE: self._methods()}, self._allowed)
+        self.front = GrpcFront({SERVICE: self._methods()}, self._allowed, self._out)
         self._sweeper = self._timers.every(lambda instant: instant + EXPIRY_S, self._expire)
 
     async def close(self) -> None:

@@ -41,6 +41,7 @@ class FirestorePlane(Plane):
             twin.gcp.iam.allowed,
             exists=lambda name: twin.world.get(DATABASE, name) is not None,
             expiring=lambda: times_to_live(twin.world),
+            out=lambda: twin.faults.is_out("firestore"),
         )
 
     async def start(self) -> None:

@@ -92,6 +92,8 @@ class GatewayPlane(Plane):
         gateway = self.twin.world.one(GATEWAY, defaultHostname=host.lower())
         if gateway is None:
             raise Refusal("NOT_FOUND", f"The requested URL {path} was not found: there is no gateway {host!r} here.", 404)
+        if self.twin.faults.is_out("apigateway"):
+            raise Refusal("UNAVAILABLE", "Service Unavailable: a test asked for an outage.", 503)
         served = self._served(gateway)
         operation, values = gateway_routes.find(served.api, request.method, path)
         told = await self._let_in(request, served, operation)

@@ -45,6 +45,7 @@ def runner(harness: GoogleHarness) -> str:
 def run(harness: GoogleHarness, image: str, caller: str, runner: str) -> Iterator[Run]:
     made = Run(harness, image, caller, runner)
     yield made
+    harness.twin.faults.clear()
     made.clear()
 
 
@@ -198,3 +199,38 @@ def test_what_is_too_large_is_refused(run: Run) -> None:
     service = run()
     answer = CLIENT.post(service["uri"], content=b"x" * (32 * 1024**2 + 1), headers=run.bearer(service))
     assert answer.status_code == 413
+
+
+def test_an_instance_is_killed_in_the_middle_of_a_request_when_a_test_asks_for_it(run: Run) -> None:
+    service, other = run(), run()
+    before = run.ask(service).json()["pid"]
+    run.harness.twin.faults.set({"executions": {f"run:{service['name']}": {"kill": 1}, "times": 2}})
+    for wanted in ({"sleep": 5}, {}):
+        began = time.monotonic()
+        answer = run.ask(service, **wanted)
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (503, "text/plain")
+        assert time.monotonic() - began < 4
+    assert run.ask(other).status_code == 200
+    assert run.ask(service).json()["pid"] != before
+    assert run.harness.twin.faults.state()["executions"]["times"] == 0
+
+
+def test_a_request_fails_or_hangs_when_a_test_asks_for_it(run: Run) -> None:
+    service, faults = run(timeout="1s"), run.harness.twin.faults
+    faults.set({"executions": {"run": {"error": 1}}})
+    assert run.ask(service).status_code == 503
+    for hold_s, least, most in ((0.5, 0.4, 0.95), (60, 0.95, 10)):
+        faults.set({"executions": {"run": {"timeout": 1}, "hold_s": hold_s}})
+        began = time.monotonic()
+        assert run.ask(service).status_code == 504
+        assert least < time.monotonic() - began < most
+    assert run.processes(service) == [], "none of them came to a container"
+    assert run.ask(service, headers={}).status_code == 403, "nor is it what those meet who may not come in"
+
+
+def test_nobody_comes_in_during_an_outage(run: Run) -> None:
+    service = run()
+    run.harness.twin.faults.set({"outages": ["run"]})
+    assert (run.ask(service).status_code, run.processes(service)) == (503, [])
+    run.harness.twin.faults.set({"outages": None})
+    assert run.ask(service).status_code == 200

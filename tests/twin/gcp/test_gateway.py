@@ -189,6 +189,18 @@ def test_a_call_reaches_the_service_under_the_gateways_account(keyed: Made) -> N
     assert "/" in headers["x-cloud-trace-context"]
 
 
+def test_an_outage_of_gateways_reaches_no_backend(keyed: Made, harness: GoogleHarness, run: Run, service: Resource) -> None:
+    assert keyed.ask().status_code == 200
+    before = len(run.seen(service))
+    harness.twin.faults.set({"outages": ["apigateway"]})
+    try:
+        assert told(keyed.ask())[0] == 503
+    finally:
+        harness.twin.faults.clear()
+    assert len(run.seen(service)) == before
+    assert keyed.ask().status_code == 200
+
+
 def test_a_gateway_is_reached_by_its_host_name(keyed: Made, harness: GoogleHarness) -> None:
     headers = {"Host": keyed.host, "x-api-key": keyed.key["keyString"]}
     assert CLIENT.post(f"{harness.twin.front_url}/predict", json={}, headers=headers).status_code == 200

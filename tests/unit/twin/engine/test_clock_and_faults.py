@@ -164,6 +164,16 @@ def test_no_more_executions_go_wrong_than_were_asked_for() -> None:
     assert faults.state()["executions"] == {"sagemaker": {"timeout": 1}, "times": 0}
 
 
+def test_one_service_of_cloud_run_is_meant_by_the_end_of_its_name() -> None:
+    faults = Faults()
+    faults.set({"executions": {"run:-events": {"kill": 1}, "run:-endpoint": {"error": 1}}})
+    found = [faults.execution("run", name) for name in ("a-events", "a-endpoint", "a-events-2")]
+    assert [wrong and wrong[0] for wrong in found] == ["kill", "error", None]
+    assert faults.execution("lambda", "a-events") is None
+    faults.set({"executions": {"run": {"timeout": 1}}})
+    assert [wrong and wrong[0] for wrong in (faults.execution("run", "any"), faults.execution("run"))] == ["timeout", "timeout"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -179,6 +189,7 @@ def test_no_more_executions_go_wrong_than_were_asked_for() -> None:
         {"fail_creates": ["t"]},
         {"outages": "s3"},
         {"outages": [1]},
+        {"outages": ["s3", "s4"]},
         {"executions": {"lambda": 0.5}},
         {"executions": {"lambda": {"error": 0.5}}},
         {"executions": {"sagemaker": {"error": 0.6, "timeout": 0.6}}},
@@ -187,6 +198,10 @@ def test_no_more_executions_go_wrong_than_were_asked_for() -> None:
         {"executions": {"times": -1}},
         {"executions": {"times": "once"}},
         {"executions": {"s3": {"kill": 1}}},
+        {"executions": {"run": {"hang": 1}}},
+        {"executions": {"run:": {"kill": 1}}},
+        {"executions": {"run:-events": 1}},
+        {"executions": {"lambda:-events": {"kill": 1}}},
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_and_nothing_is_set(wrong: dict[str, Any]) -> None:

@@ -29,12 +29,12 @@ class Twin:
     def __init__(self, folder: Path) -> None:
         self.folder, self.loop = folder, Loop()
         self.expiring: list[TimeToLive] = []
+        self.out = False
         self.start()
 
     def start(self) -> None:
-        self.service = FirestoreService(
-            self.folder / "firestore.sqlite3", self.loop.timers, self._allowed, FULL.__eq__, lambda: self.expiring
-        )
+        path, allowed = self.folder / "firestore.sqlite3", self._allowed
+        self.service = FirestoreService(path, self.loop.timers, allowed, FULL.__eq__, lambda: self.expiring, out=lambda: self.out)
         self.loop.wait(self.service.start())
 
     def stop(self) -> None:
@@ -294,3 +294,14 @@ def test_a_database_that_is_not_there_and_a_method_that_is_not_served(twin: Twin
         list(client.collection_group("people").get_partitions(2, **QUICK))
     with pytest.raises(exceptions.InvalidArgument, match="holds '__x__'"):
         client.document("people/__x__").set({}, **QUICK)
+
+
+def test_an_outage_that_a_test_asked_for_is_told_as_googles_clients_know_it(twin: Twin, client: firestore.Client) -> None:
+    client.document("people/ada").set({"a": 1}, **QUICK)
+    twin.out = True
+    with pytest.raises(exceptions.ServiceUnavailable):
+        client.document("people/ada").get(**QUICK)
+    with pytest.raises(exceptions.ServiceUnavailable):
+        client.document("people/ada").set({"a": 2}, **QUICK)
+    twin.out = False
+    assert client.document("people/ada").get(**QUICK).to_dict() == {"a": 1}
