@@ -13,13 +13,10 @@ _KEYS = ("create_delay", "fail_creates", "outages", "executions", "account", "ev
 # Service Quotas, quota codes: what an account has that was never asked for more (Lambda and SageMaker developer guides, quotas).
 QUOTAS = {"L-B99A9384": 1000, "L-96300102": 200}
 _ACCOUNT = ("quotas", "denied", "inactive_tags", "confirmed")
-# What can be out, by cloud: on AWS the names that clients sign for, on Google Cloud what the twin's planes ask for (`apigateway` is of both).
-OUTAGES = {
-    "aws": (
-        "apigateway application-autoscaling budgets ce dynamodb ecr iam lambda logs monitoring s3 sagemaker scheduler servicequotas sns sqs sts"
-    ).split(),
-    "gcp": "apigateway eventarc firestore logging pubsub run run-admin scheduler-admin storage".split(),
-}
+# What can be out: on AWS the names that clients sign for, on Google Cloud what the twin's planes ask for (`apigateway` is of both).
+_AWS = "application-autoscaling budgets ce dynamodb ecr iam lambda logs monitoring s3 sagemaker scheduler servicequotas sns sqs sts"
+_GCP = "eventarc firestore logging pubsub run run-admin scheduler-admin storage"
+OUTAGES = frozenset(f"apigateway {_AWS} {_GCP}".split())
 # What an execution can be made to do, by service; "hold_s" is how long an endpoint that does not answer lets its caller wait.
 _EXECUTIONS = {"lambda": ("kill",), "sagemaker": ("error", "timeout"), "run": ("kill", "error", "timeout")}
 # Services of which one can be meant by the end of its name: "run:-events".
@@ -185,9 +182,8 @@ def _failing(value: Any) -> dict[str, int]:
 def _outages(value: Any) -> frozenset[str]:
     if not isinstance(value, list | tuple | set | frozenset) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"faults: outages {value!r}: use a list of service names, as ['s3', 'sqs'].")
-    known = {name for names in OUTAGES.values() for name in names}
-    if unknown := sorted(set(value) - known):
-        raise ValueError(f"faults: outages: {', '.join(map(repr, unknown))} is not known: use {', '.join(sorted(known))}.")
+    if unknown := sorted(set(value) - OUTAGES):
+        raise ValueError(f"faults: outages: {', '.join(map(repr, unknown))} is not known: use {', '.join(sorted(OUTAGES))}.")
     return frozenset(value)
 
 
