@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 from pilotlight.twin.gcp import agents, assigned
@@ -25,6 +26,7 @@ _TOPIC = re.compile(r"(?://pubsub\.googleapis\.com/)?(projects/[^/]+/topics/[^/]
 _CLASSES = ("STANDARD", "MULTI_REGIONAL", "REGIONAL", "NEARLINE", "COLDLINE", "ARCHIVE")
 _ACTIONS = ("Delete", "SetStorageClass", "AbortIncompleteMultipartUpload")
 _STATES = ("LIVE", "ARCHIVED", "ANY")
+_DATES = ("createdBefore", "noncurrentTimeBefore", "customTimeBefore")
 _EVENTS = ("OBJECT_FINALIZE", "OBJECT_METADATA_UPDATE", "OBJECT_DELETE", "OBJECT_ARCHIVE")
 
 
@@ -37,6 +39,15 @@ def _name_problem(name: str) -> str | None:
     if name.startswith("goog") or "google" in name:
         return "is no bucket name: it must not begin with 'goog' nor hold 'google'."
     return None
+
+
+def _date_problems(path: str, value: object) -> list[str]:
+    try:
+        if isinstance(value, str):
+            date.fromisoformat(value)
+    except ValueError:
+        return [f"{path}: {value!r} is no date: use one like '2026-11-26'."]
+    return []
 
 
 def _limits(inputs: Properties) -> list[str]:
@@ -53,6 +64,9 @@ def _limits(inputs: Properties) -> list[str]:
         action, condition = rule.get("action") or {}, rule.get("condition") or {}
         found += choice_problems(f"lifecycleRules[{index}].action.type", action.get("type"), _ACTIONS)
         found += choice_problems(f"lifecycleRules[{index}].condition.withState", condition.get("withState"), _STATES)
+        found += [
+            problem for name in _DATES for problem in _date_problems(f"lifecycleRules[{index}].condition.{name}", condition.get(name))
+        ]
     return found
 
 

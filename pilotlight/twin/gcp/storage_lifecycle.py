@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from pilotlight.twin.gcp.storage_objects import Objects
+from pilotlight.twin.gcp.storage_resource import instant
 from pilotlight.twin.gcp.storage_store import Version
 from pilotlight.twin.gcp.types import BUCKET
 from pilotlight.twin.rows import Refusal
@@ -68,11 +69,11 @@ def meets(condition: Mapping[str, Any], version: Version, newer: int, now: float
         if least or (least == 0 and condition.get(f"send{name[0].upper()}{name[1:]}IfZero")):
             tests.append(since is not None and now - since >= least * _DAY_S)
 
-    def before(name: str, instant: float | None) -> None:
+    def before(name: str, moment: float | None) -> None:
         if condition.get(name):
-            tests.append(instant is not None and instant < _date(condition[name]))
+            tests.append(moment is not None and moment < _date(condition[name]))
 
-    custom = _instant(version.fields.get("customTime"))
+    custom = instant(version.fields.get("customTime", ""))
     days("age", version.created)
     days("daysSinceNoncurrentTime", version.ended)
     days("daysSinceCustomTime", custom)
@@ -93,7 +94,3 @@ def meets(condition: Mapping[str, Any], version: Version, newer: int, now: float
 
 def _date(text: str) -> float:
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
-
-
-def _instant(text: str | None) -> float | None:
-    return None if text is None else datetime.fromisoformat(text).timestamp()

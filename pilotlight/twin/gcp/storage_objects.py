@@ -116,15 +116,25 @@ class Objects:
 
     def empty(self, bucket: Resource) -> None:
         """Delete everything for ever, what is soft-deleted too. Refusal where something is held or retained."""
-        versions = list(self.store.select("bucket = ?", bucket.id))
         with self.store.transaction():
-            for version in versions:
-                if version.deleted is None:
-                    self._require_free(bucket, version)
-                    self._tell("deleted", bucket, version)
-                self.store.drop(version)
+            for version in self.store.select("bucket = ? AND deleted IS NULL", bucket.id):
+                self._require_free(bucket, version)
+                self._tell("deleted", bucket, version)
+            gone = self._forget(bucket.id)
+        self.blobs.remove(gone)
         self._after(None)
-        self.blobs.remove(version.blob for version in versions)
+
+    def forget(self, bucket: str) -> None:
+        """Whatever is left of a bucket of that name."""
+        with self.store.transaction():
+            gone = self._forget(bucket)
+        self.blobs.remove(gone)
+
+    def _forget(self, bucket: str) -> list[str]:
+        versions = list(self.store.select("bucket = ?", bucket))
+        for version in versions:
+            self.store.drop(version)
+        return [version.blob for version in versions]
 
     def purge(self) -> None:
         """What has been soft-deleted for as long as its bucket keeps such objects."""

@@ -16,7 +16,7 @@ from pilotlight.twin.gcp.storage_notifications import publish
 from pilotlight.twin.gcp.storage_objects import Objects
 from pilotlight.twin.gcp.storage_resource import WRITABLE, said_fields, versioned
 from pilotlight.twin.gcp.storage_store import ObjectStore, Version
-from pilotlight.twin.gcp.types import BUCKET_OBJECT
+from pilotlight.twin.gcp.types import BUCKET, BUCKET_OBJECT
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.timers import Timer
 
@@ -69,7 +69,10 @@ class StoragePlane(Plane):
         self.store.close()
 
     def create(self, resource: Resource) -> Mapping[str, Any] | None:
-        return self.twin.wait(self._put(resource)) if resource.token == BUCKET_OBJECT else None
+        if resource.token == BUCKET_OBJECT:
+            return self.twin.wait(self._put(resource))
+        self.twin.wait(self._begin(resource))
+        return None
 
     def update(self, old: Resource, new: Resource) -> Mapping[str, Any] | None:
         return self.twin.wait(self._put(new)) if new.token == BUCKET_OBJECT else None
@@ -82,6 +85,11 @@ class StoragePlane(Plane):
 
     def read(self, resource: Resource) -> dict[str, Any] | None:
         return self.twin.wait(self._read(resource)) if resource.token == BUCKET_OBJECT else dict(resource.outputs)
+
+    async def _begin(self, bucket: Resource) -> None:
+        """A new bucket is empty; one that is taken over from an engine that was killed is not new."""
+        if self.twin.world.get(BUCKET, bucket.id) is None:
+            self.objects.forget(bucket.id)
 
     async def _put(self, resource: Resource) -> dict[str, Any]:
         """Store the bytes, unless they are there: then only what is said of them."""

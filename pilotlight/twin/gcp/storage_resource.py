@@ -53,8 +53,19 @@ def said_fields(body: Mapping[str, Any], *, storage_class: bool = True) -> dict[
         for name in names:
             if not isinstance(found.get(name), kind | None):
                 raise Refusal("invalid", f"Invalid value for {name}: {found[name]!r}.")
+    if found.get("customTime") is not None and instant(found["customTime"]) is None:
+        raise Refusal("invalid", f"Invalid value for customTime: {found['customTime']!r}: use a time like 2026-11-26T12:00:00Z.")
     _judge_metadata(found.get("metadata") or {})
     return found
+
+
+def instant(text: str) -> float | None:
+    """A time of RFC 3339 in seconds since the epoch; None for what is none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found.timestamp() if found.tzinfo is not None else None
 
 
 def _judge_metadata(metadata: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.pubsub_plane import PubsubPlane
 from pilotlight.twin.gcp.storage_events import RETRY_S, ObjectEvent
+from pilotlight.twin.gcp.storage_store import Version
 from pilotlight.twin.gcp.types import BUCKET, BUCKET_OBJECT, NOTIFICATION, SUBSCRIPTION, TOPIC, TOPIC_MEMBER
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.values import ASSET, SIGNATURE
@@ -107,6 +108,8 @@ def test_a_bucket_with_objects_stays_unless_it_is_forced(cloud: Cloud) -> None:
     assert cloud.call("GET", f"/storage/v1/b/{bucket.id}").status_code == 404
     again = cloud.harness.make(BUCKET, "again", name=bucket.id, location=REGION)
     assert cloud.generations(again, versions="true") == []
+    cloud.plane.store.put(Version(bucket="left", name="o", generation=1, blob="x", size=1, created=0, updated=0))
+    assert cloud.generations(cloud.bucket(name="left"), versions="true") == [], "nothing comes from one that was there before"
     empty = cloud.bucket()
     gone = declared(cloud, empty, "o", content="x")
     cloud.object("DELETE", empty, "o")

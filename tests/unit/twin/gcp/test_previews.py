@@ -91,6 +91,11 @@ PREVIEWS: list[tuple[str, dict[str, Any], str]] = [
     (BUCKET, {"location": REGION, "name": "10.0.0.1"}, "no IP address"),
     (BUCKET, {"location": "nowhere", "name": "bucket"}, "location: 'nowhere' is no location"),
     (BUCKET, {"location": REGION, "softDeletePolicy": {"retentionDurationSeconds": 60}}, "60: use 0, or 604800 to 7776000"),
+    (
+        BUCKET,
+        {"location": REGION, "lifecycleRules": [{"action": {"type": "Delete"}, "condition": {"createdBefore": "2026-02-31"}}]},
+        "lifecycleRules[0].condition.createdBefore: '2026-02-31' is no date",
+    ),
     (BUCKET_OBJECT, {"bucket": "b", "name": "a"}, "source or content: none is given"),
     (BUCKET_OBJECT, {"bucket": "b", "name": "a" * 1025, "content": "x"}, "name: has 1025 bytes"),
     (TOPIC, {"name": "goog-topic"}, "not with 'goog'"),
