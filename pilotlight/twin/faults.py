@@ -19,7 +19,7 @@ _GCP = "eventarc firestore logging pubsub run run-admin scheduler-admin storage"
 OUTAGES = frozenset(f"apigateway {_AWS} {_GCP}".split())
 # What an execution can be made to do, by service; "hold_s" is how long an endpoint that does not answer lets its caller wait.
 _EXECUTIONS = {"lambda": ("kill",), "sagemaker": ("error", "timeout"), "run": ("kill", "error", "timeout")}
-# Services of which one can be meant by the end of its name: "run:-events".
+# Where one can be meant by its name: "run:NAME".
 _NAMED = ("run",)
 _HOLD_S = 60.0
 # An execution of a function takes about so long, so that a kill can fall on every step of it.
@@ -36,7 +36,7 @@ class Faults:
     executions     {"lambda": {"kill": share}, "sagemaker": {"error": share, "timeout": share}, "run": {"kill": share, "error": share,
                    "timeout": share}, "hold_s": seconds, "seed": int, "times": int}: that share of executions ends so, at most `times` of
                    them where that is given (`state` tells how many are left); the order of the draws is the order of the executions.
-                   "run" is every service of Cloud Run, "run:END" those whose names end so; of several keys the first one counts
+                   "run" is every service of Cloud Run, "run:NAME" the one of that name; of several keys the first one counts
     events         {"duplicates": share, "delay_s": seconds, "seed": int}: that share of a bucket's events is sent twice, and each copy
                    arrives after a delay drawn from 0 to `delay_s`, so that they overtake each other
     account        {"quotas": {code: number}, "denied": [action, ...], "inactive_tags": [key, ...], "confirmed": [address, ...]}: an
@@ -142,8 +142,8 @@ class Faults:
 
     def _shares(self, service: str, name: str) -> Mapping[str, float] | None:
         for key, shares in self._executions.items():
-            meant, _, end = key.partition(":")
-            if meant == service and name.endswith(end):
+            meant, _, one = key.partition(":")
+            if meant == service and one in ("", name):
                 found: Mapping[str, float] = shares
                 return found
         return None
@@ -188,7 +188,7 @@ def _outages(value: Any) -> frozenset[str]:
 
 
 def _executions(value: Any) -> dict[str, Any]:
-    known = (*_EXECUTIONS, *(f"{service}:END" for service in _NAMED), "hold_s", "seed", "times")
+    known = (*_EXECUTIONS, *(f"{service}:NAME" for service in _NAMED), "hold_s", "seed", "times")
     services = {} if not isinstance(value, Mapping) else {key: _service(key) for key in value if key not in known[-3:]}
     if not isinstance(value, Mapping) or None in services.values():
         raise ValueError(f"faults: executions {value!r}: use {', '.join(known)}.")
@@ -211,8 +211,8 @@ def _executions(value: Any) -> dict[str, Any]:
 
 def _service(key: Any) -> str | None:
     """The service that a key of executions means; None for none."""
-    service, colon, end = str(key).partition(":")
-    return service if service in _EXECUTIONS and (not colon or (end and service in _NAMED)) else None
+    service, colon, name = str(key).partition(":")
+    return service if service in _EXECUTIONS and (not colon or (name and service in _NAMED)) else None
 
 
 def _account(value: Any) -> dict[str, Any]:

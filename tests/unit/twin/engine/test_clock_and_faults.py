@@ -164,12 +164,12 @@ def test_no_more_executions_go_wrong_than_were_asked_for() -> None:
     assert faults.state()["executions"] == {"sagemaker": {"timeout": 1}, "times": 0}
 
 
-def test_one_service_of_cloud_run_is_meant_by_the_end_of_its_name() -> None:
+def test_one_service_of_cloud_run_is_meant_by_its_name() -> None:
     faults = Faults()
-    faults.set({"executions": {"run:-events": {"kill": 1}, "run:-endpoint": {"error": 1}}})
-    found = [faults.execution("run", name) for name in ("a-events", "a-endpoint", "a-events-2")]
-    assert [wrong and wrong[0] for wrong in found] == ["kill", "error", None]
-    assert faults.execution("lambda", "a-events") is None
+    faults.set({"executions": {"run:events": {"kill": 1}, "run:endpoint": {"error": 1}}})
+    found = [faults.execution("run", name) for name in ("events", "endpoint", "events-2", "")]
+    assert [wrong and wrong[0] for wrong in found] == ["kill", "error", None, None]
+    assert faults.execution("lambda", "events") is None
     faults.set({"executions": {"run": {"timeout": 1}}})
     assert [wrong and wrong[0] for wrong in (faults.execution("run", "any"), faults.execution("run"))] == ["timeout", "timeout"]
 
@@ -200,8 +200,8 @@ def test_one_service_of_cloud_run_is_meant_by_the_end_of_its_name() -> None:
         {"executions": {"s3": {"kill": 1}}},
         {"executions": {"run": {"hang": 1}}},
         {"executions": {"run:": {"kill": 1}}},
-        {"executions": {"run:-events": 1}},
-        {"executions": {"lambda:-events": {"kill": 1}}},
+        {"executions": {"run:events": 1}},
+        {"executions": {"lambda:events": {"kill": 1}}},
     ],
 )
 def test_a_fault_that_makes_no_sense_is_refused_and_nothing_is_set(wrong: dict[str, Any]) -> None:
