@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -19,8 +18,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # AWS's front ends give up on a client that goes quiet in the middle of a body; S3 documents 20 s without traffic (RequestTimeout).
 QUIET_S = 20
-# What is read of a request that is refused already.
-DRAINED_BYTES = 64 << 20
 
 
 @dataclass(kw_only=True)
@@ -35,7 +32,6 @@ class Request:
     source_ip: str
     receive: Receive
     body_asked: bool = False
-    body_ended: bool = False
     _query: list[tuple[str, str]] | None = field(default=None, repr=False)
 
     @classmethod
@@ -74,17 +70,14 @@ class Request:
                 async with asyncio.timeout(QUIET_S):
                     message = await self.receive()
             except TimeoutError:
-                self.body_ended = True
                 raise Refusal(
                     "RequestTimeout", "Your socket connection to the server was not read from or written to in time.", 408
                 ) from None
             if message["type"] == "http.disconnect":
-                self.body_ended = True
                 raise Refusal("RequestTimeout", "The client left before its request was complete.", 408)
-            self.body_ended = not message.get("more_body")
             if message.get("body"):
                 yield message["body"]
-            if self.body_ended:
+            if not message.get("more_body"):
                 return
 
     async def body(self, limit: int, too_large: Refusal) -> bytes:
@@ -98,17 +91,6 @@ class Request:
                 raise too_large
             parts.append(chunk)
         return b"".join(parts)
-
-    async def drain(self) -> None:
-        """Read what a client still sends, as far as that is reasonable: many look for an answer only when everything is sent."""
-        if self.body_ended or ("expect" in self.headers and not self.body_asked):
-            return
-        size = 0
-        with contextlib.suppress(Refusal):
-            async for chunk in self.chunks():
-                size += len(chunk)
-                if size > DRAINED_BYTES:
-                    return
 
 
 class Answering:

@@ -69,7 +69,6 @@ class HttpApi:
                 raise Refusal("UNAVAILABLE", f"{self.name} is out: a test asked for it.", 503)
             await self.answer(self._asked(request), send)
         except Refusal as refusal:
-            await request.drain()
             await respond(send, refused(refusal))
         except ConnectionError:
             raise
