@@ -45,7 +45,7 @@ def environment(name: str, lock: Path) -> Path:
 
 def plan(folder: Path) -> None:
     """Write `<folder>/<stack>+<variant>.json` for every variant, with the text of each managed policy that a role has."""
-    every = {(stack, words): changes for stack in ready_stacks() if stack.startswith("aws-") for words, changes in judged(stack).items()}
+    every = {(stack, words): changes for stack in ready_stacks() for words, changes in judged(stack).items()}
     for (stack, words), changes in every.items():
         name = f"{stack}+{words.replace(' ', '-')}".removesuffix("+")
         resources = [dataclasses.asdict(each) for each in planned(stack, changes)]

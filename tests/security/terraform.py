@@ -1,8 +1,8 @@
 """Planned resources as Terraform JSON, so that checkers which know only Terraform can judge them. Standard library only.
 
-The AWS provider of Pulumi is built from Terraform's: `memorySize` is `memory_size` there, and the few names that Pulumi changed are
-tables here. What was taken from another resource becomes a reference again (`${aws_s3_bucket.models.id}`), which is what checks over
-several resources follow.
+Pulumi's providers of AWS and Google Cloud are built from Terraform's: `memorySize` is `memory_size` there, and the few names that
+Pulumi changed are in `renamed.py`. What was taken from another resource becomes a reference again (`${aws_s3_bucket.models.id}`),
+which is what checks over several resources follow.
 """
 
 import json
@@ -11,65 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.security.plans import as_list, statements
+from tests.security.renamed import CLOUDS, Renamed
 
 # Types without a cloud resource behind them.
 NOT_TERRAFORM = ("pilotlight:", "docker-build:")
-_MODULES = {"apigateway": "api_gateway"}
-_KINDS = {
-    "aws:apigateway/response:Response": "gateway_response",
-    "aws:s3/bucketObjectv2:BucketObjectv2": "object",
-    "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy": "queue_redrive_allow_policy",
-    "aws:sqs/redrivePolicy:RedrivePolicy": "queue_redrive_policy",
-}
-# Every type that the translation was checked for: one more must be looked at first, for the names that Pulumi changed.
-KNOWN = {
-    "appautoscaling": "scheduled_action target",
-    "apigatewayv2": "api authorizer integration route stage",
-    "api_gateway": "account api_key deployment gateway_response integration method method_settings model request_validator resource "
-    "rest_api stage usage_plan usage_plan_key",
-    "budgets": "budget",
-    "cloudwatch": "dashboard log_group metric_alarm",
-    "dynamodb": "table",
-    "ecr": "lifecycle_policy repository",
-    "iam": "role role_policy role_policy_attachment",
-    "lambda": "alias event_source_mapping function function_event_invoke_config permission provisioned_concurrency_config",
-    "s3": "bucket bucket_lifecycle_configuration bucket_notification bucket_ownership_controls bucket_policy "
-    "bucket_public_access_block bucket_server_side_encryption_configuration bucket_versioning object",
-    "sagemaker": "endpoint endpoint_configuration model",
-    "scheduler": "schedule schedule_group",
-    "sns": "topic topic_policy topic_subscription",
-    "sqs": "queue queue_policy",
-}
-# Pulumi's name → Terraform's, of an input or of a block inside one; with a type in front only there.
-_NAMES = {
-    "aws_apigatewayv2_authorizer.audiences": "audience",
-    "aws_lambda_function.code": "filename",
-    "aws_lambda_function.name": "function_name",
-    "aws_lambda_permission.function": "function_name",
-    "aws_s3_bucket_notification.queues": "queue",
-    "aws_sns_topic_subscription.topic": "topic_arn",
-    "attributes": "attribute",
-    "cost_filters": "cost_filter",
-    "deployment": "deployment_id",
-    "encryption_configurations": "encryption_configuration",
-    "notifications": "notification",
-    "image_tag_mutability_exclusion_filters": "image_tag_mutability_exclusion_filter",
-    "rest_api": "rest_api_id",
-    "rules": "rule",
-}
-# A list in Terraform that Pulumi shows as its only item.
-_LISTS = {"aws_api_gateway_rest_api.types"}
-# Maps whose keys are values, not names of inputs.
-_MAPS = {
-    "tags",
-    "variables",
-    "environment_variables",
-    "dimensions",
-    "triggers",
-    "request_models",
-    "response_templates",
-    "response_parameters",
-}
 
 
 def terraform(resources: list[dict[str, Any]]) -> dict[str, Any]:
@@ -83,11 +28,11 @@ def terraform(resources: list[dict[str, Any]]) -> dict[str, Any]:
     for each in resources:
         if each["type"].startswith(NOT_TERRAFORM):
             continue
-        type_ = terraform_type(each["type"])
+        type_, cloud = terraform_type(each["type"]), CLOUDS[each["type"].partition(":")[0]]
         arguments = {}
         for key, value in each["inputs"].items():
             sources = [known[urn] for urn in each["taken_from"].get(key, ()) if urn in known]
-            arguments[_name(type_, key)] = _value(type_, _snake(key), _referring(value, sources))
+            arguments[_name(cloud, type_, key)] = _value(cloud, type_, _snake(key), _referring(value, sources))
             if isinstance(value, str) and '"Statement"' in value:
                 documents[f"{label(each['name'])}_{_snake(key)}"] = {
                     "statement": [_statement(one) for one in statements(json.loads(value))]
@@ -98,11 +43,12 @@ def terraform(resources: list[dict[str, Any]]) -> dict[str, Any]:
 
 def terraform_type(type_: str) -> str:
     """`aws:lambda/function:Function` as `aws_lambda_function`."""
-    module, _, name = type_.removeprefix("aws:").partition("/")
-    service, kind = _MODULES.get(module, module), _KINDS.get(type_, _snake(name.partition(":")[0]))
-    if kind not in KNOWN.get(service, "").split():
-        raise KeyError(f"{type_} (aws_{service}_{kind}): look up how Pulumi renamed its arguments and add it to the tables here.")
-    return f"aws_{service}_{kind}"
+    cloud = CLOUDS[type_.partition(":")[0]]
+    module, _, name = type_.partition(":")[2].partition("/")
+    service, kind = cloud.modules.get(type_, cloud.modules.get(module, module)), cloud.kinds.get(type_, _snake(name.partition(":")[0]))
+    if kind not in cloud.known.get(service, "").split():
+        raise KeyError(f"{type_} ({cloud.prefix}_{service}_{kind}): look up how Pulumi renamed its arguments and add it to renamed.py.")
+    return f"{cloud.prefix}_{service}_{kind}" if kind != service else f"{cloud.prefix}_{service}"
 
 
 def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,21 +74,21 @@ def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _name(type_: str, key: str) -> str:
+def _name(cloud: Renamed, type_: str, key: str) -> str:
     snake = _snake(key)
-    return _NAMES.get(f"{type_}.{snake}", _NAMES.get(snake, snake))
+    return cloud.names.get(f"{type_}.{snake}", cloud.names.get(snake, snake))
 
 
-def _value(type_: str, key: str, value: Any) -> Any:
+def _value(cloud: Renamed, type_: str, key: str, value: Any) -> Any:
     """A value with the names inside it translated; blocks become lists, as Terraform has them."""
     if isinstance(value, Mapping):
-        if key in _MAPS:
+        if key in cloud.maps:
             return dict(value)
-        return [{_name(type_, inner): _value(type_, _snake(inner), each) for inner, each in value.items()}]
+        return [{_name(cloud, type_, inner): _value(cloud, type_, _snake(inner), each) for inner, each in value.items()}]
     if isinstance(value, list):
-        blocks = [_value(type_, key, each) for each in value]
+        blocks = [_value(cloud, type_, key, each) for each in value]
         return [part for each in blocks for part in (each if isinstance(each, list) else [each])]
-    return [value] if f"{type_}.{key}" in _LISTS else value
+    return [value] if f"{type_}.{key}" in cloud.lists else value
 
 
 def _referring(value: Any, sources: list[dict[str, Any]]) -> Any:

@@ -11,7 +11,8 @@ from tests.security.grants import RECORDED, lines
 from tests.security.judges import Finding
 from tests.security.plans import Document, names, resource_policies, roles, unread_policies
 
-VARIANTS = names()
+# Google Cloud has no policies of this kind: `test_google.py`.
+VARIANTS = [name for name in names() if name.startswith("aws-")]
 ARN = "arn:aws:s3:::bucket/models/*"
 
 
