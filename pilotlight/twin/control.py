@@ -129,7 +129,7 @@ class Control:
             amount = float(wanted["usd"])
             if not 0 <= amount < float("inf"):
                 raise ValueError(f"usd {amount}: use a number of 0 or more.")
-            return {"budgets": twin.budgets.spend(amount, wanted.get("budget"))}
+            return {"budgets": _spent(twin, amount, wanted.get("budget"))}
         except KeyError:
             raise Refusal("Invalid", "spend: usd is missing: what the current month has cost so far.") from None
         except (TypeError, ValueError) as error:
@@ -146,6 +146,20 @@ class Control:
     async def _end(self, twin: Twin, wanted: Answer) -> Answer:
         asyncio.get_running_loop().call_later(0.05, self._stop)
         return {"status": "stopping"}
+
+
+def _spent(twin: Twin, amount: float, budget: str | None) -> list[str]:
+    """The names of the budgets of every cloud that heard of it. ValueError where there is none."""
+    from pilotlight.twin.gcp.budgets_plane import BudgetsPlane
+
+    google = twin.gcp.planes.made("budgets_plane:BudgetsPlane")
+    found = google.spend(amount, budget) if isinstance(google, BudgetsPlane) else []
+    try:
+        return [*twin.budgets.spend(amount, budget), *found]
+    except ValueError:
+        if not found:
+            raise
+        return found
 
 
 def _instant(now: float, wanted: Answer) -> float:

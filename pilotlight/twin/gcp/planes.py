@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pilotlight.twin.gcp.types import (
     BUCKET,
     BUCKET_OBJECT,
+    BUDGET,
     DATABASE,
     GATEWAY,
     JOB,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PLANES: Mapping[str, str] = {
     BUCKET: "storage_plane:StoragePlane",
     BUCKET_OBJECT: "storage_plane:StoragePlane",
+    BUDGET: "budgets_plane:BudgetsPlane",
     DATABASE: "firestore_plane:FirestorePlane",
     GATEWAY: "gateway_plane:GatewayPlane",
     JOB: "scheduler_plane:SchedulerPlane",

@@ -10,12 +10,11 @@ from pilotlight.twin.gcp import assigned, services
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.names import only_one
 from pilotlight.twin.gcp.rows_monitoring import require_channel
-from pilotlight.twin.gcp.types import ENABLED, TOPIC
+from pilotlight.twin.gcp.types import BUDGET, ENABLED, TOPIC
 from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 
 API = "billingbudgets.googleapis.com"
-BUDGET = "gcp:billing/budget:Budget"
 # Cloud Billing documentation, "Billing account ID": 18 digits and letters in three groups.
 _ACCOUNT = re.compile(r"(?:billingAccounts/)?[0-9A-F]{6}-[0-9A-F]{6}-[0-9A-F]{6}")
 # Cloud Billing Budget API v1, Budget (read 2026-11).

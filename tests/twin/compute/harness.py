@@ -161,6 +161,7 @@ class Harness:
         )
         await emulators.start()
         await start(self.twin)
+        control.twin = self.twin
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         self._ready.set()
         await self._end.wait()

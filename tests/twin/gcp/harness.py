@@ -16,6 +16,7 @@ from pilotlight.twin.world import Resource
 from tests.twin.compute.harness import Harness
 from tests.twin.gcp.conftest import PROJECT, REGION
 
+ROOT = Path(__file__).parents[3]
 IMAGE = Path(__file__).parent / "run_image"
 HOST = f"{REGION}-docker.pkg.dev"
 
@@ -60,17 +61,25 @@ class GoogleHarness(Harness):
 
     def pushed(self, folder: Path = IMAGE) -> str:
         """The test's image in a repository; its address by digest."""
-        self.make("gcp:artifactregistry/repository:Repository", "images", repositoryId="images", format="DOCKER")
+        return self._built("server", folder, folder / "Dockerfile", "cpu")
+
+    def functions(self) -> str:
+        """The image of Google Cloud's functions, in a repository; its address by digest."""
+        return self._built("functions", ROOT, ROOT / "containers" / "Dockerfile", "function-gcp")
+
+    def _built(self, name: str, context: Path, dockerfile: Path, target: str) -> str:
+        self.make("gcp:artifactregistry/repository:Repository", f"{name}-images", repositoryId=f"{name}-images", format="DOCKER")
         login = {"address": HOST, "username": registry.USER, "password": registry.access_token(self.twin)}
+        address = f"{HOST}/{PROJECT}/{name}-images/{name}"
         image = self.make(
             "docker-build:index:Image",
-            "server",
+            name,
             push=False,
             exports=[{"registry": {"ociMediaTypes": True}}],
-            context={"location": str(folder)},
-            dockerfile={"location": str(folder / "Dockerfile")},
-            target="cpu",
-            tags=[f"{HOST}/{PROJECT}/images/server:one"],
+            context={"location": str(context)},
+            dockerfile={"location": str(dockerfile)},
+            target=target,
+            tags=[f"{address}:one"],
             registries=[login],
         )
-        return f"{HOST}/{PROJECT}/images/server@{image['digest']}"
+        return f"{address}@{image['digest']}"
