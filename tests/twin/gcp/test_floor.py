@@ -168,7 +168,8 @@ def test_instances_and_shells_are_led_to_the_api(run: Run, floor: Floor) -> None
     variable = "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"
     service = run()
     floor.let(service)
-    env = run.ask(service).json()["env"]
-    assert env[variable] == run.harness.twin.gcp.url(run.harness.twin, "run-admin")
+    led = run.ask(service).json()["env"][variable]
+    refused = CLIENT.get(f"{led}/v2/{service.id}")
+    assert (refused.status_code, run.runner in refused.text) == (403, True), "as the account that the instance runs as"
     developer = run.harness.wait(run.harness.twin.gcp.variables(run.harness.twin, Caller()))[variable]
     assert CLIENT.get(f"{developer}/v2/{service.id}").json()["name"] == service.id
