@@ -36,8 +36,8 @@ class Control:
     POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
     until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
     GET google tells the variables that lead Google's clients of a developer to the twin; what serves them is started for it.
-    POST spend takes `usd`, what the current month has cost so far on any cloud, and a `budget`'s name, without which it counts for every budget;
-    budgets look at it with their next refresh, as on AWS hours later.
+    POST spend takes `usd`, what the current month has cost so far, and a `budget`'s name, without which it counts for every budget of
+    every cloud; budgets look at it with their next refresh, hours later as in the cloud.
     """
 
     def __init__(self, token: str, *, providers: Providers, stop: Callable[[], None]) -> None:
