@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.deployment import Deployment
-from tests.support.system import deployed
+pytest.register_assert_rewrite("tests.conformance.event_promises", "tests.conformance.evented", "tests.conformance.answer_promises")
+
+from tests.support.deployment import Deployment  # noqa: E402
+from tests.support.system import deployed  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from tests.storm.verdict import dead_letters, rows_of
+from tests.storm.verdict import LATEST, dead_letters, rows_of
 from tests.support.clients import client
 from tests.support.deployment import Deployment
 
@@ -31,6 +31,10 @@ class Pipeline(ABC):
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
         """Every row, those that point to an object's newest version included."""
+
+    @abstractmethod
+    def newest(self, name: str) -> str | None:
+        """The version of an object (`bucket/key`) that its rows say is the newest; None without any."""
 
     @abstractmethod
     def messages(self) -> list[dict[str, Any]]:
@@ -81,6 +85,10 @@ class AwsPipeline(Pipeline):
 
     def rows(self) -> list[dict[str, Any]]:
         return rows_of(self._dynamodb, self._outputs["resultsTable"])
+
+    def newest(self, name: str) -> str | None:
+        row = self.look((name, LATEST))
+        return None if row is None else str(row["latest"])
 
     def fetched(self, uri: str) -> bytes:
         bucket, _, key = uri.removeprefix("s3://").partition("/")

@@ -26,7 +26,8 @@ class GooglePipeline(Pipeline):
         self._outputs = outputs
         variables = deployment.twin("google")
         self._storage = httpx.Client(base_url=variables["STORAGE_EMULATOR_HOST"], timeout=60)
-        self._documents = _firestore(variables, outputs).collection(outputs["resultsTable"])
+        database, rows = _firestore(variables, outputs), outputs["resultsTable"]
+        self._documents, self._attempts = database.collection(rows), database.collection(f"{rows}-attempts")
         channel = grpc.insecure_channel(variables["PUBSUB_EMULATOR_HOST"])
         self._pubsub = pubsub_v1.SubscriberClient(transport=SubscriberGrpcTransport(channel=channel))
 
@@ -43,6 +44,21 @@ class GooglePipeline(Pipeline):
         found = self._documents.document(name).get()
         return found.to_dict() if found.exists else None
 
+    def newest(self, name: str) -> str | None:
+        row = self.look((name, "latest"))
+        return None if row is None else str(row["latest"])
+
+    def attempts_over(self) -> int:
+        """Ends the time of every attempt that is under way or ended without a word; how many documents of attempts there are.
+
+        Functions have the machine's clock, not the twin's.
+        """
+        count = 0
+        for document in self._attempts.stream():
+            document.reference.update({"ends": 0.0})
+            count += 1
+        return count
+
     def rows(self) -> list[dict[str, Any]]:
         return [document.to_dict() or {} for document in self._documents.stream()]
 
@@ -54,6 +70,18 @@ class GooglePipeline(Pipeline):
         return found
 
     def dead(self) -> list[Identity]:
+        return [_identity(message) for message in self._dead()]
+
+    def letters(self) -> dict[Identity, dict[str, str]]:
+        """What each dead letter says besides its object."""
+        return {_identity(message): dict(message.attributes) for message in self._dead()}
+
+    def fetched(self, uri: str) -> bytes:
+        bucket, _, key = uri.removeprefix("gs://").partition("/")
+        path = f"/storage/v1/b/{bucket}/o/{quote(key, safe='')}"
+        return self._storage.get(path, params={"alt": "media"}).raise_for_status().content
+
+    def _dead(self) -> list[Any]:
         subscription = self._outputs["deadLetterQueueUrl"]
         taken: list[Any] = []
         while more := self._pull(subscription):
@@ -61,12 +89,7 @@ class GooglePipeline(Pipeline):
         if taken:
             ids = [each.ack_id for each in taken]
             self._pubsub.modify_ack_deadline(subscription=subscription, ack_ids=ids, ack_deadline_seconds=0)
-        return [_identity(each.message) for each in taken]
-
-    def fetched(self, uri: str) -> bytes:
-        bucket, _, key = uri.removeprefix("gs://").partition("/")
-        path = f"/storage/v1/b/{bucket}/o/{quote(key, safe='')}"
-        return self._storage.get(path, params={"alt": "media"}).raise_for_status().content
+        return [each.message for each in taken]
 
     def _pull(self, subscription: str) -> list[Any]:
         answer = self._pubsub.pull(subscription=subscription, max_messages=PULLED, return_immediately=True)
