@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -38,6 +39,17 @@ def test_the_first_blocks_deploy_and_call_the_stack_with_plain_pulumi(deployment
     assert "pulumi up" in deploy
     assert "curl" in call
     printed = run(deployment, deploy + call, twin=True)
+    answer = json.loads(printed[printed.index('{"outputs"') :])
+    assert len(answer["outputs"][0][0]) == len(TEXTS["english"]["sentence"])
+    run(deployment, "source .venv/bin/activate\npulumi destroy\npulumi stack rm", twin=True)
+
+
+def test_the_block_for_google_cloud_deploys_its_stack_with_plain_pulumi(deployment: Deployment) -> None:
+    """Its gateway answers under a name of Google's, which only the command leads to the twin."""
+    (deploy,) = (block for block in BLOCKS if "pulumi up" in block and "CLOUD=gcp" in block)
+    assert "pulumi stack init gcp-cloud-run-api" in deploy
+    call = "pilotlight invoke gcp-cloud-run-api --local --json " + shlex.quote(json.dumps({"inputs": TEXTS["english"]["text"]}))
+    printed = run(deployment, f"{deploy}{call}\n", twin=True)
     answer = json.loads(printed[printed.index('{"outputs"') :])
     assert len(answer["outputs"][0][0]) == len(TEXTS["english"]["sentence"])
     run(deployment, "source .venv/bin/activate\npulumi destroy\npulumi stack rm", twin=True)
