@@ -113,7 +113,7 @@ class ProgramRunner:
 
     def run(self, program: Path, *arguments: str, watch_imports: bool = False) -> Ran:
         """One run to its end. BenchmarkError with what it said where it fails."""
-        monitor, engine = _Monitor(PlannedCloud(self._config["aws:region"]), self._stack), _Engine()
+        monitor, engine = _Monitor(self._cloud(), self._stack), _Engine()
         with _served(monitor, engine) as address:
             command = [sys.executable, "-u", *(["-X", "importtime"] if watch_imports else []), str(self._launcher)]
             command += ["--monitor", address, "--engine", address, "--project", PROJECT, "--stack", self._stack]
@@ -130,6 +130,11 @@ class ProgramRunner:
         resources = [(kind, json.dumps(_plain(inputs), sort_keys=True)) for _, kind, inputs in monitor.arrived]
         sdks = sorted(set(_IMPORTED.findall(done.stderr))) if watch_imports else None
         return Ran(seconds=monitor.arrived[-1][0] - started, resources=resources, sdks=sdks)
+
+    def _cloud(self) -> PlannedCloud:
+        if "gcp:project" in self._config:
+            return PlannedCloud(self._config["gcp:region"], self._config["gcp:project"])
+        return PlannedCloud(self._config["aws:region"])
 
 
 @contextmanager
