@@ -175,7 +175,7 @@ def followed(outputs: Mapping[str, Any], answer: httpx.Response, *, patience_s: 
     deadline = time.monotonic() + patience_s
     while answer.status_code == 202 and time.monotonic() < deadline:
         time.sleep(0.5)
-        answer = httpx.get(answer.json()["result"], headers={"x-api-key": outputs["apiKey"]}, timeout=60)
+        answer = httpx.get(answer.url.join(answer.headers["location"]), headers={"x-api-key": outputs["apiKey"]}, timeout=60)
     return answer
 
 
