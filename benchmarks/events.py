@@ -1,4 +1,4 @@
-"""Objects a second through the whole event pipeline on the twin: upload, queue, function, model, row.
+"""Objects a second through the whole event pipeline on the twin: upload, queue or trigger, function, model, row.
 
 With MiniLM, and with a model that takes no time: the promise is about the pipeline, and on two cores the model is the larger part.
 """
@@ -11,25 +11,27 @@ from typing import Any
 import psutil
 
 from benchmarks.checkout import own_checkout, with_tiny_model
+from benchmarks.pipelines import pipeline_of
 from benchmarks.record import BenchmarkError, machine, own_versions, summary
-from benchmarks.uploader import Uploader
 from pilotlight.twin import state
-from tests.storm.storm import WAITING
-from tests.storm.verdict import LATEST, agrees, rows_of
-from tests.support.clients import client
+from tests.storm.verdict import agrees
 from tests.support.deployment import Deployment
 from tests.support.vectors import TEXTS
 
-STACKS = ("aws-sagemaker-events", "aws-lambda-events")
+STACKS = ("aws-sagemaker-events", "aws-lambda-events", "gcp-cloud-run-events")
 MINILM, TINY = "MiniLM", "no model to speak of"
 # Enough that starting and ending are a small part; the first round brings instances up.
 OBJECTS, FIRST, ROUNDS = 1000, 600, 3
 PROMISED_PER_SECOND = 100
 TEXT = "english"
-PATIENCE_S = 300
-POLL_S = 0.1
 # What part of the service a process of the twin's is, by a word of its command line.
-PARTS = {"emulator_host": "S3 and DynamoDB", "awslambdaric": "function", "server": "model server", "pilotlight.twin": "twin"}
+PARTS = {
+    "emulator_host": "S3 and DynamoDB",
+    "awslambdaric": "function",
+    "functions.gcp": "function",
+    "server": "model server",
+    "pilotlight.twin": "twin",
+}
 
 
 def measure() -> Mapping[str, Any]:
@@ -49,8 +51,9 @@ def measure() -> Mapping[str, Any]:
         ),
         "machine": about,
         "method": f"{ROUNDS} rounds of {OBJECTS} objects of {len(TEXTS[TEXT]['text'])} bytes, from the first upload to the last row; the "
-        "ready stacks as they are (batches of 10, 5 at a time); the uploader runs on the same cores. Processor time is of all processes",
-        "versions": own_versions("boto3", "onnxruntime", "ministack"),
+        "ready stacks as they are (batches of 10, 5 at a time; on Google Cloud one by one, 10 at a time); the uploader runs on the same "
+        "cores. Processor time is of all processes",
+        "versions": own_versions("boto3", "google-cloud-firestore", "onnxruntime", "ministack"),
         "stacks": stacks,
         "promise": {
             "objects_per_second": PROMISED_PER_SECOND,
@@ -78,20 +81,19 @@ class _Pipeline:
     """A deployed stack, and what becomes of objects in it. `expected` is the answer that each must get, None for any."""
 
     def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], expected: list[float] | None) -> None:
-        self._outputs = outputs
         self._home = deployment.home
         self._expected = expected
-        self._variables = deployment.variables()
-        self._sqs, self._dynamodb = (client(self._variables, name) for name in ("sqs", "dynamodb"))
+        self._work = pipeline_of(deployment, outputs)
 
     def round(self, count: int) -> dict[str, Any]:
         """One round: objects and uploads a second, milliseconds of processor time an object by part."""
         prefix = uuid.uuid4().hex
-        uploader = Uploader(self._variables, self._outputs["objectsBucket"], [f"{prefix}/{number}.txt" for number in range(count)])
+        keys = [f"{prefix}/{number}.txt" for number in range(count)]
+        uploader = self._work.uploader(keys)
         before, began = self._processor_time(), time.monotonic()
         own = uploader.upload(TEXTS[TEXT]["text"])
         uploaded = time.monotonic() - began
-        self._drained()
+        self._work.drained(keys)
         took = time.monotonic() - began
         after = self._processor_time()
         self._check(prefix, count)
@@ -102,20 +104,9 @@ class _Pipeline:
             "cpu_ms": {part: 1000 * seconds / count for part, seconds in spent.items()},
         }
 
-    def _drained(self) -> None:
-        """Until the queue holds nothing: a message is deleted after its row was written."""
-        asked = {"QueueUrl": self._outputs["queueUrl"], "AttributeNames": list(WAITING)}
-        deadline = time.monotonic() + PATIENCE_S
-        while sum(int(number) for number in self._sqs.get_queue_attributes(**asked)["Attributes"].values()):
-            if time.monotonic() > deadline:
-                raise BenchmarkError(f"The queue is not empty after {PATIENCE_S} s.")
-            time.sleep(POLL_S)
-
     def _check(self, prefix: str, count: int) -> None:
         """Each object has one row with the right answer; BenchmarkError else."""
-        start = f"{self._outputs['objectsBucket']}/{prefix}/"
-        rows = [row for row in rows_of(self._dynamodb, self._outputs["resultsTable"]) if row["object"].startswith(start)]
-        answers = [row for row in rows if row["version"] != LATEST]
+        answers = self._work.answers(f"{prefix}/")
         if len(answers) != count or len({row["object"] for row in answers}) != count:
             raise BenchmarkError(f"{count} objects have {len(answers)} results.")
         if self._expected is not None and not all(agrees(row, TEXT) for row in answers):

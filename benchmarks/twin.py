@@ -41,10 +41,10 @@ class Twin:
         seconds, output = self.run(operation, stack, "--local", "--json")
         return seconds, json.loads(output)
 
-    def api_key(self) -> str:
-        """The stack's key, by plain `pulumi` with the environment that the command prints."""
+    def api_key(self, stack: str = STACK) -> str:
+        """A stack's key, by plain `pulumi` with the environment that the command prints."""
         plain = json.loads(self.run("env", "--local", "--json")[1])
-        command = ["pulumi", "stack", "output", "apiKey", "--show-secrets", "--stack", STACK]
+        command = ["pulumi", "stack", "output", "apiKey", "--show-secrets", "--stack", stack]
         env = self._env | plain
         return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True).stdout.strip()
 

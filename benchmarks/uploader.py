@@ -1,38 +1,24 @@
-"""An uploader that takes as little of the machine as it can: addresses signed beforehand, kept connections, no library above HTTP."""
+"""An uploader that takes as little of the machine as it can: addresses made beforehand, kept connections, no library above HTTP."""
 
 import http.client
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
-
-import boto3
-from botocore.config import Config
 
 from benchmarks.record import BenchmarkError
 
 TYPE = "text/plain; charset=utf-8"
 CONNECTIONS = 8
-_SIGNED_S = 3600
 
 
 class Uploader:
-    """`Uploader(variables, bucket, keys)` signs; `upload(text)` puts that text under every key."""
+    """`upload(text)` sends that text to every address, all of one host, with the method that stores an object there."""
 
-    def __init__(self, variables: Mapping[str, str], bucket: str, keys: Sequence[str]) -> None:
-        """`variables` are those that `pilotlight env --local` prints."""
-        s3 = boto3.client(
-            "s3",
-            endpoint_url=variables["AWS_ENDPOINT_URL"],
-            region_name=variables["AWS_REGION"],
-            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}),
-        )
-        asked = ({"Bucket": bucket, "Key": key, "ContentType": TYPE} for key in keys)
-        addresses = [urlsplit(s3.generate_presigned_url("put_object", Params=each, ExpiresIn=_SIGNED_S)) for each in asked]
-        self._host = addresses[0].netloc
-        self._targets = [f"{address.path}?{address.query}" for address in addresses]
+    def __init__(self, method: str, addresses: Sequence[str]) -> None:
+        parts = [urlsplit(address) for address in addresses]
+        self._method, self._host = method, parts[0].netloc
+        self._targets = [f"{each.path}?{each.query}" for each in parts]
 
     def upload(self, text: str) -> float:
         """Put the text everywhere, several at a time; returns the seconds of processor time that this process took for it."""
@@ -45,7 +31,7 @@ class Uploader:
     def _put(self, targets: Sequence[str], body: bytes) -> None:
         connection = http.client.HTTPConnection(self._host, timeout=60)
         for target in targets:
-            connection.request("PUT", target, body, {"Content-Type": TYPE})
+            connection.request(self._method, target, body, {"Content-Type": TYPE})
             response = connection.getresponse()
             said = response.read()
             if response.status != 200:
