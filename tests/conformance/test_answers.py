@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.conformance.answer_promises import ATTEMPTS_S, CHINESE, ENGLISH, AnswerPromises, outputs_of
-from tests.conformance.answering import STACK, AwsAnswering, assert_accepted
+from tests.conformance.answering import STACK, Answering, AwsAnswering, assert_accepted
 from tests.support.deployment import Deployment
 from tests.support.load import at_a_steady_rate
 from tests.support.vectors import assert_agrees
@@ -41,10 +41,6 @@ def usual(up: AwsAnswering, slow: "Future[httpx.Response]") -> Iterator[None]:
     up.faulty()
 
 
-class TestOnAws(AnswerPromises):
-    """What holds on every cloud."""
-
-
 def test_one_id_goes_from_the_gateway_to_the_model(up: AwsAnswering) -> None:
     accepted = up.post(ENGLISH, prefer="respond-async")
     assert up.answer(assert_accepted(accepted)).status_code == 200
@@ -62,6 +58,15 @@ def test_an_id_that_the_caller_chose_leads_to_the_gateways_own(up: AwsAnswering)
     told = up.observed.line(f"{STACK}-predict", request_id="mine-1", event="request")
     assert told["gateway_request_id"] == answer.headers["x-amzn-requestid"]
     assert up.observed.line("Endpoints", request_id="mine-1", event="request")["status"] == 200
+
+
+class TestOnAws(AnswerPromises):
+    """What holds on every cloud."""
+
+    def test_a_dead_letter_is_told_to_its_caller_and_answered_after_a_replay(self, up: Answering, slow: "Future[httpx.Response]") -> None:
+        """Once the slow call has its answer: it would be a second one."""
+        up.answer(assert_accepted(slow.result()))
+        super().test_a_dead_letter_is_told_to_its_caller_and_answered_after_a_replay(up)
 
 
 def test_what_never_reached_its_worker_is_told_as_failed_and_answered_after_a_replay(up: AwsAnswering) -> None:

@@ -1,8 +1,10 @@
 """The dead letters of a stack on Google Cloud: a subscription, whose messages are sent again through a topic."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from pilotlight.cli.app import say
@@ -125,10 +127,19 @@ def _letter(received: Any) -> DeadLetter:
         message_id=str(message.message_id),
         about=tuple(_versions(content)),
         answer=str(content["id"]) if isinstance(content.get("id"), str) and "bucket" not in content else None,
-        sent=int(message.publish_time.timestamp() * 1000),
+        sent=int(_first_sent(message).timestamp() * 1000),
         receipt=str(received.ack_id),
         reason=message.attributes.get("reason"),
     )
+
+
+def _first_sent(message: Any) -> datetime:
+    """Before its first attempt: what Pub/Sub itself gave up is published to the dead letters after the last one, and says when it was
+    before ("Handle message failures")."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(message.attributes.get("CloudPubSubDeadLetterSourceTopicPublishTime", ""))
+    published: datetime = message.publish_time
+    return published
 
 
 def _about(received: Any) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +237,17 @@ def test_letters_that_are_answers_or_nothing_known_are_named_by_what_they_hold(
     letters = json.loads(capsys.readouterr().out)["letters"]
     why = [(letter["answer"], letter["reason"]) for letter in letters]
     assert why == [("answer-7", "The endpoint did not answer."), (None, None), (None, None)]
+
+
+def test_a_reason_from_before_pubsub_gave_a_message_up_is_found(stack: GoogleStack, capsys: pytest.CaptureFixture[str]) -> None:
+    stack.say({"event": "answer", "id": "answer-8", "reason": "The endpoint did not answer.", "permanent": False})
+    time.sleep(0.01)
+    before = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
+    stack.send(b'{"id": "answer-8"}', {"CloudPubSubDeadLetterSourceTopicPublishTime": before})
+    stack.send(b'{"id": "answer-8", "again": 1}', {"CloudPubSubDeadLetterSourceTopicPublishTime": "long ago"})
+    replayed(dry_run=True, as_json=True)
+    reasons = [letter["reason"] for letter in json.loads(capsys.readouterr().out)["letters"]]
+    assert reasons == ["The endpoint did not answer.", None]
 
 
 def test_status_tells_the_dead_letters(stack: GoogleStack) -> None:
