@@ -13,8 +13,7 @@ from botocore.config import Config
 from benchmarks.record import BenchmarkError
 from benchmarks.uploader import TYPE, Uploader
 from pilotlight.cli.gcp.clients import firestore
-from tests.storm.storm import WAITING
-from tests.storm.verdict import LATEST, rows_of
+from tests.storm.verdict import LATEST, WAITING, rows_of
 from tests.support.clients import client
 from tests.support.deployment import Deployment
 

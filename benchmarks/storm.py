@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.checkout import own_checkout
 from benchmarks.record import BenchmarkError, machine, own_versions
-from tests.storm.storm import Storm, Weather
+from tests.storm.storm import Weather, storm_of
 from tests.support.deployment import Deployment
 
 STACKS = ("aws-sagemaker-events", "aws-lambda-events")
@@ -37,7 +37,7 @@ def measure() -> Mapping[str, Any]:
 def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, Any]:
     deployment.edit(f"stacks/Pulumi.{stack}.yaml", r"maxAttempts: 5", "maxAttempts: 3")
     deployment.up(stack)
-    storm = Storm(deployment, deployment.outputs(stack), weather)
+    storm = storm_of(deployment, deployment.outputs(stack), weather)
     began = time.monotonic()
     try:
         storm.uploads(UPLOADS)
@@ -59,6 +59,7 @@ def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, An
         raise BenchmarkError(f"{stack}: {(first.faults + last.faults)[:5]}, {last.rows} rows and {last.dead} dead letters at the end.")
     deployment.report("destroy", stack)
     return {
+        "outages": storm.outages,
         "seconds": {"uploaded": round(uploaded, 1), "settled": round(settled, 1), "replayed": round(replayed, 1)},
         "after_the_storm": {"rows": first.rows, "dead_letters": first.dead},
         "after_the_replay": {"rows": last.rows, "dead_letters": last.dead},

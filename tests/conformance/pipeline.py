@@ -8,7 +8,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from tests.storm.verdict import LATEST, dead_letters, rows_of
+from tests.storm.verdict import LATEST, WAITING, dead_letters, newest, rows_of
 from tests.support.clients import client
 from tests.support.deployment import Deployment
 
@@ -31,6 +31,10 @@ class Pipeline(ABC):
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:
         """Every row, those that point to an object's newest version included."""
+
+    @abstractmethod
+    def live(self) -> dict[str, str]:
+        """bucket/key -> the version that the bucket itself has as the newest, of every object."""
 
     @abstractmethod
     def newest(self, name: str) -> str | None:
@@ -68,10 +72,11 @@ class Pipeline(ABC):
 class AwsPipeline(Pipeline):
     """S3, SQS and DynamoDB."""
 
-    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], **patience: int) -> None:
+        """`patience` is that of its clients (`tests.support.clients`)."""
         self._outputs = outputs
         variables = deployment.variables()
-        self._s3, self._dynamodb, self._sqs = (client(variables, name) for name in ("s3", "dynamodb", "sqs"))
+        self._s3, self._dynamodb, self._sqs = (client(variables, name, **patience) for name in ("s3", "dynamodb", "sqs"))
 
     def put(self, key: str, body: bytes, content_type: str = "text/plain") -> Identity:
         bucket = self._outputs["objectsBucket"]
@@ -85,6 +90,9 @@ class AwsPipeline(Pipeline):
 
     def rows(self) -> list[dict[str, Any]]:
         return rows_of(self._dynamodb, self._outputs["resultsTable"])
+
+    def live(self) -> dict[str, str]:
+        return newest(self._s3, self._outputs["objectsBucket"])
 
     def newest(self, name: str) -> str | None:
         row = self.look((name, LATEST))
@@ -106,10 +114,9 @@ class AwsPipeline(Pipeline):
     def dead(self) -> list[Identity]:
         return dead_letters(self._sqs, self._outputs["deadLetterQueueUrl"])
 
-    def waiting(self) -> int:
-        """Messages that wait or are under way."""
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
-        found = self._sqs.get_queue_attributes(QueueUrl=self._outputs["queueUrl"], AttributeNames=list(names))["Attributes"]
+    def waiting(self, queue: str = "queueUrl") -> int:
+        """Messages that wait or are under way, in the queue of that output."""
+        found = self._sqs.get_queue_attributes(QueueUrl=self._outputs[queue], AttributeNames=list(WAITING))["Attributes"]
         return sum(int(number) for number in found.values())
 
     @property

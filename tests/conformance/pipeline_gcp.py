@@ -44,9 +44,23 @@ class GooglePipeline(Pipeline):
         found = self._documents.document(name).get()
         return found.to_dict() if found.exists else None
 
+    def live(self) -> dict[str, str]:
+        bucket, found = self._outputs["objectsBucket"], {}
+        asked: dict[str, str] = {}
+        while True:
+            page = self._storage.get(f"/storage/v1/b/{bucket}/o", params=asked).raise_for_status().json()
+            found |= {f"{bucket}/{item['name']}": item["generation"] for item in page.get("items", [])}
+            if not page.get("nextPageToken"):
+                return found
+            asked["pageToken"] = page["nextPageToken"]
+
     def newest(self, name: str) -> str | None:
         row = self.look((name, "latest"))
         return None if row is None else str(row["latest"])
+
+    def under_way(self) -> int:
+        """How many events have begun an attempt and are not delivered yet."""
+        return sum(1 for _ in self._attempts.stream())
 
     def attempts_over(self) -> int:
         """Ends the time of every attempt that is under way or ended without a word; how many documents of attempts there are.

@@ -2,18 +2,18 @@
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from pilotlight.twin import client as twin_client
+from tests.conformance.pipeline import AwsPipeline, Pipeline, pipeline_of
 from tests.storm.uploads import Upload, Uploaded, carried_out, planned
-from tests.storm.verdict import Verdict, dead_letters, judge, newest, rows_of
-from tests.support.clients import client
+from tests.storm.verdict import Verdict, judge
 from tests.support.deployment import Deployment
 
-WAITING = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 # Looked at so often in a row before a queue counts as empty: its numbers are approximate.
 QUIET_LOOKS = 4
 
@@ -22,8 +22,7 @@ QUIET_LOOKS = 4
 class Weather:
     """What goes wrong. Shares are of events, executions of the function, and calls of the endpoint; times in seconds.
 
-    `outages` are services that are stopped one after another, `outage_s` each, in the middle of the uploads. `speed` is how fast the
-    twin's clock runs, so that a visibility timeout of minutes is over in seconds.
+    An outage lasts `outage_s`. `speed` is how fast the twin's clock runs, so that a visibility timeout of minutes is over in seconds.
     """
 
     duplicates: float = 0.2
@@ -32,37 +31,53 @@ class Weather:
     errors: float = 0.1
     timeouts: float = 0.05
     hold_s: float = 2
-    outages: tuple[str, ...] = ("dynamodb", "sqs")
     outage_s: float = 10
     speed: float = 30
     seed: int = 1
 
-    def faults(self) -> dict[str, Any]:
-        """The same as the twin's control API takes it."""
-        executions = {"lambda": {"kill": self.killed}, "sagemaker": {"error": self.errors, "timeout": self.timeouts}}
+    def faults(self, function: str, endpoint: str) -> dict[str, Any]:
+        """The same as the twin's control API takes it, for what it calls the two."""
+        executions = {function: {"kill": self.killed}, endpoint: {"error": self.errors, "timeout": self.timeouts}}
         return {
             "events": {"duplicates": self.duplicates, "delay_s": self.delay_s, "seed": self.seed},
             "executions": {**executions, "hold_s": self.hold_s, "seed": self.seed},
         }
 
 
-class Storm:
-    """`Storm(deployment, outputs, Weather()).uploads(100)`, then `settled()` and `verdict()`."""
+class Storm(ABC):
+    """`storm_of(deployment, outputs, Weather()).uploads(100)`, then `settled()` and `verdict()`."""
 
-    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], weather: Weather) -> None:
+    # Services that are stopped one after another in the middle of the uploads.
+    outages: tuple[str, ...]
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], weather: Weather, pipeline: Pipeline) -> None:
         self._outputs = outputs
         self._weather = weather
         self._twin = twin_client.ensure_running(deployment.home)
-        variables = deployment.variables()
-        # A careful uploader and reader: while a service is out they try again, as users' clients do.
-        self._s3, self._sqs, self._dynamodb = (client(variables, name, attempts=10, connections=16) for name in ("s3", "sqs", "dynamodb"))
+        self._pipeline = pipeline
         self._uploaded: list[Uploaded] = []
+
+    @abstractmethod
+    def _parts(self) -> tuple[str, str]:
+        """What faults call the function and the endpoint."""
+
+    @abstractmethod
+    def _doom(self) -> dict[str, Any]:
+        """Executions of which none ends well."""
+
+    @abstractmethod
+    def _waiting(self) -> int:
+        """How much is on its way."""
+
+    @abstractmethod
+    def _dead(self) -> int:
+        """How many dead letters there are."""
 
     @contextmanager
     def weather(self) -> Iterator[None]:
         """The faults for as long as the block lasts; the clock goes on running fast until `calm`."""
         self._call("clock", {"speed": self._weather.speed})
-        self._call("faults", self._weather.faults())
+        self._call("faults", self._weather.faults(*self._parts()))
         outages = threading.Thread(target=self._outages)
         outages.start()
         try:
@@ -75,15 +90,16 @@ class Storm:
         """Upload under the weather; returns what the bucket has accepted."""
         plan: list[list[Upload]] = planned(count, self._weather.seed)
         with self.weather():
-            self._uploaded += carried_out(self._s3, self._outputs["objectsBucket"], plan)
+            self._uploaded += carried_out(self._pipeline.put, plan)
         return self._uploaded
 
     def doomed(self, count: int, patience_s: float) -> None:
-        """Further uploads while no execution of the function ends well, until one of them is among the dead letters."""
-        self._call("faults", {"executions": {"lambda": {"kill": 1}}})
-        self._uploaded += carried_out(self._s3, self._outputs["objectsBucket"], planned(count, self._weather.seed, "doomed/"))
+        """Further uploads while no execution ends well, until one of them is among the dead letters."""
+        self._call("faults", {"executions": self._doom()})
+        before = self._dead()
+        self._uploaded += carried_out(self._pipeline.put, planned(count, self._weather.seed, "doomed/"))
         deadline = time.monotonic() + patience_s
-        while not self._waiting("deadLetterQueueUrl"):
+        while self._dead() <= before:
             assert time.monotonic() < deadline, f"no dead letter after {patience_s:.0f} s"
             time.sleep(0.25)
         self._call("faults", {})
@@ -94,7 +110,7 @@ class Storm:
         while quiet < QUIET_LOOKS:
             waiting = self._waiting()
             quiet = 0 if waiting else quiet + 1
-            assert time.monotonic() < deadline, f"{waiting} messages are still on their way after {patience_s:.0f} s"
+            assert time.monotonic() < deadline, f"{waiting} are still on their way after {patience_s:.0f} s"
             time.sleep(0.25)
 
     def calm(self) -> None:
@@ -102,17 +118,11 @@ class Storm:
         self._call("clock", {"speed": 1})
 
     def verdict(self) -> Verdict:
-        bucket = self._outputs["objectsBucket"]
-        rows = rows_of(self._dynamodb, self._outputs["resultsTable"])
-        dead = dead_letters(self._sqs, self._outputs["deadLetterQueueUrl"])
-        return judge(self._uploaded, bucket, rows, dead, newest(self._s3, bucket))
-
-    def _waiting(self, queue: str = "queueUrl") -> int:
-        asked = {"QueueUrl": self._outputs[queue], "AttributeNames": list(WAITING)}
-        return sum(int(number) for number in self._sqs.get_queue_attributes(**asked)["Attributes"].values())
+        pipeline = self._pipeline
+        return judge(self._uploaded, self._outputs["objectsBucket"], pipeline.rows(), pipeline.dead(), pipeline.live())
 
     def _outages(self) -> None:
-        for service in self._weather.outages:
+        for service in self.outages:
             time.sleep(self._weather.outage_s / 2)
             self._call("faults", {"outages": [service]})
             time.sleep(self._weather.outage_s)
@@ -120,3 +130,50 @@ class Storm:
 
     def _call(self, name: str, body: Mapping[str, Any]) -> None:
         twin_client.call(self._twin, name, body)
+
+
+class AwsStorm(Storm):
+    outages = ("dynamodb", "sqs")
+    _pipeline: AwsPipeline
+
+    def _parts(self) -> tuple[str, str]:
+        return "lambda", "sagemaker"
+
+    def _doom(self) -> dict[str, Any]:
+        return {"lambda": {"kill": 1}}
+
+    def _waiting(self) -> int:
+        return self._pipeline.waiting()
+
+    def _dead(self) -> int:
+        return self._pipeline.waiting("deadLetterQueueUrl")
+
+
+class GoogleStorm(Storm):
+    """Pub/Sub does not tell what waits, so that it is counted by what is missing, and by the attempts that the function keeps."""
+
+    outages = ("firestore", "pubsub")
+
+    def _parts(self) -> tuple[str, str]:
+        return f"run:{self._outputs['functionName']}", f"run:{self._outputs['endpointName']}"
+
+    def _doom(self) -> dict[str, Any]:
+        # An attempt that was killed lasts as long as it might have, by the machine's clock.
+        return {self._parts()[1]: {"error": 1}}
+
+    def _waiting(self) -> int:
+        found = {(row["object"], row["version"]) for row in self._pipeline.rows()} | set(self._pipeline.dead())
+        bucket = self._outputs["objectsBucket"]
+        missing = [done for done in self._uploaded if (f"{bucket}/{done.upload.key}", done.version) not in found]
+        return len(missing) + self._pipeline.under_way()
+
+    def _dead(self) -> int:
+        return len(self._pipeline.dead())
+
+
+def storm_of(deployment: Deployment, outputs: Mapping[str, Any], weather: Weather) -> Storm:
+    """The half of the cloud that the stack is in."""
+    if str(outputs["platform"]).startswith("gcp-"):
+        return GoogleStorm(deployment, outputs, weather, pipeline_of(deployment, outputs))
+    # A careful uploader and reader: while a service is out they try again, as users' clients do.
+    return AwsStorm(deployment, outputs, weather, AwsPipeline(deployment, outputs, attempts=10, connections=16))

@@ -1,10 +1,9 @@
 """What a storm uploads, and how: many versions of many objects at once, each with a text whose embedding is known."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from tests.support.vectors import TEXTS
 
@@ -40,16 +39,18 @@ def planned(count: int, seed: int, prefix: str = "") -> list[list[Upload]]:
     return list(versions.values())
 
 
-def carried_out(s3: Any, bucket: str, plan: Sequence[Sequence[Upload]], *, parallel: int = 8) -> list[Uploaded]:
-    """Upload everything, `parallel` objects at a time; what the bucket has answered is accepted."""
+def carried_out(
+    put: Callable[[str, bytes, str], tuple[str, str]], plan: Sequence[Sequence[Upload]], *, parallel: int = 8
+) -> list[Uploaded]:
+    """Upload everything, `parallel` objects at a time; what the bucket has answered is accepted.
+
+    `put` stores bytes of a content type under a key and gives the object and the version.
+    """
 
     def versions(uploads: Sequence[Upload]) -> list[Uploaded]:
-        done = []
-        for upload in uploads:
-            body = TEXTS[upload.text]["text"].encode()
-            answer = s3.put_object(Bucket=bucket, Key=upload.key, Body=body, ContentType="text/plain; charset=utf-8")
-            done.append(Uploaded(upload=upload, version=answer["VersionId"]))
-        return done
+        bodies = [TEXTS[upload.text]["text"].encode() for upload in uploads]
+        stored = [put(upload.key, body, "text/plain; charset=utf-8") for upload, body in zip(uploads, bodies, strict=True)]
+        return [Uploaded(upload=upload, version=version) for upload, (_, version) in zip(uploads, stored, strict=True)]
 
     with ThreadPoolExecutor(parallel) as pool:
         return [uploaded for done in pool.map(versions, plan) for uploaded in done]

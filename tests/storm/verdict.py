@@ -13,6 +13,8 @@ from tests.storm.uploads import Uploaded
 from tests.support.vectors import RECORDED, TEXTS
 
 LATEST = "#latest"
+# The numbers of a queue of SQS: what waits, what is under way, what is to come later.
+WAITING = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 Identity = tuple[str, str]
 
 
