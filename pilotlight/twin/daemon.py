@@ -36,6 +36,9 @@ DAEMON_LOCK = "daemon.lock"
 REGION = "us-east-1"
 # How long answers that are on their way may take once the twin was told to end.
 GRACE_S = 2
+# A server that closes idle connections sooner than its clients expect cuts off the request that comes at that moment; uvicorn's 5 s
+# are less than clients that pool connections count on.
+KEEP_ALIVE_S = 75
 _LOG = logging.getLogger("pilotlight.twin")
 
 
@@ -114,6 +117,7 @@ class Daemon:
             lifespan="off",
             access_log=False,
             timeout_graceful_shutdown=GRACE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
             ws="none",
             proxy_headers=False,
             # Each service has its own; the front adds the date where it is missing.

@@ -15,6 +15,8 @@ from tests.support.vectors import RECORDED, TEXTS
 LATEST = "#latest"
 # The numbers of a queue of SQS: what waits, what is under way, what is to come later.
 WAITING = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+# How long a dead letter that is looked at is out of sight, in seconds.
+HELD_S = 600
 Identity = tuple[str, str]
 
 
@@ -49,14 +51,18 @@ def identities(body: str) -> list[Identity]:
 
 def dead_letters(sqs: Any, url: str) -> list[Identity]:
     """The versions among the dead letters. They stay there: their time out of sight ends with the reading."""
-    found: list[Identity] = []
-    handles: list[str] = []
-    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60).get("Messages", []):
-        found += [identity for message in messages for identity in identities(message["Body"])]
-        handles += [message["ReceiptHandle"] for message in messages]
-    for handle in handles:
+    found: dict[str, list[Identity]] = {}
+    handles: dict[str, str] = {}
+    # Where the reading takes longer than they are out of sight the first ones come again, and only the newest receipt gives one back.
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=HELD_S).get("Messages", []):
+        again = all(message["MessageId"] in found for message in messages)
+        found |= {message["MessageId"]: identities(message["Body"]) for message in messages}
+        handles |= {message["MessageId"]: message["ReceiptHandle"] for message in messages}
+        if again:
+            break
+    for handle in handles.values():
         sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
-    return found
+    return [identity for named in found.values() for identity in named]
 
 
 def newest(s3: Any, bucket: str) -> dict[str, str]:
