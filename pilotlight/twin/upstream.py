@@ -1,6 +1,7 @@
 """A plain HTTP/1.1 client for one server of this machine, over kept connections, with bodies streamed both ways.
 
-Every call of S3 and DynamoDB goes through it: it takes 0.2 ms of processor time where a general client takes 1.3 ms.
+Every call of S3, DynamoDB and Cloud Run's containers goes through it: it takes 0.2 ms of processor time where a general client takes
+1.3 ms.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ HIGH_WATER = 1024 * 1024
 REST_S = 30.0
 ANSWER_S = 60.0
 CONNECT_S = 5.0
+# RFC 9110, 8.6: methods that anticipate no content say no length where they have none.
+_BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
 class UpstreamError(Exception):
@@ -33,7 +36,8 @@ class UpstreamError(Exception):
 class _Connection(asyncio.Protocol):
     """One request at a time. Callbacks of the parser fill `status`, `headers` and the chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer_s: float | None) -> None:
+        self._answer_s = answer_s
         self._transport: Any = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -49,6 +53,7 @@ class _Connection(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._held = 0
         self._done = False
+        self._ends_with_connection = False
         self._reusable = False
         self._news = asyncio.Event()
         self._paused = False
@@ -61,11 +66,15 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, AttributeError):
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, AttributeError):
             self.abort()
         if self._held > HIGH_WATER and not self._paused:
             self._paused = True
             self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        if hasattr(self, "_news") and self._ends_with_connection and not self.closed:
+            self._done = True
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
@@ -92,6 +101,8 @@ class _Connection(asyncio.Protocol):
         self.status = status
         self._reusable = self._parser.should_keep_alive()
         self._done = self._bodyless
+        # HTTP/1.1 (RFC 9112, 6.3): a body of which neither is said ends when the server closes the connection.
+        self._ends_with_connection = not {name for name, _ in self.headers} & {b"content-length", b"transfer-encoding"}
         self._news.set()
 
     def on_body(self, body: bytes) -> None:
@@ -134,11 +145,11 @@ class _Connection(asyncio.Protocol):
             raise UpstreamError("it left in the middle of its answer" if self.status else "it left without an answer", sent=True)
         self._news.clear()
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(self._answer_s):
                 await self._news.wait()
         except TimeoutError:
             self.abort()
-            raise UpstreamError(f"no answer within {ANSWER_S:.0f} s", sent=True) from None
+            raise UpstreamError(f"no answer within {self._answer_s:g} s", sent=True) from None
 
     @property
     def reusable(self) -> bool:
@@ -181,10 +192,16 @@ class Answer:
 
 
 class Upstream:
-    """Connections to one port of 127.0.0.1. Belongs to the loop."""
+    """Connections to one port of 127.0.0.1. Belongs to the loop.
 
-    def __init__(self, port: int) -> None:
+    answer_s  how long the server may be silent in the middle of an answer; None where the caller bounds it
+    rest_s    how long a connection may have rested that is used again
+    """
+
+    def __init__(self, port: int, *, answer_s: float | None = ANSWER_S, rest_s: float = REST_S) -> None:
         self._port = port
+        self._answer_s = answer_s
+        self._rest_s = rest_s
         self._resting: list[_Connection] = []
 
     async def send(self, method: str, target: bytes, headers: Headers, content: bytes | AsyncIterator[bytes]) -> Answer:
@@ -197,7 +214,8 @@ class Upstream:
         finished = False
         try:
             if isinstance(content, bytes):
-                headers = [*headers, (b"content-length", str(len(content)).encode())]
+                if content or method not in _BODYLESS:
+                    headers = [*headers, (b"content-length", str(len(content)).encode())]
                 await connection.write(_head(method, target, headers) + content)
             else:
                 await self._stream(connection, method, target, headers, content)
@@ -224,12 +242,12 @@ class Upstream:
         loop = asyncio.get_running_loop()
         while self._resting:
             connection = self._resting.pop()
-            if not connection.closed and loop.time() - connection.rested < REST_S:
+            if not connection.closed and loop.time() - connection.rested < self._rest_s:
                 return connection
             connection.abort()
         try:
             async with asyncio.timeout(CONNECT_S):
-                _, connection = await loop.create_connection(_Connection, "127.0.0.1", self._port)
+                _, connection = await loop.create_connection(lambda: _Connection(self._answer_s), "127.0.0.1", self._port)
         except (OSError, TimeoutError) as error:
             raise UpstreamError(f"no connection ({error or 'no answer'})", sent=False) from None
         return connection

@@ -8,8 +8,6 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import httpx
-
 from components import limits
 from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.faults import KILL_WITHIN_S
@@ -22,6 +20,7 @@ from pilotlight.twin.gcp.rows_run import INGRESS, account_of
 from pilotlight.twin.gcp.tokens import Tokens
 from pilotlight.twin.gcp.types import RUN_SERVICE
 from pilotlight.twin.rows import AwsResponse, Refusal
+from pilotlight.twin.upstream import Answer, UpstreamError
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
@@ -147,11 +146,9 @@ class Door:
     async def _killed(self, instance: Instance, request: Request, target: str, body: bytes, when: float) -> None:
         """The instance dies in the middle of the request, or when all is done, and nobody hears that it was."""
         asyncio.get_running_loop().call_later(when * KILL_WITHIN_S, instance.kill)
-        with contextlib.suppress(httpx.HTTPError):
-            answer = await instance.send(instance.ask(request.method, target, _headers(request), body))
-            with contextlib.suppress(httpx.HTTPError):
-                await answer.aread()
-            await answer.aclose()
+        with contextlib.suppress(UpstreamError):
+            answer = await instance.send(request.method, target, _headers(request), body)
+            await answer.read()
         instance.kill()
         raise _Denied(503, _BROKEN)
 
@@ -176,13 +173,12 @@ class Door:
 
 async def _passed_on(instance: Instance, request: Request, send: Send, target: str, body: bytes) -> None:
     """The container's answer as it comes; _Denied where there is none."""
-    asked = instance.ask(request.method, target, _headers(request), body)
-    answer: httpx.Response | None = None
+    answer: Answer | None = None
     try:
         async with asyncio.timeout(instance.revision.timeout_s):
-            answer = await instance.send(asked)
+            answer = await instance.send(request.method, target, _headers(request), body)
             await _streamed(answer, send)
-    except (TimeoutError, httpx.HTTPError) as error:
+    except (TimeoutError, UpstreamError) as error:
         if answer is not None:
             # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
             raise ConnectionError("the answer was cut off") from error
@@ -191,13 +187,13 @@ async def _passed_on(instance: Instance, request: Request, send: Send, target: s
         raise _Denied(503, _BROKEN) from None
     finally:
         if answer is not None:
-            await answer.aclose()
+            answer.close()
 
 
-async def _streamed(answer: httpx.Response, send: Send) -> None:
-    headers = [(name.lower(), value) for name, value in answer.headers.raw if name.lower().decode("latin-1") not in _HOP]
-    await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
-    async for chunk in answer.aiter_raw():
+async def _streamed(answer: Answer, send: Send) -> None:
+    headers = [pair for pair in answer.headers if pair[0].decode("latin-1") not in _HOP]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    async for chunk in answer.chunks():
         await send({"type": "http.response.body", "body": chunk, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 

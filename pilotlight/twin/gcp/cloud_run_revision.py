@@ -7,12 +7,12 @@ import contextlib
 import secrets
 import shutil
 import signal
+import string
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import httpx
+from urllib.parse import quote
 
 from pilotlight.twin.gcp import registry
 from pilotlight.twin.gcp.log_entries import Source
@@ -25,6 +25,7 @@ from pilotlight.twin.images import ImageRefused
 from pilotlight.twin.ports import port_for_later
 from pilotlight.twin.processes import Process
 from pilotlight.twin.rows import Refusal
+from pilotlight.twin.upstream import Answer, Headers, Upstream, UpstreamError
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Instance:
         self.start_ms = 0.0
         self._twin = twin
         self._port = port_for_later()
+        self._host = (b"host", f"127.0.0.1:{self._port}".encode())
         self._tail: list[str] = []
         place = revision.identity
         self._logs = logs_of(twin)
@@ -142,11 +144,8 @@ class Instance:
         self._scratch = twin.home / "run" / "tmp" / secrets.token_hex(8)
         self._process: Process | None = None
         self._leaving = False
-        self._client = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{self._port}",
-            trust_env=False,
-            limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S, max_connections=None),
-        )
+        # How long an answer may take is the service's to say, up to an hour.
+        self._upstream = Upstream(self._port, answer_s=None, rest_s=KEEP_ALIVE_S)
 
     @classmethod
     async def start(cls, twin: Twin, revision: Revision, variables: Mapping[str, str]) -> Instance:
@@ -178,16 +177,11 @@ class Instance:
         """Whether it takes one more request."""
         return self.usable and self.requests < self.revision.requests
 
-    def ask(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> httpx.Request:
-        """A request that `send` takes; how long it may take is the caller's to say."""
-        # Built by hand: the client's own headers, and cookies of earlier answers, are not the caller's. Headers may be of any bytes.
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        url, unlimited = f"http://127.0.0.1:{self._port}{target}", {"timeout": httpx.Timeout(None).as_dict()}
-        return httpx.Request(method, url, headers=raw, content=body, extensions=unlimited)
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """The container's answer, its body not read yet. httpx.HTTPError when there is none."""
-        return await self._client.send(request, stream=True)
+    async def send(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
+        """The container's answer, its body not read yet; how long it may take is the caller's to say. UpstreamError when there is none."""
+        # Headers may be of any bytes.
+        raw: Headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return await self._upstream.send(method, target.encode("latin-1"), [self._host, *raw], body)
 
     def kill(self) -> None:
         """End its process at once, with all that it has under way."""
@@ -200,7 +194,7 @@ class Instance:
         self._leaving = True
         if self._process is not None:
             await self._process.stop(STOP_GRACE_S)
-        await self._client.aclose()
+        self._upstream.close()
         await asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(self._scratch, ignore_errors=True))
 
     async def _launch(self, variables: Mapping[str, str]) -> None:
@@ -233,7 +227,7 @@ class Instance:
             if self._process is None or not self._process.running:
                 out_of_memory = self._process is not None and self._process.out_of_memory
                 raise self._failure(f"needs more than its {self.revision.memory_mb} MiB of memory" if out_of_memory else "exited")
-            with contextlib.suppress(httpx.HTTPError, OSError):
+            with contextlib.suppress(UpstreamError, OSError):
                 if await self._ready():
                     return
             await asyncio.sleep(PROBE_EVERY_S)
@@ -244,8 +238,10 @@ class Instance:
             _, writer = await asyncio.open_connection("127.0.0.1", self._port)
             writer.close()
             return True
-        answer = await self._client.get(get.get("path") or "/", timeout=float(self.revision.probe.get("timeoutSeconds") or 1))
-        return 200 <= answer.status_code < 400
+        async with asyncio.timeout(float(self.revision.probe.get("timeoutSeconds") or 1)):
+            answer = await self.send("GET", quote(get.get("path") or "/", safe=string.punctuation), [], b"")
+            await answer.read()
+        return 200 <= answer.status < 400
 
     def _said(self, line: str) -> None:
         self._tail = [*self._tail[-_TAIL_LINES + 1 :], line]

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
-import httpx
 
 from pilotlight.twin.gcp import pubsub_api
 from pilotlight.twin.gcp.callers import Allowed
 from pilotlight.twin.gcp.grpc_front import GrpcError, GrpcFront
+from pilotlight.twin.gcp.pubsub_post import Poster
 from pilotlight.twin.gcp.pubsub_push import Pusher, Token
 from pilotlight.twin.gcp.pubsub_store import Delivery, MessageStore, attempts
 from pilotlight.twin.gcp.pubsub_streams import Stream, received
@@ -58,7 +58,7 @@ class PubsubService:
 
     async def start(self) -> None:
         """Go on where the last twin left. Opens no port yet: `front.port(caller)` does."""
-        self._client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=20))
+        self._poster = Poster()
         self.front = GrpcFront(pubsub_api.services(self), self._allowed, partial(self.out, None))
         for name in list(self.store.subscriptions):
             self._follow(name)
@@ -69,7 +69,7 @@ class PubsubService:
         for alarm in self._alarms.values():
             alarm.cancel()
         await self.front.close()
-        await self._client.aclose()
+        await self._poster.close()
         self.store.close()
 
     # Topics and subscriptions.
@@ -178,7 +178,7 @@ class PubsubService:
         """Begin to push or end it, as the subscription says now, and look at what is due."""
         wanted = bool(self.store.subscriptions[name].push_config.push_endpoint)
         if wanted and name not in self._pushers:
-            self._pushers[name] = Pusher(name, self, self._timers, self._token, self._client)
+            self._pushers[name] = Pusher(name, self, self._timers, self._token, self._poster)
         elif not wanted and (pusher := self._pushers.pop(name, None)):
             pusher.close()
         self._arm(name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import httpx
-
+from pilotlight.twin.gcp.pubsub_post import Poster
 from pilotlight.twin.gcp.pubsub_store import Delivery, ack_seconds, attempts
 from pilotlight.twin.timers import Timers
 
@@ -39,12 +39,12 @@ class Source(Protocol):
 class Pusher:
     """One subscription's; `look` whenever messages may be due. To be used in the loop of the timers."""
 
-    def __init__(self, name: str, source: Source, timers: Timers, token: Token, client: httpx.AsyncClient) -> None:
+    def __init__(self, name: str, source: Source, timers: Timers, token: Token, poster: Poster) -> None:
         self._name = name
         self._source = source
         self._timers = timers
         self._token = token
-        self._client = client
+        self._poster = poster
         self._window = 1.0
         self._flying: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -90,11 +90,11 @@ class Pusher:
             return False
         try:
             headers, content = self._request(subscription, delivery)
-            answer = await self._client.post(config.push_endpoint, headers=headers, content=content, timeout=ack_seconds(subscription))
+            status = await self._poster.post(config.push_endpoint, headers, content, ack_seconds(subscription))
         except Exception as error:  # noqa: BLE001 (whatever it is, the message comes again)
             _LOG.warning("push of %s to %s: %s: %s", self._name, config.push_endpoint, type(error).__name__, error)
             return False
-        return answer.status_code in ACKNOWLEDGED
+        return status in ACKNOWLEDGED
 
     def _request(self, subscription: Any, delivery: Delivery) -> tuple[dict[str, str], bytes]:
         config, message = subscription.push_config, delivery.message
@@ -103,8 +103,7 @@ class Pusher:
             audience = config.oidc_token.audience or config.push_endpoint
             headers["authorization"] = f"Bearer {self._token(account, audience)}"
         if not config.HasField("no_wrapper"):
-            body = _wrapped(subscription, delivery)
-            return {**headers, "content-type": "application/json"}, httpx.Request("POST", config.push_endpoint, json=body).content
+            return {**headers, "content-type": "application/json"}, json.dumps(_wrapped(subscription, delivery)).encode()
         if config.no_wrapper.write_metadata:
             headers |= {
                 "x-goog-pubsub-subscription-name": subscription.name,

@@ -1,4 +1,4 @@
-"""The client of the emulator against servers that behave and servers that don't."""
+"""The client of emulators and containers against servers that behave and servers that don't."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pilotlight.twin.upstream import Answer, Upstream, UpstreamError
 Served = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def with_server(served: Served, work: Callable[[Upstream], Awaitable[Any]]) -> Any:
-    """What `work` gives with a client of a server that treats each connection with `served`."""
+def with_server(served: Served, work: Callable[[Upstream], Awaitable[Any]], **options: float) -> Any:
+    """What `work` gives with a client of a server that treats each connection with `served`. `options` are the client's."""
 
     async def run() -> Any:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -25,7 +25,7 @@ def with_server(served: Served, work: Callable[[Upstream], Awaitable[Any]]) -> A
                 writer.close()
 
         server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        client = Upstream(server.sockets[0].getsockname()[1])
+        client = Upstream(server.sockets[0].getsockname()[1], **options)
         try:
             async with asyncio.timeout(10):
                 return await work(client)
@@ -126,17 +126,63 @@ def test_a_server_that_is_not_there_is_told_as_such() -> None:
     assert not raised.value.sent
 
 
-def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "ANSWER_S", 0.1)
-
+def test_a_server_that_never_answers_is_given_up() -> None:
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
     async def work(client: Upstream) -> None:
         await whole(client)
 
-    with pytest.raises(UpstreamError, match="no answer within"):
-        with_server(served, work)
+    with pytest.raises(UpstreamError, match=r"no answer within 0\.1 s"):
+        with_server(served, work, answer_s=0.1)
+
+
+def test_a_body_without_a_length_ends_with_its_connection() -> None:
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await head_of(reader)
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        for part in (b"hel", b"lo"):
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async def work(client: Upstream) -> list[bytes]:
+        return [await (await whole(client)).read() for _ in range(2)]
+
+    assert with_server(served, work) == [b"hello", b"hello"]
+
+
+def test_a_length_is_told_where_a_body_is_expected() -> None:
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await head_of(reader):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
+            await writer.drain()
+
+    async def work(client: Upstream) -> list[bool]:
+        return [b"content-length" in await (await whole(client, method=method)).read() for method in ("POST", "PUT", "GET", "DELETE")]
+
+    assert with_server(served, work) == [True, True, False, False]
+
+
+def test_a_connection_that_rested_too_long_is_not_used_again() -> None:
+    connections = 0
+
+    async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while await head_of(reader):
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await writer.drain()
+
+    async def work(client: Upstream) -> list[int]:
+        seen = []
+        for pause_s in (0, 0, 0.3):
+            await asyncio.sleep(pause_s)
+            await (await whole(client)).read()
+            seen.append(connections)
+        return seen
+
+    assert with_server(served, work, rest_s=0.2) == [1, 1, 2]
 
 
 def test_a_body_that_fails_leaves_the_request_unfinished() -> None:
