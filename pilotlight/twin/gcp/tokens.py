@@ -21,6 +21,10 @@ _ALGORITHM = "RS256"
 _ACCESS_KIND = "ya29."
 _ACCESS_AUDIENCE = "https://www.googleapis.com/"
 _KEY_BITS = 2048
+# Signing takes the processor a millisecond, so that an ID token is given out for a while, as Google's metadata server does.
+REUSED_S = 300
+# Of each kind that is remembered; more are signed or verified anew.
+_REMEMBERED = 1024
 
 
 class Tokens:
@@ -34,10 +38,19 @@ class Tokens:
         self._public = self._key.public_key()
         numbers = self._public.public_numbers()
         self._key_id = hashlib.sha256(str(numbers.n).encode()).hexdigest()[:40]
+        # (address, audience) -> token, until when it is given out.
+        self._given: dict[tuple[str, str], tuple[str, float]] = {}
+        # (token, audience) -> address, when it ends.
+        self._accepted: dict[tuple[str, str], tuple[str, float]] = {}
 
     def identity(self, email: str, audience: str) -> str:
         """An ID token that tells `audience` who calls."""
-        return self._signed({"iss": ISSUER, "aud": audience, "azp": subject(email), "email": email, "email_verified": True})
+        held = self._given.get((email, audience))
+        if held is not None and time.time() < held[1]:
+            return held[0]
+        token = self._signed({"iss": ISSUER, "aud": audience, "azp": subject(email), "email": email, "email_verified": True})
+        _remember(self._given, (email, audience), (token, time.time() + REUSED_S))
+        return token
 
     def access(self, email: str) -> str:
         """An access token for Google's APIs; it lasts `LIFETIME_S` seconds."""
@@ -45,6 +58,9 @@ class Tokens:
 
     def verify(self, token: str, audience: str) -> str | None:
         """The e-mail address of an ID token for that audience; None for one of another key or audience, or that has ended."""
+        held = self._accepted.get((token, audience))
+        if held is not None and time.time() < held[1]:
+            return held[0]
         try:
             claims = jwt.decode(
                 token,
@@ -56,7 +72,9 @@ class Tokens:
             )
         except jwt.InvalidTokenError:
             return None
-        return str(claims["email"])
+        email = str(claims["email"])
+        _remember(self._accepted, (token, audience), (email, float(claims["exp"])))
+        return email
 
     def account_of(self, access_token: str) -> str | None:
         """The e-mail address of an access token; None for one that this twin did not sign, or that has ended."""
@@ -68,6 +86,14 @@ class Tokens:
         now = int(time.time())
         whole = {**claims, "sub": subject(str(claims["email"])), "iat": now, "exp": now + LIFETIME_S}
         return jwt.encode(whole, self._key, algorithm=_ALGORITHM, headers={"kid": self._key_id})
+
+
+def _remember(held: dict[tuple[str, str], tuple[str, float]], key: tuple[str, str], value: tuple[str, float]) -> None:
+    """What was remembered first goes where there is no room."""
+    held.pop(key, None)
+    if len(held) >= _REMEMBERED:
+        del held[next(iter(held))]
+    held[key] = value
 
 
 def subject(email: str) -> str:

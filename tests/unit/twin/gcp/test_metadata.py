@@ -83,7 +83,30 @@ def test_an_id_token_is_for_one_audience_one_key_and_one_hour(tokens: Tokens, tm
     assert Tokens(tmp_path / "elsewhere").verify(token, AUDIENCE) is None
     past = time.time() - 3601
     monkeypatch.setattr(tokens_module.time, "time", lambda: past)
-    assert tokens.verify(tokens.identity(RUNNER.email, AUDIENCE), AUDIENCE) is None
+    assert tokens.verify(Tokens(tmp_path).identity(RUNNER.email, AUDIENCE), AUDIENCE) is None
+
+
+def test_an_id_token_is_given_again_for_a_while(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, now = tokens.identity(RUNNER.email, AUDIENCE), time.time()
+    others = {tokens.identity(RUNNER.email, AUDIENCE + "2"), tokens.identity("other@p.iam.gserviceaccount.com", AUDIENCE)}
+    monkeypatch.setattr(tokens_module.time, "time", lambda: now + tokens_module.REUSED_S - 2)
+    assert tokens.identity(RUNNER.email, AUDIENCE) == first
+    assert len({first, *others}) == 3
+    monkeypatch.setattr(tokens_module.time, "time", lambda: now + tokens_module.REUSED_S + 2)
+    assert tokens.identity(RUNNER.email, AUDIENCE) != first
+
+
+def test_what_was_accepted_is_accepted_until_it_ends_and_little_is_remembered(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens_module, "_REMEMBERED", 2)
+    monkeypatch.setattr(tokens_module, "LIFETIME_S", 2)
+    token = tokens.identity(RUNNER.email, AUDIENCE)
+    assert [tokens.verify(token, AUDIENCE) for _ in range(2)] == [RUNNER.email] * 2
+    assert tokens.verify(token, AUDIENCE + "2") is None
+    time.sleep(2.1)
+    assert tokens.verify(token, AUDIENCE) is None
+    for number in range(4):
+        assert tokens.verify(tokens.identity(RUNNER.email, f"{AUDIENCE}{number}"), f"{AUDIENCE}{number}") == RUNNER.email
+    assert (len(tokens._given), len(tokens._accepted)) == (2, 2)
 
 
 def test_the_key_is_the_users_alone(tokens: Tokens, tmp_path: Path) -> None:
