@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import psutil
-
 from pilotlight.twin import sandbox
 from pilotlight.twin.lines import LineReader
 
@@ -23,29 +21,47 @@ MEMORY_CHECK_S = 0.1
 CHILDREN_CHECK_S = 1.0
 STARTS_PER_SECOND = 40
 MIB = 1024 * 1024
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Children:
     """Who descends from whom, read for the whole machine at once: to ask for each process apart reads all of them each time."""
 
     def __init__(self) -> None:
-        self._of: dict[int, list[psutil.Process]] = {}
+        self._of: dict[int, list[int]] = {}
         self._read = 0.0
 
-    def below(self, pid: int) -> list[psutil.Process]:
+    def below(self, pid: int) -> list[int]:
         """The descendants of a process, as they were within the last second."""
         if time.monotonic() - self._read > CHILDREN_CHECK_S:
             self._read = time.monotonic()
             self._of = {}
-            for process in psutil.process_iter():
-                with contextlib.suppress(psutil.Error):
-                    self._of.setdefault(process.ppid(), []).append(process)
+            for name in filter(str.isdigit, os.listdir("/proc")):
+                # proc(5): the name of the program, which may hold anything, ends with the last bracket; the parent is the second after it.
+                behind = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()
+                if len(behind) > 1:
+                    self._of.setdefault(int(behind[1]), []).append(int(name))
         found, waiting = [], [pid]
         while waiting:
             children = self._of.get(waiting.pop(), [])
             found += children
-            waiting += [child.pid for child in children]
+            waiting += children
         return found
+
+
+def _read(path: str) -> bytes:
+    """A file of the kernel's; empty where the process is gone."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _resident_bytes(pid: int) -> int:
+    """0 for a process that is gone or has ended. One read: a hundred looks a second at every process add up."""
+    pages = _read(f"/proc/{pid}/statm").split()
+    return int(pages[1]) * _PAGE_BYTES if pages else 0
 
 
 class Process:
@@ -74,12 +90,9 @@ class Process:
 
     def measure(self) -> int:
         """Resident bytes of the group now; raises the recorded peak. 0 once the process has ended."""
-        total = 0
-        with contextlib.suppress(psutil.Error):
-            total = int(psutil.Process(self.pid).memory_info().rss)
-            for child in self._children.below(self.pid):
-                with contextlib.suppress(psutil.Error):
-                    total += int(child.memory_info().rss)
+        total = _resident_bytes(self.pid)
+        if total:
+            total += sum(map(_resident_bytes, self._children.below(self.pid)))
         self.peak_bytes = max(self.peak_bytes, total)
         return total
 
