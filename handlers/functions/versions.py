@@ -4,7 +4,7 @@ A cloud's folder (`aws/`) reads its events into `Delivery`s and implements `Obje
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from handlers.functions.objects import Content
@@ -17,7 +17,8 @@ VersionId = tuple[str, str]
 class ObjectVersion:
     """One version of an object as its event names it; `size` is in bytes, `request_id` the correlation id.
 
-    `version` is None where the bucket keeps no versions. `sequencer` compares as text as the versions of a key are ordered.
+    `version` is None where the bucket keeps no versions. `sequencer` compares as text as the versions of a key are ordered. `event` is
+    what the attempts of its event are counted by, where a cloud's function counts them itself.
     """
 
     bucket: str
@@ -28,6 +29,8 @@ class ObjectVersion:
     size: int
     uri: str
     request_id: str
+    # The version is the same whichever event tells of it.
+    event: str | None = field(default=None, compare=False)
 
     @property
     def object(self) -> str:

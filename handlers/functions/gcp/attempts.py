@@ -41,7 +41,7 @@ class Attempts:
 
     def begin(self, event: str, *, seconds: float) -> Attempt | None:
         """This attempt, which may take `seconds`; None while another one is under way. Raises Unavailable."""
-        document, ends = self._document(event), self.now() + seconds
+        document, ends = self.document(event), self.now() + seconds
         if self._created(document, ends):
             return Attempt(1)
         for _ in range(_ROUNDS):
@@ -67,14 +67,14 @@ class Attempts:
     def over(self, event: str) -> None:
         """Forget an event that needs no further attempt. Raises Unavailable."""
         with guarded():
-            self._document(event).delete(**PATIENTLY)
+            self.document(event).delete(**PATIENTLY)
 
     def failed(self, event: str, outcome: Outcome) -> None:
         """Let the next attempt begin at any time, and know how this one ended. Raises Unavailable."""
         told = {"ends": 0.0, "outcome": outcome.kind, "reason": outcome.reason}
         try:
             with guarded():
-                self._document(event).update(told, **PATIENTLY)
+                self.document(event).update(told, **PATIENTLY)
         except (NotFound, *LOST):
             return  # nobody holds it any more
 
@@ -89,7 +89,8 @@ class Attempts:
     def _fields(self, number: int, ends: float) -> dict[str, object]:
         return {"attempts": number, "ends": ends, "expires": datetime.fromtimestamp(self.now(), UTC) + _KEPT}
 
-    def _document(self, event: str) -> DocumentReference:
+    def document(self, event: str) -> DocumentReference:
+        """What is there until the event needs no further attempt; whoever deletes it says so."""
         document: Any = self.database.collection(self.collection).document(hashlib.sha256(event.encode()).hexdigest())
         found: DocumentReference = document
         return found

@@ -45,19 +45,20 @@ class EventsRole:
     def __init__(self, settings: EventSettings, model: Model) -> None:
         self.request_timeout_s = settings.request_timeout_s
         database, storage = firestore.make_client(settings.project, settings.database), Storage()
+        self._attempts = Attempts(database=database, collection=settings.collection + SUFFIX)
         results = FirestoreResults(
             database,
             storage,
             collection=settings.collection,
             bucket=settings.bucket,
             task=settings.pipeline.task,
+            attempts=self._attempts,
             topic=None if settings.topic is None else Topic(settings.topic),
         )
         self._results = results
         self._pipeline = Pipeline(
             CloudStorageObjects(storage, max_bytes=settings.pipeline.max_object_bytes), model, results, settings.pipeline
         )
-        self._attempts = Attempts(database=database, collection=settings.collection + SUFFIX)
         self._dead_letters = Topic(settings.dead_letter_topic)
         self._max_attempts = settings.max_attempts
         self._takes = settings.takes
@@ -125,6 +126,8 @@ class EventsRole:
         metrics.count(self._service, {metrics.OBJECTS_FAILED: 1}, request_id=event.id)
 
     def _ended(self, event: Event, outcome: Outcome) -> None:
+        if outcome.kind == "recorded" and self._results.end_attempts:
+            return
         try:
             if outcome.done:
                 self._attempts.over(event.key)

@@ -69,6 +69,7 @@ def created(event: Event) -> ObjectVersion:
         size=size,
         uri=f"gs://{bucket}/{quote(key)}?generation={generation}",
         request_id=request_id({}, event.id),
+        event=event.key,
     )
 
 

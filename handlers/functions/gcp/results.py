@@ -1,6 +1,7 @@
 """One document per object generation in Firestore, and one per object that points to its newest generation.
 
-There is no lock: a document is created once, and the pointer moves only from what was read, both in one commit or not at all.
+There is no lock: a document is created once, and the pointer moves only from what was read, both in one commit or not at all. Where a
+result is all that is wanted, the attempt of its event ends in that commit too: each call of the database takes longer than the rest.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot
 
 from handlers.functions import outcomes
+from handlers.functions.gcp.attempts import Attempts
 from handlers.functions.gcp.firestore import LOST, PATIENTLY, guarded
 from handlers.functions.gcp.google_api import ApiError
 from handlers.functions.gcp.storage import Storage
@@ -30,16 +32,35 @@ _LATEST = "latest"
 
 
 class FirestoreResults:
-    """Results in the collection `collection`, large ones in `bucket`; with a topic every one is sent to it as well."""
+    """Results in the collection `collection`, large ones in `bucket`; with a topic every one is sent to it as well.
 
-    def __init__(self, database: Client, storage: Storage, *, collection: str, bucket: str, task: str, topic: Topic | None = None) -> None:
+    `attempts` are those of the events that bring the objects, None where nobody counts them.
+    """
+
+    def __init__(
+        self,
+        database: Client,
+        storage: Storage,
+        *,
+        collection: str,
+        bucket: str,
+        task: str,
+        attempts: Attempts | None = None,
+        topic: Topic | None = None,
+    ) -> None:
         self._database = database
         self._storage = storage
         self._documents = database.collection(collection)
         self._bucket = bucket
         self._task = task
+        self._attempts = attempts
         self._topic = topic
         self._writers = ThreadPoolExecutor(max_workers=PARALLEL, thread_name_prefix="results")
+
+    @property
+    def end_attempts(self) -> bool:
+        """Whether the attempt of an event is over with the outcome `recorded`; not where something is left to be sent then."""
+        return self._attempts is not None and self._topic is None
 
     def settled(self, versions: Sequence[ObjectVersion]) -> dict[VersionId, Outcome]:
         """Those that have a document, sent by now where there is a topic. Raises Unavailable when it can't be read."""
@@ -77,25 +98,30 @@ class FirestoreResults:
             uri = f"gs://{self._bucket}/{name}"
         row = Row.of(result, task=self._task, result_uri=uri, published=None if self._topic is None else False)
         try:
-            return row, self._written(row)
+            return row, self._written(row, result.version.event)
         except Unavailable as error:
             return row, outcomes.of(error)
 
-    def _written(self, row: Row) -> Outcome:
+    def _written(self, row: Row, event: str | None) -> Outcome:
         """Writes it unless it is there, with the pointer where it is its object's newest. Raises Unavailable."""
         document, latest = self._document(row.id), self._document((row.object, _LATEST))
+        # Nearly every object is new: what is there is read where this one turns out not to be.
+        pointer: DocumentSnapshot | None = None
         for attempt in range(_ROUNDS):
-            time.sleep(random.uniform(0, _PAUSE_S * 2**attempt) if attempt else 0)  # noqa: S311
-            found = {snapshot.id: snapshot for snapshot in self._read([document, latest], "sequencer")}
-            if found[document.id].exists:
-                return Outcome("known")
+            if attempt:
+                time.sleep(random.uniform(0, _PAUSE_S * 2**attempt) if attempt > 1 else 0)  # noqa: S311
+                found = {snapshot.id: snapshot for snapshot in self._read([document, latest], "sequencer")}
+                if found[document.id].exists:
+                    return Outcome("known")
+                pointer = found[latest.id]
             batch = self._database.batch()
             batch.create(document, row.attributes())
-            pointer = found[latest.id]
-            if not pointer.exists:
+            if pointer is None or not pointer.exists:
                 batch.create(latest, row.latest())
             elif str(pointer.get("sequencer")) < row.sequencer:
                 batch.update(latest, row.latest(), option=self._database.write_option(last_update_time=pointer.update_time))
+            if self._attempts is not None and self.end_attempts and event is not None:
+                batch.delete(self._attempts.document(event))
             try:
                 with guarded():
                     batch.commit(**PATIENTLY)

@@ -59,6 +59,39 @@ def test_an_object_becomes_a_document_and_a_pointer(google, capsys):
     assert [line["ObjectsProcessed"] for line in out if line["event"] == "metrics"] == [1]
 
 
+def test_a_new_object_takes_three_calls_of_the_database(google):
+    role = google.role()
+    google.firestore.calls.clear()
+    assert deliver(role, google.put("a.txt")) == 200
+    assert google.firestore.calls == ["Commit", "BatchGetDocuments", "Commit"]
+    assert google.attempts() == []
+
+
+def test_an_attempt_ends_with_its_result_or_not_at_all(google):
+    """The commit that makes the result ends the attempt: what keeps it from happening leaves both as they were."""
+    request, role = google.put("a.txt"), google.role()
+
+    def before(method):
+        if google.firestore.calls.count("Commit") == 2 and method == "Commit":
+            google.firestore.before = lambda method: None
+            google.firestore.failing = [("Commit", DENIED, False)]
+
+    google.firestore.calls.clear()
+    google.firestore.before = before
+    assert deliver(role, request) == 503
+    (attempt,) = google.attempts()
+    assert (attempt["attempts"], attempt["ends"], google.documents()) == (1, 0.0, {})
+    assert deliver(role, request) == 200
+    assert (google.attempts(), len(google.documents())) == ([], 2)
+
+
+def test_an_event_of_an_object_that_another_event_brought_leaves_no_attempt(google):
+    role, request = google.role(), google.put("a.txt")
+    again = HttpRequest(request.method, request.path, {**request.headers, "ce-id": "another"}, request.body, None)
+    assert [deliver(role, each) for each in (request, again)] == [200, 200]
+    assert (google.attempts(), len(google.model.requests)) == ([], 1)
+
+
 def test_an_event_that_comes_twice_is_predicted_once(google, capsys):
     request, role = google.put("a.txt"), google.role()
     assert [deliver(role, request) for _ in range(2)] == [200, 200]
