@@ -26,6 +26,8 @@ from pilotlight.twin.world import Resource, World
 # The caller that proved no identity; no e-mail address at all is the developer.
 ANONYMOUS = ""
 _BUCKETS = "projects/_/buckets/"
+# Decisions that are remembered; every object has a name of its own.
+_REMEMBERED = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +67,8 @@ class Iam:
         self._world = world
         self._now = now
         self._gathered: tuple[int, Mapping[str, list[Grant]]] = (-1, {})
+        # A version of the world, and what was decided in it, but for what depends on the time.
+        self._decided: tuple[int, dict[tuple[str, str, str], str | None]] = (-1, {})
 
     def allowed(self, email: str | None, permission: str, resource: str) -> str | None:
         """None where a caller may do it on the resource of that full name, else why not.
@@ -74,21 +78,35 @@ class Iam:
         """
         if email is None:
             return None
+        version, known = self._decided
+        if version != self._world.version or len(known) >= _REMEMBERED:
+            known = {}
+            self._decided = (self._world.version, known)
+        key = (email, permission, resource)
+        if key not in known:
+            decision, lasts = self._decide(email, permission, resource)
+            if not lasts:
+                return decision
+            known[key] = decision
+        return known[key]
+
+    def _decide(self, email: str, permission: str, resource: str) -> tuple[str | None, bool]:
+        """The answer of `allowed`, and whether it holds for as long as the world stays as it is."""
         if email and (unusable := self._unusable(email)):
-            return unusable
+            return unusable, True
         names, closed = {resource, *self._above(resource)}, self._public_prevented(resource)
-        asked = Asked(name=resource, time=self._now())
+        asked, lasts = Asked(name=resource, time=self._now()), True
         for grant in self._of(email):
             if closed and grant.member in identities.ANYONE:
                 continue
-            if (
-                permission in self.permissions(grant.role)
-                and any(map(grant.covers, names))
-                and (not grant.condition or grant.condition(asked))
-            ):
-                return None
+            if permission not in self.permissions(grant.role) or not any(map(grant.covers, names)):
+                continue
+            if grant.condition is None or grant.condition(asked):
+                return None, grant.condition is None
+            lasts = False
         who = email or "an anonymous caller"
-        return f"Permission {permission!r} denied on resource {resource!r} (or it may not exist) for {who}: no role on it permits that."
+        text = f"Permission {permission!r} denied on resource {resource!r} (or it may not exist) for {who}: no role on it permits that."
+        return text, lasts
 
     def permissions(self, role: str) -> frozenset[str]:
         """What a role permits; nothing for one that the twin does not know."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.twin.gcp import agents
+from pilotlight.twin.gcp import agents, iam
 from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.gcp.iam_conditions import Asked, ConditionError, read
 from pilotlight.twin.gcp.iam_roles import AGENT_ROLES, PREDEFINED
@@ -102,6 +102,28 @@ def test_a_condition_is_asked_about_the_resource_itself(account: Account, caller
     grant(account, caller, "roles/storage.objectUser", 'resource.name.startsWith("projects/_/buckets/one/objects/answers/")')
     assert reason(account, caller, "storage.objects.create", "projects/_/buckets/one/objects/answers/a") is None
     assert reason(account, caller, "storage.objects.create", "projects/_/buckets/one/objects/models/a") is not None
+
+
+def test_what_was_decided_is_remembered_until_the_world_changes(
+    account: Account, caller: Resource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(iam, "_REMEMBERED", 3)
+    decided = account.twin.gcp.iam._decide
+    asked: list[str] = []
+
+    def counted(email: str, permission: str, resource: str) -> tuple[str | None, bool]:
+        asked.append(resource)
+        found: tuple[str | None, bool] = decided(email, permission, resource)
+        return found
+
+    monkeypatch.setattr(account.twin.gcp.iam, "_decide", counted)
+    topics = [f"{NAME}/topics/{number}" for number in range(5)]
+    for name in (topics[0], topics[0]):
+        assert reason(account, caller, "pubsub.topics.publish", name) is not None
+    assert asked == topics[:1]
+    grant(account, caller, "roles/pubsub.publisher")
+    assert [reason(account, caller, "pubsub.topics.publish", name) for name in topics] == [None] * 5
+    assert len(account.twin.gcp.iam._decided[1]) <= 3
 
 
 def test_a_condition_on_time_ends_by_the_twins_clock(account: Account, caller: Resource) -> None:
