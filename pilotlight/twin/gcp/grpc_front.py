@@ -116,13 +116,19 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
     def __init__(self, front: GrpcFront, caller: Caller) -> None:
         self._front = front
         self._caller = caller
+        self._known: dict[str, grpc.RpcMethodHandler] = {}
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-        # Partials, since grpc looks at a function itself to learn whether it is asynchronous.
         path = details.method
-        method = self._front.method(path)
-        if method is None:
-            return grpc.stream_stream_rpc_method_handler(partial(self._unknown, path))
+        if path not in self._known:
+            method = self._front.method(path)
+            if method is None:
+                return grpc.stream_stream_rpc_method_handler(partial(self._unknown, path))
+            self._known[path] = self._handler(method)
+        return self._known[path]
+
+    def _handler(self, method: Method) -> grpc.RpcMethodHandler:
+        # Partials, since grpc looks at a function itself to learn whether it is asynchronous.
         kinds = {"request_deserializer": method.request.FromString, "response_serializer": _bytes}
         if method.unary is not None:
             return grpc.unary_unary_rpc_method_handler(partial(self._unary, method), **kinds)

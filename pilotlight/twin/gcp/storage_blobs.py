@@ -36,9 +36,13 @@ class Blobs:
 
     def new(self) -> str:
         """The name of a file that is empty."""
-        name = uuid.uuid4().hex
+        name = self.name()
         self.path(name).touch()
         return name
+
+    def name(self) -> str:
+        """That of a file which `append` makes."""
+        return uuid.uuid4().hex
 
     def linked(self, name: str) -> str:
         """The same bytes under another name; they are stored once."""
@@ -53,7 +57,7 @@ class Blobs:
         return name
 
     async def append(self, name: str, chunks: AsyncIterator[bytes]) -> int:
-        """Write what comes to the file's end; its size in bytes. What came before `chunks` raises is written."""
+        """Write what comes to the file's end, made where there is none; its size in bytes. What came before `chunks` raises is written."""
         with self.path(name).open("ab") as file:
             waiting = bytearray()
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.gcp.storage_store import ObjectStore
@@ -55,7 +55,7 @@ class Outbox:
         """Write it down, in the transaction of what it tells of; nothing where nobody would be told."""
         if self.listeners or self._awaited() or self._twin.world.one(NOTIFICATION, bucket=event.bucket) is not None:
             for delay_s in self._twin.faults.event_delays():
-                self._store.add_event(asdict(event), event.at + (delay_s or 0.0))
+                self._store.add_event(vars(event), event.at + (delay_s or 0.0))
 
     def tell(self) -> None:
         """Tell what is due; later what is due then, or what a listener failed at."""

@@ -136,7 +136,7 @@ class Uploads:
         return wanted
 
     async def _received(self, wanted: _Wanted, chunks: AsyncIterator[bytes]) -> Version:
-        blob = self._blobs.new()
+        blob = self._blobs.name()
         try:
             await self._blobs.append(blob, chunks)
             return await self._stored(wanted, blob, lambda version: None)
