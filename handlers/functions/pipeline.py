@@ -113,7 +113,9 @@ class Pipeline:
             # Reading what can't be worked on could last until the function is ended, with everything that it has done.
             return found | dict.fromkeys((delivery.version.id for delivery in left), Outcome("failed", "No time was left to read it."))
         asked: list[Asked] = []
-        for owner, (delivery, inputs) in enumerate(zip(left, self._readers.map(self._read, left), strict=True)):
+        # One alone needs no other thread, and a function that gets its objects one by one no readers.
+        reading = self._readers.map(self._read, left) if len(left) > 1 else map(self._read, left)
+        for owner, (delivery, inputs) in enumerate(zip(left, reading, strict=True)):
             if isinstance(inputs, Outcome):
                 found[delivery.version.id] = inputs
             else:

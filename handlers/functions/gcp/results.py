@@ -68,7 +68,7 @@ class FirestoreResults:
 
     def record(self, results: Sequence[Result]) -> dict[VersionId, Outcome]:
         """A document for each result that has none, then the messages."""
-        made = list(self._writers.map(self._recorded, results))
+        made = list(self._writers.map(self._recorded, results) if len(results) > 1 else map(self._recorded, results))
         found = {result.version.id: outcome for result, (_, outcome) in zip(results, made, strict=True)}
         if self._topic is None:
             return found
