@@ -1,7 +1,8 @@
 """One document per object generation in Firestore, and one per object that points to its newest generation.
 
 There is no lock: a document is created once, and the pointer moves only from what was read, both in one commit or not at all. Where a
-result is all that is wanted, the attempt of its event ends in that commit too: each call of the database takes longer than the rest.
+result is all that is wanted, the attempt of its event ends in that commit too: a call of the database takes the client's library half
+a millisecond of processor time.
 """
 
 import hashlib
