@@ -57,6 +57,7 @@ def test_a_floor_that_is_the_plans_is_well(warmed: Warmed) -> None:
     assert (told(warmed)["status"], told(warmed)["found"]) == ("ok", f"{HIGH} instances are kept warm, as the plan says for now")
 
 
+@only_all
 def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> None:
     warmed.deployment.twin("spend", {"usd": 1.01 * USD})
     warmed.goes_to(warmed.at("10:00"))

@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.size import only_all
+
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = str(Path(sys.prefix) / "bin" / "pilotlight")
 
@@ -45,7 +47,7 @@ def tree() -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api"])
+@pytest.mark.parametrize("stack", ["aws-sagemaker-api", pytest.param("aws-lambda-api", marks=only_all)])
 def test_a_ready_stack_comes_up_answers_is_looked_at_and_goes(home: Path, stack: str) -> None:
     before = tree()
     up = pilotlight(home, "up", stack, "--local", "--json")

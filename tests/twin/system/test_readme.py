@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from tests.support.deployment import COMMAND, ROOT, Deployment
+from tests.support.size import only_all
 from tests.support.vectors import TEXTS
 
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
@@ -44,6 +45,7 @@ def test_the_first_blocks_deploy_and_call_the_stack_with_plain_pulumi(deployment
     run(deployment, "source .venv/bin/activate\npulumi destroy\npulumi stack rm", twin=True)
 
 
+@only_all
 def test_the_block_for_google_cloud_deploys_its_stack_with_plain_pulumi(deployment: Deployment) -> None:
     """Its gateway answers under a name of Google's, which only the command leads to the twin."""
     (deploy,) = (block for block in BLOCKS if "pulumi up" in block and "CLOUD=gcp" in block)
