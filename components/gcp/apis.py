@@ -4,7 +4,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 # By the first word of their address.
-API_KEYS, BUDGETS, COMPUTE, GATEWAY = "apikeys", "billingbudgets", "compute", "apigateway"
+API_KEYS, BILLING, BUDGETS, COMPUTE, GATEWAY = "apikeys", "cloudbilling", "billingbudgets", "compute", "apigateway"
 EVENTARC, FIRESTORE, IAM, MONITORING, PUBSUB = "eventarc", "firestore", "iam", "monitoring", "pubsub"
 REGISTRY, RESOURCE_MANAGER, RUN, SCHEDULER, STORAGE = "artifactregistry", "cloudresourcemanager", "run", "cloudscheduler", "storage"
 # What API Gateway itself is told by and asks (its documentation, before you begin).

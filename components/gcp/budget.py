@@ -9,7 +9,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from components.args import BudgetArgs, FunctionArgs
-from components.gcp.apis import BUDGETS, MONITORING
+from components.gcp.apis import BILLING, BUDGETS, MONITORING
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.drop import drop
@@ -46,9 +46,11 @@ class Budget(pulumi.ComponentResource):
     ) -> None:
         super().__init__("pilotlight:index:Budget", name, None, opts)
         dropped = drop(f"{name}-floor", home, endpoint, function, self) if args.drop_warming else None
-        ready = pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, BUDGETS, MONITORING))
+        enabled = home.apis.enabled(name, self, BILLING, BUDGETS, MONITORING)
+        ready = pulumi.ResourceOptions(parent=self, depends_on=enabled)
         told = None if args.email is None else [channel(name, home, args.email, ready).name]
-        project = gcp.organizations.get_project_output(project_id=home.project)
+        # Who pays is Cloud Billing's to tell: while that is off the provider reads a project without an account.
+        project = gcp.organizations.get_project_output(project_id=home.project, opts=pulumi.InvokeOutputOptions(depends_on=[*enabled]))
         units = math.floor(args.monthly_usd)
         gcp.billing.Budget(
             f"{name}-budget",

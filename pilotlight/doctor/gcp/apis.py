@@ -60,7 +60,7 @@ def needed(settings: Settings) -> set[str]:
         "firestore": events or later,
         "pubsub": events or later or drops,
         "cloudscheduler": any(rule.kind in ("ping", "scheduled") for rule in settings.warming),
-        "billingbudgets": settings.budget is not None,
+        "billingbudgets cloudbilling": settings.budget is not None,
         "compute": settings.endpoint.private,
         "monitoring": settings.alarms.enabled or settings.dashboard or settings.budget is not None,
     }

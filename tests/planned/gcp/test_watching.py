@@ -6,7 +6,7 @@ from typing import Any
 from components.gcp.dashboard import address
 from components.tags import label
 from pilotlight.planned import plan
-from tests.planned.gcp.conftest import API, plan_of
+from tests.planned.gcp.conftest import API, ENABLED, plan_of
 
 DASHBOARD, BUDGET = "gcp:monitoring/dashboard:Dashboard", "gcp:billing/budget:Budget"
 POLICY, CHANNEL = "gcp:monitoring/alertPolicy:AlertPolicy", "gcp:monitoring/notificationChannel:NotificationChannel"
@@ -68,6 +68,14 @@ def test_a_budget_counts_what_carries_the_stacks_label_and_mails_at_each_share()
         "monitoringNotificationChannels": [channel.outputs["name"]],
     }
     assert budget["billingAccount"] == "000000-000000-000000"
+
+
+def test_who_pays_is_asked_once_those_who_know_are_switched_on() -> None:
+    made = plan_of(API, {"budget": SPENT})
+    asked = made.one(BUDGET).taken_from
+    for api in ("cloudresourcemanager", "cloudbilling"):
+        [on] = [each for each in made.all(ENABLED) if each.inputs["service"] == f"{api}.googleapis.com"]
+        assert on.urn in asked["billingAccount"] & asked["budgetFilter"]
 
 
 def test_labels_of_stacks_that_are_no_labels_become_some() -> None:
