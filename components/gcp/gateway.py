@@ -38,9 +38,10 @@ class ApiGateway(pulumi.ComponentResource):
         identity = account(name, home, "gateway", "Calls the function for those whom the gateway lets in", self)
         granted = function.grant_invoke(Principal(name=name, identity=identity.email, parent=self))
         api = gcp.apigateway.Api(f"{name}-api", api_id=home.names.gateway, display_name=home.names.prefix, opts=self._options(self._ready))
-        # Without its own service switched on in the project, no key can be restricted to it and no call is let in.
-        managed = enable(f"{name}-managed", api.managed_service, self, self._ready)
         config = self._config(api, identity, function, args)
+        # Without its own service switched on in the project, no key can be restricted to it and no call is let in; and a service is
+        # there to be switched on once it has a config.
+        managed = enable(f"{name}-managed", api.managed_service, self, [config])
         gateway = gcp.apigateway.Gateway(
             f"{name}-gateway",
             gateway_id=home.names.gateway,

@@ -30,6 +30,7 @@ EDGES = [
     ("gcp:apigateway/gateway:Gateway", CONFIG),
     ("gcp:projects/apiKey:ApiKey", f"{ENABLED}*gateway-managed"),
     (f"{ENABLED}*gateway-managed", "gcp:apigateway/api:Api"),
+    (f"{ENABLED}*gateway-managed", CONFIG),
 ]
 
 
