@@ -62,7 +62,8 @@ class EventFunction(pulumi.ComponentResource):
         self.timeout_s = args.timeouts.function_s
         self.invoke_target, self.function_name, self.function_alias = live.service.uri, live.service.name, None
         self.log_groups = []
-        self.alarms = function_alarms(live.service.name, args.timeouts.function_s)
+        # An event that has no result yet, or waits for its turn, is answered 503; of events that wait for long their age tells.
+        self.alarms = function_alarms(live.service.name, args.timeouts.function_s, again=True)
         self.register_outputs({"functionName": self.function_name, "url": self.invoke_target})
 
     def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:

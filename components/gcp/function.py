@@ -150,9 +150,9 @@ def instances_of(max_concurrency: int, requests: int) -> int:
     return math.ceil(OVERLOAD * max_concurrency / requests)
 
 
-def function_alarms(service: pulumi.Output[str], timeout_s: int, role: str = "function") -> list[Alarm]:
-    """Answers of the 500s, and durations close to the timeout."""
+def function_alarms(service: pulumi.Output[str], timeout_s: int, *, again: bool = False) -> list[Alarm]:
+    """Answers of the 500s, without 503 where that only asks for the same `again`, and durations close to the timeout."""
     return [
-        errors(role, f"The {role} fails.", service),
-        latency(role, "The slowest hundredth of calls comes close to the timeout.", service, timeout_s),
+        errors("function", "The function fails.", service, again=again),
+        latency("function", "The slowest hundredth of calls comes close to the timeout.", service, timeout_s),
     ]

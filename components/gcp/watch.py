@@ -20,8 +20,8 @@ DURATION_SHARE = 0.9
 class Alarm:
     """One metric above `threshold` for `minutes` in a row; `statistic` is of each minute: a sum, the 99th percentile, or the highest.
 
-    `resource` is the monitored resource's type, `of` its labels, `where` the metric's. Minutes without figures are good ones: at
-    zero there is no traffic, and no traffic is no failure.
+    `resource` is the monitored resource's type, `of` its labels, `where` the metric's, `but` those that do not count. Minutes without
+    figures are good ones: at zero there is no traffic, and no traffic is no failure.
     """
 
     role: str
@@ -30,6 +30,7 @@ class Alarm:
     resource: str
     of: Mapping[str, pulumi.Input[str]]
     where: Mapping[str, str] = field(default_factory=dict)
+    but: Mapping[str, str] = field(default_factory=dict)
     statistic: Literal["sum", "p99", "max"]
     threshold: float
     minutes: int = 3
@@ -38,6 +39,7 @@ class Alarm:
         """Monitoring's filter."""
         fixed = [f'resource.type = "{self.resource}"', f'metric.type = "{self.metric}"']
         fixed += [f'metric.labels.{key} = "{value}"' for key, value in self.where.items()]
+        fixed += [f'metric.labels.{key} != "{value}"' for key, value in self.but.items()]
         own = [pulumi.Output.format('resource.labels.{0} = "{1}"', key, value) for key, value in self.of.items()]
         return pulumi.Output.all(*own).apply(lambda known: " AND ".join([*fixed, *known]))
 
@@ -50,8 +52,8 @@ ALIGNED = {
 }
 
 
-def errors(role: str, text: str, service: pulumi.Input[str]) -> Alarm:
-    """Answers of the 500s of a Cloud Run service."""
+def errors(role: str, text: str, service: pulumi.Input[str], *, again: bool = False) -> Alarm:
+    """Answers of the 500s of a Cloud Run service; without 503 where that only asks for the same `again`."""
     return Alarm(
         role=f"{role}-errors",
         text=text,
@@ -59,6 +61,7 @@ def errors(role: str, text: str, service: pulumi.Input[str]) -> Alarm:
         resource="cloud_run_revision",
         of={"service_name": service},
         where={"response_code_class": "5xx"},
+        but={"response_code": "503"} if again else {},
         statistic="sum",
         threshold=0,
     )

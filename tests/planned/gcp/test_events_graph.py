@@ -168,6 +168,18 @@ def test_alarms_watch_dead_letters_and_the_age_of_events() -> None:
     assert policies["events-age"]["thresholdValue"] == 3600
 
 
+def test_an_event_that_is_to_come_again_is_no_failure_of_the_function_but_a_503_of_the_endpoint_is_one() -> None:
+    filters = {
+        each.name.removeprefix("events-watch-"): each.inputs["conditions"][0]["conditionThreshold"]["filter"]
+        for each in plan_of(EVENTS).all("gcp:monitoring/alertPolicy:AlertPolicy")
+    }
+    fives, again = 'metric.labels.response_code_class = "5xx"', 'metric.labels.response_code != "503"'
+    assert [(fives in filters[role], again in filters[role]) for role in ("function-errors", "endpoint-errors")] == [
+        (True, True),
+        (True, False),
+    ]
+
+
 def test_what_applies_is_an_output_and_nothing_else() -> None:
     assert set(plan(EVENTS, BOTH).outputs) == {
         "pattern",
