@@ -82,7 +82,7 @@ class Pipeline:
         for wave in [*waves([delivery for _, delivery in aside]), *waves(again)]:
             found |= self._wave(wave, call)
         for id_, delivery in asked.items():
-            _log(delivery, found[id_], batch_id)
+            log(delivery, found[id_], batch_id)
         self._count(list(found.values()), batch_id)
         return found
 
@@ -182,7 +182,8 @@ class Pipeline:
         metrics.count(self._settings.service, counts, request_id=batch_id)
 
 
-def _log(delivery: Delivery, outcome: Outcome, batch_id: str) -> None:
+def log(delivery: Delivery, outcome: Outcome, batch_id: str) -> None:
+    """The line of a delivery."""
     version, attempt = delivery.version, delivery.attempt
     fields: dict[str, object] = {"object": version.object, "version": version.id[1], "outcome": outcome.kind, "attempt": attempt}
     if outcome.reason:

@@ -60,18 +60,22 @@ class GooglePipeline(Pipeline):
 
     def under_way(self) -> int:
         """How many events have begun an attempt and are not delivered yet."""
-        return sum(1 for _ in self._attempts.stream())
+        return sum(1 for _ in self._open())
 
     def attempts_over(self) -> int:
-        """Ends the time of every attempt that is under way or ended without a word; how many documents of attempts there are.
+        """Ends the time of every attempt that is under way or ended without a word; how many events there are
+        that are not delivered.
 
         Functions have the machine's clock, not the twin's.
         """
         count = 0
-        for document in self._attempts.stream():
+        for document in self._open():
             document.reference.update({"ends": 0.0})
             count += 1
         return count
+
+    def _open(self) -> Any:
+        return self._attempts.where(filter=firestore.FieldFilter("over", "==", False)).stream()
 
     def rows(self) -> list[dict[str, Any]]:
         return [document.to_dict() or {} for document in self._documents.stream()]

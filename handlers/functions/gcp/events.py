@@ -25,7 +25,7 @@ from handlers.functions.gcp.storage import Storage
 from handlers.functions.gcp.topics import Topic
 from handlers.functions.http_request import HttpRequest
 from handlers.functions.outcomes import Outcome, Refused, Unavailable
-from handlers.functions.pipeline import Pipeline
+from handlers.functions.pipeline import Pipeline, log
 from handlers.functions.problems import InternalFault, NotReady, RequestProblem
 from handlers.functions.versions import Delivery, Model, ObjectVersion
 from handlers.web.process import Boot
@@ -81,29 +81,31 @@ class EventsRole:
 
     def _deliver(self, event: Event, call_id: str, deadline: Deadline) -> None:
         """Returns when the event needs no further delivery: it has a result, or is a dead letter. Raises NotReady, Unavailable."""
-        try:
-            version = object_events.created(event)
-        except Refused as error:
-            self._tell_refused(event, error)
-            self._bury(event, outcomes.of(error), attempt=1)
-            return
-        if not self._takes(version.key):
+        version = _version(event)
+        if isinstance(version, ObjectVersion) and not self._takes(version.key):
             return
         attempt = self._attempts.begin(event.key, seconds=max(0.0, seconds_left(deadline)))
         if attempt is None:
             raise NotReady("The event is being worked on.", retry_after_s=_RETRY_AFTER_S)
-        outcome = Outcome("failed", "The attempt was broken off by a fault of the function.")
+        if attempt.over:
+            _tell_again(version, attempt, call_id)
+            return
+        outcome, over = Outcome("failed", "The attempt was broken off by a fault of the function."), False
         try:
-            outcome = self._worked_on(version, attempt, call_id, deadline)
+            outcome = self._worked_on(event, version, attempt, call_id, deadline)
             if not outcome.done and (outcome.kind == "refused" or attempt.number >= self._max_attempts):
                 self._bury(event, outcome, attempt=attempt.number)
-                outcome = Outcome("passed-over", outcome.reason)
+                over = True
+            over = over or outcome.done
         finally:
-            self._ended(event, outcome)
-        if not outcome.done:
+            self._ended(event, attempt, outcome, over=over)
+        if not over:
             raise NotReady("The object has no result yet.", retry_after_s=_RETRY_AFTER_S)
 
-    def _worked_on(self, version: ObjectVersion, attempt: Attempt, call_id: str, deadline: Deadline) -> Outcome:
+    def _worked_on(self, event: Event, version: ObjectVersion | Refused, attempt: Attempt, call_id: str, deadline: Deadline) -> Outcome:
+        if isinstance(version, Refused):
+            self._tell_refused(event, version)
+            return outcomes.of(version)
         if attempt.number > self._max_attempts:
             # Not once more: the last attempt ended without a word, or its dead letter could not be sent.
             known = self._results.settled([version]).get(version.id)
@@ -125,17 +127,32 @@ class EventsRole:
         logs.write("message", level="ERROR", request_id=event.id, outcome="refused", reason=str(error), permanent=True, attempt=1)
         metrics.count(self._service, {metrics.OBJECTS_FAILED: 1}, request_id=event.id)
 
-    def _ended(self, event: Event, outcome: Outcome) -> None:
+    def _ended(self, event: Event, attempt: Attempt, outcome: Outcome, *, over: bool) -> None:
         if outcome.kind == "recorded" and self._results.end_attempts:
             return
         try:
-            if outcome.done:
-                self._attempts.over(event.key)
+            if over:
+                self._attempts.over(event.key, attempt, outcome)
             else:
-                self._attempts.failed(event.key, outcome)
+                self._attempts.failed(event.key, attempt, outcome)
         except Unavailable as error:
             # Then it is over when its time is; the work that was done stays.
             logs.write("attempt_kept", level="WARNING", request_id=event.id, message=str(error))
+
+
+def _tell_again(version: ObjectVersion | Refused, attempt: Attempt, call_id: str) -> None:
+    """The line of a delivery with which there is nothing to do."""
+    if isinstance(version, ObjectVersion) and attempt.last is not None:
+        known = Outcome("known") if attempt.last.done else Outcome("passed-over", f"It is a dead letter: {attempt.last.reason}")
+        log(Delivery(version, attempt.number), known, call_id)
+
+
+def _version(event: Event) -> ObjectVersion | Refused:
+    """What the event tells of, or why it tells of nothing."""
+    try:
+        return object_events.created(event)
+    except Refused as error:
+        return error
 
 
 def _event(request: HttpRequest) -> Event:

@@ -122,7 +122,7 @@ class FirestoreResults:
             elif str(pointer.get("sequencer")) < row.sequencer:
                 batch.update(latest, row.latest(), option=self._database.write_option(last_update_time=pointer.update_time))
             if self._attempts is not None and self.end_attempts and event is not None:
-                batch.delete(self._attempts.document(event))
+                self._attempts.over_with(batch, event, Outcome("recorded"))
             try:
                 with guarded():
                     batch.commit(**PATIENTLY)

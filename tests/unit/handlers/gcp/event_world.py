@@ -54,6 +54,14 @@ class World:
         return {(document["object"].removeprefix(f"{self.objects.name}/"), document["version"]): document for document in found}
 
     def attempts(self):
+        """Documents of events that are not delivered."""
+        return [each for each in self._attempts() if not each["over"]]
+
+    def over(self):
+        """Documents of events that are."""
+        return [each for each in self._attempts() if each["over"]]
+
+    def _attempts(self):
         return [each.to_dict() for each in self._all() if each.reference.path.startswith(f"{COLLECTION}-attempts/")]
 
     def _all(self):

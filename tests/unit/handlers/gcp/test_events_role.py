@@ -15,6 +15,7 @@ from handlers.functions.gcp import object_events
 from handlers.functions.gcp.event_settings import EventSettings
 from handlers.functions.gcp.storage import Storage
 from handlers.functions.http_request import HttpRequest
+from handlers.functions.outcomes import Outcome
 from handlers.functions.rows import INLINE_BYTES
 from handlers.functions.versions import Delivery
 from tests.unit.handlers.gcp.event_world import MAX_ATTEMPTS, World, deliver, pushed, replayed
@@ -206,6 +207,49 @@ def test_a_delivery_that_comes_while_another_one_works_is_neither_worked_on_nor_
     working.join()
     assert answers == [200]
     assert (len(google.model.requests), google.dead()) == (1, [])
+
+
+def test_what_was_delivered_and_comes_again_asks_no_model_and_becomes_no_second_dead_letter(google, capsys):
+    """As when a last attempt took longer than the push's deadline: its 200 was said to nobody, a day long."""
+    role, failing, refused = google.role(), google.put("a.txt"), google.put("bad.txt", "bad")
+    unread = google.event("c.txt", "1", 1, size=None)
+    google.model.failing = problems.ModelFailed("Not now.")
+    assert [deliver(role, failing) for _ in range(MAX_ATTEMPTS)] == [503, 503, 200]
+    google.model.failing = None
+    recorded = google.put("d.txt")
+    assert [deliver(role, each) for each in (refused, unread, recorded)] == [200] * 3
+    asked, dead, documents = len(google.model.requests), len(google.dead()), google.documents()
+    capsys.readouterr()
+    later(role, 24 * 3600)
+    assert [deliver(role, each) for each in (failing, refused, unread, recorded) * 2] == [200] * 8
+    assert (len(google.model.requests), len(google.dead()), google.documents()) == (asked, dead, documents)
+    assert (google.attempts(), len(google.over())) == ([], 4)
+    told = [(line["object"].rpartition("/")[2], line["outcome"], line["attempt"]) for line in lines(capsys)]
+    assert told == [("a.txt", "passed-over", 3), ("bad.txt", "passed-over", 1), ("d.txt", "known", 1)] * 2
+
+
+@pytest.mark.parametrize("ends", ["over", "failed"])
+def test_an_attempt_whose_time_is_over_neither_frees_nor_ends_a_newer_one(google, ends):
+    attempts = google.role()._attempts
+    stale = attempts.begin("event", seconds=-1)
+    newer = attempts.begin("event", seconds=60)
+    assert (stale.number, newer.number) == (1, 2)
+    getattr(attempts, ends)("event", stale, Outcome("failed", "Late."))
+    assert attempts.begin("event", seconds=60) is None
+    attempts.failed("event", newer, Outcome("failed", "In time."))
+    third = attempts.begin("event", seconds=60)
+    assert (third.number, third.last) == (3, Outcome("failed", "In time."))
+
+
+def test_an_attempt_ends_although_its_document_was_written_meanwhile(google):
+    """By whom does not matter while it is this attempt's; the answer to the own commit may have been lost as well."""
+    attempts = google.role()._attempts
+    held = attempts.begin("event", seconds=60)
+    attempts._document("event").update({"ends": 1.0})
+    google.firestore.failing = [("Commit", GONE, True)]
+    attempts.over("event", held, Outcome("refused", "For good."))
+    again = attempts.begin("event", seconds=60)
+    assert (again.over, again.number, again.last) == (True, 1, Outcome("refused", "For good."))
 
 
 def later(role, seconds):
