@@ -56,11 +56,22 @@ class Storage:
                     answer.read()
                 return True
             except ApiError as error:
-                if error.status == 412 and only_new:
+                # To write where an object is takes the right to delete it, which is judged before the condition where it is missing
+                # ("IAM roles for Cloud Storage": storage.objects.delete).
+                if only_new and (error.status == 412 or (error.status == 403 and self._is_there(bucket, key))):
                     return False
                 if attempt == ATTEMPTS - 1 or not _passes(error):
                     raise
         raise AssertionError("the last attempt returns or raises")
+
+    def _is_there(self, bucket: str, key: str) -> bool:
+        """Whether the object may be looked at, and is there."""
+        try:
+            with self.api.asked("GET", f"{_object(bucket, key)}?fields=generation", {}) as answer:
+                answer.read()
+        except ApiError:
+            return False
+        return True
 
 
 class Download:
@@ -71,7 +82,7 @@ class Download:
 
     def __init__(self, api: Api, bucket: str, key: str, generation: str | None) -> None:
         self._api = api
-        self._path = f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
+        self._path = _object(bucket, key)
         self._generation = generation
         self._open = ExitStack()
         self._place = 0
@@ -135,6 +146,10 @@ class Download:
         if self._place and answer.status != 206:
             raise ApiError(f"A part was asked for and {answer.status} {answer.reason} came.")
         return answer
+
+
+def _object(bucket: str, key: str) -> str:
+    return f"/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}"
 
 
 def _multipart(boundary: str, description: dict[str, str], body: bytes) -> bytes:

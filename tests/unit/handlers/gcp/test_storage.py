@@ -139,6 +139,18 @@ def test_an_object_is_written_once_where_it_is_to_be_new(google, bucket, front):
         Storage().write(bucket.name, key, b"fourth", content_type="application/json")
 
 
+def test_who_may_not_delete_is_told_of_an_object_that_is_there_and_refused_where_none_is(google, bucket, front):
+    bucket.put("known#1.json", "first")
+    front.statuses[:] = [403]
+    assert not Storage().write(bucket.name, "known#1.json", b"second", content_type="application/json", only_new=True)
+    assert read(Storage().open(bucket.name, "known#1.json")) == b"first"
+    for key, only_new, statuses in [("new.json", True, [403]), ("known#1.json", True, [403, 403]), ("known#1.json", False, [403])]:
+        front.statuses[:] = list(statuses)
+        with pytest.raises(ApiError, match="403 Forbidden: refused with 403"):
+            Storage().write(bucket.name, key, b"second", content_type="application/json", only_new=only_new)
+        assert front.statuses == []
+
+
 def test_the_very_generation_is_read_and_one_that_is_gone_is_refused(google, bucket):
     old = bucket.put("a.txt", "old")
     assert objects().read(version_of(bucket, "a.txt", old)).body == b"old"
