@@ -3,17 +3,23 @@
 import shutil
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from handlers.engines.manifest import MANIFEST, ModelError
+from handlers.functions import logs
 from handlers.settings import HandlerSettings
 
 ARCHIVE = "model.tar.gz"
 _ORIGIN = ".origin"
 _CHUNK = 1 << 20
+# A grant that was made a moment ago is typically known within two minutes (IAM, "Access change propagation"), and a Cloud Run service
+# has four to start, fetching and loading included ("Configure container health checks").
+GRANT_S = 120.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 
 
 def fetch(settings: HandlerSettings) -> Path:
@@ -60,12 +66,18 @@ def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Path:
     from handlers.functions.gcp.google_api import ApiError
     from handlers.functions.gcp.storage import Storage
 
-    where = f"gs://{bucket}/{key}"
-    try:
-        with Storage().open(bucket, key) as download:
-            return unpack(download, cache, origin=f"{where} {download.generation}")
-    except ApiError as error:
-        raise ModelError(f"{where} can't be fetched: {error}") from error
+    where, until, pause_s = f"gs://{bucket}/{key}", time.monotonic() + GRANT_S, _FIRST_PAUSE_S
+    while True:
+        try:
+            with Storage().open(bucket, key) as download:
+                return unpack(download, cache, origin=f"{where} {download.generation}")
+        except ApiError as error:
+            if error.status not in (401, 403) or time.monotonic() + pause_s > until:
+                raise ModelError(f"{where} can't be fetched: {error}") from error
+            told = f"{where} can't be fetched yet: {error} A new grant takes its time: asked again in {pause_s:g} s."
+            logs.write("model_not_allowed", level="WARNING", message=told)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 _STORES = {"s3": _from_s3, "gs": _from_cloud_storage}

@@ -1,9 +1,12 @@
 """The model server on Cloud Storage: its model fetched from there, and inputs that a request names."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from handlers.engines import fetching
+from handlers.engines.manifest import ModelError
 from handlers.functions.environment import SettingsError
 from handlers.functions.problems import InputRefused, ModelFailed
 from handlers.functions.requests import PredictionRequest, from_value
@@ -40,8 +43,34 @@ def test_a_model_that_is_not_there_or_not_allowed_is_refused_by_its_address(goog
     uri = f"gs://{bucket.name}/model.tar.gz"
     status, log = exit_of(tmp_path, **variables(google, tmp_path, uri))
     assert (status, json.loads(log)["message"]) == (1, f"{uri} can't be fetched: 404 Not Found: Not Found")
-    front.statuses[:] = [403]
-    assert f"{uri} can't be fetched: 403 Forbidden: refused with 403" in exit_of(tmp_path, **variables(google, tmp_path, uri))[1]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_model_that_is_not_allowed_yet_is_asked_for_again_and_each_time_is_told(google, bucket, front, tiny_archive, tmp_path, status):
+    bucket.put("model.tar.gz", tiny_archive.read_bytes(), "application/gzip")
+    uri = f"gs://{bucket.name}/model.tar.gz"
+    front.statuses[:] = [status]
+    with running(tmp_path, **variables(google, tmp_path, uri)) as started:
+        assert started.predict({"inputs": "cold"}).status_code == 200
+        told = [json.loads(line) for line in started.log.splitlines() if '"model_not_allowed"' in line]
+    assert [line["level"] for line in told] == ["WARNING"]
+    assert f"{uri} can't be fetched yet: {status} " in told[0]["message"]
+
+
+def test_a_model_that_stays_forbidden_is_given_up_after_two_minutes(google, bucket, front, tmp_path, monkeypatch):
+    now, pauses = [0.0], []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr("handlers.engines.fetching.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    front.statuses[:] = [403] * 100
+    settings = HandlerSettings(model_dir=tmp_path, model_uri=f"gs://{bucket.name}/model.tar.gz", model_cache=tmp_path / "cache")
+    with pytest.raises(ModelError, match="can't be fetched: 403 Forbidden: refused with 403"):
+        fetching.fetch(settings)
+    assert pauses[:6] == [1, 2, 4, 8, 10, 10]
+    assert 110 < sum(pauses) <= fetching.GRANT_S
 
 
 def test_a_model_whose_bytes_were_changed_is_refused(google, bucket, front, tiny_archive, tmp_path):
