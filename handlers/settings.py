@@ -23,6 +23,8 @@ class HandlerSettings:
     model_uri: str | None = None
     model_cache: Path = Path("/tmp/model")  # noqa: S108  (the one writable folder on Lambda)
     model_threads: int = 1
+    # Whether a model that does not compute on a GPU is refused.
+    require_gpu: bool = False
     max_body_bytes: int = 4_194_304
     # SageMaker's serverless endpoints carry 4 MB each way (SageMaker quotas page, read 2026-11).
     max_answer_bytes: int = 4_194_304
@@ -47,6 +49,7 @@ class HandlerSettings:
             model_uri=environment.text("MODEL_URI"),
             model_cache=Path(environment.text("MODEL_CACHE") or cls.model_cache),
             model_threads=environment.whole("MODEL_THREADS", usable_cpus(), least=1, most=256),
+            require_gpu=bool(environment.whole("REQUIRE_GPU", 0, least=0, most=1)),
             max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
             max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
             max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),

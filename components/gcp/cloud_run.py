@@ -67,7 +67,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 name=home.names.endpoint,
                 image=image.uri,
                 account=identity.email,
-                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, **inputs},
+                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, **_required(one), **inputs},
                 cpu=one.cpu,
                 memory_mb=args.memory_mb,
                 requests=one.requests,
@@ -107,6 +107,11 @@ def _network(name: str, home: GcpContext, parent: pulumi.Resource) -> "PrivateNe
     from components.gcp.network import PrivateNetwork
 
     return PrivateNetwork(name, home, pulumi.ResourceOptions(parent=parent))
+
+
+def _required(one: InstanceArgs) -> dict[str, str]:
+    """A GPU costs whether the model computes on it or not: a server that does not refuses to start."""
+    return {} if one.gpu is None else {"REQUIRE_GPU": "1"}
 
 
 def _sized(args: EndpointArgs) -> tuple[InstanceArgs, int]:

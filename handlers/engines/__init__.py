@@ -4,3 +4,6 @@ import os
 
 # ONNX Runtime reads it when it is imported: its telemetry has no place in a server, and warns where it may write nothing.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# What a model computes with, by ONNX Runtime's names.
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from handlers.engines import fetching
+from handlers.engines import CUDA, fetching
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
@@ -62,8 +62,18 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in proofs.values():
                 proof.result()
+        if settings.require_gpu:
+            check_gpu(loaded)
         mark("load")
         return loaded
+
+
+def check_gpu(loaded: Loaded) -> None:
+    """Raises ModelError where the model does not compute on the GPU that is paid for."""
+    if loaded.providers[0] != CUDA:
+        came = f"engine {loaded.manifest.engine} computes with {', '.join(loaded.providers)}"
+        mend = "run the image's target `gpu` with engine onnx where a GPU and its driver are, or leave endpoint.gpu out"
+        raise ModelError(f"REQUIRE_GPU is set and {came}: {CUDA} is needed first; {mend} (REQUIRE_GPU=0 serves on the CPU).")
 
 
 def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:

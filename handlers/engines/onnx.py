@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from handlers.engines import CPU, CUDA
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import ModelError
 from handlers.functions import logs
 
 Array = np.ndarray[Any, Any]
-CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
 
 class OnnxEngine:

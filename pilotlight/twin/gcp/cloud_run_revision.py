@@ -43,6 +43,8 @@ PROBE_EVERY_S = 0.02
 # the closing would be lost.
 KEEP_ALIVE_S = 2.0
 _TAIL_LINES = 40
+# What an instance is told otherwise here: this machine's image is the one of CPUs (Dockerfile, dev.pilotlight.local-requirements).
+_WITHOUT_GPU = {"REQUIRE_GPU": "0"}
 _MIB = 2**20
 
 
@@ -201,6 +203,7 @@ class Instance:
         revision = self.revision
         env = {
             **revision.environment,
+            **{name: value for name, value in _WITHOUT_GPU.items() if name in revision.environment},
             **variables,
             # Services share this machine's ports, so that each instance gets another than the declared one, and no other interface.
             "PORT": str(self._port),

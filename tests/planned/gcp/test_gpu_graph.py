@@ -24,6 +24,7 @@ def test_an_instance_has_its_gpu_is_billed_for_as_long_as_it_lives_and_is_redund
         "limits": {"cpu": "8", "memory": "16384Mi", "nvidia.com/gpu": "1"},
     }
     assert (template["maxInstanceRequestConcurrency"], template["scaling"]) == (8, {"maxInstanceCount": 2})
+    assert {"name": "REQUIRE_GPU", "value": "1"} in held["envs"]
 
 
 def test_the_endpoints_image_is_that_of_gpus_and_the_function_has_none() -> None:
@@ -39,6 +40,7 @@ def test_without_a_gpu_nothing_speaks_of_one() -> None:
     template = plan_of(API).one(RUN, "endpoint-service").inputs["template"]
     assert "nodeSelector" not in template
     assert "gpuZonalRedundancyDisabled" not in template
+    assert "REQUIRE_GPU" not in {each["name"] for each in template["containers"][0]["envs"]}
 
 
 def test_a_private_endpoint_is_reached_through_the_network_of_its_function_only() -> None:

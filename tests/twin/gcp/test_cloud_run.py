@@ -65,6 +65,13 @@ def test_the_first_request_starts_the_image_with_its_environment(run: Run) -> No
     assert run.ask(service).json()["pid"] == seen["pid"]
 
 
+def test_a_container_that_is_told_to_refuse_without_a_gpu_is_told_otherwise_where_there_is_none(run: Run) -> None:
+    told = run({"REQUIRE_GPU": "1"})
+    assert told["template"]["containers"][0]["envs"] == [{"name": "REQUIRE_GPU", "value": "1"}]
+    assert run.ask(told).json()["env"]["REQUIRE_GPU"] == "0"
+    assert "REQUIRE_GPU" not in run.ask(run()).json()["env"]
+
+
 def test_the_container_sees_the_callers_headers_and_no_others(run: Run) -> None:
     service = run()
     raw = httpx.Request("POST", service["uri"], headers=[(b"X-Name", b"\xe9\xff"), *run.bearer(service).items()], content=b"{}")

@@ -14,6 +14,9 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from handlers.engines import CPU, CUDA
+from handlers.engines.loading import Loaded, check_gpu
+from handlers.engines.manifest import ModelError, read_manifest
 from tests.unit.handlers.processes import exit_of, running
 
 
@@ -41,6 +44,21 @@ def test_no_model_is_refused_with_what_to_do(tmp_path):
     message = refusal(tmp_path, MODEL_DIR=str(tmp_path / "none"))
     assert "manifest.json does not exist" in message
     assert "MODEL_URI" in message
+
+
+def test_a_model_that_does_not_compute_on_the_gpu_that_is_required_is_refused(tiny, tmp_path):
+    message = refusal(tmp_path, MODEL_DIR=str(tiny), REQUIRE_GPU="1")
+    for part in ("REQUIRE_GPU is set", "computes with CPUExecutionProvider", "CUDAExecutionProvider is needed", "endpoint.gpu"):
+        assert part in message
+    with running(tmp_path, MODEL_DIR=str(tiny), REQUIRE_GPU="0") as server:
+        assert server.predict({"inputs": "cold"}).status_code == 200
+
+
+def test_a_model_that_computes_on_the_gpu_is_served(tiny):
+    manifest = read_manifest(tiny)
+    check_gpu(Loaded(manifest, None, (CUDA, CPU)))
+    with pytest.raises(ModelError, match="computes with cpu"):
+        check_gpu(Loaded(manifest, None, ("cpu",)))
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json"])
