@@ -56,8 +56,8 @@ class Storage:
                     answer.read()
                 return True
             except ApiError as error:
-                # To write where an object is takes the right to delete it, which is judged before the condition where it is missing
-                # ("IAM roles for Cloud Storage": storage.objects.delete).
+                # To write where an object is takes the right to delete it ("IAM permissions for JSON methods", objects.insert), which
+                # may be judged before the condition.
                 if only_new and (error.status == 412 or (error.status == 403 and self._is_there(bucket, key))):
                     return False
                 if attempt == ATTEMPTS - 1 or not _passes(error):
