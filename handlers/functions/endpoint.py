@@ -63,6 +63,10 @@ class Dropped(NotReady):
     """The connection ended under the call: the service may have closed it while the process was frozen between two requests."""
 
 
+class NotLetIn(NotReady):
+    """The endpoint's service lets this function not in: its grant is not known yet, or gone. It says nothing of the request."""
+
+
 def patiently(once: Callable[[float], EndpointAnswer], budget_s: float) -> EndpointAnswer:
     """What `once` answers within the seconds that it is given, `budget_s` in all.
 

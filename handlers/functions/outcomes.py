@@ -16,10 +16,12 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`recorded` now, `known` since an earlier delivery, `passed-over` by a filter, `refused` for good or `failed` this time."""
+    """`recorded` now, `known` since an earlier delivery, `passed-over` by a filter, `refused` for good or `failed` this time; `spent` is
+    whether the failure uses an attempt up."""
 
     kind: Kind
     reason: str = ""
+    spent: bool = True
 
     @property
     def done(self) -> bool:

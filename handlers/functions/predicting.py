@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from handlers.functions import metrics, outcomes, outputs
+from handlers.functions.endpoint import NotLetIn
 from handlers.functions.merging import Asked, Limits, Request, plan
 from handlers.functions.outcomes import Outcome, Unavailable
 from handlers.functions.problems import AnswerTooLarge, RequestProblem, status_of
@@ -147,5 +148,5 @@ def _refuses(problem: RequestProblem) -> bool:
 
 def _failure(error: Exception) -> Outcome:
     if isinstance(error, RequestProblem):
-        return Outcome("refused" if _refuses(error) else "failed", error.detail)
+        return Outcome("refused" if _refuses(error) else "failed", error.detail, spent=not isinstance(error, NotLetIn))
     return outcomes.of(error)

@@ -9,7 +9,7 @@ nobody, so that its event comes again and has to be known as delivered.
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,19 +27,27 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """Its number, from 1 on, and when its document was written; `last` is how the one before it ended, None where it ended without a
-    word. With `over` there was a last one already, this number, and the event is delivered."""
+    """Its number, from 1 on, how many before it were spared, and when the first one began (seconds since 1970) and the document was
+    written; `last` is how the one before it ended, None where it ended without a word. With `over` there was a last one already, this
+    number, and the event is delivered."""
 
     number: int
+    spared: int
+    since: float
     written: Any
     last: Outcome | None = None
     over: bool = False
 
+    @property
+    def spent(self) -> int:
+        """How many of the attempts that an event has are spent with this one."""
+        return self.number - self.spared
+
 
 @dataclass(frozen=True, kw_only=True)
 class Attempts:
-    """Documents with `attempts`, `ends` (seconds since 1970: until when one is under way), whether it is `over`, how the last one ended,
-    and when it `expires`, by the database's time to live."""
+    """Documents with `attempts`, of which `spared` were none of the event's, `since` when, `ends` (until when one is under way; both in
+    seconds since 1970), whether it is `over`, how the last one ended, and when it `expires`, by the database's time to live."""
 
     database: Client
     collection: str
@@ -59,22 +67,23 @@ class Attempts:
                     return first
                 continue
             known: dict[str, Any] = found.to_dict() or {}
-            number, last = int(known["attempts"]), Outcome(known["outcome"], known["reason"]) if "outcome" in known else None
-            if known["over"]:
-                return Attempt(number=number, written=found.update_time, last=last, over=True)
+            attempt = _attempt(known, found.update_time)
+            if attempt.over:
+                return attempt
             if known["ends"] > self.now():
                 return None
-            if written := self._updated(document, self._fields(number + 1, ends), found.update_time):
-                return Attempt(number=number + 1, written=written, last=last)
+            fields = {"attempts": attempt.number + 1, "ends": ends, "expires": self._expires()}
+            if written := self._updated(document, fields, found.update_time):
+                return replace(attempt, number=attempt.number + 1, written=written)
         return None
 
     def over(self, event: str, attempt: Attempt, outcome: Outcome) -> None:
         """The event needs no further attempt. Raises Unavailable."""
         self._end(event, attempt, _told(outcome, over=True))
 
-    def failed(self, event: str, attempt: Attempt, outcome: Outcome) -> None:
-        """Let the next attempt begin at any time, and know how this one ended. Raises Unavailable."""
-        self._end(event, attempt, _told(outcome, over=False))
+    def failed(self, event: str, attempt: Attempt, outcome: Outcome, *, spared: bool = False) -> None:
+        """Let the next attempt begin at any time, and know how this one ended, and whether it is `spared`. Raises Unavailable."""
+        self._end(event, attempt, {**_told(outcome, over=False), "spared": attempt.spared + spared})
 
     def over_with(self, batch: WriteBatch, event: str, outcome: Outcome) -> None:
         """The same in a commit that makes the result: whose attempt it is does not matter, since with a result none has anything to do."""
@@ -96,10 +105,11 @@ class Attempts:
     def _created(self, document: DocumentReference, ends: float) -> Attempt | None:
         try:
             with guarded():
-                made = document.create(self._fields(1, ends), **PATIENTLY)
+                fields = {"attempts": 1, "spared": 0, "since": self.now(), "ends": ends, "over": False, "expires": self._expires()}
+                made = document.create(fields, **PATIENTLY)
         except LOST:
             return None
-        return Attempt(number=1, written=made.update_time)
+        return _attempt(fields, made.update_time)
 
     def _updated(self, document: DocumentReference, fields: dict[str, Any], written: Any) -> Any:
         """When it was, None where it was written after `written`. Raises Unavailable."""
@@ -109,9 +119,6 @@ class Attempts:
         except (NotFound, *LOST):
             return None
 
-    def _fields(self, number: int, ends: float) -> dict[str, object]:
-        return {"attempts": number, "ends": ends, "over": False, "expires": self._expires()}
-
     def _expires(self) -> datetime:
         return datetime.fromtimestamp(self.now(), UTC) + _KEPT
 
@@ -119,6 +126,12 @@ class Attempts:
         document: Any = self.database.collection(self.collection).document(hashlib.sha256(event.encode()).hexdigest())
         found: DocumentReference = document
         return found
+
+
+def _attempt(known: dict[str, Any], written: Any) -> Attempt:
+    last = Outcome(known["outcome"], known["reason"]) if "outcome" in known else None
+    number, spared, since, over = (known[name] for name in ("attempts", "spared", "since", "over"))
+    return Attempt(number=number, spared=spared, since=since, written=written, last=last, over=over)
 
 
 def _told(outcome: Outcome, *, over: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import time
 from http.client import HTTPResponse
 
 from handlers.functions import logs, problems, traces
-from handlers.functions.endpoint import RETRY_AFTER_S, Dropped, EndpointAnswer, cold_start_stages, model_problem, patiently
+from handlers.functions.endpoint import RETRY_AFTER_S, Dropped, EndpointAnswer, NotLetIn, cold_start_stages, model_problem, patiently
 from handlers.functions.gcp import metadata
 from handlers.functions.gcp.connections import TRANSPORT_ERRORS, Server
 from handlers.functions.logs import CUSTOM_ATTRIBUTES_HEADER
@@ -84,6 +84,8 @@ def _problem(answer: HTTPResponse, said: str) -> RequestProblem:
     """The model server's own refusal, or Cloud Run's in its place ("Troubleshoot Cloud Run issues", errors while serving)."""
     if answer.headers.get_content_type() == problems.MEDIA_TYPE:
         return model_problem(answer.status, said)
+    if answer.status in (401, 403):
+        return NotLetIn("The model can't be asked now.", retry_after_s=RETRY_AFTER_S)
     if answer.status == 429:
         return Throttled("The model takes no more requests at this moment.", retry_after_s=RETRY_AFTER_S)
     if answer.status == 503:

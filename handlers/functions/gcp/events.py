@@ -33,6 +33,9 @@ from handlers.web.process import Boot
 # An event holds what is known of an object, never the object.
 _MAX_EVENT_BYTES = 1024**2
 _RETRY_AFTER_S = 10
+# For so long an endpoint that lets nobody in costs no attempt: grants are known in minutes (IAM, "Access change propagation"). What is
+# never mended has to become a dead letter before Eventarc drops it.
+_GRANTS_S = 3600
 # Characters of a reason in an attribute: its value has 1,024 bytes at most.
 _REASON = 250
 
@@ -93,7 +96,7 @@ class EventsRole:
         outcome, over = Outcome("failed", "The attempt was broken off by a fault of the function."), False
         try:
             outcome = self._worked_on(event, version, attempt, call_id, deadline)
-            if not outcome.done and (outcome.kind == "refused" or attempt.number >= self._max_attempts):
+            if not outcome.done and (outcome.kind == "refused" or self._last(attempt, outcome)):
                 self._bury(event, outcome, attempt=attempt.number)
                 over = True
             over = over or outcome.done
@@ -106,12 +109,19 @@ class EventsRole:
         if isinstance(version, Refused):
             self._tell_refused(event, version)
             return outcomes.of(version)
-        if attempt.number > self._max_attempts:
+        if attempt.spent > self._max_attempts:
             # Not once more: the last attempt ended without a word, or its dead letter could not be sent.
             known = self._results.settled([version]).get(version.id)
             return known or attempt.last or Outcome("failed", "Every attempt was cut off.")
         delivery = Delivery(version, attempt.number)
         return self._pipeline.run([delivery], batch_id=call_id, remaining_s=lambda: seconds_left(deadline))[version.id]
+
+    def _last(self, attempt: Attempt, outcome: Outcome) -> bool:
+        return attempt.spent >= self._max_attempts and not self._spares(attempt, outcome)
+
+    def _spares(self, attempt: Attempt, outcome: Outcome) -> bool:
+        """Whether the attempt is none of the event's."""
+        return not outcome.spent and self._attempts.now() < attempt.since + _GRANTS_S
 
     def _bury(self, event: Event, outcome: Outcome, *, attempt: int) -> None:
         """Raises Unavailable when the dead letter may not have been sent."""
@@ -134,7 +144,7 @@ class EventsRole:
             if over:
                 self._attempts.over(event.key, attempt, outcome)
             else:
-                self._attempts.failed(event.key, attempt, outcome)
+                self._attempts.failed(event.key, attempt, outcome, spared=self._spares(attempt, outcome))
         except Unavailable as error:
             # Then it is over when its time is; the work that was done stays.
             logs.write("attempt_kept", level="WARNING", request_id=event.id, message=str(error))

@@ -154,8 +154,8 @@ def test_a_token_that_is_refused_is_replaced_once(function, endpoint, metadata):
 @pytest.mark.parametrize(
     ("statuses", "status", "name", "calls"),
     [
-        ([401, 401], 502, "model-failed", 2),
-        ([403], 502, "model-failed", 1),
+        ([401, 401], 503, "not-ready", 2),
+        ([403], 503, "not-ready", 1),
         ([404], 502, "model-failed", 1),
         ([500], 502, "model-failed", 1),
         ([503], 503, "not-ready", 1),

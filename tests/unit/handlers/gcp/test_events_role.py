@@ -9,7 +9,7 @@ import pytest
 
 from handlers.functions import problems
 from handlers.functions.deadline import Until
-from handlers.functions.endpoint import EndpointAnswer
+from handlers.functions.endpoint import EndpointAnswer, NotLetIn
 from handlers.functions.environment import SettingsError
 from handlers.functions.gcp import object_events
 from handlers.functions.gcp.event_settings import EventSettings
@@ -162,6 +162,29 @@ def test_what_may_go_well_later_comes_again_until_the_last_attempt(google, capsy
     assert (letter.attributes["reason"], letter.attributes["attempts"], letter.attributes["permanent"]) == ("Not now.", "3", "false")
     assert [line["attempt"] for line in lines(capsys)] == [1, 2, 3]
     assert google.attempts() == []
+
+
+def test_an_endpoint_that_lets_nobody_in_costs_no_attempt_for_an_hour(google):
+    request, role = google.put("a.txt"), google.role()
+    google.model.failing = NotLetIn("Not now.")
+    assert [deliver(role, request) for _ in range(2 * MAX_ATTEMPTS)] == [503] * 2 * MAX_ATTEMPTS
+    google.model.failing = problems.ModelFailed("Failed.")
+    assert [deliver(role, request) for _ in range(MAX_ATTEMPTS - 1)] == [503] * (MAX_ATTEMPTS - 1)
+    google.model.failing = NotLetIn("Not now.")
+    assert deliver(role, request) == 503
+    assert google.dead() == []
+    later(role, 3601)
+    assert deliver(role, request) == 200
+    (letter,) = google.dead()
+    assert (letter.attributes["reason"], letter.attributes["attempts"]) == ("Not now.", str(3 * MAX_ATTEMPTS + 1))
+
+
+def test_an_endpoint_lets_in_what_it_kept_out_before(google):
+    request, role = google.put("a.txt"), google.role()
+    google.model.failing = NotLetIn("Not now.")
+    assert [deliver(role, request) for _ in range(MAX_ATTEMPTS + 1)] == [503] * (MAX_ATTEMPTS + 1)
+    google.model.failing = None
+    assert (deliver(role, request), len(google.documents()), google.dead()) == (200, 2, [])
 
 
 def test_a_dead_letter_that_is_replayed_gets_every_attempt_again(google):
