@@ -1,9 +1,10 @@
-"""What the parts of a service on Google Cloud share: project and region, names, APIs, whether data is kept."""
+"""What the parts of a service on Google Cloud share: project and region, names, APIs, agents, whether data is kept."""
 
 import pulumi
 import pulumi_gcp as gcp
 
 from components.args import HomeArgs
+from components.gcp.agents import Agents
 from components.gcp.apis import Apis
 from components.gcp.names import names_of
 
@@ -24,6 +25,7 @@ class GcpContext:
         self.names = names_of(args.project, args.stack)
         self.keep = args.data_retention == "keep"
         self.apis = Apis()
+        self.agents = Agents(self.project, self.apis)
 
     def bucket_name(self, role: str) -> str:
         """The name of the service's bucket for `role`."""

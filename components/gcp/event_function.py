@@ -105,16 +105,12 @@ class Delivery(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _agents(self, ready: list[pulumi.Resource]) -> list[pulumi.Resource]:
-        """Google's own identities that a trigger works through: Eventarc's, which is made here, and Cloud Storage's, which tells of
-        objects by publishing to a topic of Eventarc's. What they are granted belongs to the project."""
+        """Google's own identities that a trigger works through: Eventarc's, Pub/Sub's, which brings the events, and Cloud Storage's,
+        which tells of objects by publishing to a topic of Eventarc's. What they are granted belongs to the project."""
         name, home = self._name, self._home
-        eventarc = gcp.projects.ServiceIdentity(
-            f"{name}-eventarc-agent",
-            service="eventarc.googleapis.com",
-            opts=pulumi.ResourceOptions(parent=self, depends_on=ready, retain_on_delete=True),
-        )
+        own = [each for api in (EVENTARC, PUBSUB) for each in home.agents.of(api, name, self).ready]
         storage = gcp.storage.get_project_service_account_output(opts=pulumi.InvokeOutputOptions(depends_on=ready))
-        return [eventarc, project_member(f"{name}-tells", home, PUBLISHER, storage.member, self, ready=ready, retain=True)]
+        return [*own, project_member(f"{name}-tells", home, PUBLISHER, storage.member, self, ready=ready, retain=True)]
 
     def _trigger(
         self, function: Any, work: Work, identity: gcp.serviceaccount.Account, ready: list[pulumi.Resource]

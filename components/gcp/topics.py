@@ -53,7 +53,7 @@ def pushed(
     attempts: int = 0,
 ) -> gcp.pubsub.Subscription:
     """What hands a topic's messages to `POST /` of a service at that address, as `account`, again and again until it answers 2xx;
-    with `dead` no more than `attempts` times."""
+    with `dead` no more than `attempts` times. The token of that account is Pub/Sub's agent's to ask for."""
     letters = gcp.pubsub.SubscriptionDeadLetterPolicyArgs
     return gcp.pubsub.Subscription(
         f"{name}-subscription",
@@ -67,7 +67,7 @@ def pushed(
             oidc_token=gcp.pubsub.SubscriptionPushConfigOidcTokenArgs(service_account_email=account, audience=service),
         ),
         dead_letter_policy=None if dead is None else letters(dead_letter_topic=dead.id, max_delivery_attempts=attempts),
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=ready),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*home.agents.of(PUBSUB, name, parent).ready, *ready]),
     )
 
 
@@ -80,13 +80,8 @@ def dead_letters(
     name: str, home: GcpContext, of: gcp.pubsub.Subscription, dead: gcp.pubsub.Topic, parent: pulumi.Resource
 ) -> list[pulumi.Resource]:
     """Let Pub/Sub itself move what was tried too often from a subscription to the topic `dead` (its documentation, dead-letter
-    topics). Its identity belongs to the project, and stays there."""
-    child = pulumi.ResourceOptions(parent=parent)
-    agent = gcp.projects.ServiceIdentity(
-        f"{name}-pubsub-agent",
-        service="pubsub.googleapis.com",
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=home.apis.enabled(name, parent, PUBSUB), retain_on_delete=True),
-    )
+    topics)."""
+    child, agent = pulumi.ResourceOptions(parent=parent), home.agents.of(PUBSUB, name, parent)
     return [
         may_publish(f"{name}-agent-buries", dead, agent.member, parent),
         gcp.pubsub.SubscriptionIAMMember(f"{name}-agent-takes", subscription=of.name, role=SUBSCRIBER, member=agent.member, opts=child),

@@ -38,6 +38,9 @@ GRANTS: Mapping[tuple[str, str], str] = {
     ("roles/datastore.user", "gcp:projects/iAMMember:IAMMember"): "databases have no policies of their own: a condition names the one",
     ("roles/eventarc.eventReceiver", "gcp:projects/iAMMember:IAMMember"): "triggers have no policies of their own; it is one permission",
     ("roles/pubsub.publisher", "gcp:projects/iAMMember:IAMMember"): "to Cloud Storage's own agent: Eventarc makes the topic that it needs",
+    ("roles/eventarc.serviceAgent", "gcp:projects/iAMMember:IAMMember"): "to Eventarc's own agent, which Google would grant it itself had "
+    "nobody asked for the agent",
+    ("roles/pubsub.serviceAgent", "gcp:projects/iAMMember:IAMMember"): "to Pub/Sub's own agent, for the same reason",
 }
 # Roles of the stack's own: the permissions that one may hold, and what it may be granted on.
 CUSTOM: Mapping[frozenset[str], str] = {
@@ -45,7 +48,12 @@ CUSTOM: Mapping[frozenset[str], str] = {
     frozenset({"cloudscheduler.jobs.get", "cloudscheduler.jobs.pause"}): "gcp:projects/iAMMember:IAMMember",
 }
 CONDITIONED = {"roles/datastore.user"}
-STORAGE_AGENT = re.compile(r"serviceAccount:service-\d+@gs-project-accounts\.iam\.gserviceaccount\.com")
+# Roles that only one of Google's own identities may have on the project, and how its address goes on.
+AGENTS: Mapping[str, str] = {
+    "roles/pubsub.publisher": "gs-project-accounts",
+    "roles/eventarc.serviceAgent": "gcp-sa-eventarc",
+    "roles/pubsub.serviceAgent": "gcp-sa-pubsub",
+}
 
 
 def findings(resources: list[Resource]) -> list[str]:
@@ -89,7 +97,8 @@ def _role(resource: Resource, resources: list[Resource]) -> Iterator[str]:
         yield f"{role} {sorted(own or ())} on {type_}: no reason stands for it"
     if role in CONDITIONED and not resource["inputs"].get("condition"):
         yield f"{role} without its condition"
-    if (role, type_) == ("roles/pubsub.publisher", "gcp:projects/iAMMember:IAMMember") and not STORAGE_AGENT.fullmatch(member):
+    agent = AGENTS.get(role) if type_ == "gcp:projects/iAMMember:IAMMember" else None
+    if agent and not re.fullmatch(rf"serviceAccount:service-\d+@{agent}\.iam\.gserviceaccount\.com", member):
         yield f"{role} on the project for {member}"
 
 

@@ -17,6 +17,7 @@ from pilotlight.twin.world import Resource, World
 AGENT = "twin:gcp/agent:Agent"
 STORAGE = "storage.googleapis.com"
 EVENTARC = "eventarc.googleapis.com"
+PUBSUB = "pubsub.googleapis.com"
 _DOMAIN = "iam.gserviceaccount.com"
 # IAM documentation, "Service agents" (read 2026-11). Most are called after their service.
 _NAMES: Mapping[str, str] = {
@@ -27,7 +28,7 @@ _NAMES: Mapping[str, str] = {
 }
 # What a service makes in its first use brings its agent along.
 _USES: Mapping[str, tuple[str, ...]] = {
-    "pubsub.googleapis.com": (TOPIC, SUBSCRIPTION),
+    PUBSUB: (TOPIC, SUBSCRIPTION),
     EVENTARC: (TRIGGER,),
     "cloudscheduler.googleapis.com": (JOB,),
 }

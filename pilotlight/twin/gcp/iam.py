@@ -151,10 +151,10 @@ class Iam:
             for declared in self._world.find(token):
                 grant = Grant(member=declared["member"], role=declared["role"], scope=scope(declared.outputs), condition=_test(declared))
                 grants.setdefault(grant.member, []).append(grant)
-        for project in {str(enabled["project"]) for enabled in self._world.find(ENABLED)}:
-            for service, role in AGENT_ROLES.items():
-                member = identities.SERVICE_ACCOUNT + agents.agent(project, service)
-                grants.setdefault(member, []).append(Grant(member=member, role=role, scope=f"projects/{project}"))
+        for enabled in self._world.find(ENABLED):
+            if role := AGENT_ROLES.get(enabled["service"]):
+                member = identities.SERVICE_ACCOUNT + agents.agent(enabled["project"], enabled["service"])
+                grants.setdefault(member, []).append(Grant(member=member, role=role, scope=f"projects/{enabled['project']}"))
         return grants
 
 

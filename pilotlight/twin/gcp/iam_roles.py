@@ -126,10 +126,10 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
     "storage.objectViewer": (*_FOLDERS, *_of("storage.objects", "get", "list")),
 }
 PREDEFINED: Mapping[str, frozenset[str]] = {f"roles/{name}": frozenset(permissions) for name, permissions in _ROLES.items()}
-# Google grants them to the agents of its services when it makes these (IAM documentation, "Service agents").
+# Google grants them by itself when the API is enabled (Cloud Scheduler documentation, "Use authentication with HTTP targets"; Cloud Run
+# documentation, "Service agents"). An agent that is made because somebody asks for it (projects.ServiceIdentity) gets no role by that
+# (IAM documentation, "Create and grant roles to service agents"): Eventarc's and Pub/Sub's have theirs where a program grants it.
 AGENT_ROLES: Mapping[str, str] = {
     "cloudscheduler.googleapis.com": "roles/cloudscheduler.serviceAgent",
-    "eventarc.googleapis.com": "roles/eventarc.serviceAgent",
-    "pubsub.googleapis.com": "roles/pubsub.serviceAgent",
     "run.googleapis.com": "roles/run.serviceAgent",
 }

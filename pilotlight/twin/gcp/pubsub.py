@@ -31,7 +31,7 @@ def not_found(name: str) -> GrpcError:
 class PubsubService:
     """`start` it in the loop; everything is to be called in that loop.
 
-    token   makes the ID token of a push: (service account's address, audience)
+    token   makes the ID token of a push: (subscription, service account's address, audience)
     agent   Pub/Sub's agent of a project: without its rights nothing becomes a dead letter
     out     whether a test asked for an outage: of the API (None), or of what a subscription of that name is pushed
     """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.world import Resource
 
 VARIABLE = "PUBSUB_EMULATOR_HOST"
+_OPEN_ID = "iam.serviceAccounts.getOpenIdToken"
 # Named as in the API, so that its own reader of JSON takes them.
 _FIELDS = (
     "ackDeadlineSeconds",
@@ -55,7 +56,7 @@ class PubsubPlane(Plane):
 
     def __init__(self, twin: Twin) -> None:
         super().__init__(twin)
-        agent = partial(agents.agent, service="pubsub.googleapis.com")
+        agent = partial(agents.agent, service=agents.PUBSUB)
         path = twin.home / "pubsub.sqlite3"
         self.service = PubsubService(path, twin.timers, twin.gcp.iam.allowed, token=self._token, agent=agent, out=self._out)
 
@@ -101,8 +102,12 @@ class PubsubPlane(Plane):
         faults = self.twin.faults
         return faults.is_out("pubsub") or (subscription is not None and "/eventarc-" in subscription and faults.is_out("eventarc"))
 
-    def _token(self, account: str, audience: str) -> str:
-        sign = self.twin.gcp.id_token
+    def _token(self, subscription: str, account: str, audience: str) -> str:
+        """RuntimeError where Pub/Sub's agent may not have it: who is pushed to would refuse the push without a token."""
+        project, sign = subscription.split("/")[1], self.twin.gcp.id_token
+        name = f"projects/{project}/serviceAccounts/{account}"
+        if reason := self.twin.gcp.iam.allowed(agents.agent(project, agents.PUBSUB), _OPEN_ID, name):
+            raise RuntimeError(f"Pub/Sub's agent has no token for it: {reason} Grant it roles/pubsub.serviceAgent on the project.")
         if sign is None:
             raise RuntimeError("nothing here signs ID tokens: the twin's metadata server enters `twin.gcp.id_token`")
         return sign(account, audience)

@@ -13,8 +13,8 @@ from pilotlight.twin.gcp.pubsub_post import Poster
 from pilotlight.twin.gcp.pubsub_store import Delivery, ack_seconds, attempts
 from pilotlight.twin.timers import Timers
 
-# (service account's address, audience) -> ID token.
-Token = Callable[[str, str], str]
+# (subscription's full name, service account's address, audience) -> ID token.
+Token = Callable[[str, str, str], str]
 # Pub/Sub documentation, "Receive messages using push": statuses that acknowledge a message (read 2026-11).
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 # It begins with one request at a time and doubles while they succeed, up to what one machine can take.
@@ -101,7 +101,7 @@ class Pusher:
         headers = {"user-agent": "CloudPubSub-Google", "from": "noreply@google.com"}
         if account := config.oidc_token.service_account_email:
             audience = config.oidc_token.audience or config.push_endpoint
-            headers["authorization"] = f"Bearer {self._token(account, audience)}"
+            headers["authorization"] = f"Bearer {self._token(self._name, account, audience)}"
         if not config.HasField("no_wrapper"):
             return {**headers, "content-type": "application/json"}, json.dumps(_wrapped(subscription, delivery)).encode()
         if config.no_wrapper.write_metadata:

@@ -50,12 +50,8 @@ def _criteria_problems(given: object, wanted: Mapping[str, str]) -> list[str]:
 
 def _check(twin: Twin, inputs: Properties) -> None:
     project, wanted = inputs["project"], criteria(inputs)
-    if not agents.there(twin.world, project, agents.EVENTARC):
-        raise Refusal(
-            "FAILED_PRECONDITION",
-            "Permission denied while using the Eventarc Service Agent: it does not exist in the project yet. Make it "
-            f"(projects.ServiceIdentity, service={agents.EVENTARC!r}) and let the trigger depend on it.",
-        )
+    if reason := _agent_unready(twin, project):
+        raise Refusal("FAILED_PRECONDITION", f"Permission denied while using the Eventarc Service Agent: {reason}")
     if wanted.get("type", "").startswith(STORAGE_EVENTS):
         _check_bucket(twin, inputs, wanted["bucket"])
     _check_destination(twin, inputs)
@@ -64,6 +60,17 @@ def _check(twin: Twin, inputs: Properties) -> None:
         full = topic if "/" in topic else f"projects/{project}/topics/{topic}"
         if twin.world.get(TOPIC, full) is None:
             raise Refusal("NOT_FOUND", f"Topic {full} does not exist.", 404)
+
+
+def _agent_unready(twin: Twin, project: str) -> str | None:
+    """Why Eventarc can't make what brings the events, with what to declare."""
+    if not agents.there(twin.world, project, agents.EVENTARC):
+        return (
+            f"it does not exist in the project yet. Make it (projects.ServiceIdentity, service={agents.EVENTARC!r}) and let the trigger "
+            "depend on it."
+        )
+    reason = twin.gcp.iam.allowed(agents.agent(project, agents.EVENTARC), "pubsub.subscriptions.create", f"projects/{project}")
+    return f"{reason} Grant it roles/eventarc.serviceAgent on the project and let the trigger depend on that." if reason else None
 
 
 def _check_bucket(twin: Twin, inputs: Properties, name: str) -> None:

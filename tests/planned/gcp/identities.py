@@ -9,6 +9,7 @@ from dataclasses import dataclass
 PROJECT, REGION, NUMBER = "my-project", "europe-west1", "123456789012"
 PUBSUB_AGENT = f"service-{NUMBER}@gcp-sa-pubsub.iam.gserviceaccount.com"
 STORAGE_AGENT = f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
+EVENTARC_AGENT = f"service-{NUMBER}@gcp-sa-eventarc.iam.gserviceaccount.com"
 INVOKE, PUBLISH, TAKE = "run.routes.invoke", "pubsub.topics.publish", "pubsub.subscriptions.consume"
 GET, LIST, CREATE = "storage.objects.get", "storage.objects.list", "storage.objects.create"
 FLOOR = ("run.services.get", "run.services.update")
@@ -35,6 +36,14 @@ SPARE: Mapping[str, Mapping[str, str]] = {
     },
     "roles/iam.serviceAccountUser": {"iam.serviceAccounts.get": "the name of that one account", "iam.serviceAccounts.list": "the same"},
     "roles/eventarc.eventReceiver": {"eventarc.events.receiveAuditLogWritten": "there is no trigger of audit logs that it could serve"},
+    "roles/eventarc.serviceAgent": {
+        "iam.serviceAccounts.*": "Google's own role for its own agent, which it has wherever Eventarc works: of the trigger's account",
+        "pubsub.topics.*": "the same: of the topic of a trigger",
+        "pubsub.subscriptions.*": "the same: of its subscription",
+        "storage.buckets.*": "the same: of the bucket that tells of objects",
+        "run.services.get": "the same: of the service that is told",
+    },
+    "roles/pubsub.serviceAgent": {"iam.serviceAccounts.*": "Google's own role for its own agent: of any account that a push may name"},
     "roles/pubsub.subscriber": {
         "pubsub.snapshots.seek": "there is no snapshot",
         "pubsub.topics.attachSubscription": "of topics, and it is granted on a subscription",
@@ -108,11 +117,20 @@ def calls(account: str, names: Names, *, pattern: str, answers: bool, queue: boo
     return list(table[account])
 
 
-def agents(names: Names, subscriptions: Mapping[str, str], triggers: bool) -> dict[str, list[Call]]:
-    """What Google's own identities do in the name of the stack; `subscriptions` have dead letters: their roles, and those of the topics."""
+def agents(names: Names, subscriptions: Mapping[str, str], pushes: set[str], triggers: bool) -> dict[str, list[Call]]:
+    """What Google's own identities do in the name of the stack; `subscriptions` have dead letters: their roles, and those of the topics.
+    `pushes` are the accounts that are pushed as."""
+    project = f"projects/{PROJECT}"
     moved = [call for of, dead in subscriptions.items() for call in (Call(TAKE, names.subscription(of)), Call(PUBLISH, names.topic(dead)))]
-    told = {STORAGE_AGENT: [Call(PUBLISH, f"projects/{PROJECT}")]} if triggers else {}
-    return {**({PUBSUB_AGENT: moved} if moved else {}), **told}
+    # Granted on the project, where Google itself grants it.
+    tokens = [Call("iam.serviceAccounts.getOpenIdToken", f"{project}/serviceAccounts/{email}", project) for email in sorted(pushes)]
+    # The topic, the subscription and the notification of a trigger are Eventarc's to make.
+    made = [Call(permission, project) for permission in ("pubsub.topics.create", "pubsub.subscriptions.create")]
+    told = {}
+    if triggers:
+        tells = Call("storage.buckets.update", names.bucket("objects"), "projects/_/buckets/")
+        told = {STORAGE_AGENT: [Call(PUBLISH, project)], EVENTARC_AGENT: [*made, tells]}
+    return {**({PUBSUB_AGENT: moved + tokens} if moved or tokens else {}), **told}
 
 
 def _read(names: Names, bucket: str, folder: str, name: str) -> list[Call]:

@@ -124,6 +124,7 @@ EDGES = [
     (GATEWAY, f"{SUBSCRIPTION}*worker-subscription"),
     (f"{SUBSCRIPTION}*worker-subscription", f"{SUBSCRIPTION}*answers-dead-subscription"),
     (f"{SUBSCRIPTION}*worker-subscription", f"{INVOKER}*worker-push-invoke"),
+    (f"{SUBSCRIPTION}*worker-subscription", "gcp:projects/iAMMember:IAMMember*pubsub-agent-role"),
     (f"{RUN}*function-service", "gcp:pubsub/topicIAMMember:TopicIAMMember*hands-over"),
     (f"{RUN}*function-service", "gcp:firestore/field:Field"),
     (f"{RUN}*worker-service", "gcp:storage/bucketIAMMember:BucketIAMMember*worker-writes-answers"),

@@ -17,7 +17,10 @@ EDGES = [
     (TRIGGER, f"{INVOKER}*delivery-invoke"),
     (TRIGGER, f"{PROJECT_MEMBER}*delivery-receives"),
     (TRIGGER, f"{PROJECT_MEMBER}*delivery-tells"),
-    (TRIGGER, AGENT),
+    (TRIGGER, f"{PROJECT_MEMBER}*eventarc-agent-role"),
+    (TRIGGER, f"{PROJECT_MEMBER}*pubsub-agent-role"),
+    (f"{PROJECT_MEMBER}*eventarc-agent-role", f"{AGENT}*eventarc-agent"),
+    (f"{SUBSCRIPTION}*replay-subscription", f"{PROJECT_MEMBER}*pubsub-agent-role"),
     (TRIGGER, f"{RUN}*function-service"),
     (f"{RUN}*function-service", f"{PROJECT_MEMBER}*writes-documents"),
     (f"{RUN}*function-service", "gcp:pubsub/topicIAMMember:TopicIAMMember*function-buries"),
@@ -68,6 +71,8 @@ def test_each_account_may_do_what_its_part_does_and_no_more() -> None:
         ("trigger", "run.invoker", f"{PREFIX}-events"),
         ("trigger", "eventarc.eventReceiver", "my-project"),
         ("service", "pubsub.publisher", "my-project"),
+        ("service", "eventarc.serviceAgent", "my-project"),
+        ("service", "pubsub.serviceAgent", "my-project"),
     }
     assert len(made.all(ACCOUNT)) == 3
 
@@ -83,7 +88,8 @@ def on(inputs: Any) -> str:
 
 def test_what_is_granted_to_googles_own_agents_stays_when_the_stack_goes() -> None:
     kept = {each.name for each in plan_of(EVENTS).resources if each.retained and not each.type.startswith("docker-build")}
-    assert kept == {"events-delivery-tells", "events-delivery-eventarc-agent"}
+    agents = {f"events-delivery-{api}-agent{role}" for api in ("eventarc", "pubsub") for role in ("", "-role")}
+    assert kept == {"events-delivery-tells", *agents}
 
 
 def test_dead_letters_are_pulled_for_two_weeks_and_come_back_by_a_push_as_the_triggers_account() -> None:

@@ -43,6 +43,8 @@ PROJECT_WIDE = (
     (r"roles/eventarc\.eventReceiver", r"trigger-.*", ""),
     # Cloud Storage's own identity, which tells Eventarc of objects.
     (r"roles/pubsub\.publisher", r"service-\d+@gs-project-accounts\..*", ""),
+    # What Google grants its own identities where it makes them unasked.
+    (r"roles/(eventarc|pubsub)\.serviceAgent", r"service-\d+@gcp-sa-(eventarc|pubsub)\..*", ""),
     # Jobs of Cloud Scheduler have no policies of their own.
     (r"projects/my-project/roles/pilotlightPausesJobs\d+", r"floor-.*", ""),
 )
@@ -91,7 +93,7 @@ def test_only_accounts_of_the_stack_and_agents_of_google_are_granted_anything(st
     plan = plan_of(stack, changes)
     accounts = {f"serviceAccount:{each.outputs['email']}" for each in plan.all(ACCOUNT)}
     members = {each.inputs["member"] for each in plan.resources if "member" in each.inputs}
-    agents = r"serviceAccount:service-\d+@(gs-project-accounts|gcp-sa-pubsub)\.iam\.gserviceaccount\.com"
+    agents = r"serviceAccount:service-\d+@(gs-project-accounts|gcp-sa-pubsub|gcp-sa-eventarc)\.iam\.gserviceaccount\.com"
     assert [each for each in members - accounts if not re.fullmatch(agents, each)] == []
     # And every account may do something: one that may do nothing is a leftover.
     mentioned = json.dumps([each.inputs for each in plan.resources if each.type != ACCOUNT])

@@ -88,7 +88,10 @@ class Deployed:
             for each in self.all(SUBSCRIPTION)
             if "deadLetterPolicy" in each.inputs
         }
-        return {**found, **agents(self.names, moved, triggers=bool(self.all(TRIGGER)))}
+        pushes = {
+            each.inputs["pushConfig"]["oidcToken"]["serviceAccountEmail"] for each in self.all(SUBSCRIPTION) if "pushConfig" in each.inputs
+        }
+        return {**found, **agents(self.names, moved, pushes, triggers=bool(self.all(TRIGGER)))}
 
 
 def role_of(account: Planned) -> str:

@@ -9,7 +9,7 @@ from pilotlight.twin import gcp
 from pilotlight.twin.docker_build import ROWS as IMAGES
 from pilotlight.twin.gcp import registry
 from pilotlight.twin.gcp.settings import CONFIGURATION
-from pilotlight.twin.gcp.types import ENABLED, PROJECT_MEMBER
+from pilotlight.twin.gcp.types import ENABLED, IDENTITY, PROJECT_MEMBER
 from pilotlight.twin.lifecycle import Lifecycle
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.world import Resource
@@ -41,6 +41,12 @@ class GoogleHarness(Harness):
         given = {"condition": condition} if condition else {}
         key = f"{role}-{email}"
         return self.make(PROJECT_MEMBER, key, project=PROJECT, role=role, member=f"serviceAccount:{email}", **given)
+
+    def agent(self, *names: str) -> None:
+        """Google's own identity of each API, with its role."""
+        for name in names:
+            made = self.make(IDENTITY, f"{name}-agent", service=f"{name}.googleapis.com")
+            self.grant(f"roles/{name}.serviceAgent", str(made["email"]))
 
     def make(self, token: str, key: str, **inputs: Any) -> Resource:
         urn = f"urn:pulumi:test::tried::{token}::{key}"

@@ -142,6 +142,7 @@ class Program:
             for name, role, member in (
                 ("publishes", "roles/pubsub.publisher", storage.member),
                 ("receives", "roles/eventarc.eventReceiver", self.account.member),
+                ("works", "roles/eventarc.serviceAgent", agent.member),
             )
         ]
         gcp.eventarc.Trigger(

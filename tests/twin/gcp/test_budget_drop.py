@@ -29,6 +29,7 @@ RULES = [{"thresholdPercent": 0.5, "spendBasis": "CURRENT_SPEND"}, {"thresholdPe
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleHarness]:
     running = harness_in(tmp_path_factory.mktemp("budget"), Clock(START))
     running.enable("cloudscheduler", "pubsub", "billingbudgets", "monitoring")
+    running.agent("pubsub")
     yield running
     running.down()
 

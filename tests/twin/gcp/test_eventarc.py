@@ -14,7 +14,7 @@ import pytest
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.eventarc_plane import EventarcPlane
-from pilotlight.twin.gcp.types import IDENTITY, TRIGGER
+from pilotlight.twin.gcp.types import PROJECT_MEMBER, TRIGGER
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 from tests.twin.gcp.conftest import PROJECT, REGION
@@ -34,7 +34,7 @@ class Events:
         self.caller = harness.account("caller")
         self.run = Run(harness, image, self.caller, harness.account("runner"))
         self.cloud = Cloud(harness)
-        harness.make(IDENTITY, "eventarc", service="eventarc.googleapis.com")
+        harness.agent("eventarc", "pubsub")
         self.receives = harness.grant("roles/eventarc.eventReceiver", self.caller)
         self.publishes = harness.grant("roles/pubsub.publisher", agents.make(harness.twin.world, PROJECT, agents.STORAGE))
 
@@ -149,6 +149,22 @@ def test_without_the_grants_nothing_arrives_and_the_log_says_why(run: Run, event
     events.cloud.put(bucket, "somebody.txt")
     until(lambda: len(run.seen(service)) == 1)
     assert run.seen(service)[0]["headers"]["ce-subject"] == "objects/somebody.txt"
+
+
+def test_nothing_is_pushed_until_pubsubs_agent_may_have_the_token(run: Run, events: Events, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    bucket, service = events.cloud.bucket(), run()
+    trigger = events.trigger(bucket, service)
+    role = events.twin.world.one(PROJECT_MEMBER, role="roles/pubsub.serviceAgent")
+    assert role is not None
+    events.twin.world.delete(role.token, role.id)
+    events.cloud.put(bucket, "waits.txt")
+    until(lambda: "Grant it roles/pubsub.serviceAgent" in caplog.text)
+    assert run.processes(service) == []
+    events.twin.world.put(role)
+    events.forward(30)
+    until(lambda: events.waiting(trigger) == 0)
+    assert len(run.seen(service)) == 1
 
 
 @pytest.mark.parametrize("outage", ["pubsub", "eventarc"])

@@ -76,6 +76,11 @@ DECLARED: tuple[tuple[str, str, Callable[[Account, Made], dict[str, Any]]], ...]
     ("gcp:serviceaccount/account:Account", "account", lambda account, made: {"displayName": "tried", "description": "for tests"}),
     ("gcp:projects/serviceIdentity:ServiceIdentity", "identity", lambda account, made: {"service": "eventarc.googleapis.com"}),
     (
+        "gcp:projects/iAMMember:IAMMember",
+        "agent-role",
+        lambda account, made: {"project": PROJECT, "role": "roles/eventarc.serviceAgent", "member": made["identity"]["member"]},
+    ),
+    (
         "gcp:projects/iAMCustomRole:IAMCustomRole",
         "role",
         lambda account, made: {

@@ -166,14 +166,24 @@ def test_anybody_and_anybody_known(account: Account, made: Made) -> None:
     assert iam.allowed(ANONYMOUS, "run.routes.invoke", service) is None
 
 
-def test_agents_have_the_roles_that_google_gives_them(account: Account, made: Made) -> None:
-    iam = account.twin.gcp.iam
-    pubsub = agents.agent(PROJECT, "pubsub.googleapis.com")
-    assert iam.allowed(pubsub, "iam.serviceAccounts.getOpenIdToken", made["account"].id) is None
-    assert iam.allowed(pubsub, "pubsub.topics.publish", made["topic"].id) is not None
-    storage = agents.agent(PROJECT, agents.STORAGE)
-    assert iam.allowed(storage, "iam.serviceAccounts.getOpenIdToken", made["account"].id) is not None
+def test_agents_have_the_roles_that_google_gives_them_or_a_program_does(account: Account, made: Made) -> None:
+    def may(service: str, permission: str = "iam.serviceAccounts.getOpenIdToken") -> bool:
+        return account.twin.gcp.iam.allowed(agents.agent(PROJECT, service), permission, made["account"].id) is None
+
+    assert [may(f"{name}.googleapis.com") for name in ("run", "cloudscheduler", "pubsub", "storage")] == [True, True, False, False]
+    grant = {"project": PROJECT, "role": "roles/pubsub.serviceAgent", "member": f"serviceAccount:{agents.agent(PROJECT, agents.PUBSUB)}"}
+    account.make(PROJECT_MEMBER, "pubsub-agent", grant)
+    assert may(agents.PUBSUB)
+    assert not may(agents.PUBSUB, "pubsub.topics.publish")
     assert set(AGENT_ROLES.values()) <= set(PREDEFINED)
+
+
+def test_an_agent_has_its_role_where_the_api_is_on(account: Account) -> None:
+    asked = (agents.agent(PROJECT, "run.googleapis.com"), "run.routes.invoke", f"{NAME}/locations/{REGION}/services/one")
+    account.enable("cloudscheduler")
+    assert account.twin.gcp.iam.allowed(*asked) is not None
+    account.enable("run")
+    assert account.twin.gcp.iam.allowed(*asked) is None
 
 
 def test_no_role_holds_a_pattern() -> None:

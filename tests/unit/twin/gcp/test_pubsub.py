@@ -65,7 +65,7 @@ class Twin:
         port = self.loop.wait(self.service.front.port(Caller(email)))
         self._environment.setenv("PUBSUB_EMULATOR_HOST", f"127.0.0.1:{port}")
 
-    def _token(self, account: str, audience: str) -> str:
+    def _token(self, subscription: str, account: str, audience: str) -> str:
         self.tokens.append((account, audience))
         return f"token-{len(self.tokens)}"
 

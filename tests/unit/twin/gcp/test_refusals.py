@@ -143,8 +143,10 @@ def test_a_trigger_needs_the_agents_and_their_grants(account: Account, made: Mad
     account.world.delete(PROJECT_MEMBER, made["member"].id)
     assert 'Permission "eventarc.events.receiveEvent" denied' in trigger(account, made)
     account.world.put(made["member"])
+    account.world.delete(PROJECT_MEMBER, made["agent-role"].id)
+    assert "Grant it roles/eventarc.serviceAgent on the project" in trigger(account, made)
     account.world.delete(made["identity"].token, made["identity"].id)
-    assert "Permission denied while using the Eventarc Service Agent" in trigger(account, made)
+    assert "Permission denied while using the Eventarc Service Agent: it does not exist" in trigger(account, made)
 
 
 def test_a_notification_needs_the_agents_right_to_publish(account: Account, made: Made) -> None:
