@@ -106,7 +106,8 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         zipped=False,
         # One vCPU.
         function_memory_mb=limits.CLOUD_RUN_CPU_MEMORY_MB[1],
-        # For so long a push is not repeated.
+        # For so long a push of the stack's own subscriptions is not repeated at the most; Eventarc's is after 10 s, and the function
+        # refuses it while the first one works.
         function_s=limits.PUBSUB_ACK_S,
         batched=False,
         instance=InstanceFacts(cpu=2, requests=2, gpu_cpu=8, gpu_requests=8, gpu_cold_start_s=30),

@@ -26,7 +26,7 @@ OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
     ("gcp", "events"): {
         "EVENTARC_RETENTION_S": "Eventarc tries an event again",
-        "PUBSUB_ACK_S": "Eventarc waits for the function",
+        "PUBSUB_ACK_S": "subscription waits for the function; Eventarc's 10 s, then the event comes again",
         "PUBSUB_RETENTION_S": "a subscription keeps dead letters; here 1,209,600 s",
     },
 }

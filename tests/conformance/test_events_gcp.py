@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from components.limits import PUBSUB_ACK_S
 from tests.conformance.event_promises import EventPromises
 from tests.conformance.evented import (
     ATTEMPTS,
@@ -137,6 +138,30 @@ def test_an_object_that_fails_is_a_dead_letter_after_its_last_attempt(up: Google
     assert (letter["permanent"], letter["attempts"]) == ("false", str(ATTEMPTS))
     assert letter["reason"]
     assert len(up.attempts([identity[1]])) == ATTEMPTS
+
+
+def test_a_last_attempt_that_outlives_its_push_is_one_dead_letter(up: GoogleEvented) -> None:
+    """Its event comes again, since nobody hears that it was delivered."""
+    up.stop()
+    identity = up.put("outlived.txt")
+    for attempt, pause_s in enumerate(PAUSES_S[: ATTEMPTS - 1], 1):
+        assert up.told(identity, attempt=attempt)["outcome"] == "failed"
+        if attempt == ATTEMPTS - 1:
+            up.faulty(executions={up.endpoint: {"timeout": 1}, "hold_s": PUBSUB_ACK_S.low + 3})
+        up.goes_on(pause_s)
+    assert up.told(identity, attempt=ATTEMPTS)["outcome"] == "failed"
+    up.observed.wait(lambda: identity in up.pipeline.dead(), "a dead letter")
+    up.faulty()
+
+    def outcomes() -> list[str]:
+        return [line["outcome"] for line in up.attempts([identity[1]])]
+
+    up.goes_on(PAUSES_S[ATTEMPTS - 1])
+    up.observed.wait(lambda: len(outcomes()) > ATTEMPTS, "the event's return")
+    assert outcomes() == ["failed"] * ATTEMPTS + ["passed-over"]
+    up.emptied()
+    assert up.pipeline.dead().count(identity) == 1
+    assert up.pipeline.look(identity) is None
 
 
 def test_results_are_listed_by_object(up: GoogleEvented) -> None:

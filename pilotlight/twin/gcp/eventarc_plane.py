@@ -27,7 +27,7 @@ from pilotlight.twin.world import Resource
 if TYPE_CHECKING:
     from pilotlight.twin.gcp.storage_events import ObjectEvent
 
-# Eventarc documentation, "Retry events".
+# Eventarc documentation, "Retry events". How long a push may take it leaves to Pub/Sub's default, the least that there may be.
 _BACKOFF = {"minimumBackoff": "10s", "maximumBackoff": "600s"}
 _RECEIVE, _PUBLISH = "eventarc.events.receiveEvent", "pubsub.topics.publish"
 _LOG = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class EventarcPlane(Plane):
         made = {
             "name": transport["subscription"],
             "topic": transport["topic"],
-            "ackDeadlineSeconds": limits.PUBSUB_ACK_S.high,
+            "ackDeadlineSeconds": limits.PUBSUB_ACK_S.low,
             "messageRetentionDuration": f"{limits.EVENTARC_RETENTION_S.high:g}s",
             "retryPolicy": _BACKOFF,
             "pushConfig": {
