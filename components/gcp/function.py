@@ -31,7 +31,8 @@ OVERLOAD = 4
 @dataclass(frozen=True, kw_only=True)
 class FunctionService:
     """One role of the functions' image: physical name, what it is for, what it is told, what its account (as policies name it) is
-    granted beside the endpoint, what else must be there before it runs; `invokes` where it calls the endpoint."""
+    granted beside the endpoint, what else must be there before it runs; `invokes` where it calls the endpoint, `internal` where only
+    Eventarc, Pub/Sub or Cloud Scheduler call it, which Cloud Run counts as internal (its documentation, "Restrict network ingress")."""
 
     role: str
     name: str
@@ -44,6 +45,7 @@ class FunctionService:
     grants: Callable[[pulumi.Output[str]], Sequence[pulumi.Resource]] = lambda _: ()
     ready: Sequence[pulumi.Resource] = ()
     invokes: bool = True
+    internal: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class ApiFunction(pulumi.ComponentResource):
             variables={**call_variables(endpoint, args, home), **({} if answers is None else answers.variables_of_caller())},
             grants=lambda who: () if answers is None else answers.grant_caller(name, who, self),
             ready=() if answers is None else (answers,),
+            internal=False,
         )
         live = function_service(name, home, of, endpoint, self)
         self._service, self._answers = live.service, answers
@@ -120,6 +123,7 @@ def function_service(name: str, home: GcpContext, of: FunctionService, endpoint:
             requests=of.requests,
             max_instances=of.max_instances,
             timeout_s=of.timeout_s,
+            internal=of.internal,
             network=None if endpoint.network is None or not of.invokes else endpoint.network.egress(),
         ),
         parent,

@@ -36,7 +36,7 @@ class RunService:
     max_instances  a bound for what it may cost, always
     min_instances  the floor: instances of the whole service that stay warm
     gpu            the accelerator, where there is one
-    internal       whether it is reached from the project's networks only
+    internal       whether it is reached from the project's networks, Eventarc, Pub/Sub and Cloud Scheduler only
     network        through which it sends all that it calls, where not by the internet
     """
 

@@ -9,6 +9,7 @@ from pilotlight.twin.asgi import Request, Send, respond
 from pilotlight.twin.aws.gateway_call import json_response
 from pilotlight.twin.gcp.developer import word
 from pilotlight.twin.gcp.iam import ANONYMOUS, Iam
+from pilotlight.twin.gcp.inside import Inside
 from pilotlight.twin.gcp.planes import Planes
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class GoogleCloud:
 
     emulators  variable that leads Google's clients to the twin -> what opens the port for an identity; entered by planes
     apis       variable of the same kind -> name of the handler (`http_api.HttpApi`) that answers; entered by planes
+    inside     by which Cloud Run knows requests of Google's own services
     id_token   signs an ID token for (service account's address, audience); None until what signs is there
     """
 
@@ -59,6 +61,7 @@ class GoogleCloud:
         self.handlers: dict[str, Handler] = {}
         self.emulators: dict[str, GrpcFront] = {}
         self.apis: dict[str, str] = {}
+        self.inside = Inside()
         self.id_token: Callable[[str, str], str] | None = None
         self._tokens: Tokens | None = None
 
@@ -82,6 +85,10 @@ class GoogleCloud:
     def url(self, twin: Twin, name: str, *path: str) -> str:
         """The address at the twin's front that the handler of that name answers below. It has no trailing slash."""
         return "/".join([f"{twin.front_url}{PREFIX}{name}", *path])
+
+    def marks(self, twin: Twin, project: str, address: str) -> dict[str, str]:
+        """The headers of a request that a service of Google's sends for a project to that address: nothing for one elsewhere."""
+        return self.inside.headers(project) if address.startswith(f"{twin.front_url}{PREFIX}") else {}
 
     async def handle(self, request: Request, send: Send) -> None:
         """Answer a request below `PREFIX`."""

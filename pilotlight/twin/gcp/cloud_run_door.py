@@ -15,6 +15,7 @@ from pilotlight.twin.gcp.cloud import PREFIX
 from pilotlight.twin.gcp.cloud_run_instances import Gone, Instances, TooMany
 from pilotlight.twin.gcp.cloud_run_revision import InstanceFailed
 from pilotlight.twin.gcp.iam import ANONYMOUS
+from pilotlight.twin.gcp.inside import HEADER
 from pilotlight.twin.gcp.names import seconds, short
 from pilotlight.twin.gcp.rows_run import INGRESS, account_of
 from pilotlight.twin.gcp.tokens import Tokens
@@ -38,7 +39,7 @@ _LATE = "upstream request timeout"
 _BROKEN = "The request failed because either the HTTP response was malformed or connection to the instance had an error."
 # HTTP/1.1: what holds for one connection alone.
 _HOP = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"})
-_NOT_SENT_ON = _HOP | {"host", "content-length", "expect", _SERVERLESS}
+_NOT_SENT_ON = _HOP | {"host", "content-length", "expect", _SERVERLESS, HEADER}
 
 
 class _Denied(Exception):
@@ -87,9 +88,11 @@ class Door:
         """_Denied where the network or IAM keeps the caller out."""
         given = request.headers.get(_SERVERLESS) or request.headers.get(_AUTHORIZATION)
         email = self._caller(given, str(service["uri"]))
-        if (service.get("ingress") or INGRESS) != INGRESS and not self._inside(email, service):
+        if (service.get("ingress") or INGRESS) != INGRESS and not self._inside(request, email, service):
             raise _Denied(
-                404, f"The requested URL {request.raw_path} was not found: the service takes requests of its project's networks only."
+                404,
+                f"The requested URL {request.raw_path} was not found: the service takes requests of its project's networks only, and of "
+                "the project's Eventarc, Pub/Sub and Cloud Scheduler.",
             )
         if service.get("invokerIamDisabled"):
             return
@@ -111,13 +114,13 @@ class Door:
             return ANONYMOUS
         return self._tokens.verify(token.strip(), audience)
 
-    def _inside(self, email: str | None, service: Resource) -> bool:
-        """Whether a request comes through a network of the service's project.
+    def _inside(self, request: Request, email: str | None, service: Resource) -> bool:
+        """Whether a request is one of Google's own services for the service's project, or comes through a network of that.
 
         All services of the twin are on one machine, so that it goes by whom a service runs as: one that sends all that it sends
         through a network (Cloud Run documentation, "Restrict network ingress": that counts as internal).
         """
-        return any(
+        return self._twin.gcp.inside.came(request.headers, service["project"]) or any(
             account_of(other.outputs) == email
             and other["project"] == service["project"]
             and (other["template"].get("vpcAccess") or {}).get("egress") == "ALL_TRAFFIC"

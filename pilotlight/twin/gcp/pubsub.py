@@ -18,7 +18,7 @@ from pilotlight.twin.gcp import pubsub_api
 from pilotlight.twin.gcp.callers import Allowed
 from pilotlight.twin.gcp.grpc_front import GrpcError, GrpcFront
 from pilotlight.twin.gcp.pubsub_post import Poster
-from pilotlight.twin.gcp.pubsub_push import Pusher, Token
+from pilotlight.twin.gcp.pubsub_push import Marks, Pusher, Token
 from pilotlight.twin.gcp.pubsub_store import Delivery, MessageStore, attempts
 from pilotlight.twin.gcp.pubsub_streams import Stream, received
 from pilotlight.twin.timers import Timer, Timers
@@ -33,6 +33,7 @@ class PubsubService:
 
     token   makes the ID token of a push: (subscription, service account's address, audience)
     agent   Pub/Sub's agent of a project: without its rights nothing becomes a dead letter
+    marks   by which who is pushed to knows Google: (subscription, address) -> headers
     out     whether a test asked for an outage: of the API (None), or of what a subscription of that name is pushed
     """
 
@@ -43,6 +44,7 @@ class PubsubService:
         allowed: Allowed,
         token: Token,
         agent: Callable[[str], str],
+        marks: Marks = lambda subscription, address: {},
         out: Callable[[str | None], bool] = lambda subscription: False,
     ) -> None:
         self.store = MessageStore(path, timers.now)
@@ -50,6 +52,7 @@ class PubsubService:
         self._allowed = allowed
         self._token = token
         self._agent = agent
+        self._marks = marks
         self.out = out
         self._watchers: dict[str, set[Callable[[], None]]] = {}
         self._alarms: dict[str, Timer] = {}
@@ -178,7 +181,7 @@ class PubsubService:
         """Begin to push or end it, as the subscription says now, and look at what is due."""
         wanted = bool(self.store.subscriptions[name].push_config.push_endpoint)
         if wanted and name not in self._pushers:
-            self._pushers[name] = Pusher(name, self, self._timers, self._token, self._poster)
+            self._pushers[name] = Pusher(name, self, self._timers, self._token, self._marks, self._poster)
         elif not wanted and (pusher := self._pushers.pop(name, None)):
             pusher.close()
         self._arm(name)

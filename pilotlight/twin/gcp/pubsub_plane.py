@@ -58,7 +58,9 @@ class PubsubPlane(Plane):
         super().__init__(twin)
         agent = partial(agents.agent, service=agents.PUBSUB)
         path = twin.home / "pubsub.sqlite3"
-        self.service = PubsubService(path, twin.timers, twin.gcp.iam.allowed, token=self._token, agent=agent, out=self._out)
+        self.service = PubsubService(
+            path, twin.timers, twin.gcp.iam.allowed, token=self._token, agent=agent, marks=self._marks, out=self._out
+        )
 
     async def start(self) -> None:
         await self.service.start()
@@ -101,6 +103,9 @@ class PubsubPlane(Plane):
         """Eventarc's subscriptions are told by their names (its documentation, "Retry events")."""
         faults = self.twin.faults
         return faults.is_out("pubsub") or (subscription is not None and "/eventarc-" in subscription and faults.is_out("eventarc"))
+
+    def _marks(self, subscription: str, address: str) -> dict[str, str]:
+        return self.twin.gcp.marks(self.twin, subscription.split("/")[1], address)
 
     def _token(self, subscription: str, account: str, audience: str) -> str:
         """RuntimeError where Pub/Sub's agent may not have it: who is pushed to would refuse the push without a token."""

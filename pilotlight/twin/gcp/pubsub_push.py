@@ -15,6 +15,8 @@ from pilotlight.twin.timers import Timers
 
 # (subscription's full name, service account's address, audience) -> ID token.
 Token = Callable[[str, str, str], str]
+# (subscription's full name, address) -> headers by which the receiver knows that Google sends it.
+Marks = Callable[[str, str], dict[str, str]]
 # Pub/Sub documentation, "Receive messages using push": statuses that acknowledge a message (read 2026-11).
 ACKNOWLEDGED = frozenset({102, 200, 201, 202, 204})
 # It begins with one request at a time and doubles while they succeed, up to what one machine can take.
@@ -39,11 +41,12 @@ class Source(Protocol):
 class Pusher:
     """One subscription's; `look` whenever messages may be due. To be used in the loop of the timers."""
 
-    def __init__(self, name: str, source: Source, timers: Timers, token: Token, poster: Poster) -> None:
+    def __init__(self, name: str, source: Source, timers: Timers, token: Token, marks: Marks, poster: Poster) -> None:
         self._name = name
         self._source = source
         self._timers = timers
         self._token = token
+        self._marks = marks
         self._poster = poster
         self._window = 1.0
         self._flying: set[asyncio.Task[None]] = set()
@@ -98,7 +101,7 @@ class Pusher:
 
     def _request(self, subscription: Any, delivery: Delivery) -> tuple[dict[str, str], bytes]:
         config, message = subscription.push_config, delivery.message
-        headers = {"user-agent": "CloudPubSub-Google", "from": "noreply@google.com"}
+        headers = {"user-agent": "CloudPubSub-Google", "from": "noreply@google.com", **self._marks(self._name, config.push_endpoint)}
         if account := config.oidc_token.service_account_email:
             audience = config.oidc_token.audience or config.push_endpoint
             headers["authorization"] = f"Bearer {self._token(self._name, account, audience)}"

@@ -54,7 +54,7 @@ class Calls:
 
     async def _called(self, job: Resource, target: Mapping[str, Any], due: float) -> str:
         method, deadline_s = target.get("httpMethod") or "POST", seconds(job["attemptDeadline"])
-        headers = headers_of(job, target, due)
+        headers = {**headers_of(job, target, due), **self._twin.gcp.marks(self._twin, job["project"], target["uri"])}
         if (token := self._token(job, target)) is not None:
             headers["authorization"] = f"Bearer {token}"
         body = base64.b64decode(target.get("body") or "")

@@ -71,6 +71,13 @@ def test_every_service_runs_as_an_account_that_nothing_else_runs_as(stack: str, 
 
 
 @EVERY
+def test_only_the_gateways_function_and_an_open_endpoint_are_reached_from_outside(stack: str, changes: dict[str, Any]) -> None:
+    for each in plan_of(stack, changes).all(RUN):
+        opened = each.name == "api-function-service" or (each.name.endswith("-endpoint-service") and not changes.get("endpoint.private"))
+        assert each.inputs["ingress"] == ("INGRESS_TRAFFIC_ALL" if opened else "INGRESS_TRAFFIC_INTERNAL_ONLY"), each.name
+
+
+@EVERY
 def test_nobody_is_everybody_and_no_role_is_a_basic_one(stack: str, changes: dict[str, Any]) -> None:
     plan = plan_of(stack, changes)
     text = json.dumps([each.inputs for each in plan.resources])

@@ -69,7 +69,7 @@ def test_a_spent_budget_pauses_the_jobs_and_drops_the_floor(harness: GoogleHarne
         **server.template({"ENDPOINT_SERVICE": endpoint.id, "SCHEDULES": job.id, "GOOGLE_CLOUD_PROJECT": PROJECT})["containers"][0],
         "args": ["floor"],
     }
-    function = server(maxInstanceRequestConcurrency=1, timeout="60s", containers=[container])
+    function = server(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY", maxInstanceRequestConcurrency=1, timeout="60s", containers=[container])
     topic = harness.make(TOPIC, "spent", name="spent")
     token = {"serviceAccountEmail": run.caller, "audience": function["uri"]}
     push = {"pushEndpoint": f"{function['uri']}/", "oidcToken": token}

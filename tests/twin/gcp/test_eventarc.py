@@ -14,6 +14,7 @@ import pytest
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.eventarc_plane import EventarcPlane
+from pilotlight.twin.gcp.inside import HEADER
 from pilotlight.twin.gcp.types import PROJECT_MEMBER, TRIGGER
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
@@ -98,6 +99,21 @@ def test_an_object_becomes_an_event_at_a_service(run: Run, events: Events) -> No
     assert seen["headers"]["content-type"] == "application/json"
     assert seen["headers"]["authorization"].endswith(".SIGNATURE_REMOVED_BY_GOOGLE")
     until(lambda: events.waiting(trigger) == 0)
+
+
+def test_what_takes_internal_requests_only_takes_events_and_pushes_of_its_own_project(run: Run, events: Events) -> None:
+    bucket, service = events.cloud.bucket(), run(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY")
+    trigger = events.trigger(bucket, service)
+    events.cloud.put(bucket, "inside.txt")
+    until(lambda: events.waiting(trigger) == 0)
+    assert run.ask(service).status_code == 404
+    made_up = {**run.bearer(service), HEADER: f"{PROJECT}:made-up"}
+    assert run.ask(service, headers=made_up).status_code == 404
+    assert run.ask(service, headers={**run.bearer(service), **events.twin.gcp.inside.headers("other-project")}).status_code == 404
+    events.harness.change(service, ingress="INGRESS_TRAFFIC_ALL")
+    (seen,) = run.seen(service)
+    assert seen["headers"]["ce-subject"] == "objects/inside.txt"
+    assert HEADER not in seen["headers"]
 
 
 def test_a_deletion_is_another_event(run: Run, events: Events) -> None:

@@ -134,6 +134,12 @@ def test_a_ping_comes_as_its_account_when_it_is_due(run: Run, jobs: Jobs) -> Non
     assert len(run.seen(service)) == 4
 
 
+def test_a_ping_comes_to_what_takes_internal_requests_only(run: Run, jobs: Jobs) -> None:
+    service = run(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY")
+    assert jobs.fire(jobs.pings(service)).endswith("answered 200")
+    assert run.ask(service).status_code == 404
+
+
 def test_a_job_sets_the_floor_of_a_service(run: Run, jobs: Jobs, setter: str) -> None:
     service = run()
     now = datetime.fromtimestamp(jobs.twin.clock.now(), UTC)
