@@ -38,6 +38,7 @@ class Planned:
     delete_first  whether a replacement deletes the old one before it makes the new one, which Pulumi else does the other way round
     waits_for     URNs of what it is made after
     retained      whether it stays when the stack goes
+    provider      URN and id of the provider that makes it, where it is one of the program's own
     """
 
     type: str
@@ -51,6 +52,7 @@ class Planned:
     waits_for: frozenset[str] = frozenset()
     protect: bool = False
     retained: bool = False
+    provider: str = ""
 
     @property
     def custom(self) -> bool:
@@ -206,6 +208,7 @@ class _Monitor(mocks.MockMonitor):
                     waits_for=frozenset(request.dependencies),
                     protect=request.protect,
                     retained=request.retainOnDelete,
+                    provider=request.provider,
                 )
             )
         return answer

@@ -50,7 +50,9 @@ class Budget(pulumi.ComponentResource):
         ready = pulumi.ResourceOptions(parent=self, depends_on=enabled)
         told = None if args.email is None else [channel(name, home, args.email, ready).name]
         # Who pays is Cloud Billing's to tell: while that is off the provider reads a project without an account.
-        project = gcp.organizations.get_project_output(project_id=home.project, opts=pulumi.InvokeOutputOptions(depends_on=[*enabled]))
+        provider = home.quota.provider(name, self)
+        asks = pulumi.InvokeOutputOptions(provider=provider, depends_on=[*enabled])
+        project = gcp.organizations.get_project_output(project_id=home.project, opts=asks)
         units = math.floor(args.monthly_usd)
         gcp.billing.Budget(
             f"{name}-budget",
@@ -77,7 +79,7 @@ class Budget(pulumi.ComponentResource):
                 # Those who administer the billing account have budgets of their own.
                 disable_default_iam_recipients=True,
             ),
-            opts=pulumi.ResourceOptions.merge(ready, pulumi.ResourceOptions(depends_on=[] if dropped is None else dropped.ready)),
+            opts=pulumi.ResourceOptions(parent=self, provider=provider, depends_on=[*enabled, *([] if dropped is None else dropped.ready)]),
         )
         self.log_groups, self.alarms = [], [] if dropped is None else dropped.alarms
         self.register_outputs({})

@@ -7,6 +7,7 @@ from components.args import HomeArgs
 from components.gcp.agents import Agents
 from components.gcp.apis import Apis
 from components.gcp.names import names_of
+from components.gcp.quota import Quota
 
 
 class GcpContext:
@@ -25,6 +26,7 @@ class GcpContext:
         self.names = names_of(args.project, args.stack)
         self.keep = args.data_retention == "keep"
         self.apis = Apis()
+        self.quota = Quota(self.project, self.region)
         self.agents = Agents(self.project, self.apis)
 
     def bucket_name(self, role: str) -> str:

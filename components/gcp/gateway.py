@@ -99,6 +99,10 @@ class ApiGateway(pulumi.ComponentResource):
             ),
             # Else a key that was used within the last week can't be deleted, nor the stack destroyed.
             deletion_policy="FORCE",
-            opts=self._options(self._home.apis.enabled(self._name, self, API_KEYS)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                provider=self._home.quota.provider(self._name, self),
+                depends_on=self._home.apis.enabled(self._name, self, API_KEYS),
+            ),
         )
         return pulumi.Output.secret(key.key_string)

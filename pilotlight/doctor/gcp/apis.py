@@ -1,4 +1,4 @@
-"""Check of the APIs: those that the stack needs are on, or may be switched on by who deploys.
+"""Checks of the APIs: those that the stack needs are on, or may be switched on by who deploys, who may have calls counted.
 
 The program switches them on itself (`components/gcp/apis.py`); what it needs at all follows from the settings.
 """
@@ -9,31 +9,52 @@ from pilotlight.doctor.findings import Finding, fail, ok
 from pilotlight.doctor.subject import Subject
 from stacks.settings_service import Settings
 
-ENABLE = "serviceusage.services.enable"
+ENABLE, USE = "serviceusage.services.enable", "serviceusage.services.use"
+CONSUMER = "roles/serviceusage.serviceUsageConsumer"
 # Service Usage API v1, services.batchGet: names in one request.
 BATCH = 30
 
 
 def apis(subject: Subject) -> Iterator[Finding]:
-    """On, or to be switched on (Service Usage API v1, services.batchGet; Resource Manager API v3, projects.testIamPermissions)."""
+    """On, or to be switched on (Service Usage API v1, services.batchGet)."""
     assert subject.settings is not None
-    name = subject.google_project
     wanted = sorted(f"{api}.googleapis.com" for api in needed(subject.settings))
     off = [api for api in wanted if api not in _enabled(subject, wanted)]
     if not off:
         yield ok("apis", f"all {len(wanted)} are on")
         return
-    resources = subject.clients.of("cloudresourcemanager")
-    granted = resources.ask("POST", f"/v3/projects/{name}:testIamPermissions", json={"permissions": [ENABLE]}).get("permissions", [])
-    if ENABLE in granted:
+    if _granted(subject, ENABLE):
         yield ok("apis", f"{len(wanted) - len(off)} of {len(wanted)} are on, `up` switches {', '.join(off)} on")
         return
     yield fail(
         "apis",
         f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off, and these credentials may not switch APIs on",
         allowed=f"{ENABLE} on the project, or APIs that are on",
-        mend=f"gcloud services enable {' '.join(off)} --project {name}, by who may",
+        mend=f"gcloud services enable {' '.join(off)} --project {subject.google_project}, by who may",
     )
+
+
+def quota_project(subject: Subject) -> Iterator[Finding]:
+    """Calls of the APIs that ask for a quota project may count against this one (`components/gcp/quota.py`)."""
+    assert subject.settings is not None
+    if not needed(subject.settings) & {"apikeys", "billingbudgets"}:
+        return
+    if _granted(subject, USE):
+        yield ok("quota.project", f"calls count against {subject.google_project}")
+        return
+    yield fail(
+        "quota.project",
+        f"calls may not count against {subject.google_project}: keys and budgets would be refused with 403",
+        allowed=f"{USE} on the project",
+        mend=f"gcloud projects add-iam-policy-binding {subject.google_project} --member user:YOU --role {CONSUMER}, by who may",
+    )
+
+
+def _granted(subject: Subject, permission: str) -> bool:
+    """Whether these credentials have a right on the project (Resource Manager API v3, projects.testIamPermissions)."""
+    path = f"/v3/projects/{subject.google_project}:testIamPermissions"
+    answer = subject.clients.of("cloudresourcemanager").ask("POST", path, json={"permissions": [permission]})
+    return permission in answer.get("permissions", [])
 
 
 def _enabled(subject: Subject, wanted: list[str]) -> set[str]:

@@ -16,6 +16,7 @@ CHECKS = (
     Check(id="project", look=project.project),
     Check(id="billing", look=project.billing),
     Check(id="apis", look=apis.apis),
+    Check(id="quota.project", look=apis.quota_project),
     Check(id="quota.gpu", look=quotas.gpu),
     Check(id="floor", look=floor.floor),
 )

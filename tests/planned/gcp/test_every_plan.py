@@ -78,6 +78,16 @@ def test_only_the_gateways_function_and_an_open_endpoint_are_reached_from_outsid
 
 
 @EVERY
+def test_apis_that_ask_for_a_quota_project_are_told_the_stacks_own(stack: str, changes: dict[str, Any]) -> None:
+    made = plan_of(stack, changes)
+    own = made.all("pulumi:providers:gcp")
+    assert [(each.inputs["billingProject"], each.inputs["userProjectOverride"]) for each in own] in ([], [("my-project", "true")])
+    for each in made.resources:
+        wants = each.type in ("gcp:projects/apiKey:ApiKey", "gcp:billing/budget:Budget")
+        assert bool(own and each.provider.startswith(f"{own[0].urn}::")) is wants, each.name
+
+
+@EVERY
 def test_nobody_is_everybody_and_no_role_is_a_basic_one(stack: str, changes: dict[str, Any]) -> None:
     plan = plan_of(stack, changes)
     text = json.dumps([each.inputs for each in plan.resources])

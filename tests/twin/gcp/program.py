@@ -10,7 +10,7 @@ import pulumi
 import pulumi_docker_build as docker_build
 import pulumi_gcp as gcp
 
-from tests.twin.gcp.conftest import REGION
+from tests.twin.gcp.conftest import PROJECT, REGION
 
 APIS = (
     "apigateway",
@@ -168,10 +168,13 @@ class Program:
         )
         gcp.apigateway.Gateway("gateway", gateway_id="tried", api_config=config.id)
         managed = gcp.projects.Service("managed", service=api.managed_service, disable_on_destroy=False)
+        # Keys are of an API that asks whose quota a call counts against, so that a provider of the program's own makes them.
+        own = gcp.Provider("own", project=PROJECT, region=REGION, user_project_override=True, billing_project=PROJECT)
         key = gcp.projects.ApiKey(
             "key",
             name="tried",
             restrictions={"api_targets": [{"service": managed.service}]},
+            opts=pulumi.ResourceOptions(provider=own),
         )
         pulumi.export("key", key.key_string)
 

@@ -15,7 +15,7 @@ from pilotlight.doctor import subject as subject_module
 from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.findings import Finding, ok
 from pilotlight.doctor.gcp import apis, floor, project, quotas
-from pilotlight.doctor.gcp.apis import ENABLE, needed
+from pilotlight.doctor.gcp.apis import ENABLE, USE, needed
 from pilotlight.doctor.gcp.region import region
 from pilotlight.doctor.run import examine
 from pilotlight.doctor.subject import GoogleApis, Subject, cloud_of
@@ -212,6 +212,18 @@ def test_apis_are_on_or_can_be_switched_on(google: GoogleProject, root: Path) ->
     assert found.mend == f"gcloud services enable apikeys.googleapis.com run.googleapis.com --project {PROJECT}, by who may"
 
 
+def test_calls_may_count_against_the_project_where_something_asks_for_that(google: GoogleProject, root: Path) -> None:
+    subject, tests = google.subject(root), f"/v3/projects/{PROJECT}:testIamPermissions"
+    form = "cloudresourcemanager.v3:TestIamPermissionsResponse"
+    google.says("POST", tests, form, {"permissions": [USE]})
+    assert one(apis.quota_project(subject)) == ok("quota.project", f"calls count against {PROJECT}")
+    google.says("POST", tests, form, {})
+    found = one(apis.quota_project(subject))
+    assert (found.status, found.allowed) == ("fail", f"{USE} on the project")
+    tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["me"]}}
+    assert list(apis.quota_project(google.subject(root, tokens))) == [], "no key, no budget, no question"
+
+
 # GPUs
 
 
@@ -334,6 +346,7 @@ def test_what_the_twin_does_not_serve_is_left_out_by_name(google: GoogleProject,
         "project": "cloudresourcemanager",
         "billing": "cloudbilling",
         "apis": "serviceusage",
+        "quota.project": "cloudresourcemanager",
         "quota.gpu": "serviceusage",
     }.items():
         assert found[id_] == ok(id_, f"not looked at: The local twin does not serve {host}.googleapis.com.")
