@@ -23,9 +23,10 @@ class Quota:
                 region=self._region,
                 user_project_override=True,
                 billing_project=self._project,
-                access_token=_secret(gcp.config.access_token),
+                # The SDK's stub names these two as the YAML does; the module itself does not.
+                access_token=_secret(gcp.config.access_token),  # type: ignore[attr-defined]
                 credentials=_secret(gcp.config.credentials),
-                impersonate_service_account=gcp.config.impersonate_service_account,
+                impersonate_service_account=gcp.config.impersonate_service_account,  # type: ignore[attr-defined]
                 opts=pulumi.ResourceOptions(parent=parent),
             )
         return self._made
