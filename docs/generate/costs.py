@@ -11,7 +11,7 @@ _SCHEDULE = "aws:scheduler/schedule:Schedule"
 # Schedules that swap a configuration: some times a week, of firings that are free by the million; UpdateEndpoint is not billed.
 _FREE_SCHEDULE = "-schedules-edge-"
 # Not a cloud's: a component, or the image whose storage the registry is billed for.
-_NOT_BILLED = ("pilotlight:", "docker-build:index:Image")
+_NOT_BILLED = ("pilotlight:", "docker-build:index:Image", "pulumi:providers:")
 
 
 @dataclass(frozen=True)
