@@ -14,7 +14,7 @@ from tests.security.plans import as_list, statements
 from tests.security.renamed import CLOUDS, Renamed
 
 # Types without a cloud resource behind them.
-NOT_TERRAFORM = ("pilotlight:", "docker-build:")
+NOT_TERRAFORM = ("pilotlight:", "docker-build:", "pulumi:providers:")
 
 
 def terraform(resources: list[dict[str, Any]]) -> dict[str, Any]:
