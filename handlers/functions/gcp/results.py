@@ -85,7 +85,7 @@ class FirestoreResults:
         """Writes it unless it is there, with the pointer where it is its object's newest. Raises Unavailable."""
         document, latest = self._document(row.id), self._document((row.object, _LATEST))
         for attempt in range(_ROUNDS):
-            time.sleep(random.uniform(0, _PAUSE_S * 2**attempt) if attempt else 0)  # noqa: S311
+            time.sleep(random.uniform(0, _PAUSE_S * 2**attempt) if attempt else 0)  # noqa: S311 (spread, no secret)
             found = {snapshot.id: snapshot for snapshot in self._read([document, latest], "sequencer")}
             if found[document.id].exists:
                 return Outcome("known")
