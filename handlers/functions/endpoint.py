@@ -82,7 +82,7 @@ def patiently(once: Callable[[float], EndpointAnswer], budget_s: float) -> Endpo
             return once(left_s)
         except (Throttled, Dropped):
             # Full jitter, so that callers who were throttled together do not come back together.
-            pause = random.uniform(0, FIRST_PAUSE_S * 2**attempt)  # noqa: S311
+            pause = random.uniform(0, FIRST_PAUSE_S * 2**attempt)  # noqa: S311 (spread, no secret)
             if attempt == MAX_ATTEMPTS or time.monotonic() + pause >= until:
                 raise
             time.sleep(pause)

@@ -49,4 +49,4 @@ class Pauses:
         Half of a pause is by chance, so that messages that failed together do not come back together.
         """
         longest = min(self._attempts.pause_s(attempt), self._longest_s)
-        return round(random.uniform(longest / 2, longest))  # noqa: S311
+        return round(random.uniform(longest / 2, longest))  # noqa: S311 (spread, no secret)

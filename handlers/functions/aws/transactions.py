@@ -69,7 +69,7 @@ def write(client: Any, table: str, rows: Sequence[Row]) -> dict[VersionId, Outco
         idle = idle + 1 if (len(waiting), len(pointing)) == before else 0
         if idle == _ROUNDS:
             return found | dict.fromkeys(waiting, Outcome("failed", "The result can't be written: others write the same rows."))
-        time.sleep(random.uniform(0, _PAUSE_S * 2**idle) if idle else 0)  # noqa: S311
+        time.sleep(random.uniform(0, _PAUSE_S * 2**idle) if idle else 0)  # noqa: S311 (spread, no secret)
     return found
 
 

@@ -84,7 +84,7 @@ def _ask(path: str) -> str:
     host = os.environ.get(HOST) or _DEFAULT_HOST
     trouble = ""
     for attempt in range(ATTEMPTS):
-        time.sleep(random.uniform(0, _FIRST_PAUSE_S * 2**attempt) if attempt else 0)  # noqa: S311
+        time.sleep(random.uniform(0, _FIRST_PAUSE_S * 2**attempt) if attempt else 0)  # noqa: S311 (spread, no secret)
         try:
             with Server(f"http://{host}").asked("GET", path, headers=_HEADERS, timeout_s=TIMEOUT_S) as answer:
                 text = answer.read().decode(errors="replace")

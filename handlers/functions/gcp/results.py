@@ -110,7 +110,7 @@ class FirestoreResults:
         pointer: DocumentSnapshot | None = None
         for attempt in range(_ROUNDS):
             if attempt:
-                time.sleep(random.uniform(0, _PAUSE_S * 2**attempt) if attempt > 1 else 0)  # noqa: S311
+                time.sleep(random.uniform(0, _PAUSE_S * 2**attempt) if attempt > 1 else 0)  # noqa: S311 (spread, no secret)
                 found = {snapshot.id: snapshot for snapshot in self._read([document, latest], "sequencer")}
                 if found[document.id].exists:
                     return Outcome("known")

@@ -165,4 +165,4 @@ def _passes(error: ApiError) -> bool:
 
 def _pause(attempt: int) -> None:
     if attempt:
-        time.sleep(random.uniform(0, _FIRST_PAUSE_S * 2**attempt))  # noqa: S311
+        time.sleep(random.uniform(0, _FIRST_PAUSE_S * 2**attempt))  # noqa: S311 (spread, no secret)

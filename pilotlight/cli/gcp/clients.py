@@ -77,7 +77,7 @@ def _http(twin: str | None) -> "requests.Session":
         # Variables for proxies are right for a cloud; the twin is on this machine.
         plain.trust_env = False
         return plain
-    authorized: requests.Session = AuthorizedSession(credentials_of())  # type: ignore[no-untyped-call]
+    authorized: requests.Session = AuthorizedSession(credentials_of())  # type: ignore[no-untyped-call]  # google-auth's own gap
     return authorized
 
 

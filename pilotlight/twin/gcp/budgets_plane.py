@@ -96,6 +96,7 @@ class BudgetsPlane(Plane):
         topic = (budget.get("allUpdatesRule") or {}).get("pubsubTopic")
         if not topic:
             return None
+        # By its place: to ask with isinstance would import Pub/Sub for everybody.
         plane: PubsubPlane | None = self.twin.gcp.planes.made("pubsub_plane:PubsubPlane")  # type: ignore[assignment]
         if plane is None or topic not in plane.service.store.topics:
             return f"{_name(budget)}: the topic {topic} is gone"

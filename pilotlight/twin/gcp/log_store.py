@@ -76,6 +76,7 @@ class LogStore:
             where, values = "project = ? AND at >= ?", [project, since]
             if after is not None:
                 where, values = f"{where} AND (at, number) {beyond} (?, ?)", [*values, *after]
+            # The text is all of our own; what a caller gives goes in as values.
             with self._lock:
                 rows = self._db.execute(
                     f"SELECT at, number, body FROM entries WHERE {where} ORDER BY at {order}, number {order} LIMIT {_READ_ROWS}",  # noqa: S608

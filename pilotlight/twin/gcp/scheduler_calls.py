@@ -103,6 +103,7 @@ class Calls:
     def _published(self, job: Resource, target: Mapping[str, Any]) -> str:
         topic = str(target["topicName"])
         self._permit(job, "pubsub.topics.publish", topic)
+        # By its place: to ask with isinstance would import Pub/Sub for everybody.
         plane: PubsubPlane | None = self._twin.gcp.planes.made("pubsub_plane:PubsubPlane")  # type: ignore[assignment]
         if plane is None or topic not in plane.service.store.topics:
             raise AttemptFailed(NOT_FOUND, f"the topic {topic} does not exist")
