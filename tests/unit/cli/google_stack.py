@@ -148,7 +148,7 @@ class GoogleStack:
             )
             row = dataclasses.replace(row, result_uri=f"gs://{RESULTS}/{name}")
         results = FirestoreResults(self.database, None, collection="results", bucket=RESULTS, task=row.task)  # type: ignore[arg-type]
-        assert results._written(row).kind == "recorded"
+        assert results._written(row, None).kind == "recorded"
         assert self.database.collection("results").document(f"{_sha(row.object)}-latest").get().to_dict()["version"] == LATEST
 
     def bury(self, key: str, version: str, reason: str | None = None) -> None:
