@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 PATIENCE_S = 30.0
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
-_NAMED = ("artifactregistry", "cloudbilling", "cloudresourcemanager", "cloudscheduler", "logging", "monitoring", "run", "serviceusage")
+_NAMED = (
+    *("apikeys", "artifactregistry", "cloudbilling", "cloudresourcemanager", "cloudscheduler", "logging", "monitoring", "run"),
+    "serviceusage",
+)
 # API -> the variable that leads to the twin's, as Google's own clients read it, and its address elsewhere.
 APIS: Mapping[str, tuple[str, str]] = {
     "storage": ("STORAGE_EMULATOR_HOST", "https://storage.googleapis.com"),

@@ -1,7 +1,7 @@
 """Every check of a stack on Google Cloud, in the order in which the findings are told."""
 
 from pilotlight.doctor import machine, packaged
-from pilotlight.doctor.gcp import apis, floor, project, quotas, region
+from pilotlight.doctor.gcp import apis, floor, keys, project, quotas, region
 from pilotlight.doctor.run import Check
 
 WHO = project.credentials
@@ -17,6 +17,7 @@ CHECKS = (
     Check(id="billing", look=project.billing),
     Check(id="apis", look=apis.apis),
     Check(id="quota.project", look=apis.quota_project),
+    Check(id="keys", look=keys.unrestricted),
     Check(id="quota.gpu", look=quotas.gpu),
     Check(id="floor", look=floor.floor),
 )

@@ -61,7 +61,7 @@ class GoogleProject:
     """Answers until closed. What no answer was recorded for is 404; `asked` are the requests."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self._answers: dict[tuple[str, str, str], tuple[int, Any]] = {}
         self.asked: list[tuple[str, str, list[tuple[str, str]], Any]] = []
         project = self
 
@@ -71,9 +71,10 @@ class GoogleProject:
                 length = int(self.headers.get("content-length") or 0)
                 body = json.loads(self.rfile.read(length)) if length else None
                 path = unquote(target.path)
-                project.asked.append((self.command, path, parse_qsl(target.query), body))
+                query = parse_qsl(target.query)
+                project.asked.append((self.command, path, query, body))
                 missing = (404, {"error": {"code": 404, "message": f"{path} was not found.", "status": "NOT_FOUND"}})
-                status, content = project._answers.get((self.command, path), missing)
+                status, content = project._answers.get((self.command, path, dict(query).get("pageToken", "")), missing)
                 text = json.dumps(content).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
@@ -93,15 +94,15 @@ class GoogleProject:
         self._server.shutdown()
         self._server.server_close()
 
-    def says(self, method: str, path: str, form: str, answer: Any) -> None:
-        """Record an answer; `form` is `DOCUMENT:SCHEMA` of the discovery documents."""
+    def says(self, method: str, path: str, form: str, answer: Any, page_token: str = "") -> None:
+        """Record an answer, for one page of several; `form` is `DOCUMENT:SCHEMA` of the discovery documents."""
         document, _, schema = form.partition(":")
         conforms(answer, schema, document)
-        self._answers[method, path] = 200, answer
+        self._answers[method, path, page_token] = 200, answer
 
     def refuses(self, method: str, path: str, status: int, message: str, *details: Mapping[str, Any]) -> None:
         error = {"code": status, "message": message, "status": "PERMISSION_DENIED", "details": list(details)}
-        self._answers[method, path] = status, {"error": error}
+        self._answers[method, path, ""] = status, {"error": error}
 
     def subject(self, root: Path, settings: Mapping[str, Any] | None = None, **changed: Any) -> Subject:
         """A stack `demo` with these settings, examined here."""

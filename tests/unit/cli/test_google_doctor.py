@@ -14,7 +14,7 @@ from pilotlight.doctor import run
 from pilotlight.doctor import subject as subject_module
 from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.findings import Finding, ok
-from pilotlight.doctor.gcp import apis, floor, project, quotas
+from pilotlight.doctor.gcp import apis, floor, keys, project, quotas
 from pilotlight.doctor.gcp.apis import ENABLE, USE, needed
 from pilotlight.doctor.gcp.region import region
 from pilotlight.doctor.run import examine
@@ -222,6 +222,33 @@ def test_calls_may_count_against_the_project_where_something_asks_for_that(googl
     assert (found.status, found.allowed) == ("fail", f"{USE} on the project")
     tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["me"]}}
     assert list(apis.quota_project(google.subject(root, tokens))) == [], "no key, no budget, no question"
+
+
+# Keys
+
+
+def test_keys_that_nothing_restricts_are_named(google: GoogleProject, root: Path) -> None:
+    path, form = f"/v2/projects/{PROJECT}/locations/global/keys", "apikeys.v2:V2ListKeysResponse"
+    subject = google.subject(root)
+    google.says("GET", path, form, {})
+    assert one(keys.unrestricted(subject)) == ok("keys", "all keys of the project (0) are restricted to APIs")
+    own = {"name": f"{path[4:]}/own", "displayName": "demo", "restrictions": {"apiTargets": [{"service": "a.apigateway.googleapis.com"}]}}
+    google.says("GET", path, form, {"keys": [own]})
+    assert one(keys.unrestricted(subject)) == ok("keys", "all keys of the project (1) are restricted to APIs")
+    web = {"name": f"{path[4:]}/maps", "displayName": "Maps", "restrictions": {"browserKeyRestrictions": {"allowedReferrers": ["*"]}}}
+    google.says("GET", path, form, {"keys": [own, web, {"name": f"{path[4:]}/old"}]})
+    found = one(keys.unrestricted(subject))
+    assert (found.status, found.found.partition(": ")[2]) == ("warn", "Maps (maps), old")
+    assert found.mend.startswith("gcloud services api-keys update KEY")
+    tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["me"]}}
+    assert list(keys.unrestricted(google.subject(root, tokens))) == [], "no key opens it, no question"
+
+
+def test_keys_of_every_page_are_looked_at(google: GoogleProject, root: Path) -> None:
+    path, form = f"/v2/projects/{PROJECT}/locations/global/keys", "apikeys.v2:V2ListKeysResponse"
+    google.says("GET", path, form, {"keys": [{"name": f"{path[4:]}/first"}], "nextPageToken": "more"})
+    google.says("GET", path, form, {"keys": [{"name": f"{path[4:]}/second"}]}, page_token="more")
+    assert one(keys.unrestricted(google.subject(root))).found.endswith("first, second")
 
 
 # GPUs
