@@ -17,9 +17,9 @@ from pilotlight.twin.gcp.cloud_run_revision import InstanceFailed
 from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.gcp.inside import HEADER
 from pilotlight.twin.gcp.names import seconds, short
-from pilotlight.twin.gcp.rows_run import INGRESS, account_of
+from pilotlight.twin.gcp.rows_run import INGRESS
 from pilotlight.twin.gcp.tokens import Tokens
-from pilotlight.twin.gcp.types import RUN_SERVICE
+from pilotlight.twin.gcp.types import RUN_SERVICE, SUBNETWORK
 from pilotlight.twin.rows import AwsResponse, Refusal
 from pilotlight.twin.upstream import Answer, UpstreamError
 from pilotlight.twin.world import Resource
@@ -88,7 +88,7 @@ class Door:
         """_Denied where the network or IAM keeps the caller out."""
         given = request.headers.get(_SERVERLESS) or request.headers.get(_AUTHORIZATION)
         email = self._caller(given, str(service["uri"]))
-        if (service.get("ingress") or INGRESS) != INGRESS and not self._inside(request, email, service):
+        if (service.get("ingress") or INGRESS) != INGRESS and not self._inside(request, given, service):
             raise _Denied(
                 404,
                 f"The requested URL {request.raw_path} was not found: the service takes requests of its project's networks only, and of "
@@ -109,23 +109,20 @@ class Door:
 
     def _caller(self, given: str | None, audience: str) -> str | None:
         """The caller's address, ANONYMOUS for one that sends no bearer token, None for one whose token is not accepted."""
-        kind, _, token = (given or "").partition(" ")
-        if kind.lower() != "bearer" or not token:
-            return ANONYMOUS
-        return self._tokens.verify(token.strip(), audience)
+        token = _bearer(given)
+        return self._tokens.verify(token, audience) if token else ANONYMOUS
 
-    def _inside(self, request: Request, email: str | None, service: Resource) -> bool:
+    def _inside(self, request: Request, given: str | None, service: Resource) -> bool:
         """Whether a request is one of Google's own services for the service's project, or comes through a network of that.
 
-        All services of the twin are on one machine, so that it goes by whom a service runs as: one that sends all that it sends
-        through a network (Cloud Run documentation, "Restrict network ingress": that counts as internal).
+        All services of the twin are on one machine, so that it goes by the token, which tells where it was asked for. What a service
+        sends counts as internal where all of it goes through a subnetwork with Private Google Access (Cloud Run documentation,
+        "Restrict network ingress").
         """
-        return self._twin.gcp.inside.came(request.headers, service["project"]) or any(
-            account_of(other.outputs) == email
-            and other["project"] == service["project"]
-            and (other["template"].get("vpcAccess") or {}).get("egress") == "ALL_TRAFFIC"
-            for other in self._twin.world.find(RUN_SERVICE)
-        )
+        if self._twin.gcp.inside.came(request.headers, service["project"]):
+            return True
+        through = self._twin.world.get(SUBNETWORK, self._tokens.subnetwork(_bearer(given), str(service["uri"])))
+        return through is not None and through["project"] == service["project"] and bool(through.get("privateIpGoogleAccess"))
 
     async def _served(self, request: Request, send: Send, service: Resource, target: str, body: bytes) -> None:
         kind, when = self._twin.faults.execution(NAME, short(service["name"])) or ("", 0.0)
@@ -172,6 +169,12 @@ class Door:
                 raise _Denied(429, text) from None
             except InstanceFailed as error:
                 raise _Denied(503, str(error)) from None
+
+
+def _bearer(given: str | None) -> str:
+    """The token of an Authorization header; empty where it has none."""
+    kind, _, token = (given or "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 async def _passed_on(instance: Instance, request: Request, send: Send, target: str, body: bytes) -> None:

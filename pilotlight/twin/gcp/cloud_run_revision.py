@@ -19,6 +19,7 @@ from pilotlight.twin.gcp.log_entries import Source
 from pilotlight.twin.gcp.logging_plane import logs_of
 from pilotlight.twin.gcp.metadata import Identity
 from pilotlight.twin.gcp.names import seconds, short
+from pilotlight.twin.gcp.rows_compute import sends_through
 from pilotlight.twin.gcp.rows_run import account_of
 from pilotlight.twin.gcp.run_limits import quantity
 from pilotlight.twin.images import ImageRefused
@@ -94,7 +95,9 @@ def revision_of(twin: Twin, service: Resource) -> Revision:
     return Revision(
         name=short(service["latestReadyRevision"]),
         service=short(service["name"]),
-        identity=Identity(email=account_of(service.outputs), project=service["project"], region=service["location"]),
+        identity=Identity(
+            email=account_of(service.outputs), project=service["project"], region=service["location"], subnetwork=sends_through(service)
+        ),
         image=pushed["digest"],
         command=tuple(container.get("commands") or ()),
         args=tuple(container.get("args") or ()),

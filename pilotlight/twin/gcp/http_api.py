@@ -35,6 +35,9 @@ STATUSES = {
     501: "UNIMPLEMENTED",
     503: "UNAVAILABLE",
 }
+# Told beside a status, not in its place (googleapis, google/rpc/error_details.proto and google/api/error_reason.proto).
+_REASONS = frozenset({"SERVICE_DISABLED"})
+_ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +79,15 @@ class HttpApi:
             _LOG.exception("%s %s", request.method, request.raw_path)
             await respond(send, refused(Refusal("INTERNAL", "The twin failed at this request: see the log in its home.", 500)))
 
+    def reason(self, asked: Asked, permission: str, resource: str) -> str | None:
+        """Why the caller may not do it, None where it may; the developer is the one of whom a test can take a right."""
+        if asked.caller is None and self.twin.faults.denies(permission):
+            return f"Permission '{permission}' denied on resource '{resource}' (or it may not exist)."
+        return self.twin.gcp.iam.allowed(asked.caller, permission, resource)
+
     def permit(self, asked: Asked, permission: str, resource: str) -> None:
         """Refusal (401 for nobody, else 403) where the caller may not do it on the resource of that full name."""
-        reason = self.twin.gcp.iam.allowed(asked.caller, permission, resource)
+        reason = self.reason(asked, permission, resource)
         if reason is None:
             return
         if asked.caller == ANONYMOUS:
@@ -130,10 +139,12 @@ def answered(content: Any, status: int = 200) -> AwsResponse:
 
 def refused(refusal: Refusal) -> AwsResponse:
     """An error as Google's APIs tell it."""
+    reasons = [{"@type": _ERROR_INFO, "reason": refusal.code, "domain": "googleapis.com"}] if refusal.code in _REASONS else []
     error = {
         "code": refusal.status,
         "message": refusal.message,
-        "status": refusal.code if refusal.code.isupper() else STATUSES.get(refusal.status, "UNKNOWN"),
+        "status": refusal.code if refusal.code.isupper() and not reasons else STATUSES.get(refusal.status, "UNKNOWN"),
         "errors": [{"message": refusal.message, "domain": "global", "reason": refusal.code}],
+        **({"details": reasons} if reasons else {}),
     }
     return answered({"error": error}, refusal.status)

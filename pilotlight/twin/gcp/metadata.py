@@ -27,11 +27,13 @@ _JSON, _TEXT = "application/json", "application/text"
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Whom a port answers: the account's address, and where its process runs."""
+    """Whom a port answers: the account's address, where its process runs, and the id of the subnetwork that all it sends goes through,
+    where there is one."""
 
     email: str
     project: str
     region: str
+    subnetwork: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,7 @@ class MetadataServer:
         audience = query.get("audience")
         if not audience:
             return _Answer(status=400, body="non-empty audience parameter required")
-        return _Answer(status=200, body=self._tokens.identity(identity.email, audience))
+        return _Answer(status=200, body=self._tokens.identity(identity.email, audience, identity.subnetwork))
 
 
 def _place(identity: Identity) -> Mapping[str, str]:

@@ -38,7 +38,10 @@ PLANES: Mapping[str, str] = {
     TRIGGER: "eventarc_plane:EventarcPlane",
 }
 # What a developer's clients reach, whether a program has made anything there or not.
-SERVED = ("storage_plane:StoragePlane", "firestore_plane:FirestorePlane", "pubsub_plane:PubsubPlane", "logging_plane:LoggingPlane")
+SERVED = (
+    *("storage_plane:StoragePlane", "firestore_plane:FirestorePlane", "pubsub_plane:PubsubPlane", "logging_plane:LoggingPlane"),
+    "projects_plane:ProjectsPlane",
+)
 
 
 class Plane:

@@ -17,6 +17,12 @@ API = "compute.googleapis.com"
 _LINK = "https://www.googleapis.com/compute/v1/"
 # Compute Engine API v1, Network.mtu.
 _MTU = (1300, 8896)
+# Cloud Run documentation, "Direct VPC with a VPC network": the smallest range that it takes, and how long it keeps a subnetwork's
+# addresses at most after the last service has left it ("wait 1-2 hours").
+LONGEST_PREFIX = 26
+KEPT_S = 2 * 3600
+# Until when it keeps them, by the subnetwork's id; no program declares it, so the engine never sees it.
+KEPT = "twin:compute/addresses:Addresses"
 _ROUTE = {
     "routingMode": "REGIONAL",
     "bgpBestPathSelectionMode": "LEGACY",
@@ -95,9 +101,43 @@ def _check_subnetwork(twin: Twin, inputs: Properties) -> None:
 
 def _delete_subnetwork(twin: Twin, subnetwork: Resource) -> None:
     for service in twin.world.find(RUN_SERVICE):
-        for one in (service["template"].get("vpcAccess") or {}).get("networkInterfaces") or []:
-            if short(one.get("subnetwork") or "") == subnetwork["name"] and service["location"] == subnetwork["region"]:
-                raise Refusal("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", f"{subnetwork.id} is used by {service.id}: delete that first.")
+        if subnetwork.id in subnetworks_of(service):
+            raise Refusal("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", f"{subnetwork.id} is used by {service.id}: delete that first.")
+    kept = twin.world.get(KEPT, subnetwork.id)
+    if kept is not None and twin.clock.now() < kept["until"]:
+        text = f"{subnetwork.id} is already being used by addresses of Cloud Run: they go 1 to 2 hours after its services, try again then."
+        raise Refusal("RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", text)
+    twin.world.delete(KEPT, subnetwork.id)
+
+
+def sends_through(service: Resource) -> str:
+    """The id of the subnetwork that everything goes through which a service sends; empty where none is."""
+    access = service["template"].get("vpcAccess") or {}
+    return next(iter(subnetworks_of(service)), "") if access.get("egress") == "ALL_TRAFFIC" else ""
+
+
+def subnetworks_of(service: Resource) -> list[str]:
+    """The ids of the subnetworks that a service has addresses of (Direct VPC egress)."""
+    interfaces = (service["template"].get("vpcAccess") or {}).get("networkInterfaces") or []
+    return [attached(service.outputs, one) for one in interfaces]
+
+
+def attached(properties: Properties, interface: Properties) -> str:
+    """The id of the subnetwork that an interface of a service is in."""
+    # Cloud Run documentation, "Direct VPC with a VPC network": where only a network is named, its subnetwork of the same name.
+    name = short(interface.get("subnetwork") or interface["network"])
+    return f"projects/{properties['project']}/regions/{properties['location']}/subnetworks/{name}"
+
+
+def left(twin: Twin, subnetwork: str) -> None:
+    """A service of Cloud Run has no instance in that subnetwork (its id) any more."""
+    twin.world.put(Resource(token=KEPT, id=subnetwork, urn="", outputs={"until": twin.clock.now() + KEPT_S}))
+
+
+def too_small(subnetwork: Resource) -> bool:
+    """Whether Cloud Run can't take its addresses from it."""
+    held = _range(subnetwork.get("ipCidrRange", ""))
+    return held is not None and held.prefixlen > LONGEST_PREFIX
 
 
 def _subnetwork(twin: Twin, inputs: Properties) -> dict[str, Any]:

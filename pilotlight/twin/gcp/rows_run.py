@@ -8,6 +8,7 @@ from typing import Any
 from pilotlight.twin.gcp import agents, assigned, identities, registry
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.names import short
+from pilotlight.twin.gcp.rows_compute import LONGEST_PREFIX, attached, left, subnetworks_of, too_small
 from pilotlight.twin.gcp.run_limits import run_problems
 from pilotlight.twin.gcp.types import NETWORK, RUN_SERVICE, SUBNETWORK
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
@@ -45,12 +46,18 @@ def _check(twin: Twin, inputs: Properties) -> None:
 
 
 def _check_network(twin: Twin, inputs: Properties, interface: Properties) -> None:
-    network, subnetwork = interface.get("network"), interface.get("subnetwork")
-    project, region = inputs["project"], inputs["location"]
-    if subnetwork and twin.world.get(SUBNETWORK, f"projects/{project}/regions/{region}/subnetworks/{short(subnetwork)}") is None:
-        raise Refusal("NOT_FOUND", f"Subnetwork {short(subnetwork)} was not found in {region} of project {project}.", 404)
+    network, project, region = interface.get("network"), inputs["project"], inputs["location"]
     if network and twin.world.get(NETWORK, f"projects/{project}/global/networks/{short(network)}") is None:
         raise Refusal("NOT_FOUND", f"Network {short(network)} was not found in project {project}.", 404)
+    subnetwork = attached(inputs, interface)
+    found = twin.world.get(SUBNETWORK, subnetwork)
+    if found is None:
+        raise Refusal("NOT_FOUND", f"Subnetwork {short(subnetwork)} was not found in {region} of project {project}.", 404)
+    if too_small(found):
+        raise Refusal(
+            "FAILED_PRECONDITION",
+            f"{subnetwork} has the range {found['ipCidrRange']}: Direct VPC egress needs /{LONGEST_PREFIX} or larger.",
+        )
 
 
 def _computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
@@ -108,6 +115,8 @@ def _create(twin: Twin, service: Resource) -> dict[str, Any]:
 
 def _update(twin: Twin, old: Resource, new: Resource) -> dict[str, Any]:
     """A changed template makes a revision; anything else is the service's alone."""
+    for subnetwork in set(subnetworks_of(old)) - set(subnetworks_of(new)):
+        left(twin, subnetwork)
     generation = int(old["generation"]) + 1
     same = old["template"] == new["template"]
     revision = old["latestReadyRevision"] if same else _revision(new, generation)
@@ -122,6 +131,8 @@ def _delete(twin: Twin, service: Resource) -> None:
             "DeletionProtection",
             f"cannot destroy service {service.id} without setting deletionProtection=false and running `pulumi up`: it is true by default.",
         )
+    for subnetwork in subnetworks_of(service):
+        left(twin, subnetwork)
 
 
 ROWS: tuple[Row, ...] = (

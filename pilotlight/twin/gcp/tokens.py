@@ -17,6 +17,8 @@ from filelock import FileLock
 LIFETIME_S = 3600
 ISSUER = "https://accounts.google.com"
 _ALGORITHM = "RS256"
+# A claim that is the twin's own.
+_SUBNETWORK = "twin_subnetwork"
 # How Google's access tokens begin, and whom they are for here.
 _ACCESS_KIND = "ya29."
 _ACCESS_AUDIENCE = "https://www.googleapis.com/"
@@ -38,19 +40,28 @@ class Tokens:
         self._public = self._key.public_key()
         numbers = self._public.public_numbers()
         self._key_id = hashlib.sha256(str(numbers.n).encode()).hexdigest()[:40]
-        # (address, audience) -> token, until when it is given out.
-        self._given: dict[tuple[str, str], tuple[str, float]] = {}
+        # (address, audience, subnetwork) -> token, until when it is given out.
+        self._given: dict[tuple[str, ...], tuple[str, float]] = {}
         # (token, audience) -> address, when it ends.
-        self._accepted: dict[tuple[str, str], tuple[str, float]] = {}
+        self._accepted: dict[tuple[str, ...], tuple[str, float]] = {}
 
-    def identity(self, email: str, audience: str) -> str:
-        """An ID token that tells `audience` who calls."""
-        held = self._given.get((email, audience))
+    def identity(self, email: str, audience: str, subnetwork: str = "") -> str:
+        """An ID token that tells `audience` who calls; and the twin's Cloud Run through which subnetwork, since here all requests come
+        from one machine."""
+        asked = (email, audience, subnetwork)
+        held = self._given.get(asked)
         if held is not None and time.time() < held[1]:
             return held[0]
-        token = self._signed({"iss": ISSUER, "aud": audience, "azp": subject(email), "email": email, "email_verified": True})
-        _remember(self._given, (email, audience), (token, time.time() + REUSED_S))
+        claims = {"iss": ISSUER, "aud": audience, "azp": subject(email), "email": email, "email_verified": True}
+        token = self._signed({**claims, _SUBNETWORK: subnetwork} if subnetwork else claims)
+        _remember(self._given, asked, (token, time.time() + REUSED_S))
         return token
+
+    def subnetwork(self, token: str, audience: str) -> str:
+        """The id of the subnetwork that an ID token for that audience was asked for in; empty for any other one."""
+        if self.verify(token, audience) is None:
+            return ""
+        return str(jwt.decode(token, options={"verify_signature": False}).get(_SUBNETWORK, ""))
 
     def access(self, email: str) -> str:
         """An access token for Google's APIs; it lasts `LIFETIME_S` seconds."""
@@ -88,7 +99,7 @@ class Tokens:
         return jwt.encode(whole, self._key, algorithm=_ALGORITHM, headers={"kid": self._key_id})
 
 
-def _remember(held: dict[tuple[str, str], tuple[str, float]], key: tuple[str, str], value: tuple[str, float]) -> None:
+def _remember(held: dict[tuple[str, ...], tuple[str, float]], key: tuple[str, ...], value: tuple[str, float]) -> None:
     """What was remembered first goes where there is no room."""
     held.pop(key, None)
     if len(held) >= _REMEMBERED:

@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 import pytest
 
 from pilotlight.twin.gcp import cloud_run_instances
 from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
+from pilotlight.twin.gcp.rows_compute import KEPT_S
 from pilotlight.twin.gcp.types import NETWORK, SUBNETWORK
 from pilotlight.twin.rows import Refusal
+from pilotlight.twin.world import Resource
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
 from tests.twin.gcp.services import CLIENT, PROBE, Run, harness_in, until
@@ -187,13 +190,44 @@ def test_who_may_come_in(run: Run, caller: str, runner: str) -> None:
 def test_internal_ingress_takes_what_comes_through_the_projects_network(run: Run) -> None:
     run.harness.make("gcp:projects/service:Service", "api-compute", service="compute.googleapis.com")
     network = run.harness.make(NETWORK, "network", name="network", autoCreateSubnetworks=False)
-    sub = run.harness.make(SUBNETWORK, "sub", name="sub", network=network.id, ipCidrRange="10.0.0.0/24", region=REGION)
+
+    def subnetwork(name: str, third: int, **more: Any) -> Resource:
+        return run.harness.make(SUBNETWORK, name, name=name, network=network.id, ipCidrRange=f"10.0.{third}.0/26", region=REGION, **more)
+
+    def through(sub: Resource, egress: str = "ALL_TRAFFIC") -> Resource:
+        access = {"egress": egress, "networkInterfaces": [{"network": network["name"], "subnetwork": sub["name"]}]}
+        return run(vpcAccess=access, serviceAccount=run.caller)
+
+    open_, closed = subnetwork("open", 1, privateIpGoogleAccess=True), subnetwork("closed", 2)
     hidden = run(ingress="INGRESS_TRAFFIC_INTERNAL_ONLY")
     assert run.ask(hidden).status_code == 404
-    access = {"egress": "ALL_TRAFFIC", "networkInterfaces": [{"network": network["name"], "subnetwork": sub["name"]}]}
-    inside, outside = run(vpcAccess=access, serviceAccount=run.caller), run()
-    assert run.ask(inside, call=hidden["uri"]).json()["called"] == 200
-    assert run.ask(outside, call=hidden["uri"]).json()["called"] == 404
+    # The first one's own account, where its instances are not, or where Google's addresses are not reached from the network.
+    callers = [through(open_), through(open_, "PRIVATE_RANGES_ONLY"), through(closed), run(serviceAccount=run.caller)]
+    assert [run.ask(one, call=hidden["uri"]).json()["called"] for one in callers] == [200, 404, 404, 404]
+    assert run.ask(hidden).status_code == 404
+
+
+def test_a_subnetwork_of_services_goes_when_cloud_run_has_given_its_addresses_back(run: Run) -> None:
+    run.harness.make("gcp:projects/service:Service", "api-compute-too", service="compute.googleapis.com")
+    run.harness.make(NETWORK, "kept", name="kept", autoCreateSubnetworks=False)
+    given = {"network": f"projects/{PROJECT}/global/networks/kept", "region": REGION}
+    small = run.harness.make(SUBNETWORK, "small", name="small", ipCidrRange="10.0.0.0/27", **given)
+    access = {"networkInterfaces": [{"subnetwork": small["name"]}]}
+    with pytest.raises(Refusal, match="needs /26 or larger"):
+        run(vpcAccess=access)
+    run.harness.remove(small)
+    # The one that a service takes which names a network alone.
+    sub = run.harness.make(SUBNETWORK, "kept-sub", name="kept", ipCidrRange="10.0.0.0/26", **given)
+    service = run(vpcAccess={"networkInterfaces": [{"network": "kept"}]})
+    with pytest.raises(Refusal, match=f"is used by {service.id}"):
+        run.harness.remove(sub)
+    run.harness.change(service, template=run.template())
+    with pytest.raises(Refusal, match="addresses of Cloud Run"):
+        run.harness.remove(sub)
+    twin = run.harness.twin
+    run.harness.wait(twin.timers.forward(twin.clock.now() + KEPT_S))
+    run.harness.remove(sub)
+    assert twin.world.get(SUBNETWORK, sub.id) is None
 
 
 def test_a_service_calls_another_under_its_own_account(run: Run) -> None:
