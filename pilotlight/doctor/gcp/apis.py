@@ -85,5 +85,5 @@ def needed(settings: Settings) -> set[str]:
         "compute": settings.endpoint.private,
         "monitoring": settings.alarms.enabled or settings.dashboard or settings.budget is not None,
     }
-    always = {"artifactregistry", "cloudresourcemanager", "iam", "run", "storage"}
+    always = {"artifactregistry", "cloudresourcemanager", "iam", "logging", "run", "storage"}
     return always | {api for names, wanted in asked.items() if wanted for api in names.split()}

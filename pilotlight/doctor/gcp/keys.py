@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pilotlight.cli.gcp.clients import ApiError
 from pilotlight.doctor.findings import Finding, ok, warn
 from pilotlight.doctor.subject import Subject
 
@@ -15,7 +16,14 @@ def unrestricted(subject: Subject) -> Iterator[Finding]:
     assert subject.settings is not None
     if subject.settings.auth is None or subject.settings.auth.mode != "api-key":
         return
-    keys = _keys(subject)
+    try:
+        keys = _keys(subject)
+    except ApiError as error:
+        if error.reason != "SERVICE_DISABLED":
+            raise
+        # `up` switches it on before it makes the gateway, and `destroy` leaves it on.
+        yield ok("keys", "the API that lists them is still off, so that the stack has no gateway yet which a key could open")
+        return
     free = sorted(_named(key) for key in keys if not key.get("restrictions", {}).get("apiTargets"))
     if not free:
         yield ok("keys", f"all keys of the project ({len(keys)}) are restricted to APIs")

@@ -14,15 +14,16 @@ from pilotlight.twin.gcp.projects_api import project_named, unserved
 from pilotlight.twin.gcp.types import API_KEY
 from pilotlight.twin.rows import Refusal
 
-# API Keys API v2, keys.list: the most of one page, and the number where none is asked for.
-MOST_KEYS, USUAL_KEYS = 300, 50
+_HOST = "apikeys.googleapis.com"
+# Of a page where none is asked for; Google tells neither that nor the most.
+USUAL_KEYS = 50
 _KEYS = re.compile(r"/v2/projects/([^/]+)/locations/global/keys")
 _SAME = ("displayName", "uid", "restrictions", "serviceAccountEmail")
 
 
 class ApiKeysApi(HttpApi):
     name = "apikeys"
-    host = "apikeys.googleapis.com"
+    host = _HOST
 
     async def answer(self, asked: Asked, send: Send) -> None:
         match = _KEYS.fullmatch(unquote(asked.path))
@@ -30,7 +31,7 @@ class ApiKeysApi(HttpApi):
             raise unserved(asked, "it lists a project's keys (GET /v2/projects/PROJECT/locations/global/keys)")
         project = project_named(self.twin.world, match[1])
         self.permit(asked, "apikeys.keys.list", f"projects/{project}")
-        services.require(self.twin.world, project, self.host)
+        services.require(self.twin.world, project, _HOST)
         await respond(send, answered(_page(self._keys(project), dict(asked.request.query))))
 
     def _keys(self, project: str) -> list[dict[str, Any]]:
@@ -47,8 +48,8 @@ class ApiKeysApi(HttpApi):
 def _page(keys: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
     """One page of them: those after the key that the token names."""
     given = query.get("pageSize") or str(USUAL_KEYS)
-    if not given.isdecimal() or not 0 < int(given) <= MOST_KEYS:
-        raise Refusal("INVALID_ARGUMENT", f"pageSize: {given!r} is not allowed: use 1 to {MOST_KEYS}.")
+    if not given.isdecimal() or int(given) == 0:
+        raise Refusal("INVALID_ARGUMENT", f"pageSize: {given!r} is not allowed: use a whole number of 1 or more.")
     rest = [key for key in keys if key["name"] > query.get("pageToken", "")]
     page = rest[: int(given)]
     more = {"nextPageToken": page[-1]["name"]} if len(rest) > len(page) else {}

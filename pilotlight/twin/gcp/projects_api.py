@@ -44,7 +44,7 @@ class ResourceManagerApi(HttpApi):
     host = "cloudresourcemanager.googleapis.com"
 
     async def answer(self, asked: Asked, send: Send) -> None:
-        match = re.fullmatch(r"/v3/projects/([^/:]+(?::[^/:]+)??)(:testIamPermissions)?", unquote(asked.path))
+        match = re.fullmatch(r"/v3/projects/([^/]+?)(:testIamPermissions)?", unquote(asked.path))
         if match is None or asked.request.method != ("POST" if match[2] else "GET"):
             raise unserved(asked, "it reads a project (GET /v3/projects/PROJECT) and takes POST :testIamPermissions of one")
         project = project_named(self.twin.world, match[1])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.gcp.names import names_of
+from pilotlight.cli.gcp.clients import ApiError
 from pilotlight.cli.project import Project
 from pilotlight.doctor import run
 from pilotlight.doctor import subject as subject_module
@@ -244,6 +245,16 @@ def test_keys_that_nothing_restricts_are_named(google: GoogleProject, root: Path
     assert list(keys.unrestricted(google.subject(root, tokens))) == [], "no key opens it, no question"
 
 
+def test_where_the_api_of_keys_is_off_there_is_no_gateway_yet(google: GoogleProject, root: Path) -> None:
+    path = f"/v2/projects/{PROJECT}/locations/global/keys"
+    google.refuses("GET", path, 403, "API Keys API has not been used in project 1 before.", DISABLED)
+    found = one(keys.unrestricted(google.subject(root)))
+    assert (found.status, "no gateway yet" in found.found) == ("ok", True)
+    google.refuses("GET", path, 403, "The caller does not have permission")
+    with pytest.raises(ApiError):
+        list(keys.unrestricted(google.subject(root)))
+
+
 def test_keys_of_every_page_are_looked_at(google: GoogleProject, root: Path) -> None:
     path, form = f"/v2/projects/{PROJECT}/locations/global/keys", "apikeys.v2:V2ListKeysResponse"
     google.says("GET", path, form, {"keys": [{"name": f"{path[4:]}/first"}], "nextPageToken": "more"})
@@ -365,7 +376,7 @@ def test_what_can_t_be_seen_is_told_as_that(google: GoogleProject, root: Path) -
     assert (examined().status, examined().mend) == ("warn", "try again")
 
 
-def test_what_the_twin_does_not_serve_is_left_out_by_name(google: GoogleProject, root: Path) -> None:
+def test_what_a_twin_does_not_serve_is_no_pass(google: GoogleProject, root: Path) -> None:
     subject = google.subject(root, GPU, where="local", clients=GoogleApis({}), identity=None)
     checks = checks_of(subject.cloud)
     found = {finding.id: finding for finding in examine(subject, checks.who, checks.every)}
@@ -374,9 +385,11 @@ def test_what_the_twin_does_not_serve_is_left_out_by_name(google: GoogleProject,
         "billing": "cloudbilling",
         "apis": "serviceusage",
         "quota.project": "cloudresourcemanager",
+        "keys": "apikeys",
         "quota.gpu": "serviceusage",
     }.items():
-        assert found[id_] == ok(id_, f"not looked at: The local twin does not serve {host}.googleapis.com.")
+        assert found[id_].found == f"can't be seen: The local twin does not serve {host}.googleapis.com."
+        assert (found[id_].status, found[id_].mend.partition(",")[0]) == ("warn", "pilotlight down")
     assert "floor" not in found
     assert "docker" not in found
     assert found["credentials"].status == found["region"].status == "ok"

@@ -191,7 +191,7 @@ def test_one_service_of_cloud_run_is_meant_by_its_name() -> None:
         {"outages": [1]},
         {"outages": ["s3", "s4"]},
         {"executions": {"lambda": 0.5}},
-        {"executions": {"lambda": {"error": 0.5}}},
+        {"executions": {"lambda": {"hang": 0.5}}},
         {"executions": {"sagemaker": {"error": 0.6, "timeout": 0.6}}},
         {"executions": {"sagemaker": {"error": -0.1}}},
         {"executions": {"hold_s": 100_000}},
@@ -222,8 +222,38 @@ def test_an_account_can_be_another_than_the_usual_one() -> None:
     assert faults.quota("L-B99A9384") == 1000
 
 
+def test_projects_on_google_cloud_can_be_others_too() -> None:
+    faults, l4 = Faults(), "nvidia_l4_gpu_allocation_no_zonal_redundancy"
+    assert (faults.said("billing"), faults.said("project"), faults.listed("open_keys"), faults.gpu_quotas(l4)) == ("", "", [], {"": 3})
+    account = {
+        "quotas": {l4: 0, f"{l4}:europe-west1": 9},
+        "billing": "closed",
+        "project": "DELETE_REQUESTED",
+        "open_keys": ["maps"],
+    }
+    faults.set({"account": account})
+    assert faults.state()["account"] == account
+    assert (faults.said("billing"), faults.said("project"), faults.listed("open_keys")) == ("closed", "DELETE_REQUESTED", ["maps"])
+    assert faults.gpu_quotas(l4) == {"": 0, "europe-west1": 9}
+    assert faults.gpu_quotas("nvidia_l4_gpu_allocation") == {"": 0}
+    assert faults.quota("L-B99A9384") == 1000
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"quota": {}}, {"quotas": {"L-1": 3}}, {"quotas": {"L-B99A9384": -1}}, {"denied": "iam:*"}, {"confirmed": [3]}]
+    "wrong",
+    [
+        {"quota": {}},
+        {"quotas": {"L-1": 3}},
+        {"quotas": {"L-B99A9384": -1}},
+        {"quotas": {"L-B99A9384:us-east-1": 1}},
+        {"quotas": {"nvidia_l4_gpu_allocation": True}},
+        {"quotas": {"nvidia_l4_gpu_allocation:": 1}},
+        {"denied": "iam:*"},
+        {"confirmed": [3]},
+        {"open_keys": "maps"},
+        {"billing": "open"},
+        {"project": ["DELETE_REQUESTED"]},
+    ],
 )
 def test_an_account_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="account"):
