@@ -37,7 +37,9 @@ class Weather:
 
     def faults(self, function: str, endpoint: str) -> dict[str, Any]:
         """The same as the twin's control API takes it, for what it calls the two."""
-        executions = {function: {"kill": self.killed}, endpoint: {"error": self.errors, "timeout": self.timeouts}}
+        executions: dict[str, Any] = {function: {"kill": self.killed}}
+        # Where the model is in the function itself, the two are one.
+        executions[endpoint] = {**executions.get(endpoint, {}), "error": self.errors, "timeout": self.timeouts}
         return {
             "events": {"duplicates": self.duplicates, "delay_s": self.delay_s, "seed": self.seed},
             "executions": {**executions, "hold_s": self.hold_s, "seed": self.seed},
@@ -137,7 +139,7 @@ class AwsStorm(Storm):
     _pipeline: AwsPipeline
 
     def _parts(self) -> tuple[str, str]:
-        return "lambda", "sagemaker"
+        return "lambda", "sagemaker" if "endpointName" in self._outputs else "lambda"
 
     def _doom(self) -> dict[str, Any]:
         return {"lambda": {"kill": 1}}

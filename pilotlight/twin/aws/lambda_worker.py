@@ -116,13 +116,10 @@ class LambdaWorker:
             trace_id=f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
         )
         status = "success"
-        answer = self._api.send(event)
-        doomed = self._sabotage()
+        kind, when = (self._faults.execution("lambda") if self._faults else None) or ("", 0.0)
         try:
             async with asyncio.timeout(timeout_s):
-                outcome = await asyncio.shield(answer)
-            if doomed and not outcome.error:
-                outcome = self._killed_before_its_answer(request_id)
+                outcome = await (self._wrong(kind) if kind in ("error", "timeout") else self._answer(event, kind, when))
             if outcome.error:
                 status = "error"
         except TimeoutError:
@@ -134,13 +131,23 @@ class LambdaWorker:
             raise
         return self._reported(outcome, request_id, status, (time.perf_counter() - began) * 1000, init_ms)
 
-    def _sabotage(self) -> bool:
-        """Whether a test wants this execution killed; it is, in the middle of its event."""
-        wrong = self._faults.execution("lambda") if self._faults else None
-        if wrong is None or self._process is None:
-            return False
-        asyncio.get_running_loop().call_later(wrong[1] * KILL_WITHIN_S, self._process.signal, signal.SIGKILL)
-        return True
+    async def _answer(self, event: Event, kind: str, when: float) -> Outcome:
+        """What the process answers; where a test wants it killed, it is, in the middle of its event."""
+        answer = self._api.send(event)
+        if kind == "kill":
+            assert self._process is not None
+            asyncio.get_running_loop().call_later(when * KILL_WITHIN_S, self._process.signal, signal.SIGKILL)
+        outcome = await asyncio.shield(answer)
+        return self._killed_before_its_answer(event.request_id) if kind == "kill" and not outcome.error else outcome
+
+    async def _wrong(self, kind: str) -> Outcome:
+        """What a test asked for in place of an answer: an error that nobody caught, or none for as long as the test says."""
+        if kind == "error":
+            return failure("RuntimeError", "a test asked for this error")
+        assert self._faults is not None
+        await asyncio.sleep(self._faults.hold_s)
+        # Where that was not the function's whole time.
+        raise TimeoutError
 
     def _killed_before_its_answer(self, request_id: str) -> Outcome:
         """An execution that was over before its kill: the process dies when all is done, and nobody hears that it was."""

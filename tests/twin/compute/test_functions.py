@@ -401,3 +401,23 @@ def test_a_killed_worker_fails_its_event_and_the_next_one_gets_a_new_process(har
     assert answer["FunctionError"] == "Unhandled"
     assert error["errorType"] == "Runtime.ExitError"
     assert call(harness, "killed")[1]["pid"] != before
+
+
+def test_an_event_that_meets_an_error_or_no_answer_never_comes_to_the_process(harness, make):
+    make("wrong", timeout=5)
+    before = call(harness, "wrong")[1]["pid"]
+    try:
+        harness.twin.faults.set({"executions": {"lambda": {"error": 1}}})
+        answer, error = call(harness, "wrong")
+        assert (answer["FunctionError"], error["errorType"]) == ("Unhandled", "RuntimeError")
+        harness.twin.faults.clear()
+        assert call(harness, "wrong")[1]["pid"] == before
+        for hold_s, least, most in ((0.5, 0.4, 4), (60, 4.9, 20)):
+            harness.twin.faults.set({"executions": {"lambda": {"timeout": 1}, "hold_s": hold_s}})
+            began = time.monotonic()
+            answer, error = call(harness, "wrong")
+            assert least < time.monotonic() - began < most
+            assert (answer["FunctionError"], error["errorType"]) == ("Unhandled", "Sandbox.Timedout")
+    finally:
+        harness.twin.faults.clear()
+    assert call(harness, "wrong")[1]["pid"] != before
