@@ -32,4 +32,10 @@ GOOGLE: tuple[NotApplied, ...] = (
         "Flow logs are billed by volume. Only calls of one function to the endpoint and to Google's APIs pass here, and each is in the "
         "log of both services.",
     ),
+    NotApplied(
+        ("CKV_GCP_49",),
+        "google_project_iam_member.*_agent_role",
+        "To Google's own agent alone, which no person and no workload can be, as Google grants it where it makes the agent by itself: "
+        "it signs the tokens of pushes and deliveries. `google_rules.py` fails on any other member.",
+    ),
 )
