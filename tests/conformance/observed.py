@@ -112,6 +112,9 @@ class GoogleObserved(Observed):
         self._logging = httpx.Client(base_url=address, timeout=60)
 
     def lines(self, group: str = "") -> list[dict[str, Any]]:
+        """Of the services that outputs of these names tell, or of the one of a role, `-warmer` say."""
+        if group.startswith("-"):
+            return list(self._read(self._outputs["endpointName"] + group))
         return [line for name in ("functionName", "endpointName") if group in name for line in self._read(self._outputs[name])]
 
     def _called(self) -> tuple[int, int]:

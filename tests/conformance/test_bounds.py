@@ -4,16 +4,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.conformance.observed import observed_of
-from tests.conformance.stacks import STACKS
-from tests.conformance.warmed import SOON, WINDOW, Warmed, brought_up, local_now, next_monday
-from tests.support.clients import client
+from tests.conformance.warmed import APIS, ROLLING, SOON, WINDOW, GoogleWarmed, Warmed, brought_up, local_now, next_monday
 from tests.support.deployment import Deployment
 from tests.support.size import only_all
 
-*OTHERS, FIRST = [ready.name for ready in STACKS if ready.pattern == "api" and ready.cloud == "aws"]
 PINGED = 2
 # Before the window that keeps one instance warm, so that none is warm but by the pings.
 PINGS = {
@@ -29,11 +26,14 @@ MAIL = "ops@example.com"
 BUDGET = {"monthlyUsd": USD, "alertAt": [0.5], "onExceeded": "drop-warming", "email": MAIL}
 
 
-@pytest.fixture(scope="module", params=[FIRST, *(pytest.param(name, marks=only_all) for name in OTHERS)])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name in ROLLING else only_all) for name in APIS])
 def warmed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Warmed]:
     """Up on a Monday before its pings; the lease of the window ends with Tuesday."""
     stack = str(request.param)
     monday = next_monday(local_now(deployment))
+    while (monday + timedelta(days=1)).month != monday.month:
+        # In a new month nothing is spent yet.
+        monday += timedelta(days=7)
     window = {**WINDOW, "leaseUntil": (monday + timedelta(days=1)).date().isoformat()}
     yield brought_up(deployment, stack, monday, [PINGS, window], {"budget": BUDGET})
     deployment.report("destroy", stack)
@@ -44,41 +44,31 @@ def said(ran: list[dict[str, Any]], name: str) -> str:
     return "; ".join(one["said"] for one in ran if one["name"] == name)
 
 
-def schedules(warmed: Warmed) -> dict[str, str]:
-    """The names of the stack's schedules, and when each was changed."""
-    listed = client(warmed.variables, "scheduler").list_schedules(GroupName=warmed.made["scheduleGroup"])["Schedules"]
-    return {each["Name"]: str(each["LastModificationDate"]) for each in listed}
-
-
-def scaled(warmed: Warmed) -> int:
-    """How many scalable targets and scheduled actions the account has for the stack's platform."""
-    asked, scaling = {"ServiceNamespace": warmed.made["platform"].removeprefix("aws-")}, client(warmed.variables, "application-autoscaling")
-    return len(
-        scaling.describe_scalable_targets(**asked)["ScalableTargets"] + scaling.describe_scheduled_actions(**asked)["ScheduledActions"]
-    )
-
-
 def test_a_ping_touches_as_many_instances_as_the_plan_says_and_no_caller_waits_for_one(warmed: Warmed) -> None:
-    observed = observed_of(warmed.deployment, warmed.made)
-    role, group = ("-model", "-model") if warmed.made["platform"] == "aws-lambda" else ("-api", "Endpoints")
+    observed, (role, group), sent = warmed.observed, warmed.model, PINGED * warmed.requests
     before = observed.processes(role)
-    warmed.goes_to(warmed.at("07:31"))
+    ran = warmed.goes_to(warmed.at("07:31"))
     told = observed.line("-warmer", event="warmed")
-    assert (told["pings"], told["answered"], told["instances"]) == (PINGED, PINGED, PINGED)
+    assert (told["pings"], told["answered"], told["instances"]) == (sent, sent, PINGED)
+    if isinstance(warmed, GoogleWarmed):
+        assert_only_its_job_calls_the_warmer(warmed, ran)
     assert len(observed.processes(role)) >= PINGED > len(before)
     assert not warmed.is_cold(), "the cold start was the ping's"
     assert observed.line(group, event="request")["status"] == 200
     lines = [line.get("event") for line in observed.lines(group)]
-    assert (lines.count("ping"), lines.count("request")) == (PINGED, 1), "a ping is no request"
+    assert (lines.count("ping"), lines.count("request")) == (sent, 1), "a ping is no request"
     warmed.goes_to(warmed.at("07:50"))
     pings = [line for line in observed.lines("-warmer") if line.get("event") == "warmed"]
     assert len(pings) == 2, "at half past and five minutes later; then the window is over"
-    span = {"StartTime": warmed.at("07:20"), "EndTime": warmed.at("07:50"), "Period": 1800, "Statistics": ["Sum"]}
-    service = [{"Name": "Service", "Value": warmed.stack}]
-    [counted] = client(warmed.variables, "cloudwatch").get_metric_statistics(
-        Namespace="Pilotlight", MetricName="Pings", Dimensions=service, **span
-    )["Datapoints"]
-    assert counted["Sum"] == 2 * PINGED
+    assert warmed.pinged(warmed.at("07:20"), warmed.at("07:50")) == 2 * sent
+
+
+def assert_only_its_job_calls_the_warmer(warmed: GoogleWarmed, ran: list[dict[str, Any]]) -> None:
+    """By its token: the same request without one is refused, as Cloud Scheduler's would be."""
+    [called] = [one["said"] for one in ran if warmed.pings in one["name"]]
+    address = called.removeprefix("POST ").removesuffix(" answered 200")
+    assert f"{warmed.made['endpointName']}-warmer" in address, called
+    assert httpx.post(address, json={"parallel": 1}).status_code in (401, 403, 404)
 
 
 def test_a_spent_budget_is_told_and_drops_the_floor_until_an_up_with_a_refresh(warmed: Warmed) -> None:
@@ -86,34 +76,58 @@ def test_a_spent_budget_is_told_and_drops_the_floor_until_an_up_with_a_refresh(w
     assert warmed.floor() == 1
     warmed.deployment.twin("spend", {"usd": 0.6 * USD})
     # Costs are known hours later: three times a day on the twin, at 8, 16 and 24 o'clock UTC.
-    told = said(warmed.goes_to(warmed.at("10:05")), "budgets")
-    assert "over 50 %" in told
+    told = said(warmed.goes_to(warmed.at("10:05")), warmed.budgets)
+    assert "over 50" in told
     assert MAIL in told
     assert warmed.floor() == 1, "an alert drops nothing"
     warmed.deployment.twin("spend", {"usd": 1.01 * USD})
-    assert "over 100 %" in said(warmed.goes_to(warmed.at("18:05")), "budgets")
+    assert "over 100" in said(warmed.goes_to(warmed.at("18:05")), warmed.budgets)
     warmed.goes_to(warmed.at("08:00", days=1) + timedelta(minutes=20))
     assert warmed.floor() == 0, "neither the window's start nor the assertion after it raises what the budget has dropped"
+    dropped = warmed.told()
+    assert (dropped["status"], dropped["mend"]) == ("warn", f"pilotlight up {warmed.stack} --refresh")
+    assert dropped["found"].startswith(f"the budget dropped the warming floor on {warmed.day.date()} at "), dropped
+    refreshed(warmed)
+    warmed.goes_to(warmed.at("10:30", days=1))
+    assert warmed.floor() == (0 if warmed.drops_again else 1)
+    if warmed.drops_again:
+        # As long as it is spent every message says so: only a larger budget, or a new month, ends that.
+        warmed.deployment.configure(warmed.stack, {"budget": {"monthlyUsd": 2 * USD}})
+        refreshed(warmed)
+    ran = warmed.goes_to(warmed.at("12:00", days=1) + SOON)
+    assert warmed.floor() == 0, ran
+
+
+def refreshed(warmed: Warmed) -> None:
+    """`up --refresh` restores the plan."""
     warmed.deployment.pulumi("up", "--refresh", "--yes", "--skip-preview", "-s", warmed.stack)
-    assert (warmed.floor(), warmed.declared()) == (1, 1)
+    assert (warmed.floor(), warmed.declared(), warmed.told()["status"]) == (1, 1, "ok")
     assert not warmed.is_cold(fresh=True)
-    warmed.goes_to(warmed.at("12:00", days=1) + SOON)
-    assert warmed.floor() == 0
 
 
 def test_the_lease_ends_the_window_and_the_next_up_takes_away_what_it_made(warmed: Warmed) -> None:
-    warmed.goes_to(warmed.at("08:00", days=2) + timedelta(minutes=20))
+    ran = warmed.goes_to(warmed.at("08:00", days=2) + timedelta(minutes=20))
     assert warmed.floor() == 0
-    before = schedules(warmed)
-    pings = {name: changed for name, changed in before.items() if "-ping-" in name}
+    if isinstance(warmed, GoogleWarmed):
+        assert_the_right_has_ended(warmed, ran)
+    before = warmed.schedules()
+    pings = {name: changed for name, changed in before.items() if warmed.pings in name}
+    assert pings
     report = warmed.up()
     told = [each["message"] for each in report["diagnostics"] if each["severity"] == "warning" and "leaseUntil" in each["message"]]
     assert len(told) == 1
     assert told[0].startswith("warming.1.leaseUntil: ")
     assert (warmed.floor(), warmed.declared()) == (0, 0)
-    assert (schedules(warmed), scaled(warmed)) == (pings, 0), "nothing of the window is left, and the pings are as they were"
+    assert (warmed.schedules(), warmed.scaled()) == (pings, 0), "nothing of the window is left, and the pings are as they were"
     warmed.deployment.configure(warmed.stack, {"warming": [PINGS]})
     assert set(warmed.up()["changes"]) == {"unchanged"}, "to take the rule out changes nothing"
+
+
+def assert_the_right_has_ended(warmed: GoogleWarmed, ran: list[dict[str, Any]]) -> None:
+    """A job has no end: it goes on, and is refused to act as the endpoint's account."""
+    raised = warmed.raised(ran)
+    assert raised, "no job was due that raises the floor"
+    assert all("answered 403" in said and "iam.serviceAccounts.actAs" in said for said in raised), raised
 
 
 @only_all
@@ -129,5 +143,5 @@ def test_an_up_at_the_very_end_of_a_lease_inside_its_window_leaves_no_floor(warm
     assert warmed.floor() == 0
     warmed.goes_to(end + timedelta(hours=1))
     warmed.up()
-    assert (warmed.floor(), scaled(warmed)) == (0, 0)
-    assert all("-ping-" in name for name in schedules(warmed))
+    assert (warmed.floor(), warmed.scaled()) == (0, 0)
+    assert all(warmed.pings in name for name in warmed.schedules())

@@ -1,19 +1,28 @@
-"""A stack with a warming plan on a twin whose clock a test moves, and its floor as the platform itself tells it."""
+"""A stack with a warming plan on a twin whose clock a test moves, and its floor as the platform itself tells it.
 
+Each cloud has its half: what sets a floor, what pings, and what a budget stops.
+"""
+
+import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import httpx
 
 from handlers.server.stages import AHEAD_S
+from tests.conformance.observed import Observed, observed_of
 from tests.conformance.stacks import STACKS, ReadyStack
 from tests.support.clients import client
 from tests.support.deployment import Deployment, post
 
+# The stacks that answer at once, and those of them that are in every run: one of each cloud, the one that rolls.
+APIS = {ready.name: ready for ready in STACKS if ready.pattern == "api"}
+ROLLING = [name for name, ready in APIS.items() if ready.rolls]
 ZONE = ZoneInfo("Europe/Berlin")
 WINDOW = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 12 * * MON-FRI", "timezone": ZONE.key, "instances": 1}
 # A schedule is delivered within its minute, and a floor needs a moment to come up.
@@ -21,8 +30,14 @@ SOON = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Warmed:
+class Warmed(ABC):
     """A stack that is up; `day` is the midnight with which its first day begins, `made` are the outputs of its first `up`."""
+
+    # What the names of schedules that ping contain, and how the twin calls what looks at budgets.
+    pings: ClassVar[str]
+    budgets: ClassVar[str]
+    # Whether a budget that is still spent drops the floor again after an `up --refresh`.
+    drops_again: ClassVar[bool]
 
     deployment: Deployment
     stack: str
@@ -49,23 +64,40 @@ class Warmed:
         """The floor that the last `up` declared."""
         return int(self.deployment.outputs(self.stack)["floor"])
 
+    @abstractmethod
     def floor(self) -> int:
         """The live one."""
-        outputs, variables = self.made, self.variables
-        if outputs["platform"] == "aws-lambda":
-            functions = client(variables, "lambda")
-            try:
-                asked = {"FunctionName": outputs["functionName"], "Qualifier": outputs["functionAlias"]}
-                return int(functions.get_provisioned_concurrency_config(**asked)["RequestedProvisionedConcurrentExecutions"])
-            except functions.exceptions.ProvisionedConcurrencyConfigNotFoundException:
-                return 0
-        if outputs["platform"] == "gcp-cloud-run":
-            api = self.deployment.twin("google")["CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"]
-            service = "projects/{project}/locations/{region}/services/{endpointName}".format(**outputs)
-            told = httpx.get(f"{api}/v2/{service}").raise_for_status().json()
-            return int(told.get("scaling", {}).get("minInstanceCount", 0))
-        [variant] = client(variables, "sagemaker").describe_endpoint(EndpointName=outputs["endpointName"])["ProductionVariants"]
-        return int(variant["CurrentServerlessConfig"].get("ProvisionedConcurrency", 0))
+
+    @abstractmethod
+    def schedules(self) -> dict[str, str]:
+        """The stack's schedules by name; a value is another one when the schedule was changed."""
+
+    @abstractmethod
+    def scaled(self) -> int:
+        """How many things beside schedules move the floor."""
+
+    @abstractmethod
+    def pinged(self, start: datetime, end: datetime) -> int:
+        """The metric `Pings` between two moments."""
+
+    @property
+    @abstractmethod
+    def model(self) -> tuple[str, str]:
+        """What the names of the model's processes end in, and those of its logs contain."""
+
+    @property
+    def requests(self) -> int:
+        """So many pings keep one instance."""
+        return 1
+
+    @property
+    def observed(self) -> Observed:
+        return observed_of(self.deployment, self.made)
+
+    def told(self) -> Mapping[str, Any]:
+        """What `doctor` says of the floor; empty where it says nothing."""
+        found = json.loads(self.deployment.run("doctor", self.stack, "--local", "--json", code=None).stdout)["findings"]
+        return next((finding for finding in found if finding["id"] == "floor"), {})
 
     def is_cold(self, *, fresh: bool = False) -> bool:
         """Whether a call now has to wait for a model to start. `fresh`: the floor has just come up; an instance counts as started
@@ -83,7 +115,101 @@ class Warmed:
 
     @property
     def ready(self) -> ReadyStack:
-        return next(ready for ready in STACKS if ready.name == self.stack)
+        return APIS[self.stack]
+
+
+class AwsWarmed(Warmed):
+    """EventBridge Scheduler, and application auto scaling for the floor."""
+
+    pings, budgets, drops_again = "-ping-", "budgets", False
+
+    @property
+    def is_function(self) -> bool:
+        return bool(self.made["platform"] == "aws-lambda")
+
+    @property
+    def model(self) -> tuple[str, str]:
+        return ("-model", "-model") if self.is_function else ("-api", "Endpoints")
+
+    def floor(self) -> int:
+        outputs = self.made
+        if self.is_function:
+            functions = client(self.variables, "lambda")
+            try:
+                asked = {"FunctionName": outputs["functionName"], "Qualifier": outputs["functionAlias"]}
+                return int(functions.get_provisioned_concurrency_config(**asked)["RequestedProvisionedConcurrentExecutions"])
+            except functions.exceptions.ProvisionedConcurrencyConfigNotFoundException:
+                return 0
+        [variant] = client(self.variables, "sagemaker").describe_endpoint(EndpointName=outputs["endpointName"])["ProductionVariants"]
+        return int(variant["CurrentServerlessConfig"].get("ProvisionedConcurrency", 0))
+
+    def schedules(self) -> dict[str, str]:
+        listed = client(self.variables, "scheduler").list_schedules(GroupName=self.made["scheduleGroup"])["Schedules"]
+        return {each["Name"]: str(each["LastModificationDate"]) for each in listed}
+
+    def scaled(self) -> int:
+        asked = {"ServiceNamespace": self.made["platform"].removeprefix("aws-")}
+        scaling = client(self.variables, "application-autoscaling")
+        return len(
+            scaling.describe_scalable_targets(**asked)["ScalableTargets"] + scaling.describe_scheduled_actions(**asked)["ScheduledActions"]
+        )
+
+    def pinged(self, start: datetime, end: datetime) -> int:
+        span = {"StartTime": start, "EndTime": end, "Period": int((end - start).total_seconds()), "Statistics": ["Sum"]}
+        dimensions = [{"Name": "Service", "Value": self.stack}]
+        watch = client(self.variables, "cloudwatch")
+        [counted] = watch.get_metric_statistics(Namespace="Pilotlight", MetricName="Pings", Dimensions=dimensions, **span)["Datapoints"]
+        return int(counted["Sum"])
+
+
+class GoogleWarmed(Warmed):
+    """Jobs of Cloud Scheduler, which ping, and set the minimum of the endpoint's service."""
+
+    pings, budgets, drops_again = "-pings-", "Cloud Billing's budgets", True
+
+    @property
+    def model(self) -> tuple[str, str]:
+        return self.made["endpointName"], "endpointName"
+
+    @property
+    def requests(self) -> int:
+        endpoint, facts = self.ready.service["endpoint"], self.ready.facts.instance
+        assert facts is not None
+        return int(endpoint.get("requestsPerInstance") or (facts.gpu_requests if endpoint.get("gpu") else facts.requests))
+
+    def floor(self) -> int:
+        told = self._asked("RUN", f"v2/{self._place}/services/{self.made['endpointName']}")
+        return int(told.get("scaling", {}).get("minInstanceCount", 0))
+
+    def schedules(self) -> dict[str, str]:
+        jobs = self._asked("CLOUDSCHEDULER", f"v1/{self._place}/jobs").get("jobs", [])
+        own, kept = f"/jobs/{self.made['endpointName']}-", ("schedule", "timeZone", "state", "httpTarget", "retryConfig")
+        return {each["name"].rpartition("/")[2]: json.dumps([each.get(part) for part in kept]) for each in jobs if own in each["name"]}
+
+    def scaled(self) -> int:
+        """Nothing."""
+        return 0
+
+    def pinged(self, start: datetime, end: datetime) -> int:
+        """What the log-based metric counts: since the stack came up, which is the first of these moments."""
+        return sum(line["Pings"] for line in self.observed.lines("-warmer") if line.get("event") == "metrics")
+
+    def raised(self, ran: Sequence[Mapping[str, Any]]) -> list[str]:
+        """What came of the jobs that raise the floor, each time that they were due."""
+        own = f"/jobs/{self.made['endpointName']}-floors-"
+        return [one["said"] for one in ran if own in one["name"] and f"{own}0-" not in one["name"]]
+
+    @property
+    def _place(self) -> str:
+        return "projects/{project}/locations/{region}".format(**self.made)
+
+    def _asked(self, api: str, path: str) -> dict[str, Any]:
+        address = self.deployment.twin("google")[f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}"]
+        found: dict[str, Any] = httpx.get(f"{address}/{path}").raise_for_status().json()
+        return found
+
+
+CLOUDS: Mapping[str, type[Warmed]] = {"aws": AwsWarmed, "gcp": GoogleWarmed}
 
 
 def brought_up(
@@ -93,7 +219,8 @@ def brought_up(
     deployment.configure(stack, {"warming": list(rules), **(settings or {})})
     deployment.twin("clock", {"until": day.replace(hour=7, minute=20).astimezone(UTC).isoformat()})
     assert deployment.up(stack)["result"] == "succeeded"
-    return Warmed(deployment=deployment, stack=stack, day=day, made=deployment.outputs(stack), variables=deployment.variables())
+    made, variables = deployment.outputs(stack), deployment.variables()
+    return CLOUDS[APIS[stack].cloud](deployment=deployment, stack=stack, day=day, made=made, variables=variables)
 
 
 def local_now(deployment: Deployment) -> datetime:

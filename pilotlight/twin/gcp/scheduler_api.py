@@ -1,4 +1,4 @@
-"""Cloud Scheduler's own API, as far as jobs are watched and stopped: one is read, paused, resumed, or run at once."""
+"""Cloud Scheduler's own API, as far as jobs are watched and stopped: they are listed, one is read, paused, resumed, or run at once."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.gcp.scheduler_plane import SchedulerPlane
 
 VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER"
+_JOBS = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+)/jobs")
 _JOB = re.compile(r"/v1/(projects/[^/]+/locations/[^/]+/jobs/[^/:]+)(?::(pause|resume|run))?")
 _SAME = ("description", "schedule", "timeZone", "state", "httpTarget", "pubsubTarget", "retryConfig", "attemptDeadline")
 # Of each verb: its permission (Cloud Scheduler documentation, "IAM roles and permissions"), the state that a job must have, and gets.
@@ -33,9 +34,12 @@ class SchedulerApi(HttpApi):
         self._plane = plane
 
     async def answer(self, asked: Asked, send: Send) -> None:
+        if asked.request.method == "GET" and (place := _JOBS.fullmatch(unquote(asked.path))):
+            await respond(send, answered({"jobs": self._listed(asked, place[1])}))
+            return
         match = _JOB.fullmatch(unquote(asked.path))
         if match is None or asked.request.method != ("POST" if match[2] else "GET"):
-            served = "it reads jobs (GET) and takes POST :pause, :resume and :run of one"
+            served = "it lists and reads jobs (GET) and takes POST :pause, :resume and :run of one"
             raise Refusal("UNIMPLEMENTED", f"The local twin does not serve {asked.request.method} {asked.path}: {served}.", 501)
         name, verb = match[1], match[2]
         permission, needed, state = _VERBS.get(verb, (verb or "get", None, None))
@@ -48,6 +52,11 @@ class SchedulerApi(HttpApi):
         elif verb == "run":
             self.twin.timers.spawn(self._plane.run(job, self.twin.clock.now()))
         await respond(send, answered(self._described(job)))
+
+    def _listed(self, asked: Asked, place: str) -> list[dict[str, Any]]:
+        """Every job there: in one page, however many."""
+        self.permit(asked, "cloudscheduler.jobs.list", place)
+        return [self._described(job) for job in self.twin.world.find(JOB) if job.id.startswith(f"{place}/jobs/")]
 
     def _set(self, job: Resource, needed: str, state: str) -> Resource:
         if job["state"] != needed:

@@ -254,6 +254,21 @@ def test_jobs_are_paused_resumed_and_run_by_who_may(run: Run, jobs: Jobs) -> Non
     assert jobs.ask("DELETE", job, "", stopper).status_code == 501
 
 
+def test_the_jobs_of_a_place_are_listed_to_who_may(run: Run, jobs: Jobs) -> None:
+    service, viewer = run(), run.harness.account("lists")
+    place = f"projects/{PROJECT}/locations/{REGION}"
+    made = sorted(jobs.pings(service).id for _ in range(2))
+
+    def listed(where: str) -> httpx.Response:
+        address = jobs.twin.gcp.url(jobs.twin, "scheduler-admin", "v1", f"{where}/jobs")
+        return CLIENT.get(address, headers={"Authorization": f"Bearer {run.tokens.access(viewer)}"})
+
+    assert listed(place).status_code == 403
+    run.harness.grant("roles/cloudscheduler.viewer", viewer)
+    assert sorted(job["name"] for job in listed(place).json()["jobs"]) == made
+    assert listed(f"projects/{PROJECT}/locations/europe-west4").json() == {"jobs": []}
+
+
 def test_what_is_not_served_is_refused_or_said(run: Run, jobs: Jobs) -> None:
     with pytest.raises(Refusal, match="schedules of five fields"):
         jobs("every 5 minutes", httpTarget={"uri": "https://example.com/"})
