@@ -1,15 +1,19 @@
 """`doctor --local` against a running twin: it passes on every ready stack, and each fault that is injected there is found."""
 
 import dataclasses
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from typer.testing import CliRunner
 
 from components.aws.names import names_of
 from pilotlight.cli.doctor import subject_of
+from pilotlight.cli.exits import Exit
+from pilotlight.cli.main import app
 from pilotlight.cli.packages import package, wanted_by
 from pilotlight.cli.project import find
 from pilotlight.doctor import run
@@ -21,17 +25,28 @@ from pilotlight.doctor.subject import Clients, Subject
 from pilotlight.planned import ready_stacks
 from pilotlight.twin import client
 from pilotlight.twin.client import Running
+from pilotlight.twin.gcp.services import service_id
+from pilotlight.twin.gcp.types import ENABLED
+from pilotlight.twin.world import Resource, World
+from tests.unit.cli.google_project import GOOGLE, GPU, PROJECT
+from tests.unit.cli.google_project import REGION as GOOGLE_REGION
 from tests.unit.cli.subjects import API, EVENTS, checkout
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT = "123456789012"
 BUDGET = {"budget": {"monthlyUsd": 100, "email": "ops@example.com"}}
 LAMBDA = {"endpoint": {"platform": "aws-lambda"}}
+L4 = "nvidia_l4_gpu_allocation_no_zonal_redundancy"
+KEYS = "apikeys.googleapis.com"
 
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A twin in whose project of the tests a program has left the API of keys on."""
     home = tmp_path_factory.mktemp("home")
+    world = World(home / "world.sqlite3")
+    world.put(Resource(token=ENABLED, id=service_id(PROJECT, KEYS), urn="", outputs={"project": PROJECT, "service": KEYS}))
+    world.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PILOTLIGHT_HOME", str(home))
         yield client.ensure_running(home)
@@ -47,19 +62,34 @@ def usual(twin: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     client.call(twin, "faults", {})
 
 
+def doctor(folder: Path, stack: str = "demo") -> dict[str, Finding]:
+    """What the command finds; its exit code is that of its worst finding."""
+    ended = CliRunner().invoke(app, ["doctor", stack, "--local", "--json", "--cwd", str(folder)])
+    document = json.loads(ended.stdout)
+    found = {one["id"]: Finding(**one) for one in document["findings"]}
+    assert ended.exit_code == (Exit.FAILED if "fail" in {one.status for one in found.values()} else Exit.OK), ended.output
+    return found
+
+
 def examined(subject: Subject) -> dict[str, Finding]:
     checks = checks_of(subject.cloud)
     return {finding.id: finding for finding in examine(subject, checks.who, checks.every)}
 
 
-def demo(root: Path, service: dict[str, Any], **config: Any) -> Subject:
-    project = checkout(root, {"aws:region": "us-east-1", "pilotlight:service": service, **config})
+def put(root: Path, service: Mapping[str, Any], **config: Any) -> Path:
+    """A checkout whose stack `demo` is of that service, in its cloud."""
+    place = {"gcp:project": PROJECT, "gcp:region": GOOGLE_REGION} if service["cloud"] == "gcp" else {"aws:region": "us-east-1"}
+    project = checkout(root, {**place, "pilotlight:service": dict(service), **config})
     (project.root / "stacks" / "__main__.py").touch()
-    return subject_of(project, "demo", "local")
+    return project.root
 
 
-# Something that only this cloud is asked.
-ASKED = {"aws": {"rights", "names", "cost-tags"}, "gcp": {"project", "billing", "apis"}}
+def demo(root: Path, service: Mapping[str, Any], **config: Any) -> Subject:
+    return subject_of(find(put(root, service, **config)), "demo", "local")
+
+
+# Something that only this cloud is asked, and of a stack whose name has that word.
+ASKED = {"aws": {"rights", "names", "cost-tags"}, "gcp": {"project", "billing", "apis"}, "gpu": {"quota.gpu"}}
 
 
 @pytest.mark.parametrize("stack", ready_stacks())
@@ -68,42 +98,82 @@ def test_every_ready_stack_passes(twin: Running, stack: str) -> None:
     wanted = wanted_by(project, stack)
     assert wanted is not None
     package(wanted, project.root, lambda _: None, force=False)
-    found = examined(subject_of(project, stack, "local"))
+    found = doctor(ROOT, stack)
     assert {id_: finding for id_, finding in found.items() if finding.status != "ok"} == {}
-    assert {"credentials", "region", "model", *ASKED[stack.partition("-")[0]]} <= set(found)
+    asked = set[str]().union(*(ASKED.get(word, ()) for word in stack.split("-")))
+    assert {"credentials", "region", "model", *asked} <= set(found)
+    assert ("keys" in found) == stack.startswith("gcp-") * stack.endswith("-api")
 
 
 @pytest.mark.parametrize(
-    ("fault", "service", "finding", "status"),
+    ("fault", "service", "finding", "status", "mend"),
     [
-        ({"quotas": {"L-96300102": 9}}, API, "quota.sagemaker", "fail"),
-        ({"quotas": {"L-B99A9384": 10}}, {**API, **LAMBDA}, "quota.lambda", "fail"),
-        ({"denied": ["iam:CreateRole"]}, API, "rights", "fail"),
-        ({"denied": ["dynamodb:CreateTable"]}, EVENTS, "rights", "fail"),
-        ({"denied": ["iam:SimulatePrincipalPolicy"]}, API, "rights", "warn"),
-        ({"denied": ["budgets:ViewBudget"]}, {**API, **BUDGET}, "budget", "fail"),
-        ({"inactive_tags": ["project"]}, API, "cost-tags", "warn"),
+        (
+            {"quotas": {"L-96300102": 9}},
+            API,
+            "quota.sagemaker",
+            "fail",
+            "--service-code sagemaker --quota-code L-96300102",
+        ),
+        (
+            {"quotas": {"L-B99A9384": 10}},
+            {**API, **LAMBDA},
+            "quota.lambda",
+            "fail",
+            "--service-code lambda --quota-code L-B99A9384",
+        ),
+        ({"denied": ["iam:CreateRole"]}, API, "rights", "fail", "ask who manages the account for them"),
+        ({"denied": ["dynamodb:CreateTable"]}, EVENTS, "rights", "fail", "ask who manages the account for them"),
+        ({"denied": ["iam:SimulatePrincipalPolicy"]}, API, "rights", "warn", "go on with `up`"),
+        ({"denied": ["budgets:ViewBudget"]}, {**API, **BUDGET}, "budget", "fail", "ask who manages the account, or leave `budget` out"),
+        ({"inactive_tags": ["project"]}, API, "cost-tags", "warn", "aws ce update-cost-allocation-tags-status"),
+        ({"project": "DELETE_REQUESTED"}, GOOGLE, "project", "fail", "gcloud projects undelete a-project"),
+        ({"denied": ["resourcemanager.projects.get"]}, GOOGLE, "project", "fail", "gcloud projects create a-project"),
+        ({"denied": ["resourcemanager.projects.get"]}, GOOGLE, "billing", "warn", "ask who manages the project"),
+        ({"billing": "closed"}, GOOGLE, "billing", "fail", "gcloud billing projects link a-project"),
+        ({"billing": "unlinked"}, GOOGLE, "billing", "fail", "gcloud billing projects link a-project"),
+        ({"denied": ["serviceusage.services.enable"]}, GOOGLE, "apis", "fail", "gcloud services enable apigateway.googleapis.com "),
+        ({"denied": ["serviceusage.services.get"]}, GOOGLE, "apis", "warn", "ask who manages the project"),
+        ({"denied": ["serviceusage.services.use"]}, GOOGLE, "quota.project", "fail", "gcloud projects add-iam-policy-binding a-project"),
+        ({"open_keys": ["Maps"]}, GOOGLE, "keys", "warn", "gcloud services api-keys update KEY"),
+        ({"denied": ["apikeys.keys.list"]}, GOOGLE, "keys", "warn", "ask who manages the project"),
+        ({"quotas": {L4: 0}}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "go on with `up`; where it is refused, ask for 2"),
+        ({"quotas": {f"{L4}:{GOOGLE_REGION}": 1}}, {**GOOGLE, **GPU}, "quota.gpu", "fail", "ask for 2 under IAM & Admin, Quotas"),
+        ({"denied": ["serviceusage.quotas.get"]}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "ask who manages the project"),
     ],
 )
 def test_a_fault_of_the_account_is_found(
-    twin: Running, tmp_path: Path, fault: dict[str, Any], service: dict[str, Any], finding: str, status: str
+    twin: Running, tmp_path: Path, fault: dict[str, Any], service: dict[str, Any], finding: str, status: str, mend: str
 ) -> None:
-    subject = demo(tmp_path, service)
-    assert examined(subject)[finding].status == "ok"
+    folder = put(tmp_path, service)
+    assert doctor(folder)[finding].status == "ok"
     client.call(twin, "faults", {"account": fault})
-    found = examined(subject)[finding]
-    assert found.status == status
-    assert found.mend
+    found = doctor(folder)[finding]
+    assert (found.status, mend in found.mend) == (status, True), found
+
+
+def test_gpus_that_another_region_lacks_are_no_concern(twin: Running, tmp_path: Path) -> None:
+    client.call(twin, "faults", {"account": {"quotas": {f"{L4}:us-central1": 0}}})
+    assert doctor(put(tmp_path, {**GOOGLE, **GPU}))["quota.gpu"].status == "ok"
 
 
 @pytest.mark.parametrize(
-    ("service", "finding"), [("servicequotas", "quota.sagemaker"), ("iam", "rights"), ("ce", "cost-tags"), ("ecr", "names")]
+    ("service", "stack", "finding", "said"),
+    [
+        ("servicequotas", API, "quota.sagemaker", "ServiceUnavailable"),
+        ("iam", API, "rights", "ServiceUnavailable"),
+        ("ce", API, "cost-tags", "ServiceUnavailable"),
+        ("ecr", API, "names", "ServiceUnavailable"),
+        ("cloudresourcemanager", GOOGLE, "project", "cloudresourcemanager is out"),
+        ("cloudbilling", GOOGLE, "billing", "cloudbilling is out"),
+        ("serviceusage", GOOGLE, "apis", "serviceusage is out"),
+        ("apikeys", GOOGLE, "keys", "apikeys is out"),
+    ],
 )
-def test_a_service_that_is_out_is_told(twin: Running, tmp_path: Path, service: str, finding: str) -> None:
+def test_a_service_that_is_out_is_told(twin: Running, tmp_path: Path, service: str, stack: dict[str, Any], finding: str, said: str) -> None:
     client.call(twin, "faults", {"outages": [service]})
-    found = examined(demo(tmp_path, API))[finding]
-    assert found.status == "warn"
-    assert "ServiceUnavailable" in found.found
+    found = doctor(put(tmp_path, stack))[finding]
+    assert (found.status, said in found.found) == ("warn", True), found
 
 
 def test_without_an_identity_nothing_is_asked_in_the_account(twin: Running, tmp_path: Path) -> None:
