@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -152,6 +153,19 @@ def test_parallel_transactions_lose_no_increment(client: firestore.Client) -> No
 
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: increment(client.transaction()), range(16)))
+    assert document.get(**QUICK).to_dict() == {"n": 16}
+
+
+def test_parallel_increments_without_transactions_lose_none(client: firestore.Client) -> None:
+    document, start = client.document("counters/one"), Barrier(16)
+    document.set({"n": 0}, **QUICK)
+
+    def increment(_: int) -> None:
+        start.wait(10)
+        document.update({"n": firestore.Increment(1)}, **QUICK)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(increment, range(16)))
     assert document.get(**QUICK).to_dict() == {"n": 16}
 
 
