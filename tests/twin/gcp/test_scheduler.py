@@ -255,7 +255,7 @@ def test_jobs_are_paused_resumed_and_run_by_who_may(run: Run, jobs: Jobs) -> Non
 
 
 def test_the_jobs_of_a_place_are_listed_to_who_may(run: Run, jobs: Jobs) -> None:
-    service, viewer = run(), run.harness.account("lists")
+    service, viewer = run(), run.harness.account("lister")
     place = f"projects/{PROJECT}/locations/{REGION}"
     made = sorted(jobs.pings(service).id for _ in range(2))
 
