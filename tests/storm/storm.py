@@ -16,13 +16,16 @@ from tests.support.deployment import Deployment
 
 # Looked at so often in a row before a queue counts as empty: its numbers are approximate.
 QUIET_LOOKS = 4
+# The first uploads are under way when the first service stops.
+BEFORE_S = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weather:
     """What goes wrong. Shares are of events, executions of the function, and calls of the endpoint; times in seconds.
 
-    An outage lasts `outage_s`. `speed` is how fast the twin's clock runs, so that a visibility timeout of minutes is over in seconds.
+    Each outage lasts `outage_s`, and the next begins in the middle of it. `speed` is how fast the twin's clock runs, so that a visibility
+    timeout of minutes is over in seconds.
     """
 
     duplicates: float = 0.2
@@ -49,8 +52,8 @@ class Weather:
 class Storm(ABC):
     """`storm_of(deployment, outputs, Weather()).uploads(100)`, then `settled()` and `verdict()`."""
 
-    # Services that are stopped one after another in the middle of the uploads.
-    outages: tuple[str, ...]
+    # Services that are stopped in the middle of the uploads: the first alone, both, the second alone.
+    outages: tuple[str, str]
 
     def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], weather: Weather, pipeline: Pipeline) -> None:
         self._outputs = outputs
@@ -58,6 +61,7 @@ class Storm(ABC):
         self._twin = twin_client.ensure_running(deployment.home)
         self._pipeline = pipeline
         self._uploaded: list[Uploaded] = []
+        self._messages: list[dict[str, Any]] = []
 
     @abstractmethod
     def _parts(self) -> tuple[str, str]:
@@ -120,15 +124,19 @@ class Storm(ABC):
         self._call("clock", {"speed": 1})
 
     def verdict(self) -> Verdict:
-        pipeline = self._pipeline
-        return judge(self._uploaded, self._outputs["objectsBucket"], pipeline.rows(), pipeline.dead(), pipeline.live())
+        pipeline, messages = self._pipeline, None
+        if "resultsQueueUrl" in self._outputs:
+            self._messages += pipeline.messages()
+            messages = self._messages
+        return judge(self._uploaded, self._outputs["objectsBucket"], pipeline.rows(), pipeline.dead(), pipeline.live(), messages)
 
     def _outages(self) -> None:
-        for service in self.outages:
+        first, second = self.outages
+        time.sleep(BEFORE_S)
+        for out in ([first], [first, second], [second]):
+            self._call("faults", {"outages": out})
             time.sleep(self._weather.outage_s / 2)
-            self._call("faults", {"outages": [service]})
-            time.sleep(self._weather.outage_s)
-            self._call("faults", {"outages": None})
+        self._call("faults", {"outages": None})
 
     def _call(self, name: str, body: Mapping[str, Any]) -> None:
         twin_client.call(self._twin, name, body)

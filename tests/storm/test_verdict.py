@@ -33,6 +33,31 @@ def test_a_dead_letter_is_not_lost() -> None:
     assert (verdict.faults, verdict.rows, verdict.dead) == ([], 1, 1)
 
 
+def messages() -> list[dict[str, Any]]:
+    """What the queue holds when all went well."""
+    return [{**row, "result": json.loads(row["result"])} for row in rows()[:2]]
+
+
+def test_a_result_may_be_sent_again_but_no_other_one() -> None:
+    sent = messages()
+    assert judge(UPLOADED, BUCKET, rows(), [], NEWEST, sent).again == 0
+    verdict = judge(UPLOADED, BUCKET, rows(), [], NEWEST, [*sent, sent[0]])
+    assert (verdict.faults, verdict.again) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        ("unsent", messages()[1:]),
+        ("unlike", [*messages(), messages()[0] | {"at": "later"}]),
+        ("unlike", [messages()[0] | {"result": messages()[1]["result"]}, messages()[1]]),
+        ("unlike", [*messages(), {"object": f"{BUCKET}/b", "version": "v9", "result": {}}]),
+    ],
+)
+def test_damage_to_messages_is_found(kind: str, broken: list[dict[str, Any]]) -> None:
+    assert [fault.partition(":")[0] for fault in judge(UPLOADED, BUCKET, rows(), [], NEWEST, broken).faults] == [kind]
+
+
 @pytest.mark.parametrize(
     ("kind", "broken"),
     [

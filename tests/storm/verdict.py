@@ -22,19 +22,24 @@ Identity = tuple[str, str]
 
 @dataclass(kw_only=True)
 class Verdict:
-    """Where every accepted version has ended; each list but `rows` and `dead` must be empty."""
+    """Where every accepted version has ended; every list must be empty. `again` are messages about versions that had one already, which a
+    queue of results may have: a row is sent at least once."""
 
     rows: int
     dead: int
+    again: int = 0
     lost: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     not_newest: list[str] = field(default_factory=list)
+    unsent: list[str] = field(default_factory=list)
+    unlike: list[str] = field(default_factory=list)
 
     @property
     def faults(self) -> list[str]:
         """Everything that must not be, in sentences."""
-        return [f"{kind}: {text}" for kind in ("lost", "strange", "wrong", "not_newest") for text in getattr(self, kind)]
+        kinds = ("lost", "strange", "wrong", "not_newest", "unsent", "unlike")
+        return [f"{kind}: {text}" for kind in kinds for text in getattr(self, kind)]
 
 
 def rows_of(dynamodb: Any, table: str) -> list[dict[str, Any]]:
@@ -72,9 +77,15 @@ def newest(s3: Any, bucket: str) -> dict[str, str]:
 
 
 def judge(
-    uploaded: Iterable[Uploaded], bucket: str, rows: Sequence[Mapping[str, Any]], dead: Iterable[Identity], latest: Mapping[str, str]
+    uploaded: Iterable[Uploaded],
+    bucket: str,
+    rows: Sequence[Mapping[str, Any]],
+    dead: Iterable[Identity],
+    latest: Mapping[str, str],
+    messages: Sequence[Mapping[str, Any]] | None = None,
 ) -> Verdict:
-    """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented."""
+    """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented; where results are sent as
+    `messages` too, each row is, and whatever is sent again is the same."""
     texts = {(f"{bucket}/{done.upload.key}", done.version): done.upload.text for done in uploaded}
     results = {(row["object"], row["version"]): row for row in rows if row["version"] != LATEST}
     pointers = {row["object"]: row for row in rows if row["version"] == LATEST}
@@ -87,7 +98,21 @@ def judge(
         # The newest that has an answer at all: one among the dead letters has none yet.
         if (name, version) in results and pointers.get(name, {}).get("latest") != version:
             verdict.not_newest.append(f"{name}: {pointers.get(name)} instead of {version}")
+    if messages is not None:
+        _judge_messages(verdict, results, messages)
     return verdict
+
+
+def _judge_messages(verdict: Verdict, results: Mapping[Identity, Mapping[str, Any]], messages: Sequence[Mapping[str, Any]]) -> None:
+    sent: dict[Identity, Mapping[str, Any]] = {}
+    for message in messages:
+        identity = (message["object"], message["version"])
+        first = sent.setdefault(identity, message)
+        row = results.get(identity)
+        if message != first or row is None or json.loads(row["result"]) != message["result"]:
+            verdict.unlike.append(str(identity))
+    verdict.unsent = [str(identity) for identity in results if identity not in sent]
+    verdict.again = len(messages) - len(sent)
 
 
 def agrees(row: Mapping[str, Any], text: str) -> bool:
