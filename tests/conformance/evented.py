@@ -93,6 +93,16 @@ class Evented(ABC):
         for _ in range(ATTEMPTS):
             self.tried_again()
 
+    def messages(self, versions: Iterable[str]) -> dict[str, int]:
+        """How many messages there are about each of these versions, once nothing is under way; fails the test where one has none, or two
+        that are not the same."""
+        found: dict[str, list[dict[str, Any]]] = {version: [] for version in versions}
+        for message in self.pipeline.messages():
+            found.get(message["version"], []).append(message)
+        assert all(found.values()), f"not sent: {[version for version, sent in found.items() if not sent]}"
+        assert all(message == sent[0] for sent in found.values() for message in sent), found
+        return {version: len(sent) for version, sent in found.items()}
+
     def answered(self, identity: Identity, name: str = "english") -> dict[str, Any]:
         """The version's row, with the answer that transformers gives for that text; fails the test when there is none."""
         row = self.pipeline.row(identity)

@@ -100,8 +100,10 @@ def test_one_poison_object_in_a_batch_of_ten_is_the_only_dead_letter(up: AwsEven
     assert up.pipeline.look(poison) is None
     attempts = [line["version"] for line in up.observed.lines() if line.get("event") == "object"]
     assert sorted(attempts) == sorted([poison[1]] * ATTEMPTS + [version for _, version in uploaded.values()])
-    messages = {(message["object"], message["version"]): message for message in up.pipeline.messages()}
+    sent = up.pipeline.messages()
+    messages = {(message["object"], message["version"]): message for message in sent}
     assert messages.keys() == set(uploaded.values())
+    assert len(sent) == len(messages), "each was delivered once"
     for key, identity in uploaded.items():
         assert_embeds(good[key], up.pipeline.answer(messages[identity]))
 

@@ -208,7 +208,8 @@ def test_a_function_that_is_killed_at_any_moment_leaves_one_result_of_each_objec
     versions = {version for _, version in uploaded}
     rows = [row["version"] for row in up.pipeline.rows() if row["version"] in versions]
     assert sorted(rows) == sorted(versions)
-    assert {message["version"] for message in up.pipeline.messages()} >= versions
+    # One attempt at a time, so that only one which died between sending a message and saying so sends it again.
+    assert sum(up.messages(versions).values()) <= len(versions) + killed
 
 
 @only_all
