@@ -51,6 +51,7 @@ apis = {
         ("image", ("artifactregistry",)),
         ("models", ("storage",)),
         ("endpoint", ("iam", "run")),
+        ("function", ("logging",)),
         ("gateway", ("apigateway", "servicemanagement", "servicecontrol", "apikeys")),
         ("watch", ("monitoring",)),
     )
@@ -261,6 +262,33 @@ function = service(
     FUNCTION_S,
     [invoke("api-function", endpoint, calls)],
     args=["api"],
+)
+lines = (
+    'resource.type="cloud_run_revision"',
+    f'resource.labels.location="{region}"',
+    f'resource.labels.service_name="{prefix}-predict"',
+    'jsonPayload.event="metrics"',
+    f'jsonPayload.Service="{stack}"',
+    "jsonPayload.ColdStart:*",
+)
+gcp.logging.Metric(
+    "api-function-cold-start",
+    name=f"{prefix}-predict/ColdStart",
+    description="Cold starts by stage",
+    filter=" AND ".join(lines),
+    value_extractor="EXTRACT(jsonPayload.ColdStart)",
+    label_extractors={"stage": "EXTRACT(jsonPayload.Stage)"},
+    metric_descriptor=gcp.logging.MetricMetricDescriptorArgs(
+        metric_kind="DELTA",
+        value_type="DISTRIBUTION",
+        unit="ms",
+        display_name="Cold starts by stage",
+        labels=[gcp.logging.MetricMetricDescriptorLabelArgs(key="stage", value_type="STRING")],
+    ),
+    bucket_options=gcp.logging.MetricBucketOptionsArgs(
+        exponential_buckets=gcp.logging.MetricBucketOptionsExponentialBucketsArgs(scale=1.0, growth_factor=1.125, num_finite_buckets=125)
+    ),
+    opts=after(apis["logging"]),
 )
 
 # Gateway.

@@ -11,6 +11,7 @@ from components.gcp.answers import ANSWERS, ATTEMPTS, AnswerStore
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.function import FunctionService, call_variables, function_service, requests_of
+from components.gcp.measures import ANSWERS_MADE, COLD_START
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account
 from components.gcp.topics import dead_letters, old, pushed
@@ -55,6 +56,7 @@ class AnswerWorker(pulumi.ComponentResource):
             variables={**call_variables(endpoint, own, home), **answers.variables_of_worker()},
             grants=lambda who: answers.grant_worker(name, who, self),
             ready=(answers,),
+            counts=(COLD_START, *ANSWERS_MADE),
         )
         live = function_service(name, home, of, endpoint, self)
         pushes = account(f"{name}-push", home, ANSWERS, "Brings the worker what was handed over", self)

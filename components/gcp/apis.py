@@ -5,7 +5,7 @@ import pulumi_gcp as gcp
 
 # By the first word of their address.
 API_KEYS, BILLING, BUDGETS, COMPUTE, GATEWAY = "apikeys", "cloudbilling", "billingbudgets", "compute", "apigateway"
-EVENTARC, FIRESTORE, IAM, MONITORING, PUBSUB = "eventarc", "firestore", "iam", "monitoring", "pubsub"
+EVENTARC, FIRESTORE, IAM, LOGGING, MONITORING, PUBSUB = "eventarc", "firestore", "iam", "logging", "monitoring", "pubsub"
 REGISTRY, RESOURCE_MANAGER, RUN, SCHEDULER, STORAGE = "artifactregistry", "cloudresourcemanager", "run", "cloudscheduler", "storage"
 # What API Gateway itself is told by and asks (its documentation, before you begin).
 SERVICE_CONTROL, SERVICE_MANAGEMENT = "servicecontrol", "servicemanagement"

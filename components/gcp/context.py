@@ -6,6 +6,7 @@ import pulumi_gcp as gcp
 from components.args import HomeArgs
 from components.gcp.agents import Agents
 from components.gcp.apis import Apis
+from components.gcp.measures import Counted
 from components.gcp.names import names_of
 from components.gcp.quota import Quota
 
@@ -15,6 +16,7 @@ class GcpContext:
 
     `keep`  what holds data is protected and never emptied: `pulumi destroy` refuses before it deletes anything
     `token` the deployer's access token, a secret, with which images are pushed
+    `counted` the metrics that functions made of their lines, for whoever draws them
     """
 
     def __init__(self, args: HomeArgs) -> None:
@@ -28,6 +30,7 @@ class GcpContext:
         self.apis = Apis()
         self.quota = Quota(self.project, self.region)
         self.agents = Agents(self.project, self.apis)
+        self.counted: list[Counted] = []
 
     def bucket_name(self, role: str) -> str:
         """The name of the service's bucket for `role`."""

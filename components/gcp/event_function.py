@@ -13,6 +13,7 @@ from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.events import OBJECTS, REPLAY
 from components.gcp.function import FunctionService, call_variables, function_alarms, function_service, requests_of
+from components.gcp.measures import COLD_START, OBJECTS_COUNTED
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account, member, project_member
 from components.gcp.topics import PUBLISHER, old, pushed
@@ -56,6 +57,7 @@ class EventFunction(pulumi.ComponentResource):
             },
             grants=lambda who: [*work.objects.grant_consumer(name, who, self), *work.results.grant_writer(name, who, self)],
             ready=(work.objects, work.results),
+            counts=(COLD_START, *OBJECTS_COUNTED),
         )
         live = function_service(name, home, of, endpoint, self)
         self.service = live.service

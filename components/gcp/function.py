@@ -12,6 +12,8 @@ from components.args import FunctionArgs
 from components.contract import Principal
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
+from components.gcp.measures import COLD_START, HANDED_OVER, Measure
+from components.gcp.metrics import counted
 from components.gcp.run_service import RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
@@ -31,8 +33,9 @@ OVERLOAD = 4
 @dataclass(frozen=True, kw_only=True)
 class FunctionService:
     """One role of the functions' image: physical name, what it is for, what it is told, what its account (as policies name it) is
-    granted beside the endpoint, what else must be there before it runs; `invokes` where it calls the endpoint, `internal` where only
-    Eventarc, Pub/Sub or Cloud Scheduler call it, which Cloud Run counts as internal (its documentation, "Restrict network ingress")."""
+    granted beside the endpoint, what else must be there before it runs, what its lines count; `invokes` where it calls the endpoint,
+    `internal` where only Eventarc, Pub/Sub or Cloud Scheduler call it, which Cloud Run counts as internal (its documentation, "Restrict
+    network ingress")."""
 
     role: str
     name: str
@@ -44,6 +47,7 @@ class FunctionService:
     variables: Mapping[str, pulumi.Input[str]]
     grants: Callable[[pulumi.Output[str]], Sequence[pulumi.Resource]] = lambda _: ()
     ready: Sequence[pulumi.Resource] = ()
+    counts: Sequence[Measure] = ()
     invokes: bool = True
     internal: bool = True
 
@@ -87,6 +91,7 @@ class ApiFunction(pulumi.ComponentResource):
             variables={**call_variables(endpoint, args, home), **({} if answers is None else answers.variables_of_caller())},
             grants=lambda who: () if answers is None else answers.grant_caller(name, who, self),
             ready=() if answers is None else (answers,),
+            counts=(COLD_START,) if answers is None else (COLD_START, HANDED_OVER),
             internal=False,
         )
         live = function_service(name, home, of, endpoint, self)
@@ -129,6 +134,7 @@ def function_service(name: str, home: GcpContext, of: FunctionService, endpoint:
         parent,
         [*invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],
     )
+    home.counted += counted(name, home, of.name, of.counts, parent)
     return Live(service=service, account=identity)
 
 

@@ -14,6 +14,7 @@ from components.gcp import schedules
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.function import FunctionService, Live, function_service
+from components.gcp.measures import PINGS_SENT
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors
@@ -88,6 +89,7 @@ class Warming(pulumi.ComponentResource):
             requests=1,
             max_instances=len(pings),
             variables={"ENDPOINT_URL": endpoint.invoke_target, "SERVICE": home.stack, "GOOGLE_CLOUD_PROJECT": home.project},
+            counts=PINGS_SENT,
         )
         return function_service(name, home, of, endpoint, self), timeout_s
 

@@ -163,6 +163,7 @@ GCP_FREE: Mapping[str, str] = {
     "compute": "Network Subnetwork",
     "eventarc": "Trigger",
     "firestore": "Field",
+    "logging": "Metric",
     "monitoring": "Dashboard NotificationChannel",
     "projects": "ApiKey IAMCustomRole IAMMember Service ServiceIdentity",
     "pubsub": "SubscriptionIAMMember Topic TopicIAMMember",

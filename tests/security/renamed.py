@@ -112,6 +112,7 @@ _GOOGLE = Renamed(
         "compute": "network subnetwork",
         "eventarc": "trigger",
         "firestore": "database field",
+        "logging": "metric",
         "monitoring": "alert_policy dashboard notification_channel",
         "apikeys": "key",
         "project": "iam_custom_role iam_member service service_identity",
@@ -120,7 +121,7 @@ _GOOGLE = Renamed(
         "storage": "bucket bucket_iam_member bucket_object",
     },
     names={"envs": "env", "lifecycle_rules": "lifecycle_rule", "matching_criterias": "matching_criteria"},
-    maps=frozenset(("headers", "labels", "limits", "user_labels")),
+    maps=frozenset(("headers", "label_extractors", "labels", "limits", "user_labels")),
 )
 # By the first word of Pulumi's tokens.
 CLOUDS: Mapping[str, Renamed] = {"aws": _AWS, "gcp": _GOOGLE}

@@ -97,14 +97,24 @@ def _anywhere(quoted: str) -> Test:
     return lambda entry: wanted in json.dumps(entry, ensure_ascii=False).lower()
 
 
-def _comparison(path: str, operator: str, wanted: str) -> Test:
+def field(path: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What reads the field of that path from an entry; None where it has none."""
     names = [_unquoted("text", f'"{quoted}"') if quoted else bare for quoted, bare in _PATH.findall(path)]
-    compare = _compared(path, operator, wanted)
 
-    def test(entry: Mapping[str, Any]) -> bool:
+    def read_field(entry: Mapping[str, Any]) -> Any:
         value: Any = entry
         for name in names:
             value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+    return read_field
+
+
+def _comparison(path: str, operator: str, wanted: str) -> Test:
+    read_field, compare = field(path), _compared(path, operator, wanted)
+
+    def test(entry: Mapping[str, Any]) -> bool:
+        value = read_field(entry)
         if path == "severity" and value is None:
             value = SEVERITIES[0]
         # What is not there equals nothing, and is different from everything.

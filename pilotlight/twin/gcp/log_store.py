@@ -20,6 +20,7 @@ _READ_ROWS = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (number INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT, at REAL, body TEXT);
 CREATE INDEX IF NOT EXISTS by_time ON entries (project, at, number);
+CREATE TABLE IF NOT EXISTS metrics (project TEXT, name TEXT, since REAL, PRIMARY KEY (project, name));
 """
 # When an entry came (seconds since the epoch), and its number, which is no other's.
 Place = tuple[float, int]
@@ -52,6 +53,17 @@ class LogStore:
         with self._lock:
             # Half a character is none in UTF-8, and must not cost the line.
             self._waiting.append((source.project, moment, body.encode(errors="replace").decode()))
+
+    def count_from_now(self, project: str, metric: str) -> None:
+        """A metric is there, or another one than it was."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?)", (project, metric, self._now()))
+
+    def counts_since(self, project: str, metric: str) -> float:
+        """Seconds since the epoch."""
+        with self._lock:
+            found = self._db.execute("SELECT since FROM metrics WHERE project = ? AND name = ?", (project, metric)).fetchone()
+        return float(found[0]) if found else 0.0
 
     def flush(self) -> None:
         """Write down what has been gathered."""

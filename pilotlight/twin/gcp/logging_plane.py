@@ -12,12 +12,15 @@ from pilotlight.twin.asgi import Send, respond
 from pilotlight.twin.gcp import log_filter
 from pilotlight.twin.gcp.http_api import Asked, HttpApi, answered, json_of
 from pilotlight.twin.gcp.log_entries import Source
+from pilotlight.twin.gcp.log_metrics_api import VARIABLE as MONITORING_VARIABLE
+from pilotlight.twin.gcp.log_metrics_api import MonitoringApi
 from pilotlight.twin.gcp.log_store import GATHER_S, LogStore, Place
 from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
+    from pilotlight.twin.world import Resource
 
 PLACE = "logging_plane:LoggingPlane"
 VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING"
@@ -25,12 +28,14 @@ LIST = "logging.logEntries.list"
 # Cloud Logging API v2, entries.list: what holds where a request says nothing, and the most entries of an answer.
 USUAL_ENTRIES, MOST_ENTRIES = 50, 1000
 _ORDERS = {"": False, "timestamp asc": False, "timestamp desc": True}
+# What another value of makes another metric.
+_COUNTED_BY = ("filter", "valueExtractor", "labelExtractors", "metricDescriptor")
 _REQUEST_BYTES = 64 * 1024
 _FIELDS = ("resourceNames", "filter", "orderBy", "pageSize", "pageToken")
 
 
 class LoggingPlane(Plane):
-    """`write` keeps lines of services; everything of it runs in the twin's loop."""
+    """`write` keeps lines of services, in the twin's loop; metrics of them are computed when they are asked for."""
 
     def __init__(self, twin: Twin) -> None:
         super().__init__(twin)
@@ -38,12 +43,14 @@ class LoggingPlane(Plane):
         self._flushing: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        self.twin.gcp.handlers[LoggingApi.name] = LoggingApi(self.twin, self.store)
-        self.twin.gcp.apis[VARIABLE] = LoggingApi.name
+        for variable, api in ((VARIABLE, LoggingApi), (MONITORING_VARIABLE, MonitoringApi)):
+            self.twin.gcp.handlers[api.name] = api(self.twin, self.store)
+            self.twin.gcp.apis[variable] = api.name
 
     async def close(self) -> None:
-        self.twin.gcp.apis.pop(VARIABLE, None)
-        self.twin.gcp.handlers.pop(LoggingApi.name, None)
+        for variable, api in ((VARIABLE, LoggingApi), (MONITORING_VARIABLE, MonitoringApi)):
+            self.twin.gcp.apis.pop(variable, None)
+            self.twin.gcp.handlers.pop(api.name, None)
         if self._flushing is not None:
             self._flushing.cancel()
         self.store.close()
@@ -53,6 +60,13 @@ class LoggingPlane(Plane):
         self.store.write(source, line)
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(GATHER_S, self._flush)
+
+    def create(self, resource: Resource) -> None:
+        self.store.count_from_now(str(resource["project"]), str(resource["name"]))
+
+    def update(self, old: Resource, new: Resource) -> None:
+        if any(old.get(name) != new.get(name) for name in _COUNTED_BY):
+            self.create(new)
 
     def _flush(self) -> None:
         self._flushing = None

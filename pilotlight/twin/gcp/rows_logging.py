@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from pilotlight.twin.gcp.base import google
+from pilotlight.twin.gcp.log_metrics import extractor
+from pilotlight.twin.gcp.metric_judge import USER
+from pilotlight.twin.gcp.monitoring_metrics import Metric
 from pilotlight.twin.gcp.names import Form
+from pilotlight.twin.gcp.types import LOG_METRIC
 from pilotlight.twin.rows import Name, Properties, Row
 
-METRIC = "gcp:logging/metric:Metric"
 # Logging API, projects.metrics: name, filter, description (read 2026-11).
 _NAME = Form(r"[A-Za-z0-9_.,+!*',()%-][A-Za-z0-9_.,+!*',()%/-]{0,99}", "up to 100 letters, digits and _-.,+!*',()%/, not beginning with /")
 _FILTER = 20_000
 _DESCRIPTION = 8_000
+_EXTRACTORS = 'use EXTRACT(FIELD) or REGEXP_EXTRACT(FIELD, "EXPRESSION WITH ONE GROUP")'
 _COUNTED = {"metricKind": "DELTA", "valueType": "INT64", "unit": "1"}
 
 
@@ -23,12 +27,21 @@ def _limits(inputs: Properties) -> list[str]:
         value = inputs.get(field)
         if isinstance(value, str) and len(value) > most:
             found.append(f"{field}: has {len(value)} characters: use at most {most}.")
-    descriptor = inputs.get("metricDescriptor") or {}
-    if not isinstance(descriptor, Mapping):
+    extractors = {"valueExtractor": inputs.get("valueExtractor"), **(inputs.get("labelExtractors") or {})}
+    found += [f"{name}: {text!r}: {_EXTRACTORS}." for name, text in extractors.items() if isinstance(text, str) and not extractor(text)]
+    described = inputs.get("metricDescriptor") or {}
+    if not isinstance(described, Mapping):
         return found
-    if descriptor.get("valueType") == "DISTRIBUTION" and not inputs.get("valueExtractor"):
+    if described.get("valueType") == "DISTRIBUTION" and not inputs.get("valueExtractor"):
         found.append("valueExtractor: is missing: a distribution needs the values that it is of.")
-    return [*found, *_label_problems(descriptor.get("labels") or [], inputs.get("labelExtractors") or {})]
+    return [*found, *_label_problems(described.get("labels") or [], inputs.get("labelExtractors") or {})]
+
+
+def descriptor(made: Properties) -> Metric:
+    """What Monitoring knows of a metric of log lines, which any type of monitored resource may write."""
+    described = {**_COUNTED, **(made.get("metricDescriptor") or {})}
+    labels = frozenset(str(one["key"]) for one in described.get("labels") or [])
+    return Metric(type=f"{USER}{made['name']}", kind=described["metricKind"], value=described["valueType"], labels=labels, resources=None)
 
 
 def _label_problems(labels: list[Any], extractors: Mapping[str, Any]) -> list[str]:
@@ -45,7 +58,7 @@ def _label_problems(labels: list[Any], extractors: Mapping[str, Any]) -> list[st
 ROWS: tuple[Row, ...] = (
     google(
         Row(
-            token=METRIC,
+            token=LOG_METRIC,
             id=lambda p: str(p["name"]),
             name=Name(field="name", max_length=100),
             replaces=frozenset({"name"}),

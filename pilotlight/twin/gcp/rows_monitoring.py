@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pilotlight.twin.gcp import assigned, judge_discovery
+from pilotlight.twin.gcp import assigned, dashboard_queries, judge_discovery, metric_judge
 from pilotlight.twin.gcp.base import google
+from pilotlight.twin.gcp.metric_judge import Known
 from pilotlight.twin.gcp.names import only_one, seconds
-from pilotlight.twin.gcp.rows_logging import METRIC
-from pilotlight.twin.gcp.types import ALERT_POLICY, CHANNEL, TOPIC
+from pilotlight.twin.gcp.rows_logging import descriptor
+from pilotlight.twin.gcp.types import ALERT_POLICY, CHANNEL, LOG_METRIC, TOPIC
 from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
@@ -30,7 +30,8 @@ _CONDITIONS = (
 _MOST_CONDITIONS = 6
 _MINUTE = 60
 _COMPARISONS = ("COMPARISON_GT", "COMPARISON_LT")
-_USER_METRIC = re.compile(r'metric\.type\s*=\s*"logging\.googleapis\.com/user/([^"]+)"')
+# Before the account is asked, Google's alone.
+_GOOGLES = Known()
 # Monitoring documentation, "Create and manage notification channels by API": what each type is addressed by.
 _ADDRESSED = {
     "email": "email_address",
@@ -69,8 +70,15 @@ def _condition(condition: Mapping[str, Any], at: str) -> Iterator[str]:
         comparison = held.get("comparison")
         if kind == "conditionThreshold" and comparison is not None and comparison not in _COMPARISONS:
             yield f"{at}{kind}.comparison: {comparison!r} is refused by Google: use one of {', '.join(_COMPARISONS)}."
-        if isinstance(text := held.get("filter"), str) and "metric.type" not in text:
-            yield f'{at}{kind}.filter: names no metric: begin it with metric.type = "…".'
+        yield from _asked(f"{at}{kind}.", held, _GOOGLES)
+
+
+def _asked(at: str, held: Mapping[str, Any], known: Known) -> Iterator[str]:
+    """What Monitoring says of the filters of a condition."""
+    for filter_, aggregations in (("filter", "aggregations"), ("denominatorFilter", "denominatorAggregations")):
+        if isinstance(text := held.get(filter_), str):
+            found = metric_judge.problems(text, held.get(aggregations) or [], known, compared=True)
+            yield from (f"{at}{filter_}: {problem}" for problem in found)
 
 
 def _whole_minutes(path: str, value: object, least: int) -> list[str]:
@@ -85,16 +93,21 @@ def _whole_minutes(path: str, value: object, least: int) -> list[str]:
 def _check_policy(twin: Twin, inputs: Properties) -> None:
     for channel in inputs.get("notificationChannels") or []:
         require_channel(twin, channel)
-    for condition in inputs["conditions"]:
+    known = _known(twin, inputs["project"])
+    for index, condition in enumerate(inputs["conditions"]):
         for kind in ("conditionThreshold", "conditionAbsent"):
-            for metric in _USER_METRIC.findall((condition.get(kind) or {}).get("filter") or ""):
-                if twin.world.get(METRIC, metric) is None:
-                    raise Refusal(
-                        "NOT_FOUND",
-                        f'Cannot find metric that matches type = "logging.googleapis.com/user/{metric}": make it first (logging.Metric), '
-                        "and let the policy depend on it.",
-                        404,
-                    )
+            for problem in _asked(f"conditions[{index}].{kind}.", condition.get(kind) or {}, known):
+                raise _refused(problem)
+
+
+def _known(twin: Twin, project: str) -> Known:
+    """The metrics that there are in a project."""
+    return Known(descriptor(made.outputs) for made in twin.world.find(LOG_METRIC) if made.get("project") == project)
+
+
+def _refused(problem: str) -> Refusal:
+    missing = metric_judge.MISSING in problem
+    return Refusal("NOT_FOUND" if missing else "INVALID_ARGUMENT", problem, 404 if missing else 400)
 
 
 def require_channel(twin: Twin, channel: str) -> None:
@@ -145,7 +158,13 @@ def _dashboard_limits(inputs: Properties) -> list[str]:
         return [f"dashboardJson: is no JSON: {error}."]
     if not isinstance(content, Mapping):
         return ["dashboardJson: must be an object, as Monitoring's Dashboard is."]
-    return [str(problem) for problem in judge_discovery.judge_json(content, "monitoring.v1:Dashboard", "dashboardJson")]
+    wrong = [str(problem) for problem in judge_discovery.judge_json(content, "monitoring.v1:Dashboard", "dashboardJson")]
+    return wrong or [*dashboard_queries.problems(content, _GOOGLES, "dashboardJson")]
+
+
+def _check_dashboard(twin: Twin, inputs: Properties) -> None:
+    for problem in dashboard_queries.problems(json.loads(inputs["dashboardJson"]), _known(twin, inputs["project"]), "dashboardJson"):
+        raise _refused(problem)
 
 
 ROWS: tuple[Row, ...] = (
@@ -182,6 +201,7 @@ ROWS: tuple[Row, ...] = (
             # The one type whose name is no output.
             id=lambda p: f"projects/{assigned.project_number(p['project'])}/dashboards/{assigned.new_uuid()}",
             limits=_dashboard_limits,
+            check=_check_dashboard,
         ),
         api=API,
     ),

@@ -28,6 +28,7 @@ APIS: Mapping[str, tuple[str, ...]] = {
     "compute/": ("compute",),
     "eventarc/": ("eventarc",),
     "firestore/": ("firestore",),
+    "logging/": ("logging",),
     "monitoring/": ("monitoring",),
     "projects/apiKey:": ("apikeys",),
     "projects/iAMCustomRole:": ("iam",),

@@ -210,7 +210,9 @@ class Program:
                 {
                     "display_name": "any",
                     "condition_threshold": {
-                        "filter": pulumi.Output.format('metric.type = "logging.googleapis.com/user/{0}"', metric.name),
+                        "filter": pulumi.Output.format(
+                            'resource.type = "cloud_run_revision" AND metric.type = "logging.googleapis.com/user/{0}"', metric.name
+                        ),
                         "comparison": "COMPARISON_GT",
                         "duration": "0s",
                         "aggregations": [{"alignment_period": "60s", "per_series_aligner": "ALIGN_DELTA"}],

@@ -16,7 +16,9 @@ from googleapiclient.errors import HttpError
 
 from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.iam import ANONYMOUS
+from pilotlight.twin.gcp.log_metrics_api import VARIABLE as MONITORING
 from pilotlight.twin.gcp.logging_plane import VARIABLE
+from pilotlight.twin.gcp.types import LOG_METRIC
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
 from tests.twin.gcp.services import CLIENT, Run, harness_in
@@ -110,6 +112,72 @@ def test_who_may_list(harness: GoogleHarness, run: Run) -> None:
     assert ask(token).status_code == 403
     harness.grant("roles/logging.viewer", email)
     assert ask(token).status_code == 200
+
+
+def points(harness: GoogleHarness, metric: str) -> list[dict[str, Any]]:
+    """The series of a metric of log lines, asked by Google's client."""
+    at = harness.wait(harness.twin.gcp.variables(harness.twin, Caller(None)))[MONITORING]
+    api = build("monitoring", "v3", credentials=AnonymousCredentials(), client_options={"api_endpoint": at}, static_discovery=True)  # type: ignore[no-untyped-call]
+    text = f'metric.type = "logging.googleapis.com/user/{metric}"'
+    given = {"interval_startTime": "2020-01-01T00:00:00Z", "interval_endTime": "2100-01-01T00:00:00Z", "filter": text}
+    answer = api.projects().timeSeries().list(name=f"projects/{PROJECT}", **given).execute()
+    return list(answer.get("timeSeries", []))
+
+
+def count_of(point: dict[str, Any]) -> int:
+    return int(point["value"]["distributionValue"]["count"])
+
+
+def test_a_metric_counts_the_lines_that_come_once_it_is_there(harness: GoogleHarness, run: Run) -> None:
+    service = run()
+
+    def says(stage: str, milliseconds: float) -> str:
+        return json.dumps({"event": "metrics", "Service": "own", "Stage": stage, "ColdStart": milliseconds})
+
+    run.ask(service, say=[says("boot", 1)])
+    until(lambda: listed(harness, f'resource.labels.service_name="{service["name"]}" AND jsonPayload.event="metrics"'), 1)
+    name = f"{service['name']}/ColdStart"
+    metric = harness.make(
+        LOG_METRIC,
+        "cold-start",
+        name=name,
+        filter=f'resource.labels.service_name="{service["name"]}" AND jsonPayload.event="metrics"',
+        valueExtractor="EXTRACT(jsonPayload.ColdStart)",
+        labelExtractors={"stage": "EXTRACT(jsonPayload.Stage)"},
+        metricDescriptor={
+            "metricKind": "DELTA",
+            "valueType": "DISTRIBUTION",
+            "unit": "ms",
+            "labels": [{"key": "stage", "valueType": "STRING"}],
+        },
+    )
+    assert points(harness, name) == []
+    run.ask(service, say=[says("boot", 10), says("load", 200), says("load", 400), "another line"])
+    until(lambda: [point for one in points(harness, name) for point in one["points"] for _ in range(count_of(point))], 3)
+    found = points(harness, name)
+    told = {one["metric"]["labels"]["stage"]: [point["value"]["distributionValue"] for point in one["points"]] for one in found}
+    assert sum(int(each["count"]) for each in told["load"]) == 2
+    assert sum(each["mean"] * int(each["count"]) for each in told["load"]) == 600
+    assert [each["mean"] for each in told["boot"]] == [10.0]
+    assert {one["resource"]["labels"]["service_name"] for one in found} == {service["name"]}
+    harness.remove(metric)
+    assert points(harness, name) == []
+
+
+def test_who_may_list_points(harness: GoogleHarness, run: Run) -> None:
+    email = harness.account("watcher")
+    at = harness.wait(harness.twin.gcp.variables(harness.twin, Caller(ANONYMOUS)))[MONITORING]
+    token = {"authorization": f"Bearer {run.tokens.access(email)}"}
+    given = {"interval.startTime": "2026-01-01T00:00:00Z", "interval.endTime": "2027-01-01T00:00:00Z"}
+
+    def ask(headers: dict[str, str], **more: str) -> httpx.Response:
+        return CLIENT.get(f"{at}/v3/projects/{PROJECT}/timeSeries", params={**given, **more}, headers=headers)
+
+    assert (ask({}).status_code, ask(token).status_code) == (401, 403)
+    harness.grant("roles/monitoring.viewer", email)
+    assert ask(token).status_code == 200
+    refused = ask(token, **{"aggregation.perSeriesAligner": "ALIGN_MAX"})
+    assert (refused.status_code, "aggregates nothing" in refused.text) == (400, True)
 
 
 def test_lines_are_there_after_a_restart_of_the_twin(tmp_path_factory: pytest.TempPathFactory) -> None:

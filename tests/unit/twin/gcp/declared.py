@@ -335,7 +335,8 @@ DECLARED: tuple[tuple[str, str, Callable[[Account, Made], dict[str, Any]]], ...]
                 {
                     "displayName": "slow",
                     "conditionThreshold": {
-                        "filter": f'metric.type = "logging.googleapis.com/user/{made["metric"]["name"]}"',
+                        "filter": 'resource.type = "cloud_run_revision" AND '
+                        f'metric.type = "logging.googleapis.com/user/{made["metric"]["name"]}"',
                         "comparison": "COMPARISON_GT",
                         "duration": "300s",
                         "thresholdValue": 1,
