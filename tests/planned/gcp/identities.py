@@ -12,7 +12,54 @@ STORAGE_AGENT = f"service-{NUMBER}@gs-project-accounts.iam.gserviceaccount.com"
 EVENTARC_AGENT = f"service-{NUMBER}@gcp-sa-eventarc.iam.gserviceaccount.com"
 INVOKE, PUBLISH, TAKE = "run.routes.invoke", "pubsub.topics.publish", "pubsub.subscriptions.consume"
 GET, LIST, CREATE = "storage.objects.get", "storage.objects.list", "storage.objects.create"
-FLOOR = ("run.services.get", "run.services.update")
+# The module that each identity's program begins with; the others are what services call as.
+CODE: Mapping[str, str] = {
+    "endpoint": "handlers/server/__main__.py",
+    **{role: f"handlers/functions/gcp/{role}.py" for role in ("api", "events", "worker", "warmer", "floor")},
+}
+ACCOUNTS = (*CODE, "gateway", "answers", "trigger", "pings", "floors", "spent")
+# Permissions of what the code calls, by what `called.py` finds in its text.
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "asked 'POST'": (INVOKE,),
+    "firestore.commit": (),  # what is in it counts by itself
+    "firestore.create": ("datastore.entities.create",),
+    "firestore.delete": ("datastore.entities.delete",),
+    "firestore.get": ("datastore.entities.get",),
+    "firestore.get_all": ("datastore.entities.get",),
+    "firestore.set": ("datastore.entities.create", "datastore.entities.update"),
+    "firestore.update": ("datastore.entities.update",),
+    "pubsub.publish": (PUBLISH,),
+    "run GET": ("run.services.get",),
+    # Who changes a service deploys as its identity (Cloud Run documentation, "Service identity").
+    "run PATCH": ("run.services.update", "iam.serviceAccounts.actAs"),
+    "scheduler GET": ("cloudscheduler.jobs.get",),
+    "scheduler POST :pause": ("cloudscheduler.jobs.pause",),
+    # What may be listed is told 404 of what is gone, else 403, which would be tried for ever.
+    "storage.open": (GET, LIST),
+    "storage.write": (CREATE,),
+}
+# Below the calls that are counted: each of these is one of them on its way.
+_OURS = "handlers/functions/gcp/"
+BELOW = frozenset(
+    f"{_OURS}{site}"
+    for site in (
+        "floor.py: _sent",
+        "google_api.py: asked",
+        "metadata.py: _ask",
+        "storage.py: _again",
+        "storage.py: _is_there",
+        "storage.py: write",
+        "topics.py: publish",
+    )
+)
+# What an identity's program could call by what it imports, and never does: where, and why not.
+PASSED_OVER: Mapping[str, Mapping[str, str]] = {
+    "worker": {
+        f"{_OURS}answers.py: put_row": "who was asked makes the row",
+        f"{_OURS}answers.py: send": "its store has no topic",
+        **{f"{_OURS}idempotency.py: {one}": "keys are of requests" for one in ("run", "_begun", "_taken_over", "_free")},
+    },
+}
 # What a role brings along that nothing here calls, and why no smaller one does: role → permissions (`*` at the end) → reason.
 SPARE: Mapping[str, Mapping[str, str]] = {
     "roles/run.invoker": {"run.jobs.run": "there is no job, and it is granted on one service"},
@@ -84,10 +131,12 @@ class Names:
 
 @dataclass(frozen=True)
 class Call:
-    """One permission on one resource. `reach`: what holds the resource and the grant is on; the resource alone where it is empty."""
+    """One permission on one resource. `by`: the file and the function that needs it, or the page that says which service does. `reach`:
+    what holds the resource and the grant is on; the resource alone where it is empty."""
 
     permission: str
     resource: str
+    by: str
     reach: str = ""
 
     def covers(self, resource: str) -> bool:
@@ -97,22 +146,27 @@ class Call:
 
 def calls(account: str, names: Names, *, pattern: str, answers: bool, queue: bool) -> list[Call]:
     """One account's calls, by its role's word. KeyError for a role without a table."""
-    asks_model = Call(INVOKE, names.service())
+    asks_model = Call(INVOKE, names.service(), f"{_OURS}endpoint.py: _asked")
+    push, http = "Pub/Sub documentation, push authentication", "Cloud Scheduler documentation, HTTP targets with authentication"
+    of_trigger = "Eventarc documentation, roles of a trigger's account"
+    model = _read(names, "handlers/engines/fetching.py: _from_cloud_storage", "models", "", "models/x")
+    objects = _read(names, f"{_OURS}objects.py: get", "objects", "", "in/a.txt") if pattern == "events" else []
     table: Mapping[str, list[Call]] = {
-        # handlers/engines/fetching.py; with events handlers/engines/references.py
-        "endpoint": [*_read(names, "models", "", "models/x"), *(_read(names, "objects", "", "in/a.txt") if pattern == "events" else ())],
+        "endpoint": [*model, *objects],
         "api": [asks_model, *(_hands_over(names) if answers else ())],
-        "gateway": [Call(INVOKE, names.service("predict"))],
+        "gateway": [Call(INVOKE, names.service("predict"), "API Gateway documentation, x-google-backend")],
         "worker": [asks_model, *(_answers_later(names) if answers else ())],
-        "answers": [Call(INVOKE, names.service("worker"))],
-        "events": [asks_model, *(_works_on_objects(names, queue) if pattern == "events" else ())],
-        # Eventarc documentation, roles of a trigger's account
-        "trigger": [Call("eventarc.events.receiveEvent", f"projects/{PROJECT}"), Call(INVOKE, names.service("events"))],
+        "answers": [Call(INVOKE, names.service("worker"), push)],
+        "events": [asks_model, *objects, *(_keeps_results(names, queue) if pattern == "events" else ())],
+        "trigger": [
+            Call("eventarc.events.receiveEvent", f"projects/{PROJECT}", of_trigger),
+            Call(INVOKE, names.service("events"), of_trigger),
+        ],
         "warmer": [asks_model],
-        "pings": [Call(INVOKE, names.service("warmer"))],
-        "floors": _sets_floor(names),
-        "floor": [*_sets_floor(names), *_pauses(names)],
-        "spent": [Call(INVOKE, names.service("floor"))],
+        "pings": [Call(INVOKE, names.service("warmer"), http)],
+        "floors": _sets_floor(names, "Cloud Run API v2, services.patch, which a job of Cloud Scheduler asks for"),
+        "floor": [*_sets_floor(names, f"{_OURS}floor.py: _cooled"), *_pauses(names)],
+        "spent": [Call(INVOKE, names.service("floor"), push)],
     }
     return list(table[account])
 
@@ -120,72 +174,90 @@ def calls(account: str, names: Names, *, pattern: str, answers: bool, queue: boo
 def agents(names: Names, subscriptions: Mapping[str, str], pushes: set[str], triggers: bool) -> dict[str, list[Call]]:
     """What Google's own identities do in the name of the stack; `subscriptions` have dead letters: their roles, and those of the topics.
     `pushes` are the accounts that are pushed as."""
-    project = f"projects/{PROJECT}"
-    moved = [call for of, dead in subscriptions.items() for call in (Call(TAKE, names.subscription(of)), Call(PUBLISH, names.topic(dead)))]
+    project, dead_letters = f"projects/{PROJECT}", "Pub/Sub documentation, dead-letter topics"
+    moved = [
+        call
+        for of, dead in subscriptions.items()
+        for call in (Call(TAKE, names.subscription(of), dead_letters), Call(PUBLISH, names.topic(dead), dead_letters))
+    ]
     # Granted on the project, where Google itself grants it.
-    tokens = [Call("iam.serviceAccounts.getOpenIdToken", f"{project}/serviceAccounts/{email}", project) for email in sorted(pushes)]
+    signs, by = "iam.serviceAccounts.getOpenIdToken", "Pub/Sub documentation, push authentication"
+    tokens = [Call(signs, f"{project}/serviceAccounts/{email}", by, project) for email in sorted(pushes)]
     # The topic, the subscription and the notification of a trigger are Eventarc's to make.
-    made = [Call(permission, project) for permission in ("pubsub.topics.create", "pubsub.subscriptions.create")]
+    by = "Eventarc documentation, service agents"
+    made = [Call(permission, project, by) for permission in ("pubsub.topics.create", "pubsub.subscriptions.create")]
     told = {}
     if triggers:
-        tells = Call("storage.buckets.update", names.bucket("objects"), "projects/_/buckets/")
-        told = {STORAGE_AGENT: [Call(PUBLISH, project)], EVENTARC_AGENT: [*made, tells]}
+        tells = Call("storage.buckets.update", names.bucket("objects"), by, "projects/_/buckets/")
+        notifies = Call(PUBLISH, project, "Cloud Storage documentation, Pub/Sub notifications")
+        told = {STORAGE_AGENT: [notifies], EVENTARC_AGENT: [*made, tells]}
     return {**({PUBSUB_AGENT: moved + tokens} if moved or tokens else {}), **told}
 
 
-def _read(names: Names, bucket: str, folder: str, name: str) -> list[Call]:
-    """What may be listed is told 404 of what is gone, else 403, which would be tried for ever."""
-    return [_of_object(names, GET, bucket, folder, name), Call(LIST, names.bucket(bucket))]
+def _read(names: Names, by: str, bucket: str, folder: str, name: str) -> list[Call]:
+    return [_of_object(names, GET, by, bucket, folder, name), Call(LIST, names.bucket(bucket), by)]
 
 
-def _write(names: Names, bucket: str, folder: str, name: str) -> Call:
-    return _of_object(names, CREATE, bucket, folder, name)
+def _write(names: Names, by: str, bucket: str, folder: str, name: str) -> Call:
+    return _of_object(names, CREATE, by, bucket, folder, name)
 
 
-def _of_object(names: Names, permission: str, bucket: str, folder: str, name: str) -> Call:
+def _of_object(names: Names, permission: str, by: str, bucket: str, folder: str, name: str) -> Call:
     """In every folder of the bucket where none is named."""
-    return Call(permission, names.object(bucket, name), names.object(bucket, f"{folder}/") if folder else names.bucket(bucket))
+    return Call(permission, names.object(bucket, name), by, names.object(bucket, f"{folder}/") if folder else names.bucket(bucket))
 
 
-def _rows(names: Names, role: str, *verbs: str) -> list[Call]:
-    return [Call(f"datastore.entities.{verb}", names.database(role)) for verb in verbs]
+def _rows(names: Names, role: str, file: str, functions: Mapping[str, str]) -> list[Call]:
+    """Functions of a file, and what each does to documents of a database, in words."""
+    return [
+        Call(f"datastore.entities.{verb}", names.database(role), f"{_OURS}{file}: {function}")
+        for function, verbs in functions.items()
+        for verb in verbs.split()
+    ]
 
 
 def _hands_over(names: Names) -> list[Call]:
-    """handlers/functions/gcp/answers.py and idempotency.py, as the function that is asked uses them."""
+    """Answers that come later, as the function that is asked has them; idempotency keys are documents of the same database."""
+    store, keys = f"{_OURS}answers.py: ", {"run": "create update", "_begun": "create get", "_taken_over": "update", "_free": "delete"}
     return [
-        *_rows(names, "answers", "get", "create", "update", "delete"),
-        _write(names, "answers", "requests", "requests/abc"),
-        _write(names, "answers", "answers", "answers/abc"),
-        *_read(names, "answers", "answers", "answers/abc"),
-        Call(PUBLISH, names.topic("answers")),
+        *_rows(names, "answers", "answers.py", {"put_row": "create update", "row": "get", "_changed": "get update"}),
+        *_rows(names, "answers", "idempotency.py", keys),
+        _write(names, f"{store}_put", "answers", "requests", "requests/abc"),
+        _write(names, f"{store}_put", "answers", "answers", "answers/abc"),
+        *_read(names, f"{store}_get", "answers", "answers", "answers/abc"),
+        Call(PUBLISH, names.topic("answers"), f"{store}send"),
     ]
 
 
 def _answers_later(names: Names) -> list[Call]:
-    """The same as their worker uses them."""
-    read = _read(names, "answers", "requests", "requests/abc")
-    return [*_rows(names, "answers", "get", "update"), *read, _write(names, "answers", "answers", "answers/abc")]
-
-
-def _works_on_objects(names: Names, queue: bool) -> list[Call]:
-    """handlers/functions/gcp/{objects,results,attempts}.py"""
+    """The same as their worker has them."""
+    store = f"{_OURS}answers.py: "
     return [
-        *_read(names, "objects", "", "in/a.txt"),
-        *_rows(names, "results", "get", "create", "update", "delete"),
-        _write(names, "results", "", "results/x"),
-        Call(PUBLISH, names.topic("dead")),
-        *([Call(PUBLISH, names.topic("results"))] if queue else []),
+        *_rows(names, "answers", "answers.py", {"row": "get", "_changed": "get update"}),
+        *_read(names, f"{store}_get", "answers", "requests", "requests/abc"),
+        _write(names, f"{store}_put", "answers", "answers", "answers/abc"),
     ]
 
 
-def _sets_floor(names: Names) -> list[Call]:
-    """Cloud Run API v2, services.patch: who changes a service deploys as its identity."""
+def _keeps_results(names: Names, queue: bool) -> list[Call]:
+    """Results and attempts of events: documents, large results beside them, messages where they are wanted."""
+    attempts = {"begin": "get", "over_with": "create update", "_end": "get", "_created": "create", "_updated": "update"}
+    return [
+        *_rows(names, "results", "attempts.py", attempts),
+        *_rows(names, "results", "results.py", {"_written": "create update", "_marked": "update", "_read": "get"}),
+        _write(names, f"{_OURS}results.py: _recorded", "results", "", "results/x"),
+        Call(PUBLISH, names.topic("dead"), f"{_OURS}events.py: _bury"),
+        *([Call(PUBLISH, names.topic("results"), f"{_OURS}results.py: _send")] if queue else []),
+    ]
+
+
+def _sets_floor(names: Names, by: str) -> list[Call]:
     account = f"projects/{PROJECT}/serviceAccounts/{names.endpoint_account}"
-    return [*(Call(permission, names.service()) for permission in FLOOR), Call("iam.serviceAccounts.actAs", account)]
+    own = [Call(f"run.services.{verb}", names.service(), by) for verb in ("get", "update")]
+    return [*own, Call("iam.serviceAccounts.actAs", account, by)]
 
 
 def _pauses(names: Names) -> list[Call]:
-    """handlers/functions/gcp/floor.py; jobs have no policies of their own, so that the grant is the project's."""
-    jobs = [f"projects/{PROJECT}/locations/{REGION}/jobs/{job}" for job in names.jobs]
-    return [Call(f"cloudscheduler.jobs.{verb}", job, f"projects/{PROJECT}") for job in jobs for verb in ("get", "pause")]
+    """Jobs have no policies of their own, so that the grant is the project's."""
+    jobs, by = [f"projects/{PROJECT}/locations/{REGION}/jobs/{job}" for job in names.jobs], f"{_OURS}floor.py: _paused"
+    return [Call(f"cloudscheduler.jobs.{verb}", job, by, f"projects/{PROJECT}") for job in jobs for verb in ("get", "pause")]

@@ -1,5 +1,6 @@
-"""Every identity of the Google stacks, decided by the twin: each call is allowed, whatever else there is to do is denied."""
+"""Every identity of the Google stacks, decided by the twin: each call of its code is allowed, whatever else there is to do is denied."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -14,8 +15,27 @@ from pilotlight.twin.gcp import agents as google
 from pilotlight.twin.gcp.iam import Iam
 from pilotlight.twin.gcp.iam_roles import PREDEFINED
 from pilotlight.twin.world import Resource, World
+from tests.planned.gcp import called
 from tests.planned.gcp.conftest import ACCOUNT, RUN
-from tests.planned.gcp.identities import LIST, NUMBER, PROJECT, REGION, SPARE, STORAGE_AGENT, Call, Names, agents, calls
+from tests.planned.gcp.identities import (
+    ACCOUNTS,
+    BELOW,
+    CODE,
+    EVENTARC_AGENT,
+    LIST,
+    METHODS,
+    NUMBER,
+    PASSED_OVER,
+    PROJECT,
+    PUBSUB_AGENT,
+    REGION,
+    SPARE,
+    STORAGE_AGENT,
+    Call,
+    Names,
+    agents,
+    calls,
+)
 
 BUCKET, JOB, TRIGGER = "gcp:storage/bucket:Bucket", "gcp:cloudscheduler/job:Job", "gcp:eventarc/trigger:Trigger"
 TOPIC, SUBSCRIPTION = "gcp:pubsub/topic:Topic", "gcp:pubsub/subscription:Subscription"
@@ -41,6 +61,7 @@ class Deployed:
     """One plan in the twin, who there is in it, and what each of them calls."""
 
     def __init__(self, stack: str, words: str) -> None:
+        self.name = f"{stack} {words}".strip()
         self.plan = planned(stack, judged(stack)[words])
         world = World(Path(":memory:"))
         for each in self.plan:
@@ -61,6 +82,11 @@ class Deployed:
     def may(self, email: str, permission: str, resource: str) -> bool:
         return self.iam.allowed(email, permission, resource) is None
 
+    def identity(self, email: str) -> str:
+        """Its role's word, or an agent's address as it is."""
+        return next((role_of(each) for each in self.all(ACCOUNT) if each.outputs["email"] == email), email)
+
+    @functools.cached_property
     def resources(self) -> set[str]:
         """All that may be done something to: what is called, what else the plan has, and everybody's neighbours."""
         own = {call.resource for made in self.calls.values() for call in made}
@@ -124,28 +150,45 @@ def asked_of(resource: str) -> list[str]:
     return [each for each in EVERY_PERMISSION if collection == "projects" or each.startswith(f"{SERVICES[collection]}.")]
 
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=lambda variant: "+".join(filter(None, variant)))
-def deployed(request: pytest.FixtureRequest) -> Deployed:
-    return Deployed(*request.param)
+@functools.cache
+def deployed(stack: str, words: str) -> Deployed:
+    return Deployed(stack, words)
 
 
-def test_every_call_is_allowed(deployed: Deployed) -> None:
-    assert all(deployed.calls.values())
-    made = [(who, call) for who, of in deployed.calls.items() for call in of]
-    assert [(who, call) for who, call in made if not deployed.may(who, call.permission, call.resource)] == []
+def having(identity: str) -> list[tuple[Deployed, str, list[Call]]]:
+    """The plans that have an identity, by its role's word or an agent's address, with its address in each and its calls."""
+    plans = [deployed(*variant) for variant in VARIANTS]
+    return [(plan, who, made) for plan in plans for who, made in plan.calls.items() if identity == plan.identity(who)]
 
 
-def test_whatever_no_call_needs_is_denied(deployed: Deployed) -> None:
+IDENTITIES = (*ACCOUNTS, PUBSUB_AGENT, STORAGE_AGENT, EVENTARC_AGENT)
+
+
+def test_every_identity_of_every_plan_has_its_tests() -> None:
+    """One without a table is a KeyError of `calls`."""
+    plans = [deployed(*variant) for variant in VARIANTS]
+    assert {plan.identity(who) for plan in plans for who in plan.calls} == set(IDENTITIES)
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_every_call_is_allowed(identity: str) -> None:
+    for plan, who, made in having(identity):
+        assert made
+        assert [call for call in made if not plan.may(who, call.permission, call.resource)] == [], plan.name
+
+
+@pytest.mark.parametrize("identity", IDENTITIES)
+def test_whatever_no_call_needs_is_denied(identity: str) -> None:
     """On each resource of the stack, and on everybody's neighbours."""
-    resources = deployed.resources()
-    granted = [
-        (who, permission, resource)
-        for who, made in deployed.calls.items()
-        for resource in resources
-        for permission in asked_of(resource)
-        if not needed(made, deployed.roles(who), permission, resource) and deployed.may(who, permission, resource)
-    ]
-    assert granted == []
+    for plan, who, made in having(identity):
+        roles = plan.roles(who)
+        granted = [
+            (permission, resource)
+            for resource in plan.resources
+            for permission in asked_of(resource)
+            if not needed(made, roles, permission, resource) and plan.may(who, permission, resource)
+        ]
+        assert granted == [], plan.name
 
 
 def needed(made: list[Call], roles: set[str], permission: str, resource: str) -> bool:
@@ -164,8 +207,58 @@ def test_every_excuse_is_for_something_that_a_role_brings_along() -> None:
             assert any(fnmatchcase(permission, pattern) for permission in PREDEFINED[role]), (role, pattern)
 
 
-def test_nobody_else_may_do_anything(deployed: Deployed) -> None:
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: "+".join(filter(None, variant)))
+def test_nobody_else_may_do_anything(variant: tuple[str, str]) -> None:
     """A caller without identity, an account of another stack, Google's agents that the stack grants nothing."""
+    plan = deployed(*variant)
     strangers = ("", "elsewhere@my-project.iam.gserviceaccount.com", f"service-{NUMBER}@gcp-sa-cloudscheduler.iam.gserviceaccount.com")
-    for resource in deployed.resources():
-        assert [who for who in strangers for permission in asked_of(resource) if deployed.may(who, permission, resource)] == []
+    for resource in plan.resources:
+        assert [who for who in strangers for permission in asked_of(resource) if plan.may(who, permission, resource)] == []
+
+
+# The tables and the code
+
+
+def table(account: str) -> dict[str, set[str]]:
+    """The calls of an account that may do the most: permissions by the place of its code that needs them."""
+    names = Names(prefix="p", buckets=dict.fromkeys(("answers", "models", "objects", "results"), "b"), endpoint_account="e", jobs=("j",))
+    found: dict[str, set[str]] = {}
+    for call in calls(account, names, pattern="api" if account == "api" else "events", answers=True, queue=True):
+        found.setdefault(call.by, set()).add(call.permission)
+    return found
+
+
+@pytest.mark.parametrize("account", CODE)
+def test_the_code_of_an_identity_calls_what_its_table_says(account: str) -> None:
+    """A call without a row fails, and so does a row without a call, one at another place, and one of code that it does not import."""
+    sites, passed = called.sites_from(CODE[account]), PASSED_OVER.get(account, {})
+    assert set(passed) <= set(sites)
+    made = {site: permissions(methods) for site, methods in sites.items() if site not in BELOW and site not in passed}
+    assert made == table(account)
+
+
+def permissions(methods: frozenset[str]) -> set[str]:
+    return {permission for method in methods for permission in METHODS.get(method, (f"METHODS has no {method}",))}
+
+
+def test_no_handler_calls_what_stands_in_no_table() -> None:
+    sites = {site: methods for path in called.sources() for site, methods in called.sites(path).items()}
+    assert sites.keys() == BELOW | {by for account in CODE for by in table(account)}
+    assert {method for site, methods in sites.items() if site not in BELOW for method in methods} == set(METHODS)
+
+
+def test_nothing_reaches_a_service_past_what_is_looked_for() -> None:
+    """A file with another library, or another file with one of these, has to be looked at: its calls may be of a form that `called.py`
+    does not know."""
+    own = "handlers/functions/gcp/"
+    firestore = {f"{own}{name}.py": {"google.cloud"} for name in ("answers", "attempts", "firestore", "idempotency", "results")}
+    ways = {
+        **firestore,
+        f"{own}topics.py": {"google.cloud"},
+        f"{own}connections.py": {"http.client"},
+        # Its errors, and the one that a server listens on.
+        f"{own}endpoint.py": {"socket"},
+        "handlers/web/running.py": {"socket"},
+    }
+    assert {str(path.relative_to(called.ROOT)): found for path in called.sources() if (found := called.ways_out(path))} == ways
+    assert [call for path in called.sources() for call in called.hasty(path)] == []
