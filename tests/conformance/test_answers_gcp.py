@@ -36,12 +36,15 @@ class TestOnGoogleCloud(AnswerPromises):
     """What holds on every cloud."""
 
 
-def test_one_id_goes_from_the_function_to_the_model(up: GoogleAnswering) -> None:
-    accepted = up.post(ENGLISH, prefer="respond-async", x_request_id="mine-1")
+@pytest.mark.parametrize("own", [None, "mine-1"])
+def test_one_id_goes_from_the_gateway_over_the_worker_to_the_model(up: GoogleAnswering, own: str | None) -> None:
+    accepted = up.post(ENGLISH, prefer="respond-async", **({} if own is None else {"x_request_id": own}))
     assert up.answer(assert_accepted(accepted)).status_code == 200
-    assert accepted.headers["x-request-id"] == "mine-1"
-    assert up.observed.line("functionName", request_id="mine-1", event="request")["status"] == 202
-    assert up.observed.line("endpointName", request_id="mine-1", event="request")["status"] == 200
+    request_id = accepted.headers["x-request-id"]
+    told = up.observed.line("functionName", request_id=request_id, event="request")
+    assert (told["status"], request_id) == (202, own or told["gateway_request_id"])
+    assert up.observed.line(up.worker, request_id=request_id, event="answer_done")["status"] == 200
+    assert up.observed.line("endpointName", request_id=request_id, event="request")["status"] == 200
 
 
 def test_an_endpoint_that_is_out_is_answered_later(up: GoogleAnswering) -> None:

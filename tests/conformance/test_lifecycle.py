@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.conformance.observed import Observed, observed_of
 from tests.conformance.stacks import STACKS, ReadyStack
-from tests.conformance.use import Use, use_of
+from tests.conformance.use import EventsUse, Use, use_of
 from tests.support.deployment import ROOT, Deployment
 from tests.support.size import ALL
 from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
@@ -106,6 +108,39 @@ def test_a_preview_of_what_is_up_changes_nothing(up: Up) -> None:
 @pytest.mark.parametrize("name", [name for name, entry in TEXTS.items() if entry["text"]])
 def test_answers_agree_with_transformers(up: Up, name: str) -> None:
     assert_right(up.ready, name, up.use.answer(TEXTS[name]["text"]))
+
+
+def requests_of(observed: Observed, up: Up, request_id: str) -> list[dict[str, Any]]:
+    """The lines of one request, waited for: the function's and the model server's, or the one of both where they are one."""
+    wanted = 2 if up.ready.facts.separate_function else 1
+
+    def found() -> list[dict[str, Any]]:
+        told = [line for line in observed.lines() if (line.get("event"), line.get("request_id")) == ("request", request_id)]
+        return told if len(told) >= wanted else []
+
+    lines: list[dict[str, Any]] = observed.wait(found, f"{wanted} lines of the request {request_id}")
+    assert len(lines) == wanted
+    return lines
+
+
+def test_one_id_goes_from_the_gateway_or_the_event_to_the_model(up: Up) -> None:
+    observed = observed_of(up.deployment, up.outputs)
+    if up.ready.pattern == "events":
+        _, version = EventsUse(up.deployment, up.outputs).put(TEXTS["english"]["text"])
+        told = observed.line(event="object", version=version, outcome="recorded")
+        if up.ready.facts.separate_function:
+            model = "endpointName" if up.ready.cloud == "gcp" else "Endpoints"
+            assert observed.line(model, event="request", request_id=told["request_id"])["status"] == 200
+        return
+    for own in (None, "own-1"):
+        headers = {"x-api-key": up.outputs["apiKey"], **({} if own is None else {"x-request-id": own})}
+        answer = httpx.post(up.outputs["url"], json={"inputs": TEXTS["english"]["text"]}, headers=headers, timeout=60)
+        request_id = answer.headers["x-request-id"]
+        [gateways] = [line["gateway_request_id"] for line in requests_of(observed, up, request_id) if "gateway_request_id" in line]
+        assert request_id == (own or gateways)
+        if up.ready.cloud == "aws":
+            assert gateways == answer.headers["x-amzn-requestid"]
+            assert observed.line("apigateway", requestId=gateways)["status"] == str(answer.status_code)
 
 
 def test_the_command_uses_the_stack_and_prints_the_answer_and_nothing_else(up: Up, tmp_path: Path) -> None:

@@ -55,14 +55,14 @@ class EventsUse:
         self._prefix = prefix
 
     def answer(self, text: str) -> Any:
-        row = self._pipeline.row(self._put(text))
+        row = self._pipeline.row(self.put(text))
         assert row is not None, f"no row within {RESULT_S} s"
         return self._pipeline.answer(row)
 
     @contextmanager
     def steadily(self, per_second: float) -> Iterator[Done]:
         done = Done()
-        with at_a_steady_rate(lambda: self._put("a steady uploader"), per_second=per_second) as uploads:
+        with at_a_steady_rate(lambda: self.put("a steady uploader"), per_second=per_second) as uploads:
             yield done
         done.failed = [repr(error) for error in uploads.errors]
         for identity in uploads.results:
@@ -73,7 +73,8 @@ class EventsUse:
         if dead := set(self._pipeline.dead()) & set(uploads.results):
             done.failed.append(f"dead letters: {dead}")
 
-    def _put(self, text: str) -> Identity:
+    def put(self, text: str) -> Identity:
+        """Where the text is, and the version of it."""
         return self._pipeline.put(f"{self._prefix}{uuid.uuid4()}.txt", text.encode())
 
 
