@@ -1,8 +1,6 @@
 """Where the live floor is another one than the plan's and no schedule mends it, `doctor` says so, and what does."""
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,32 +8,26 @@ from pilotlight.cli.doctor import subject_of
 from pilotlight.cli.project import find
 from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.run import examine
-from tests.conformance.stacks import STACKS
-from tests.conformance.warmed import SOON, WINDOW, Warmed, brought_up, local_now, next_monday
-from tests.support.clients import client
+from tests.conformance.warmed import APIS, ROLLING, SOON, WINDOW, AwsWarmed, Warmed, brought_up, local_now, next_monday, requests_of
 from tests.support.deployment import Deployment, post
 from tests.support.size import only_all
 
-*OTHERS, FIRST = [ready.name for ready in STACKS if ready.pattern == "api" and ready.cloud == "aws"]
 USD = 100
 BUDGET = {"monthlyUsd": USD, "email": "ops@example.com", "onExceeded": "drop-warming"}
 HIGH, LOW = 3, 1
 ALWAYS = {"kind": "provisioned", "instances": LOW}
+# So many instances there may be.
+MOST = 10
 
 
-@pytest.fixture(scope="module", params=[FIRST, *(pytest.param(name, marks=only_all) for name in OTHERS)])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name in ROLLING else only_all) for name in APIS])
 def warmed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Warmed]:
     """Up on a Monday before its window, with a budget that drops the floor."""
     stack = str(request.param)
     window = {**WINDOW, "instances": HIGH}
+    deployment.configure(stack, {"endpoint": {"maxConcurrency": MOST * requests_of(stack)}})
     yield brought_up(deployment, stack, next_monday(local_now(deployment)), [window], {"budget": BUDGET})
     deployment.report("destroy", stack)
-
-
-def told(warmed: Warmed) -> Mapping[str, Any]:
-    """What `doctor` says of the floor; empty where it says nothing."""
-    found = json.loads(warmed.deployment.run("doctor", warmed.stack, "--local", "--json", code=None).stdout)["findings"]
-    return next((finding for finding in found if finding["id"] == "floor"), {})
 
 
 def told_before_up(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -46,15 +38,22 @@ def told_before_up(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> list[str]
     return [finding.found for finding in examine(subject, checks.who, checks.before_up) if finding.id == "floor"]
 
 
+def allow(warmed: Warmed, instances: int) -> None:
+    """From the next `up` on there may be so many."""
+    warmed.deployment.configure(warmed.stack, {"endpoint": {"maxConcurrency": instances * warmed.requests}})
+
+
 def of_lambda(warmed: Warmed) -> bool:
-    return bool(warmed.made["platform"] == "aws-lambda")
+    return isinstance(warmed, AwsWarmed) and warmed.is_function
 
 
 def test_a_floor_that_is_the_plans_is_well(warmed: Warmed) -> None:
-    assert (told(warmed)["status"], told(warmed)["found"]) == ("ok", "0 instances are kept warm, as the plan says for now")
+    told = warmed.told()
+    assert (told["status"], told["found"]) == ("ok", "0 instances are kept warm, as the plan says for now")
     warmed.goes_to(warmed.at("08:00") + SOON)
     warmed.up()
-    assert (told(warmed)["status"], told(warmed)["found"]) == ("ok", f"{HIGH} instances are kept warm, as the plan says for now")
+    told = warmed.told()
+    assert (told["status"], told["found"]) == ("ok", f"{HIGH} instances are kept warm, as the plan says for now")
 
 
 @only_all
@@ -65,15 +64,15 @@ def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh
     assert warmed.floor() == 0
     for moment, wanted in ((warmed.at("10:30"), HIGH), (warmed.at("12:30"), 0), (warmed.at("08:30", days=1), HIGH)):
         warmed.goes_to(moment)
-        said = told(warmed)
+        said = warmed.told()
         assert (said["status"], said["mend"]) == ("warn", f"pilotlight up {warmed.stack} --refresh")
         assert said["found"].startswith(dropped), said
         assert said["found"].endswith(f" UTC: 0 instances are kept warm, the plan says {wanted} for now")
     assert told_before_up(warmed, monkeypatch) == [said["found"]]
     warmed.up()
-    assert told(warmed)["status"] == "warn", "an up alone sees nothing of it"
+    assert warmed.told()["status"] == "warn", "an up alone sees nothing of it"
     warmed.deployment.run("up", warmed.stack, "--local", "--refresh")
-    assert (warmed.floor(), told(warmed)["status"]) == (HIGH, "ok")
+    assert (warmed.floor(), warmed.told()["status"]) == (HIGH, "ok")
 
 
 def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_is_told(
@@ -86,16 +85,14 @@ def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_i
     warmed.deployment.configure(warmed.stack, {"warming": None, "budget": None})
     assert told_before_up(warmed, monkeypatch) == [], "what `up` may well take away by itself"
     warmed.up()
-    if not of_lambda(warmed):
-        assert (warmed.floor(), told(warmed)) == (0, {}), "the endpoint's configuration took it along"
+    if not warmed.leaves_floor:
+        assert (warmed.floor(), warmed.told()) == (0, {}), "the endpoint's configuration took it along"
         return
-    said = told(warmed)
+    said = warmed.told()
     assert (warmed.floor(), said["status"]) == (HIGH, "warn")
-    assert "there is no plan" in said["found"]
-    name, alias = warmed.made["functionName"], warmed.made["functionAlias"]
-    assert said["mend"] == f"aws lambda delete-provisioned-concurrency-config --function-name {name} --qualifier {alias}"
-    client(warmed.variables, "lambda").delete_provisioned_concurrency_config(FunctionName=name, Qualifier=alias)
-    assert (warmed.floor(), told(warmed)) == (0, {})
+    assert warmed.left_behind in said["found"]
+    warmed.mend(said)
+    assert (warmed.floor(), warmed.told()) == (0, {})
 
 
 def test_a_floor_and_its_maximum_lowered_together(warmed: Warmed) -> None:
@@ -104,18 +101,20 @@ def test_a_floor_and_its_maximum_lowered_together(warmed: Warmed) -> None:
     deployment, stack = warmed.deployment, warmed.stack
     deployment.configure(stack, {"warming": [{**ALWAYS, "instances": HIGH}]})
     warmed.up()
-    deployment.configure(stack, {"warming": [ALWAYS], "endpoint": {"maxConcurrency": HIGH - LOW}})
+    deployment.configure(stack, {"warming": [ALWAYS]})
+    allow(warmed, HIGH - LOW)
     if of_lambda(warmed):
-        said = told(warmed)
+        said = warmed.told()
         assert (said["status"], f"maxConcurrency is {HIGH - LOW}" in said["found"]) == ("warn", True)
         assert "ReservedConcurrentExecutions" in deployment.run("up", stack, "--local", code=1).stderr
         assert warmed.floor() == HIGH
         assert post(warmed.made, {"inputs": "still there"}).status_code == 200
-        deployment.configure(stack, {"endpoint": {"maxConcurrency": 10}})
+        allow(warmed, MOST)
         warmed.up()
-        deployment.configure(stack, {"endpoint": {"maxConcurrency": HIGH - LOW}})
+        allow(warmed, HIGH - LOW)
     warmed.up()
-    assert (warmed.floor(), told(warmed)["status"]) == (LOW, "ok")
-    deployment.configure(stack, {"warming": [{**ALWAYS, "instances": HIGH}], "endpoint": {"maxConcurrency": 10}})
+    assert (warmed.floor(), warmed.told()["status"]) == (LOW, "ok")
+    deployment.configure(stack, {"warming": [{**ALWAYS, "instances": HIGH}]})
+    allow(warmed, MOST)
     warmed.up()
     assert warmed.floor() == HIGH

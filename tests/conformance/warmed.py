@@ -38,6 +38,8 @@ class Warmed(ABC):
     budgets: ClassVar[str]
     # Whether a budget that is still spent drops the floor again after an `up --refresh`.
     drops_again: ClassVar[bool]
+    # What is said of a floor that no plan asks for.
+    left_behind: ClassVar[str]
 
     deployment: Deployment
     stack: str
@@ -86,9 +88,18 @@ class Warmed(ABC):
         """What the names of the model's processes end in, and those of its logs contain."""
 
     @property
+    @abstractmethod
+    def leaves_floor(self) -> bool:
+        """Whether a plan that is taken out leaves the floor which a schedule has set."""
+
+    @abstractmethod
+    def mend(self, said: Mapping[str, Any]) -> None:
+        """Does what `doctor` says to do about that."""
+
+    @property
     def requests(self) -> int:
         """So many pings keep one instance."""
-        return 1
+        return requests_of(self.stack)
 
     @property
     def observed(self) -> Observed:
@@ -121,11 +132,20 @@ class Warmed(ABC):
 class AwsWarmed(Warmed):
     """EventBridge Scheduler, and application auto scaling for the floor."""
 
-    pings, budgets, drops_again = "-ping-", "budgets", False
+    pings, budgets, drops_again, left_behind = "-ping-", "budgets", False, "there is no plan"
 
     @property
     def is_function(self) -> bool:
         return bool(self.made["platform"] == "aws-lambda")
+
+    @property
+    def leaves_floor(self) -> bool:
+        return self.is_function
+
+    def mend(self, said: Mapping[str, Any]) -> None:
+        name, alias = self.made["functionName"], self.made["functionAlias"]
+        assert said["mend"] == f"aws lambda delete-provisioned-concurrency-config --function-name {name} --qualifier {alias}"
+        client(self.variables, "lambda").delete_provisioned_concurrency_config(FunctionName=name, Qualifier=alias)
 
     @property
     def model(self) -> tuple[str, str]:
@@ -165,17 +185,16 @@ class AwsWarmed(Warmed):
 class GoogleWarmed(Warmed):
     """Jobs of Cloud Scheduler, which ping, and set the minimum of the endpoint's service."""
 
-    pings, budgets, drops_again = "-pings-", "Cloud Billing's budgets", True
+    pings, budgets, drops_again, left_behind = "-pings-", "Cloud Billing's budgets", True, "the plan says 0 for now"
+    leaves_floor = True
 
     @property
     def model(self) -> tuple[str, str]:
         return self.made["endpointName"], "endpointName"
 
-    @property
-    def requests(self) -> int:
-        endpoint, facts = self.ready.service["endpoint"], self.ready.facts.instance
-        assert facts is not None
-        return int(endpoint.get("requestsPerInstance") or (facts.gpu_requests if endpoint.get("gpu") else facts.requests))
+    def mend(self, said: Mapping[str, Any]) -> None:
+        assert said["mend"] == f"pilotlight up {self.stack} --refresh"
+        self.deployment.run("up", self.stack, "--local", "--refresh")
 
     def floor(self) -> int:
         told = self._asked("RUN", f"v2/{self._place}/services/{self.made['endpointName']}")
@@ -207,6 +226,14 @@ class GoogleWarmed(Warmed):
         address = self.deployment.twin("google")[f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}"]
         found: dict[str, Any] = httpx.get(f"{address}/{path}").raise_for_status().json()
         return found
+
+
+def requests_of(stack: str) -> int:
+    """How many requests an instance of that stack takes at a time."""
+    endpoint, facts = APIS[stack].service["endpoint"], APIS[stack].facts.instance
+    if facts is None:
+        return 1
+    return int(endpoint.get("requestsPerInstance") or (facts.gpu_requests if endpoint.get("gpu") else facts.requests))
 
 
 CLOUDS: Mapping[str, type[Warmed]] = {"aws": AwsWarmed, "gcp": GoogleWarmed}
