@@ -22,7 +22,7 @@ def unrestricted(subject: Subject) -> Iterator[Finding]:
         if error.reason != "SERVICE_DISABLED":
             raise
         # `up` switches it on before it makes the gateway, and `destroy` leaves it on.
-        yield ok("keys", "the API that lists them is still off, so that the stack has no gateway yet which a key could open")
+        yield ok("keys", "the API that lists them is still off, and with it the gateway that a key could open: ask again after `up`")
         return
     free = sorted(_named(key) for key in keys if not key.get("restrictions", {}).get("apiTargets"))
     if not free:

@@ -249,7 +249,7 @@ def test_where_the_api_of_keys_is_off_there_is_no_gateway_yet(google: GoogleProj
     path = f"/v2/projects/{PROJECT}/locations/global/keys"
     google.refuses("GET", path, 403, "API Keys API has not been used in project 1 before.", DISABLED)
     found = one(keys.unrestricted(google.subject(root)))
-    assert (found.status, "no gateway yet" in found.found) == ("ok", True)
+    assert (found.status, "ask again after `up`" in found.found) == ("ok", True)
     google.refuses("GET", path, 403, "The caller does not have permission")
     with pytest.raises(ApiError):
         list(keys.unrestricted(google.subject(root)))
