@@ -45,6 +45,10 @@ class Evented(ABC):
     # What `pilotlight upload --wait` calls an object that is refused for good.
     refused: ClassVar[str]
 
+    @property
+    def use(self) -> EventsUse:
+        return EventsUse(self.deployment, self.outputs, PREFIX)
+
     @abstractmethod
     def stop(self) -> None:
         """From now on what runs the model answers nothing, or once not; until `faulty` ends that."""
@@ -139,12 +143,3 @@ def brought_up(
     yield made
     for ready in stacks:
         deployment.run("destroy", ready.name, code=None)  # one of them may be gone already
-
-
-def assert_one_works_on_while_the_other_goes(going: Evented, staying: Evented) -> None:
-    with EventsUse(staying.deployment, staying.outputs, PREFIX).steadily(staying.ready.steady) as done:
-        assert going.deployment.report("destroy", going.ready.name)["result"] == "succeeded"
-    assert done.failed == []
-    assert done.right >= 5
-    changes = staying.deployment.report("preview", staying.ready.name, "--local")["changes"]
-    assert {operation for operation, count in changes.items() if count} <= {"same", "unchanged"}

@@ -13,11 +13,11 @@ from tests.conformance.evented import (
     NAMES,
     POISON,
     Evented,
-    assert_one_works_on_while_the_other_goes,
     brought_up,
     event_stacks,
 )
 from tests.conformance.pipeline import AwsPipeline, Identity
+from tests.conformance.use import assert_one_works_on_while_the_other_goes
 from tests.support.deployment import Deployment
 from tests.support.vectors import TEXTS, assert_embeds
 

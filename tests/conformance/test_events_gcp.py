@@ -13,12 +13,12 @@ from tests.conformance.evented import (
     POISON,
     PREFIX,
     Evented,
-    assert_one_works_on_while_the_other_goes,
     brought_up,
     event_stacks,
 )
 from tests.conformance.pipeline import Identity
 from tests.conformance.pipeline_gcp import GooglePipeline
+from tests.conformance.use import assert_one_works_on_while_the_other_goes
 from tests.support.deployment import Deployment, interrupt
 from tests.support.size import ALL, only_all
 from tests.support.vectors import TEXTS, assert_embeds

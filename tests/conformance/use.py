@@ -1,12 +1,13 @@
 """How a deployed stack is used, by pattern and not by platform: one text in, its answer out; and many at a steady rate."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tests.conformance.pipeline import RESULT_S, Identity, pipeline_of
+from tests.conformance.stacks import ReadyStack
 from tests.support.deployment import Deployment, followed, post
 from tests.support.load import at_a_steady_rate, calling
 
@@ -25,6 +26,19 @@ class Use(Protocol):
 
     def steadily(self, per_second: float) -> Any:
         """A context in which texts go in at a fixed rate; it gives a `Done` that is complete when the context has ended."""
+
+
+class Running(Protocol):
+    """A ready stack that is up."""
+
+    @property
+    def deployment(self) -> Deployment: ...
+
+    @property
+    def ready(self) -> ReadyStack: ...
+
+    @property
+    def use(self) -> Use: ...
 
 
 class ApiUse:
@@ -81,3 +95,18 @@ class EventsUse:
 def use_of(pattern: str, deployment: Deployment, outputs: Mapping[str, Any]) -> Use:
     """The use of a stack of this pattern."""
     return ApiUse(outputs) if pattern == "api" else EventsUse(deployment, outputs)
+
+
+def assert_one_works_on_while_the_other_goes(going: Running, staying: Running) -> None:
+    """No use of the one that stays fails while the other is destroyed, and nothing of it is another thing afterwards."""
+    assert_works_on(staying, lambda: going.deployment.report("destroy", going.ready.name)["result"])
+
+
+def assert_works_on(staying: Running, meanwhile: Callable[[], Any]) -> None:
+    """The same while something else is done that ends well."""
+    with staying.use.steadily(staying.ready.steady) as done:
+        assert meanwhile() == "succeeded"
+    assert done.failed == []
+    assert done.right >= 5
+    changes = staying.deployment.report("preview", staying.ready.name, "--local")["changes"]
+    assert {operation for operation, count in changes.items() if count} <= {"same", "unchanged"}
