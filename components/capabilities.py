@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """A setting that only some authentication modes of some clouds have, or that one of them can't do without."""
+    """A setting that, in these clouds, only some authentication modes have, or that one of them can't do without; which clouds have
+    it at all is `CLOUD_SETTINGS`' to say."""
 
     setting: str
     clouds: tuple[str, ...]
@@ -64,6 +65,7 @@ AUTH_SETTINGS: tuple[Needs, ...] = (
         clouds=("aws",),
         modes=("api-key",),
         required=True,
+        # Taken on Google Cloud too, whose gateway's access logs need no role.
         instead="access logs of a REST API go through one role per account and region: `create` makes and keeps it, "
         "`existing` relies on the one that the account has; HTTP APIs (jwt, iam) need none",
         source="API Gateway developer guide, set up CloudWatch logging for REST APIs",
@@ -142,12 +144,6 @@ CLOUD_SETTINGS: tuple[OfCloud, ...] = (
         clouds=("aws",),
         instead="API Gateway answers no browser's preflight itself: call it from a server, or put a proxy in front",
         source="API Gateway documentation (Google), OpenAPI extensions",
-    ),
-    OfCloud(
-        setting="accessLogs",
-        clouds=("aws",),
-        instead="access logs are there and need no role: leave it out",
-        source="API Gateway documentation (Google), viewing logs",
     ),
     OfCloud(
         setting="logs.retentionDays",
@@ -263,9 +259,10 @@ PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
 )
 
 
-def common(setting: str) -> bool:
-    """Whether every cloud has a platform that honours a dotted setting, so that a stack which moves may keep it."""
-    clouds = {row.setting: set(row.clouds) for row in AUTH_SETTINGS}
-    clouds |= {row.setting: set(row.clouds) for row in CLOUD_SETTINGS if row.value is None}
+def common(setting: str, auth_mode: str | None = None) -> bool:
+    """Whether every cloud has a platform that honours a dotted setting, in that authentication mode where one is given, so that a stack
+    which moves may keep it."""
+    clouds = {row.setting: set(row.clouds) for row in CLOUD_SETTINGS if row.value is None}
     clouds |= {row.setting: {name.split("-")[0] for name in row.platforms} for row in PLATFORM_SETTINGS if row.value is None}
-    return all(had >= set(CLOUD_CONFIG) for row, had in clouds.items() if setting == row or setting.startswith(f"{row}."))
+    everywhere = all(had >= set(CLOUD_CONFIG) for row, had in clouds.items() if setting == row or setting.startswith(f"{row}."))
+    return everywhere and all(auth_mode in (None, *row.modes) for row in AUTH_SETTINGS if row.setting == setting)

@@ -100,13 +100,19 @@ def planned(stack: str, changes: Mapping[str, Any] | None = None) -> tuple[Plann
 
 def plan(stack: str, changes: Mapping[str, Any] | None = None) -> Plan:
     """What the stack's program registers and exports; equal calls share one plan. Raises RunError as the program does."""
-    return _plan(stack, json.dumps(changes or {}))
+    config = config_of(stack)
+    return plan_as(stack, {**config, "pilotlight:service": changed(config["pilotlight:service"], changes or {})})
+
+
+def plan_as(stack: str, config: Mapping[str, Any]) -> Plan:
+    """The plan of a stack whose file would have that `config`."""
+    return _plan(stack, json.dumps(config))
 
 
 @functools.cache
-def _plan(stack: str, changes: str) -> Plan:
-    config = config_of(stack)
-    settings = changed(config["pilotlight:service"], json.loads(changes))
+def _plan(stack: str, content: str) -> Plan:
+    config = json.loads(content)
+    settings = config["pilotlight:service"]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     region = config.get("aws:region") or config.get("gcp:region") or "us-east-1"
     monitor = _Monitor(PlannedCloud(region, config.get("gcp:project", "")))

@@ -1,20 +1,26 @@
-"""Alarms and dashboards of every Google stack ask for metrics that there are, in ways that they allow; what functions count is drawn."""
+"""Alarms and dashboards of every Google stack ask for metrics that there are; what functions count is a metric, and is drawn."""
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from handlers.functions import metrics
 from pilotlight.planned import Planned
 from pilotlight.twin.gcp import dashboard_queries, metric_judge
+from pilotlight.twin.gcp.log_entries import Source, entry
+from pilotlight.twin.gcp.log_metrics import series
 from pilotlight.twin.gcp.metric_judge import Known
 from pilotlight.twin.gcp.rows_logging import descriptor
 from tests.planned.gcp.conftest import Plan, plan_of
 from tests.planned.gcp.test_every_plan import EVERY
 from tests.planned.gcp.test_watching import DASHBOARD, POLICY
 
-METRIC = "gcp:logging/metric:Metric"
+STACK, METRIC = "gcp-cloud-run-events", "gcp:logging/metric:Metric"
+NOON = 1_800_000_000.0
+SOURCE = Source(project="my-project", location="europe-west1", service=f"pilotlight-{STACK}-events", revision="r1", instance="i")
 LATER = {"answers": {"async": True}, "warming": [{"kind": "ping", "everyMinutes": 5}], "dashboard": True}
 
 
@@ -84,3 +90,56 @@ def test_a_stack_that_counts_nothing_has_no_chart_of_it() -> None:
 def tiles(board: Planned) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads(board.inputs["dashboardJson"])["mosaicLayout"]["tiles"]
     return found
+
+
+def of(line: str, **where: str) -> dict[str, Any]:
+    return entry(replace(SOURCE, **where), line, NOON, "id")
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def declared(field: str) -> dict[str, Any]:
+    [metric] = [each.inputs for each in plan_of(STACK).resources if each.type == METRIC and each.inputs["name"].endswith(f"/{field}")]
+    return dict(metric)
+
+
+@pytest.fixture
+def on_cloud_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("K_SERVICE", SOURCE.service)
+
+
+@pytest.mark.usefixtures("on_cloud_run")
+def test_a_stacks_metric_counts_what_its_functions_write(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.cold_start(STACK, {"endpoint-boot": 120.5, "endpoint-load": 900}, request_id="a")
+    metrics.count(STACK, {metrics.OBJECTS_PROCESSED: 3, metrics.OBJECTS_FAILED: 0, metrics.OBJECTS_PASSED_OVER: 1})
+    written = [of(line) for line in lines(capsys)]
+    stages = {one.labels["stage"]: dict(one.values) for one in series(declared("ColdStart"), written)}
+    assert stages == {"endpoint-boot": {NOON: [120.5]}, "endpoint-load": {NOON: [900.0]}}
+    for field, value in ((metrics.OBJECTS_PROCESSED, 3), (metrics.OBJECTS_FAILED, 0), (metrics.OBJECTS_PASSED_OVER, 1)):
+        [one] = series(declared(field), written)
+        assert (dict(one.labels), dict(one.values)) == ({}, {NOON: [value]})
+        assert one.resource["labels"]["service_name"] == SOURCE.service
+
+
+@pytest.mark.usefixtures("on_cloud_run")
+def test_it_counts_no_lines_of_other_services_stacks_and_kinds(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.cold_start("another-stack", {"endpoint-boot": 1})
+    metrics.cold_start(STACK, {"endpoint-boot": 1})
+    other, own = lines(capsys)
+    entries = [of(other), of(own, service=f"{SOURCE.service}-2"), of(own, location="us-central1"), of("ColdStart"), of('{"ColdStart": 1}')]
+    assert series(declared("ColdStart"), entries) == []
+    assert len(series(declared("ColdStart"), [of(own)])) == 1
+
+
+@pytest.mark.parametrize("stack", ["gcp-cloud-run-gpu-api", STACK])
+def test_every_counter_that_the_functions_write_is_a_metric_of_the_stack(stack: str) -> None:
+    changes = {"warming": [{"kind": "ping", "everyMinutes": 5}]}
+    found = {each.inputs["name"].rpartition("/")[2] for each in plan_of(stack, changes).resources if each.type == METRIC}
+    pings = {"Pings", "PingsCold", "PingsFailed"}
+    if stack == STACK:
+        assert found == {metrics.COLD_START, metrics.OBJECTS_PROCESSED, metrics.OBJECTS_FAILED, metrics.OBJECTS_PASSED_OVER} | pings
+    else:
+        answers = {"AnswersHandedOver", "AnswersDone", "AnswersFailed", "AnswerAttemptsFailed"}
+        assert found == {metrics.COLD_START} | answers | pings

@@ -12,6 +12,7 @@ from components.capabilities import CLOUD_SETTINGS, PLATFORM_SETTINGS, common
 from pilotlight.planned import ROOT, changed, config_of
 from stacks.service import event_chain
 from stacks.settings import load_settings, parse
+from tests.support.common_settings import leaves, without_what_is_not_common
 
 API = "gcp-cloud-run-api"
 PLACE = {"gcp:project": "my-project", "gcp:region": "europe-west1"}
@@ -44,7 +45,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"auth.mode": "iam", "auth.requestsPerSecond": None},
         "auth.mode: 'iam': not in cloud 'gcp': API Gateway checks keys and tokens: use jwt",
     ),
-    ({"accessLogs": {"accountRole": "create"}}, "accessLogs: {'accountRole': 'create'}: not in cloud 'gcp': access logs are there"),
     ({"cors": {"allowOrigins": ["https://a.example"]}}, "cors: "),
     ({"logs": {"retentionDays": 30}}, "logs.retentionDays: 30: not in cloud 'gcp': log buckets belong to the project"),
     ({"function": {"reservedConcurrency": 3}}, "function.reservedConcurrency: 3: not in cloud 'gcp': nothing is reserved there"),
@@ -175,10 +175,9 @@ def test_a_place_that_is_missing_or_lacks_something_is_refused(place: dict[str, 
 
 
 def test_all_mistakes_come_at_once() -> None:
-    changes = {"auth.burst": 1, "auth.dailyQuota": 2, "endpoint.gpu": "l4", "endpoint.cpu": 2, "accessLogs": {"accountRole": "create"}}
+    changes = {"auth.burst": 1, "auth.dailyQuota": 2, "endpoint.gpu": "l4", "endpoint.cpu": 2, "logs.retentionDays": 30}
     found = complaints({**changes, "endpoint.maxBodyBytes": 33_000_000}, {"gcp:region": "europe-west2"})
     assert sorted(each.split(":")[0] for each in found) == [
-        "accessLogs",
         "auth.burst",
         "auth.dailyQuota",
         "endpoint.cpu",
@@ -187,6 +186,7 @@ def test_all_mistakes_come_at_once() -> None:
         "endpoint.memoryMb",
         "gcp",
         "image.build.target",
+        "logs.retentionDays",
     ]
 
 
@@ -209,46 +209,16 @@ def test_the_program_asks_the_providers_own_config() -> None:
     pulumi.runtime.set_all_config({})
 
 
-def leaves(tree: Mapping[str, Any], above: str = "") -> list[str]:
-    """Dotted keys of everything that holds a value."""
-    found: list[str] = []
-    for key, value in tree.items():
-        found += leaves(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"]
-    return found
-
-
-def without_what_is_not_common(service: Mapping[str, Any]) -> dict[str, Any]:
-    return changed(service, {key: None for key in leaves(service) if not common(key)} | {"accessLogs": None})
-
-
-@pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api", "aws-sagemaker-events", "aws-lambda-events"])
-def test_an_aws_stack_file_of_common_settings_becomes_a_google_one_by_four_lines(stack: str) -> None:
-    """Cloud, project, region, platform; all else stays as it was written, a warming plan and a budget too."""
-    kept = {
-        "warming": [{"kind": "ping", "everyMinutes": 5}, {"kind": "provisioned", "instances": 2}],
-        "budget": {"monthlyUsd": 100, "email": "ops@example.com", "onExceeded": "drop-warming"},
-        "dashboard": True,
-    }
-    tokens = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"]}} if stack.endswith("-api") else {}
-    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], {**kept, **tokens}))
-    before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
-    config = yaml.safe_load("\n".join(before))["config"]
-    assert parse(config.pop("pilotlight:service"), stack, config).cloud == "aws"
-    lines = {"    cloud: aws": "    cloud: gcp", f"      platform: {stack.rpartition('-')[0]}": "      platform: gcp-cloud-run"}
-    lines["  aws:region: us-east-1"] = "  gcp:project: my-project\n  gcp:region: us-east1"
-    after = [lines.get(line, line) for line in before]
-    assert len([line for line in after if line not in before]) == 3
-    moved = yaml.safe_load("\n".join(after))["config"]
-    assert parse(moved.pop("pilotlight:service"), "moved", moved).endpoint.platform == "gcp-cloud-run"
-
-
-def test_what_is_common_is_more_than_the_essentials() -> None:
+def leavewhat_is_common_is_more_than_the_essentials() -> None:
     service = config_of("aws-sagemaker-api")["pilotlight:service"]
     kept = leaves(without_what_is_not_common(service))
     assert {"pattern", "model.source", "image.build.target", "endpoint.memoryMb", "endpoint.maxConcurrency", "auth.mode"} <= set(kept)
-    assert {"answers.async", "answers.keepHours"} <= set(kept)
-    assert not common("auth.burst")
+    assert {"answers.async", "answers.keepHours", "auth.requestsPerSecond", "accessLogs.accountRole"} <= set(kept)
+    assert set(leaves(service)) - set(kept) == {"auth.burst", "auth.dailyQuota"}
     assert not common("endpoint.gpu")
+    # Google's gateway counts calls of keys alone.
+    assert common("auth.requestsPerSecond", "api-key")
+    assert not common("auth.requestsPerSecond", "jwt")
 
 
 def test_every_row_says_what_to_use_instead_and_where_that_stands() -> None:

@@ -3,75 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from handlers.functions import metrics
-from pilotlight.planned import planned
 from pilotlight.twin.gcp.log_entries import Source, entry
 from pilotlight.twin.gcp.log_metrics import extractor, series, typed
 from pilotlight.twin.rows import Refusal
 from tests.unit.twin.gcp.account import Account
 from tests.unit.twin.gcp.declared import Made
 
-STACK, METRIC = "gcp-cloud-run-events", "gcp:logging/metric:Metric"
+METRIC = "gcp:logging/metric:Metric"
 NOON = 1_800_000_000.0
-SOURCE = Source(project="my-project", location="europe-west1", service=f"pilotlight-{STACK}-events", revision="r1", instance="i")
-
-
-def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return capsys.readouterr().out.splitlines()
+SOURCE = Source(project="my-project", location="europe-west1", service="tried-events", revision="r1", instance="i")
 
 
 def of(line: str, moment: float = NOON, **where: str) -> dict[str, Any]:
-    given = {name: getattr(SOURCE, name) for name in ("project", "location", "service", "revision", "instance")}
-    return entry(Source(**{**given, **where}), line, moment, "id")
-
-
-def declared(field: str) -> dict[str, Any]:
-    [metric] = [each.inputs for each in planned(STACK) if each.type == METRIC and each.inputs["name"].endswith(f"/{field}")]
-    return dict(metric)
-
-
-@pytest.fixture
-def on_cloud_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("K_SERVICE", SOURCE.service)
-
-
-@pytest.mark.usefixtures("on_cloud_run")
-def test_a_stacks_metric_counts_what_its_functions_write(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.cold_start(STACK, {"endpoint-boot": 120.5, "endpoint-load": 900}, request_id="a")
-    metrics.count(STACK, {metrics.OBJECTS_PROCESSED: 3, metrics.OBJECTS_FAILED: 0, metrics.OBJECTS_PASSED_OVER: 1})
-    written = [of(line) for line in lines(capsys)]
-    stages = {one.labels["stage"]: dict(one.values) for one in series(declared("ColdStart"), written)}
-    assert stages == {"endpoint-boot": {NOON: [120.5]}, "endpoint-load": {NOON: [900.0]}}
-    for field, value in ((metrics.OBJECTS_PROCESSED, 3), (metrics.OBJECTS_FAILED, 0), (metrics.OBJECTS_PASSED_OVER, 1)):
-        [one] = series(declared(field), written)
-        assert (dict(one.labels), dict(one.values)) == ({}, {NOON: [value]})
-        assert one.resource["labels"]["service_name"] == SOURCE.service
-
-
-@pytest.mark.usefixtures("on_cloud_run")
-def test_it_counts_no_lines_of_other_services_stacks_and_kinds(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.cold_start("another-stack", {"endpoint-boot": 1})
-    metrics.cold_start(STACK, {"endpoint-boot": 1})
-    other, own = lines(capsys)
-    entries = [of(other), of(own, service=f"{SOURCE.service}-2"), of(own, location="us-central1"), of("ColdStart"), of('{"ColdStart": 1}')]
-    assert series(declared("ColdStart"), entries) == []
-    assert len(series(declared("ColdStart"), [of(own)])) == 1
-
-
-@pytest.mark.parametrize("stack", ["gcp-cloud-run-gpu-api", STACK])
-def test_every_counter_that_the_functions_write_is_a_metric_of_the_stack(stack: str) -> None:
-    changes = {"warming": [{"kind": "ping", "everyMinutes": 5}]}
-    found = {each.inputs["name"].rpartition("/")[2] for each in planned(stack, changes) if each.type == METRIC}
-    pings = {"Pings", "PingsCold", "PingsFailed"}
-    if stack == STACK:
-        assert found == {metrics.COLD_START, metrics.OBJECTS_PROCESSED, metrics.OBJECTS_FAILED, metrics.OBJECTS_PASSED_OVER} | pings
-    else:
-        answers = {"AnswersHandedOver", "AnswersDone", "AnswersFailed", "AnswerAttemptsFailed"}
-        assert found == {metrics.COLD_START} | answers | pings
+    return entry(replace(SOURCE, **where), line, moment, "id")
 
 
 def test_values_of_a_minute_are_told_together_and_revisions_apart() -> None:
