@@ -69,6 +69,8 @@ class EventPromises:
         # By this seed one copy arrives at once and the other after 92 s.
         up.faulty(events={"duplicates": 1, "delay_s": 100, "seed": 1286})
         identity = up.put("later.txt")
+        # The row is there before the message, and says so after it.
+        up.observed.wait(lambda: up.attempts([identity[1]]), "the end of the first delivery")
         assert up.answered(identity)["published"] is True
         up.goes_on(100)
         up.emptied()
