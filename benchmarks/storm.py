@@ -7,10 +7,10 @@ from typing import Any
 
 from benchmarks.checkout import own_checkout
 from benchmarks.record import BenchmarkError, machine, own_versions
-from tests.storm.storm import Weather, storm_of
+from tests.storm.storm import Weather, settings_of, storm_of
 from tests.support.deployment import Deployment
 
-STACKS = ("aws-sagemaker-events", "aws-lambda-events")
+STACKS = ("aws-sagemaker-events", "aws-lambda-events", "gcp-cloud-run-events")
 UPLOADS, DOOMED = 5000, 10
 PATIENCE_S = 1800
 
@@ -26,16 +26,16 @@ def measure() -> Mapping[str, Any]:
     return {
         "headline": "; ".join(told),
         "machine": about,
-        "method": "tests/storm: uploads under the weather below, then calm, then the verdict, then replay; three tries for a message, and "
+        "method": "tests/storm: uploads under the weather below, then calm, then the verdict, then replay; three attempts, and "
         "the twin's clock runs faster, so that there are dead letters within minutes. Two of seven texts are as long as the model takes",
-        "versions": own_versions("boto3", "onnxruntime", "ministack"),
+        "versions": own_versions("boto3", "google-cloud-firestore", "google-cloud-pubsub", "onnxruntime", "ministack"),
         "weather": asdict(weather),
         "stacks": stacks,
     }
 
 
 def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, Any]:
-    deployment.edit(f"stacks/Pulumi.{stack}.yaml", r"maxAttempts: 5", "maxAttempts: 3")
+    deployment.configure(stack, settings_of(stack))
     deployment.up(stack)
     storm = storm_of(deployment, deployment.outputs(stack), weather)
     began = time.monotonic()

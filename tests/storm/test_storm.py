@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.storm.storm import Weather, storm_of
+from tests.storm.storm import Weather, settings_of, storm_of
 from tests.support.deployment import Deployment
 from tests.support.size import only_all
 
@@ -21,8 +21,6 @@ STACKS = (
 )
 SIZE = int(os.environ.get("PILOTLIGHT_STORM", "0")) or 100
 LARGE = SIZE >= 1000
-# On Google Cloud an attempt that was killed lasts by the machine's clock: as short as the model allows.
-SHORT = {"predictSeconds": 5, "coldStartSeconds": 15}
 # Uploads while nothing works at all, for the dead letters.
 DOOMED = 10
 # A message that fails until it is among the dead letters, at the storm's speed, and a busy machine.
@@ -31,9 +29,7 @@ PATIENCE_S = 600 if LARGE else 240
 
 @pytest.fixture
 def up(stack: str, results: list[str], deployment: Deployment) -> Iterator[str]:
-    # Three tries instead of five, so that there are dead letters within the patience.
-    events = {"maxAttempts": 3, "results": results}
-    deployment.configure(stack, {"events": events, **({"endpoint": SHORT} if stack.startswith("gcp-") else {})})
+    deployment.configure(stack, settings_of(stack, results=results))
     deployment.up(stack)
     yield stack
     deployment.report("destroy", stack)
