@@ -43,29 +43,43 @@ def test_the_floor_is_up_inside_the_window_and_down_outside(warmed: Warmed) -> N
     assert warmed.floor() == 0
 
 
-@pytest.mark.parametrize(("edge", "days", "after"), [("12:00", 0, 0), pytest.param("08:00", 1, 1, marks=only_all)])
-def test_an_up_across_an_edge_leaves_the_floor_of_its_end(warmed: Warmed, edge: str, days: int, after: int) -> None:
+@pytest.mark.parametrize(
+    ("change", "edge", "days", "after"),
+    [
+        ("image", "12:00", 0, 0),
+        pytest.param("memory", "08:00", 1, 1, marks=only_all),
+        pytest.param("memory", "12:00", 1, 0, marks=only_all),
+        pytest.param("image", "08:00", 2, 1, marks=only_all),
+    ],
+)
+def test_an_up_across_an_edge_leaves_the_floor_of_its_end(warmed: Warmed, change: str, edge: str, days: int, after: int) -> None:
     # The program sees the moment before the edge; the engine writes after the schedule did.
     moment = warmed.at(edge, days=days)
     warmed.goes_to(moment + 2 * SOON)
     assert warmed.floor() == after
-    warmed.resize(2 if after == 0 else 1)
+    if change == "image":
+        warmed.rebuild()
+    else:
+        warmed.resize(2 if after == 0 else 1)
     before = (moment - timedelta(seconds=5)).isoformat()
-    assert warmed.deployment.report("up", warmed.stack, "--local", "--at", before)["result"] == "succeeded"
+    report = warmed.deployment.report("up", warmed.stack, "--local", "--at", before)
+    assert report["result"] == "succeeded"
+    built = [each["type"] for each in report["resources"] if each["type"].startswith("docker-build:") and each["operation"] != "same"]
+    assert bool(built) is (change == "image")
     assert warmed.declared() == warmed.floor() != after, "the program wrote the floor of its start"
     warmed.goes_to(moment + MENDED)
     assert warmed.floor() == after
+    assert not (after and warmed.is_cold(fresh=True))
 
 
 @only_all
 def test_an_up_inside_a_window_leaves_the_floor_whatever_it_changes(warmed: Warmed) -> None:
-    warmed.goes_to(warmed.at("09:00", days=1))
+    warmed.goes_to(warmed.at("09:00", days=2))
     assert warmed.floor() == 1
     warmed.resize(0)
     warmed.up()
     assert (warmed.floor(), warmed.declared()) == (1, 1)
-    source = warmed.deployment.checkout / "handlers" / "server" / "__init__.py"
-    source.write_bytes(source.read_bytes() + f"# changed for {warmed.stack}\n".encode())
+    warmed.rebuild()
     warmed.up()
     assert warmed.floor() == 1
     assert not warmed.is_cold(fresh=True)
@@ -76,12 +90,12 @@ def test_an_up_inside_a_window_leaves_the_floor_whatever_it_changes(warmed: Warm
 
 @only_all
 def test_an_up_outside_after_one_inside_leaves_no_floor(warmed: Warmed) -> None:
-    warmed.goes_to(warmed.at("14:00", days=1))
+    warmed.goes_to(warmed.at("14:00", days=2))
     assert warmed.floor() == 0
     warmed.resize(1)
     warmed.up()
     assert (warmed.floor(), warmed.declared()) == (0, 0)
-    warmed.goes_to(warmed.at("08:00", days=2) + SOON)
+    warmed.goes_to(warmed.at("08:00", days=3) + SOON)
     assert warmed.floor() == 1
 
 
