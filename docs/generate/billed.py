@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from docs.generate.billed_aws import AWS, AWS_FREE
-from docs.generate.billed_gcp import GCP, GCP_FREE
+from docs.generate.billed_gcp import GCP, GCP_FREE, GCP_USED
 from docs.generate.idle import Idle
 
 BILLED: tuple[Idle, ...] = (*AWS, *GCP)
@@ -11,3 +11,5 @@ BILLED: tuple[Idle, ...] = (*AWS, *GCP)
 FREE: Mapping[str, Mapping[str, str]] = {"aws": AWS_FREE, "gcp": GCP_FREE}
 # How a page calls who says today's prices.
 SELLERS: Mapping[str, str] = {"aws": "AWS", "gcp": "Google Cloud"}
+# By type: what of it is billed while somebody calls, beside the calls, in a sentence.
+USED: Mapping[str, str] = GCP_USED

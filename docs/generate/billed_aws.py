@@ -74,7 +74,10 @@ def _called(ending: str, what: str, of: str, units: Callable[[Inputs], float | N
         what=what,
         of=of,
         kind="calls",
-        unit="call, as every other one",
+        unit="million calls",
+        usd=0.20,
+        also=((0.0000166667, "GB of their memory and second"),),
+        source=_GOLDEN.format("lambda_function"),
         link=_PRICING.format("lambda"),
         units=units,
         off=off,
@@ -82,7 +85,15 @@ def _called(ending: str, what: str, of: str, units: Callable[[Inputs], float | N
 
 
 def _kept_warm(
-    type_: str, whose: str, service: str, units: Callable[[Inputs], float | None], *, most: bool = False, also: str = ""
+    type_: str,
+    whose: str,
+    service: str,
+    units: Callable[[Inputs], float | None],
+    *,
+    most: bool = False,
+    after: str = "",
+    usd: float | None = None,
+    source: str = "",
 ) -> Idle:
     """Instances of an endpoint or a function."""
     return Idle(
@@ -91,10 +102,12 @@ def _kept_warm(
         of="instance|instances",
         kind="capacity",
         unit="GB of their memory and second",
+        usd=usd,
+        source=source,
         link=_PRICING.format(service),
         units=units,
         most=most,
-        off=f"`warming` without `scheduled` and `provisioned` rules{also}",
+        off=f"`warming` without `scheduled` and `provisioned` rules{after}",
     )
 
 
@@ -201,7 +214,9 @@ AWS: tuple[Idle, ...] = (
         "function",
         "lambda",
         lambda inputs: float(inputs["provisionedConcurrentExecutions"]),
-        also="; what a window left behind, pilotlight doctor finds",
+        after="; what a window left behind, pilotlight doctor finds",
+        usd=0.0000041667,
+        source="AWS's list for us-east-1 (x86), as public calculators quote it, read 2026-11",
     ),
 )
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.

@@ -8,12 +8,15 @@ import base64
 import json
 from collections.abc import Mapping
 
-from docs.generate.idle import Idle, Inputs, by_size, due
+from docs.generate.idle import Idle, Inputs, by_size, dollars, due
 
 _GOLDEN = "Infracost's golden file {}_test (Google), read 2026-11"
 _FIRESTORE = "https://cloud.google.com/firestore/pricing"
 _RUN = "https://cloud.google.com/run/pricing"
 _JOB = "gcp:cloudscheduler/job:Job"
+_METRIC = "gcp:logging/metric:Metric"
+# A named database has nothing free (Firestore pricing, "Free quota").
+_STORED_USD, _STORED_SOURCE = 0.18, "Google's pricing example of Cloud Firestore (multi-region), as copied 2018-05"
 
 
 def _pings(inputs: Inputs) -> float:
@@ -73,6 +76,8 @@ GCP: tuple[Idle, ...] = (
         of="database|databases",
         kind="storage",
         unit="GiB and month",
+        usd=_STORED_USD,
+        source=_STORED_SOURCE,
         link=_FIRESTORE,
         units=by_size,
         off="`answers.keepHours`, or no `answers`",
@@ -84,6 +89,8 @@ GCP: tuple[Idle, ...] = (
         of="database|databases",
         kind="storage",
         unit="GiB and month",
+        usd=_STORED_USD,
+        source=_STORED_SOURCE,
         link=_FIRESTORE,
         units=by_size,
         off="deleting documents; they go with the stack under `dataRetention: delete`",
@@ -139,7 +146,10 @@ GCP: tuple[Idle, ...] = (
         what="pings: calls of the warmer, and of the model for 0.1 s each or longer",
         of="ping a month|pings a month",
         kind="calls",
-        unit="call, as every other one",
+        unit="million calls",
+        usd=0.40,
+        also=((0.0000336, "vCPU and second"), (0.0000035, "GiB of memory and second")),
+        source=_GOLDEN.format("cloud_run_v2_service") + ", a dearer region",
         link=_RUN,
         units=_pings,
         off="`warming` without a `ping` rule",
@@ -149,12 +159,20 @@ GCP: tuple[Idle, ...] = (
         what="instances of the endpoint that the plan keeps warm, while it does",
         of="instance|instances",
         kind="capacity",
-        unit="vCPU and second, and GiB of memory and second, with a GPU that too",
+        unit="vCPU and second (less while an instance without a GPU is idle)",
+        usd=0.000018,
+        also=((0.000002, "GiB of memory and second"), (0.0001867, "L4 and second, where there is one")),
+        source="Cloud Billing's list for us-central1, as a public project noted it 2026-08",
         link=_RUN,
         units=lambda inputs: float(inputs["scaling"]["minInstanceCount"]),
         off="`warming` without `scheduled` and `provisioned` rules",
     ),
 )
+GCP_USED: Mapping[str, str] = {
+    _METRIC: "While it is called, the log-based metrics (cold starts, counts) are billed by the volume of their points, beyond what a "
+    f"billing account has free for all its stacks together: {dollars(0.258)} by the MB, "
+    f"{_GOLDEN.format('monitoring_metric_descriptor')}; today's: [Google Cloud](https://cloud.google.com/stackdriver/pricing).",
+}
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.
 GCP_FREE: Mapping[str, str] = {
     "apigateway": "Api ApiConfig Gateway",

@@ -1,14 +1,16 @@
 """The tables of what a stack costs at rest: as it is ready, and what each option adds."""
 
-from docs.generate.billed import BILLED, SELLERS
+from docs.generate.billed import BILLED, SELLERS, USED
 from docs.generate.costs import Line, at_rest
-from docs.generate.idle import Idle
+from docs.generate.idle import Idle, dollars
 from docs.generate.options import plans
 
 
 def costs_table(stack: str) -> str:
     lines = ["| what | of it | price | what removes it |", "|---|---|---|---|"]
-    return "\n".join([*lines, *(_row(line.idle, _amount(line)) for line in at_rest(plans(stack)[""].resources))])
+    resources = plans(stack)[""].resources
+    used = [text for type_, text in USED.items() if any(each.type == type_ for each in resources)]
+    return "\n".join([*lines, *(_row(line.idle, _amount(line)) for line in at_rest(resources)), *(f"\n{text}" for text in used)])
 
 
 def added_table(stack: str) -> str:
@@ -44,8 +46,9 @@ def _row(idle: Idle, amount: str) -> str:
 
 def price(idle: Idle) -> str:
     """The price with its source, and where today's stands."""
-    free = f", {idle.free:,.0f} of an account free" if idle.free else ""
+    free = f", the first {idle.free:,.0f} of an account free, for all its stacks together" if idle.free else ""
     page = f"[{SELLERS[idle.type.partition(':')[0]]}]({idle.link})"
     if idle.usd is None:
         return f"by the {idle.unit}{free}: {page}"
-    return f"${idle.usd:.3g} by the {idle.unit}{free}, {idle.source}; today's: {page}"
+    parts = [f"{dollars(usd)} by the {unit}" for usd, unit in ((idle.usd, idle.unit), *idle.also)]
+    return f"{', '.join(parts)}{free}, {idle.source}; today's: {page}"

@@ -1,5 +1,6 @@
 """A line of the tables of what resources cost while nobody calls."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ class Idle:
     of      one unit and several in words: "alarm|alarms"
     unit    what the price is for: "alarm and month"
     usd     price of one unit, None where nothing dated is at hand: then the page shows the link alone
+    also    what else the same is billed by: price and unit of each
     units   how many of them one resource has a month, None where the size decides; 0: this one costs nothing at rest
     most    of several resources only the largest is in use at a time
-    free    what every account has free a month, in units
+    free    what every account has free a month, in units: all its stacks together
     off     the setting that removes it
     """
 
@@ -31,12 +33,20 @@ class Idle:
     kind: Literal["storage", "alarms", "requests", "calls", "capacity", "view"]
     unit: str
     usd: float | None = None
+    also: tuple[tuple[float, str], ...] = ()
     source: str = ""
     link: str
     units: Callable[[Inputs], float | None] = lambda inputs: 1
     most: bool = False
     free: float = 0
     off: str
+
+
+def dollars(usd: float) -> str:
+    """An amount with three digits that count, and without exponent: $0.1, $0.0000042."""
+    if usd >= 0.001:
+        return f"${usd:.3g}"
+    return "$" + f"{usd:.{2 - math.floor(math.log10(usd))}f}".rstrip("0")
 
 
 def by_size(inputs: Inputs) -> float | None:

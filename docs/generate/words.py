@@ -65,7 +65,8 @@ SETTINGS: Mapping[str, str] = {
     "budget.email": "who is told; null: `alarms.email`",
     "dashboard": "a dashboard of the stack",
     "logs.retentionDays": "how long every log group keeps its lines",
-    "accessLogs.accountRole": "the account's role for access logs of REST APIs: make and keep it, or rely on the one that is there; Google Cloud needs none",
+    "accessLogs.accountRole": "the account's role for access logs of REST APIs: make and keep it, or rely on the one that is there; "
+    "Google Cloud needs none",
     "alarms.enabled": "whether there are alarms",
     "alarms.email": "who is told when an alarm goes off; null: nobody",
     "dataRetention": "`delete`: destroy takes bucket, images and logs along; `keep`: it refuses",
