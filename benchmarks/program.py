@@ -11,7 +11,7 @@ from benchmarks.record import BenchmarkError, machine, own_versions, summary
 
 ROUNDS = 15
 PROMISED_MS = 60
-STACKS = ("aws-sagemaker-api", "aws-sagemaker-events", "gcp-cloud-run-api")
+STACKS = ("aws-sagemaker-api", "aws-lambda-api", "aws-sagemaker-events", "aws-lambda-events", "gcp-cloud-run-api")
 # By the first word of a stack's name: what its program imports, and no other cloud's.
 SDKS = {"aws": ["pulumi_aws", "pulumi_docker_build"], "gcp": ["pulumi_docker_build", "pulumi_gcp"]}
 FOLDER = Path(__file__).resolve().parent

@@ -1,4 +1,4 @@
-"""The REST API of `aws-sagemaker-api` by hand: two routes, their problem documents, a stage with logs, a key under a plan."""
+"""The REST API of an API on AWS by hand: its routes, their problem documents, a stage with logs, a key under a plan."""
 
 import hashlib
 import json
@@ -30,7 +30,12 @@ PROBLEMS: dict[str, tuple[int | None, str, str, int | None]] = {
     "UNAUTHORIZED": (401, "Unauthorized", "The request carries no valid credentials.", None),
     "ACCESS_DENIED": (403, "Forbidden", "These credentials may not call this.", None),
     "INVALID_API_KEY": (403, "Forbidden", "Send a valid key in the header x-api-key.", None),
-    "MISSING_AUTHENTICATION_TOKEN": (404, "Not Found", "There are only POST /predict and GET /results/{id} here.", None),
+    "MISSING_AUTHENTICATION_TOKEN": (
+        404,
+        "Not Found",
+        "There is only POST /predict here." if settings.answers is None else "There are only POST /predict and GET /results/{id} here.",
+        None,
+    ),
     "REQUEST_TOO_LARGE": (413, "Content Too Large", "The request body is larger than the gateway takes.", None),
     "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "Send application/json.", None),
     "THROTTLED": (429, "Too Many Requests", "More requests a second than this key may send.", 1),
@@ -75,7 +80,7 @@ def gateway_of(function: aws.lambda_.Alias) -> tuple[aws.apigateway.RestApi, aws
             principal="apigateway.amazonaws.com",
             source_arn=pulumi.Output.format("{0}/{1}/{2}", api.execution_arn, STAGE, route),
         )
-        for name, route in (("invoke", "POST/predict"), ("results-invoke", "GET/results/*"))
+        for name, route in (("invoke", "POST/predict"), ("results-invoke", "GET/results/*"))[: 1 if settings.answers is None else 2]
     ]
     deployment = deployment_of(api, function, grants)
     retention = settings.logs.retention_days
@@ -129,8 +134,11 @@ def results(api: aws.apigateway.RestApi, function: aws.lambda_.Alias, content: l
     }
     folder = aws.apigateway.Resource("api-gateway-results", rest_api=api.id, parent_id=api.root_resource_id, **folder_of)
     path = aws.apigateway.Resource("api-gateway-result", rest_api=api.id, parent_id=folder.id, **path_of)
+    content += [["results", folder_of], ["result", path_of]]
+    if settings.answers is None:
+        return [folder, path]
     method = aws.apigateway.Method("api-gateway-result-method", rest_api=api.id, resource_id=path.id, **method_of)
-    content += [["results", folder_of], ["result", path_of], ["result-method", method_of]]
+    content.append(["result-method", method_of])
     return [folder, path, method, integration("result-integration", api, path, method, function, content)]
 
 

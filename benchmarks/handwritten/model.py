@@ -1,4 +1,4 @@
-"""The model behind a SageMaker Serverless endpoint, and functions of the zip: what both programs need of them."""
+"""The model behind a SageMaker Serverless endpoint or in a function, and functions of the zip: what the programs need of them."""
 
 import json
 from typing import Any
@@ -63,9 +63,8 @@ def image(name: str) -> docker_build.Image:
     )
 
 
-def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagemaker.Endpoint:
-    """Image, model and endpoint; `rights` and `variables` are what the model server has beside its own."""
-    built = image(f"{name}-image")
+def stored_model(name: str) -> tuple[str, str, pulumi.Resource, list[dict[str, Any]]]:
+    """The model in a bucket of its own: the bucket's name, the key, the object, and who reads it may do what."""
     models = bucket_name("models")
     store, secured = bucket(f"{name}-models", models)
     key = f"models/{artifact.sha256}/model.tar.gz"
@@ -78,6 +77,55 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
         tags=tags,
         opts=after(*secured),
     )
+    reads = [
+        allow("s3:GetObject", f"arn:aws:s3:::{models}/models/*"),
+        allow("s3:ListBucket", f"arn:aws:s3:::{models}", Condition={"StringLike": {"s3:prefix": "models/*"}}),
+    ]
+    return models, key, stored, reads
+
+
+def model_function(
+    name: str, timeout_s: int, rights: list[dict[str, Any]], variables: dict[str, pulumi.Input[str]], ready: list[pulumi.Resource]
+) -> aws.lambda_.Alias:
+    """The model server as a function of the image, with its log, its role and its alias."""
+    built = image(f"{name}-image")
+    models, key, stored, reads = stored_model(name)
+    physical = f"{prefix}-model"
+    group = f"/aws/lambda/{physical}"
+    logs = aws.cloudwatch.LogGroup(f"{name}-endpoint-logs", name=group, retention_in_days=settings.logs.retention_days, tags=tags)
+    write = allow(["logs:CreateLogStream", "logs:PutLogEvents"], arn("logs", f"log-group:{group}:*"))
+    made, permissions = role(f"{name}-endpoint", "lambda.amazonaws.com", "Reads the model", *reads, write, *rights)
+    own: dict[str, pulumi.Input[str]] = {
+        "MAX_BODY_BYTES": str(settings.endpoint.max_body_bytes or 4_194_304),
+        "REQUEST_TIMEOUT_S": str(settings.endpoint.predict_seconds),
+        "MODEL_URI": f"s3://{models}/{key}",
+        "MODEL_CACHE": "/tmp/model",
+        "SERVICE": stack,
+    }
+    running = aws.lambda_.Function(
+        f"{name}-endpoint-function",
+        name=physical,
+        package_type="Image",
+        image_uri=pulumi.Output.format("{0}/{1}@{2}", registry, prefix, built.digest),
+        architectures=["x86_64"],
+        role=made.arn,
+        memory_size=settings.endpoint.memory_mb,
+        timeout=timeout_s,
+        reserved_concurrent_executions=settings.endpoint.max_concurrency,
+        ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=512),
+        environment=aws.lambda_.FunctionEnvironmentArgs(variables=own | variables),
+        logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=logs.name),
+        publish=True,
+        tags=tags,
+        opts=after(logs, permissions, stored, built, *ready),
+    )
+    return aws.lambda_.Alias(f"{name}-endpoint-live", name="live", function_name=running.name, function_version=running.version)
+
+
+def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagemaker.Endpoint:
+    """Image, model and endpoint; `rights` and `variables` are what the model server has beside its own."""
+    built = image(f"{name}-image")
+    models, key, stored, reads = stored_model(name)
     logs = aws.cloudwatch.LogGroup(f"{name}-endpoint-logs", name=ENDPOINT_LOGS, retention_in_days=settings.logs.retention_days, tags=tags)
     made, permissions = role(
         f"{name}-endpoint",
@@ -88,8 +136,7 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
             f"arn:aws:ecr:{region}:{account}:repository/{prefix}",
         ),
-        allow("s3:GetObject", f"arn:aws:s3:::{models}/models/*"),
-        allow("s3:ListBucket", f"arn:aws:s3:::{models}", Condition={"StringLike": {"s3:prefix": "models/*"}}),
+        *reads,
         allow(["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"], arn("logs", f"log-group:{ENDPOINT_LOGS}:*")),
         *rights,
     )
