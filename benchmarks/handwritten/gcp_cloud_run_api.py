@@ -361,12 +361,14 @@ gateway = gcp.apigateway.Gateway(
     labels=labels,
     opts=after(invoke("api-gateway", function, lets_in), managed),
 )
+# Who must be told whose quota a call counts against.
+counts = gcp.Provider("api-gateway-quota", project=project, region=region, user_project_override=True, billing_project=project)
 opens = gcp.projects.ApiKey(
     "api-gateway-key",
     display_name=prefix,
     restrictions=gcp.projects.ApiKeyRestrictionsArgs(api_targets=[gcp.projects.ApiKeyRestrictionsApiTargetArgs(service=managed.service)]),
     deletion_policy="FORCE",
-    opts=after(apis["apikeys"]),
+    opts=pulumi.ResourceOptions(provider=counts, depends_on=[apis["apikeys"]]),
 )
 
 
