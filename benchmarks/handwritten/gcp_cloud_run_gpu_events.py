@@ -1,0 +1,3 @@
+"""The stack `gcp-cloud-run-gpu-events` by hand: that of CPUs, whose settings tell it of the GPU."""
+
+import benchmarks.handwritten.gcp_cloud_run_events  # noqa: F401
