@@ -10,6 +10,8 @@ import pytest
 from pilotlight.twin import gcp, schema
 from pilotlight.twin.gcp import judge_discovery
 from pilotlight.twin.gcp.assigned import project_number
+from pilotlight.twin.gcp.rows_compute import KEPT_S
+from pilotlight.twin.gcp.types import SUBNETWORK
 from tests.unit.twin.gcp.account import PROJECT, REGION, Account
 from tests.unit.twin.gcp.declared import DECLARED, Made
 
@@ -193,6 +195,9 @@ def test_a_refresh_sees_what_the_world_holds(account: Account, made: Made) -> No
 def test_everything_goes_in_the_opposite_order(account: Account, made: Made) -> None:
     account.change(made["database"], {"deletionPolicy": "DELETE"})
     for one in reversed(made.values()):
+        if one.token == SUBNETWORK:
+            # Addresses of the service before it.
+            account.twin.clock.advance(KEPT_S)
         account.delete(account.world.get(one.token, one.id) or one)
     left = {resource.token for resource in account.world.all()}
     # What stays of a project: APIs, agents, and the grant that `declared` makes for one.
