@@ -1,5 +1,6 @@
 """What a cloud would fill in, so that a plan knows every value: ids, ARNs and addresses of the right shape."""
 
+import json
 from typing import Any
 
 import pulumi
@@ -48,6 +49,7 @@ class PlannedCloud(mocks.Mocks):
         made |= {"invokeArn": f"arn:aws:apigateway:{self.region}:lambda:path/2015-03-31/functions/{arn}/invocations"}
         made |= {"executionArn": f"arn:aws:execute-api:{self.region}:{ACCOUNT}:abc", "rootResourceId": "root"}
         made |= {"invokeUrl": "https://abc.example/v1", "apiEndpoint": "https://abc.example", "streamArn": f"{arn}/stream/1"}
+        made |= {"result": json.dumps({"ping": {"cold": True, "instance": "a", "stages": {}}})}
         made |= {"url": f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{name}", "dashboardArn": arn}
         return f"{args.name}-id", made | args.inputs
 

@@ -1,6 +1,8 @@
 """The model inside a Lambda function: endpoint and function in one."""
 
+import json
 import math
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_aws as aws
@@ -26,6 +28,33 @@ def ephemeral_mb(artifact_bytes: int) -> int:
     """Size of /tmp in MB: the archive and what is unpacked from it, of which a tenth may have been compressed away."""
     needed = math.ceil(artifact_bytes * 2.2 / 1024**2) + SPARE_MB
     return min(max(needed, LAMBDA_EPHEMERAL_MB.low), LAMBDA_EPHEMERAL_MB.high)
+
+
+def started(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) -> pulumi.Output[str]:
+    """The function's version, known once an instance of it has loaded the model and answered a ping.
+
+    So an update meets an instance that is there, and a version that does not start takes no traffic: the `up` fails, and what served
+    before goes on. The ping takes one place of the reserved concurrency; where live calls have them all, the provider's client asks
+    again (25 attempts in standard mode, which repeats 429: provider settings, maxRetries).
+    """
+    ping = aws.lambda_.Invocation(
+        f"{name}-start",
+        function_name=function.name,
+        qualifier=function.version,
+        input=json.dumps({"ping": {"requestId": "start", "holdSeconds": 0.1}}),
+        lifecycle_scope="CREATE_ONLY",
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+    def judge(of: Mapping[str, str]) -> str:
+        if "ping" not in json.loads(of["result"]):
+            raise pulumi.RunError(
+                f"Version {of['version']} of the function {of['name']!r} starts and does not predict: {of['result']} It takes no traffic, "
+                f"what served before goes on. Mend it and run `up` again, or, to ask it once more, `pulumi up --replace {of['urn']}`."
+            )
+        return of["version"]
+
+    return pulumi.Output.all(name=function.name, version=function.version, result=ping.result, urn=ping.urn).apply(judge)
 
 
 class LambdaModel(Served, pulumi.ComponentResource):
@@ -72,7 +101,8 @@ class LambdaModel(Served, pulumi.ComponentResource):
             # The model is read while the function starts, and its first start may be right after its creation.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready, *first]),
         )
-        outputs = self.serve(Live(function=function, alias=live_alias(name, function, self), logs=logs), args.timeouts.function_s)
+        alias = live_alias(name, function, self, started(name, function, self))
+        outputs = self.serve(Live(function=function, alias=alias, logs=logs), args.timeouts.function_s)
         self.model_arn = self.alias.arn
         self.schedules = schedules_of(f"{name}-schedules", home, home.names.model_function, needs_schedules(plan, swapped=False), self)
         self.drop = self._floor(name, args.warming)

@@ -99,12 +99,14 @@ def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConf
     return aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=group.name)
 
 
-def live_alias(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) -> aws.lambda_.Alias:
-    """The alias that callers use: it moves to a new version only when that version is there."""
+def live_alias(
+    name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str] | None = None
+) -> aws.lambda_.Alias:
+    """The alias that callers use: it moves to a new version only when that version is there, or is known as `version`."""
     return aws.lambda_.Alias(
         f"{name}-live",
         name=ALIAS,
         function_name=function.name,
-        function_version=function.version,
+        function_version=function.version if version is None else version,
         opts=pulumi.ResourceOptions(parent=parent),
     )

@@ -228,7 +228,7 @@ AWS_FREE: Mapping[str, str] = {
     "appautoscaling": "ScheduledAction Target",
     "ecr": "LifecyclePolicy",
     "iam": "Role RolePolicy RolePolicyAttachment",
-    "lambda": "Alias Function FunctionEventInvokeConfig Permission",
+    "lambda": "Alias Function FunctionEventInvokeConfig Invocation Permission",
     "s3": "BucketLifecycleConfiguration BucketNotification BucketObjectv2 BucketOwnershipControls BucketPolicy BucketPublicAccessBlock "
     "BucketServerSideEncryptionConfiguration BucketVersioning",
     "sagemaker": "Endpoint Model",

@@ -12,6 +12,8 @@ from pilotlight.planned import ensure_event_loop
 
 ACCOUNT, REGION = "111122223333", "eu-central-1"
 NAMED = ("name", "bucket")
+# What a model server says to a ping.
+PONG = '{"ping": {"cold": true}}'
 # How the engine's wire format marks a secret.
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
@@ -79,7 +81,7 @@ class Answers(mocks.Mocks):
         arn = f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:{REGION}:{ACCOUNT}:{name}"
         made = {"name": name, "arn": arn, "invokeArn": f"{arn}/invocations", "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc"}
         made |= {"rootResourceId": "root", "version": "1", "invokeUrl": "https://abc.example/v1", "apiEndpoint": "https://abc.example"}
-        made |= {"value": "key-of-the-mock", "digest": "sha256:" + "d" * 64}
+        made |= {"result": PONG, "value": "key-of-the-mock", "digest": "sha256:" + "d" * 64}
         made |= {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"}
         return f"{args.name}-id", made | args.inputs
 

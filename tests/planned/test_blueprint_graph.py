@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi import RunError
 
+from handlers.functions import pings
 from pilotlight.planned import ready_stacks
 from tests.planned.conftest import AWS_STACKS, Build
 from tests.planned.recording import ACCOUNT, Graph, Registered, record
@@ -45,6 +47,9 @@ EDGES = [
     (LAMBDA, "aws:lambda/function:Function", "aws:cloudwatch/logGroup:LogGroup*endpoint-logs"),
     (LAMBDA, "aws:lambda/function:Function", "aws:s3/bucketObjectv2:BucketObjectv2"),
     (LAMBDA, "aws:lambda/function:Function", "docker-build:index:Image"),
+    (LAMBDA, "aws:lambda/invocation:Invocation", "aws:lambda/function:Function"),
+    (LAMBDA, "aws:lambda/alias:Alias", "aws:lambda/invocation:Invocation"),
+    ("aws-lambda-events", "aws:lambda/alias:Alias", "aws:lambda/invocation:Invocation"),
     (LAMBDA, "aws:lambda/permission:Permission", "aws:lambda/alias:Alias"),
     (LAMBDA, "aws:apigateway/deployment:Deployment", "aws:apigateway/method:Method"),
     (LAMBDA, "aws:apigateway/deployment:Deployment", "aws:apigateway/integration:Integration"),
@@ -278,6 +283,24 @@ def test_settings_reach_the_lambda_hosted_model(build: Build) -> None:
         "MODEL_CACHE": "/tmp/model",
         "SERVICE": "aws-lambda-api",
     }
+
+
+@pytest.mark.parametrize("stack", [LAMBDA, "aws-lambda-events"])
+def test_a_new_version_is_pinged_before_the_alias_moves_to_it(build: Build, stack: str) -> None:
+    graph = build(stack)
+    alias, started = graph.one("aws:lambda/alias:Alias"), graph.one("aws:lambda/invocation:Invocation")
+    assert started.urn in alias.property_dependencies["functionVersion"]
+    assert (started.inputs["qualifier"], started.inputs["functionName"]) == ("1", f"pilotlight-{stack}-model")
+    assert pings.of_event(json.loads(started.inputs["input"]), "").request_id == "start"
+
+
+def test_a_version_that_answers_no_ping_gets_no_alias(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that fails is the provider's error; one that answers with a problem is the program's."""
+    problem = json.dumps({"status": 500, "title": "Prediction failed"})
+    monkeypatch.setattr("tests.planned.recording.PONG", problem)
+    said = r"Version 1 of the function '.*-lambda-api-model' .*Prediction failed.*`pulumi up --replace urn:.*api-endpoint-start`"
+    with pytest.raises(RunError, match=said):
+        build(LAMBDA, again=True)
 
 
 def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> None:

@@ -45,7 +45,7 @@ _AWS = Renamed(
         "dynamodb": "table",
         "ecr": "lifecycle_policy repository",
         "iam": "role role_policy role_policy_attachment",
-        "lambda": "alias event_source_mapping function function_event_invoke_config permission provisioned_concurrency_config",
+        "lambda": "alias event_source_mapping function function_event_invoke_config invocation permission provisioned_concurrency_config",
         "s3": "bucket bucket_lifecycle_configuration bucket_notification bucket_ownership_controls bucket_policy "
         "bucket_public_access_block bucket_server_side_encryption_configuration bucket_versioning object",
         "sagemaker": "endpoint endpoint_configuration model",

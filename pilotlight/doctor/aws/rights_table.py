@@ -88,6 +88,8 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     (_queues, "dynamodb:{region}:{account}:table/{prefix}-table", ("dynamodb:CreateTable",)),
     (_queues, "", ("lambda:CreateEventSourceMapping",)),
     (_scheduled, "scheduler:{region}:{account}:schedule/{prefix}/warm", ("scheduler:CreateSchedule",)),
+    # A new version is called before it takes traffic.
+    (lambda settings: not _separate(settings), "lambda:{region}:{account}:function:{prefix}-model:1", ("lambda:InvokeFunction",)),
     (_provisioned, "lambda:{region}:{account}:function:{prefix}-model:live", ("lambda:PutProvisionedConcurrencyConfig",)),
     (lambda settings: settings.alarms.email is not None, "sns:{region}:{account}:{prefix}-alarms", ("sns:CreateTopic", "sns:Subscribe")),
     (lambda settings: settings.budget is not None, "budgets::{account}:budget/{prefix}", ("budgets:ModifyBudget",)),

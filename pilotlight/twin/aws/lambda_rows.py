@@ -7,6 +7,7 @@ from typing import Any
 from components import limits
 from pilotlight.twin.aws import ecr
 from pilotlight.twin.aws import lambda_hooks as hooks
+from pilotlight.twin.aws import lambda_invocation as invocation
 from pilotlight.twin.aws import lambda_provisioned as provisioned
 from pilotlight.twin.aws.image_checks import image_problem, manifest_problem
 from pilotlight.twin.aws.lambda_async import destination_problems, judge_target, target_problems
@@ -16,6 +17,7 @@ from pilotlight.twin.aws.lambda_version import (
     ALIAS,
     EVENT_CONFIG,
     FUNCTION,
+    INVOCATION,
     PERMISSION,
     PROVISIONED,
     latest,
@@ -196,5 +198,18 @@ ROWS: tuple[Row, ...] = (
         rename={"qualifier": ""},
         limits=destination_problems,
         check=_check_event_config,
+    ),
+    Row(
+        token=INVOCATION,
+        id=invocation.id_of,
+        replaces=frozenset({"functionName", "input", "qualifier", "triggers"}),
+        limits=invocation.limits,
+        computed=invocation.defaults,
+        create=invocation.invoke,
+        # As in the provider, which calls again for what replaces nothing.
+        update=lambda twin, old, new: invocation.invoke(twin, new),
+        volatile=frozenset({"result"}),
+        # Two of the same call have the same id, as in the provider.
+        upsert=True,
     ),
 )

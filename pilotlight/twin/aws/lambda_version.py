@@ -22,6 +22,7 @@ ALIAS = "aws:lambda/alias:Alias"
 PERMISSION = "aws:lambda/permission:Permission"
 PROVISIONED = "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig"
 EVENT_CONFIG = "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig"
+INVOCATION = "aws:lambda/invocation:Invocation"
 # What a publication froze; no program declares it, so the engine never sees it.
 VERSION = "pilotlight:lambda/version:Version"
 LATEST = "$LATEST"

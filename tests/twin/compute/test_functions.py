@@ -12,9 +12,11 @@ from botocore.exceptions import ClientError
 
 from pilotlight.twin import sandbox
 from pilotlight.twin.rows import Refusal
+from pilotlight.twin.settings import Settings
 from tests.twin.compute.harness import Harness, archive
 
 FUNCTION = "aws:lambda/function:Function"
+INVOCATION = "aws:lambda/invocation:Invocation"
 CODE = """
 import os, sys, time, json
 print("module loaded")
@@ -254,6 +256,44 @@ def test_published_versions_stay_while_the_alias_moves_on_without_a_failed_call(
     assert [one["Version"] for one in client.list_versions_by_function(FunctionName="rolled")["Versions"]] == ["$LATEST", "1", "2"]
     assert client.get_alias(FunctionName="rolled", Name="live")["FunctionVersion"] == "2"
     harness.delete(alias)
+
+
+def test_a_call_as_a_resource_is_made_with_it_and_again_only_where_it_changes(harness, make):
+    function = make("called", publish=True, environment={"variables": {"GREETING": "first"}})
+    given = {"functionName": "called", "input": '{"sleep": 0}'}
+    called = harness.create(INVOCATION, qualifier=function["version"], **given)
+    first = json.loads(called["result"])
+    assert (first["version"], called.id) == ("1", "called,1,02f7c3c2bac35c59aaced4bcf7f6fe9a")
+    assert harness.lifecycle.read(INVOCATION, called.id, called.urn, called.inputs)[0]["result"] == called["result"]
+    settings = Settings(region="us-east-1")
+    for changes, replaced in (({}, []), ({"qualifier": "2"}, ["qualifier"]), ({"input": "{}"}, ["input"])):
+        news = {**called.inputs, **changes}
+        difference = harness.lifecycle.diff(INVOCATION, called.id, called.outputs, called.inputs, news, settings)
+        assert sorted(difference.replaces) == replaced, changes
+    assert json.loads(harness.create(INVOCATION, **given)["result"])["version"] == "$LATEST"
+    harness.delete(called)
+
+
+def test_a_call_as_a_resource_fails_with_what_the_function_says(harness, make):
+    make("failing", publish=True)
+    given = {"functionName": "failing", "qualifier": "1"}
+    with pytest.raises(Refusal, match=r"^invoking Lambda Function \(failing\): .*\"errorMessage\": \"no model\""):
+        harness.create(INVOCATION, input='{"raise": "no model"}', **given)
+    with pytest.raises(Refusal, match=r"^invoking Lambda Function \(failing\): ResourceNotFoundException: Function not found"):
+        harness.create(INVOCATION, input="{}", **{**given, "qualifier": "2"})
+    assert harness.twin.world.find(INVOCATION, functionName="failing") == []
+    assert "input" in harness.problems(INVOCATION, input="no json", **given)[0]
+    assert "CREATE_ONLY" in harness.problems(INVOCATION, input="{}", lifecycleScope="CRUD", **given)[0]
+
+
+def test_a_call_as_a_resource_waits_for_a_free_place(harness, make):
+    make("taken", publish=True, reservedConcurrentExecutions=1)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(call, harness, "taken", {"sleep": 2})
+        time.sleep(0.5)
+        called = harness.create(INVOCATION, functionName="taken", qualifier="1", input='{"sleep": 0}')
+        assert other.done()
+    assert json.loads(called["result"])["version"] == "1"
 
 
 def test_a_service_may_call_only_with_a_permission_for_its_source(harness, make):
