@@ -119,7 +119,21 @@ def model_function(
         tags=tags,
         opts=after(logs, permissions, stored, built, *ready),
     )
-    return aws.lambda_.Alias(f"{name}-endpoint-live", name="live", function_name=running.name, function_version=running.version)
+    started = aws.lambda_.Invocation(
+        f"{name}-endpoint-start",
+        function_name=running.name,
+        qualifier=running.version,
+        input=json.dumps({"ping": {"requestId": "start", "holdSeconds": 0.1}}),
+        lifecycle_scope="CREATE_ONLY",
+    )
+
+    def checked(of: dict[str, str]) -> str:
+        if "ping" not in json.loads(of["result"]):
+            raise pulumi.RunError(f"Version {of['version']} of {physical} does not predict: {of['result']}")
+        return of["version"]
+
+    version = pulumi.Output.all(version=running.version, result=started.result).apply(checked)
+    return aws.lambda_.Alias(f"{name}-endpoint-live", name="live", function_name=running.name, function_version=version)
 
 
 def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagemaker.Endpoint:
