@@ -72,9 +72,7 @@ def _unseen_at_google(id: str, error: Exception) -> Finding:
     from pilotlight.cli.gcp.clients import ApiError, NotServed
 
     if isinstance(error, NotServed):
-        return warn(
-            id, f"can't be seen: {error}", mend="pilotlight down, and try again: a running twin keeps its code"
-        )
+        return warn(id, f"can't be seen: {error}", mend="pilotlight down, and try again: a running twin keeps its code")
     assert isinstance(error, ApiError)
     if error.reason == "SERVICE_DISABLED":
         return warn(id, f"can't be seen: {error}", allowed="the API that tells it, switched on", mend="follow the link, or go on with `up`")
