@@ -13,9 +13,6 @@ from tests.support.deployment import ROOT
 class ReadyStack:
     """`steady` is how many calls or uploads a second an update must not fail, with the sizes of the ready stack. `rolls`: its updates
     under use are part of every run, those of the others (the same parts in the other pattern) of `make test-all`.
-
-    A new version of a function begins cold, and aws-lambda-api reserves a concurrency of 10: at 10 calls a second 50 of 132 were
-    refused on the twin, at 5 a second 12 of 54, at 2 none (docs/first-contact.md). A queue in front takes that away.
     """
 
     name: str
@@ -44,7 +41,7 @@ class ReadyStack:
 
 STACKS = (
     ReadyStack(name="aws-sagemaker-api", steady=10),
-    ReadyStack(name="aws-lambda-api", steady=2, rolls=True),
+    ReadyStack(name="aws-lambda-api", steady=10, rolls=True),
     ReadyStack(name="aws-sagemaker-events", steady=5, rolls=True),
     ReadyStack(name="aws-lambda-events", steady=5),
     ReadyStack(name="gcp-cloud-run-api", steady=10, rolls=True),

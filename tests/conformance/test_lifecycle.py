@@ -218,6 +218,25 @@ def test_a_changed_handler_changes_the_digest_and_rolls_without_a_failed_request
     assert digest() != before
 
 
+def test_a_version_that_does_not_start_fails_the_up_and_takes_no_traffic(rolling: Up) -> None:
+    source = rolling.deployment.checkout / "handlers" / "server" / "service.py"
+    good = source.read_bytes()
+    source.write_bytes(good + b'raise RuntimeError("this version does not start")\n')
+    assert rolling.use.answer("warm")
+    try:
+        with rolling.use.steadily(rolling.ready.steady) as done:
+            said = rolling.deployment.run("up", rolling.stack, "--local", code=1).stderr
+            time.sleep(AFTERWARDS_S)
+    finally:
+        source.write_bytes(good)
+    assert done.failed == []
+    assert done.right >= 8
+    # The others say where the reason is.
+    assert rolling.ready.service["endpoint"]["platform"] != "aws-lambda" or "this version does not start" in said
+    assert rolling.deployment.up(rolling.stack)["result"] == "succeeded"
+    assert rolling.use.answer("mended")
+
+
 def test_destroy_leaves_neither_a_resource_nor_an_object(up: Up) -> None:
     assert up.deployment.report("destroy", up.stack)["result"] == "succeeded"
     assert up.deployment.run("status", up.stack, code=None).returncode == 3
