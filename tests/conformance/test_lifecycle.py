@@ -219,6 +219,8 @@ def test_a_changed_handler_changes_the_digest_and_rolls_without_a_failed_request
 
 
 def test_a_version_that_does_not_start_fails_the_up_and_takes_no_traffic(rolling: Up) -> None:
+    if not ALL and rolling.ready != next(ready for ready in STACKS if ready.rolls and ready.cloud == rolling.ready.cloud):
+        pytest.skip("PILOTLIGHT_ALL=1 tries it on every stack")
     source = rolling.deployment.checkout / "handlers" / "server" / "service.py"
     good = source.read_bytes()
     source.write_bytes(good + b'raise RuntimeError("this version does not start")\n')
