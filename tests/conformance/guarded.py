@@ -37,9 +37,10 @@ class Guarded:
         return f"{url.scheme}://{url.netloc.decode()}"
 
     def reached(self) -> Reached:
-        """Since it came up; a metric outlives the stack of an earlier test."""
-        now = self.observed.reached()
-        return Reached(function=now.function - self.before.function, endpoint=now.endpoint - self.before.endpoint, started=now.started)
+        """Since it came up: a metric outlives the stack of an earlier test, and `up` itself calls a model that is a function."""
+        now, before = self.observed.reached(), self.before
+        started = now.started - before.started
+        return Reached(function=now.function - before.function, endpoint=now.endpoint - before.endpoint, started=started)
 
     def call(self, headers: Mapping[str, str], *, method: str = "POST", path: str = "predict") -> httpx.Response:
         url = self.outputs["url"].removesuffix("predict") + path

