@@ -19,12 +19,12 @@ def another(live: int, wanted: int, stack: str) -> Finding:
     )
 
 
-def dropped(live: int, wanted: int, stack: str, when: str) -> Finding:
-    """The budget was spent and its function did what it is for; `when` is ` on DATE at TIME`, or empty. The stack's state knows nothing
-    of it."""
+def dropped(live: int, wanted: int, stack: str, when: str, *, also: str = "") -> Finding:
+    """The budget was spent and its function did what it is for; `when` is ` on DATE at TIME`, or empty, `also` what else the cloud asks
+    for. The stack's state knows nothing of it."""
     return warn(
         ID,
         f"the budget dropped the warming floor{when}: {live} instances are kept warm, the plan says {wanted} for now",
-        allowed="the plan's: it stays down until an `up` with a refresh, also when a new month begins",
+        allowed=f"the plan's: it stays down until an `up` with a refresh, also when a new month begins{also}",
         mend=f"pilotlight up {stack} --refresh",
     )

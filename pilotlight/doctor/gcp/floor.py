@@ -14,6 +14,8 @@ from stacks.plan import plan_of
 
 # The role of the function that drops it (`components/gcp/drop.py`).
 FLOOR = "floor"
+# Cloud Billing's messages come again and again while a budget is spent (its documentation, programmatic notifications).
+AGAIN = "; while this month's budget stays spent it is dropped again within hours, so raise budget.monthlyUsd first"
 
 
 def floor(subject: Subject) -> Iterator[Finding]:
@@ -50,7 +52,7 @@ def _dropped(subject: Subject, names: Names, live: int, wanted: int) -> Iterator
     stopped = any(subject.clients.of("cloudscheduler").ask("GET", f"/v1/{job}").get("state") == "PAUSED" for job in jobs)
     # Where nothing moves the floor there is nothing to stop: then it is down.
     if stopped or (not jobs and live < wanted):
-        yield floors.dropped(live, wanted, subject.stack, _when(subject, names))
+        yield floors.dropped(live, wanted, subject.stack, _when(subject, names), also=AGAIN)
 
 
 def _live(subject: Subject, names: Names) -> int | None:

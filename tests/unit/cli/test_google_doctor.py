@@ -343,6 +343,7 @@ def test_a_floor_that_the_budget_dropped_is_told_with_its_day(google: GoogleProj
     told = one(floor.floor(subject))
     assert told.found.startswith("the budget dropped the warming floor on 2026-10-20 at 17:00 UTC: 0 instances")
     assert (told.status, told.mend) == ("warn", "pilotlight up demo --refresh")
+    assert "raise budget.monthlyUsd first" in told.allowed
     assert list(floor.before_up(subject)) == [told]
     body = google.asked[-1][3]
     assert f'resource.labels.service_name="{NAMES.service("floor")}"' in body["filter"]
