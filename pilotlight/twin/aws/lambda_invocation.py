@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
 CREATE_ONLY = "CREATE_ONLY"
-# What the provider's client does with 429: ATTEMPTS in all, between two of them up to 2^n seconds and never more than LONGEST_PAUSE_S.
+# What the provider's client does with 429: ATTEMPTS in all, between two of them up to 2^n seconds and never more than LONGEST_PAUSE_S
+# (internal/provider, MaxRetries; aws-sdk-go-base, resolveRetryer; aws-sdk-go-v2, DefaultThrottleErrorCodes; read 2026-11).
 ATTEMPTS = 25
 LONGEST_PAUSE_S = 300.0
 
