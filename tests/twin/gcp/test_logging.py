@@ -117,7 +117,7 @@ def test_who_may_list(harness: GoogleHarness, run: Run) -> None:
 def points(harness: GoogleHarness, metric: str) -> list[dict[str, Any]]:
     """The series of a metric of log lines, asked by Google's client."""
     at = harness.wait(harness.twin.gcp.variables(harness.twin, Caller(None)))[MONITORING]
-    api = build("monitoring", "v3", credentials=AnonymousCredentials(), client_options={"api_endpoint": at}, static_discovery=True)  # type: ignore[no-untyped-call]
+    api = build("monitoring", "v3", credentials=AnonymousCredentials(), client_options={"api_endpoint": at}, static_discovery=True)  # type: ignore[no-untyped-call]  # google-auth's own gap
     text = f'metric.type = "logging.googleapis.com/user/{metric}"'
     given = {"interval_startTime": "2020-01-01T00:00:00Z", "interval_endTime": "2100-01-01T00:00:00Z", "filter": text}
     answer = api.projects().timeSeries().list(name=f"projects/{PROJECT}", **given).execute()
