@@ -5,10 +5,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from handlers.functions.environment import Environment
 
-_PLACE = re.compile(r"(?:s3|gs)://[^/?#]+/.*", re.DOTALL)
+_PLACE = re.compile(r"(?:(?:s3|gs)://[^/?#]+/|https://[^/?#]+/[^/?#]+/).*", re.DOTALL)
+_PLACES = "s3://BUCKET/, gs://BUCKET/ or https://ACCOUNT.blob.core.windows.net/CONTAINER/"
+# With the host at its end, so that no longer name of a host begins with it.
+_WEBHOOKS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[^?#\s]*")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -29,9 +33,11 @@ class HandlerSettings:
     # SageMaker's serverless endpoints carry 4 MB each way (SageMaker quotas page, read 2026-11).
     max_answer_bytes: int = 4_194_304
     max_inputs: int = 256
-    # Where inputs may be fetched from, s3:// or gs://BUCKET/PREFIX of keys; None: requests carry their inputs.
+    # Where inputs may be fetched from, an address with a prefix of keys; None: requests carry their inputs.
     inputs_uri: str | None = None
     max_object_bytes: int = 10_485_760
+    # Where Cog's webhooks may go, an address with a path; None: no request may name one.
+    webhooks_uri: str | None = None
     max_queue: int = 64
     request_timeout_s: float = 55.0
     body_timeout_s: float = 20.0
@@ -53,8 +59,9 @@ class HandlerSettings:
             max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
             max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
             max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),
-            inputs_uri=environment.matching("INPUTS_URI", _PLACE, "s3://BUCKET/ or gs://BUCKET/, with a prefix of keys behind it or none"),
+            inputs_uri=environment.matching("INPUTS_URI", _PLACE, f"{_PLACES}, with a prefix of keys behind it or none"),
             max_object_bytes=environment.whole("MAX_OBJECT_BYTES", cls.max_object_bytes, least=1, most=1 << 30),
+            webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it"),
             max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
             request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", cls.request_timeout_s, least=0.1, most=3600),
             body_timeout_s=environment.seconds("BODY_TIMEOUT_S", cls.body_timeout_s, least=0.1, most=3600),
@@ -62,6 +69,13 @@ class HandlerSettings:
         )
         environment.check()
         return settings
+
+
+def _webhooks(address: str) -> str:
+    """Raises ValueError for an address that has no path, or a port that is none."""
+    if not _WEBHOOKS.fullmatch(address) or urlsplit(address).port == 0:
+        raise ValueError(address)
+    return address
 
 
 def usable_cpus() -> int:

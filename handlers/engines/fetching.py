@@ -1,17 +1,20 @@
-"""Brings a model's files to a folder: where they lie already, from another folder, or from an object in S3 or Cloud Storage."""
+"""Brings a model's files to a folder: where they lie already, from another folder, or from an object of S3, Cloud Storage or Azure."""
 
 import shutil
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 from handlers.engines.manifest import MANIFEST, ModelError
 from handlers.functions import logs
 from handlers.settings import HandlerSettings
+
+if TYPE_CHECKING:
+    from handlers.functions.downloads import Download
 
 ARCHIVE = "model.tar.gz"
 _ORIGIN = ".origin"
@@ -19,6 +22,8 @@ _CHUNK = 1 << 20
 # A grant that was made a moment ago is typically known within two minutes (IAM, "Access change propagation"), and a Cloud Run service
 # has four to start, fetching and loading included ("Configure container health checks").
 GRANT_S = 120.0
+# Azure's take up to ten ("Troubleshoot Azure RBAC", symptom: role assignment changes aren't being detected).
+ROLE_S = 600.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 
 
@@ -35,7 +40,8 @@ def fetch(settings: HandlerSettings) -> Path:
     if address.scheme in _STORES and address.netloc and len(address.path) > 1:
         return _STORES[address.scheme](address.netloc, address.path[1:], settings.model_cache)
     if address.scheme not in ("", "file"):
-        raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use s3://BUCKET/KEY, gs://BUCKET/KEY or a folder.")
+        known = "s3://BUCKET/KEY, gs://BUCKET/KEY, https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY or a folder"
+        raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use {known}.")
     return _from_folder(Path(address.path), settings.model_cache)
 
 
@@ -63,14 +69,26 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Path:
 
 
 def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Path:
-    from handlers.functions.gcp.google_api import ApiError
     from handlers.functions.gcp.storage import Storage
 
-    where, until, pause_s = f"gs://{bucket}/{key}", time.monotonic() + GRANT_S, _FIRST_PAUSE_S
+    return _once_granted(lambda: Storage().open(bucket, key), f"gs://{bucket}/{key}", cache, patience_s=GRANT_S)
+
+
+def _from_blob(host: str, path: str, cache: Path) -> Path:
+    from handlers.functions.azure.blobs import Blobs
+
+    return _once_granted(lambda: Blobs(f"https://{host}").open(unquote(path)), f"https://{host}/{path}", cache, patience_s=ROLE_S)
+
+
+def _once_granted(opened: "Callable[[], Download]", where: str, cache: Path, *, patience_s: float) -> Path:
+    """What `opened` gives, unpacked; while the store refuses it for want of a right it is asked for again."""
+    from handlers.functions.rest import ApiError
+
+    until, pause_s = time.monotonic() + patience_s, _FIRST_PAUSE_S
     while True:
         try:
-            with Storage().open(bucket, key) as download:
-                return unpack(download, cache, origin=f"{where} {download.generation}")
+            with opened() as download:
+                return unpack(download, cache, origin=f"{where} {download.version}")
         except ApiError as error:
             if error.status not in (401, 403) or time.monotonic() + pause_s > until:
                 raise ModelError(f"{where} can't be fetched: {error}") from error
@@ -80,7 +98,7 @@ def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Path:
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-_STORES = {"s3": _from_s3, "gs": _from_cloud_storage}
+_STORES = {"s3": _from_s3, "gs": _from_cloud_storage, "https": _from_blob}
 
 
 class Readable(Protocol):

@@ -17,7 +17,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
 from handlers.settings import HandlerSettings
-from handlers.tasks import TASKS
+from handlers.tasks import CUSTOM, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
@@ -27,7 +27,9 @@ Mark = Callable[[str], None]
 
 
 class Model(Protocol):
-    """A loaded model: `predict` answers what goes into `outputs`, as JSON values and float32 arrays."""
+    """A loaded model: `predict` answers what goes into `outputs`, as JSON values and float32 arrays; `warm_up` is what a ping asks."""
+
+    warm_up: PredictionRequest
 
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any: ...
 
@@ -48,11 +50,12 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
         found = files.submit(_found, settings, files)
-        import_engine(_engine_to_import(settings))
+        engine, task = _to_import(settings)
+        import_engine(engine, task)
         mark("import")
         folder, manifest, proofs = found.result()
         mark("fetch")
-        import_engine(manifest.engine)  # for a model fetched into an image that carries several engines
+        import_engine(manifest.engine, manifest.task)  # for a model fetched into an image that carries several engines
         for name, proof in proofs.items():
             if not name.endswith(_WEIGHTS):
                 proof.result()
@@ -85,20 +88,21 @@ def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, 
     return folder, manifest, {name: files.submit(verify, folder, manifest, name) for name in names}
 
 
-def _engine_to_import(settings: HandlerSettings) -> str | None:
-    """The engine by the manifest if it is here already, else the one that this image carries, if it is one only."""
+def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None]:
+    """Engine and task by the manifest if it is here already, else the engine that this image carries, if it is one only."""
     if (settings.model_dir / MANIFEST).is_file():
-        return read_manifest(settings.model_dir).engine
+        manifest = read_manifest(settings.model_dir)
+        return manifest.engine, manifest.task
     installed = [engine for engine, library in _LIBRARIES.items() if importlib.util.find_spec(library) is not None]
-    return installed[0] if len(installed) == 1 else None
+    return installed[0] if len(installed) == 1 else None, None
 
 
-def import_engine(engine: str | None) -> None:
-    """Import what the engine needs. Raises ModelError when the image does not carry it."""
-    if engine is None:
+def import_engine(engine: str | None, task: str | None = None) -> None:
+    """Import what the engine needs for a task (None: a text task). Raises ModelError when the image does not carry it."""
+    if engine is None or task == CUSTOM:  # whose code imports what it needs
         return
     try:
-        importlib.import_module("handlers.tasks.text")
+        importlib.import_module(IMAGE_TASKS[task][0] if task in IMAGE_TASKS else "handlers.tasks.text")
         importlib.import_module(f"handlers.engines.{engine}")
     except ModuleNotFoundError as error:
         raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
@@ -110,19 +114,30 @@ def build(folder: Path, manifest: Manifest, threads: int) -> Model:
 
 
 def _built(folder: Path, manifest: Manifest, threads: int) -> Loaded:
-    from handlers.tasks.text import TextModel, load_tokenizer
-
     if manifest.task not in TASKS:
         raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
-    module, name = TASKS[manifest.task]
+    if manifest.task == CUSTOM:
+        from handlers.engines.own import OwnModel
+
+        own = OwnModel(folder, manifest, threads)
+        return Loaded(manifest, own, own.providers)
     engine = _engine(folder, manifest, threads)
-    text = TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine)
-    model: Model = getattr(importlib.import_module(module), name)(text, manifest)
+    module, name = (TEXT_TASKS | IMAGE_TASKS)[manifest.task]
+    served = _text(folder, manifest, engine) if manifest.task in TEXT_TASKS else engine
+    model: Model = getattr(importlib.import_module(module), name)(served, manifest)
     return Loaded(manifest, model, engine.providers)
+
+
+def _text(folder: Path, manifest: Manifest, engine: Any) -> Any:
+    from handlers.tasks.text import TextModel, load_tokenizer
+
+    return TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine)
 
 
 def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
     if manifest.engine == "torch":
+        if manifest.task not in TORCH_TASKS:
+            raise ModelError(f"manifest.json: engine torch serves {', '.join(TORCH_TASKS)}, not {manifest.task}: package it for onnx.")
         from handlers.engines.torch import TorchEngine
 
         return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")

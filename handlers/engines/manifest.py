@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from handlers.tasks import CUSTOM, IMAGE_TASKS
+
 MANIFEST = "manifest.json"
 FORMAT = 1
 # Nothing else is ever opened. Formats that run code when they are read (pickle, and what wraps it) are not among them.
@@ -16,6 +18,8 @@ FILES = {
     "torch": ("model.safetensors", "config.json", "tokenizer.json"),
 }
 _OPTIONAL = {"model.onnx.data"}
+_TOKENIZER = "tokenizer.json"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")
 _PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".mar", ".pickle", ".pkl", ".pt", ".pth"}
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -33,8 +37,25 @@ class FileRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImageInput:
+    """How an image becomes a model's input: resized (to `size`, height and width, or by its shortest edge; `resample` is Pillow's
+    number of the filter), the middle of `crop` (height, width) taken, times `scale`, less `mean`, divided by `deviation`."""
+
+    size: tuple[int, int] | None
+    shortest_edge: int | None
+    resample: int
+    crop: tuple[int, int] | None
+    scale: float
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A packaged model's own description. `labels` are in the order of the model's outputs."""
+    """A packaged model's own description. `labels` are in the order of the model's outputs, `image` is an image task's.
+
+    Of a model of one's own, `architecture` is its name, the folder of its code in `handlers/models`.
+    """
 
     source: str
     task: str
@@ -46,6 +67,7 @@ class Manifest:
     normalize: bool
     problem_type: str | None
     files: Mapping[str, FileRecord]
+    image: ImageInput | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -101,6 +123,22 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
         normalize=bool(value.get("normalize")),
         problem_type=value.get("problem_type"),
         files={str(name): FileRecord(_hash(record["sha256"]), int(record["bytes"])) for name, record in value["files"].items()},
+        image=image_of(value["image"]) if value.get("image") else None,
+    )
+
+
+def image_of(value: Mapping[str, Any]) -> ImageInput:
+    """The `image` of a manifest. Raises KeyError, TypeError, ValueError."""
+    pairs = {name: None if value[name] is None else (int(value[name][0]), int(value[name][1])) for name in ("size", "crop")}
+    edge = value["shortest_edge"]
+    return ImageInput(
+        size=pairs["size"],
+        shortest_edge=None if edge is None else int(edge),
+        resample=int(value["resample"]),
+        crop=pairs["crop"],
+        scale=float(value["scale"]),
+        mean=tuple(map(float, value["mean"])),
+        deviation=tuple(map(float, value["deviation"])),
     )
 
 
@@ -113,10 +151,18 @@ def _hash(value: str) -> str:
 def _check_names(folder: Path, manifest: Manifest) -> None:
     if manifest.engine not in FILES:
         raise ModelError(f"{folder / MANIFEST}: engine {manifest.engine!r}, this server has {', '.join(FILES)}.")
-    allowed = FILES[manifest.engine]
+    allowed = _allowed(manifest)
     if others := sorted(set(manifest.files) - set(allowed)):
-        raise ModelError(f"{folder / MANIFEST} lists {', '.join(others)}: engine {manifest.engine} opens {', '.join(allowed)} only.")
+        can = f"engine {manifest.engine} opens {', '.join(allowed)} only" if manifest.task != CUSTOM else "such names are never opened"
+        raise ModelError(f"{folder / MANIFEST} lists {', '.join(others)}: {can}.")
     if absent := sorted(set(allowed) - _OPTIONAL - set(manifest.files)):
         raise ModelError(f"{folder / MANIFEST} lists no {', '.join(absent)}: engine {manifest.engine} needs it.")
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _PICKLES):
         raise ModelError(f"{folder} holds {', '.join(pickles)}: pickled weights can run code and are never served; remove them.")
+
+
+def _allowed(manifest: Manifest) -> tuple[str, ...]:
+    """What may be opened. The files of a model of one's own are its own business, but for paths and pickles."""
+    if manifest.task == CUSTOM:
+        return tuple(name for name in manifest.files if _PLAIN_NAME.fullmatch(name) and Path(name).suffix.lower() not in _PICKLES)
+    return tuple(name for name in FILES[manifest.engine] if name != _TOKENIZER or manifest.task not in IMAGE_TASKS)

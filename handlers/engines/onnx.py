@@ -1,6 +1,6 @@
 """Engine `onnx`: ONNX Runtime, on the CPU with weights mapped from the file, or on the GPU where its build and the machine have one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +38,20 @@ class OnnxEngine:
         self.providers = tuple(self._session.get_providers())
         if self.providers[0] != wanted[0]:
             logs.write("gpu_unused", level="WARNING", wanted=wanted, providers=self.providers, message="The model computes on the CPU.")
-        self._inputs = [node.name for node in self._session.get_inputs()]
+        self.inputs = [node.name for node in self._session.get_inputs()]
         self._output = self._session.get_outputs()[0].name
 
     def run(self, tokens: Array, types: Array, cancellation: Cancellation) -> Array:
         """The model's first output for one text, shape (1, …), float32. Raises Cancelled when it was given up."""
         known = {"input_ids": tokens, "attention_mask": np.ones_like(tokens), "token_type_ids": types}
+        return self.infer({name: known[name] for name in self.inputs}, cancellation)
+
+    def infer(self, feed: Mapping[str, Array], cancellation: Cancellation) -> Array:
+        """The same for inputs by their names in the graph."""
         options = ort.RunOptions()
         with cancellation.stopping(lambda: setattr(options, "terminate", True)):
             try:
-                (output,) = self._session.run([self._output], {name: known[name] for name in self._inputs}, options)
+                (output,) = self._session.run([self._output], feed, options)
             except Exception as error:  # a terminated run has no class of its own either
                 if cancellation.cancelled:
                     raise Cancelled from error

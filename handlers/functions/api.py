@@ -98,8 +98,9 @@ class ApiFunction:
         require_post(http)
         self._require_size(http.body)
         # Checked here already, so that a request which can only fail does not wake an endpoint that sleeps.
-        asked = requests.parse(http.body, http.content_type, max_inputs=MAX_INPUTS)
-        requests.check_parameters(self._settings.task, asked.parameters)
+        task = self._settings.task
+        asked = requests.parse(http.body, http.content_type, max_inputs=MAX_INPUTS, kind=requests.takes(task))
+        requests.check(task, asked)
         if self._deferral is None:
             idempotency.refuse_key(http.headers)
             budget_s = min(self._settings.endpoint_timeout_s, seconds_left(deadline))

@@ -1,5 +1,6 @@
-"""How often a message is tried before it is a dead letter, and how long that takes at the most. Pure."""
+"""How often a message is tried before it is a dead letter, and how long that takes at the most."""
 
+import random
 from dataclasses import dataclass
 
 from handlers.functions.environment import Environment
@@ -28,8 +29,19 @@ class Attempts:
 
     def pause_s(self, attempt: int) -> int:
         """The longest pause after a failed attempt, from 1 on; none after the last one, since then the message is moved away."""
-        return 0 if attempt >= self.most else min(FIRST_PAUSE_S * PAUSE_FACTOR ** min(attempt - 1, 10), LONGEST_PAUSE_S)
+        return 0 if attempt >= self.most else longest_pause_s(attempt)
 
     def left_s(self, attempt: int) -> int:
         """Seconds from the beginning of an attempt until the last one is over, whatever becomes of each."""
         return self.unseen_s + sum(self.pause_s(each) + self.unseen_s for each in range(attempt, self.most))
+
+
+def longest_pause_s(attempt: int) -> int:
+    """After a failed attempt, from 1 on."""
+    factor: int = PAUSE_FACTOR ** min(attempt - 1, 10)
+    return min(FIRST_PAUSE_S * factor, LONGEST_PAUSE_S)
+
+
+def drawn_s(longest: float) -> int:
+    """A pause: half of it is by chance, so that messages that failed together do not come back together."""
+    return round(random.uniform(longest / 2, longest))  # noqa: S311 (spread, no secret)

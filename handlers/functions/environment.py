@@ -2,7 +2,10 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 
 class SettingsError(Exception):
@@ -31,6 +34,17 @@ class Environment:
         if value and not pattern.fullmatch(value):
             self._mistakes.append(f"{name} is {value!r}: use {what}.")
         return value or None
+
+    def read(self, name: str, parse: Callable[[str], _T], what: str) -> _T | None:
+        """What `parse` makes of a text, which raises ValueError or KeyError for one that it can't read; None where it is not set."""
+        value = self._variables.get(name)
+        if not value:
+            return None
+        try:
+            return parse(value)
+        except (ValueError, KeyError):
+            self._mistakes.append(f"{name} is {value!r}: use {what}.")
+            return None
 
     def choice(self, name: str, allowed: Collection[str]) -> str:
         value = self._variables.get(name) or ""

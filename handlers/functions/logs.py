@@ -16,7 +16,9 @@ from handlers.functions import traces
 
 # What a caller may choose as its correlation id: enough for UUIDs, ULIDs, trace ids and API Gateway's own.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
-REQUEST_ID_HEADERS = ("x-amzn-requestid", "x-request-id")
+# Azure's own, which a proxy of a container app leaves alone where it changes an `x-request-id` (microsoft/azure-container-apps issue 1673).
+CLIENT_REQUEST_ID_HEADER = "x-ms-client-request-id"
+_CHOSEN, _GIVEN = (CLIENT_REQUEST_ID_HEADER, "x-request-id"), "x-amzn-requestid"
 # InvokeEndpoint lets a caller hand one free line to the container: that is how the id crosses SageMaker.
 CUSTOM_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 REQUEST_ID_ATTRIBUTE = "request-id="
@@ -42,6 +44,11 @@ def on_cloud_run() -> bool:
     return "K_SERVICE" in os.environ
 
 
+def on_container_apps() -> bool:
+    """By the variables that tell a replica its app or its job (Container Apps, "Environment variables", built-in ones)."""
+    return "CONTAINER_APP_NAME" in os.environ or "CONTAINER_APP_JOB_NAME" in os.environ
+
+
 def _trace_fields() -> dict[str, object]:
     """What lets a line stand beside the request that it belongs to."""
     trace, project = traces.current.get(), os.environ.get("GOOGLE_CLOUD_PROJECT")
@@ -60,7 +67,7 @@ def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
     """
     attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER, "").split(";")
     handed_on = next((part.removeprefix(REQUEST_ID_ATTRIBUTE) for part in attributes if part.startswith(REQUEST_ID_ATTRIBUTE)), None)
-    candidates = [*(headers.get(name) for name in REQUEST_ID_HEADERS[1:]), handed_on, headers.get(REQUEST_ID_HEADERS[0]), fallback]
+    candidates = [*(headers.get(name) for name in _CHOSEN), handed_on, headers.get(_GIVEN), fallback]
     for value in candidates:
         if value and _REQUEST_ID.fullmatch(value):
             return value

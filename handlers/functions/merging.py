@@ -15,7 +15,7 @@ class Piece:
     """Consecutive texts of one object, which is known by its place in the wave."""
 
     owner: int
-    texts: tuple[str, ...]
+    texts: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _add(open_: _Open, item: Asked, start: int, end: int) -> None:
         open_.pieces.append(Piece(item.owner, item.inputs.texts[start:end]))
 
 
-def _size(text: str) -> int:
+def _size(text: object) -> int:
     """Bytes of a text in a body, with its comma."""
     return len(_json(text)) + 1
 

@@ -1,8 +1,8 @@
 """Metrics as log lines: one JSON object in CloudWatch's embedded metric format is a log line and its metrics in one.
 
-On Cloud Run it is a line of the event `metrics` with the same names, from which log-based metrics take values and labels. Source of
-the format: CloudWatch user guide, "Specification: Embedded metric format"; a dimension has one value a line there, which is why
-each stage of a cold start is a line of its own.
+On Cloud Run and on Container Apps it is a line of the event `metrics` with the same names, from which log-based metrics take values and
+labels, and queries of Log Analytics columns. Source of the format: CloudWatch user guide, "Specification: Embedded metric format"; a
+dimension has one value a line there, which is why each stage of a cold start is a line of its own.
 """
 
 import json
@@ -40,7 +40,7 @@ def _write(
     if not service or not values:
         return
     named = {"Service": service, **dimensions}
-    if logs.on_cloud_run():
+    if logs.on_cloud_run() or logs.on_container_apps():
         logs.write(EVENT, level="INFO", **{**fields, **named, **values})
         return
     declared = {

@@ -14,6 +14,10 @@ class Unavailable(Exception):
     """Something that is needed does not answer now; a later attempt may go well."""
 
 
+class NotAllowed(Unavailable):
+    """A right is missing, which may be on its way: a failure that says nothing of what was tried, and uses no attempt up."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`recorded` now, `known` since an earlier delivery, `passed-over` by a filter, `refused` for good or `failed` this time; `spent` is
@@ -31,4 +35,5 @@ class Outcome:
 
 def of(error: Exception) -> Outcome:
     """The outcome that an error stands for; whatever is not refused for good may go well later."""
-    return Outcome("refused" if isinstance(error, Refused) else "failed", str(error) or type(error).__name__)
+    kind: Kind = "refused" if isinstance(error, Refused) else "failed"
+    return Outcome(kind, str(error) or type(error).__name__, spent=not isinstance(error, NotAllowed))

@@ -161,7 +161,7 @@ class Pipeline:
     def _read(self, delivery: Delivery) -> ObjectInputs | Outcome:
         version = delivery.version
         try:
-            inputs = objects.read(self._store.read(version), version.key)
+            inputs = objects.read(self._store.read(version), version.key, requests.takes(self._settings.task))
             requests.check_parameters(self._settings.task, inputs.parameters)
         except (Refused, Unavailable) as error:
             return outcomes.of(error)

@@ -82,9 +82,10 @@ class Predictor:
         if not isinstance(error, RequestProblem) or not _refuses(error):
             return None
         if isinstance(error, AnswerTooLarge) and request.uri is None and request.count > 1:
-            # Later requests are smaller from the start, instead of computing what can't be sent.
-            merged = min(self._limits.merged_bytes, len(request.body())) // 2
-            self._limits = replace(self._limits, merged_bytes=max(1, merged))
+            # Later requests are smaller from the start, instead of computing what can't be sent. Those that are on their way, as large as
+            # this one, are refused as well and make them no smaller.
+            merged = min(self._limits.merged_bytes, len(request.body()) // 2)
+            self._limits = replace(self._limits, merged_bytes=merged)
         return request.halves()
 
 

@@ -27,7 +27,16 @@ class RouteUnknown(RequestProblem): ...
 class AnswerUnknown(RequestProblem): ...
 
 
+class ModelUnknown(RequestProblem): ...
+
+
+class PredictionUnknown(RequestProblem): ...
+
+
 class MethodNotAllowed(RequestProblem): ...
+
+
+class NotAcceptable(RequestProblem): ...
 
 
 class BodyTooSlow(RequestProblem): ...
@@ -46,6 +55,9 @@ class InputRefused(RequestProblem): ...
 
 
 class AnswerTooLarge(RequestProblem): ...
+
+
+class TaskMismatch(RequestProblem): ...
 
 
 class IdempotencyKeyReused(RequestProblem): ...
@@ -81,13 +93,17 @@ PROBLEMS: dict[type[RequestProblem], tuple[int, str, str]] = {
     IdempotencyKeyRefused: (400, "idempotency-key-refused", "The Idempotency-Key can't be used"),
     RouteUnknown: (404, "route-unknown", "No such route"),
     AnswerUnknown: (404, "answer-unknown", "No such answer"),
+    ModelUnknown: (404, "model-unknown", "No such model"),
+    PredictionUnknown: (404, "prediction-unknown", "No such prediction"),
     MethodNotAllowed: (405, "method-not-allowed", "The route has another method"),
+    NotAcceptable: (406, "not-acceptable", "The answer has no such format"),
     BodyTooSlow: (408, "body-too-slow", "The body did not arrive in time"),
     IdempotencyKeyInUse: (409, "idempotency-key-in-use", "A request with this Idempotency-Key is being answered"),
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
-    MediaTypeUnsupported: (415, "media-type-unsupported", "The body is not JSON"),
+    MediaTypeUnsupported: (415, "media-type-unsupported", "The body has a format that is not read"),
     InputRefused: (422, "input-refused", "The input is not what the model takes"),
     AnswerTooLarge: (422, "answer-too-large", "The answer would be too large"),
+    TaskMismatch: (422, "task-mismatch", "The contract does not serve the model's task"),
     IdempotencyKeyReused: (422, "idempotency-key-reused", "The Idempotency-Key belongs to another request"),
     Throttled: (429, "throttled", "Too many requests"),
     HeadersTooLarge: (431, "headers-too-large", "The headers are too large"),

@@ -1,39 +1,60 @@
 """From the bytes of a body to a checked request. The function and the model server read bodies with this one reader."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from handlers.functions import values
+from handlers.functions.parameters import PARAMETERS, REQUIRED
 from handlers.functions.problems import InputRefused, MalformedBody, MediaTypeUnsupported
+from handlers.functions.wording import clipped as _clipped
+from handlers.functions.wording import kind as _kind
 
-FUNCTIONS_TO_APPLY = ("softmax", "sigmoid", "none")
+# What a task's inputs are: texts, but for these.
+TEXTS, IMAGES, VALUES = "texts", "images", "values"
+_TAKES = {"image-classification": IMAGES, "custom": VALUES}
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionRequest:
     """`texts` as sent, in order; `many` tells a list of one text from a single text, since their answers differ.
 
+    An image is its base64 or, sent as a body of its own, its bytes; a model of one's own is sent any JSON value.
     With a `uri` the inputs are in the object of that address, and `texts` is empty until it is fetched.
     """
 
-    texts: tuple[str, ...]
+    texts: tuple[Any, ...]
     many: bool
     parameters: dict[str, Any]
     uri: str | None = None
 
 
-def parse(body: bytes, content_type: str | None, *, max_inputs: int, references: bool = False) -> PredictionRequest:
+def takes(task: str) -> str:
+    """What the inputs of a task are."""
+    return _TAKES.get(task, TEXTS)
+
+
+def parse(
+    body: bytes, content_type: str | None, *, max_inputs: int, references: bool = False, kind: str | None = TEXTS
+) -> PredictionRequest:
     """Read `{"inputs": "text" | ["text", …], "parameters": {…}}`, with `references` also `{"inputs": {"uri": …}}`.
 
-    Raises MediaTypeUnsupported for a body that is not UTF-8 JSON by its content type (none means JSON), MalformedBody for
-    bytes that are not, InputRefused for JSON that is something else.
+    `kind` is what the task takes, None while that is not known: then anything is read, and `check` tells later.
+    Raises MediaTypeUnsupported for a body that is not UTF-8 JSON by its content type (none means JSON) nor an image where images are
+    taken, MalformedBody for bytes that are not, InputRefused for JSON that is something else.
     """
+    if kind in (IMAGES, None) and values.is_image(content_type):
+        return PredictionRequest((body,), False, {})
+    return from_value(decoded(body, content_type), max_inputs=max_inputs, references=references, kind=kind)
+
+
+def decoded(body: bytes, content_type: str | None) -> object:
+    """The JSON of a body. Raises MediaTypeUnsupported, MalformedBody."""
     _check_media_type(content_type)
-    return from_value(_decode(body), max_inputs=max_inputs, references=references)
+    return _decode(body)
 
 
-def from_value(value: object, *, max_inputs: int, references: bool = False) -> PredictionRequest:
+def from_value(value: object, *, max_inputs: int, references: bool = False, kind: str | None = TEXTS) -> PredictionRequest:
     """The same for a body that is decoded already (a bare Lambda payload). Raises InputRefused."""
     if not isinstance(value, dict):
         raise InputRefused(f"The body is {_kind(value)}: send an object with 'inputs'.")
@@ -46,41 +67,64 @@ def from_value(value: object, *, max_inputs: int, references: bool = False) -> P
     parameters = value.get("parameters")
     if not isinstance(parameters, dict | None):
         raise InputRefused(f"'parameters' is {_kind(parameters)}: send an object or leave it out.")
-    if references and isinstance(inputs, dict):
+    anything = kind in (VALUES, None)
+    if references and isinstance(inputs, dict) and not (anything and inputs.keys() != {"uri"}):
         return PredictionRequest((), False, parameters or {}, _uri(inputs))
+    if anything:
+        return of_values(inputs, parameters or {}, max_inputs=max_inputs)
+    return of_texts(inputs, parameters or {}, max_inputs=max_inputs)
+
+
+def of_texts(inputs: object, parameters: dict[str, Any], *, max_inputs: int, name: str = "inputs") -> PredictionRequest:
+    """A request of a text or a list of texts, which the client calls `name`. Raises InputRefused."""
     many = isinstance(inputs, list)
-    texts = tuple(_text(item, f"inputs[{index}]" if many else "inputs") for index, item in enumerate(inputs if many else [inputs]))
+    items: list[object] = inputs if isinstance(inputs, list) else [inputs]
+    texts = tuple(_text(item, f"{name}[{index}]" if many else name) for index, item in enumerate(items))
     if not 1 <= len(texts) <= max_inputs:
-        raise InputRefused(f"'inputs' has {len(texts)} texts: send 1 to {max_inputs}.")
-    return PredictionRequest(texts, many, parameters or {})
+        raise InputRefused(f"'{name}' has {len(texts)} texts: send 1 to {max_inputs}.")
+    return PredictionRequest(texts, many, parameters)
+
+
+def of_values(inputs: object, parameters: dict[str, Any], *, max_inputs: int) -> PredictionRequest:
+    """A request of a JSON value or a list of them. Raises InputRefused."""
+    many = isinstance(inputs, list)
+    items = tuple(inputs) if isinstance(inputs, list) else (inputs,)
+    if not 1 <= len(items) <= max_inputs:
+        raise InputRefused(f"'inputs' has {len(items)} inputs: send 1 to {max_inputs}.")
+    for index, item in enumerate(items):
+        values.check(item, f"inputs[{index}]" if many else "inputs")
+    return PredictionRequest(items, many, parameters)
+
+
+def check(task: str, request: PredictionRequest) -> None:
+    """Inputs and parameters against the task, for what was read before the task was known.
+
+    Raises MediaTypeUnsupported for an image where none is taken, InputRefused.
+    """
+    kind = takes(task)
+    for index, item in enumerate(request.texts):
+        if isinstance(item, bytes):
+            if kind != IMAGES:
+                raise MediaTypeUnsupported(f"Content-Type is that of an image, the model's task is {task}: send application/json in UTF-8.")
+        elif kind != VALUES:
+            _text(item, f"inputs[{index}]" if request.many else "inputs")
+    check_parameters(task, request.parameters)
 
 
 def check_parameters(task: str, parameters: dict[str, Any]) -> None:
-    """Raises InputRefused when the task does not know a parameter or its value; `task` must be in PARAMETERS."""
+    """Raises InputRefused when the task does not know a parameter or its value, or lacks one; `task` must be in PARAMETERS."""
     allowed = PARAMETERS[task]
+    if allowed is None:
+        values.check(parameters, "parameters")
+        return
     for name, value in parameters.items():
         if name not in allowed:
             known = f"allowed are {', '.join(sorted(allowed))}" if allowed else "this task takes none"
             raise InputRefused(f"parameters.{_clipped(name)} is not known for {task}: {known}.")
         allowed[name](value)
-
-
-def _top_k(value: object) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise InputRefused(f"parameters.top_k is {_clipped(json.dumps(value))}: use a whole number from 1 on, or null for every label.")
-
-
-def _function_to_apply(value: object) -> None:
-    if value not in FUNCTIONS_TO_APPLY:
-        raise InputRefused(f"parameters.function_to_apply is {_clipped(json.dumps(value))}: use one of {', '.join(FUNCTIONS_TO_APPLY)}.")
-
-
-# task -> parameter -> its check. A task that a model server can serve has a row here.
-PARAMETERS: dict[str, dict[str, Callable[[object], None]]] = {
-    "feature-extraction": {},
-    "sentence-embedding": {},
-    "text-classification": {"top_k": _top_k, "function_to_apply": _function_to_apply},
-}
+    for name in REQUIRED.get(task, ()):
+        if name not in parameters:
+            raise InputRefused(f"parameters.{name} is missing: {task} needs it.")
 
 
 def _check_media_type(content_type: str | None) -> None:
@@ -119,18 +163,5 @@ def _uri(inputs: dict[str, object]) -> str:
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise InputRefused(f"'{where}' is {_kind(value)}: send a text.")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InputRefused(f"'{where}' has half of a surrogate pair at character {error.start}: send whole characters.") from error
+    values.check_text(value, where)
     return value
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _clipped(text: str) -> str:
-    """At most 80 characters of what a client sent, printable, so that no answer or log line echoes a whole body."""
-    return ascii(text if len(text) <= 80 else text[:80] + "…")[1:-1]

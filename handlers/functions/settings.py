@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from handlers.functions import requests
 from handlers.functions.environment import Environment
+from handlers.functions.parameters import PARAMETERS
 
 LEAST_KEEP_HOURS, MOST_KEEP_HOURS = 24, 8760
 
@@ -28,7 +28,7 @@ def endpoint_timeout_s(environment: Environment, *, default: float = 25, least_s
 
 def task(environment: Environment) -> str:
     """MODEL_TASK."""
-    return environment.choice("MODEL_TASK", requests.PARAMETERS)
+    return environment.choice("MODEL_TASK", PARAMETERS)
 
 
 def keep_s(environment: Environment) -> int:

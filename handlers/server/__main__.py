@@ -34,6 +34,7 @@ def _serve_http() -> int:
 
     try:
         service = Service(HandlerSettings.from_environment(os.environ), stages)
+        _collect_spans()
     except SettingsError as error:
         logs.write("settings_refused", level="ERROR", message=str(error))
         return 1
@@ -47,6 +48,17 @@ def _serve_http() -> int:
     elif failure is not None:
         logs.write_fault("model_failed", failure)
     return 0 if failure is None else 1
+
+
+def _collect_spans() -> None:
+    """Raises SettingsError."""
+    if "APPLICATIONINSIGHTS_CONNECTION_STRING" in os.environ:
+        from handlers.functions.azure.settings import collect_spans
+        from handlers.functions.environment import Environment
+
+        environment = Environment(os.environ)
+        collect_spans(environment)
+        environment.check()
 
 
 if __name__ == "__main__":

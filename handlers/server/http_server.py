@@ -16,7 +16,10 @@ def serve(service: Service) -> BaseException | None:
     model could not be served, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
     """
     settings = service.settings
-    server = make_server(App(service), host=settings.bind_host, port=settings.port, drain_s=settings.drain_s)
+    app = App(service)
+    server = make_server(app, host=settings.bind_host, port=settings.port, drain_s=settings.drain_s)
+    # What contracts still do for nobody's request is finished as requests are: for the drain's time, then given up.
+    app.lasting.tasks = server.server_state.tasks
     return asyncio.run(_serve(server, service))
 
 

@@ -49,7 +49,7 @@ class LambdaHandler:
             return self._http(event, context)
         if isinstance(event, dict) and "ping" in event:
             return self._ping(event, context)
-        answer = self._guarded(lambda: from_value(event, max_inputs=self._service.settings.max_inputs), context, context.aws_request_id)
+        answer = self._guarded(lambda: self._value(event), context, context.aws_request_id)
         return orjson.loads(answer.body)
 
     def _ping(self, event: dict[str, Any], context: LambdaContext) -> Any:
@@ -57,8 +57,7 @@ class LambdaHandler:
         try:
             ping = pings.of_event(event, request_id)
             request_id = ping.request_id
-            request = from_value(pings.REQUEST, max_inputs=self._service.settings.max_inputs)
-            answer = self._service.ping_within(request, ping, _seconds_left(context))
+            answer = self._service.ping_within(ping, _seconds_left(context))
         except RequestProblem as problem:
             answer = self._service.refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
@@ -85,7 +84,10 @@ class LambdaHandler:
         if len(request.body) > settings.max_body_bytes:
             raise BodyTooLarge(f"The body has {len(request.body)} bytes: {settings.max_body_bytes} are allowed.")
         idempotency.refuse_key(request.headers)
-        return parse(request.body, request.content_type, max_inputs=settings.max_inputs)
+        return parse(request.body, request.content_type, max_inputs=settings.max_inputs, kind=self._service.kind)
+
+    def _value(self, event: object) -> PredictionRequest:
+        return from_value(event, max_inputs=self._service.settings.max_inputs, kind=self._service.kind)
 
     def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str, **told: str) -> Answer:
         try:

@@ -1,77 +1,125 @@
-"""The description of the HTTP contract that `GET /openapi.json` serves."""
+"""The description of the HTTP server that `GET /openapi.json` serves: OpenAPI 3.1, with every status that a route can answer."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from handlers.engines.manifest import Manifest
+from handlers.functions.parameters import PARAMETERS
 from handlers.functions.problems import MEDIA_TYPE, OF_ANSWERS, PROBLEMS
-from handlers.functions.requests import PARAMETERS
+from handlers.functions.requests import IMAGES, takes
+from handlers.server import openapi_schemas as schemas
+from handlers.server.contracts import CONTRACTS, ROUTES, Route
+from handlers.server.forms import FORMATS, JSON
 from handlers.settings import HandlerSettings
 
-# What a prediction can answer besides 200: everything in the table but the function's own.
-_REFUSALS = (400, 405, 408, 413, 415, 422, 431, 500, 503, 504)
+# What any route can answer, a prediction, and whatever asks for the model that is here.
+_ANY = (431, 500)
+_PREDICTION = (400, 408, 413, 415, 422, 503, 504)
+_MODEL = (404, 503)
+_BINARY = "application/octet-stream"
 
 
-def document(settings: HandlerSettings, task: str | None) -> dict[str, Any]:
-    """An OpenAPI 3.1 document; `task` is the model's, None while it loads."""
-    prediction = {
-        "post": {
-            "operationId": "predict",
-            "summary": f"Predict with task {task}" if task else "Predict",
-            "requestBody": {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}}}},
-            "responses": {
-                "200": {"description": "The prediction", "content": _content("application/json", "Answer")},
-                **{str(status): _refusal(status) for status in _REFUSALS},
-            },
-        }
-    }
-    health = {"get": {"responses": {"200": {"description": "Yes"}, "503": _refusal(503)}}}
-    alive = {"get": {"responses": {"200": {"description": "Yes"}}}}
+def document(settings: HandlerSettings, manifest: Manifest | None, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """An OpenAPI 3.1 document; `manifest` is the model's, None while it loads, `own` are the schemas of a model of one's own."""
+    task = manifest.task if manifest else None
+    paths: dict[str, dict[str, Any]] = {}
+    for path, refused in _HEALTH.items():
+        paths[path] = {"get": _operation(f"GET {path}", (200,), {}, refused=refused)}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _described(route, task)
+    parameters = (PARAMETERS[task] or ()) if task else None
     return {
         "openapi": "3.1.0",
         "info": {"title": "Pilotlight model server", "version": "1"},
-        "paths": {
-            "/predict": prediction,
-            "/invocations": {"post": prediction["post"] | {"operationId": "invocations"}},
-            "/ping": health,
-            "/health/ready": health,
-            "/health/startup": health,
-            "/health/live": alive,
-            "/metrics": alive,
-            "/openapi.json": alive,
-        },
-        "components": {"schemas": _schemas(settings, task)},
+        "paths": paths,
+        "components": {"schemas": schemas.of(settings, parameters, own)},
     }
 
 
-def _content(media_type: str, schema: str) -> dict[str, Any]:
-    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+_HEALTH: Mapping[str, Sequence[int]] = {
+    **dict.fromkeys(("/", "/ping", "/health", "/health/ready", "/health/startup"), (503,)),
+    **dict.fromkeys(("/health/live", "/metrics", "/openapi.json"), ()),
+}
+
+
+def _described(route: Route, task: str | None) -> dict[str, Any]:
+    key = f"{route.method} {route.path.replace('/versions/{version}', '')}"
+    summary, sent, answered, statuses, refused = _OPERATIONS[key]
+    tasks = CONTRACTS[route.contract].tasks
+    serves = f"{CONTRACTS[route.contract].title}: {summary}" + (f" ({', '.join(sorted(tasks))})" if tasks else "")
+    serves += f". The model's task is {task}." if task and sent else ""
+    described = _operation(serves, statuses, answered, refused=refused)
+    described["operationId"] = f"{route.function}{''.join(part.title() for part in route.path.split('/') if part.isalnum())}{route.method}"
+    described["tags"] = [CONTRACTS[route.contract].title]
+    named = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    if named:
+        described["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in named]
+    if sent:
+        images = _images(task) if route.contract in ("plain", "hugging_face") else {}
+        described["requestBody"] = {"required": True, "content": {**sent, **images}}
+    return described
+
+
+def _operation(summary: str, statuses: Sequence[int], answered: Mapping[str, Any], *, refused: Sequence[int]) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        str(status): {"description": _SAID[status]} | ({"content": answered} if answered else {}) for status in statuses
+    }
+    return {"summary": summary, "responses": told | {str(status): _refusal(status) for status in sorted({*refused, *_ANY})}}
+
+
+_SAID = {200: "The answer", 202: "It runs: its state as it is now"}
+
+
+def _images(task: str | None) -> dict[str, Any]:
+    """Bodies that are one image, where the task takes such."""
+    media_types = ("image/jpeg", "image/png") if task is not None and takes(task) == IMAGES else ()
+    return {media_type: {"schema": {"type": "string", "contentMediaType": media_type}} for media_type in media_types}
 
 
 def _refusal(status: int) -> dict[str, Any]:
     rows = (row for kind, row in PROBLEMS.items() if kind not in OF_ANSWERS)
     titles = " or ".join(title for known, _, title in rows if known == status)
-    return {"description": titles, "content": _content(MEDIA_TYPE, "Problem")}
+    return {"description": titles, "content": _content("Problem", MEDIA_TYPE)}
 
 
-def _schemas(settings: HandlerSettings, task: str | None) -> dict[str, Any]:
-    text = {"type": "string"}
-    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": settings.max_inputs}
-    parameters: dict[str, Any] = {"type": "object", "default": {}}
-    if task is not None:
-        parameters |= {"properties": {name: {} for name in PARAMETERS.get(task, {})}, "additionalProperties": False}
-    reference = {"type": "object", "required": ["uri"], "additionalProperties": False, "properties": {"uri": text}}
-    references = [reference] if settings.inputs_uri is not None else []
-    names = ("type", "title", "detail", "instance")
-    return {
-        "Request": {
-            "type": "object",
-            "required": ["inputs"],
-            "additionalProperties": False,
-            "properties": {"inputs": {"oneOf": [text, texts, *references]}, "parameters": parameters},
-        },
-        "Answer": {"type": "object", "required": ["outputs"], "properties": {"outputs": {}}},
-        "Problem": {
-            "type": "object",
-            "required": [*names, "status"],
-            "properties": {**{name: text for name in names}, "status": {"type": "integer"}},
-        },
-    }
+def _content(schema: str, *media_types: str) -> dict[str, Any]:
+    return {media_type: {"schema": {"$ref": f"#/components/schemas/{schema}"}} for media_type in media_types or (JSON,)}
+
+
+def _other(media_types: Sequence[str]) -> dict[str, Any]:
+    return {media_type: {} for media_type in media_types}
+
+
+_PLAIN = ({**_content("Request"), **_other(FORMATS)}, {**_content("Answer"), **_other(FORMATS)}, (200,), (*_PREDICTION, 406))
+# Method and path (of a model's only version: without it) -> summary, what is sent, what is answered, statuses of answers and of problems.
+_OPERATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Sequence[int], Sequence[int]]] = {
+    "POST /predict": ("Predict", *_PLAIN),
+    "POST /invocations": ("Predict, as InvokeEndpoint asks", *_PLAIN),
+    "POST /": ("Predict", _content("HuggingFaceRequest"), _content("Outputs"), (200,), _PREDICTION),
+    "POST /v1/embeddings": ("Embed", _content("EmbeddingsRequest"), _content("Embeddings"), (200,), (*_PREDICTION, 404)),
+    "GET /v1/models": ("The models, which are one", {}, _content("Models"), (200,), (503,)),
+    "GET /v1/models/{model}": ("A model", {}, _content("Model"), (200,), _MODEL),
+    "GET /v2": ("This server", {}, _content("Server"), (200,), ()),
+    "GET /v2/health/live": ("Whether the server is there", {}, {JSON: {}}, (200,), ()),
+    "GET /v2/health/ready": ("Whether the model is loaded", {}, {JSON: {}}, (200,), (503,)),
+    "GET /v2/models/{model}": ("Inputs and outputs of the model", {}, _content("ModelMetadata"), (200,), _MODEL),
+    "GET /v2/models/{model}/ready": ("Whether the model is loaded", {}, {JSON: {}}, (200,), _MODEL),
+    "POST /v2/models/{model}/infer": (
+        "Predict; binary tensors come behind the JSON, whose length Inference-Header-Content-Length tells",
+        {**_content("InferenceRequest"), _BINARY: {}},
+        {**_content("InferenceAnswer"), _BINARY: {}},
+        (200,),
+        (*_PREDICTION, 404),
+    ),
+    "POST /score": ("Predict", _content("ScoreRequest"), _content("Outputs"), (200,), _PREDICTION),
+    "GET /health-check": ("State of the model, in its body", {}, _content("HealthCheck"), (200,), ()),
+    "POST /predictions": ("Predict", _content("PredictionRequest"), _content("Prediction"), (200, 202), (*_PREDICTION, 406)),
+    "PUT /predictions/{id}": (
+        "Predict, once for each id that runs",
+        _content("PredictionRequest"),
+        _content("Prediction"),
+        (200, 202),
+        (*_PREDICTION, 406),
+    ),
+    "POST /predictions/{id}/cancel": ("End a prediction that no client waits for", {}, {JSON: {}}, (200,), (404,)),
+}

@@ -1,6 +1,7 @@
 """Inputs by reference: the object that a request names instead of carrying it, fetched with the server's own role."""
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
@@ -10,12 +11,18 @@ from handlers.functions import logs, objects
 from handlers.functions.objects import Content
 from handlers.functions.outcomes import Refused, Unavailable
 from handlers.functions.problems import InputRefused, ModelFailed
-from handlers.functions.requests import PredictionRequest
+from handlers.functions.requests import TEXTS, PredictionRequest
 
 CONNECT_TIMEOUT_S = 2
 READ_TIMEOUT_S = 20
 # What may stand behind an address, to say which content is meant.
-_PARAMETERS = {"s3": {"versionId": "VERSION", "etag": "ETAG"}, "gs": {"generation": "GENERATION"}}
+_PARAMETERS = {
+    "s3": {"versionId": "VERSION", "etag": "ETAG"},
+    "gs": {"generation": "GENERATION"},
+    "https": {"versionid": "VERSION", "etag": "ETAG"},
+}
+# What the address of an object looks like.
+_SHAPES = {"s3": "s3://BUCKET/KEY", "gs": "gs://BUCKET/KEY", "https": "https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY"}
 
 
 class Store(Protocol):
@@ -27,7 +34,7 @@ class Store(Protocol):
 
 
 class References:
-    """Objects of at most `max_bytes` below `root` (s3:// or gs://BUCKET/PREFIX of their keys); without a root nothing is fetched."""
+    """Objects of at most `max_bytes` below `root` (an address with a prefix of their keys); without a root nothing is fetched."""
 
     def __init__(self, root: str | None, *, max_bytes: int, max_inputs: int) -> None:
         self._root = root
@@ -39,15 +46,15 @@ class References:
     def allowed(self) -> bool:
         return self._root is not None
 
-    def fetched(self, request: PredictionRequest) -> PredictionRequest:
-        """The request with the inputs of the object that it names; its own parameters stay. Blocks.
+    def fetched(self, request: PredictionRequest, kind: str | None = TEXTS) -> PredictionRequest:
+        """The request with the inputs of the object that it names, read for a task that takes `kind`; its own parameters stay. Blocks.
 
         Raises InputRefused for an address that is not below the root, for an object that is gone, too large or can't be read as
         inputs, and for too many of them; ModelFailed when the store does not give it.
         """
         bucket, key, which = self._address(request.uri or "")
         try:
-            found = objects.read(self._store.get(bucket, key, which), key)
+            found = objects.read(self._store.get(bucket, key, which), key, kind)
         except Refused as error:
             raise InputRefused(str(error)) from error
         except Unavailable as error:
@@ -67,6 +74,9 @@ class References:
             raise InputRefused(self._no_address()) from error
         if address.scheme != self._scheme or not key or address.fragment or len(query) > 1 or query.keys() - known.keys():
             raise InputRefused(self._no_address())
+        if self._scheme == "https" and not {".", ".."}.isdisjoint(re.split(r"[/\\]", key)):
+            # What is below a host is a path to every server on the way, which may take these for steps.
+            raise InputRefused(self._no_address())
         # Compared as it will be asked for, so that no encoding leads out of the root.
         if self._root is None or not f"{self._scheme}://{bucket}/{key}".startswith(self._root):
             raise InputRefused(f"'inputs.uri' is outside of what this server may fetch: {self._root or 'nothing'}.")
@@ -78,11 +88,11 @@ class References:
 
     def _no_address(self) -> str:
         behind = " or ".join(f"?{name}={value}" for name, value in _PARAMETERS[self._scheme].items())
-        return f"'inputs.uri' is not {self._scheme}://BUCKET/KEY, with {behind} behind it or nothing."
+        return f"'inputs.uri' is not {_SHAPES[self._scheme]}, with {behind} behind it or nothing."
 
     @functools.cached_property
     def _store(self) -> Store:
-        return _s3(self._max_bytes) if self._scheme == "s3" else _cloud_storage(self._max_bytes)
+        return {"s3": _s3, "gs": _cloud_storage, "https": _blobs}[self._scheme](self._max_bytes)
 
 
 def _s3(max_bytes: int) -> Store:
@@ -101,3 +111,9 @@ def _cloud_storage(max_bytes: int) -> Store:
     from handlers.functions.gcp.storage import Storage
 
     return CloudStorageObjects(Storage(timeout_s=READ_TIMEOUT_S), max_bytes=max_bytes)
+
+
+def _blobs(max_bytes: int) -> Store:
+    from handlers.functions.azure.objects import BlobObjects
+
+    return BlobObjects(timeout_s=READ_TIMEOUT_S, max_bytes=max_bytes)

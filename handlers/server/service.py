@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -16,12 +17,17 @@ from handlers.engines.manifest import Manifest
 from handlers.functions import logs, problems
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
-from handlers.functions.requests import PredictionRequest, check_parameters, parse
+from handlers.functions.requests import PredictionRequest, check, parse, takes
+from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
 from handlers.server.stages import Stages, custom_attributes, server_timing
 from handlers.server.worker import Job, Worker
 from handlers.settings import HandlerSettings
+
+_Asked = tuple[PredictionRequest, Form]
+# Stands for what a ping asks, until the model is there and says what that is.
+_PING = PredictionRequest((), many=False, parameters={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +46,53 @@ class Service:
         self.settings = settings
         self.metrics = Metrics()
         self.stages = stages
+        # By the clock on the wall, in seconds: when the model began to load, and when it was there.
+        self.began_at = self.loaded_at = time.time()
         self.manifest: Manifest | None = None
         self._providers: tuple[str, ...] = ()
+        self._model: Model | None = None
         self.worker = Worker(self._load, self._predict, settings.max_queue)
         self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
 
     def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
         """A request's body within the settings. Raises RequestProblem."""
-        return parse(body, content_type, max_inputs=self.settings.max_inputs, references=self._references.allowed)
+        return parse(body, content_type, max_inputs=self.settings.max_inputs, references=self._references.allowed, kind=self.kind)
+
+    @property
+    def kind(self) -> str | None:
+        """What the model's inputs are, None while that is not known."""
+        return takes(self.manifest.task) if self.manifest else None
+
+    @property
+    def schemas(self) -> Mapping[str, Any] | None:
+        """What a model of one's own takes and gives; None of others, and while it loads."""
+        return getattr(self._model, "schemas", None)
 
     def start(self) -> None:
         """Begin to load the model; `worker.loaded` tells when it is there, or why it is not."""
         self.worker.start()
 
-    async def answer(self, request: PredictionRequest, request_id: str) -> Answer:
+    async def answer(self, request: PredictionRequest, request_id: str, form: Form = PLAIN) -> Answer:
         """The answer of one prediction, awaited. Raises RequestProblem; cancelling gives the prediction up."""
-        return self._answered(*await self._computed(request), request_id)
+        return self._answered(*await self._computed(request, form), request_id)
 
     def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
         """The same for a caller without an event loop, within `seconds` and the setting's deadline."""
         return self._answered(*self._computed_within(request, seconds), request_id)
 
-    async def ping(self, request: PredictionRequest, ping: Ping) -> Answer:
+    async def ping(self, ping: Ping) -> Answer:
         """The path of a request up to the model; the answer tells which instance was touched, and whether it was cold."""
         started = time.perf_counter()
-        _, taken = await self._computed(request)
+        _, taken = await self._computed(_PING)
         answer = self._pinged(taken)
         await asyncio.sleep(_left(ping, started))
         return answer
 
-    def ping_within(self, request: PredictionRequest, ping: Ping, seconds: float) -> Answer:
+    def ping_within(self, ping: Ping, seconds: float) -> Answer:
         """The same for a caller without an event loop."""
         started = time.perf_counter()
-        _, taken = self._computed_within(request, seconds)
+        _, taken = self._computed_within(_PING, seconds)
         answer = self._pinged(taken)
         time.sleep(_left(ping, started))
         return answer
@@ -84,13 +103,13 @@ class Service:
         told = orjson.loads(answer.body).get("ping", {})
         logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
 
-    async def _computed(self, request: PredictionRequest) -> tuple[bytes, float]:
-        job: Job | None = None
+    async def _computed(self, request: PredictionRequest, form: Form = PLAIN) -> tuple[Encoded, float]:
+        job: Job[_Asked, Encoded] | None = None
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
                 if request.uri is not None:
-                    request = await asyncio.to_thread(self._references.fetched, request)
-                job = self.worker.submit(request)
+                    request = await asyncio.to_thread(self._references.fetched, request, self.kind)
+                job = self.worker.submit((request, form))
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
             raise self._too_late(self.settings.request_timeout_s) from error
@@ -98,10 +117,10 @@ class Service:
             if job is not None:
                 job.cancellation.cancel()
 
-    def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[bytes, float]:
+    def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
         patience = min(seconds, self.settings.request_timeout_s)
         until = time.monotonic() + patience
-        job = self.worker.submit(request if request.uri is None else self._references.fetched(request))
+        job = self.worker.submit((request if request.uri is None else self._references.fetched(request, self.kind), PLAIN))
         try:
             return job.future.result(timeout=max(until - time.monotonic(), 0))
         except FutureTimeout as error:
@@ -109,40 +128,46 @@ class Service:
         finally:
             job.cancellation.cancel()
 
-    def refusal(self, problem: RequestProblem, request_id: str) -> Answer:
-        """The problem document for the client."""
-        body = orjson.dumps(problems.document(problem, request_id))
+    def refusal(self, problem: RequestProblem, request_id: str, members: Mapping[str, Any] = MappingProxyType({})) -> Answer:
+        """The problem document for the client, with the `members` in which its contract tells errors (RFC 9457, extension members)."""
+        body = orjson.dumps(problems.document(problem, request_id) | dict(members))
         return Answer(problems.status_of(problem), problems.headers_of(problem), body)
 
     def fault(self, error: Exception, request_id: str) -> Answer:
         """The answer to an error that nobody expected: everything to the log, nothing to the client."""
+        return self.refusal(self.unexpected(error, request_id), request_id)
+
+    def unexpected(self, error: Exception, request_id: str) -> InternalFault:
+        """Log an error that nobody expected; what the client is told of it."""
         logs.write_fault("server_fault", error, request_id=request_id)
-        return self.refusal(InternalFault("The request could not be handled."), request_id)
+        return InternalFault("The request could not be handled.")
 
     def _load(self) -> Model:
         loaded = load(self.settings, self.stages.mark)
-        self.manifest, self._providers = loaded.manifest, loaded.providers
+        self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
+        self.loaded_at = time.time()
         return loaded.model
 
-    def _predict(self, model: Model, request: PredictionRequest, cancellation: Cancellation) -> bytes:
-        """In the worker's thread: parameters by the model's task, prediction, and its JSON."""
+    def _predict(self, model: Model, asked: _Asked, cancellation: Cancellation) -> Encoded:
+        """In the worker's thread: contract and parameters by the model's task, prediction, and its bytes."""
+        request, form = asked
         assert self.manifest is not None  # the worker predicts only after _load
-        check_parameters(self.manifest.task, request.parameters)
+        request = form.settled(model.warm_up if request is _PING else request, self.manifest)
+        check(self.manifest.task, request)
         outputs: Any = model.predict(request, cancellation)
-        # Float32 in its shortest spelling: half the digits of Python's floats, so 512 tokens fit into SageMaker's 4 MB.
-        body = orjson.dumps({"outputs": outputs}, option=orjson.OPT_SERIALIZE_NUMPY)
-        if len(body) > self.settings.max_answer_bytes:
-            limit = self.settings.max_answer_bytes
-            raise AnswerTooLarge(f"The answer has {len(body)} bytes, {limit} can be sent: send fewer or shorter texts.")
-        return body
+        encoded = form.encode(Predicted(request, outputs, self.manifest, model))
+        limit = self.settings.max_answer_bytes
+        if len(encoded.body) > limit:
+            raise AnswerTooLarge(f"The answer has {len(encoded.body)} bytes, {limit} can be sent: send fewer or shorter texts.")
+        return encoded
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:
         what = "The prediction took" if self.worker.ready else "The model took"
         return DeadlineExceeded(f"{what} longer than the {seconds:g} s that it may take.")
 
-    def _answered(self, body: bytes, seconds: float, request_id: str) -> Answer:
+    def _answered(self, encoded: Encoded, seconds: float, request_id: str) -> Answer:
         self.metrics.predicted(seconds)
-        headers = {"content-type": "application/json"}
+        headers = {"content-type": encoded.content_type, **encoded.headers}
         start = self.stages.take(seconds)
         if start is not None:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
@@ -151,7 +176,7 @@ class Service:
             if not start.ahead:
                 timing = {"server-timing": server_timing(stages)}
                 headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
-        return Answer(200, headers, body)
+        return Answer(200, headers, encoded.body)
 
     def _pinged(self, seconds: float) -> Answer:
         """What a ping is told: it takes the cold start's stages, so that they don't stand in a caller's first answer."""

@@ -5,31 +5,32 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
+from typing import Generic, TypeVar
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.loading import Model
 from handlers.functions.problems import Overloaded
-from handlers.functions.requests import PredictionRequest
 
-Predict = Callable[[Model, PredictionRequest, Cancellation], bytes]
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
 
 
-class Job:
-    """One prediction: `future` gives the answer's bytes and, in seconds, how long they took."""
+class Job(Generic[Asked, Answered]):
+    """One prediction: `future` gives the answer and, in seconds, how long it took."""
 
-    def __init__(self, request: PredictionRequest) -> None:
+    def __init__(self, request: Asked) -> None:
         self.request = request
         self.cancellation = Cancellation()
-        self.future: Future[tuple[bytes, float]] = Future()
+        self.future: Future[tuple[Answered, float]] = Future()
 
 
-class Worker:
+class Worker(Generic[Asked, Answered]):
     """A request that comes while the model loads waits in the same queue as one that comes while it computes."""
 
-    def __init__(self, load: Callable[[], Model], predict: Predict, max_queue: int) -> None:
+    def __init__(self, load: Callable[[], Model], predict: Callable[[Model, Asked, Cancellation], Answered], max_queue: int) -> None:
         self._load = load
         self._predict = predict
-        self._jobs: queue.Queue[Job] = queue.Queue(max_queue)
+        self._jobs: queue.Queue[Job[Asked, Answered]] = queue.Queue(max_queue)
         # A daemon: a computation that can't be stopped must not keep a process from leaving.
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self.loaded: Future[None] = Future()
@@ -46,9 +47,9 @@ class Worker:
         """Requests in the queue; the one that is computed is not counted."""
         return self._jobs.qsize()
 
-    def submit(self, request: PredictionRequest) -> Job:
+    def submit(self, request: Asked) -> Job[Asked, Answered]:
         """Queue a prediction. Raises Overloaded when the queue is full, so that a client can go elsewhere at once."""
-        job = Job(request)
+        job: Job[Asked, Answered] = Job(request)
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -65,19 +66,19 @@ class Worker:
         while True:
             self._answer(model, self._jobs.get())
 
-    def _answer(self, model: Model, job: Job) -> None:
+    def _answer(self, model: Model, job: Job[Asked, Answered]) -> None:
         started = time.perf_counter()
         try:
             job.cancellation.check()
-            body = self._predict(model, job.request, job.cancellation)
-            _settle(job, result=(body, time.perf_counter() - started))
+            answer = self._predict(model, job.request, job.cancellation)
+            _settle(job, result=(answer, time.perf_counter() - started))
         except Cancelled:
             job.future.cancel()
         except Exception as error:  # noqa: BLE001  (handed to the request that waits for it)
             _settle(job, error=error)
 
 
-def _settle(job: Job, *, result: tuple[bytes, float] | None = None, error: Exception | None = None) -> None:
+def _settle(job: Job[Asked, Answered], *, result: tuple[Answered, float] | None = None, error: Exception | None = None) -> None:
     try:
         if error is not None:
             job.future.set_exception(error)

@@ -1,8 +1,16 @@
 """What a task makes of a model's numbers: the answers of transformers' pipelines, as arrays, without transformers."""
 
-# task -> module and class, imported when a model asks for it; each class is made from a TextModel and a Manifest.
-TASKS = {
+CUSTOM = "custom"
+# task -> module and class, imported when a model asks for it. A class of a text task is made from a TextModel and a Manifest, that of an
+# image task from an engine and a Manifest; a model of one's own is its own class (`handlers/models`).
+TEXT_TASKS = {
     "feature-extraction": ("handlers.tasks.feature_extraction", "FeatureExtraction"),
     "sentence-embedding": ("handlers.tasks.sentence_embedding", "SentenceEmbedding"),
     "text-classification": ("handlers.tasks.text_classification", "TextClassification"),
+    "token-classification": ("handlers.tasks.token_classification", "TokenClassification"),
+    "zero-shot-classification": ("handlers.tasks.zero_shot", "ZeroShotClassification"),
 }
+IMAGE_TASKS = {"image-classification": ("handlers.tasks.image_classification", "ImageClassification")}
+TASKS = (*TEXT_TASKS, *IMAGE_TASKS, CUSTOM)
+# Engine `torch` computes what `bert.py` does; everything else is ONNX Runtime's.
+TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification")

@@ -5,11 +5,13 @@ from typing import Any
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest
 from handlers.functions.requests import PredictionRequest
-from handlers.tasks.text import Array, TextModel
+from handlers.tasks.text import PING, Array, TextModel
 
 
 class FeatureExtraction:
     """Answers as transformers' pipeline: (1, tokens, hidden) for a text, a list of those for a list."""
+
+    warm_up = PING
 
     def __init__(self, model: TextModel, manifest: Manifest) -> None:
         self._model = model

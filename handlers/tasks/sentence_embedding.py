@@ -1,5 +1,6 @@
 """Task `sentence-embedding`: one vector per text, pooled and normalized as the manifest says."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions.requests import PredictionRequest
-from handlers.tasks.text import Array, TextModel
+from handlers.tasks.text import PING, Array, TextModel
 
 POOLINGS = ("mean", "cls")
 # Below this length a vector has no direction; the same floor as torch.nn.functional.normalize.
@@ -16,6 +17,8 @@ _SHORTEST = 1e-12
 
 class SentenceEmbedding:
     """Answers one vector for a text, a list of vectors for a list."""
+
+    warm_up = PING
 
     def __init__(self, model: TextModel, manifest: Manifest) -> None:
         """Raises ModelError for a pooling that is not served."""
@@ -28,6 +31,10 @@ class SentenceEmbedding:
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
         vectors = [self._pooled(self._model.forward(text, cancellation)) for text in request.texts]
         return vectors if request.many else vectors[0]
+
+    def tokens(self, texts: Sequence[str]) -> int:
+        """How many tokens are computed for these texts."""
+        return sum(map(self._model.tokens, texts))
 
     def _pooled(self, hidden: Array) -> Array:
         # No text is padded, so the mean over all places is the mean over its tokens.

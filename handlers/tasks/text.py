@@ -9,11 +9,16 @@ from tokenizers import Encoding, Tokenizer
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
 from handlers.functions.problems import InternalFault
+from handlers.functions.requests import PredictionRequest
 
 Array = np.ndarray[Any, Any]
 _FIRST_CHARACTERS = 16_384
 # More than one word can become: WordPiece takes words up to 100 characters apart, and longer ones as one unknown token.
 _TOKENS_BEYOND = 128
+
+
+# What a ping asks a text task: the shortest way through the whole path of a request.
+PING = PredictionRequest(("ping",), many=False, parameters={})
 
 
 class Engine(Protocol):
@@ -33,20 +38,24 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, text: str) -> Encoding:
+def encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> Encoding:
     """The tokens of a text, truncated, as if the whole text had been tokenized, at a cost that follows the tokens kept.
+
+    With `pair` those of both, where the tokenizer cuts the first alone.
 
     Tokenizers cut only after they have tokenized everything: 4 MB of text cost 4 s and 1.6 GB, enough to kill a small
     container. Where the text ends changes its last word only, so a beginning with enough tokens after the cut is as good.
     """
-    special = tokenizer.num_special_tokens_to_add(False)
+    beside = tokenizer.num_special_tokens_to_add(pair is not None)
+    if pair is not None:
+        beside += len(tokenizer.encode(pair, add_special_tokens=False).ids)
     length = _FIRST_CHARACTERS
     while length < len(text):
-        encoding = tokenizer.encode(text[:length])
-        if sum(len(part.ids) - special for part in encoding.overflowing) >= _TOKENS_BEYOND:
+        encoding = tokenizer.encode(text[:length], pair)
+        if sum(len(part.ids) - beside for part in encoding.overflowing) >= _TOKENS_BEYOND:
             return encoding
         length *= 4
-    return tokenizer.encode(text)
+    return tokenizer.encode(text, pair)
 
 
 class TextModel:
@@ -56,9 +65,21 @@ class TextModel:
         self._tokenizer = tokenizer
         self._engine = engine
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """For tasks that look at tokens themselves, or cut them otherwise."""
+        return self._tokenizer
+
+    def tokens(self, text: str) -> int:
+        """How many tokens `forward` computes for a text."""
+        return len(encode(self._tokenizer, text).ids)
+
     def forward(self, text: str, cancellation: Cancellation) -> Array:
         """The model's output for one text, shape (1, …), float32. Raises Cancelled, and InternalFault for numbers that are none."""
-        encoding = encode(self._tokenizer, text)
+        return self.compute(encode(self._tokenizer, text), cancellation)
+
+    def compute(self, encoding: Encoding, cancellation: Cancellation) -> Array:
+        """The same for tokens."""
         tokens = np.array([encoding.ids], dtype=np.int64)
         types = np.array([encoding.type_ids], dtype=np.int64)
         output = self._engine.run(tokens, types, cancellation)

@@ -6,6 +6,8 @@ from typing import Any
 
 import uvicorn
 
+from handlers.functions import spans
+
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 1.0
@@ -18,6 +20,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS_S)
+        await asyncio.to_thread(spans.flush, _LAST_WORDS_S)
 
 
 def make_server(app: Any, *, host: str, port: int, drain_s: float) -> uvicorn.Server:

@@ -1,7 +1,8 @@
 """The ONNX graph of a BERT encoder, written from its safetensors without torch.
 
 Inputs `input_ids`, `attention_mask`, `token_type_ids`: int64 [batch, tokens]; both sizes are free.
-Output `last_hidden_state` [batch, tokens, hidden], or `logits` [batch, labels] with the classification head.
+Output `last_hidden_state` [batch, tokens, hidden], `logits` [batch, labels] with the head of
+a text classifier, or `logits` [batch, tokens, labels] with that of a token classifier.
 """
 
 from pathlib import Path
@@ -16,17 +17,23 @@ from pilotlight.packaging.tensors import Array, Weights
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def write_bert(folder: Path, bert: BertConfig, weights: Weights, *, classifier: bool) -> None:
-    """Write `model.onnx` and `model.onnx.data` into the folder. Raises PackagingError for a missing tensor."""
+def write_bert(folder: Path, bert: BertConfig, weights: Weights, *, head: str | None) -> None:
+    """Write `model.onnx` and `model.onnx.data` into the folder; `head` is the end of the architecture's name, None for the encoder alone.
+
+    Raises PackagingError for a missing tensor.
+    """
     with (folder / DATA).open("wb") as data:
         writer = _BertWriter(GraphWriter(data), bert, weights)
         hidden = writer.encoder()
-        if classifier:
+        if head == "ForSequenceClassification":
             writer.classifier(hidden)
+        elif head == "ForTokenClassification":
+            writer.tagger(hidden)
     output: str = "last_hidden_state"
     shape: list[str | int] = ["batch", "tokens", bert.hidden]
-    if classifier:
-        output, shape = "logits", ["batch", weights.shape("classifier.weight")[0]]
+    if head is not None:
+        labels = weights.shape("classifier.weight")[0]
+        output, shape = "logits", ["batch", labels] if head == "ForSequenceClassification" else ["batch", "tokens", labels]
     writer.graph.save(
         folder / GRAPH,
         inputs=[helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in INPUTS],
@@ -75,6 +82,10 @@ class _BertWriter:
         flat = self.graph.node("Squeeze", first, self.graph.ints("axis_1", [1]), name="first_state")
         pooled = self.graph.node("Tanh", self._linear(flat, "pooler", ["pooler.dense"]), name="pooled")
         self._linear(pooled, "logits", ["classifier"], head=True)
+
+    def tagger(self, hidden: str) -> None:
+        """The head of BertForTokenClassification: one product for every token."""
+        self._linear(hidden, "logits", ["classifier"], head=True)
 
     def _embeddings(self) -> str:
         graph = self.graph

@@ -39,6 +39,10 @@ class BertReference:
         pooled = np.tanh(self._dense(self.hidden_state(ids)[0], "pooler.dense"))
         return self._dense(pooled, "classifier", head=True)
 
+    def token_logits(self, ids: list[int]) -> Floats:
+        """The scores [tokens, labels] of one text under the head of BertForTokenClassification."""
+        return self._dense(self.hidden_state(ids), "classifier", head=True)
+
     def _get(self, short: str, rows: list[int] | None = None, *, head: bool = False) -> Floats:
         values = self._weights.get(self._tensors.name(short, head=head))
         return (values if rows is None else values[rows]).astype(np.float64)

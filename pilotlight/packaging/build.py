@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.packaging.archive import file_sha256
-from pilotlight.packaging.labels import read_labels
+from pilotlight.packaging.images import build_image, image_input
+from pilotlight.packaging.labels import HEADS, read_labels
+from pilotlight.packaging.own import own_members
 from pilotlight.packaging.parity import Parity
-from pilotlight.packaging.sentence import Sentence, read_sentence
+from pilotlight.packaging.sentence import read_sentence
 from pilotlight.packaging.sources import Say, Source
 from pilotlight.packaging.tokenizer import NAME as TOKENIZER
 from pilotlight.packaging.tokenizer import max_tokens, write_tokenizer
-from pilotlight.packaging.ways import CLASSIFIER, Job, choose, go
+from pilotlight.packaging.ways import Job, choose, go
 
 MANIFEST = "manifest.json"
 # The model server refuses another number: raised together with its reader (handlers/engines/manifest.py).
@@ -30,8 +32,12 @@ class Built:
 
 def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, progress: Say) -> Built:
     """Make the members in `work`; what needs no change stays where it is. Raises PackagingError for a model that can't be served so."""
+    if task == "custom":
+        return _own(source, work)
     config = source.config
-    labels = read_labels(config, source.folder) if task == CLASSIFIER else None
+    labels = read_labels(config, source.folder, task) if task in HEADS else None
+    if task == "image-classification":
+        return _image(source, config, labels or {}, work, progress)
     sentence = read_sentence(source.folder, task)
     limit = max_tokens(source.folder, config, task)
     job = Job(source=source, config=config, task=task, engine=engine, labels=labels, limit=limit, work=work, cache=cache, progress=progress)
@@ -40,23 +46,47 @@ def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, pr
     )
     members, parity = go(choose(source.folder, config, engine), job, tokenizer)
     members |= {TOKENIZER: work / TOKENIZER}
-    manifest = _manifest(job, sentence, members) | {"parity": parity.manifest()}
-    (work / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    return Built(members=members | {MANIFEST: work / MANIFEST}, parity=parity)
+    said = _of_config(config, labels) | {"engine": engine, "max_tokens": limit}
+    return _built(source, task, work, members, parity, said | {"pooling": sentence.pooling, "normalize": sentence.normalize})
 
 
-def _manifest(job: Job, sentence: Sentence, members: Mapping[str, Path]) -> dict[str, Any]:
+def _own(source: Source, work: Path) -> Built:
+    # What computes is its code's choice: the engine is only that of the image which carries it.
+    said = {"engine": "onnx", "architecture": source.folder.name}
+    return _built(
+        source, "custom", work, own_members(source), Parity(reference="none: a model of one's own", samples=0, measured=None), said
+    )
+
+
+def _image(source: Source, config: Mapping[str, Any], labels: Mapping[str, str], work: Path, progress: Say) -> Built:
+    members, parity = build_image(source, labels, work, progress)
+    said = _of_config(config, labels) | {"engine": "onnx", "image": image_input(source.folder)}
+    return _built(source, "image-classification", work, members, parity, said)
+
+
+def _of_config(config: Mapping[str, Any], labels: Mapping[str, str] | None) -> dict[str, Any]:
     return {
-        "format": MANIFEST_FORMAT,
-        "source": job.source.shown,
-        "revision": job.source.revision,
-        "task": job.task,
-        "engine": job.engine,
-        "architecture": next(iter(job.config.get("architectures") or ()), job.config["model_type"]),
-        "max_tokens": job.limit,
-        "labels": job.labels,
-        "problem_type": job.config.get("problem_type") if job.labels else None,
-        "pooling": sentence.pooling,
-        "normalize": sentence.normalize,
-        "files": {name: {"sha256": file_sha256(path), "bytes": path.stat().st_size} for name, path in sorted(members.items())},
+        "architecture": next(iter(config.get("architectures") or ()), config["model_type"]),
+        "labels": labels,
+        "problem_type": config.get("problem_type") if labels else None,
     }
+
+
+def _built(source: Source, task: str, work: Path, members: Mapping[str, Path], parity: Parity, said: Mapping[str, Any]) -> Built:
+    """The members with their manifest, where `said` replaces what a model without texts and labels has."""
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "source": source.shown,
+        "revision": source.revision,
+        "task": task,
+        "max_tokens": 0,
+        "labels": None,
+        "problem_type": None,
+        "pooling": None,
+        "normalize": False,
+        **said,
+        "files": {name: {"sha256": file_sha256(path), "bytes": path.stat().st_size} for name, path in sorted(members.items())},
+        "parity": parity.manifest(),
+    }
+    (work / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    return Built(members={**members, MANIFEST: work / MANIFEST}, parity=parity)

@@ -6,15 +6,31 @@ from typing import Any
 
 from pilotlight.packaging.errors import PackagingError
 
+# task -> what its architectures are called in transformers.
+HEADS = {
+    "text-classification": "ForSequenceClassification",
+    "zero-shot-classification": "ForSequenceClassification",
+    "token-classification": "ForTokenClassification",
+    "image-classification": "ForImageClassification",
+}
 
-def read_labels(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Label by number, "0" first. Raises PackagingError for a model without a classification head."""
+
+def read_labels(config: Mapping[str, Any], folder: Path, task: str) -> dict[str, str]:
+    """Label by number, "0" first. Raises PackagingError for a model without the task's head, or without a label that the task needs."""
     architectures = [str(name) for name in config.get("architectures") or ()]
-    if not any(name.endswith("ForSequenceClassification") for name in architectures):
+    if not any(name.endswith(HEADS[task]) for name in architectures):
         raise PackagingError(
-            f"{folder} holds {', '.join(architectures) or 'a model of no named architecture'}, which has no head for text-classification: "
-            "use a …ForSequenceClassification model, or another task (feature-extraction, sentence-embedding)."
+            f"{folder} holds {', '.join(architectures) or 'a model of no named architecture'}, which has no head for {task}: "
+            f"use a …{HEADS[task]} model, or another task (feature-extraction, sentence-embedding)."
         )
+    labels = _labels(config)
+    if task == "zero-shot-classification" and not any(label.lower().startswith("entail") for label in labels.values()):
+        told = f"{folder} has the labels {', '.join(labels.values())}: zero-shot-classification needs a model of natural language inference"
+        raise PackagingError(f"{told}, which has a label that begins with 'entail' (id2label in config.json).")
+    return labels
+
+
+def _labels(config: Mapping[str, Any]) -> dict[str, str]:
     given = config.get("id2label")
     if not given:
         # Transformers' own default: two labels.

@@ -18,8 +18,17 @@ from pilotlight.packaging.ways import choose
 
 ARCHIVE = "model.tar.gz"
 INDEX = "artifact.json"
-TASKS = ("feature-extraction", "sentence-embedding", "text-classification")
-ENGINES = ("onnx", "torch")
+TASKS = (
+    "feature-extraction",
+    "sentence-embedding",
+    "text-classification",
+    "token-classification",
+    "zero-shot-classification",
+    "image-classification",
+    "custom",
+)
+# engine -> the tasks that it computes.
+ENGINES = {"onnx": TASKS, "torch": TASKS[:3]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +89,7 @@ def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path 
 def needs_torch(source: str, task: str, engine: str, cache: Path, *, progress: Say, root: Path | None = None) -> bool:
     """Whether packaging this model exports it with torch (5 GB installed on first need). Fetches the source where it isn't there yet."""
     _check_choices(task, engine)
-    if engine == "torch":
+    if engine == "torch" or task in ("custom", "image-classification"):
         return False  # The weights are served as they are.
     found = resolve(source, cache, progress=progress, root=root)
     return choose(found.folder, found.config, engine) == "export"
@@ -90,6 +99,8 @@ def _check_choices(task: str, engine: str) -> None:
     for name, value, allowed in (("task", task, TASKS), ("engine", engine, ENGINES)):
         if value not in allowed:
             raise PackagingError(f"Model {name} {value!r}: use {', '.join(allowed)}.")
+    if task not in ENGINES[engine]:
+        raise PackagingError(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use onnx.")
 
 
 def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:

@@ -26,8 +26,14 @@ TEXTS = (
     "Pneumonoultramicroscopicsilicovolcanoconiosis? 3.14159 × 2 ≈ 6.28!! 🚀",
     "The quick brown fox jumps over the lazy dog; " * 80,
 )
-OUTPUTS = {"feature-extraction": "last_hidden_state", "sentence-embedding": "last_hidden_state", "text-classification": "logits"}
-RANKS = {"last_hidden_state": 3, "logits": 2}
+# task -> the name of the graph's first output and the number of its dimensions.
+OUTPUTS = {
+    "feature-extraction": ("last_hidden_state", 3),
+    "sentence-embedding": ("last_hidden_state", 3),
+    "text-classification": ("logits", 2),
+    "zero-shot-classification": ("logits", 2),
+    "token-classification": ("logits", 3),
+}
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 Reference = Callable[[list[int]], npt.NDArray[Any]]
@@ -66,24 +72,24 @@ class Graph:
         # The library's exceptions share no base below Exception.
         except Exception as error:
             raise PackagingError(f"{path} does not load: {error}") from error
-        self._output = OUTPUTS[task]
+        self._output, self._rank = OUTPUTS[task]
         self.inputs = [item.name for item in self._session.get_inputs()]
         outputs = {item.name: item for item in self._session.get_outputs()}
         if not {"input_ids", "attention_mask"} <= set(self.inputs) <= set(INPUTS):
             raise PackagingError(f"{path} takes {', '.join(self.inputs)}: input_ids and attention_mask are needed, token_type_ids may be.")
-        if next(iter(outputs)) != self._output or len(outputs[self._output].shape) != RANKS[self._output]:
+        if next(iter(outputs)) != self._output or len(outputs[self._output].shape) != self._rank:
             raise PackagingError(
-                f"{path} gives {', '.join(outputs)}: {task} needs the output {self._output} with {RANKS[self._output]} dimensions first."
+                f"{path} gives {', '.join(outputs)}: {task} needs the output {self._output} with {self._rank} dimensions first."
             )
 
     def run(self, batch: Sequence[list[int]]) -> list[npt.NDArray[Any]]:
-        """One result per text, computed as one padded batch; a hidden state is cut back to the text's own tokens."""
+        """One result per text, computed as one padded batch; what is told of each token is cut back to the text's own."""
         longest = max(len(ids) for ids in batch)
         ids = np.array([text + [0] * (longest - len(text)) for text in batch], np.int64)
         mask = np.array([[1] * len(text) + [0] * (longest - len(text)) for text in batch], np.int64)
         feed: Mapping[str, npt.NDArray[np.int64]] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
         (result,) = self._session.run([self._output], {name: feed[name] for name in self.inputs})
-        if self._output == "logits":
+        if self._rank == 2:
             return list(result)
         return [row[: len(text)] for row, text in zip(result, batch, strict=True)]
 

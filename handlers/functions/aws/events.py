@@ -14,7 +14,7 @@ from handlers.functions.aws.endpoint import SageMakerEndpoint, make_client
 from handlers.functions.aws.event_settings import EventSettings
 from handlers.functions.deadline import LambdaContext
 from handlers.functions.environment import Environment
-from handlers.functions.requests import PARAMETERS
+from handlers.functions.parameters import PARAMETERS
 
 # The model server's own default.
 MAX_INPUTS = 256

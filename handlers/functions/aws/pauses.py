@@ -1,13 +1,12 @@
 """When a message of SQS whose attempt failed is seen again: sooner than the queue's visibility timeout says."""
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.functions import logs
-from handlers.functions.attempts import LONGEST_PAUSE_S, Attempts
+from handlers.functions.attempts import LONGEST_PAUSE_S, Attempts, drawn_s
 
 # SQS API reference, ChangeMessageVisibilityBatch.
 MAX_MESSAGES = 10
@@ -44,9 +43,5 @@ class Pauses:
             logs.write("pause_failed", level="WARNING", message=f"{entry['Code']}: {entry.get('Message', '')}")
 
     def _drawn_s(self, attempt: int) -> int:
-        """None after the last attempt, since then the message is moved to the dead letters.
-
-        Half of a pause is by chance, so that messages that failed together do not come back together.
-        """
-        longest = min(self._attempts.pause_s(attempt), self._longest_s)
-        return round(random.uniform(longest / 2, longest))  # noqa: S311 (spread, no secret)
+        """None after the last attempt, since then the message is moved to the dead letters."""
+        return drawn_s(min(self._attempts.pause_s(attempt), self._longest_s))

@@ -13,10 +13,10 @@ from google.cloud.firestore import Client, DocumentReference
 
 from handlers.functions.answers import Ending, Row
 from handlers.functions.gcp.firestore import LOST, PATIENTLY, guarded
-from handlers.functions.gcp.google_api import ApiError
 from handlers.functions.gcp.storage import Storage
 from handlers.functions.gcp.topics import Topic
 from handlers.functions.outcomes import Unavailable
+from handlers.functions.rest import ApiError
 
 # Of updates that others were faster with.
 _ROUNDS = 5

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from handlers.functions import settings
 from handlers.functions.api import MAX_INPUTS
+from handlers.functions.call_settings import endpoint_url, request_timeout_s
 from handlers.functions.environment import Environment
-from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, ServerSettings, endpoint_url, request_timeout_s, topic
+from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, topic
 from handlers.functions.pipeline import PipelineSettings
+from handlers.web.settings import ServerSettings
 
 RESULTS = ("table", "queue", "table,queue", "queue,table")
 # 10 MiB, as in the stacks' settings.

@@ -12,7 +12,6 @@ from handlers.functions.answers import Answer
 from handlers.functions.api import refusal
 from handlers.functions.deadline import Deadline, seconds_left
 from handlers.functions.gcp import firestore, object_events
-from handlers.functions.gcp.app import Read
 from handlers.functions.gcp.attempts import SUFFIX, Attempt, Attempts
 from handlers.functions.gcp.endpoint import CloudRunEndpoint
 from handlers.functions.gcp.event_settings import EventSettings
@@ -20,7 +19,6 @@ from handlers.functions.gcp.object_events import Event
 from handlers.functions.gcp.objects import CloudStorageObjects
 from handlers.functions.gcp.pushes import require_push
 from handlers.functions.gcp.results import FirestoreResults
-from handlers.functions.gcp.settings import ServerSettings
 from handlers.functions.gcp.storage import Storage
 from handlers.functions.gcp.topics import Topic
 from handlers.functions.http_request import HttpRequest
@@ -28,7 +26,9 @@ from handlers.functions.outcomes import Outcome, Refused, Unavailable
 from handlers.functions.pipeline import Pipeline, log
 from handlers.functions.problems import InternalFault, NotReady, RequestProblem
 from handlers.functions.versions import Delivery, Model, ObjectVersion
+from handlers.web.app import Read
 from handlers.web.process import Boot
+from handlers.web.settings import ServerSettings
 
 # An event holds what is known of an object, never the object.
 _MAX_EVENT_BYTES = 1024**2

@@ -15,14 +15,16 @@ from typing import Any
 from handlers.functions import logs
 from handlers.functions.answers import Answer
 from handlers.functions.api import refusal
+from handlers.functions.call_settings import request_timeout_s
 from handlers.functions.deadline import Deadline
 from handlers.functions.environment import Environment
-from handlers.functions.gcp.app import Read
-from handlers.functions.gcp.google_api import Api, ApiError
+from handlers.functions.gcp import metadata
 from handlers.functions.gcp.pushes import message_of, require_push
-from handlers.functions.gcp.settings import ServerSettings, request_timeout_s
 from handlers.functions.problems import InternalFault, MalformedBody, NotReady, RequestProblem
+from handlers.functions.rest import Api, ApiError
+from handlers.web.app import Read
 from handlers.web.process import Boot
+from handlers.web.settings import ServerSettings
 
 RESTORED_BY = "`pulumi up --refresh` restores the plan; an up without the refresh does not see what was dropped"
 # Other addresses of the APIs, by the variables that gcloud has for them (gcloud topic configurations, api_endpoint_overrides).
@@ -129,7 +131,7 @@ def _told(done: list[str]) -> Answer:
 
 
 def _api(variable: str, address: str) -> Api:
-    return Api((os.environ.get(variable) or address).rstrip("/"), timeout_s=_TIMEOUT_S)
+    return Api((os.environ.get(variable) or address).rstrip("/"), timeout_s=_TIMEOUT_S, tokens=metadata.access_tokens())
 
 
 def _sent(api: Api, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -1,108 +1,59 @@
-"""Idempotency-Key on Google Cloud: documents beside those of the answers, ids `key-HASH`, which no answer's id can be.
+"""Idempotency-Key on Google Cloud: documents beside those of the answers, ids `key-HASH`, which no answer's id can be."""
 
-A key belongs to the call that made its document, until that call's time is over; then to the one that takes it over.
-"""
-
-import hashlib
-import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from google.api_core.exceptions import NotFound
-from google.cloud.firestore import Client, DocumentReference, DocumentSnapshot
+from google.cloud.firestore import Client, DocumentReference, WriteOption
 
-from handlers.functions.deadline import Deadline
-from handlers.functions.endpoint import RETRY_AFTER_S
 from handlers.functions.gcp.firestore import LOST, PATIENTLY, guarded
-from handlers.functions.idempotency import Kept
-from handlers.functions.outcomes import Unavailable
-from handlers.functions.problems import IdempotencyKeyInUse, IdempotencyKeyReused
-
-_ROUNDS = 5
-_WORKING, _KEPT = "working", "kept"
+from handlers.functions.keys import Fields, StoredOnce
 
 
-@dataclass(frozen=True, kw_only=True)
-class FirestoreOnce:
-    """Once for each key; what is kept of it can be had for `keep_s` seconds, then the key is as good as new."""
+class FirestoreOnce(StoredOnce[Any]):
+    """Keys in a collection; the mark of a row is when it was written. `expires` is a timestamp, for the database's time to live."""
 
-    database: Client
-    collection: str
-    keep_s: int
-    now: Callable[[], float] = field(default=time.time)
+    def __init__(self, *, database: Client, collection: str, keep_s: int, now: Callable[[], float] = time.time) -> None:
+        super().__init__(keep_s=keep_s, now=now)
+        self._database, self._collection = database, collection
 
-    def run(self, key: str, fingerprint: str, deadline: Deadline, work: Callable[[], Kept]) -> tuple[Kept, bool]:
-        """As the protocol says. A call that dies gives its key free when its time is over."""
-        document = self._document(key)
-        kept = self._begun(document, fingerprint, self.now() + deadline.get_remaining_time_in_millis() / 1000)
-        if kept is not None:
-            return kept, True
+    def _create(self, row: str, fields: Fields) -> Any:
         try:
-            made = work()
-        except BaseException:
-            self._free(document)
-            raise
+            with guarded():
+                return self._document(row).create(_stored(fields), **PATIENTLY).update_time
+        except LOST:
+            return None
+
+    def _read(self, row: str) -> tuple[Fields, Any] | None:
         with guarded():
-            document.set(self._fields(fingerprint, _KEPT, 0.0) | {"value": json.dumps(made)}, **PATIENTLY)
-        return made, False
+            found = self._document(row).get(**PATIENTLY)
+        known: Fields = found.to_dict() or {}
+        return (known | {"expires": known["expires"].timestamp()}, found.update_time) if found.exists else None
 
-    def _begun(self, document: DocumentReference, fingerprint: str, ends: float) -> Kept | None:
-        """None when the key is ours now, else what is kept of it. Raises IdempotencyKeyReused, IdempotencyKeyInUse, Unavailable."""
-        ours = self._fields(fingerprint, _WORKING, ends)
-        for _ in range(_ROUNDS):
-            try:
-                with guarded():
-                    document.create(ours, **PATIENTLY)
-                return None
-            except LOST:
-                with guarded():
-                    found = document.get(**PATIENTLY)
-            if not found.exists:
-                continue
-            known: dict[str, Any] = found.to_dict() or {}
-            if not self._is_over(known):
-                return _kept(known, fingerprint)
-            if self._taken_over(document, found, ours):
-                return None
-        raise Unavailable("Firestore: others write the same key.")
-
-    def _is_over(self, known: dict[str, Any]) -> bool:
-        ends = known["ends"] if known["state"] == _WORKING else known["expires"].timestamp()
-        return bool(ends <= self.now())
-
-    def _taken_over(self, document: DocumentReference, found: DocumentSnapshot, ours: dict[str, Any]) -> bool:
-        option = self.database.write_option(last_update_time=found.update_time)
+    def _replace(self, row: str, fields: Fields, mark: Any) -> Any:
         try:
             with guarded():
-                document.update(ours, option=option, **PATIENTLY)
+                return self._document(row).update(_stored(fields), option=self._has(mark), **PATIENTLY).update_time
         except (NotFound, *LOST):
-            return False
-        return True
+            return None
 
-    def _free(self, document: DocumentReference) -> None:
+    def _remove(self, row: str, mark: Any) -> None:
         try:
             with guarded():
-                document.delete(**PATIENTLY)
-        except (NotFound, Unavailable, *LOST):
-            return  # it is free when its time is over
+                self._document(row).delete(option=self._has(mark), **PATIENTLY)
+        except (NotFound, *LOST):
+            return  # gone, or another call's by now
 
-    def _fields(self, fingerprint: str, state: str, ends: float) -> dict[str, Any]:
-        expires = datetime.fromtimestamp(self.now() + self.keep_s, UTC)
-        return {"fingerprint": fingerprint, "state": state, "ends": ends, "expires": expires}
+    def _has(self, mark: Any) -> WriteOption:
+        return self._database.write_option(last_update_time=mark)
 
-    def _document(self, key: str) -> DocumentReference:
-        document: Any = self.database.collection(self.collection).document(f"key-{hashlib.sha256(key.encode()).hexdigest()}")
+    def _document(self, row: str) -> DocumentReference:
+        document: Any = self._database.collection(self._collection).document(row)
         found: DocumentReference = document
         return found
 
 
-def _kept(known: dict[str, Any], fingerprint: str) -> Kept:
-    if known["fingerprint"] != fingerprint:
-        raise IdempotencyKeyReused("The Idempotency-Key was sent with another body before: use a key of its own.")
-    if known["state"] == _WORKING:
-        raise IdempotencyKeyInUse("The first request with this Idempotency-Key is being answered.", retry_after_s=RETRY_AFTER_S)
-    kept: Kept = json.loads(known["value"])
-    return kept
+def _stored(fields: Fields) -> Fields:
+    return fields | {"expires": datetime.fromtimestamp(fields["expires"], UTC)}

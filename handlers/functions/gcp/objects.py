@@ -1,13 +1,11 @@
 """The generations of objects in Cloud Storage."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 
-from handlers.functions.gcp.google_api import ApiError
 from handlers.functions.gcp.storage import Storage
 from handlers.functions.objects import Content
 from handlers.functions.outcomes import Refused, Unavailable
+from handlers.functions.rest import ApiError
 from handlers.functions.versions import ObjectVersion
 
 
@@ -26,13 +24,8 @@ class CloudStorageObjects:
         """The same for a `generation`, or the newest one."""
         try:
             with self._storage.open(bucket, key, generation=which.get("generation")) as download:
-                if download.size > self._max_bytes:
-                    raise Refused(f"The object has {download.size} bytes: {self._max_bytes} are allowed.")
-                body = download.whole()
+                return download.content(max_bytes=self._max_bytes)
         except ApiError as error:
             if error.status == 404:
                 raise Refused("The object can't be read: it was deleted, or replaced in a bucket that keeps no versions.") from error
             raise Unavailable(f"The object can't be read: {error}") from error
-        if download.md5 is not None and download.md5 != base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode():
-            raise Unavailable("The object can't be read: what came has another MD5 than what is stored.")
-        return Content(body, download.content_type)

@@ -7,15 +7,17 @@ from handlers.functions.answer_worker import AnswerWorker
 from handlers.functions.answers import Answer, AnswerStore
 from handlers.functions.api import Endpoint, refusal
 from handlers.functions.attempts import Attempts
+from handlers.functions.call_settings import CallSettings
 from handlers.functions.deadline import Deadline, seconds_left
 from handlers.functions.environment import Environment
-from handlers.functions.gcp.app import Read
 from handlers.functions.gcp.deferral import make_store
 from handlers.functions.gcp.endpoint import CloudRunEndpoint
 from handlers.functions.gcp.pushes import message_of, require_push
-from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, AnswerSettings, CallSettings, ServerSettings
+from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, AnswerSettings
 from handlers.functions.problems import InternalFault, MalformedBody, NotReady, RequestProblem
+from handlers.web.app import Read
 from handlers.web.process import Boot
+from handlers.web.settings import ServerSettings
 
 _RETRY_AFTER_S = 10
 # What a message's envelope may have; the message names an answer and no more.
@@ -55,7 +57,8 @@ class WorkerRole:
 def make(variables: Mapping[str, str], boot: Boot) -> tuple[WorkerRole, ServerSettings]:
     """The role. Raises SettingsError with every bad variable."""
     environment = Environment(variables)
-    server, calls = ServerSettings.read(environment, concurrency=8), CallSettings.read(environment)
+    server = ServerSettings.read(environment, concurrency=8)
+    calls = CallSettings.read(environment, max_body_bytes=MAX_ANSWER_BYTES)
     kept = AnswerSettings.read(environment, sends=False)
     environment.check()
     endpoint = CloudRunEndpoint(calls.endpoint_url)

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 from handlers.functions import metrics
 
 
@@ -49,12 +51,13 @@ def test_without_a_service_or_a_value_nothing_is_written(capsys):
     assert written(capsys) == []
 
 
-def test_on_cloud_run_they_are_plain_lines_of_one_event(capsys, monkeypatch):
-    monkeypatch.setenv("K_SERVICE", "mine-function")
+@pytest.mark.parametrize("platform", ["K_SERVICE", "CONTAINER_APP_NAME"])
+def test_where_no_cloudwatch_reads_they_are_plain_lines_of_one_event(capsys, monkeypatch, platform):
+    monkeypatch.setenv(platform, "mine-function")
     metrics.count("mine", {metrics.OBJECTS_PROCESSED: 9, metrics.OBJECTS_FAILED: 0}, request_id="r1")
     metrics.cold_start("mine", {"endpoint-load": 80.5})
     counters, stage = written(capsys)
-    assert (counters["event"], counters["severity"], counters["request_id"]) == ("metrics", "INFO", "r1")
+    assert (counters["event"], counters["level"], counters["request_id"]) == ("metrics", "INFO", "r1")
     assert (counters["Service"], counters["ObjectsProcessed"], counters["ObjectsFailed"]) == ("mine", 9, 0)
     assert (stage["event"], stage["Stage"], stage["ColdStart"]) == ("metrics", "endpoint-load", 80.5)
     assert [line for line in (counters, stage) if "_aws" in line] == []

@@ -36,6 +36,32 @@ class Model:
         return Answer(answer, {})
 
 
+def predictor_of(model, **more):
+    limits = {"max_inputs": 9, "max_body_bytes": 300, "max_result_bytes": 1 << 20, "timeout_s": 9} | more
+    return Predictor(model, task="sentence-embedding", service=None, **limits)
+
+
+def test_requests_of_one_size_that_are_refused_together_make_later_ones_half_as_large_and_no_smaller():
+    asked_for = []
+
+    class OfTwo(Model):
+        """Answers two texts at a time, and no more."""
+
+        def invoke(self, body, **_):
+            texts = json.loads(body)["inputs"]
+            asked_for.append(len(texts))
+            if len(texts) > 2:
+                raise problems.AnswerTooLarge("too large")
+            return Answer(json.dumps({"outputs": texts}).encode(), {})
+
+    predictor = predictor_of(OfTwo(), max_inputs=4)
+    asked = [Asked(owner, ObjectInputs(("text",), False, {}), False, "s3://", "id") for owner in range(16)]
+    for expected in ([4, 2, 2] * 4, [2] * 8, [2] * 8):
+        asked_for.clear()
+        ended = [owner for part in predictor.predict(asked, batch_id="b", remaining_s=lambda: 60.0) for owner in part]
+        assert (sorted(ended), asked_for) == (list(range(16)), expected)
+
+
 @given(OBJECTS, st.lists(st.booleans(), min_size=8, max_size=8), st.integers(1, 9), st.integers(60, 300))
 def test_each_object_ends_once_with_what_its_own_texts_are_answered(objects, alone, most, body_bytes):
     asked = [
@@ -44,8 +70,7 @@ def test_each_object_ends_once_with_what_its_own_texts_are_answered(objects, alo
         )
         for owner, (texts, fault, many, kind) in enumerate(objects)
     ]
-    limits = {"max_inputs": most, "max_body_bytes": body_bytes, "max_result_bytes": 1 << 20, "timeout_s": 9}
-    predictor = Predictor(Model(), task="sentence-embedding", service=None, **limits)
+    predictor = predictor_of(Model(), max_inputs=most, max_body_bytes=body_bytes)
     ended = {}
     for part in predictor.predict(asked, batch_id="b", remaining_s=lambda: 60.0):
         assert not ended.keys() & part.keys()

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,14 +17,17 @@ from handlers import settings as settings_module
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import FILES
 from handlers.functions.environment import SettingsError
+from handlers.functions.parameters import PARAMETERS
 from handlers.functions.problems import PROBLEMS, InternalFault, Overloaded, RequestProblem
-from handlers.functions.requests import PARAMETERS, PredictionRequest
+from handlers.functions.requests import PredictionRequest
 from handlers.server import stages as stages_module
 from handlers.server.stages import AHEAD_S, Stages, custom_attributes, server_timing
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings, usable_cpus
-from handlers.tasks import TASKS
+from handlers.tasks import TASKS, TORCH_TASKS
 from handlers.tasks.text import TextModel, encode, load_tokenizer
+from pilotlight.packaging import model as packaging
+from stacks.settings_service import Model
 from tests.support.size import ALL, examples
 from tests.unit.handlers.processes import ROOT
 
@@ -214,7 +218,7 @@ class Fixed:
     def num_special_tokens_to_add(self, pair):
         return 2
 
-    def encode(self, text):
+    def encode(self, text, pair=None):
         return Encoding
 
     def run(self, tokens, types, cancellation):
@@ -233,6 +237,8 @@ def test_every_kind_of_problem_has_a_row_and_a_name_of_its_own():
     assert len(names) == len(set(names))
 
 
-def test_tasks_and_their_parameters_are_listed_together():
-    assert set(TASKS) == set(PARAMETERS)
+def test_tasks_are_the_same_in_settings_packager_function_and_server():
+    offered = get_args(Model.model_fields["task"].annotation)
+    assert set(TASKS) == set(PARAMETERS) == set(packaging.TASKS) == set(offered)
+    assert set(packaging.ENGINES["torch"]) == set(TORCH_TASKS)
     assert all("tokenizer.json" in files for files in FILES.values())

@@ -6,15 +6,19 @@ import uuid
 
 from google.cloud.firestore import Client
 
+from handlers.functions.call_settings import CallSettings
 from handlers.functions.deadline import Until
 from handlers.functions.environment import Environment
-from handlers.functions.gcp.api import ApiRole
+from handlers.functions.gcp.api import make_role
 from handlers.functions.gcp.deferral import make_store
-from handlers.functions.gcp.settings import AnswerSettings, CallSettings
+from handlers.functions.gcp.settings import MAX_ANSWER_BYTES, AnswerSettings
 from handlers.functions.gcp.worker import WorkerRole
 from handlers.functions.http_request import HttpRequest
 from handlers.web.process import Boot
+from tests.unit.handlers.answers_told import accepted, problem_of
 from tests.unit.handlers.gcp.conftest import PROJECT, RESULTS_TOPIC, Bucket
+
+__all__ = ["accepted", "problem_of"]
 
 DATABASE, COLLECTION = "mine", "answers"
 DAY_S, MAX_ATTEMPTS = 86_400, 5
@@ -35,13 +39,13 @@ class Cloud:
 
     def _settings(self, *, sends, **more):
         environment = Environment(self.variables(**more))
-        read = CallSettings.read(environment), AnswerSettings.read(environment, sends=sends)
+        read = CallSettings.read(environment, max_body_bytes=MAX_ANSWER_BYTES), AnswerSettings.read(environment, sends=sends)
         environment.check()
         return read
 
     def function(self, model, **more):
         calls, kept = self._settings(sends=True, **more)
-        return ApiRole(calls, model, Boot(), kept)
+        return make_role(calls, model, Boot(), kept)
 
     def worker(self, model):
         calls, kept = self._settings(sends=False)
@@ -84,18 +88,3 @@ def asked(function, body=None, *, key="key-1", method="POST", path="/predict", s
 
 def looked(function, answer_id, **more):
     return asked(function, method="GET", path=f"/results/{answer_id}", **more)
-
-
-def accepted(answer):
-    """The id out of a 202."""
-    assert answer.status == 202, answer
-    told = json.loads(answer.body)
-    assert (told["status"], answer.headers["location"]) == ("pending", told["result"])
-    assert int(answer.headers["retry-after"]) >= 1
-    return told["id"]
-
-
-def problem_of(answer):
-    """The status and the name of a problem document."""
-    assert answer.headers["content-type"] == "application/problem+json", answer
-    return answer.status, json.loads(answer.body)["type"].removeprefix("urn:pilotlight:problem:")

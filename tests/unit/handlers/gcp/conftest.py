@@ -8,7 +8,8 @@ import pytest
 
 from tests.support import fake_gcs
 from tests.unit.handlers.gcp.google_servers import Firestore, Topics, firestore_server, pubsub_server
-from tests.unit.handlers.gcp.servers import Front, Metadata, front_of, metadata_server
+from tests.unit.handlers.gcp.servers import Metadata, metadata_server
+from tests.unit.handlers.http_servers import Front, front_of
 
 PROJECT = "my-project"
 RESULTS_TOPIC, DEAD_TOPIC = f"projects/{PROJECT}/topics/mine-results", f"projects/{PROJECT}/topics/mine-dead"

@@ -1,6 +1,7 @@
 """Answers that come later, on Google Cloud: handed over by the role `api`, worked on by the role `worker`, given to their owner."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import threading
@@ -10,10 +11,12 @@ from datetime import UTC, datetime
 import grpc
 import pytest
 
+from handlers.functions.deadline import Until
 from handlers.functions.environment import SettingsError
 from handlers.functions.gcp import api, callers, worker
 from handlers.functions.problems import (
     DeadlineExceeded,
+    IdempotencyKeyInUse,
     InputRefused,
     ModelFailed,
     NotReady,
@@ -239,7 +242,7 @@ def test_the_address_is_the_gateways_where_it_is_told(google):
 def test_the_variables_of_answers_are_read_all_or_none(google):
     plain = {name: value for name, value in google.variables().items() if not name.startswith("ANSWERS_") and name != "AUTH_MODE"}
     made, _ = api.make(plain, Boot())
-    assert made._kept is None
+    assert problem_of(looked(made, "1")) == (404, "route-unknown")
     for name in ("ANSWERS_DATABASE", "ANSWERS_COLLECTION", "ANSWERS_BUCKET", "ANSWERS_TOPIC", "ANSWERS_KEEP_HOURS", "AUTH_MODE"):
         with pytest.raises(SettingsError, match=name):
             api.make({key: value for key, value in google.variables().items() if key != name}, Boot())
@@ -304,11 +307,50 @@ def test_a_later_answer_with_a_key_is_handed_over_once(google):
 def test_a_call_that_died_gives_its_key_free_when_its_time_is_over(google):
     function = google.function(Model())
     once = function._api._deferral._once._made.result()
-    (key,) = [once._document("x")]
-    key.create(once._fields("f", "working", time.time() - 1))
-    assert once._begun(key, "f", time.time() + 10) is None
+    assert once._create("x", once._fields("f", "working", time.time() - 1))
+    assert once._begun("x", "f", time.time() + 10).mark
     with pytest.raises(Exception, match="being answered"):
-        once._begun(key, "f", time.time() + 10)
+        once._begun("x", "f", time.time() + 10)
+
+
+class Over(Exception):
+    """What ends a call."""
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed"])
+@pytest.mark.parametrize("ended", [False, True], ids=["under way", "ended"])
+def test_a_call_that_outlives_its_time_leaves_its_key_to_who_took_it_over(google, fails, ended):
+    first, second, third = (google.function(Model())._api._deferral._once._made.result() for _ in range(3))
+    second._now = third._now = lambda: time.time() + 60
+    held, answers = threading.Event(), []
+    held.set() if ended else held.clear()
+    taken_over = threading.Event()
+
+    def take_over():
+        taken_over.set()
+        assert held.wait(20)
+        return {"answer": "second"}
+
+    other = threading.Thread(target=lambda: answers.append(second.run("k", "f", Until(30), take_over)))
+
+    def outlive():
+        other.start()
+        assert taken_over.wait(20)
+        if ended:
+            other.join()
+        if fails:
+            raise Over
+        return {"answer": "first"}
+
+    with pytest.raises(Over) if fails else contextlib.nullcontext():
+        assert first.run("k", "f", Until(1), outlive) == ({"answer": "first"}, False)
+    if not ended:
+        with pytest.raises(IdempotencyKeyInUse):
+            third.run("k", "f", Until(30), dict)
+        held.set()
+        other.join()
+    assert answers == [({"answer": "second"}, False)]
+    assert third.run("k", "f", Until(30), dict) == ({"answer": "second"}, True)
 
 
 def test_a_key_is_as_good_as_new_when_its_time_is_over(google):
@@ -316,7 +358,7 @@ def test_a_key_is_as_good_as_new_when_its_time_is_over(google):
     function = google.function(model)
     assert asked(function, idempotency_key="k").body == OUTPUTS.decode()
     once = function._api._deferral._once._made.result()
-    object.__setattr__(once, "now", lambda: time.time() + DAY_S + 1)
+    once._now = lambda: time.time() + DAY_S + 1
     assert asked(function, idempotency_key="k").body == OTHER.decode()
 
 

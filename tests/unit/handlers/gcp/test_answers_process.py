@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.unit.handlers.gcp.answering import Cloud
-from tests.unit.handlers.gcp.servers import front_of
+from tests.unit.handlers.http_servers import front_of
 from tests.unit.handlers.processes import running
 
 PROBE = "/health/startup"

@@ -16,7 +16,8 @@ import pytest
 from handlers.functions.environment import SettingsError
 from handlers.functions.gcp import api
 from handlers.web.process import AHEAD_S, Boot
-from tests.unit.handlers.gcp.servers import front_of, metadata_server
+from tests.unit.handlers.gcp.servers import metadata_server
+from tests.unit.handlers.http_servers import front_of
 from tests.unit.handlers.processes import exit_of, running
 
 ROLE = ("handlers.functions.gcp", "api")
@@ -344,7 +345,7 @@ def test_another_role_is_refused_with_those_that_there_are(tmp_path):
 
 
 def test_its_cold_start_imports_no_sdk_and_nothing_of_the_model_server():
-    modules = "handlers.functions.gcp.api, handlers.functions.gcp.app, handlers.web.running"
+    modules = "handlers.functions.gcp.api, handlers.web.app, handlers.web.running"
     code = f"import sys, {modules}; print(*sys.modules)"
     found = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
     assert not {"google", "requests", "urllib3", "httpx", "botocore", "boto3", "numpy", "orjson"} & {

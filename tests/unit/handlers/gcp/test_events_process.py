@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.unit.handlers.gcp.event_world import World
-from tests.unit.handlers.gcp.servers import front_of
+from tests.unit.handlers.http_servers import front_of
 from tests.unit.handlers.processes import exit_of, running
 
 ROLE = ("handlers.functions.gcp", "events")

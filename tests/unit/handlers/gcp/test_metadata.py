@@ -4,15 +4,16 @@ import threading
 
 import pytest
 
-from handlers.functions.gcp.metadata import ATTEMPTS, MARGIN_S, access_tokens, id_tokens
+from handlers.functions.gcp.metadata import MARGIN_S, access_tokens, id_tokens
 from handlers.functions.outcomes import Unavailable
+from handlers.functions.tokens import ATTEMPTS
 from tests.unit.handlers.gcp.servers import ACCOUNT
 
 
 @pytest.fixture(autouse=True)
 def host(metadata, monkeypatch):
     monkeypatch.setenv("GCE_METADATA_HOST", metadata.host)
-    monkeypatch.setattr("handlers.functions.gcp.metadata._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("handlers.functions.tokens._FIRST_PAUSE_S", 0.001)
 
 
 def test_an_id_token_tells_its_audience_who_calls(metadata):

@@ -83,7 +83,10 @@ def test_a_model_whose_bytes_were_changed_is_refused(google, bucket, front, tiny
 
 @pytest.mark.parametrize("uri", ["gs://models", "gs:///model.tar.gz", "gcs://models/model.tar.gz"])
 def test_another_address_is_refused_with_what_to_use(google, tmp_path, uri):
-    assert "use s3://BUCKET/KEY, gs://BUCKET/KEY or a folder" in exit_of(tmp_path, **variables(google, tmp_path, uri))[1]
+    assert (
+        "use s3://BUCKET/KEY, gs://BUCKET/KEY, https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY or a folder"
+        in exit_of(tmp_path, **variables(google, tmp_path, uri))[1]
+    )
 
 
 def test_a_reference_becomes_the_inputs_of_that_generation(references, bucket):
@@ -122,5 +125,5 @@ def test_a_server_fetches_what_a_request_names(google, bucket, tiny, workshop):
 
 @pytest.mark.parametrize("value", ["gs://bucket", "gs:///in/", "gcs://bucket/"])
 def test_a_root_that_does_not_end_its_buckets_name_is_refused(value):
-    with pytest.raises(SettingsError, match=r"INPUTS_URI is .*: use s3://BUCKET/ or gs://BUCKET/"):
+    with pytest.raises(SettingsError, match=r"INPUTS_URI is .*: use s3://BUCKET/, gs://BUCKET/ or https://"):
         HandlerSettings.from_environment({"INPUTS_URI": value})

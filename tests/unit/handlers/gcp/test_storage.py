@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from handlers.functions.gcp.google_api import ApiError
 from handlers.functions.gcp.objects import CloudStorageObjects
-from handlers.functions.gcp.storage import ATTEMPTS, Storage
+from handlers.functions.gcp.storage import Storage
 from handlers.functions.outcomes import Refused, Unavailable
+from handlers.functions.rest import ATTEMPTS, ApiError
 from handlers.functions.versions import ObjectVersion
 
 BODY = bytes(range(256)) * 4000
@@ -16,7 +16,7 @@ BODY = bytes(range(256)) * 4000
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr("handlers.functions.gcp.storage._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("handlers.functions.rest._FIRST_PAUSE_S", 0.001)
 
 
 def read(download):
@@ -41,7 +41,7 @@ def test_an_object_comes_as_it_is_stored_whatever_its_name(google, bucket):
     key = "in/a b?#%2F+ü服.txt"
     generation = bucket.put(key, BODY)
     download = Storage().open(bucket.name, key)
-    assert (download.size, download.generation, download.content_type) == (len(BODY), generation, "text/plain")
+    assert (download.size, download.version, download.content_type) == (len(BODY), generation, "text/plain")
     assert read(download) == BODY
 
 

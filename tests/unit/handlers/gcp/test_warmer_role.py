@@ -9,7 +9,7 @@ from handlers.functions.environment import SettingsError
 from handlers.functions.gcp import warmer
 from handlers.functions.http_request import HttpRequest
 from handlers.web.process import Boot
-from tests.unit.handlers.gcp.servers import front_of
+from tests.unit.handlers.http_servers import front_of
 from tests.unit.handlers.processes import running
 
 ROLE = ("handlers.functions.gcp", "warmer")

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from handlers.functions import logs, traces
+from handlers.functions import logs, spans, traces
 from handlers.functions.answers import Answer
 from handlers.functions.api import refusal
 from handlers.functions.deadline import Deadline, Until
-from handlers.functions.gcp.settings import ServerSettings
 from handlers.functions.http_request import HttpRequest
 from handlers.functions.problems import HeadersTooLarge, InternalFault, Overloaded, RequestProblem
 from handlers.web.bodies import ClientGone, Receive, read_body
+from handlers.web.settings import ServerSettings
 
 Send = Callable[[Any], Awaitable[None]]
 Read = Callable[[], HttpRequest]
@@ -49,7 +49,10 @@ class App:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        traces.follow(headers)
+        with spans.serving(scope, headers, quiet=_is_probe(scope)) as span:
+            await self._served(scope, headers, receive, send, span)
+
+    async def _served(self, scope: Any, headers: dict[str, str], receive: Receive, send: Send, span: spans.Span) -> None:
         trace = traces.current.get()
         call_id = logs.request_id(headers, trace.id if trace else None)
         gone = False
@@ -64,12 +67,14 @@ class App:
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             logs.write_fault("function_fault", error, request_id=call_id)
             answer = refusal(InternalFault("The request could not be handled."), call_id)
+        # The role's own, where it found one that the headers do not tell.
+        span.answered(answer.status, answer.headers.get("x-request-id", call_id))
         await _send(send, answer, call_id)
         if gone:
             raise asyncio.CancelledError
 
     async def _answer(self, scope: Any, headers: dict[str, str], receive: Receive, call_id: str) -> Answer:
-        if scope["path"] in _PROBES and scope["method"] in ("GET", "HEAD"):
+        if _is_probe(scope):
             return Answer(200, {"content-type": "application/json"}, json.dumps({"status": "ready"}))
         if self._under_way == self._settings.concurrency:
             logs.write("overloaded", level="WARNING", request_id=call_id, under_way=self._under_way)
@@ -95,6 +100,10 @@ class App:
         trace = traces.current.get()
         request = HttpRequest(scope["method"], scope["path"], headers, body, trace.id if trace else None)
         return lambda: request
+
+
+def _is_probe(scope: Any) -> bool:
+    return scope["path"] in _PROBES and scope["method"] in ("GET", "HEAD")
 
 
 def _raise(problem: RequestProblem) -> HttpRequest:

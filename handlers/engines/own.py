@@ -1,0 +1,136 @@
+"""A model of one's own: its class out of `handlers/models`, with requests and answers checked by what it says that it takes and gives."""
+
+import functools
+import importlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.manifest import Manifest, ModelError
+from handlers.functions import values
+from handlers.functions.problems import InputRefused, RequestProblem
+from handlers.functions.requests import PredictionRequest
+from handlers.functions.wording import clipped
+
+PACKAGE = "handlers.models"
+# So that a class may be called as one of the server's own schemas is.
+_PREFIX = "Own."
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_SHAPE = "predict(self, inputs: list[X]) -> list[Y], or with a further argument parameters: P"
+
+
+class OwnModel:
+    """Answers an output for an input, a list of them for a list; `schemas` describes them (JSON Schema 2020-12, as OpenAPI 3.1 has it)."""
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
+        """Raises ModelError for code that is not in this image, or does not have the two verbs."""
+        self._name = manifest.architecture
+        kind = _class(self._name)
+        self._input, self._output, self._parameters = _types(kind, self._name)
+        self.warm_up = self._example(kind)
+        self._model = kind()
+        self._model.load(folder, threads)
+        # What it computes with is its own business, and it may say so.
+        self.providers = tuple(getattr(self._model, "providers", ("own",)))
+
+    def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
+        """Raises InputRefused for an input of another type, TypeError where the model breaks its word: a fault of ours."""
+        inputs = [
+            _converted(value, self._input, f"inputs[{index}]" if request.many else "inputs") for index, value in enumerate(request.texts)
+        ]
+        cancellation.check()
+        outputs = self._model.predict(inputs, *self._given(request.parameters))
+        if not isinstance(outputs, list) or len(outputs) != len(inputs):
+            raise TypeError(
+                f"{PACKAGE}.{self._name} gave {clipped(repr(outputs))} for {len(inputs)} inputs: predict gives a list of as many."
+            )
+        plain = [self._plain(output) for output in outputs]
+        return plain if request.many else plain[0]
+
+    @functools.cached_property
+    def schemas(self) -> Mapping[str, Any]:
+        """The schemas `input`, `output` and `parameters` (None without), the `components` that they name, and an `example`."""
+        kinds = [self._input, self._output, *([] if self._parameters is None else [self._parameters])]
+        found, components = msgspec.json.schema_components(kinds, ref_template=f"#/components/schemas/{_PREFIX}{{name}}")
+        parameters = found[2] if len(found) > 2 else None
+        return {
+            "input": found[0],
+            "output": found[1],
+            "parameters": parameters,
+            "components": {f"{_PREFIX}{name}": schema for name, schema in components.items()},
+            "example": self.warm_up.texts[0],
+        }
+
+    def _given(self, parameters: dict[str, Any]) -> list[Any]:
+        if self._parameters is not None:
+            return [_converted(parameters, self._parameters, "parameters")]
+        if parameters:
+            raise InputRefused(f"parameters.{clipped(next(iter(parameters)))} is not known: this model takes none.")
+        return []
+
+    def _plain(self, output: object) -> Any:
+        """The JSON value of an output, if it is what the model says that it gives."""
+        try:
+            plain = msgspec.to_builtins(output, enc_hook=_of_numpy)
+            msgspec.convert(plain, self._output)
+            values.check(plain, "outputs")
+        except (msgspec.ValidationError, NotImplementedError, RequestProblem) as error:
+            raise TypeError(f"{PACKAGE}.{self._name} gave {clipped(repr(output))}, which is no {self._output}: {error}") from error
+        return plain
+
+    def _example(self, kind: type[Any]) -> PredictionRequest:
+        try:
+            example = msgspec.to_builtins(kind.example)
+            msgspec.convert(example, self._input)
+            if self._parameters is not None:
+                msgspec.convert({}, self._parameters)
+        except (AttributeError, TypeError, msgspec.ValidationError) as error:
+            what = "example must be an input of it, and its parameters need defaults"
+            raise ModelError(f"{PACKAGE}.{self._name}: {what}: {error}") from error
+        return PredictionRequest((example,), many=False, parameters={})
+
+
+def _class(name: str) -> type[Any]:
+    if not _NAME.fullmatch(name):
+        raise ModelError(f"manifest.json: architecture {name!r} is no name of a folder in handlers/models.")
+    module = f"{PACKAGE}.{name}.model"
+    try:
+        found: type[Any] = importlib.import_module(module).Model
+    except ModuleNotFoundError as error:
+        if error.name is not None and module.startswith(error.name):
+            raise ModelError(f"{module} is not in this image: build it from the checkout that has the model.") from error
+        lacks = f"{module} needs {error.name}, which this image does not carry"
+        raise ModelError(f"{lacks}: add it to the image's list in containers/requirements, and make lock.") from error
+    except AttributeError as error:
+        raise ModelError(f"{module} has no class Model: give it one, with load and predict.") from error
+    return found
+
+
+def _types(kind: type[Any], name: str) -> tuple[Any, Any, Any]:
+    """What it takes, what it gives, and the class of its parameters, None without."""
+    try:
+        hints = get_type_hints(kind.predict, include_extras=True)
+    except (AttributeError, NameError, TypeError) as error:
+        raise ModelError(f"{PACKAGE}.{name}: {error}: write {_SHAPE}.") from error
+    taken, given = hints.get("inputs"), hints.get("return")
+    if get_origin(taken) is not list or get_origin(given) is not list or not hasattr(kind, "load"):
+        raise ModelError(f"{PACKAGE}.{name}: Model needs load(self, folder, threads) and {_SHAPE}.")
+    return get_args(taken)[0], get_args(given)[0], hints.get("parameters")
+
+
+def _converted(value: object, kind: Any, where: str) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise InputRefused(f"'{where}': {str(error)[:300]}.") from error
+
+
+def _of_numpy(value: Any) -> Any:
+    """A number or an array of numpy as Python's own."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise NotImplementedError(f"{type(value).__name__} is no JSON value")

@@ -1,0 +1,76 @@
+"""The role `events`: the function of pattern 2, which takes Event Grid's events of blobs from a queue."""
+
+import threading
+from collections.abc import Callable, Mapping
+
+from handlers.functions import logs, metrics, outcomes
+from handlers.functions.azure import object_events
+from handlers.functions.azure.blobs import Blobs
+from handlers.functions.azure.consuming import Consumer, Ended, Task
+from handlers.functions.azure.endpoint import ContainerAppEndpoint
+from handlers.functions.azure.event_settings import EventSettings
+from handlers.functions.azure.objects import BlobVersions
+from handlers.functions.azure.queues import Queue
+from handlers.functions.azure.results import TableResults
+from handlers.functions.azure.settings import collect_spans
+from handlers.functions.azure.tables import Table
+from handlers.functions.environment import Environment
+from handlers.functions.outcomes import Outcome, Refused
+from handlers.functions.pipeline import Pipeline
+from handlers.functions.versions import Delivery, Model
+
+
+class EventsRole:
+    """One process of the function: an event in, a result or a dead letter out."""
+
+    def __init__(self, settings: EventSettings, model: Model) -> None:
+        self._settings = settings
+        queue = None if settings.queue is None else Queue(settings.queue.account, settings.queue.name)
+        self._results = TableResults(
+            Table(settings.table.account, settings.table.name, cosmos=settings.cosmos),
+            Blobs(settings.large.account),
+            large=settings.large,
+            task=settings.pipeline.task,
+            queue=queue,
+        )
+        objects = BlobVersions(Blobs(settings.objects.account), max_bytes=settings.pipeline.max_object_bytes)
+        self._pipeline = Pipeline(objects, model, self._results, settings.pipeline)
+        self.consumer = Consumer(
+            Queue(settings.events.account, settings.events.name),
+            Queue(settings.dead.account, settings.dead.name),
+            self.work,
+            settings.consumer,
+        )
+
+    def run(self, leaving: threading.Event) -> None:
+        self.consumer.run(leaving)
+
+    def work(self, task: Task, seconds_left: Callable[[], float]) -> Ended:
+        """Raises Unavailable where nobody can say whether an event without attempts has its result."""
+        try:
+            version = object_events.created(task.body, self._settings.objects)
+        except Refused as error:
+            return self._refused(task, error)
+        if version is None or not self._settings.takes(version.key):
+            return Ended(done=True)
+        if task.over:
+            # Not once more: the last attempt ended without a word.
+            outcome = self._results.settled([version]).get(version.id) or Outcome("failed", task.last)
+        else:
+            outcome = self._pipeline.run([Delivery(version, task.attempt)], batch_id=task.id, remaining_s=seconds_left)[version.id]
+        return Ended(done=outcome.done, reason=outcome.reason, permanent=outcome.kind == "refused", spent=outcome.spent)
+
+    def _refused(self, task: Task, error: Refused) -> Ended:
+        """What no pipeline tells, since there is no object to it."""
+        told = {"outcome": outcomes.of(error).kind, "reason": str(error), "permanent": True, "attempt": task.attempt}
+        logs.write("message", level="ERROR", request_id=task.id, **told)
+        metrics.count(self._settings.pipeline.service, {metrics.OBJECTS_FAILED: 1}, request_id=task.id)
+        return Ended(done=False, reason=str(error), permanent=True)
+
+
+def make(variables: Mapping[str, str]) -> EventsRole:
+    """The role. Raises SettingsError with every bad variable."""
+    settings, environment = EventSettings.from_environment(variables), Environment(variables)
+    collect_spans(environment)
+    environment.check()
+    return EventsRole(settings, ContainerAppEndpoint(settings.endpoint_url))

@@ -1,0 +1,90 @@
+"""What each task takes beside its inputs: the checks of parameters by their names. Pure."""
+
+import json
+from collections.abc import Callable
+
+from handlers.functions.problems import InputRefused
+from handlers.functions.values import check_text
+from handlers.functions.wording import clipped
+
+FUNCTIONS_TO_APPLY = ("softmax", "sigmoid", "none")
+AGGREGATIONS = ("none", "simple", "first", "average", "max")
+# Each is a forward pass of its own.
+MOST_LABELS = 100
+_TEMPLATE_CHARACTERS = 500
+
+Check = Callable[[object], None]
+
+
+def _refuse(name: str, value: object, use: str) -> InputRefused:
+    return InputRefused(f"parameters.{name} is {clipped(json.dumps(value))}: use {use}.")
+
+
+def _top_k(value: object) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise _refuse("top_k", value, "a whole number from 1 on, or null for every label")
+
+
+def _one_of(name: str, allowed: tuple[str, ...]) -> Check:
+    def check(value: object) -> None:
+        if value not in allowed:
+            raise _refuse(name, value, f"one of {', '.join(allowed)}")
+
+    return check
+
+
+def _labels(name: str, *, least: int) -> Check:
+    def check(value: object) -> None:
+        texts = value if isinstance(value, list) else []
+        if not isinstance(value, list) or not least <= len(texts) <= MOST_LABELS or not all(isinstance(text, str) for text in texts):
+            raise _refuse(name, value, f"a list of {least} to {MOST_LABELS} texts")
+        for text in texts:
+            check_text(text, f"parameters.{name}")
+
+    return check
+
+
+def _candidate_labels(value: object) -> None:
+    """A list, or one text with commas, as the pipeline has it."""
+    _labels("candidate_labels", least=1)(candidates(value) if isinstance(value, str) else value)
+
+
+def candidates(value: str | list[str]) -> list[str]:
+    """The labels of a list or of a text with commas."""
+    return [label.strip() for label in value.split(",") if label.strip()] if isinstance(value, str) else value
+
+
+def _hypothesis_template(value: object) -> None:
+    """One plain `{}`: a field with a name, a conversion or a format could reach into the label or make megabytes of it."""
+    allowed = f"a text of up to {_TEMPLATE_CHARACTERS} characters with {{}} where the label goes, once, and no other brace"
+    if not isinstance(value, str) or len(value) > _TEMPLATE_CHARACTERS:
+        raise _refuse("hypothesis_template", value, allowed)
+    check_text(value, "parameters.hypothesis_template")
+    if "{}" not in value or value.count("{") + value.count("}") != 2:
+        raise _refuse("hypothesis_template", value, allowed)
+
+
+def _multi_label(value: object) -> None:
+    if not isinstance(value, bool):
+        raise _refuse("multi_label", value, "true or false")
+
+
+# task -> parameter -> its check; None: the model of one's own checks them itself. A task that a model server can serve has a row here.
+PARAMETERS: dict[str, dict[str, Check] | None] = {
+    "feature-extraction": {},
+    "sentence-embedding": {},
+    "text-classification": {"top_k": _top_k, "function_to_apply": _one_of("function_to_apply", FUNCTIONS_TO_APPLY)},
+    "token-classification": {
+        "aggregation_strategy": _one_of("aggregation_strategy", AGGREGATIONS),
+        "ignore_labels": _labels("ignore_labels", least=0),
+    },
+    "zero-shot-classification": {
+        "candidate_labels": _candidate_labels,
+        "hypothesis_template": _hypothesis_template,
+        "multi_label": _multi_label,
+    },
+    "image-classification": {"top_k": _top_k, "function_to_apply": _one_of("function_to_apply", FUNCTIONS_TO_APPLY)},
+    "custom": None,
+}
+# task -> the parameters without which it can't answer.
+REQUIRED: dict[str, tuple[str, ...]] = {"zero-shot-classification": ("candidate_labels",)}

@@ -1,0 +1,90 @@
+"""A request over HTTP as a contract sees it: its headers, its body, and the service that answers it."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
+
+from handlers.functions.pings import Ping
+from handlers.functions.requests import PredictionRequest, decoded
+from handlers.server.contracts import CONTRACTS, Route
+from handlers.server.forms import PLAIN, Form
+from handlers.server.service import Answer, Service
+from handlers.web.bodies import ClientGone, Receive, read_body
+
+_T = TypeVar("_T")
+
+
+class Lasting:
+    """What outlives a request: `tasks`, which the server lets finish before it leaves, and what contracts keep."""
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._kept: dict[type, Any] = {}
+
+    def kept(self, kind: type[_T], make: Callable[[], _T]) -> _T:
+        """The one object of a class, made when it is first asked for."""
+        if kind not in self._kept:
+            self._kept[kind] = make()
+        found: _T = self._kept[kind]
+        return found
+
+    def run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Begin work that nobody waits for."""
+        task = asyncio.ensure_future(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+
+class Call:
+    """One request. Header names are lower-case; `route` and `names`, the parts of the path that have names, are set once it is known."""
+
+    def __init__(self, service: Service, lasting: Lasting, headers: Mapping[str, str], receive: Receive, request_id: str) -> None:
+        self.service = service
+        self.lasting = lasting
+        self.headers = headers
+        self.request_id = request_id
+        self.route: Route | None = None
+        self.names: Mapping[str, str] = {}
+        self.ping: Ping | None = None
+        self._receive = receive
+
+    @property
+    def content_type(self) -> str | None:
+        return self.headers.get("content-type")
+
+    async def body(self) -> bytes:
+        """The whole body within the settings. Raises RequestProblem, ClientGone."""
+        settings = self.service.settings
+        return await read_body(self._receive, self.headers, limit=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+
+    async def json(self) -> object:
+        """The body as JSON. Raises RequestProblem, ClientGone."""
+        return decoded(await self.body(), self.content_type)
+
+    async def answered(self, request: PredictionRequest, form: Form = PLAIN) -> Answer:
+        """The answer to a prediction in a contract's form. Raises RequestProblem, and ClientGone when nobody waits for it any more."""
+        return await self.while_there(self.service.answer(request, self.request_id, self.form(form)))
+
+    def form(self, form: Form) -> Form:
+        """The form with the tasks that the table gives its contract, unless what was asked for serves fewer."""
+        assert self.route is not None  # contracts are called by their routes
+        return form._replace(tasks=CONTRACTS[self.route.contract].tasks) if form.tasks is None else form
+
+    async def while_there(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """What `work` gives, which is given up when the client leaves (ClientGone): that frees the model for the next one."""
+        answering = asyncio.ensure_future(work)
+        leaving = asyncio.ensure_future(self._disconnected())
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                raise ClientGone
+            return answering.result()
+        finally:
+            answering.cancel()
+            leaving.cancel()
+
+    async def _disconnected(self) -> None:
+        """Returns when the client leaves; the body is complete, so nothing else can come."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,109 @@
+"""Cog's contract, which Replicate runs: predictions with a state, told at once, later by webhooks, or again by their id.
+
+An `input` has `inputs`, and beside it the parameters of the model's task. What is running is known to this process alone, and is
+forgotten when it has ended, as Cog has it.
+"""
+
+import re
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from handlers.functions.problems import InputRefused, NotAcceptable, PredictionUnknown
+from handlers.functions.requests import PredictionRequest, of_texts
+from handlers.functions.wording import kind
+from handlers.server.calls import Call
+from handlers.server.contracts import webhooks
+from handlers.server.contracts.cog_predictions import EVENTS, FORM, Prediction, Predictions, Wanted
+from handlers.server.contracts.fields import fields_of, text_in
+from handlers.server.service import Answer
+
+_JSON = {"content-type": "application/json"}
+_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_FIELDS = ("id", "webhook", "webhook_events_filter", "created_at", "context")
+
+
+async def create(call: Call) -> Answer:
+    """`POST /predictions`. Raises RequestProblem, ClientGone."""
+    return await _predict(call, None)
+
+
+async def put(call: Call) -> Answer:
+    """`PUT /predictions/{id}`: one that runs already is told, not begun again. Raises RequestProblem, ClientGone."""
+    return await _predict(call, call.names["id"])
+
+
+async def cancel(call: Call) -> Answer:
+    """Raises PredictionUnknown for one that does not run, or that a client waits for."""
+    running = _predictions(call).running.get(call.names["id"])
+    if running is None or running.task is None:
+        raise PredictionUnknown("There is no prediction of this id that runs without a client waiting for it.")
+    running.task.cancel()
+    return Answer(200, _JSON, b"{}")
+
+
+async def health(call: Call) -> Answer:
+    """Cog's own words for the state of the model; the status is 200 in any case."""
+    service = call.service
+    loaded = service.worker.loaded
+    setup: dict[str, Any] = {"started_at": _stamp(service.began_at), "status": "starting", "logs": ""}
+    if not loaded.done():
+        return Answer(200, _JSON, orjson.dumps({"status": "STARTING", "setup": setup}))
+    if not service.worker.ready:
+        return Answer(200, _JSON, orjson.dumps({"status": "SETUP_FAILED", "setup": {**setup, "status": "failed"}}))
+    setup |= {"status": "succeeded", "completed_at": _stamp(service.loaded_at)}
+    busy = service.worker.waiting >= service.settings.max_queue
+    return Answer(200, _JSON, orjson.dumps({"status": "BUSY" if busy else "READY", "setup": setup}))
+
+
+def translated(body: object, *, max_inputs: int, webhooks_uri: str | None) -> tuple[PredictionRequest, Wanted]:
+    """What is asked. Raises InputRefused."""
+    fields = fields_of(body, "The body", required=("input",), allowed=_FIELDS)
+    given = fields["input"]
+    if not isinstance(given, dict) or "inputs" not in given:
+        raise InputRefused(f"'input' is {kind(given)}: send an object with 'inputs' and the parameters of the task beside it.")
+    parameters = {name: value for name, value in given.items() if name != "inputs"}
+    request = of_texts(given["inputs"], parameters, max_inputs=max_inputs, name="input.inputs")
+    chosen, webhook, events = fields.get("id"), text_in(fields, "webhook"), fields.get("webhook_events_filter")
+    if chosen is not None and not (isinstance(chosen, str) and _ID.fullmatch(chosen)):
+        raise InputRefused("'id' is not 1 to 128 letters, digits, '.', '_' and '-'.")
+    if webhook is not None:
+        webhooks.check(webhook, webhooks_uri)
+    if events is not None and not (isinstance(events, list) and all(isinstance(event, str) and event in EVENTS for event in events)):
+        raise InputRefused(f"'webhook_events_filter' is no list of {', '.join(EVENTS)}.")
+    return request, Wanted(chosen, webhook, frozenset(EVENTS if events is None else events))
+
+
+async def _predict(call: Call, named: str | None) -> Answer:
+    settings = call.service.settings
+    request, wanted = translated(await call.json(), max_inputs=settings.max_inputs, webhooks_uri=settings.webhooks_uri)
+    if named is not None and (not _ID.fullmatch(named) or wanted.id not in (None, named)):
+        raise InputRefused("The path's id is not 1 to 128 letters, digits, '.', '_' and '-', or the body has another 'id'.")
+    if "text/event-stream" in call.headers.get("accept", ""):
+        raise NotAcceptable("Accept is text/event-stream: this model does not stream, ask for application/json.")
+    predictions = _predictions(call)
+    chosen = named or wanted.id or uuid.uuid4().hex
+    if (running := predictions.running.get(chosen)) is not None:
+        return _told(running, 202)
+    prediction = Prediction(chosen, request, call.form(FORM), wanted, call.request_id)
+    predictions.admit(prediction)
+    if "respond-async" in call.headers.get("prefer", "").lower():
+        first = _told(prediction, 202)
+        prediction.task = call.lasting.run(predictions.run_alone(prediction))
+        return first
+    await call.while_there(predictions.run(prediction))
+    return _told(prediction, 200)
+
+
+def _predictions(call: Call) -> Predictions:
+    return call.lasting.kept(Predictions, lambda: Predictions(call.service, call.lasting))
+
+
+def _told(prediction: Prediction, status: int) -> Answer:
+    return Answer(status, {**prediction.headers, **_JSON}, prediction.document())
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -1,0 +1,139 @@
+"""The predictions of Cog's contract while they run: their states, and what webhooks hear of them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from handlers.functions import logs
+from handlers.functions.problems import AnswerTooLarge, Overloaded, RequestProblem, status_of
+from handlers.functions.requests import PredictionRequest
+from handlers.server.calls import Lasting
+from handlers.server.contracts import webhooks
+from handlers.server.forms import Encoded, Form, dumped
+from handlers.server.service import Service
+
+# `logs` is one of Cog's, and never comes: a model of this server writes none.
+EVENTS = ("start", "output", "logs", "completed")
+FORM = Form("Cog's contract", lambda predicted: Encoded(dumped(predicted.outputs)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The id and the webhook that a client chose, None where it did not, and the events to tell."""
+
+    id: str | None
+    webhook: str | None
+    events: frozenset[str]
+
+
+class Prediction:
+    """One prediction. `task` computes it where no client waits; `telling` is the last of what its webhook is told."""
+
+    def __init__(self, id: str, request: PredictionRequest, form: Form, wanted: Wanted, request_id: str) -> None:
+        self.id = id
+        self.request = request
+        self.form = form
+        self.webhook = wanted.webhook
+        self.events = wanted.events
+        self.request_id = request_id
+        self.status = "starting"
+        self.output: bytes = b"null"
+        self.error: str | None = None
+        self.headers: Mapping[str, str] = {}
+        self.task: asyncio.Task[None] | None = None
+        self.telling: asyncio.Task[None] | None = None
+        self._created = self._now()
+        self._started: datetime | None = None
+        self._completed: datetime | None = None
+
+    def begin(self) -> None:
+        self.status, self._started = "processing", self._now()
+
+    def end(self, status: str, error: str | None = None) -> None:
+        self.status, self.error, self._completed = status, error, self._now()
+
+    def document(self) -> bytes:
+        """The state, as answers and webhooks tell it; times in ISO 8601."""
+        told: dict[str, Any] = {"id": self.id, "status": self.status, "output": orjson.Fragment(self.output), "error": self.error}
+        told |= {"logs": "", "created_at": self._created, "started_at": self._started, "completed_at": self._completed}
+        if self._started and self._completed:
+            told["metrics"] = {"predict_time": (self._completed - self._started).total_seconds()}
+        return orjson.dumps(told)
+
+    @staticmethod
+    def _now() -> datetime:
+        return datetime.now(UTC)
+
+
+class Predictions:
+    """Those that run, by their ids."""
+
+    def __init__(self, service: Service, lasting: Lasting) -> None:
+        self.running: dict[str, Prediction] = {}
+        self._service = service
+        self._lasting = lasting
+
+    def admit(self, prediction: Prediction) -> None:
+        """Take it among those that run. Raises Overloaded where as many do as may wait for the model."""
+        if len(self.running) >= self._service.settings.max_queue:
+            raise Overloaded(f"{len(self.running)} predictions are running already.", retry_after_s=1)
+        self.running[prediction.id] = prediction
+        self._tell(prediction, "start")
+
+    async def run(self, prediction: Prediction) -> None:
+        """Compute it to its end. Raises the RequestProblem of a request that is refused, of which no webhook hears more."""
+        prediction.begin()
+        try:
+            answer = await self._service.answer(prediction.request, prediction.request_id, prediction.form)
+        except RequestProblem as problem:
+            prediction.end("failed", problem.detail)
+            if not _failed(problem):
+                raise
+        except asyncio.CancelledError:
+            prediction.end("canceled")
+            self._tell(prediction, "completed")
+            raise
+        except Exception as error:  # noqa: BLE001  (the state is where an error becomes an answer)
+            prediction.end("failed", self._service.unexpected(error, prediction.request_id).detail)
+        else:
+            prediction.output, prediction.headers = answer.body, answer.headers
+            self._tell(prediction, "output")
+            prediction.end("succeeded")
+        finally:
+            del self.running[prediction.id]
+        if prediction.error:
+            logs.write("prediction_failed", level="WARNING", request_id=prediction.request_id, message=prediction.error)
+        self._tell(prediction, "completed")
+
+    async def run_alone(self, prediction: Prediction) -> None:
+        """Compute it where no client waits: its webhook is told how it ended, however that is."""
+        try:
+            await self.run(prediction)
+        except RequestProblem:
+            self._tell(prediction, "completed")
+        except asyncio.CancelledError:
+            # Told already. It ends here: by the client's wish, or with the server, which waits a moment for what is told.
+            pass
+        if prediction.telling is not None:
+            await asyncio.wait((prediction.telling,))
+
+    def _tell(self, prediction: Prediction, event: str) -> None:
+        """Send the state as it is now, after what was told before it."""
+        if prediction.webhook is not None and event in prediction.events:
+            telling = _told(prediction, prediction.webhook, prediction.document(), prediction.telling, again=event == "completed")
+            prediction.telling = self._lasting.run(telling)
+
+
+async def _told(prediction: Prediction, webhook: str, state: bytes, before: asyncio.Task[None] | None, *, again: bool) -> None:
+    if before is not None:
+        await asyncio.wait((before,))
+    await asyncio.to_thread(webhooks.send, webhook, state, again=again, request_id=prediction.request_id)
+
+
+def _failed(problem: RequestProblem) -> bool:
+    """Whether it was the prediction that failed, which Cog tells as its state; the other problems are the request's or the server's."""
+    return isinstance(problem, AnswerTooLarge) or status_of(problem) in (500, 502, 504)

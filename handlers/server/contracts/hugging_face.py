@@ -1,0 +1,102 @@
+"""Hugging Face's contract, as Inference Endpoints and `huggingface_hub.InferenceClient` have it: the bare outputs of a pipeline.
+
+Some shapes are the hosted API's and not the pipeline's: labels of texts come in a list for each text, all of them unless `top_k` says
+otherwise, the caller's own labels with their scores; `normalize`, `truncate` and `truncation_direction` stand beside `inputs`.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from handlers.functions import values
+from handlers.functions.problems import InputRefused
+from handlers.functions.requests import PredictionRequest, of_texts
+from handlers.functions.wording import kind
+from handlers.server.calls import Call
+from handlers.server.contracts.fields import fields_of, object_in, one_of
+from handlers.server.forms import Encoded, Form, Predicted, dumped
+from handlers.server.service import Answer
+
+Array = np.ndarray[Any, Any]
+_NAME = "Hugging Face's contract"
+_VECTORS = frozenset({"sentence-embedding"})
+_BESIDE = ("normalize", "truncate", "truncation_direction")
+
+
+async def infer(call: Call) -> Answer:
+    """Raises RequestProblem, ClientGone."""
+    if values.is_image(call.content_type):
+        return await call.answered(call.service.parse(await call.body(), call.content_type), _FORM)
+    request, form = translated(await call.json(), max_inputs=call.service.settings.max_inputs)
+    return await call.answered(request, form)
+
+
+def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:
+    """What is asked, and how it is answered. Raises InputRefused."""
+    fields = fields_of(body, "The body", required=("inputs",), allowed=("parameters", "options", *_BESIDE))
+    # Said by older clients: a model is always waited for, and no answer comes out of a cache.
+    options = fields_of(object_in(fields, "options"), "'options'", required=(), allowed=("use_cache", "wait_for_model"))
+    for name in options:
+        one_of(options, name, (True, False))
+    # What this server does in any case; the other choice is not on offer.
+    one_of(fields, "truncate", (True,))
+    one_of(fields, "truncation_direction", ("right", "Right"))
+    normalize = one_of(fields, "normalize", (True, False))
+    if isinstance(fields["inputs"], dict):
+        return _comparison(fields["inputs"], max_inputs)
+    request = of_texts(fields["inputs"], object_in(fields, "parameters"), max_inputs=max_inputs)
+    if normalize is not None:
+        return request, Form(f"{_NAME} with 'normalize'", lambda predicted: _normalized(predicted, normalize), _VECTORS)
+    return request, _FORM
+
+
+def _with_every_label(request: PredictionRequest, task: str) -> PredictionRequest:
+    if task != "text-classification" or "top_k" in request.parameters:
+        return request
+    return replace(request, parameters={**request.parameters, "top_k": None})
+
+
+def _outputs(predicted: Predicted) -> Encoded:
+    task, many, outputs = predicted.manifest.task, predicted.request.many, predicted.outputs
+    if task == "zero-shot-classification":
+        outputs = [_scored(each) for each in outputs] if many else _scored(outputs)
+    return Encoded(dumped([outputs] if task == "text-classification" and not many else outputs))
+
+
+def _scored(output: dict[str, Any]) -> list[dict[str, Any]]:
+    """Labels with their scores, best first, where the pipeline has two lists."""
+    return [{"label": label, "score": score} for label, score in zip(output["labels"], output["scores"], strict=True)]
+
+
+_FORM = Form(_NAME, _outputs, adapt=_with_every_label)
+
+
+def _normalized(predicted: Predicted, wanted: bool) -> Encoded:
+    if predicted.manifest.normalize and not wanted:
+        raise InputRefused("'normalize' is false, and this model's vectors have length 1: leave it out.")
+    vectors = np.asarray(predicted.outputs, dtype=np.float32)
+    return Encoded(dumped(vectors / _lengths(vectors) if wanted else vectors))
+
+
+def _comparison(inputs: object, max_inputs: int) -> tuple[PredictionRequest, Form]:
+    """Task `sentence-similarity` of the client: the cosines of one sentence and others."""
+    fields = fields_of(inputs, "'inputs'", required=("source_sentence", "sentences"))
+    source = of_texts(fields["source_sentence"], {}, max_inputs=1, name="inputs.source_sentence")
+    if not isinstance(fields["sentences"], list):
+        raise InputRefused(f"'inputs.sentences' is {kind(fields['sentences'])}: send a list of texts.")
+    others = of_texts(fields["sentences"], {}, max_inputs=max_inputs - 1, name="inputs.sentences")
+    request = PredictionRequest((*source.texts, *others.texts), True, {})
+    return request, Form(f"{_NAME} with 'source_sentence'", _cosines, _VECTORS)
+
+
+def _cosines(predicted: Predicted) -> Encoded:
+    vectors = np.asarray(predicted.outputs, dtype=np.float32)
+    source, *others = vectors / _lengths(vectors)
+    return Encoded(dumped([float(source @ other) for other in others]))
+
+
+def _lengths(vectors: Array) -> Array:
+    # Below this a vector has no direction; as handlers/tasks/sentence_embedding.py has it.
+    lengths: Array = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-12))
+    return lengths

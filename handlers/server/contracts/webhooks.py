@@ -1,0 +1,49 @@
+"""Where a prediction's state is told: addresses that the client names, below the one that the operator allows."""
+
+import re
+import time
+from urllib.parse import unquote, urlsplit
+
+from handlers.functions import logs
+from handlers.functions.connections import TRANSPORT_ERRORS, Server
+from handlers.functions.problems import InputRefused
+from handlers.functions.wording import clipped
+
+_PATIENCE_S = 5.0
+# The end of a prediction is told again when it did not arrive: three seconds of pauses in all, which fit into a drain of eight.
+_PAUSES_S = (0.2, 0.4, 0.8, 1.6)
+
+
+def check(address: str, root: str | None) -> None:
+    """Raises InputRefused for an address that is not below `root`; without a root there is none."""
+    if root is None:
+        raise InputRefused("'webhook' is set, and this server calls none: its operator allows them with WEBHOOKS_URI.")
+    path = unquote(urlsplit(root).path) + unquote(address.removeprefix(root))
+    steps = re.split(r"[/\\]", path)
+    # What is below a host is a path to every server on the way, which may take these for steps; blanks would end the request's line.
+    if not address.startswith(root) or not {".", ".."}.isdisjoint(steps) or not re.fullmatch(r"[\x21-\x7e]+", address):
+        raise InputRefused(f"'webhook' is {clipped(address)}: this server calls addresses below {root} alone.")
+
+
+def send(address: str, body: bytes, *, again: bool, request_id: str) -> None:
+    """Tell it, and with `again` until it was heard. Blocks; redirects are not followed, and a failure is logged, never raised."""
+    parts = urlsplit(address)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    outcome = ""
+    for pause_s in (*(_PAUSES_S if again else ()), None):
+        outcome = _once(f"{parts.scheme}://{parts.netloc}", target, body)
+        if not outcome:
+            return
+        if pause_s is not None:
+            time.sleep(pause_s)
+    logs.write("webhook_failed", level="WARNING", request_id=request_id, webhook=address[:200], reason=outcome)
+
+
+def _once(server: str, target: str, body: bytes) -> str:
+    """Why it was not heard; empty when it was, or was refused for good."""
+    headers = {"Content-Type": "application/json", "Connection": "close"}
+    try:
+        with Server(server).asked("POST", target, headers=headers, timeout_s=_PATIENCE_S, body=body) as answer:
+            return f"status {answer.status}" if answer.status == 429 or answer.status >= 500 else ""
+    except TRANSPORT_ERRORS as error:
+        return f"{type(error).__name__}: {error}"

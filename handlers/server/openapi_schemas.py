@@ -1,0 +1,139 @@
+"""The schemas of the description: what each contract takes and answers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from handlers.server.contracts.cog_predictions import EVENTS
+from handlers.server.contracts.tensors import INPUT
+from handlers.settings import HandlerSettings
+
+_TEXT = {"type": "string"}
+_WHOLE = {"type": "integer"}
+_BOOLEAN = {"type": "boolean"}
+_ANYTHING: dict[str, Any] = {}
+
+
+def of(settings: HandlerSettings, parameters: Iterable[str] | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Every schema by its name; `parameters` are those of the model's task, None while it loads; `own` is a model of one's own."""
+    texts = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": settings.max_inputs}
+    known: dict[str, Any] = {"type": "object", "default": {}}
+    if parameters is not None:
+        known |= {"properties": dict.fromkeys(parameters, _ANYTHING), "additionalProperties": False}
+    references = [_object({"uri": _TEXT}, "uri")] if settings.inputs_uri is not None else []
+    inputs = {"oneOf": [_TEXT, texts]}
+    found = {
+        "Request": _object({"inputs": {"oneOf": [_TEXT, texts, *references]}, "parameters": known}, "inputs"),
+        "Answer": _open({"outputs": _ANYTHING}, "outputs"),
+        "Outputs": {"description": "What the model's task answers, with nothing around it."},
+        "Problem": _open({**dict.fromkeys(("type", "title", "detail", "instance"), _TEXT), "status": _WHOLE}),
+        "HuggingFaceRequest": _hugging_face(inputs, texts, known),
+        **_openai(inputs),
+        **_open_inference(known),
+        "ScoreRequest": {"oneOf": [_object({"inputs": inputs, "parameters": known}, "inputs"), _mlflow(texts, known)]},
+        **_cog(inputs),
+    }
+    return found if own is None else _own(found, own, settings.max_inputs)
+
+
+def _own(schemas: dict[str, Any], own: Mapping[str, Any], most: int) -> dict[str, Any]:
+    """The same with what a model of one's own takes and gives."""
+    inputs = {
+        "anyOf": [own["input"], {"type": "array", "items": own["input"], "minItems": 1, "maxItems": most}],
+        "examples": [own["example"]],
+    }
+    outputs = {"anyOf": [own["output"], {"type": "array", "items": own["output"]}]}
+    schemas["Request"]["properties"] = {"inputs": inputs, "parameters": own["parameters"] or {"type": "object", "maxProperties": 0}}
+    schemas["Answer"]["properties"] = {"outputs": outputs}
+    components: dict[str, Any] = own["components"]
+    return schemas | components
+
+
+def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """An object with these properties alone."""
+    return {"type": "object", "required": list(required), "additionalProperties": False, "properties": properties}
+
+
+def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    """An object with these properties, all of them unless some are named, and perhaps others."""
+    return {"type": "object", "required": list(required or properties), "properties": properties}
+
+
+def _hugging_face(inputs: dict[str, Any], texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    compared = _object({"source_sentence": _TEXT, "sentences": texts}, "source_sentence", "sentences")
+    options = _object(dict.fromkeys(("use_cache", "wait_for_model"), _BOOLEAN))
+    beside = {"normalize": _BOOLEAN, "truncate": {"const": True}, "truncation_direction": {"enum": ["right", "Right"]}}
+    return _object({"inputs": {"oneOf": [*inputs["oneOf"], compared]}, "parameters": known, "options": options, **beside}, "inputs")
+
+
+def _openai(inputs: dict[str, Any]) -> dict[str, Any]:
+    asked = {"input": inputs, "model": _TEXT, "encoding_format": {"enum": ["float", "base64"]}, "dimensions": _WHOLE, "user": _TEXT}
+    vector = {"oneOf": [{"type": "array", "items": {"type": "number"}}, _TEXT]}
+    embedding = _open({"object": {"const": "embedding"}, "index": _WHOLE, "embedding": vector})
+    model = _open({"id": _TEXT, "object": {"const": "model"}, "created": _WHOLE, "owned_by": _TEXT})
+    answer = {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": embedding},
+        "model": _TEXT,
+        "usage": _open(dict.fromkeys(("prompt_tokens", "total_tokens"), _WHOLE)),
+    }
+    return {
+        "EmbeddingsRequest": _object(asked, "input", "model"),
+        "Embeddings": _open(answer, "object", "data", "model"),
+        "Model": model,
+        "Models": _open({"object": {"const": "list"}, "data": {"type": "array", "items": model}}),
+    }
+
+
+def _open_inference(known: dict[str, Any]) -> dict[str, Any]:
+    shape = {"type": "array", "items": _WHOLE}
+    tensor = {"name": _TEXT, "datatype": _TEXT, "shape": shape, "parameters": {"type": "object"}, "data": {"type": "array"}}
+    given = {**tensor, "name": {"const": INPUT}, "datatype": {"const": "BYTES"}}
+    wanted = _object({"name": _TEXT, "parameters": {"type": "object"}}, "name")
+    declared = {"type": "array", "items": _open({"name": _TEXT, "datatype": _TEXT, "shape": shape})}
+    request = {
+        "id": _TEXT,
+        "parameters": {"type": "object"},
+        "inputs": {"type": "array", "items": _object(given, "name", "datatype", "shape"), "minItems": 1, "maxItems": 1},
+        "outputs": {"type": "array", "items": wanted},
+    }
+    answer: dict[str, Any] = {"id": _TEXT, "model_name": _TEXT, "model_version": _TEXT}
+    answer["outputs"] = {"type": "array", "items": _open(tensor, "name", "datatype", "shape")}
+    return {
+        "Server": _open({"name": _TEXT, "version": _TEXT, "extensions": {"type": "array", "items": _TEXT}}),
+        "ModelMetadata": _open(
+            {"name": _TEXT, "versions": {"type": "array", "items": _TEXT}, "platform": _TEXT, "inputs": declared, "outputs": declared}
+        ),
+        "InferenceRequest": _object(request, "inputs"),
+        "InferenceAnswer": _open(answer, "model_name", "outputs"),
+    }
+
+
+def _mlflow(texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    rows = {"type": "array", "items": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1}]}}
+    table = _object({"columns": {"type": "array"}, "index": {"type": "array"}, "data": rows}, "data")
+    return _object({"input_data": {"oneOf": [rows, table]}, "params": known}, "input_data")
+
+
+def _cog(inputs: dict[str, Any]) -> dict[str, Any]:
+    request = {
+        # Cog's clients look for these two by their names.
+        "input": {"$ref": "#/components/schemas/Input"},
+        "id": _TEXT,
+        "webhook": _TEXT,
+        "webhook_events_filter": {"type": "array", "items": {"enum": list(EVENTS)}},
+        **dict.fromkeys(("created_at", "context"), _ANYTHING),
+    }
+    told = {
+        "id": _TEXT,
+        "status": {"enum": ["starting", "processing", "succeeded", "failed", "canceled"]},
+        "output": {"$ref": "#/components/schemas/Output"},
+        "error": {"type": ["string", "null"]},
+        "metrics": {"type": "object"},
+    }
+    return {
+        "Input": _open({"inputs": inputs}),
+        "Output": _ANYTHING,
+        "PredictionRequest": _object(request, "input"),
+        "Prediction": _open(told, "id", "status", "output", "error"),
+        "HealthCheck": _open({"status": {"enum": ["STARTING", "READY", "BUSY", "SETUP_FAILED"]}, "setup": {"type": "object"}}),
+    }

@@ -1,0 +1,300 @@
+"""Cog's contract with a client of httpx, and a receiver of webhooks of the test's own."""
+
+import json
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+
+from handlers.functions.environment import SettingsError
+from handlers.settings import HandlerSettings
+from tests.unit.handlers.contracts.conftest import problem
+from tests.unit.handlers.http_servers import Quiet, serving
+from tests.unit.handlers.processes import running
+
+INPUT = {"input": {"inputs": "cold start"}}
+# Seconds of computing, if nobody ends it.
+LONG = {"input": {"inputs": ["cold " * 60] * 30_000}}
+LATER = {"prefer": "respond-async"}
+WIDE = {"MAX_INPUTS": "100000", "MAX_BODY_BYTES": "100000000", "MAX_ANSWER_BYTES": "1000000000"}
+
+
+@dataclass
+class Heard:
+    """What came to the webhook; `statuses` answer the next ones in place of 200."""
+
+    root: str = ""
+    states: list[dict[str, object]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def until(self, count: int) -> list[dict[str, object]]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.states) >= count, timeout=30), self.states
+            return self.states
+
+
+@pytest.fixture
+def heard():
+    made = Heard()
+
+    class Receiver(Quiet):
+        def do_POST(self) -> None:
+            state = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with made.changed:
+                made.states.append(state)
+                made.paths.append(self.path)
+                status = made.statuses.pop(0) if made.statuses else 200
+                made.changed.notify_all()
+            self.reply(status, b"", {"Location": f"{made.root}elsewhere"})
+
+    with serving(Receiver) as where:
+        made.root = f"http://{where}/hooks/"
+        yield made
+
+
+@pytest.fixture
+def cog(sentences, workshop, heard):
+    """A server that may call the receiver, and takes long work."""
+    with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=heard.root, **WIDE) as started:
+        yield started
+
+
+def statuses(states):
+    return [state["status"] for state in states]
+
+
+def test_a_prediction_is_answered_at_once_with_its_state(embedder):
+    told = embedder.client.post("/predictions", json=INPUT | {"id": "mine"}).json()
+    assert told["output"] == embedder.predict({"inputs": "cold start"}).json()["outputs"]
+    assert (told["id"], told["status"], told["error"], told["logs"]) == ("mine", "succeeded", None, "")
+    assert told["metrics"]["predict_time"] > 0
+    assert told["created_at"] <= told["started_at"] <= told["completed_at"]
+
+
+def test_parameters_of_the_task_stand_beside_the_inputs(labeller):
+    told = labeller.client.post("/predictions", json={"input": {"inputs": "cold", "top_k": 2}}).json()
+    assert told["output"] == labeller.predict({"inputs": "cold", "parameters": {"top_k": 2}}).json()["outputs"]
+    assert problem(labeller.client.post("/predictions", json={"input": {"inputs": "cold", "seed": 1}})) == (422, "input-refused")
+
+
+@pytest.mark.parametrize("headers", [{}, LATER], ids=["waited for", "later"])
+def test_a_webhook_hears_every_state_in_order(cog, heard, headers):
+    hook = f"{heard.root}mine?a=1"
+    answer = cog.client.post("/predictions", json=INPUT | {"id": "mine", "webhook": hook}, headers=headers)
+    assert answer.status_code == (202 if headers else 200)
+    assert answer.json()["status"] == ("starting" if headers else "succeeded")
+    states = heard.until(3)
+    assert statuses(states) == ["starting", "processing", "succeeded"]
+    assert {state["id"] for state in states} == {"mine"}
+    assert set(heard.paths) == {"/hooks/mine?a=1"}
+    expected = cog.predict({"inputs": "cold start"}).json()["outputs"]
+    assert [state["output"] for state in states] == [None, expected, expected]
+
+
+def test_only_the_events_that_were_asked_for_are_told(cog, heard):
+    body = INPUT | {"webhook": f"{heard.root}mine", "webhook_events_filter": ["completed"]}
+    cog.client.post("/predictions", json=body, headers=LATER)
+    assert statuses(heard.until(1)) == ["succeeded"]
+    cog.client.post("/predictions", json=body | {"webhook_events_filter": []}, headers=LATER)
+    cog.client.post("/predictions", json=body, headers=LATER)
+    assert statuses(heard.until(2)) == ["succeeded", "succeeded"]
+
+
+@pytest.mark.parametrize(("answers", "count"), [([500, 429, 503], 4), ([404], 1), ([302], 1)], ids=["passing", "for good", "elsewhere"])
+def test_the_end_is_told_until_it_is_heard(cog, heard, answers, count):
+    heard.statuses = answers
+    cog.client.post("/predictions", json=INPUT | {"webhook": f"{heard.root}mine", "webhook_events_filter": ["completed"]})
+    heard.until(count)
+    time.sleep(0.6)
+    assert statuses(heard.states) == ["succeeded"] * count
+    assert set(heard.paths) == {"/hooks/mine"}
+
+
+def test_a_webhook_that_nobody_answers_is_a_line_of_the_log(cog, heard):
+    heard.statuses = [500] * 9
+    cog.client.post("/predictions", json=INPUT | {"webhook": f"{heard.root}mine", "webhook_events_filter": ["completed"]})
+    heard.until(5)
+    until = time.monotonic() + 10
+    while "webhook_failed" not in cog.log and time.monotonic() < until:
+        time.sleep(0.02)
+    assert '"reason": "status 500"' in cog.log
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1/hooks/mine",
+        "HTTP{root}mine",
+        "{root}../mine",
+        "{root}%2e%2e/mine",
+        "{root}..%5cmine",
+        "{root}a b",
+        "{root}a\r\nHost: b",
+        "{root}\u00e4",
+        "file:///etc/passwd",
+        "",
+    ],
+)
+def test_a_webhook_elsewhere_is_refused_before_anything_is_computed(cog, heard, address):
+    hook = address.format(root=heard.root) if not address.startswith("HTTP") else heard.root.upper()
+    answer = cog.client.post("/predictions", json=INPUT | {"webhook": hook})
+    assert problem(answer) == (422, "input-refused")
+    assert heard.root in answer.json()["detail"]
+    assert heard.states == []
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["https://example.com", "ftp://example.com/", "https:///hooks/", "https://a@b/", "https://a/?b", "https://a:99999/", "https://a:0/"],
+)
+def test_a_root_of_webhooks_that_could_let_others_in_is_refused_at_start(root):
+    with pytest.raises(SettingsError, match="WEBHOOKS_URI"):
+        HandlerSettings.from_environment({"WEBHOOKS_URI": root})
+
+
+def test_no_webhook_is_called_where_the_operator_allows_none(embedder):
+    answer = embedder.client.post("/predictions", json=INPUT | {"webhook": "https://example.com/"})
+    assert problem(answer) == (422, "input-refused")
+    assert "WEBHOOKS_URI" in answer.json()["detail"]
+
+
+def test_what_runs_is_told_again_by_its_id_and_not_begun_again(cog, heard):
+    body = LONG | {"webhook": f"{heard.root}mine", "webhook_events_filter": ["start", "completed"]}
+    assert cog.client.put("/predictions/mine", json=body, headers=LATER).status_code == 202
+    heard.until(1)
+    for headers in ({}, LATER):
+        again = cog.client.put("/predictions/mine", json=body, headers=headers)
+        assert (again.status_code, again.json()["id"], again.json()["status"]) == (202, "mine", "processing")
+    assert cog.client.post("/predictions/mine/cancel").status_code == 200
+    assert statuses(heard.until(2)) == ["starting", "canceled"]
+    # Over is forgotten: the same id is a new prediction.
+    assert cog.client.put("/predictions/mine", json=INPUT).json()["status"] == "succeeded"
+
+
+def test_a_prediction_that_is_ended_frees_the_model(cog):
+    before = time.monotonic()
+    cog.client.put("/predictions/mine", json=LONG, headers=LATER)
+    assert cog.client.post("/predictions/mine/cancel").json() == {}
+    assert cog.client.post("/predictions", json=INPUT).json()["status"] == "succeeded"
+    assert time.monotonic() - before < 5
+    assert problem(cog.client.post("/predictions/mine/cancel")) == (404, "prediction-unknown")
+
+
+def test_a_prediction_that_a_client_waits_for_is_not_ended_by_others(cog, heard):
+    body = {"input": {"inputs": ["cold " * 60] * 1500}, "webhook": f"{heard.root}a", "webhook_events_filter": ["start"]}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(cog.client.put, "/predictions/mine", json=body)
+        heard.until(1)
+        assert cog.client.put("/predictions/mine", json=INPUT).status_code == 202
+        assert problem(cog.client.post("/predictions/mine/cancel")) == (404, "prediction-unknown")
+        assert waiting.result().json()["status"] == "succeeded"
+
+
+def test_a_prediction_that_fails_is_a_state_and_no_status(sentences, workshop, heard):
+    limits = WIDE | {"REQUEST_TIMEOUT_S": "0.2"}
+    with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=heard.root, **limits) as started:
+        told = started.client.post("/predictions", json=LONG)
+        assert (told.status_code, told.json()["status"], told.json()["output"]) == (200, "failed", None)
+        assert "longer than the 0.2 s" in told.json()["error"]
+        started.client.post("/predictions", json=LONG | {"webhook": f"{heard.root}a"}, headers=LATER)
+        assert statuses(heard.until(2)) == ["starting", "failed"]
+        assert "prediction_failed" in started.log
+
+
+def test_a_refusal_that_only_the_model_knows_reaches_the_webhook_of_who_does_not_wait(cog, heard):
+    body = {"input": {"inputs": "cold", "top_k": 1}, "webhook": f"{heard.root}a", "webhook_events_filter": ["completed"]}
+    assert cog.client.post("/predictions", json=body, headers=LATER).status_code == 202
+    (state,) = heard.until(1)
+    assert state["status"] == "failed"
+    assert "takes none" in state["error"]
+
+
+def test_more_than_may_wait_is_refused_at_once(sentences, workshop):
+    with running(workshop, MODEL_DIR=str(sentences), **WIDE | {"MAX_QUEUE": "1"}) as started:
+        assert started.client.put("/predictions/a", json=LONG, headers=LATER).status_code == 202
+        refused = started.client.put("/predictions/b", json=INPUT, headers=LATER)
+        assert problem(refused) == (503, "overloaded")
+        assert refused.headers["retry-after"] == "1"
+        until = time.monotonic() + 30
+        # Until the model has taken the first one up, that one waits.
+        while started.client.get("/health-check").json()["status"] != "READY":
+            assert time.monotonic() < until
+
+
+def test_health_tells_what_the_model_does(sentences, workshop):
+    with running(workshop, ready=False, MODEL_DIR=str(sentences), **WIDE | {"MAX_QUEUE": "1"}) as started:
+        seen = set()
+        until = time.monotonic() + 30
+        while "READY" not in seen and time.monotonic() < until:
+            try:
+                told = started.client.get("/health-check").json()
+                seen.add(told["status"])
+            except Exception:  # noqa: BLE001  (the port is not open yet)
+                continue
+        assert seen <= {"STARTING", "READY"}
+        assert told["setup"]["status"] == "succeeded"
+        assert told["setup"]["started_at"] < told["setup"]["completed_at"]
+
+        def until_answered():
+            while (answer := started.predict({"inputs": ["cold " * 60] * 800})).status_code == 503:
+                time.sleep(0.01)
+            return answer.status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            # One is computed, one fills the queue.
+            asked = [pool.submit(until_answered) for _ in range(2)]
+            while (told := started.client.get("/health-check").json()["status"]) == "READY" and not asked[0].done():
+                time.sleep(0.005)
+            assert told == "BUSY"
+            assert [each.result() for each in asked] == [200, 200]
+
+
+@pytest.mark.parametrize(("drain_s", "end"), [("20", "succeeded"), ("1", "canceled")])
+def test_a_server_that_leaves_finishes_what_runs_and_tells_it(sentences, workshop, heard, drain_s, end):
+    limits = WIDE | {"DRAIN_S": drain_s, "WEBHOOKS_URI": heard.root}
+    with running(workshop, MODEL_DIR=str(sentences), **limits) as started:
+        work = {"input": {"inputs": ["cold " * 60] * (1500 if end == "succeeded" else 30_000)}}
+        body = work | {"webhook": f"{heard.root}a", "webhook_events_filter": ["start", "completed"]}
+        started.client.post("/predictions", json=body, headers=LATER)
+        heard.until(1)
+        started.process.send_signal(signal.SIGTERM)
+        assert statuses(heard.until(2)) == ["starting", end]
+        assert started.process.wait(timeout=10) == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "has no 'input'"),
+        ({"input": "cold"}, "'input' is a text"),
+        ({"input": {}}, "an object with 'inputs'"),
+        ({"input": {"inputs": 1}}, "'input.inputs' is a number"),
+        (INPUT | {"id": "a b"}, "'id' is not"),
+        (INPUT | {"id": 7}, "'id' is not"),
+        (INPUT | {"id": "a" * 129}, "'id' is not"),
+        (INPUT | {"webhook": 7}, "'webhook' is a number"),
+        (INPUT | {"webhook_events_filter": ["end"]}, "start, output, logs, completed"),
+        (INPUT | {"webhook_events_filter": [[]]}, "start, output, logs, completed"),
+        (INPUT | {"output_file_prefix": "https://example.com"}, "output_file_prefix"),
+    ],
+    ids=str,
+)
+def test_what_is_not_meant_is_refused_by_name(embedder, body, said):
+    answer = embedder.client.post("/predictions", json=body)
+    assert problem(answer) == (422, "input-refused")
+    assert said in answer.json()["detail"]
+
+
+def test_the_path_and_the_body_name_the_same_prediction(embedder):
+    assert problem(embedder.client.put("/predictions/a", json=INPUT | {"id": "b"})) == (422, "input-refused")
+    assert problem(embedder.client.put("/predictions/a%20b", json=INPUT)) == (422, "input-refused")
+
+
+def test_a_stream_is_refused_by_name(embedder):
+    answer = embedder.client.post("/predictions", json=INPUT, headers={"accept": "text/event-stream"})
+    assert problem(answer) == (406, "not-acceptable")

@@ -1,0 +1,190 @@
+"""Models of one's own: every folder of handlers/models packaged, loaded and asked; what a wrong one is told."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import jsonschema
+import pytest
+
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.loading import build, import_engine
+from handlers.engines.manifest import ModelError, read_manifest
+from handlers.engines.own import OwnModel
+from handlers.functions.problems import InputRefused
+from handlers.functions.requests import check, from_value
+from pilotlight.packaging import PackagingError, package_model
+from tests.unit.handlers.conftest import unpacked
+from tests.unit.handlers.processes import ROOT, running
+
+NAMES = sorted(path.parent.name for path in ROOT.glob("handlers/models/*/model.py"))
+HOUSE = {"square_metres": 100, "rooms": 4}
+
+
+def packaged(name: str, workshop: Path) -> Path:
+    folder = workshop / f"own-{name}"
+    if not folder.is_dir():
+        archive = package_model(
+            f"handlers/models/{name}", "custom", "onnx", workshop / "cache", progress=lambda line: None, root=ROOT
+        ).archive
+        unpacked(archive, folder)
+    return folder
+
+
+def ask(model, body):
+    request = from_value(body, max_inputs=8, kind="values")
+    check("custom", request)
+    return model.predict(request, Cancellation())
+
+
+@pytest.fixture
+def houses(workshop):
+    folder = packaged("house_price", workshop)
+    return build(folder, read_manifest(folder), threads=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_model_answers_its_own_example_as_it_says(name, workshop):
+    folder = packaged(name, workshop)
+    manifest = read_manifest(folder)
+    import_engine(manifest.engine, manifest.task)
+    model = build(folder, manifest, threads=1)
+    assert (manifest.task, manifest.architecture) == ("custom", name)
+    answer = model.predict(model.warm_up, Cancellation())
+    resolved = json.loads(json.dumps(model.schemas).replace("#/components/schemas/", "#/components/"))
+    jsonschema.validate(answer, resolved["output"] | {"components": resolved["components"]})
+    jsonschema.validate(resolved["example"], resolved["input"] | {"components": resolved["components"]})
+
+
+def test_an_input_is_answered_alone_a_list_as_a_list_and_parameters_reach_the_model(houses):
+    assert ask(houses, {"inputs": HOUSE}) == {"price": 322_000}
+    assert ask(houses, {"inputs": [HOUSE, HOUSE | {"condition": "poor"}]}) == [{"price": 322_000}, {"price": 257_600}]
+    assert ask(houses, {"inputs": [HOUSE], "parameters": {"nearest": 50_000}}) == [{"price": 300_000}]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"inputs": "a text"}, "'inputs': Expected `object`, got `str`"),
+        ({"inputs": [HOUSE, {"rooms": 1}]}, "'inputs.1.': Object missing required field `square_metres`"),
+        ({"inputs": HOUSE | {"rooms": 0}}, "Expected `int` >= 1 - at `\\$.rooms`"),
+        ({"inputs": HOUSE | {"rooms": "4"}}, "Expected `int`, got `str`"),
+        ({"inputs": HOUSE | {"square_metres": 1e999}}, "beyond 1.8e308"),
+        ({"inputs": HOUSE | {"condition": "odd"}}, "Invalid enum value 'odd'"),
+        ({"inputs": HOUSE | {"rooms": 90}}, "90 rooms in 100 square metres"),
+        ({"inputs": HOUSE, "parameters": {"nearest": 0}}, "'parameters': Expected `int` >= 1"),
+        ({"inputs": HOUSE, "parameters": {"x": "\ud800"}}, "half of a surrogate pair"),
+        ({"inputs": [HOUSE] * 9}, "has 9 inputs"),
+        ({"inputs": []}, "has 0 inputs"),
+        ({"inputs": json.loads("[" * 40 + "]" * 40)}, "nested more than 32 levels"),
+        ({"inputs": {"\udc00": 1}}, "half of a surrogate pair"),
+    ],
+    ids=str,
+)
+def test_an_input_of_another_type_is_refused_by_its_place(houses, body, told):
+    with pytest.raises(InputRefused, match=told):
+        ask(houses, body)
+
+
+def test_a_server_serves_it_describes_it_and_answers_a_ping_with_its_example(workshop):
+    with running(workshop, MODEL_DIR=str(packaged("house_price", workshop))) as server:
+        assert server.predict({"inputs": HOUSE}).json() == {"outputs": {"price": 322_000}}
+        refused = server.predict({"inputs": {"rooms": 4}})
+        assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+        assert "square_metres" in refused.json()["detail"]
+        assert server.predict("text").status_code == 422
+        assert server.client.post("/predict", content=b"\x89PNG", headers={"content-type": "image/png"}).status_code == 415
+        ping = server.client.post(
+            "/invocations", json={"inputs": "ping"}, headers={"x-amzn-sagemaker-custom-attributes": "ping=0.1;request-id=a"}
+        )
+        assert ping.status_code == 200
+        assert "instance" in ping.json()["ping"]
+        schemas = server.client.get("/openapi.json").json()["components"]["schemas"]
+        assert schemas["Own.House"]["required"] == ["square_metres", "rooms"]
+        assert schemas["Own.Price"]["properties"] == {"price": {"type": "number"}}
+        assert schemas["Request"]["properties"]["parameters"] == {"$ref": "#/components/schemas/Own.Rounding"}
+
+
+class Model:
+    """Gives what a test tells it to give."""
+
+    example = "ping"
+    gives: object = (1,)
+
+    def load(self, folder: Path, threads: int) -> None:
+        pass
+
+    def predict(self, inputs: list[str]) -> list[int]:
+        return self.gives if self.gives != (1,) else [1]  # type: ignore[return-value]
+
+
+@pytest.fixture
+def served(monkeypatch, workshop):
+    manifest = read_manifest(packaged("house_price", workshop))
+
+    def load(kind):
+        module = ModuleType("handlers.models.house_price.model")
+        module.Model = kind
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        return OwnModel(Path(), manifest, threads=1)
+
+    return load
+
+
+WRONG = {"none": [], "two": [1, 2], "text": ["1"], "null": [None], "bare": 1, "no number": [float("nan")], "no JSON": [object()]}
+
+
+@pytest.mark.parametrize("gives", WRONG.values(), ids=WRONG)
+def test_a_model_that_breaks_its_word_is_a_fault(served, gives):
+    with pytest.raises(TypeError, match=r"handlers\.models\.house_price gave"):
+        ask(served(type("Model", (Model,), {"gives": gives})), {"inputs": "text"})
+
+
+def test_one_that_takes_no_parameters_refuses_them(served):
+    assert ask(served(Model), {"inputs": "text", "parameters": {}}) == 1
+    with pytest.raises(InputRefused, match=r"parameters\.top_k is not known: this model takes none"):
+        ask(served(Model), {"inputs": "text", "parameters": {"top_k": 1}})
+
+
+def _untyped(self, inputs):
+    return inputs
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [({"predict": _untyped}, "Model needs load"), ({"example": 7}, "example must be an input"), ({"predict": None}, "write predict")],
+    ids=["untyped", "example", "no verb"],
+)
+def test_a_class_without_the_two_verbs_or_an_example_is_refused_at_start(served, changed, told):
+    with pytest.raises(ModelError, match=told):
+        served(type("Model", (Model,), changed))
+
+
+def test_a_model_whose_code_is_not_in_the_image_is_refused_by_its_name(workshop, tmp_path):
+    manifest = json.loads((packaged("house_price", workshop) / "manifest.json").read_text())
+    for name, told in (("no_such_model", "handlers.models.no_such_model.model is not in this image"), ("../x", "is no name of a folder")):
+        (tmp_path / "manifest.json").write_text(json.dumps(manifest | {"architecture": name, "files": {}}))
+        with pytest.raises(ModelError, match=told):
+            build(tmp_path, read_manifest(tmp_path), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"model.py": "class Model:\n def load(self): ...\n"}, "class Model lacks predict"),
+        ({"model.py": "x ="}, "is no Python"),
+        ({"other.py": ""}, "is no such folder"),
+        ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/w.pkl": ""}, "can run code"),
+        ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/a/b": ""}, "an artifact has files alone"),
+        ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/.w": ""}, "name files with letters"),
+    ],
+    ids=["verb", "python", "code", "pickle", "folder", "name"],
+)
+def test_a_folder_that_is_no_such_model_is_not_packaged(tmp_path, files, told):
+    for name, content in files.items():
+        path = tmp_path / "handlers" / "models" / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    with pytest.raises(PackagingError, match=told):
+        package_model("handlers/models/mine", "custom", "onnx", tmp_path / "cache", progress=lambda line: None, root=tmp_path)
