@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER
 from components.timeouts import Chain, Hops, QueueChain
 from components.warming_plan import Plan
 
@@ -23,13 +24,16 @@ class ModelArtifact:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageArgs:
-    """The model server's image: `uri` by digest, or a build of `target` for `platform` under the registry tag `tag`."""
+    """The model server's image: `uri` by digest, or a build of `target` for `platform` under the registry tag `tag`.
+
+    `registry` is the tier of the stack's own registry, where there are tiers."""
 
     uri: str | None = None
     target: str = "cpu"
     platform: str = "linux/amd64"
     builder: str | None = None
     tag: str = "build"
+    registry: str = "basic"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,24 +46,29 @@ class WarmingArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetArgs:
-    """Dollars a month; mails at each share of them (1.0 is all), and whether the warming floor is dropped beyond."""
+    """Dollars a month; mails at each share of them (1.0 is all), and whether the warming floor is dropped beyond. `now` is in the month
+    that it begins with, for a cloud that asks for one (aware of its offset)."""
 
     monthly_usd: float
     alert_at: tuple[float, ...]
     drop_warming: bool
     email: str | None
+    now: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceArgs:
     """One instance of a platform that runs several requests on each: vCPUs, GPU, requests at a time; whether it is reached from
-    its own network only, and whether GPUs are kept in another zone as well."""
+    its own network only, and whether GPUs are kept in another zone as well; at how many percent of its requests and of its vCPUs there is
+    another one (None: the platform's own, 0: not by that)."""
 
-    cpu: int
+    cpu: float
     gpu: str | None
     requests: int
     private: bool
     zonal_redundancy: bool
+    scale_at_requests: int | None
+    scale_at_cpu: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +104,7 @@ class FunctionArgs:
 @dataclass(frozen=True, kw_only=True)
 class EventArgs:
     """Which objects start the pipeline, in batches of what size and wait, how many batches at a time, how often one is tried
-    before it goes to the dead letters, and where results go."""
+    before it goes to the dead letters, and where results go: `results_table` is who keeps their rows, None for the cloud's own."""
 
     prefix: str | None
     suffixes: tuple[str, ...]
@@ -106,6 +115,7 @@ class EventArgs:
     max_concurrency: int
     max_attempts: int
     results: tuple[Literal["table", "queue"], ...]
+    results_table: Literal["cosmos"] | None
     timeouts: QueueChain
 
 
@@ -122,7 +132,8 @@ class AnswersArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayArgs:
-    """Who may call, how often, and what is logged; `account_role` only where the gateway is a REST API."""
+    """Who may call, how often, and what is logged; `account_role` only where the gateway is a REST API, `publisher` (name and address) and
+    `tier` only where it is API Management."""
 
     auth_mode: Literal["api-key", "jwt", "iam"]
     requests_per_second: float
@@ -133,19 +144,34 @@ class GatewayArgs:
     scopes: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     account_role: Literal["create", "existing"] | None = None
+    publisher: tuple[str, str] | None = None
+    tier: str = API_MANAGEMENT_DEFAULT_TIER
     # Whether answers may come later, from an address of their own.
     later: bool = False
+    # Whether inputs need be no texts: those of a model of one's own.
+    any_input: bool = False
     timeouts: Chain
 
 
 @dataclass(frozen=True, kw_only=True)
+class NetworkArgs:
+    """Where the stack's containers are placed: a network of the stack's own with these `addresses`, or the subnet of that id."""
+
+    addresses: str | None = None
+    subnet_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class HomeArgs:
-    """What every part of a service shares: whose it is, what happens to its data, how long logs are kept (days)."""
+    """What every part of a service shares: whose it is, what happens to its data, how long logs are kept (days), whether requests are
+    traced, where a cloud is asked for that, and its network, where it is in one of the customer's."""
 
     project: str
     stack: str
     data_retention: Retention
     log_retention_days: int
+    tracing: bool = False
+    network: NetworkArgs | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

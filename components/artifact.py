@@ -10,8 +10,8 @@ from pathlib import Path
 MODEL_FORMAT = 1
 FUNCTION_FORMAT = 2
 FUNCTION_SOURCES = ("handlers/__init__.py", "handlers/functions")
-# What another cloud's functions run is none of a zip for Lambda.
-FUNCTION_LEFT_OUT = "handlers/functions/gcp"
+# What other clouds' functions run is none of a zip for Lambda.
+FUNCTION_LEFT_OUT = ("handlers/functions/azure", "handlers/functions/gcp")
 FUNCTION_LOCK = "containers/requirements/function-aws.txt"
 
 
@@ -32,7 +32,8 @@ def function_sources(root: Path) -> list[Path]:
     for entry in FUNCTION_SOURCES:
         path = root / entry
         found += [path] if path.is_file() else [file for file in path.rglob("*.py")]
-    return sorted(file for file in found if root / FUNCTION_LEFT_OUT not in file.parents)
+    left_out = {root / folder for folder in FUNCTION_LEFT_OUT}
+    return sorted(file for file in found if left_out.isdisjoint(file.parents))
 
 
 def function_key(root: Path) -> str:

@@ -92,6 +92,8 @@ class Objects(Watched, Protocol):
     """Where objects are put that start the event pipeline, and the queue that is told of them, where it is the stack's own."""
 
     bucket: str
+    objects_url: Output[str] | None
+    """Its address, where its name does not tell it."""
     queue_url: Output[str] | None
     dead_letter_url: Output[str]
     """What could not be processed, to be looked at and sent again."""

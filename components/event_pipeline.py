@@ -40,6 +40,7 @@ class EventPipeline(pulumi.ComponentResource):
         self.outputs = present(
             {
                 "objectsBucket": objects.bucket,
+                "objectsUrl": objects.objects_url,
                 "queueUrl": objects.queue_url,
                 "deadLetterQueueUrl": objects.dead_letter_url,
                 "replayTopic": objects.replay_topic,

@@ -135,6 +135,9 @@ CLOUD_RUN_TIMEOUT_S = Range(low=1, high=3_600, unit="s", source="Cloud Run docum
 CLOUD_RUN_START_S = Range(low=0, high=240, unit="s", source=_RUN, noted="2026-11")
 CLOUD_RUN_REQUEST_BYTES = Range(low=0, high=32 * 1024**2, unit="bytes", source=_RUN + " (HTTP/1)", noted="2026-11")
 CLOUD_RUN_REQUESTS = Range(low=1, high=1_000, unit="requests on one instance", source=_RUN, noted="2026-11")
+# The provider's reference has the same bounds, as shares, and 0 for what is not looked at.
+_SCALING = "Cloud Run documentation, custom scaling controls for services"
+CLOUD_RUN_TARGET = Range(low=10, high=95, unit="%, or 0", source=_SCALING, noted="2026-11")
 # What a region grants a project is its own to judge; more than this is asked for.
 CLOUD_RUN_INSTANCES = Range(low=1, high=1_000, unit="instances", source=_RUN, noted="2026-11")
 _RUN_CPU = "Cloud Run documentation, CPU limits"
@@ -156,10 +159,17 @@ CLOUD_RUN_L4_REGIONS = Regions(
 _API_GATEWAY = "API Gateway documentation (Google), quotas and limits"
 # Read as decimal megabytes, because the page does not say which it means.
 API_GATEWAY_PAYLOAD_BYTES = Range(low=0, high=32_000_000, unit="bytes", source=_API_GATEWAY + " (32 megabytes)", noted="2026-11")
-# The page states the default alone. Longer deadlines than a minute were met with 504 (gemma-facet/cloud-services issue 45, 2025-08).
+# The page states the default alone. Longer deadlines than a minute were met with 504 (gemma-facet/cloud-services issue 45, 2025-08). For
+# gateways that stream, a preview that this program can't turn on, 3,600 s are documented, of plain requests too (API reference, Gateway:
+# StreamingMode, 2026-11). The lower one is right in either case: a chain built on the other would promise answers that get lost.
 API_GATEWAY_DEADLINE_DEFAULT_S = 15
 API_GATEWAY_DEADLINE_S = Range(
-    low=1, high=60, unit="s", source="API Gateway documentation (Google), OpenAPI extensions, x-google-backend.deadline", noted="2026-11"
+    low=1,
+    high=60,
+    unit="s",
+    source="x-google-backend.deadline as it was met, gemma-facet/cloud-services issue 45, 2025-08; a maximum of API Gateway is documented "
+    "where it streams alone",
+    noted="2026-11",
 )
 # 10,000,000 quota units per 100 s and project; a call takes two, one to check and one to report.
 API_GATEWAY_RATE = Range(low=1, high=50_000, step=0, unit="requests a second", source=_API_GATEWAY + " (project)", noted="2026-11")

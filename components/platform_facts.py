@@ -1,25 +1,51 @@
 """What the settings, the timeout chain and the packager must know of each endpoint platform. Pure data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from components import limits
-from components.limits import Range
+from components import limits, limits_azure
+from components.limits import Choice, Range, Regions
 
 # A request's default: what the smallest platform takes, so that a service that moves keeps its limit.
 BODY_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True, kw_only=True)
-class InstanceFacts:
-    """Defaults of a platform that runs several requests on each of its instances: vCPUs and requests, without and with a GPU;
-    `gpu_cold_start_s` as `PlatformFacts.cold_start_s`."""
+class GpuFacts:
+    """A GPU of a platform: what its instances may have, where it is, and the defaults of one; `cold_start_s` as
+    `PlatformFacts.cold_start_s`."""
 
+    cpus: Choice
+    memory_mb: Range | Choice
+    regions: Regions
     cpu: int
     requests: int
-    gpu_cpu: int
-    gpu_requests: int
-    gpu_cold_start_s: int
+    cold_start_s: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceFacts:
+    """A platform that runs several requests on each of its instances.
+
+    cpu           vCPUs of an instance by default; None: they follow from its memory, `mb_per_cpu` for each
+    cpus          vCPUs that are allowed, and with each of them which memory (`pairs`), where that does not follow
+    requests      on an instance by default, and how many there may be (`most_requests`)
+    most          instances
+    target        of how much use of an instance, of its requests or its vCPUs, there is another one; None: that can't be said
+    gpus          by name
+    disk_gib      of an instance: up to so many vCPUs, so many GiB, where the disk is not its memory
+    """
+
+    cpu: int | None
+    cpus: Range | Choice
+    pairs: Mapping[int, Range]
+    mb_per_cpu: int | None = None
+    requests: int
+    most_requests: Range
+    most: Range
+    target: Range | None = None
+    gpus: Mapping[str, GpuFacts]
+    disk_gib: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +136,66 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         # refuses it while the first one works.
         function_s=limits.PUBSUB_ACK_S,
         batched=False,
-        instance=InstanceFacts(cpu=2, requests=2, gpu_cpu=8, gpu_requests=8, gpu_cold_start_s=30),
+        instance=InstanceFacts(
+            cpu=2,
+            cpus=limits.CLOUD_RUN_CPU,
+            pairs=limits.CLOUD_RUN_CPU_MEMORY_MB,
+            requests=2,
+            most_requests=limits.CLOUD_RUN_REQUESTS,
+            most=limits.CLOUD_RUN_INSTANCES,
+            target=limits.CLOUD_RUN_TARGET,
+            gpus={
+                "l4": GpuFacts(
+                    cpus=limits.CLOUD_RUN_L4_CPU,
+                    memory_mb=limits.CLOUD_RUN_L4_MEMORY_MB,
+                    regions=limits.CLOUD_RUN_L4_REGIONS,
+                    cpu=8,
+                    requests=8,
+                    cold_start_s=30,
+                )
+            },
+        ),
+    ),
+    "azure-container-apps": PlatformFacts(
+        memory_mb=limits_azure.CONTAINER_APPS_MEMORY_MB,
+        max_concurrency=Range(
+            low=1,
+            high=limits_azure.CONTAINER_APPS_REQUESTS.high * limits_azure.CONTAINER_APPS_MAX_REPLICAS.high,
+            source=limits_azure.CONTAINER_APPS_MAX_REPLICAS.source,
+            noted=limits_azure.CONTAINER_APPS_MAX_REPLICAS.noted,
+        ),
+        shares_concurrency=False,
+        cold_start_s=15,
+        predict_s=limits_azure.CONTAINER_APPS_INGRESS_S,
+        max_body=limits_azure.API_MANAGEMENT_PAYLOAD_BYTES,
+        model_bytes=limits_azure.CONTAINER_APPS_DISK_BYTES.high // 2,
+        separate_function=True,
+        zipped=False,
+        function_memory_mb=limits_azure.CONTAINER_APPS_MEMORY_MB,
+        function_s=limits_azure.CONTAINER_APPS_INGRESS_S,
+        batched=False,
+        instance=InstanceFacts(
+            cpu=None,
+            cpus=limits_azure.CONTAINER_APPS_CPU,
+            pairs={},
+            mb_per_cpu=limits_azure.CONTAINER_APPS_MB_PER_CPU,
+            requests=2,
+            most_requests=limits_azure.CONTAINER_APPS_REQUESTS,
+            most=limits_azure.CONTAINER_APPS_MAX_REPLICAS,
+            gpus={
+                name: GpuFacts(
+                    cpus=profile.cpu,
+                    memory_mb=profile.memory_mb,
+                    regions=profile.regions,
+                    cpu=profile.cpu.values[0],
+                    requests=8,
+                    # Images with CUDA are large, and none is kept on a node that was given back.
+                    cold_start_s=60,
+                )
+                for name, profile in limits_azure.CONTAINER_APPS_GPUS.items()
+            },
+            disk_gib=limits_azure.CONTAINER_APPS_DISK_GIB,
+        ),
     ),
 }
 

@@ -7,13 +7,18 @@ from pulumi import RunError
 
 from components.contract import EndpointFactory, HomeFactory
 
-CLOUDS = {"aws": "components.aws.home:AwsHome", "gcp": "components.gcp.home:GcpHome"}
+CLOUDS = {"aws": "components.aws.home:AwsHome", "gcp": "components.gcp.home:GcpHome", "azure": "components.azure.home:AzureHome"}
 ENDPOINTS = {
     "aws-lambda": "components.aws.lambda_model:LambdaModel",
     "aws-sagemaker": "components.aws.sagemaker:SageMakerEndpoint",
     "gcp-cloud-run": "components.gcp.cloud_run:CloudRunEndpoint",
+    "azure-container-apps": "components.azure.endpoint:ContainerAppsEndpoint",
 }
-SDKS = {"aws": ("pulumi_aws", "pulumi_docker_build"), "gcp": ("pulumi_gcp", "pulumi_docker_build")}
+SDKS = {
+    "aws": ("pulumi_aws", "pulumi_docker_build"),
+    "gcp": ("pulumi_gcp", "pulumi_docker_build"),
+    "azure": ("pulumi_azure_native", "pulumi_docker_build"),
+}
 
 
 def cloud_of(platform: str) -> str:

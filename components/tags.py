@@ -38,7 +38,7 @@ def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], R
 
     def add(args: ResourceTransformationArgs) -> ResourceTransformationResult | None:
         # `tags` of docker-build's Image are image tags, those of Google's types belong to its resource manager.
-        if args.type_.startswith("aws:"):
+        if args.type_.startswith(("aws:", "azure-native:")):
             return _with(args, "tags", tags)
         if args.type_.startswith("gcp:"):
             labels = {key: label(value) for key, value in tags.items()}

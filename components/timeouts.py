@@ -6,6 +6,7 @@ client > gateway > function > endpoint > model where somebody waits; queue > fun
 from dataclasses import dataclass
 
 from components.limits import API_GATEWAY_DEADLINE_S, HTTP_TIMEOUT_MS, REST_TIMEOUT_MS, Range
+from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER, API_MANAGEMENT_TIERS
 
 # What one hop needs for itself: to notice that the next one is late, to write the problem document, and for the network.
 HOP_S = 1
@@ -44,17 +45,19 @@ class QueueChain(Hops):
     visibility_s: int
 
 
-def gateway_limit(cloud: str, auth_mode: str) -> tuple[int, str]:
-    """For how many seconds the gateway may wait, and where that stands. On AWS it is a REST API for API keys, an HTTP API otherwise."""
-    if cloud == "gcp":
-        return API_GATEWAY_DEADLINE_S.high, API_GATEWAY_DEADLINE_S.source
+def gateway_limit(cloud: str, auth_mode: str, tier: str = API_MANAGEMENT_DEFAULT_TIER) -> tuple[int, str]:
+    """For how many seconds the gateway may wait, and where that stands. On AWS it is a REST API for API keys, an HTTP API otherwise; on
+    Azure it is of a `tier`."""
+    seconds = {"gcp": API_GATEWAY_DEADLINE_S, "azure": API_MANAGEMENT_TIERS[tier].waits}.get(cloud)
+    if seconds is not None:
+        return seconds.high, seconds.source
     limit = REST_TIMEOUT_MS if auth_mode == "api-key" else HTTP_TIMEOUT_MS
     return limit.high // 1000, limit.source
 
 
-def chain(*, cloud: str, auth_mode: str, separate_function: bool, predict_s: int) -> Chain:
+def chain(*, cloud: str, auth_mode: str, separate_function: bool, predict_s: int, tier: str = API_MANAGEMENT_DEFAULT_TIER) -> Chain:
     """The chain behind the longest wait that the gateway allows."""
-    gateway, source = gateway_limit(cloud, auth_mode)
+    gateway, source = gateway_limit(cloud, auth_mode, tier)
     function = gateway - HOP_S
     endpoint = function - HOP_S if separate_function else function
     return Chain(client_s=gateway + HOP_S, gateway_s=gateway, function_s=function, endpoint_s=endpoint, model_s=predict_s, source=source)

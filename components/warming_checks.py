@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from components.limits import Range
 from components.warming_plan import Ping, Plan, Provisioned, Rule, Scheduled, lease_end
 from components.warming_schedule import is_over
-from components.warming_window import WEEK, Window, weekly, windows
+from components.warming_window import WEEK, Window, falls_in, gaps, weekly, windows
 
 EVERY_MINUTES = Range(low=1, high=24 * 60, unit="minutes", source="EventBridge Scheduler user guide, rate-based schedules", noted="2026-11")
 # Within a window a ping is a cron: the same minutes every hour, or the same hours every day.
@@ -23,7 +23,13 @@ ABOVE = {
     "aws-lambda": "no more can be provisioned than is reserved (Lambda developer guide, provisioned concurrency)",
     "aws-sagemaker": "no more can be provisioned than the maximum (SageMaker API reference, ProductionVariantServerlessConfig)",
     "gcp-cloud-run": "no more can be kept than may run (Cloud Run documentation, minimum instances)",
+    "azure-container-apps": "no more can be kept than may run (Container Apps documentation, set scaling rules)",
 }
+# Where a window is a cron rule, which knows no year: beyond so many months a lease's first dates would come again within it.
+YEARLESS = {"azure-container-apps": "KEDA documentation, cron"}
+MOST_MONTHS = 11
+# Where requests at once bring another instance only when they go on for much longer than a ping: one instance answers them all.
+AVERAGED = {"azure-container-apps": "Container Apps documentation, set scaling rules: HTTP"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,12 @@ def problems(plan: Plan, facts: Facts, now: datetime) -> list[str]:
     found = [
         text
         for position, rule in enumerate(plan.rules)
-        for text in (*_times(f"warming.{position}", rule), *_sizes(f"warming.{position}", rule, facts))
+        for text in (
+            *_times(f"warming.{position}", rule),
+            *_sizes(f"warming.{position}", rule, facts),
+            *_lease(f"warming.{position}", rule, facts, now),
+            *_skipped(f"warming.{position}", rule, facts, now),
+        )
     ]
     # Whether a rule is over, and windows that meet, can be told only where each can be read by itself.
     placed = [(position, rule) for position, rule in enumerate(plan.rules) if found or not is_over(plan, rule, now)]
@@ -78,6 +89,47 @@ def _times(key: str, rule: Rule) -> Iterator[str]:
         yield f"{key}.timezone: {rule.timezone!r}: use a name of the time zone database, Europe/Berlin, say"
 
 
+def _lease(key: str, rule: Rule, facts: Facts, now: datetime) -> Iterator[str]:
+    source = YEARLESS.get(facts.platform)
+    if source is None or not isinstance(rule, Scheduled) or rule.lease_until is None or rule.timezone not in available_timezones():
+        return
+    local = now.astimezone(ZoneInfo(rule.timezone))
+    months = 12 * (rule.lease_until.year - local.year) + rule.lease_until.month - local.month
+    if months > MOST_MONTHS:
+        yield (
+            f"{key}.leaseUntil: '{rule.lease_until}': {months} months away: use {MOST_MONTHS} at most, or none: a rule of a cron knows no "
+            f"year ({source})"
+        )
+
+
+def _skipped(key: str, rule: Rule, facts: Facts, now: datetime) -> Iterator[str]:
+    """KEDA looks ahead for a start and an end: where it misses one of them, the window is missing, or in force from the end before."""
+    source = YEARLESS.get(facts.platform)
+    if source is None or not isinstance(rule, Scheduled) or rule.timezone not in available_timezones():
+        return
+    coming = _gaps_to_come(rule, now)
+    for name, cron in (("cron", rule.cron), ("until", rule.until)):
+        try:
+            gap = next((each for each in coming if falls_in(cron, each)), None)
+        except ValueError:
+            continue  # told of by itself
+        if gap is not None:
+            first, last = (f"{each:%H:%M}" for each in gap)
+            yield (
+                f"{key}.{name}: {cron!r}: {rule.timezone} skips {first} to {last} on {gap[0]:%Y-%m-%d}, say, and a rule of a cron misses "
+                f"what clocks skip ({source}): use a time before {first} or from {last} on, or timezone UTC"
+            )
+
+
+def _gaps_to_come(rule: Scheduled, now: datetime) -> list[tuple[datetime, datetime]]:
+    """Those that the rule may meet: all of them without a lease, so that no rule is taken in one month and refused in another."""
+    end, zone = lease_end(rule), ZoneInfo(rule.timezone)
+    if end is None:
+        return list(gaps(rule.timezone))
+    here, last = (each.astimezone(zone).replace(tzinfo=None) for each in (now, end))
+    return [gap for gap in gaps(rule.timezone) if here < gap[1] and gap[0] < last]
+
+
 def _crons(key: str, cron: str, until: str) -> Iterator[str]:
     readable = True
     for name, text in (("cron", cron), ("until", until)):
@@ -95,8 +147,10 @@ def _crons(key: str, cron: str, until: str) -> Iterator[str]:
 
 def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
     name, value = ("parallel", rule.parallel) if isinstance(rule, Ping) else ("instances", rule.instances)
-    most, sent = facts.most, MOST_PARALLEL // facts.requests
-    if isinstance(rule, Ping) and value > sent:
+    most, sent, averaged = facts.most, MOST_PARALLEL // facts.requests, AVERAGED.get(facts.platform)
+    if averaged is not None and isinstance(rule, Ping) and value > 1:
+        yield f"{key}.parallel: {value}: use 1: one instance answers them all; a provisioned or scheduled rule keeps several ({averaged})"
+    elif isinstance(rule, Ping) and value > sent:
         yield f"{key}.parallel: {value}: use 1 to {sent}: one function sends them all"
     elif value < 1 or (most is not None and value > most):
         why = "" if value < 1 or isinstance(rule, Ping) else f": {ABOVE.get(facts.platform, 'no more can be warm than may run')}"

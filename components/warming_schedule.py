@@ -101,6 +101,14 @@ def ping_firings(rule: Ping) -> list[Firing]:
     return _weekly(due, rule.timezone, lease_end(rule))
 
 
+def always(rule: Ping) -> Firing:
+    """Of a ping that has no windows, on a clock's face: the pauses that it allows, and none longer than asked; at the full hour they may
+    be shorter."""
+    apart = rule.every_minutes
+    minutes, hours = (range(0, HOUR, apart), range(24)) if apart < HOUR else ((0,), range(0, 24, apart // HOUR))
+    return Firing(minutes=tuple(minutes), hours=tuple(hours), days=tuple(range(len(DAYS))), timezone=rule.timezone)
+
+
 def in_force(plan: Plan, now: datetime) -> Plan:
     """The plan without the rules that are over at `now`."""
     return Plan(rules=tuple(rule for rule in plan.rules if not is_over(plan, rule, now)))

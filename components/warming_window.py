@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 DAY = 24 * 60
 WEEK = 7 * DAY
+# Years whose clocks are looked at, the same whenever one looks: as far as what zones have in law today is good for.
+YEARS = range(2026, 2041)
 ALLOWED = "use five fields M H * * DOW, one minute, one hour, and days as *, names, ranges or lists: 0 8 * * MON-FRI"
 _CRON = re.compile(r"(\d{1,2}) (\d{1,2}) \* \* (\S+)")
 
@@ -72,12 +74,37 @@ def instant(local: datetime, zone: ZoneInfo) -> datetime:
     if first.astimezone(zone).replace(tzinfo=None) == local:
         return first
     # In a gap, the offsets before and after it lay `local` on either side of the change.
-    low, high = local.replace(tzinfo=zone, fold=1).astimezone(UTC), first
+    return _change(local.replace(tzinfo=zone, fold=1).astimezone(UTC), first, zone)
+
+
+def _change(low: datetime, high: datetime, zone: ZoneInfo) -> datetime:
+    """The first minute after `low` at which the zone is as far from UTC as at `high`; there is one change between them."""
     after = high.astimezone(zone).utcoffset()
     while high - low > timedelta(minutes=1):
         middle = low + (high - low) // 2 // timedelta(minutes=1) * timedelta(minutes=1)
         low, high = (low, middle) if middle.astimezone(zone).utcoffset() == after else (middle, high)
     return high
+
+
+@lru_cache
+def gaps(timezone: str) -> tuple[tuple[datetime, datetime], ...]:
+    """What the zone's clock skips in `YEARS` (naive): from the first time that it does not show to the one that it shows instead."""
+    zone, day, found = ZoneInfo(timezone), timedelta(days=1), []
+    moment = datetime(YEARS[0], 1, 1, tzinfo=UTC)
+    while moment.year <= YEARS[-1]:
+        before, after = (each.astimezone(zone).utcoffset() or timedelta() for each in (moment, moment + day))
+        if after > before:
+            change = _change(moment, moment + day, zone).replace(tzinfo=None)
+            found.append((change + before, change + after))
+        moment += day
+    return tuple(found)
+
+
+def falls_in(cron: str, gap: tuple[datetime, datetime]) -> bool:
+    """Whether a time at which `cron` is due is one that the gap skips. Raises ValueError for a cron that is none."""
+    start, end = gap
+    week = start.replace(hour=0, minute=0) - timedelta(days=start.weekday())
+    return any(start <= week + timedelta(minutes=minute + wrapped) < end for minute in weekly(cron) for wrapped in (0, WEEK))
 
 
 def monday(moment: datetime, zone: ZoneInfo) -> datetime:

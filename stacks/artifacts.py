@@ -13,6 +13,7 @@ from components.args import ModelArtifact
 from components.artifact import function_folder, function_key, missing, model_folder, model_key
 from components.platform_facts import PLATFORM_FACTS, needs_functions
 from stacks.settings_service import Settings
+from stacks.sizes import model_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_INPUTS = ("containers", "handlers")
@@ -32,7 +33,7 @@ def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -
         raise pulumi.RunError(f"The model {model.source!r} is not packaged: run `pilotlight package {stack}`.")
     described = _described(folder / "artifact.json", stack)
     platform = settings.endpoint.platform
-    most = PLATFORM_FACTS[platform].model_bytes
+    most = model_bytes(settings.endpoint, PLATFORM_FACTS[platform])
     if described["bytes"] > most:
         raise pulumi.RunError(f"The packaged model has {described['bytes']} bytes, {platform!r} takes {most}: use a smaller model.")
     found = (folder / "model.tar.gz").stat().st_size

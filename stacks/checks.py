@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from components import limits, timeouts
+from components import limits, limits_azure, timeouts
 from components.aws.iam import image_region
-from components.capabilities import AUTH_SETTINGS, PATTERN_SETTINGS
+from components.capabilities import PATTERN_SETTINGS, PLACES, PLATFORM_SETTINGS
+from components.capabilities_auth import AUTH_SETTINGS
 from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from components.platforms import CLOUDS, ENDPOINTS, cloud_of
 from components.tags import is_label
 from stacks.checks_clouds import cloud_problems, given, read
 from stacks.checks_events import event_problems
-from stacks.checks_instances import instance_problems
+from stacks.checks_instances import instance_problems, is_gpu
+from stacks.checks_network import network_problems
 from stacks.checks_warming import warming_problems
 from stacks.messages import Problem, keys_of, meant, shown, told, within
 from stacks.settings_service import Settings
@@ -20,14 +22,25 @@ from stacks.sizes import cold_start_s
 # What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
 TAG = re.compile(r"[\w .:/=+@-]*")
 ARTIFACT = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[\w.:-]+/[\w.-]+/[\w./%-]+@sha256:[0-9a-f]{64}")
-RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE}
+ACR = re.compile(r"[a-z0-9]{5,50}\.azurecr\.io/[\w./-]+@sha256:[0-9a-f]{64}")
+AZURE_TAG, AZURE_RESERVED = re.compile(r"[^<>%&\\?/]+"), ("microsoft", "azure", "windows")
+# Where the code of a model of one's own lies (`handlers/models`), and what engine `torch` computes (`handlers/tasks`).
+OWN_MODELS = "handlers/models"
+OWN_MODEL = re.compile(rf"(\./)?{OWN_MODELS}/[a-z][a-z0-9_]{{0,62}}/?")
+TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification")
+RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE, "azure": limits_azure.API_MANAGEMENT_RATE}
+QUOTAS = {"azure": limits_azure.API_MANAGEMENT_QUOTA}
+RETENTION: dict[str, limits.Range] = {"azure": limits_azure.WORKSPACE_RETENTION_DAYS}
 
 Place = Mapping[str, str | None]
 
 
 def cross_problems(settings: Settings, place: Place | None) -> list[Problem]:
     """Every problem between the settings; parts that are None could not be read and are passed over. `place` as in `parse`."""
-    region = None if place is None else place.get(f"{settings.cloud}:region")
+    region = None if place is None else place.get(PLACES.get(settings.cloud, ""))
+    if region is not None and settings.cloud == "azure":
+        # Resource Manager takes "West Europe" as well.
+        region = region.replace(" ", "").lower()
     return [
         *_tables(settings),
         *_pattern(settings),
@@ -35,10 +48,12 @@ def cross_problems(settings: Settings, place: Place | None) -> list[Problem]:
         *_endpoint(settings),
         *_function(settings),
         *_image(settings, region),
+        *_engine(settings),
         *_auth(settings),
         *_rest(settings),
         *_chain(settings),
         *instance_problems(settings, region),
+        *network_problems(settings),
         *event_problems(settings),
         *warming_problems(settings),
     ]
@@ -72,7 +87,8 @@ def _endpoint(settings: Settings) -> Iterator[Problem]:
     if facts is None:
         return
     endpoint, what = settings.endpoint, f" for {settings.endpoint.platform!r}"
-    yield from within("endpoint.memoryMb", endpoint.memory_mb, facts.memory_mb, what)
+    if not is_gpu(endpoint, facts):
+        yield from within("endpoint.memoryMb", endpoint.memory_mb, facts.memory_mb, what)
     yield from within("endpoint.maxConcurrency", endpoint.max_concurrency, facts.max_concurrency, what)
     if endpoint.max_concurrency is None and not facts.shares_concurrency:
         yield told(f"endpoint.maxConcurrency: null{what}: use {facts.max_concurrency.allowed()}")
@@ -108,10 +124,27 @@ def _image(settings: Settings, region: str | None) -> Iterator[Problem]:
             yield told(f"image.uri: an image in {lies_in!r}: copy it to {region!r}, where aws:region puts the service")
     if image.uri is not None and settings.cloud == "gcp" and ARTIFACT.fullmatch(image.uri) is None:
         yield told(f"image.uri: {shown(image.uri)}: use <location>-docker.pkg.dev/<project>/<repository>/<image>@sha256:<64 hex digits>")
-    if image.build is not None and settings.model is not None and settings.model.engine == "torch":
-        yield told(
-            f"model.engine: 'torch': the image {image.build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch"
-        )
+    if image.uri is not None and settings.cloud == "azure" and ACR.fullmatch(image.uri) is None:
+        yield told(f"image.uri: {shown(image.uri)}: use <registry>.azurecr.io/<repository>@sha256:<64 hex digits>")
+
+
+def _engine(settings: Settings) -> Iterator[Problem]:
+    """Where `torch` (`handlers/engines/torch.py`) would not start, and sources that a task can't be served from."""
+    facts, build = _facts(settings), None if settings.image is None else settings.image.build
+    if settings.model is None:
+        return
+    source, task = settings.model.source, settings.model.task
+    if source is not None and (task == "custom") != (OWN_MODEL.fullmatch(source) is not None) and task is not None:
+        use = f"use {OWN_MODELS}/NAME, a folder there with its code" if task == "custom" else "use task custom for a model of one's own"
+        yield told(f"model.source: {shown(source)}: not with model.task {task!r}: {use}")
+    if settings.model.engine != "torch":
+        return
+    if task is not None and task not in TORCH_TASKS:
+        yield told(f"model.engine: 'torch': it serves {', '.join(TORCH_TASKS)}: use onnx for {task}")
+    if facts is not None and is_gpu(settings.endpoint, facts):
+        yield told("model.engine: 'torch': it computes on the CPU alone, in any image: use onnx, or leave endpoint.gpu out")
+    elif build is not None:
+        yield told(f"model.engine: 'torch': the image {build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch")
 
 
 def _auth(settings: Settings) -> Iterator[Problem]:
@@ -120,23 +153,32 @@ def _auth(settings: Settings) -> Iterator[Problem]:
         return
     yield from within("auth.requestsPerSecond", auth.requests_per_second, RATES.get(settings.cloud, limits.GATEWAY_RATE))
     yield from within("auth.burst", auth.burst, limits.GATEWAY_BURST)
-    yield from within("auth.dailyQuota", auth.daily_quota, limits.GATEWAY_QUOTA)
+    yield from within("auth.dailyQuota", auth.daily_quota, QUOTAS.get(settings.cloud, limits.GATEWAY_QUOTA))
     for need in AUTH_SETTINGS if auth.mode is not None else ():
         if settings.cloud in CLOUDS and settings.cloud not in need.clouds:
             continue
         value = given(settings, need.setting)
         if value is None and need.required and auth.mode in need.modes:
             yield told(f"{need.setting}: missing with auth.mode {auth.mode!r}: {need.instead}")
-        if value is not None and auth.mode not in need.modes:
-            yield told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead}")
+        if value is not None and auth.mode not in need.modes and _tier(settings) not in need.tiers:
+            yield told(f"{need.setting}: {shown(value)}: not with auth.mode {auth.mode!r}: {need.instead} ({need.source})")
+
+
+def _tier(settings: Settings) -> str:
+    """The gateway's; the default one where it could not be read."""
+    tier: str | None = None if settings.gateway is None else settings.gateway.tier
+    return tier or limits_azure.API_MANAGEMENT_DEFAULT_TIER
 
 
 def _rest(settings: Settings) -> Iterator[Problem]:
+    if settings.answers is not None and not settings.answers.model_fields_set & {"async_", "stream"}:
+        yield told("answers.async: missing: use true or false", "answers.async", "answers.stream")
     alarms = settings.alarms
     if alarms is not None and alarms.enabled is False and alarms.email is not None:
         yield told(f"alarms.email: {shown(alarms.email)}: not with alarms.enabled false, where nothing is mailed: leave one of the two out")
     if settings.logs is not None:
-        yield from within("logs.retentionDays", settings.logs.retention_days, limits.LOG_RETENTION_DAYS)
+        allowed = RETENTION.get(settings.cloud, limits.LOG_RETENTION_DAYS)
+        yield from within("logs.retentionDays", settings.logs.retention_days, allowed)
     yield from _tags(settings)
 
 
@@ -149,10 +191,23 @@ def _tags(settings: Settings) -> Iterator[Problem]:
                     f"and a key begins with a letter ({limits.LABEL.source})",
                     f"tags.{key}",
                 )
+        elif settings.cloud == "azure":
+            yield from _azure_tag(key, value)
         elif key.lower().startswith("aws:"):
             yield told(f"tags.{key}: the prefix aws: belongs to AWS: use another key", f"tags.{key}")
         elif not TAG.fullmatch(key) or not TAG.fullmatch(value):
             yield told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
+
+
+def _azure_tag(key: str, value: str) -> Iterator[Problem]:
+    limit = limits_azure.AZURE_TAG_KEY
+    if key.lower().startswith(AZURE_RESERVED):
+        yield told(f"tags.{key}: the prefix belongs to Azure: use another key", f"tags.{key}")
+    elif AZURE_TAG.fullmatch(key) is None or len(key) not in limit:
+        yield told(
+            f"tags.{key}: {shown(value)}: a key has none of < > % & \\ ? / and up to {limit.high} characters ({limit.source})",
+            f"tags.{key}",
+        )
 
 
 def _chain(settings: Settings) -> Iterator[Problem]:
@@ -164,9 +219,17 @@ def _chain(settings: Settings) -> Iterator[Problem]:
     if settings.answers is not None and settings.answers.async_:
         problem = timeouts.queue_problem(timeouts.answer_chain(predict_s=predict, cold_start_s=cold), facts.function_s)
     else:
-        plan = timeouts.chain(cloud=cloud, auth_mode=settings.auth.mode, separate_function=facts.separate_function, predict_s=predict)
+        plan = timeouts.chain(
+            cloud=cloud,
+            auth_mode=settings.auth.mode,
+            separate_function=facts.separate_function,
+            predict_s=predict,
+            tier=_tier(settings),
+        )
         problem = timeouts.problem(plan, cold)
-        if problem is not None and facts.separate_function:
+        if problem is not None and not any(
+            row.setting in ("answers", "answers.async") and settings.endpoint.platform in row.without for row in PLATFORM_SETTINGS
+        ):
             problem += ", or answer later: answers: {async: true}"
     if problem is not None:
         yield told(f"endpoint: {problem}", "endpoint.coldStartSeconds", "endpoint.predictSeconds")

@@ -1,34 +1,68 @@
 """Settings that the chosen cloud or platform can't honour, and what its provider must be told. Pure, from `capabilities.py`."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_snake
 
 from components import limits
-from components.capabilities import CLOUD_CONFIG, CLOUD_SETTINGS, PLATFORM_SETTINGS
-from components.platform_facts import PLATFORM_FACTS
-from stacks.messages import Problem, shown, told
+from components.capabilities import (
+    CLOUD_CONFIG,
+    CLOUD_NEEDS,
+    CLOUD_SETTINGS,
+    PLATFORM_SETTINGS,
+    UNSUPPORTED_SETTINGS,
+    OfCloud,
+    OfPlatform,
+    Unsupported,
+)
+from stacks.messages import Problem, keys_of, shown, told
 from stacks.settings_service import Settings
 
-_EXAMPLES = {"gcp:project": "my-project", "gcp:region": "europe-west1"}
+_EXAMPLES = {
+    "gcp:project": "my-project",
+    "gcp:region": "europe-west1",
+    "azure-native:location": "westeurope",
+    "azure-native:subscriptionId": "00000000-0000-0000-0000-000000000001",
+}
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def cloud_problems(settings: Settings, place: Mapping[str, str | None] | None) -> Iterator[Problem]:
     """Every problem; parts that could not be read are passed over."""
     cloud = settings.cloud
     platform = None if settings.endpoint is None else settings.endpoint.platform
-    for cloud_row in CLOUD_SETTINGS if cloud in CLOUD_CONFIG else ():
-        value = given(settings, cloud_row.setting)
-        if value is not None and cloud not in cloud_row.clouds and cloud_row.value in (None, value):
-            row = cloud_row
-            yield told(f"{row.setting}: {shown(value)}: not in cloud {cloud!r}: {row.instead} ({row.source})", row.setting)
-    for platform_row in PLATFORM_SETTINGS if platform in PLATFORM_FACTS else ():
-        for key, value in _asked(settings, platform_row.setting):
-            if platform not in platform_row.platforms and platform_row.value in (None, value):
-                yield told(f"{key}: {shown(value)}: not on {platform!r}: {platform_row.instead} ({platform_row.source})", key)
+    yield from _refused(settings, cloud, CLOUD_SETTINGS, f"in cloud {cloud!r}")
+    yield from _refused(settings, platform, PLATFORM_SETTINGS, f"on {platform!r}")
+    for row in _unsupported(settings):
+        for key, value in _asked(settings, row.setting):
+            yield told(f"{key}: {shown(value)}: not in cloud {cloud!r} yet: {row.instead} ({row.source})", key)
+    yield from _needed(settings)
     yield from _place(settings, place)
+
+
+def _refused(settings: Settings, where: str | None, rows: Sequence[OfCloud | OfPlatform], words: str) -> Iterator[Problem]:
+    for row in rows:
+        for key, value in _asked(settings, row.setting) if where in row.without else ():
+            if row.value in (None, value):
+                yield told(f"{key}: {shown(value)}: not {words}: {row.instead} ({row.source})", key)
+
+
+def _needed(settings: Settings) -> Iterator[Problem]:
+    for row in CLOUD_NEEDS:
+        if settings.cloud == row.cloud and settings.pattern == "api" and read(settings, row.setting) is None:
+            yield told(
+                f"{row.setting}: missing in cloud {row.cloud!r}: {keys_of(type(settings), row.setting)}: {row.instead} ({row.source})"
+            )
+
+
+def _unsupported(settings: Settings) -> list[Unsupported]:
+    """What no stack of this cloud has: one row of each setting, by the authentication mode where that is known."""
+    mode = None if settings.auth is None else settings.auth.mode
+    rows = [row for row in UNSUPPORTED_SETTINGS if row.cloud == settings.cloud and (mode is None or not row.modes or mode in row.modes)]
+    return list({row.setting: row for row in rows}.values())
 
 
 def _asked(settings: Settings, setting: str) -> list[tuple[str, Any]]:
@@ -37,8 +71,8 @@ def _asked(settings: Settings, setting: str) -> list[tuple[str, Any]]:
     if part == "warming":
         return [(f"warming.{position}", kind) for position, rule in enumerate(settings.warming or ()) if rule.kind == kind]
     value = given(settings, setting)
-    # A switch that is off asks for nothing.
-    return [] if value is None or value is False else [(setting, value)]
+    # A switch that is off asks for nothing, nor does an empty list.
+    return [] if value is None or value is False or value == [] else [(setting, value)]
 
 
 def _place(settings: Settings, place: Mapping[str, str | None] | None) -> Iterator[Problem]:
@@ -48,6 +82,9 @@ def _place(settings: Settings, place: Mapping[str, str | None] | None) -> Iterat
     for key in CLOUD_CONFIG.get(settings.cloud, ()):
         if not place.get(key):
             yield told(f"{key}: missing beside pilotlight:service: use `{key}: {_EXAMPLES[key]}`, say", key)
+    subscription = place.get("azure-native:subscriptionId")
+    if settings.cloud == "azure" and subscription and _ID.fullmatch(subscription) is None:
+        yield told(f"azure-native:subscriptionId: {shown(subscription)}: use a subscription's id, `az account show --query id`")
     region = place.get("gcp:region")
     regions = limits.API_GATEWAY_REGIONS
     problem = None if not region or settings.cloud != "gcp" or settings.pattern != "api" else regions.problem(region)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from components import limits, timeouts
+from components import limits, limits_azure, timeouts
 from components.limits import Range
 from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from stacks.messages import Problem, shown, told, within
@@ -13,7 +13,14 @@ from stacks.sizes import cold_start_s, requests
 # An object is held as bytes, as text, as parsed inputs and as the request made of them: an eighth of the memory is left for it.
 MEMORY_SHARE = 8
 LAMBDA = "Lambda developer guide, quotas: memory"
-MEMORY_SOURCES = {"gcp": limits.CLOUD_RUN_MEMORY_MB.source}
+MEMORY_SOURCES = {"gcp": limits.CLOUD_RUN_MEMORY_MB.source, "azure": limits_azure.CONTAINER_APPS_MEMORY_MB.source}
+# How many are worked on at a time, at the least and by whose word; how long a message may stay unseen, and why for so long.
+AT_A_TIME = {"gcp": limits.CLOUD_RUN_REQUESTS, "azure": limits_azure.CONTAINER_APPS_MAX_REPLICAS}
+UNSEEN_S = {"azure": limits_azure.STORAGE_QUEUE_VISIBILITY_S}
+SIX_TIMES = {
+    "aws": "Lambda developer guide, configuring a queue for Lambda",
+    "azure": "as everywhere, so that who is slow has not lost its message",
+}
 
 
 def event_problems(settings: Settings) -> Iterator[Problem]:
@@ -21,7 +28,7 @@ def event_problems(settings: Settings) -> Iterator[Problem]:
     events, endpoint = settings.events, settings.endpoint
     if events is None or settings.pattern == "api":
         return
-    yield from _pushes(events) if settings.cloud == "gcp" else _queue(events)
+    yield from {"gcp": _pushes, "azure": _storage_queue}.get(settings.cloud, _queue)(events)
     yield from _objects(events)
     facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
     if facts is not None:
@@ -44,6 +51,13 @@ def _pushes(events: Events) -> Iterator[Problem]:
     """What Eventarc brings, one event at a time."""
     yield from within("events.maxConcurrency", events.max_concurrency, limits.CLOUD_RUN_REQUESTS)
     yield from within("events.maxAttempts", events.max_attempts, limits.EVENTARC_ATTEMPTS)
+
+
+def _storage_queue(events: Events) -> Iterator[Problem]:
+    """What a function of ours takes from a storage queue; how many at a time is the endpoint's bound (`_concurrency`)."""
+    yield from within("events.maxConcurrency", events.max_concurrency, AT_A_TIME["azure"])
+    yield from within("events.maxAttempts", events.max_attempts, limits_azure.STORAGE_QUEUE_ATTEMPTS)
+    yield from within("events.visibilitySeconds", events.visibility_seconds, UNSEEN_S["azure"])
 
 
 def _objects(events: Events) -> Iterator[Problem]:
@@ -82,9 +96,9 @@ def _payload(settings: Settings, events: Events, facts: PlatformFacts) -> Iterat
 def _concurrency(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator[Problem]:
     """More at a time than the function or the endpoint takes would be throttled: on AWS until they are dead letters, on Google Cloud
     by ever longer pauses."""
-    google = settings.cloud == "gcp"
-    low = 1 if google else limits.MAPPING_CONCURRENCY.low
-    source = limits.CLOUD_RUN_REQUESTS.source if google else "Lambda developer guide, maximum concurrency of SQS event sources"
+    own = AT_A_TIME.get(settings.cloud, limits.MAPPING_CONCURRENCY)
+    low = own.low
+    source = own.source if settings.cloud in AT_A_TIME else "Lambda developer guide, maximum concurrency of SQS event sources"
     bounds = [("endpoint.maxConcurrency", settings.endpoint.max_concurrency)]
     if facts.separate_function and settings.function is not None:
         bounds.append(("function.reservedConcurrency", settings.function.reserved_concurrency))
@@ -112,8 +126,8 @@ def _chain(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator
     elif events.visibility_seconds is not None and events.visibility_seconds < plan.visibility_s:
         yield told(
             f"events.visibilitySeconds: {events.visibility_seconds}: shorter than the chain: use {plan.visibility_s} to "
-            f"{limits.VISIBILITY_S.high} s, {timeouts.VISIBILITY_TIMES} times the function's {plan.function_s} s and the window "
-            "(Lambda developer guide, configuring a queue for Lambda)"
+            f"{UNSEEN_S.get(settings.cloud, limits.VISIBILITY_S).high} s, {timeouts.VISIBILITY_TIMES} times the function's "
+            f"{plan.function_s} s and the window ({SIX_TIMES.get(settings.cloud, SIX_TIMES['aws'])})"
         )
 
 

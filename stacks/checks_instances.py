@@ -3,16 +3,13 @@
 import math
 from collections.abc import Iterator
 
-from components import limits
 from components.args import InstanceArgs
+from components.capabilities import PLACES
 from components.limits import Choice, Range
-from components.platform_facts import PLATFORM_FACTS
+from components.platform_facts import PLATFORM_FACTS, GpuFacts, InstanceFacts, PlatformFacts
 from stacks.messages import Problem, shown, told, within
 from stacks.settings_service import Endpoint, Settings
-from stacks.sizes import instance
-
-# The rows of a GPU type: vCPUs, memory, regions.
-GPUS = {"l4": (limits.CLOUD_RUN_L4_CPU, limits.CLOUD_RUN_L4_MEMORY_MB, limits.CLOUD_RUN_L4_REGIONS)}
+from stacks.sizes import cpu_of, instance
 
 
 def instance_problems(settings: Settings, region: str | None) -> Iterator[Problem]:
@@ -20,65 +17,92 @@ def instance_problems(settings: Settings, region: str | None) -> Iterator[Proble
     endpoint = settings.endpoint
     facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
     size = None if facts is None else instance(endpoint, facts)
-    if size is None:
+    if facts is None or facts.instance is None or size is None:
         return
-    yield from within("endpoint.cpu", size.cpu, limits.CLOUD_RUN_CPU)
-    yield from within("endpoint.requestsPerInstance", size.requests, limits.CLOUD_RUN_REQUESTS)
-    yield from _memory(endpoint, size)
-    yield from _instances(endpoint, size)
-    yield from _gpu(endpoint, size, region)
+    own, gpu = facts.instance, facts.instance.gpus.get(size.gpu or "")
+    if gpu is None:
+        yield from within("endpoint.cpu", endpoint.cpu, own.cpus)
+        yield from _memory(endpoint, size, facts)
+    else:
+        yield from _gpu(settings, size, gpu, region)
+        yield from _memory(endpoint, size, facts) if _fits(endpoint, size, gpu) else ()
+    if gpu is None and endpoint.zonal_redundancy and own.pairs:
+        yield told("endpoint.zonalRedundancy: true: it is a setting of GPUs: set endpoint.gpu, or leave it out")
+    yield from within("endpoint.requestsPerInstance", size.requests, own.most_requests)
+    yield from _targets(size, own)
+    yield from _instances(endpoint, size, own)
     yield from _image(settings, endpoint)
 
 
-def _memory(endpoint: Endpoint, size: InstanceArgs) -> Iterator[Problem]:
-    """Memory that the vCPUs don't go with; with a GPU both have tighter bounds."""
-    pair = limits.CLOUD_RUN_CPU_MEMORY_MB.get(size.cpu)
-    memory = endpoint.memory_mb
-    if pair is None or memory is None or memory not in limits.CLOUD_RUN_MEMORY_MB or _below(endpoint, size):
+def is_gpu(endpoint: Endpoint, facts: PlatformFacts) -> bool:
+    """Whether the endpoint has a GPU of its platform, whose own rows say what CPU and memory there are."""
+    return facts.instance is not None and endpoint.gpu in facts.instance.gpus
+
+
+def _memory(endpoint: Endpoint, size: InstanceArgs, facts: PlatformFacts) -> Iterator[Problem]:
+    """Memory that the vCPUs don't go with."""
+    own, memory = facts.instance, endpoint.memory_mb
+    if own is None or memory is None or memory not in facts.memory_mb:
         return
-    if memory not in pair:
-        fitting = [cpu for cpu, allowed in limits.CLOUD_RUN_CPU_MEMORY_MB.items() if memory in allowed]
+    if own.mb_per_cpu is not None and size.cpu != cpu_of(memory, own.mb_per_cpu):
+        fitting = cpu_of(memory, own.mb_per_cpu)
+        if size.cpu in own.cpus:
+            yield told(
+                f"endpoint.cpu: {size.cpu}: use {fitting} with endpoint.memoryMb {memory}, or leave it out ({facts.memory_mb.source})"
+            )
+        return
+    pair = own.pairs.get(int(size.cpu))
+    if pair is not None and memory not in pair:
+        cpus = [cpu for cpu, allowed in own.pairs.items() if memory in allowed]
         yield told(
             f"endpoint.memoryMb: {memory}: {pair.problem(memory)} with {size.cpu} vCPU ({pair.source}), "
-            f"or endpoint.cpu {' or '.join(map(str, fitting))}",
+            f"or endpoint.cpu {' or '.join(map(str, cpus))}",
             "endpoint.memoryMb",
             "endpoint.cpu",
         )
 
 
-def _below(endpoint: Endpoint, size: InstanceArgs) -> bool:
-    """Whether the GPU's own rows tell more."""
-    return size.gpu in GPUS and (size.cpu not in GPUS[size.gpu][0] or endpoint.memory_mb not in GPUS[size.gpu][1])
+def _fits(endpoint: Endpoint, size: InstanceArgs, gpu: GpuFacts) -> bool:
+    """Whether the GPU's own rows allow both; else they tell more."""
+    return size.cpu in gpu.cpus and endpoint.memory_mb in gpu.memory_mb
 
 
-def _instances(endpoint: Endpoint, size: InstanceArgs) -> Iterator[Problem]:
+def _instances(endpoint: Endpoint, size: InstanceArgs, own: InstanceFacts) -> Iterator[Problem]:
     wanted = endpoint.max_concurrency
-    if wanted is None or wanted < 1 or size.requests not in limits.CLOUD_RUN_REQUESTS:
+    if wanted is None or wanted < 1 or size.requests not in own.most_requests:
         return
-    instances, most = math.ceil(wanted / size.requests), limits.CLOUD_RUN_INSTANCES.high
+    instances, most = math.ceil(wanted / size.requests), own.most.high
     if instances > most:
         yield told(
             f"endpoint.maxConcurrency: {wanted}: that is {instances} instances of {size.requests} requests: use 1 to "
-            f"{most * size.requests}, or raise endpoint.requestsPerInstance ({limits.CLOUD_RUN_INSTANCES.source})"
+            f"{most * size.requests}, or raise endpoint.requestsPerInstance ({own.most.source})"
         )
 
 
-def _gpu(endpoint: Endpoint, size: InstanceArgs, region: str | None) -> Iterator[Problem]:
-    if size.gpu not in GPUS:
-        if endpoint.zonal_redundancy:
-            yield told("endpoint.zonalRedundancy: true: it is a setting of GPUs: set endpoint.gpu, or leave it out")
+def _targets(size: InstanceArgs, own: InstanceFacts) -> Iterator[Problem]:
+    """Where the platform has none, the settings are refused as a whole (`components/capabilities.py`)."""
+    if own.target is None:
         return
-    cpus, memory, regions = GPUS[size.gpu]
+    if size.scale_at_requests == size.scale_at_cpu == 0:
+        keys = ("endpoint.scaleAtRequests", "endpoint.scaleAtCpu")
+        low, high, source = own.target.low, own.target.high, own.target.source
+        yield told(f"{' and '.join(keys)}: 0: without both nothing tells of more: use {low} to {high} % for one ({source})", *keys)
+    for key, value in (("endpoint.scaleAtRequests", size.scale_at_requests), ("endpoint.scaleAtCpu", size.scale_at_cpu)):
+        yield from within(key, value or None, own.target)
+
+
+def _gpu(settings: Settings, size: InstanceArgs, gpu: GpuFacts, region: str | None) -> Iterator[Problem]:
     what = f" with endpoint.gpu {size.gpu}"
-    bounds: tuple[tuple[str, int | None, Range | Choice], ...] = (
-        ("endpoint.cpu", size.cpu, cpus),
-        ("endpoint.memoryMb", endpoint.memory_mb, memory),
+    bounds: tuple[tuple[str, float | None, Range | Choice], ...] = (
+        ("endpoint.cpu", size.cpu, gpu.cpus),
+        ("endpoint.memoryMb", settings.endpoint.memory_mb, gpu.memory_mb),
     )
     for key, value, allowed in bounds:
         yield from within(key, value, allowed, what)
-    problem = None if region is None else regions.problem(region)
+    problem = None if region is None else gpu.regions.problem(region)
     if problem is not None:
-        yield told(f"endpoint.gpu: {shown(size.gpu)}: not in {region!r}: {problem} as gcp:region ({regions.source})")
+        key = PLACES[settings.cloud]
+        yield told(f"endpoint.gpu: {shown(size.gpu)}: not in {region!r}: {problem} as {key} ({gpu.regions.source})")
 
 
 def _image(settings: Settings, endpoint: Endpoint) -> Iterator[Problem]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+from components import limits_azure
 from components.limits import BUDGET_NOTIFICATIONS
 from components.platform_facts import PLATFORM_FACTS
 from components.warming_checks import Facts, problems
@@ -41,14 +42,14 @@ def _budget(settings: Settings) -> Iterator[Problem]:
         yield told("budget.onExceeded: 'drop-warming': there is no warming to drop: use notify, or set warming")
     if settings.cloud == "gcp":
         return
-    # What drops the floor is told of all of it, 1.0, mailed or not.
-    shares = {*budget.alert_at, *([1.0] if budget.on_exceeded == "drop-warming" else [])}
-    problem = BUDGET_NOTIFICATIONS.problem(len(shares))
+    limit = limits_azure.BUDGET_NOTIFICATIONS if settings.cloud == "azure" else BUDGET_NOTIFICATIONS
+    # What drops the floor is told of all of it, 1.0, mailed or not; on Azure it asks.
+    told_apart = budget.on_exceeded == "drop-warming" and settings.cloud != "azure"
+    shares = {*budget.alert_at, *([1.0] if told_apart else [])}
+    problem = limit.problem(len(shares))
     if problem is not None:
         also = "" if shares == set(budget.alert_at) else ", with drop-warming's own at 1.0"
-        yield told(
-            f"budget.alertAt: {shown(budget.alert_at)}: makes {len(shares)} notifications{also}: {problem} ({BUDGET_NOTIFICATIONS.source})"
-        )
+        yield told(f"budget.alertAt: {shown(budget.alert_at)}: makes {len(shares)} notifications{also}: {problem} ({limit.source})")
 
 
 def _dates(settings: Settings) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from components.limits import Choice, Range
+from stacks.parts import Source
 from stacks.paths import Path, choices, key_of, kinds, part_of, plain, resolve
 
 SHOWN = 60
@@ -123,7 +124,8 @@ def _allowed(field: FieldInfo | None, found: dict[str, Any]) -> str:
         return f"use a mapping with kind {' or '.join(known)}"
     closed = choices(field.annotation)
     if closed and found["type"] in ("missing", "literal_error"):
-        return f"{meant(str(found['input']), closed) if found['type'] != 'missing' else ''}use {' or '.join(closed)}"
+        source = "".join(f" ({each.text})" for each in field.metadata if isinstance(each, Source))
+        return f"{meant(str(found['input']), closed) if found['type'] != 'missing' else ''}use {' or '.join(closed)}{source}"
     part = part_of(field.annotation)
     if part is not None and found["type"] in ("missing", "model_type"):
         return f"use a mapping with {', '.join(each.alias or name for name, each in part.model_fields.items())}"

@@ -1,5 +1,6 @@
 """What every part of the settings shares."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
@@ -8,6 +9,13 @@ from pydantic.alias_generators import to_camel
 MAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 MAIL_TEXT = "use one address, name@example.com"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where it is written which values a field takes, to be told with them."""
+
+    text: str
 
 
 class Part(BaseModel):

@@ -17,6 +17,7 @@ from components.args import (
     HomeArgs,
     ImageArgs,
     ModelArtifact,
+    NetworkArgs,
     PipelineArgs,
     ServiceArgs,
     WarmingArgs,
@@ -32,7 +33,19 @@ from stacks.sizes import cold_start_s, instance, requests
 
 
 def home_args(settings: Settings, project: str, stack: str) -> HomeArgs:
-    return HomeArgs(project=project, stack=stack, data_retention=settings.data_retention, log_retention_days=settings.logs.retention_days)
+    return HomeArgs(
+        project=project,
+        stack=stack,
+        data_retention=settings.data_retention,
+        log_retention_days=settings.logs.retention_days,
+        network=network_args(settings),
+        tracing=settings.tracing,
+    )
+
+
+def network_args(settings: Settings) -> NetworkArgs | None:
+    network = settings.network
+    return None if network is None else NetworkArgs(addresses=network.addresses, subnet_id=network.subnet_id)
 
 
 def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None, tag: str, now: datetime) -> ServiceArgs:
@@ -45,6 +58,7 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
         auth_mode=auth.mode,
         separate_function=facts.separate_function,
         predict_s=settings.endpoint.predict_seconds,
+        tier=settings.tier,
     )
     warming = _warming(settings, now)
     return ServiceArgs(
@@ -55,7 +69,7 @@ def service_args(settings: Settings, artifact: ModelArtifact, code: Path | None,
         gateway=_gateway(settings, auth, chain),
         answers=_answers(settings, auth),
         warming=warming,
-        budget=_budget(settings),
+        budget=_budget(settings, now),
         dashboard=settings.dashboard,
         alarms=settings.alarms.enabled,
         alarm_email=settings.alarms.email,
@@ -83,10 +97,11 @@ def pipeline_args(settings: Settings, artifact: ModelArtifact, code: Path | None
             max_concurrency=events.max_concurrency,
             max_attempts=events.max_attempts,
             results=tuple(events.results),
+            results_table=events.results_table,
             timeouts=chain,
         ),
         warming=warming,
-        budget=_budget(settings),
+        budget=_budget(settings, now),
         dashboard=settings.dashboard,
         alarms=settings.alarms.enabled,
         alarm_email=settings.alarms.email,
@@ -146,7 +161,10 @@ def _gateway(settings: Settings, auth: Auth, chain: Chain) -> GatewayArgs:
         scopes=tuple(auth.scopes or ()),
         allow_origins=() if settings.cors is None else tuple(settings.cors.allow_origins),
         account_role=None if settings.access_logs is None else settings.access_logs.account_role,
+        publisher=None if settings.gateway is None else (settings.gateway.publisher_name, settings.gateway.publisher_email),
+        tier=settings.tier,
         later=_answers(settings, auth) is not None,
+        any_input=settings.model.task == "custom",
         timeouts=chain,
     )
 
@@ -173,7 +191,7 @@ def _warming(settings: Settings, now: datetime) -> WarmingArgs | None:
     return WarmingArgs(plan=live, now=now) if live.rules else None
 
 
-def _budget(settings: Settings) -> BudgetArgs | None:
+def _budget(settings: Settings, now: datetime) -> BudgetArgs | None:
     budget = settings.budget
     if budget is None:
         return None
@@ -182,11 +200,12 @@ def _budget(settings: Settings) -> BudgetArgs | None:
         alert_at=tuple(budget.alert_at),
         drop_warming=budget.on_exceeded == "drop-warming",
         email=budget.email or settings.alarms.email,
+        now=now,
     )
 
 
 def _image(settings: Settings, tag: str) -> ImageArgs:
-    build = settings.image.build
+    image, build = settings.image, settings.image.build
     if build is None:
-        return ImageArgs(uri=settings.image.uri)
-    return ImageArgs(target=build.target, platform=build.platform, builder=build.builder, tag=tag)
+        return ImageArgs(uri=image.uri, registry=image.registry)
+    return ImageArgs(target=build.target, platform=build.platform, builder=build.builder, tag=tag, registry=image.registry)

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pydantic import ValidationError
 
-from components.platforms import CLOUDS
+from components.capabilities import CLOUD_CONFIG, PLACES
 from stacks.checks import cross_problems
 from stacks.messages import problems_of, report, together
 from stacks.repair import pruned, survivors
@@ -15,7 +15,8 @@ from stacks.settings_service import Settings
 
 def load_settings(config: pulumi.Config, stack: str) -> Settings:
     """The stack's settings. Raises RunError with every mistake: key, value found, what is allowed."""
-    place = {f"{cloud}:{key}": pulumi.Config(cloud).get(key) for cloud in CLOUDS for key in ("project", "region")}
+    known = {*PLACES.values(), *(key for keys in CLOUD_CONFIG.values() for key in keys)}
+    place = {key: pulumi.Config(key.partition(":")[0]).get(key.partition(":")[2]) for key in sorted(known)}
     raw = config.get_object("service")
     if raw is None:
         raise pulumi.RunError(

@@ -31,10 +31,15 @@ class Events(Part):
     # null: six times the function's timeout and the window, as Lambda asks for.
     visibility_seconds: int | None = None
     results: list[Result] = Field(default=["table"], min_length=1, max_length=2)
+    # null: the cloud's own (DynamoDB, Firestore, Azure Table storage).
+    results_table: Literal["cosmos"] | None = None
 
 
 class Answers(Part):
-    """Answers that take longer than the gateway waits: 202 with an address where the answer will be, kept for `keepHours`."""
+    """How answers come. `async`: one that takes longer than the gateway waits is 202 with an address where it will be, kept for
+    `keepHours`; `stream`: in pieces, as the model makes them."""
 
-    async_: bool = Field(alias="async", description="use true or false")
+    async_: bool = Field(default=False, alias="async", description="use true or false")
+    # Who can't, and why, stands in `UNSUPPORTED_SETTINGS`.
+    stream: bool = Field(default=False, description="use true or false")
     keep_hours: int = Field(default=KEEP_HOURS, ge=KEEP_HOURS, le=MAX_KEEP_HOURS, description=f"use {KEEP_HOURS} to {MAX_KEEP_HOURS} hours")

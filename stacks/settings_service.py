@@ -4,13 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER
 from components.platforms import CLOUDS, ENDPOINTS
-from stacks.parts import MAIL, MAIL_TEXT, Part, Text
+from stacks.parts import MAIL, MAIL_TEXT, Part, Source, Text
 from stacks.settings_events import Answers, Events
 from stacks.settings_warming import Budget, Rule
 
 DIGEST = "sha256:[0-9a-f]{64}"
+SUBNET = r"(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+/subnets/[^/]+$"
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+$")]
+GPUS = Source("Cloud Run documentation, GPU support for services; Container Apps documentation, workload profiles")
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -21,7 +24,15 @@ class Model(Part):
         pattern=r"^(pypi:[A-Za-z0-9][A-Za-z0-9._-]*|hf://[\w.-]+/[\w.-]+@[0-9a-f]{40}|[^:]+)$",
         description="use pypi:NAME, hf://ORG/NAME@COMMIT (40 hex digits, because a branch can move) or a folder",
     )
-    task: Literal["feature-extraction", "sentence-embedding", "text-classification"]
+    task: Literal[
+        "feature-extraction",
+        "sentence-embedding",
+        "text-classification",
+        "token-classification",
+        "zero-shot-classification",
+        "image-classification",
+        "custom",
+    ]
     engine: Literal["onnx", "torch"] = "onnx"
 
 
@@ -34,7 +45,7 @@ class Build(Part):
 
 
 class Image(Part):
-    """Exactly one of the two: build it, or name it by digest."""
+    """Exactly one of the two: build it, or name it by digest. `registry` is the tier of the stack's own, where it has tiers."""
 
     build: Build | None = None
     uri: str | None = Field(
@@ -42,6 +53,7 @@ class Image(Part):
         pattern=rf"^\S+@{DIGEST}$",
         description="use <repository>@sha256:<64 hex digits>, because a tag can move to another image",
     )
+    registry: Literal["basic", "premium"] = "basic"
 
 
 class Endpoint(Part):
@@ -51,10 +63,13 @@ class Endpoint(Part):
     memory_mb: int = 2048
     # null reserves nothing, where the platform can share what the account has (`PlatformFacts.shares_concurrency`).
     max_concurrency: int | None = 10
-    # null: what the platform gives, eight with a GPU.
-    cpu: int | None = None
-    gpu: Literal["l4"] | None = None
+    # null: what the platform gives, or its GPU needs.
+    cpu: int | float | None = None
+    gpu: Annotated[Literal["l4", "t4", "a100"] | None, GPUS] = None
     requests_per_instance: int | None = None
+    # Percent of use at which there is another instance; null: the platform's own, 0: not by that.
+    scale_at_requests: int | None = None
+    scale_at_cpu: int | None = None
     private: bool = False
     zonal_redundancy: bool = False
     cold_start_seconds: int | None = Field(default=None, ge=0)
@@ -85,6 +100,26 @@ class Auth(Part):
     )
     audience: list[Text] | None = Field(default=None, min_length=1)
     scopes: list[Text] | None = Field(default=None, min_length=1)
+
+
+class Gateway(Part):
+    """Who publishes the API, which a gateway that is API Management must know, and that gateway's tier."""
+
+    publisher_email: str = Field(pattern=MAIL, description=MAIL_TEXT)
+    publisher_name: str = Field(min_length=1, max_length=100, description="use a name, 1 to 100 characters")
+    tier: Literal["consumption", "developer", "basic", "standard", "basic-v2", "standard-v2"] = "consumption"
+
+
+class Network(Part):
+    """Exactly one of the two: a network of the stack's own with these addresses, or a subnet that is there."""
+
+    addresses: str | None = Field(default=None, description="use a private range of addresses, /27 or larger: 10.8.0.0/26, say")
+    subnet_id: str | None = Field(
+        default=None,
+        pattern=SUBNET,
+        description="use a subnet's id, /subscriptions/<id>/resourceGroups/<name>/providers/Microsoft.Network/virtualNetworks/<name>/"
+        "subnets/<name>",
+    )
 
 
 class Cors(Part):
@@ -121,17 +156,25 @@ class Settings(Part):
     image: Image
     endpoint: Endpoint
     function: Function = Function()
+    network: Network | None = None
     # Which of these belong to which pattern stands in `PATTERN_SETTINGS`.
     auth: Auth | None = None
+    gateway: Gateway | None = None
     cors: Cors | None = None
     answers: Answers | None = None
     events: Events | None = None
     warming: list[Rule] = Field(default_factory=list, max_length=10)
     budget: Budget | None = None
     dashboard: bool = False
+    tracing: bool = False
     logs: Logs = Logs()
     access_logs: AccessLogs | None = None
     alarms: Alarms = Alarms()
     data_retention: Literal["keep", "delete"] = "keep"
     # S3 objects carry ten tags at most, three of which are the standard ones.
     tags: dict[Tag, Annotated[str, StringConstraints(max_length=256)]] = Field(default_factory=dict, max_length=7)
+
+    @property
+    def tier(self) -> str:
+        """Of the gateway, where gateways have tiers."""
+        return API_MANAGEMENT_DEFAULT_TIER if self.gateway is None else self.gateway.tier

@@ -23,6 +23,7 @@ class ObjectSource(pulumi.ComponentResource):
     """
 
     bucket: str
+    objects_url: None
     queue_arn: pulumi.Output[str]
     queue_url: pulumi.Output[str]
     dead_letter_url: pulumi.Output[str]
@@ -54,6 +55,7 @@ class ObjectSource(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, *secured, *versions]),
         )
         self.queue_arn, self.queue_url, self.dead_letter_url, self.replay_topic = queue.arn, queue.url, dead.url, None
+        self.objects_url = None
         self.log_groups = []
         self.alarms = queue_alarms("events", queue, dead, visibility_s)
         self.register_outputs({"bucket": self.bucket, "queueUrl": self.queue_url, "deadLetterUrl": self.dead_letter_url})

@@ -33,7 +33,7 @@ class RestGateway(pulumi.ComponentResource):
         )
         snapshot = Snapshot(name, api, self)
         grants = [predict_route(snapshot, function, args), *results_route(snapshot, function, args)]
-        refusals(snapshot, args.later)
+        refusals(snapshot, args)
         # After the grants, so that no caller reaches a function that refuses its gateway.
         deployment = snapshot.deployment(grants)
         access = home.log_group(f"{name}-access-logs", home.names.rest_logs, self)

@@ -25,6 +25,12 @@ REQUEST_SCHEMA: dict[str, Any] = {
 }
 
 
+def request_schema(any_input: bool) -> dict[str, Any]:
+    """What a request is checked against; with `any_input`, of a model of one's own, its inputs are the model's business."""
+    properties: dict[str, Any] = REQUEST_SCHEMA["properties"]
+    return REQUEST_SCHEMA | {"properties": properties | {"inputs": {}}} if any_input else REQUEST_SCHEMA
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """What the gateway itself answers, before or instead of the function: an RFC 9457 problem document."""
@@ -53,12 +59,13 @@ def _problem(response_type: str, status: int | None, title: str, detail: str, re
     return Problem(response_type=response_type, status=status, title=title, detail=detail, retry_after_s=retry_after_s)
 
 
+_TEXTS, _VALUES = "a text or a list of texts", "an input of the model or a list of them"
 PROBLEMS: tuple[Problem, ...] = (
     _problem(
         "BAD_REQUEST_BODY",
         400,
         "Bad Request",
-        "Send a JSON object with 'inputs' (a text or a list of texts) and, if wanted, 'parameters' (an object).",
+        f"Send a JSON object with 'inputs' ({_TEXTS}) and, if wanted, 'parameters' (an object).",
     ),
     _problem("UNAUTHORIZED", 401, "Unauthorized", "The request carries no valid credentials."),
     _problem("ACCESS_DENIED", 403, "Forbidden", "These credentials may not call this."),
@@ -76,10 +83,11 @@ PROBLEMS: tuple[Problem, ...] = (
 )
 
 
-def problems(later: bool) -> tuple[Problem, ...]:
-    """The gateway's own answers; with `later` there is a second route, which the 404 names."""
+def problems(later: bool, any_input: bool = False) -> tuple[Problem, ...]:
+    """The gateway's own answers; with `later` there is a second route, which the 404 names, with `any_input` inputs need be no texts."""
     known = f"There are only POST /{PATH} and GET /{RESULTS}/{{{RESULT_ID}}} here."
-    return tuple(replace(each, detail=known) if later and each.status == 404 else each for each in PROBLEMS)
+    told = [replace(each, detail=known) if later and each.status == 404 else each for each in PROBLEMS]
+    return tuple(replace(each, detail=each.detail.replace(_TEXTS, _VALUES)) if any_input else each for each in told)
 
 
 _LOG_COMMON = {

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.args import GatewayArgs
-from components.aws.gateway_plan import PATH, REQUEST_SCHEMA, RESULT_ID, RESULTS, problems
+from components.aws.gateway_plan import PATH, RESULT_ID, RESULTS, problems, request_schema
 from components.aws.names import STAGE
 from components.contract import Function, Principal
 from components.encoding import json_text
@@ -66,7 +66,7 @@ def predict_route(snapshot: Snapshot, function: Function, args: GatewayArgs) -> 
         {"rest_api": api.id},
         name=MODEL_NAME,
         content_type="application/json",
-        schema=json.dumps(REQUEST_SCHEMA),
+        schema=json.dumps(request_schema(args.any_input)),
     )
     validator = snapshot.add(
         aws.apigateway.RequestValidator,
@@ -104,9 +104,9 @@ def results_route(snapshot: Snapshot, function: Function, args: GatewayArgs) -> 
     return [_grant(snapshot, f"{snapshot.name}-results", f"GET/{RESULTS}/*", function)]
 
 
-def refusals(snapshot: Snapshot, later: bool) -> None:
+def refusals(snapshot: Snapshot, args: GatewayArgs) -> None:
     """What the gateway itself answers."""
-    for problem in problems(later):
+    for problem in problems(args.later, args.any_input):
         snapshot.add(
             aws.apigateway.Response,
             f"answer-{problem.response_type.lower().replace('_', '-')}",

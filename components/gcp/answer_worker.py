@@ -1,21 +1,21 @@
 """The worker that answers later: one message, one request to the endpoint, one answer."""
 
-import math
 from dataclasses import replace
 
 import pulumi
 
 from components.args import AnswersArgs, FunctionArgs
 from components.contract import Principal
+from components.function_size import requests_of, shared
 from components.gcp.answers import ANSWERS, ATTEMPTS, AnswerStore
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
-from components.gcp.function import FunctionService, call_variables, function_service, requests_of
-from components.gcp.measures import ANSWERS_MADE, COLD_START
+from components.gcp.function import FunctionService, call_variables, function_service
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account
 from components.gcp.topics import dead_letters, old, pushed
 from components.gcp.watch import Alarm
+from components.measures import ANSWERS_MADE, COLD_START
 from components.timeouts import HOP_S
 
 WORKER = "worker"
@@ -44,7 +44,7 @@ class AnswerWorker(pulumi.ComponentResource):
     ) -> None:
         super().__init__("pilotlight:index:AnswerWorker", name, None, opts)
         own = replace(function, timeouts=args.timeouts)
-        requests = min(requests_of(own.memory_mb, endpoint.max_body_bytes), args.max_concurrency)
+        instances, requests = shared(args.max_concurrency, requests_of(own.memory_mb, endpoint.max_body_bytes))
         of = FunctionService(
             role=WORKER,
             name=home.names.service(WORKER),
@@ -52,7 +52,7 @@ class AnswerWorker(pulumi.ComponentResource):
             memory_mb=own.memory_mb,
             timeout_s=args.timeouts.function_s,
             requests=requests,
-            max_instances=math.ceil(args.max_concurrency / requests),
+            max_instances=instances,
             variables={**call_variables(endpoint, own, home), **answers.variables_of_worker()},
             grants=lambda who: answers.grant_worker(name, who, self),
             ready=(answers,),

@@ -28,7 +28,8 @@ class ModelStore(pulumi.ComponentResource):
             name=self.key,
             source=pulumi.FileAsset(str(artifact.path)),
             content_type="application/gzip",
-            opts=pulumi.ResourceOptions(parent=self),
+            # Instances of before start from the old one until the endpoint has the new one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         self.uri = pulumi.Output.format("gs://{0}/{1}", self._bucket.name, self.key)
         self.register_outputs({"bucket": self._bucket.name, "uri": self.uri})

@@ -23,13 +23,17 @@ from components.warming_plan import floor_at
 if TYPE_CHECKING:
     from components.gcp.network import PrivateNetwork
 
-STARTUP, LIVE = "/health/startup", "/health/live"
+STARTUP, LIVE, READY = "/health/startup", "/health/live", "/health/ready"
 SLOW = "The slowest hundredth of predictions comes close to the deadline."
 CACHE = "/tmp/model"  # noqa: S108 - a container's own disk, which is its memory
 
 
 class CloudRunEndpoint(pulumi.ComponentResource):
-    """Account, grant on the model, and service; an update makes a revision, which gets the traffic when it has started."""
+    """Account, grant on the model, and service; an update makes a revision, which gets the traffic when it has started.
+
+    Callers reach a service with internal ingress through the network alone, and each of the two, ingress and way, would have to change
+    first: so a `private` one is a service of its own, and a caller's revision takes its address and the way to it at once.
+    """
 
     invoke_target: pulumi.Output[str]
     endpoint_name: pulumi.Output[str]
@@ -64,7 +68,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
             name,
             home,
             RunService(
-                name=home.names.endpoint,
+                name=home.names.private_endpoint if one.private else home.names.endpoint,
                 image=image.uri,
                 account=identity.email,
                 variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, **_required(one), **inputs},
@@ -72,17 +76,20 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 memory_mb=args.memory_mb,
                 requests=one.requests,
                 max_instances=math.ceil(self.max_concurrency / one.requests),
+                at_requests=one.scale_at_requests,
+                at_cpu=one.scale_at_cpu,
                 min_instances=self.floor,
                 # The longest that any caller waits: the worker, the warmer and the event function wait for a start as well.
                 timeout_s=max(args.timeouts.endpoint_s, args.cold_start_s + args.timeouts.model_s + HOP_S),
                 gpu=one.gpu,
                 zonal_redundancy=one.zonal_redundancy,
                 internal=one.private,
-                probes=Probes(startup=STARTUP, live=LIVE, start_s=CLOUD_RUN_START_S.high),
+                probes=Probes(startup=STARTUP, live=LIVE, ready=READY, start_s=CLOUD_RUN_START_S.high),
             ),
             self,
-            # The first revision starts as soon as it is made, and reads the model.
-            [*reads, model, *image.ready],
+            # The first revision starts as soon as it is made, and reads the model. One that nobody calls any more goes before its
+            # network, which may have to stay for hours.
+            [*reads, model, *image.ready, *([] if self.network is None else [self.network])],
         )
         self.endpoint_name, self.invoke_target = self.service.name, self.service.uri
         self.log_groups = []

@@ -1,6 +1,5 @@
 """The middle of the event pipeline: the function that turns events into results, and what brings it the events."""
 
-import math
 from typing import Any
 
 import pulumi
@@ -8,16 +7,17 @@ import pulumi_gcp as gcp
 
 from components.args import FunctionArgs
 from components.contract import Principal, Work
+from components.function_size import requests_of, shared
 from components.gcp.apis import EVENTARC, PUBSUB
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.events import OBJECTS, REPLAY
-from components.gcp.function import FunctionService, call_variables, function_alarms, function_service, requests_of
-from components.gcp.measures import COLD_START, OBJECTS_COUNTED
+from components.gcp.function import FunctionService, call_variables, function_alarms, function_service
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account, member, project_member
 from components.gcp.topics import PUBLISHER, old, pushed
 from components.gcp.watch import Alarm
+from components.measures import COLD_START, OBJECTS_COUNTED
 
 ROLE, TRIGGER = "events", "trigger"
 FINALIZED = "google.cloud.storage.object.v1.finalized"
@@ -40,7 +40,8 @@ class EventFunction(pulumi.ComponentResource):
     ) -> None:
         super().__init__("pilotlight:index:EventFunction", name, None, opts)
         events = work.events
-        requests = min(requests_of(args.memory_mb, max(events.max_object_bytes, endpoint.max_body_bytes)), events.max_concurrency)
+        most = requests_of(args.memory_mb, max(events.max_object_bytes, endpoint.max_body_bytes))
+        instances, requests = shared(events.max_concurrency, most)
         of = FunctionService(
             role=ROLE,
             name=home.names.service(ROLE),
@@ -48,7 +49,7 @@ class EventFunction(pulumi.ComponentResource):
             memory_mb=args.memory_mb,
             timeout_s=args.timeouts.function_s,
             requests=requests,
-            max_instances=math.ceil(events.max_concurrency / requests),
+            max_instances=instances,
             variables={
                 **call_variables(endpoint, args, home),
                 **work.objects.variables_of_consumer(),

@@ -18,6 +18,7 @@ class ObjectSource(pulumi.ComponentResource):
     """
 
     bucket: str
+    objects_url: None
     queue_url: None
     dead_letter_url: pulumi.Output[str]
     replay_topic: pulumi.Output[str]
@@ -32,7 +33,7 @@ class ObjectSource(pulumi.ComponentResource):
         letters = pulled(f"{name}-dead", home, DEAD, self._dead, self, keep=home.keep)
         self.replayed = topic(f"{name}-replay", home, REPLAY, self)
         self.bucket = home.bucket_name(OBJECTS)
-        self.queue_url, self.dead_letter_url, self.replay_topic = None, letters.id, self.replayed.id
+        self.objects_url, self.queue_url, self.dead_letter_url, self.replay_topic = None, None, letters.id, self.replayed.id
         self.log_groups = []
         text = "Objects could not be processed: see why, then replay them."
         self.alarms = [waiting("events-dead-letters", text, letters.name)]

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_gcp as gcp
 
 from components.gcp.context import GcpContext
+from components.gcp.run_service import granted
 from components.gcp.service_accounts import custom_role
 from components.warming_plan import utc
 
@@ -29,23 +30,15 @@ class Setter:
         Whoever changes a service deploys as its identity, and must be allowed to act as that (Cloud Run documentation, service
         identity). That grant alone ends: the provider reads a service's own policy in its first version, which has no conditions.
         """
-        child = pulumi.ResourceOptions(parent=parent)
         return [
-            gcp.cloudrunv2.ServiceIamMember(
-                f"{name}-sets-floor",
-                name=self.service.name,
-                location=self.service.location,
-                role=self.role.name,
-                member=who,
-                opts=child,
-            ),
+            granted(f"{name}-sets-floor", self.service, self.role.name, who, parent),
             gcp.serviceaccount.IAMMember(
                 f"{name}-acts-as",
                 service_account_id=self.runs_as.name,
                 role=ACT_AS,
                 member=who,
                 condition=None if before is None else _until(before),
-                opts=child,
+                opts=pulumi.ResourceOptions(parent=parent),
             ),
         ]
 

@@ -1,6 +1,5 @@
 """The pattern's function in front of an endpoint: a small Cloud Run service from the functions' image."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,24 +9,20 @@ import pulumi_gcp as gcp
 
 from components.args import FunctionArgs
 from components.contract import Principal
+from components.function_size import instances_of, requests_of
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
-from components.gcp.measures import COLD_START, HANDED_OVER, Measure
 from components.gcp.metrics import counted
 from components.gcp.run_service import RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
+from components.measures import COLD_START, HANDED_OVER, Measure
 
 if TYPE_CHECKING:
     from components.gcp.answers import AnswerStore
 
 ROLE, PREDICT = "api", "predict"
 CPU = 1
-# A request is held as bytes, as text, as parsed inputs and as the answer made of them: eight times its largest body.
-MEMORY_SHARE = 8
-MOST_REQUESTS = 80
-# The function takes this many times what the endpoint does, so that a caller too many is told so by a problem document.
-OVERLOAD = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,16 +143,6 @@ def call_variables(endpoint: CloudRunEndpoint, args: FunctionArgs, home: GcpCont
         "SERVICE": home.stack,
         "GOOGLE_CLOUD_PROJECT": home.project,
     }
-
-
-def requests_of(memory_mb: int, body_bytes: int) -> int:
-    """How many requests with the largest body fit into an instance's memory at a time."""
-    return max(1, min(MOST_REQUESTS, memory_mb * 1024**2 // (MEMORY_SHARE * body_bytes)))
-
-
-def instances_of(max_concurrency: int, requests: int) -> int:
-    """The most instances of a function whose endpoint takes `max_concurrency` requests at a time."""
-    return math.ceil(OVERLOAD * max_concurrency / requests)
 
 
 def function_alarms(service: pulumi.Output[str], timeout_s: int, *, again: bool = False) -> list[Alarm]:

@@ -11,7 +11,8 @@ import pulumi_gcp as gcp
 
 from components.gcp.apis import LOGGING
 from components.gcp.context import GcpContext
-from components.gcp.measures import Counted, Measure
+from components.gcp.measures import Counted
+from components.measures import Measure
 
 REVISION = "cloud_run_revision"
 STAGE = "stage"

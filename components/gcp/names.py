@@ -21,10 +21,15 @@ ACCOUNT_DIGITS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Derived from project and stack, so that a second stack in the Google Cloud project collides with nothing."""
+    """Derived from project and stack, so that a second stack in the Google Cloud project collides with nothing.
+
+    A private endpoint has a name of its own: one that becomes private, or public again, is another service, which its callers move to
+    before the old one goes (`components/gcp/cloud_run.py`).
+    """
 
     prefix: str
     endpoint: str
+    private_endpoint: str
     gateway: str
     registry: str
 
@@ -60,5 +65,9 @@ def names_of(project: str, stack: str) -> Names:
     fixed(f"{prefix}-predict", RUN_SERVICE_NAME)
     fixed(f"{prefix}-objects-{short_hash('')}", GCS_BUCKET_NAME)
     return Names(
-        prefix=prefix, endpoint=fixed(prefix, RUN_SERVICE_NAME), gateway=fixed(prefix, GATEWAY_ID), registry=fixed(prefix, REGISTRY_NAME)
+        prefix=prefix,
+        endpoint=fixed(prefix, RUN_SERVICE_NAME),
+        private_endpoint=fixed(f"{prefix}-private", RUN_SERVICE_NAME),
+        gateway=fixed(prefix, GATEWAY_ID),
+        registry=fixed(prefix, REGISTRY_NAME),
     )

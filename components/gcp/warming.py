@@ -14,15 +14,15 @@ from components.gcp import schedules
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.function import FunctionService, Live, function_service
-from components.gcp.measures import PINGS_SENT
 from components.gcp.run_service import let_in
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors
+from components.measures import PINGS_SENT
 from components.naming import short_hash
 from components.timeouts import HOP_S
 from components.warming_plan import Ping, lease_end, utc
-from components.warming_schedule import HOUR, Assertion, Firing, assertions, ping_firings
-from components.warming_window import DAYS, instant
+from components.warming_schedule import Assertion, Firing, always, assertions, ping_firings
+from components.warming_window import instant
 
 WARMER, PINGS, FLOOR = "warmer", "pings", "floors"
 HELD_S = 0.1
@@ -65,7 +65,7 @@ class Warming(pulumi.ComponentResource):
         ready = [let_in(live.service, Principal(name=f"{name}-caller", identity=caller.email, parent=self))]
         for position, ping in enumerate(self._plan.pings):
             due = schedules.ping(live.service.uri, caller.email, self._order(ping), timeout_s + HOP_S)
-            for step, firing in enumerate(ping_firings(ping) or [_always(ping)]):
+            for step, firing in enumerate(ping_firings(ping) or [always(ping)]):
                 self._job(f"{name}-{position}-{step}", f"{PINGS}-{position}-{step}", firing, due, ready)
 
     def _order(self, ping: Ping) -> dict[str, Any]:
@@ -127,10 +127,3 @@ def ends(assertion: Assertion) -> datetime | None:
 def _named(role: str, before: datetime | None) -> str:
     """A role's name, and which lease it is for."""
     return role if before is None else f"{role}-{short_hash(utc(before), 4)}"
-
-
-def _always(ping: Ping) -> Firing:
-    """The pauses that a clock's face allows, and none longer than asked: at the full hour they may be shorter."""
-    apart = ping.every_minutes
-    minutes, hours = (range(0, HOUR, apart), range(24)) if apart < HOUR else ((0,), range(0, 24, apart // HOUR))
-    return Firing(minutes=tuple(minutes), hours=tuple(hours), days=tuple(range(len(DAYS))), timezone=ping.timezone)

@@ -17,7 +17,7 @@ from components.event_pipeline import EventPipeline
 from components.inference_api import InferenceApi
 from components.platforms import load_endpoint, load_home
 from components.tags import standard, tagging
-from pilotlight.planned import ready_stacks
+from pilotlight.planned import config_of, ready_stacks
 from stacks.artifacts import needs_function
 from stacks.service import home_args, pipeline_args, service_args
 from stacks.settings import parse
@@ -100,7 +100,10 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
         key = repr((stack, preview, now, sorted(dotted.items())))
         if again or key not in built:
+            # Azure's SDK knows the location from its provider's config alone.
+            pulumi.runtime.set_all_config({name: value for name, value in config_of(stack).items() if isinstance(value, str)})
             built[key] = record(program, stack=stack, preview=preview)
+            pulumi.runtime.set_all_config({})
         return built[key]
 
     return run

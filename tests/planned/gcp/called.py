@@ -4,30 +4,32 @@ import ast
 import functools
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from google.cloud import firestore
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.planned import reached
+from tests.planned.reached import ROOT, ways_out
+
+__all__ = ("ROOT", "ways_out")
 # A site is `PATH: FUNCTION`; what is called there are methods as `METHODS` of identities.py has them.
 Sites = Mapping[str, frozenset[str]]
 _STORAGE = re.compile(r"(^|[._])storage$|Storage\(\)$")
 # What a batch is given, which its commit writes.
 _STAGED = {"create", "set", "update", "delete"}
-_WAYS = ("google.cloud", "grpc", "http.client", "httpx", "requests", "socket", "urllib.request", "urllib3")
-_OF_ANSWERS = {"http.client.HTTPResponse", "http.client.HTTPException"}
+_OTHERS = ("aws", "azure")
 
 
 def sources() -> list[Path]:
     """The code that runs on Google Cloud, or may."""
-    return [path for path in sorted((ROOT / "handlers").rglob("*.py")) if "aws" not in path.parts]
+    return reached.sources(_OTHERS)
 
 
 def sites(path: Path) -> Sites:
     """The calls of one file."""
     found: dict[str, set[str]] = {}
-    for function, call in _calls(ast.parse(path.read_text())):
+    for function, call in reached.calls(ast.parse(path.read_text())):
         if method := _method(call):
             found.setdefault(f"{path.relative_to(ROOT)}: {function}", set()).add(method)
     return {site: frozenset(methods) for site, methods in found.items()}
@@ -36,7 +38,7 @@ def sites(path: Path) -> Sites:
 def sites_from(module: str) -> Sites:
     """The calls of a module, a path, and of all that it imports, whenever it does."""
     found: dict[str, frozenset[str]] = {}
-    for path in _reached(ROOT / module):
+    for path in reached.reached(module, _OTHERS):
         found |= sites(path)
     return found
 
@@ -44,19 +46,13 @@ def sites_from(module: str) -> Sites:
 def hasty(path: Path) -> list[str]:
     """Calls of Firestore's client without `PATIENTLY`, by which `sites` knows them; a field of a snapshot is read with one argument."""
     tree = ast.parse(path.read_text())
-    if not any(module.startswith("google.cloud.firestore") for module in _imported(tree)):
+    if not any(module.startswith("google.cloud.firestore") for module in reached.imported(tree)):
         return []
     return [
         f"{path.relative_to(ROOT)}: {function}: {ast.unparse(call)}"
-        for function, call in _calls(tree)
+        for function, call in reached.calls(tree)
         if isinstance(call.func, ast.Attribute) and call.func.attr in remote() and _method(call) is None and not _reads_field(call)
     ]
-
-
-def ways_out(path: Path) -> set[str]:
-    """Modules by which a file may reach a service."""
-    modules = _imported(ast.parse(path.read_text()))
-    return {way for way in _WAYS for module in modules - _OF_ANSWERS if module == way or module.startswith(f"{way}.")}
 
 
 @functools.cache
@@ -99,46 +95,3 @@ def _reads_field(call: ast.Call) -> bool:
     return (
         isinstance(call.func, ast.Attribute) and call.func.attr == "get" and len(call.args) == 1 and not isinstance(call.args[0], ast.List)
     )
-
-
-def _calls(tree: ast.Module) -> Iterator[tuple[str, ast.Call]]:
-    """Every call, with the innermost function that it is in."""
-
-    def below(node: ast.AST, function: str) -> Iterator[tuple[str, ast.Call]]:
-        for child in ast.iter_child_nodes(node):
-            inner = child.name if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) else function
-            if isinstance(child, ast.Call):
-                yield inner, child
-            yield from below(child, inner)
-
-    yield from below(tree, "")
-
-
-def _reached(start: Path) -> set[Path]:
-    seen, todo = set[Path](), [start]
-    while todo:
-        path = todo.pop()
-        if path not in seen:
-            seen.add(path)
-            todo += [found for module in _imported(ast.parse(path.read_text())) if (found := _file(module)) is not None]
-    return seen
-
-
-def _imported(tree: ast.Module) -> set[str]:
-    """The modules that a file imports, and the names in them, which may be modules too."""
-    found = set[str]()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {one.name for one in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{one.name}" for one in node.names}
-    return found
-
-
-def _file(module: str) -> Path | None:
-    """The file of a module of ours, or of the one that has the name in it."""
-    for name in (module, module.rpartition(".")[0]):
-        path = ROOT / name.replace(".", "/")
-        if name.startswith("handlers") and path.with_suffix(".py").is_file():
-            return path.with_suffix(".py")
-    return None

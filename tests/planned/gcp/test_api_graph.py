@@ -120,6 +120,11 @@ def test_the_endpoint_rests_at_zero_is_billed_by_the_request_and_is_probed() -> 
     assert held["startupProbe"]["httpGet"] == {"path": "/health/startup", "port": 8080}
     assert held["startupProbe"]["periodSeconds"] * held["startupProbe"]["failureThreshold"] == 240
     assert held["livenessProbe"]["httpGet"] == {"path": "/health/live", "port": 8080}
+    assert held["readinessProbe"]["httpGet"] == {"path": "/health/ready", "port": 8080}
+    assert service.inputs.get("launchStage") is None
+    ended, out = (held[probe]["periodSeconds"] * held[probe]["failureThreshold"] for probe in ("livenessProbe", "readinessProbe"))
+    assert out < ended, "one that hangs gets no requests before it is ended"
+    assert not {"startupProbe", "livenessProbe", "readinessProbe"} & set(container(plan_of(API).one(RUN, "function-service")))
 
 
 def test_each_hop_is_told_its_deadline() -> None:

@@ -129,13 +129,13 @@ def test_the_function_is_told_where_objects_results_and_dead_letters_are() -> No
         "RESULTS_BUCKET": made.one(BUCKET, "results-bucket").inputs["name"],
         "RESULTS_TOPIC": f"projects/my-project/topics/{PREFIX}-results",
         "MEMORY_MB": "512",
-        "CONCURRENCY": "6",
+        "CONCURRENCY": "5",
         "REQUEST_TIMEOUT_S": "26",
     }
     assert variables(made.one(RUN, "endpoint-service"))["INPUTS_URI"] == f"gs://{made.one(BUCKET, 'objects-bucket').inputs['name']}/in/"
 
 
-@pytest.mark.parametrize(("most", "requests", "instances"), [(10, 6, 2), (3, 3, 1), (1, 1, 1)])
+@pytest.mark.parametrize(("most", "requests", "instances"), [(10, 5, 2), (7, 3, 2), (3, 3, 1), (1, 1, 1)])
 def test_no_more_events_are_worked_on_than_the_setting_says_or_fit_the_memory(most: int, requests: int, instances: int) -> None:
     template = plan_of(EVENTS, {"events.maxConcurrency": most}).one(RUN, "function-service").inputs["template"]
     assert (template["maxInstanceRequestConcurrency"], template["scaling"]["maxInstanceCount"]) == (requests, instances)

@@ -1,7 +1,9 @@
 """The document that API Gateway is told by, and the config that holds it."""
 
+import inspect
 from typing import Any
 
+import pulumi_gcp as gcp
 import pytest
 from openapi_spec_validator import OpenAPIV2SpecValidator
 
@@ -63,3 +65,8 @@ def test_another_document_is_another_config_which_comes_before_the_old_one_goes(
 def test_the_gateway_stays_the_same_when_its_document_changes() -> None:
     ids = {plan_of(API, each).one("gcp:apigateway/gateway:Gateway").inputs["gatewayId"] for each in ({}, JWT)}
     assert len(ids) == 1
+
+
+def test_the_provider_can_turn_no_streaming_on() -> None:
+    """Why `answers.stream` is refused here; Google's API has `streamingMode`."""
+    assert not [name for name in inspect.signature(gcp.apigateway.GatewayArgs.__init__).parameters if "stream" in name]

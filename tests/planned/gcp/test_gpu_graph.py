@@ -1,4 +1,4 @@
-"""An endpoint with a GPU, and one that the internet can't reach."""
+"""An endpoint with a GPU, one that says when there are more instances of it, and one that the internet can't reach."""
 
 from typing import Any
 
@@ -43,6 +43,18 @@ def test_without_a_gpu_nothing_speaks_of_one() -> None:
     assert "REQUIRE_GPU" not in {each["name"] for each in template["containers"][0]["envs"]}
 
 
+def test_when_there_is_another_instance_is_cloud_runs_own_to_say_but_for_what_is_set() -> None:
+    def scaling(changes: dict[str, Any]) -> Any:
+        return plan_of(API, changes).one(RUN, "endpoint-service").inputs["template"]["scaling"]
+
+    assert scaling({}) == {"maxInstanceCount": 5}
+    assert scaling({"endpoint.scaleAtRequests": 80}) == {"maxInstanceCount": 5, "concurrencyUtilization": 0.8}
+    by_cpu = {"endpoint.scaleAtRequests": 0, "endpoint.scaleAtCpu": 50}
+    assert scaling(by_cpu) == {"maxInstanceCount": 5, "concurrencyUtilization": 0, "cpuUtilization": 0.5}
+    function = plan_of(API, by_cpu).one(RUN, "function-service").inputs["template"]["scaling"]
+    assert set(function) == {"maxInstanceCount"}
+
+
 def test_a_private_endpoint_is_reached_through_the_network_of_its_function_only() -> None:
     plan = plan_of(API, {"endpoint.private": True})
     endpoint, function = plan.one(RUN, "endpoint-service"), plan.one(RUN, "function-service")
@@ -61,6 +73,20 @@ def test_a_private_endpoint_is_reached_through_the_network_of_its_function_only(
     assert {compute.urn} <= plan.before(network) & plan.before(subnetwork)
     # Who may invoke is IAM's to say in either case.
     assert len(plan.all(INVOKER)) == 2
+
+
+def test_one_that_becomes_private_is_another_service_which_is_there_before_the_old_one_goes() -> None:
+    public, private = plan_of(API), plan_of(API, {"endpoint.private": True})
+    before, after = (plan.one(RUN, "endpoint-service") for plan in (public, private))
+    assert (before.urn, before.inputs["name"] == after.inputs["name"]) == (after.urn, False)
+    # Google's provider would delete what has a given name first: service, grant on it, and a model under another key.
+    made = [after, *private.all(INVOKER), *private.all("gcp:storage/bucketObject:BucketObject")]
+    assert [each.delete_first for each in made] == [False] * len(made)
+    [granted] = [each for each in private.all(INVOKER) if each.inputs["name"] == after.inputs["name"]]
+    function = private.one(RUN, "function-service")
+    assert {after.urn, granted.urn} <= private.before(function)
+    # So the old one goes before the network, which Cloud Run's addresses may hold back.
+    assert {each.urn for each in (*private.all(NETWORK), *private.all(SUBNETWORK))} <= private.before(after)
 
 
 def test_an_endpoint_that_is_not_private_has_no_network() -> None:

@@ -96,8 +96,10 @@ class Deployed:
 
     def _names(self, prefix: str) -> Names:
         (endpoint,) = [each for each in self.all(ACCOUNT) if each.name.endswith("-endpoint-account")]
+        (service,) = [each for each in self.all(RUN) if each.name.endswith("-endpoint-service")]
         return Names(
             prefix=prefix,
+            endpoint=service.inputs["name"],
             buckets={each.name.split("-")[1]: each.outputs["name"] for each in self.all(BUCKET)},
             endpoint_account=endpoint.outputs["email"],
             jobs=tuple(each.outputs["name"] for each in self.all(JOB)),
@@ -221,7 +223,8 @@ def test_nobody_else_may_do_anything(variant: tuple[str, str]) -> None:
 
 def table(account: str) -> dict[str, set[str]]:
     """The calls of an account that may do the most: permissions by the place of its code that needs them."""
-    names = Names(prefix="p", buckets=dict.fromkeys(("answers", "models", "objects", "results"), "b"), endpoint_account="e", jobs=("j",))
+    buckets = dict.fromkeys(("answers", "models", "objects", "results"), "b")
+    names = Names(prefix="p", endpoint="p", buckets=buckets, endpoint_account="e", jobs=("j",))
     found: dict[str, set[str]] = {}
     for call in calls(account, names, pattern="api" if account == "api" else "events", answers=True, queue=True):
         found.setdefault(call.by, set()).add(call.permission)
@@ -255,9 +258,9 @@ def test_nothing_reaches_a_service_past_what_is_looked_for() -> None:
     ways = {
         **firestore,
         f"{own}topics.py": {"google.cloud"},
-        f"{own}connections.py": {"http.client"},
+        "handlers/functions/connections.py": {"http.client"},
         # Its errors, and the one that a server listens on.
-        f"{own}endpoint.py": {"socket"},
+        "handlers/functions/http_endpoint.py": {"socket"},
         "handlers/web/running.py": {"socket"},
     }
     assert {str(path.relative_to(called.ROOT)): found for path in called.sources() if (found := called.ways_out(path))} == ways

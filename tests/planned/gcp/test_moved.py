@@ -25,7 +25,7 @@ def test_an_aws_stack_file_of_common_settings_becomes_a_google_one_by_four_lines
         "budget": {"monthlyUsd": 100, "email": "ops@example.com", "onExceeded": "drop-warming"},
         "dashboard": True,
     }
-    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], {**kept, **changes}))
+    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], {**kept, **changes}), ("aws", "gcp"))
     before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
     lines = {"    cloud: aws": "    cloud: gcp", f"      platform: {stack.rpartition('-')[0]}": "      platform: gcp-cloud-run"}
     lines["  aws:region: us-east-1"] = "  gcp:project: my-project\n  gcp:region: us-east1"

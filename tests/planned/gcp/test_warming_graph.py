@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.gcp.warming import _always
 from components.warming_plan import Ping
-from components.warming_schedule import Firing
+from components.warming_schedule import Firing, always
 from pilotlight.planned import Planned
 from tests.planned.conftest import Build
 from tests.planned.gcp.conftest import ACCOUNT, API, INVOKER, RUN, Plan, container, plan_of, variables
@@ -160,7 +159,7 @@ def test_the_warmer_knows_when_a_lease_ends_since_a_job_does_not() -> None:
     ],
 )
 def test_pings_come_as_often_as_asked_in_the_words_of_unix(minutes: int, schedule: str) -> None:
-    assert _always(Ping(every_minutes=minutes)).unix_cron == schedule
+    assert always(Ping(every_minutes=minutes)).unix_cron == schedule
 
 
 def test_a_date_of_a_job_has_no_year() -> None:

@@ -198,8 +198,9 @@ def test_every_call_is_made_where_the_table_says(account: Account) -> None:
 
 
 def test_no_handler_calls_what_stands_in_no_table() -> None:
-    # Google's clients have some methods of the same names.
-    found = {name for path in (ROOT / "handlers").rglob("*.py") if path.parent.name != "gcp" for name in sdk_methods(path)}
+    # Other clouds' code has some methods of the same names.
+    ours = [path for path in (ROOT / "handlers").rglob("*.py") if path.parent.name not in ("azure", "gcp")]
+    found = {name for path in ours for name in sdk_methods(path)}
     assert found == set(METHODS)
     buckets = dict.fromkeys(("answers", "models", "objects", "results"), "b")
     tables = [table(stack, variant, buckets, {0: "cold", 2: "warm"}) for stack, variant in VARIANTS]

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted([*(ROOT / "components").rglob("*.py"), *(ROOT / "stacks").glob("*.py")])
-RESOURCES = ("aws.", "docker_build.", "gcp.")
+RESOURCES = ("aws.", "azure.", "docker_build.", "gcp.")
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import jsonschema
 import pulumi
 import pytest
 from botocore.loaders import Loader
@@ -11,8 +12,8 @@ from botocore.model import ServiceModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import limits, timeouts
-from components.aws.gateway_plan import PROBLEMS
+from components import limits, limits_azure, timeouts
+from components.aws.gateway_plan import PROBLEMS, problems, request_schema
 from components.aws.iam import Place, image_region, read_models, write_logs
 from components.aws.lambda_model import ephemeral_mb
 from components.aws.names import names_of
@@ -56,19 +57,30 @@ def test_what_is_outside_is_told_what_is_allowed(value: int) -> None:
 
 
 def test_every_limit_names_its_source_and_when_it_was_noted() -> None:
-    table = [value for value in vars(limits).values() if isinstance(value, Range | Choice | Regions)]
+    every = [*vars(limits).values(), *vars(limits_azure).values()]
+    table = [value for value in every if isinstance(value, Range | Choice | Regions)]
     table += limits.CLOUD_RUN_CPU_MEMORY_MB.values()
-    assert len(table) > 20
+    table += [each for gpu in limits_azure.CONTAINER_APPS_GPUS.values() for each in (gpu.cpu, gpu.memory_mb, gpu.regions)]
+    assert len(table) > 60
     assert [each for each in table if not each.source or not each.noted] == []
 
 
-@pytest.mark.parametrize(("cloud", "mode"), [("aws", "api-key"), ("aws", "jwt"), ("aws", "iam"), ("gcp", "api-key"), ("gcp", "jwt")])
+@pytest.mark.parametrize(
+    ("cloud", "mode"), [("aws", "api-key"), ("aws", "jwt"), ("aws", "iam"), ("gcp", "api-key"), ("gcp", "jwt"), ("azure", "jwt")]
+)
 @pytest.mark.parametrize("separate", [True, False])
 def test_every_hop_waits_for_less_than_its_caller(cloud: str, mode: str, separate: bool) -> None:
     plan = timeouts.chain(cloud=cloud, auth_mode=mode, separate_function=separate, predict_s=10)
     assert plan.client_s > plan.gateway_s > plan.function_s
     assert plan.function_s > plan.endpoint_s if separate else plan.function_s == plan.endpoint_s
     assert plan.endpoint_s > plan.model_s
+
+
+@pytest.mark.parametrize("tier", limits_azure.API_MANAGEMENT_TIERS)
+def test_a_tier_waits_as_long_as_it_says_and_no_longer_than_an_ingress(tier: str) -> None:
+    plan = timeouts.chain(cloud="azure", auth_mode="jwt", separate_function=True, predict_s=10, tier=tier)
+    assert plan.gateway_s == (30 if tier == "consumption" else 240)
+    assert plan.function_s < limits_azure.CONTAINER_APPS_INGRESS_S.high
 
 
 def test_a_cold_start_that_just_fits_is_allowed_and_one_second_more_is_not() -> None:
@@ -144,10 +156,21 @@ def test_problem_documents_are_json_of_one_media_type() -> None:
         assert problem.headers()["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
 
 
+@pytest.mark.parametrize("value", ["text", ["a", "b"], {"rooms": 4}, [{"rooms": 4}], 7, None], ids=str)
+def test_a_gateway_lets_through_whatever_a_model_of_ones_own_takes_and_texts_alone_for_others(value: object) -> None:
+    texts = isinstance(value, str) or value == ["a", "b"]
+    assert jsonschema.Draft4Validator(request_schema(any_input=False)).is_valid({"inputs": value}) == texts
+    assert jsonschema.Draft4Validator(request_schema(any_input=True)).is_valid({"inputs": value})
+    assert not jsonschema.Draft4Validator(request_schema(any_input=True)).is_valid({"input": value})
+    refused = {any_input: problems(later=True, any_input=any_input)[0].detail for any_input in (False, True)}
+    assert "a text or a list of texts" in refused[False]
+    assert "an input of the model or a list of them" in refused[True]
+
+
 @pytest.mark.parametrize("load", [load_home, load_endpoint])
 def test_an_unknown_platform_is_refused_with_the_list(load: object) -> None:
-    with pytest.raises(pulumi.RunError, match="'azure-container-apps' is not known: use aws"):
-        load("azure-container-apps")  # type: ignore[operator]
+    with pytest.raises(pulumi.RunError, match="'azure-ml' is not known: use aws"):
+        load("azure-ml")  # type: ignore[operator]
 
 
 def fresh(code: str) -> str:
@@ -155,32 +178,39 @@ def fresh(code: str) -> str:
 
 
 PURE = (
-    "components.contract, components.platforms, components.limits, components.capabilities, components.platform_facts, "
+    "components.contract, components.platforms, components.limits, components.limits_azure, components.capabilities, "
+    "components.platform_facts, components.azure.names, components.azure.gateway_policy, components.azure.registry_login, "
     "components.timeouts, components.tags, stacks.settings"
 )
 
 
 def test_contract_tables_and_settings_import_no_cloud_sdk() -> None:
-    loaded = "[m for m in sys.modules if m.startswith(('pulumi_aws', 'pulumi_gcp', 'pulumi_docker_build', 'boto3', 'pilotlight'))]"
+    loaded = (
+        "[m for m in sys.modules if m.startswith(('pulumi_aws', 'pulumi_gcp', 'pulumi_azure', 'pulumi_docker', 'boto3', 'pilotlight'))]"
+    )
     assert fresh(f"import sys, {PURE}; print({loaded})") == "[]"
 
 
-@pytest.mark.parametrize(("cloud", "platform", "other"), [("aws", "aws-sagemaker", "pulumi_gcp"), ("gcp", "gcp-cloud-run", "pulumi_aws")])
-def test_one_clouds_stack_never_imports_anothers_sdk(cloud: str, platform: str, other: str) -> None:
-    loaded = f"[m for m in sys.modules if m.startswith(('{other}', 'components.{other.removeprefix('pulumi_')}.home'))]"
+@pytest.mark.parametrize(
+    ("cloud", "platform", "others"),
+    [("aws", "aws-sagemaker", "gcp azure"), ("gcp", "gcp-cloud-run", "aws azure"), ("azure", "azure-container-apps", "aws gcp")],
+)
+def test_one_clouds_stack_never_imports_anothers_sdk(cloud: str, platform: str, others: str) -> None:
+    foreign = tuple(name for other in others.split() for name in (f"pulumi_{other}", f"components.{other}.home"))
+    loaded = f"[m for m in sys.modules if m.startswith({foreign})]"
     load = f"load_home('{cloud}'); load_endpoint('{platform}')"
     assert fresh(f"import sys; from stacks.settings import *; from components.platforms import *; {load}; print({loaded})") == "[]"
 
 
-@pytest.mark.parametrize("cloud", ["aws", "gcp"])
-def test_a_missing_sdk_is_told_with_the_command_that_brings_it(cloud: str) -> None:
+@pytest.mark.parametrize(("cloud", "module"), [("aws", "pulumi_aws"), ("gcp", "pulumi_gcp"), ("azure", "pulumi_azure_native")])
+def test_a_missing_sdk_is_told_with_the_command_that_brings_it(cloud: str, module: str) -> None:
     code = (
-        f"import sys, pulumi; sys.modules['pulumi_{cloud}'] = None\n"
+        f"import sys, pulumi; sys.modules['{module}'] = None\n"
         "from components.platforms import load_home\n"
         f"try: load_home('{cloud}')\n"
         "except pulumi.RunError as error: print(error)"
     )
-    assert fresh(code).endswith(f"needs the {cloud} SDK (pulumi_{cloud}): run `make setup CLOUD={cloud}`.")
+    assert fresh(code).endswith(f"needs the {cloud} SDK ({module}): run `make setup CLOUD={cloud}`.")
 
 
 def test_a_fault_of_our_own_is_no_missing_sdk() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 
 from components.warming_plan import Plan, Scheduled
 from components.warming_schedule import assertions
-from pilotlight.twin.gcp.unix_cron import UnixCron
+from pilotlight.twin.unix_cron import UnixCron
 from tests.support.size import examples
 from tests.unit.components.firing_oracle import BERLIN, CHANGES, MINUTE, comes_twice, due, replayed, scheduled_plans
 

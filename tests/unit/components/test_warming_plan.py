@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from components.warming_plan import Edge, Ping, Plan, Provisioned, Rule, Scheduled, edges, floor_at, lease_end
 from components.warming_schedule import Firing, assertions, in_force, outlasts, ping_firings
-from components.warming_window import Window, instant, weekly, windows
+from components.warming_window import Window, falls_in, gaps, instant, weekly, windows
 from tests.support.size import examples
 from tests.unit.components.firing_oracle import BERLIN, CHANGES, CRONS, MINUTE, due, replayed, scheduled_plans
 
@@ -130,6 +130,27 @@ def test_windows_that_touch_are_one_edge() -> None:
 )
 def test_local_times_that_are_skipped_or_come_twice(text: str, zone: str, when: str) -> None:
     assert instant(datetime.fromisoformat(text), ZoneInfo(zone)) == datetime.fromisoformat(when)
+
+
+@pytest.mark.parametrize(
+    ("zone", "first", "last"),
+    [
+        (BERLIN, "2026-03-29T02:00", "2040-03-25T03:00"),
+        ("Europe/Lisbon", "2026-03-29T01:00", "2040-03-25T02:00"),
+        ("Antarctica/Troll", "2026-03-29T01:00", "2040-03-25T03:00"),  # two hours
+        ("America/Nuuk", "2026-03-28T23:00", "2040-03-25T00:00"),  # up to midnight
+    ],
+)
+def test_what_clocks_skip(zone: str, first: str, last: str) -> None:
+    found = gaps(zone)
+    assert (found[0][0], found[-1][1], len(found)) == (datetime.fromisoformat(first), datetime.fromisoformat(last), 15)
+    assert gaps("Asia/Tokyo") == ()
+
+
+def test_a_cron_falls_into_a_gap_from_its_beginning_on_and_over_the_weeks_end() -> None:
+    gap = (datetime(2027, 3, 28, 23), datetime(2027, 3, 29, 1))
+    falling = {cron: falls_in(cron, gap) for cron in ("59 22 * * *", "0 23 * * SUN", "0 23 * * SAT", "59 0 * * MON", "0 1 * * MON")}
+    assert list(falling.values()) == [False, True, False, True, False]
 
 
 @pytest.mark.parametrize(

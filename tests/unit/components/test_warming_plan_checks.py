@@ -32,6 +32,51 @@ def test_one_function_sends_so_many_pings_and_no_more() -> None:
     assert found == "warming.0.parallel: 201: use 1 to 200: one function sends them all"
 
 
+def test_several_pings_at_a_time_are_refused_where_one_instance_answers_them_all() -> None:
+    facts = Facts(platform="azure-container-apps", most=5)
+    (found,) = told(replace(PING, parallel=2), facts=facts)
+    assert found.startswith("warming.0.parallel: 2: use 1: one instance answers them all; a provisioned or scheduled rule keeps several")
+    assert told(replace(PING, parallel=1), facts=facts) == []
+
+
+CONTAINER_APPS = Facts(platform="azure-container-apps", most=5)
+NIGHT = Scheduled(cron="0 22 * * *", until="30 2 * * *", timezone="Europe/Berlin")
+
+
+def test_an_edge_that_clocks_skip_is_refused_where_windows_are_rules_of_a_cron() -> None:
+    (found,) = told(NIGHT, facts=CONTAINER_APPS)
+    assert found == (
+        "warming.0.until: '30 2 * * *': Europe/Berlin skips 02:00 to 03:00 on 2026-03-29, say, and a rule of a cron misses what clocks "
+        "skip (KEDA documentation, cron): use a time before 02:00 or from 03:00 on, or timezone UTC"
+    )
+    both = replace(NIGHT, cron="30 1 * * SUN", until="59 1 * * SUN", timezone="Europe/London")
+    assert [text.split(": ")[0] for text in told(both, facts=CONTAINER_APPS)] == ["warming.0.cron", "warming.0.until"]
+    assert told(NIGHT, facts=SAGEMAKER) == []
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        replace(NIGHT, until="0 3 * * *"),
+        replace(NIGHT, until="59 1 * * *"),
+        replace(NIGHT, timezone="Europe/London"),
+        replace(NIGHT, timezone="UTC"),
+        replace(NIGHT, cron="0 22 * * MON-THU", until="30 2 * * TUE-FRI"),  # clocks change on Sundays
+        replace(NIGHT, lease_until=date(2027, 3, 27)),  # and then at last on the 28th
+        replace(PING, parallel=1, cron="30 2 * * *", until="30 4 * * *", timezone="Europe/Berlin"),  # a job, which nothing waits for
+    ],
+)
+def test_an_edge_that_no_clock_change_meets_is_taken(rule: Rule) -> None:
+    assert told(rule, facts=CONTAINER_APPS) == []
+
+
+def test_of_a_lease_the_clock_changes_to_come_count() -> None:
+    lease = replace(NIGHT, lease_until=date(2027, 3, 28))
+    (found,) = told(lease, facts=CONTAINER_APPS)
+    assert "Europe/Berlin skips 02:00 to 03:00 on 2027-03-28" in found
+    assert problems(Plan(rules=(lease,)), CONTAINER_APPS, datetime(2027, 3, 28, 1, tzinfo=UTC)) == []
+
+
 def test_a_ping_needs_no_bound_of_its_own_where_the_pool_is_shared() -> None:
     assert told(Ping(every_minutes=1440, parallel=40), facts=Facts(platform="aws-lambda", most=None)) == []
 

@@ -36,6 +36,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "events.visibilitySeconds: 767: shorter than the chain: use 768 to 43200 s, 6 times the function's 128 s and the window "
         "(Lambda developer guide",
     ),
+    (
+        EVENTS,
+        {"events.resultsTable": "cosmos"},
+        "events.resultsTable: 'cosmos': not in cloud 'aws': rows of results are in the cloud's own table, DynamoDB or Firestore: leave it "
+        "out, or use cloud azure (Azure Cosmos DB for Table documentation, overview)",
+    ),
     (EVENTS, {"events.visibilitySeconds": 43201}, "events.visibilitySeconds: 43201: use 0 to 43200 s (SQS API reference"),
     (
         API,
@@ -135,6 +141,21 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ),
     (API, {"answers.keepHours": 23}, "answers.keepHours: 23: use 24 to 168 hours"),
     (API, {"answers": {"keepHours": 24}}, "answers.async: missing: use true or false"),
+    # Pieces of an answer.
+    (
+        API,
+        {"answers": {"stream": True}},
+        "answers.stream: true: not in cloud 'aws' yet: REST APIs can stream, but the function behind this one does not yet: leave it out, "
+        "an answer comes as a whole (API Gateway developer guide, response transfer mode)",
+    ),
+    ("aws-lambda-api", {"answers": {"stream": True}}, "answers.stream: true: not in cloud 'aws' yet: REST APIs can stream"),
+    (
+        API,
+        {"auth": {"mode": "iam"}, "accessLogs": None, "answers": {"async": True, "stream": True}},
+        "answers.stream: true: not in cloud 'aws' yet: HTTP APIs can't, REST APIs (auth.mode api-key) can, but the function behind them",
+    ),
+    (EVENTS, {"answers": {"stream": True}}, "answers: {'stream': True}: not with pattern 'events': every answer of an event pipeline"),
+    (API, {"answers": {"stream": "perhaps"}}, "answers.stream: 'perhaps': use true or false"),
     # Entries of a list are named by their place.
     (
         API,
@@ -183,23 +204,8 @@ def test_one_mistake_is_one_sentence(stack: str, changes: dict[str, Any], told: 
     assert told in found[0]
 
 
-def test_a_floor_that_a_platform_lacks_is_refused_with_the_alternative(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every platform of today has one; the row is what a later one sets."""
-    rows = [row if row.setting != "warming.scheduled" else _without(row, "aws-sagemaker") for row in capabilities.PLATFORM_SETTINGS]
-    monkeypatch.setattr("stacks.checks_clouds.PLATFORM_SETTINGS", rows)
-    assert lines(complaint({"warming": [SCHEDULED]})) == [
-        "warming.0: 'scheduled': not on 'aws-sagemaker': use a ping rule inside the window "
-        "(Application Auto Scaling API reference, RegisterScalableTarget)"
-    ]
-
-
-def _without(row: capabilities.OfPlatform, platform: str) -> capabilities.OfPlatform:
-    left = tuple(each for each in row.platforms if each != platform)
-    return capabilities.OfPlatform(setting=row.setting, platforms=left, instead=row.instead, source=row.source)
-
-
 def test_every_setting_of_a_platform_or_a_pattern_says_what_to_use_instead() -> None:
-    assert all(row.instead and row.source and row.platforms for row in capabilities.PLATFORM_SETTINGS)
+    assert all(row.instead and row.source and row.without for row in capabilities.PLATFORM_SETTINGS)
     assert all(row.instead for row in capabilities.PATTERN_SETTINGS)
 
 

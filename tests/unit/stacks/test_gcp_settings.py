@@ -8,7 +8,8 @@ import pulumi
 import pytest
 import yaml
 
-from components.capabilities import CLOUD_SETTINGS, PLATFORM_SETTINGS, common
+from components.capabilities import CLOUD_SETTINGS, PLATFORM_SETTINGS, UNSUPPORTED_SETTINGS, common
+from components.platforms import CLOUDS
 from pilotlight.planned import ROOT, changed, config_of
 from stacks.service import event_chain
 from stacks.settings import load_settings, parse
@@ -46,6 +47,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "auth.mode: 'iam': not in cloud 'gcp': API Gateway checks keys and tokens: use jwt",
     ),
     ({"cors": {"allowOrigins": ["https://a.example"]}}, "cors: "),
+    (
+        {"answers": {"stream": True}},
+        "answers.stream: true: not in cloud 'gcp' yet: API Gateway streams in a preview only, which Pulumi's provider can't turn on: "
+        "leave it out, an answer comes as a whole (API Gateway documentation (Google), configure streaming, 2026-11)",
+    ),
     ({"logs": {"retentionDays": 30}}, "logs.retentionDays: 30: not in cloud 'gcp': log buckets belong to the project"),
     ({"function": {"reservedConcurrency": 3}}, "function.reservedConcurrency: 3: not in cloud 'gcp': nothing is reserved there"),
     ({"function": {"memoryMb": 256}}, "function.memoryMb: 256: use 512 to 4096 MiB"),
@@ -64,6 +70,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"endpoint.maxConcurrency": 1000, "warming": [{"kind": "ping", "everyMinutes": 5, "parallel": 101}]},
         "warming.0.parallel: 101: use 1 to 100: one function sends them all",
     ),
+    (
+        {"image.registry": "premium"},
+        "image.registry: 'premium': not in cloud 'gcp': its registry has no tiers: leave it out (Amazon ECR pricing; Artifact Registry "
+        "pricing)",
+    ),
     ({"endpoint.cpu": 3}, "endpoint.cpu: 3: use 1, 2, 4, 6 or 8 vCPU (Cloud Run documentation, CPU limits)"),
     ({"endpoint.memoryMb": 256}, "endpoint.memoryMb: 256 for 'gcp-cloud-run': use 512 to 32768 MiB"),
     (
@@ -77,6 +88,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "endpoint.maxConcurrency: null for 'gcp-cloud-run': use 1 to 1000000",
     ),
     ({"endpoint.requestsPerInstance": 1001}, "endpoint.requestsPerInstance: 1001: use 1 to 1000 requests on one instance"),
+    ({"endpoint.scaleAtRequests": 96}, "endpoint.scaleAtRequests: 96: use 10 to 95 %, or 0 (Cloud Run documentation, custom scaling"),
+    ({"endpoint.scaleAtCpu": 9}, "endpoint.scaleAtCpu: 9: use 10 to 95 %, or 0 (Cloud Run documentation, custom scaling"),
+    (
+        {"endpoint.scaleAtRequests": 0, "endpoint.scaleAtCpu": 0},
+        "endpoint.scaleAtRequests and endpoint.scaleAtCpu: 0: without both nothing tells of more: use 10 to 95 % for one",
+    ),
     ({"endpoint.maxBodyBytes": 32_000_001}, "endpoint.maxBodyBytes: 32000001 for 'gcp-cloud-run': use 0 to 32000000 bytes"),
     ({"endpoint.coldStartSeconds": 50}, "endpoint: a cold start of 50 s and a prediction of 10 s take 60 s, but 58 s are left"),
     ({"endpoint.gpu": "l4", "endpoint.memoryMb": 16_384}, "image.build.target: 'cpu': endpoint.gpu is l4: use gpu"),
@@ -85,9 +102,14 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**L4, "endpoint.cpu": 2},
         "endpoint.cpu: 2 with endpoint.gpu l4: use 4, 6 or 8 vCPU (Cloud Run documentation, GPU support for services)",
     ),
+    ({**L4, "model.engine": "torch"}, "model.engine: 'torch': it computes on the CPU alone, in any image: use onnx, or leave endpoint.gpu"),
     ({**L4, "endpoint.memoryMb": 8192}, "endpoint.memoryMb: 8192 with endpoint.gpu l4: use 16384 to 32768 MiB"),
     ({**L4, "endpoint.cpu": 4, "endpoint.memoryMb": 32_768}, "endpoint.memoryMb: 32768: use 2048 to 16384 MiB with 4 vCPU"),
-    ({"endpoint.gpu": "t4"}, "endpoint.gpu: 't4': "),
+    (
+        {"endpoint.gpu": "t4", "image.build.target": "gpu"},
+        "endpoint.gpu: 't4': not on 'gcp-cloud-run': use l4, or endpoint.platform azure-container-apps (Cloud Run documentation",
+    ),
+    ({"endpoint.gpu": "h100"}, "endpoint.gpu: 'h100': did you mean a100? use l4 or t4 or a100"),
     ({"endpoint.zonalRedundancy": True}, "endpoint.zonalRedundancy: true: it is a setting of GPUs"),
     ({"image": {"uri": "docker.io/a/b@sha256:" + "a" * 64}}, "use <location>-docker.pkg.dev/<project>/<repository>/<image>@sha256:"),
     ({"tags": {"Team": "search"}}, "tags.Team: 'search': labels are lower-case letters, digits, _ and -, up to 63 of each"),
@@ -209,21 +231,33 @@ def test_the_program_asks_the_providers_own_config() -> None:
     pulumi.runtime.set_all_config({})
 
 
-def leavewhat_is_common_is_more_than_the_essentials() -> None:
+def test_what_is_common_is_more_than_the_essentials() -> None:
     service = config_of("aws-sagemaker-api")["pilotlight:service"]
-    kept = leaves(without_what_is_not_common(service))
+    kept = leaves(without_what_is_not_common(service, ("aws", "gcp")))
     assert {"pattern", "model.source", "image.build.target", "endpoint.memoryMb", "endpoint.maxConcurrency", "auth.mode"} <= set(kept)
     assert {"answers.async", "answers.keepHours", "auth.requestsPerSecond", "accessLogs.accountRole"} <= set(kept)
     assert set(leaves(service)) - set(kept) == {"auth.burst", "auth.dailyQuota"}
     assert not common("endpoint.gpu")
     # Google's gateway counts calls of keys alone.
-    assert common("auth.requestsPerSecond", "api-key")
-    assert not common("auth.requestsPerSecond", "jwt")
+    assert common("auth.requestsPerSecond", "api-key", ("aws", "gcp"))
+    assert not common("auth.requestsPerSecond", "jwt", ("aws", "gcp"))
 
 
 def test_every_row_says_what_to_use_instead_and_where_that_stands() -> None:
-    assert all(row.instead and row.source and row.clouds for row in CLOUD_SETTINGS)
-    assert all(row.instead and row.source and row.platforms for row in PLATFORM_SETTINGS)
+    assert all(row.instead and row.source and row.without for row in CLOUD_SETTINGS)
+    assert all(row.instead and row.source and row.without for row in PLATFORM_SETTINGS)
+    assert all(row.instead and row.source for row in UNSUPPORTED_SETTINGS)
+
+
+def test_what_nobody_has_yet_is_refused_in_every_cloud() -> None:
+    by_setting = {row.setting: {each.cloud for each in UNSUPPORTED_SETTINGS if each.setting == row.setting} for row in UNSUPPORTED_SETTINGS}
+    assert by_setting == {"answers.stream": set(CLOUDS)}
+    assert not common("answers.stream")
+
+
+def test_a_stream_that_is_not_asked_for_is_no_mistake() -> None:
+    assert taken({"answers": {"async": True, "stream": False}}).answers.async_
+    assert not taken({"answers": {"stream": False}}).answers.async_
 
 
 def test_the_ready_stack_names_a_project_that_is_nobodys() -> None:

@@ -91,16 +91,18 @@ def test_the_message_names_stack_and_file() -> None:
 
 CASES: list[tuple[dict[str, Any], str]] = [
     ({"pattern": "event"}, "pattern: 'event': did you mean events? use api or events"),
-    ({"cloud": "awss"}, "cloud: 'awss': did you mean aws? use aws or gcp"),
-    ({"cloud": "azure"}, "cloud: 'azure': use aws or gcp"),
+    ({"cloud": "awss"}, "cloud: 'awss': did you mean aws? use aws or gcp or azure"),
+    ({"cloud": "ibm"}, "cloud: 'ibm': use aws or gcp or azure"),
     (
         {"endpoint.platform": "aws-sagmaker"},
-        "endpoint.platform: 'aws-sagmaker': did you mean aws-sagemaker? use aws-lambda or aws-sagemaker or gcp-cloud-run",
+        "endpoint.platform: 'aws-sagmaker': did you mean aws-sagemaker? use aws-lambda or aws-sagemaker or gcp-cloud-run or "
+        "azure-container-apps",
     ),
     ({"endpoint.cpu": 2}, "endpoint.cpu: 2: not on 'aws-sagemaker': CPU comes with memory: use endpoint.memoryMb"),
     (
         {"endpoint.gpu": "l4"},
-        "endpoint.gpu: 'l4': not on 'aws-sagemaker': there is none: leave it out, or use endpoint.platform gcp-cloud-run",
+        "endpoint.gpu: 'l4': not on 'aws-sagemaker': there is none: leave it out, or use endpoint.platform gcp-cloud-run or "
+        "azure-container-apps",
     ),
     ({"endpoint.private": True}, "endpoint.private: true: not on 'aws-sagemaker': "),
     ({"endpoint.memoryMb": 3000}, "endpoint.memoryMb: 3000 for 'aws-sagemaker': use 1024, 2048, 3072, 4096, 5120 or 6144 MB"),
@@ -124,6 +126,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"model.task": "features"}, "model.task: 'features': "),
     ({"model.source": "hf://org/name@main"}, "model.source: 'hf://org/name@main': use pypi:NAME, hf://ORG/NAME@COMMIT"),
     ({"model.source": "hf://org/name"}, "model.source: 'hf://org/name': use pypi:NAME"),
+    (
+        {"model.engine": "torch", "model.task": "token-classification"},
+        "model.engine: 'torch': it serves feature-extraction, sentence-embedding, text-classification: use onnx for token-classification",
+    ),
+    ({"model.task": "custom"}, "not with model.task 'custom': use handlers/models/NAME, a folder there with its code"),
+    ({"model.source": "handlers/models/house_price"}, "not with model.task 'feature-extraction': use task custom for a model of one's own"),
     ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, or image.uri of one with torch"),
     ({"image": {}}, "image: neither is set: use either image.build or image.uri"),
     ({"image.uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}, "image: both are set: use either"),
@@ -133,6 +141,11 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"image": {"uri": f"ghcr.io/a/b@sha256:{'a' * 64}"}}, "use <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:"),
     ({"image.build.target": "gpu"}, "image.build.target: 'gpu': not on 'aws-sagemaker': there is no GPU: use cpu"),
+    (
+        {"image.registry": "premium"},
+        "image.registry: 'premium': not in cloud 'aws': its registry has no tiers: leave it out (Amazon ECR pricing; Artifact Registry "
+        "pricing)",
+    ),
     ({"image.build.target": "tpu"}, "image.build.target: 'tpu': did you mean gpu? use cpu or gpu"),
     ({"image.build.platform": "linux/arm64"}, "image.build.platform: 'linux/arm64': "),
     ({"auth": None}, "auth: missing: use a mapping with mode, requestsPerSecond, burst"),

@@ -1,0 +1,43 @@
+"""A stack of AWS becomes one on Azure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from pilotlight.planned import changed, config_of, plan_as
+from tests.support.common_settings import leaves, without_what_is_not_common
+
+SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
+TOKENS = {"auth": {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["models"], "scopes": ["predict"]}, "accessLogs": None}
+MOVED = [("aws-sagemaker-api", {}), ("aws-lambda-api", {}), ("aws-lambda-api", TOKENS)]
+# What stays behind, because Azure lacks it, or has it not yet: of the ready stacks, and of one that has everything.
+BEHIND = {"aws-sagemaker-api": {"auth.burst"}, "aws-lambda-api": {"auth.burst"}}
+
+
+@pytest.mark.parametrize(("stack", "changes"), MOVED, ids=[f"{stack} {' '.join(changes)}" for stack, changes in MOVED])
+def test_an_aws_stack_file_of_common_settings_becomes_an_azure_one_by_few_lines(stack: str, changes: Mapping[str, Any]) -> None:
+    """Cloud, location and subscription, platform, and who publishes; all else stays as it was written. Both can be planned."""
+    service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], changes), ("aws", "azure"))
+    before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
+    lines = {
+        "    cloud: aws": "    cloud: azure\n    gateway:\n      publisherEmail: api@example.com\n      publisherName: Example",
+        f"      platform: {stack.rpartition('-')[0]}": "      platform: azure-container-apps",
+        "  aws:region: us-east-1": f"  azure-native:location: eastus\n  azure-native:subscriptionId: {SUBSCRIPTION}",
+    }
+    after = [lines.get(line, line) for line in before]
+    assert len([line for line in after if line not in before]) == 3
+    for text, cloud in ((before, "aws"), (after, "azure-native")):
+        made = plan_as("moved", yaml.safe_load("\n".join(text))["config"])
+        types = {each.type for each in made.resources}
+        assert {each.partition(":")[0] for each in types} - {"pilotlight", "docker-build", "pulumi"} == {cloud}
+        assert (made.outputs["pattern"], made.outputs["authMode"]) == ("api", service["auth"]["mode"])
+
+
+@pytest.mark.parametrize("stack", BEHIND)
+def test_what_stays_behind_is_little_and_known(stack: str) -> None:
+    service = config_of(stack)["pilotlight:service"]
+    assert set(leaves(service)) - set(leaves(without_what_is_not_common(service, ("aws", "azure")))) == BEHIND[stack]
+    more = changed(service, {"dashboard": True, "budget.monthlyUsd": 9, "warming": [{"kind": "ping", "everyMinutes": 5}]})
+    assert set(leaves(more)) - set(leaves(without_what_is_not_common(more, ("aws", "azure")))) == BEHIND[stack]
