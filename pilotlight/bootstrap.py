@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "pilotlight-setup.json"
-CLOUDS = ("aws", "gcp")
+CLOUDS = ("aws", "gcp", "azure")
 MINIMUM = (3, 11)
 
 
@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with alone():
             install_packages(clouds, dev=options.dev)
+            lend_to_policies()
         return subprocess.run([python(), "-m", "pilotlight.toolchain"], cwd=ROOT, check=False).returncode
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)  # noqa: T201 (nothing that could print is installed yet)
@@ -66,7 +67,7 @@ def install_packages(clouds: tuple[str, ...], *, dev: bool) -> None:
     groups = sorted({*clouds, "tool", *(["dev"] if dev else []), *installed_groups()})
     locks = [ROOT / "locks" / f"{group}.txt" for group in groups]
     digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
-    wanted = {"python": sys.version, "groups": groups, "locks": digest, "compiled": True}
+    wanted = {"python": sys.version, "groups": groups, "locks": digest, "compiled": "with the parts of SDKs"}
     if STAMP.is_file() and json.loads(STAMP.read_text()) == wanted and python().is_file():
         return
     say(f"Python packages ({', '.join(groups)}) into .venv, hash-checked: about a minute the first time.")
@@ -84,6 +85,14 @@ def install_packages(clouds: tuple[str, ...], *, dev: bool) -> None:
     run([str(python()), "-m", "pilotlight.compiled"], "compile the packages")
     STAMP.write_text(json.dumps(wanted))
     say(f"Python packages are in place ({time.monotonic() - started:.0f} s).")
+
+
+def lend_to_policies() -> None:
+    """The policy pack runs with the `.venv` of its own folder, as it does alone: here that is this one."""
+    link = ROOT / "policies" / ".venv"
+    if link.parent.is_dir() and not link.exists():
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(VENV, link.parent))
 
 
 def installed_groups() -> list[str]:

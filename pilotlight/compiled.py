@@ -17,7 +17,7 @@ from pathlib import Path
 import components
 import pilotlight
 import stacks
-from components.platforms import CLOUDS
+from components.platforms import CLOUDS, SDKS
 
 ROOT = Path(__file__).resolve().parent.parent
 # What is imported late, by programs of the twin's.
@@ -31,7 +31,8 @@ def main() -> int:
     for name in (*_own(), *_parts(), *LATE):
         # A cloud or a group may not be installed.
         with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+            # Parts of an SDK are loaded when something in them is asked for, and not before.
+            hasattr(importlib.import_module(name), "__all__")
     for path in _sources():
         py_compile.compile(str(path), quiet=2)
     return 0
@@ -47,7 +48,7 @@ def _own() -> Iterator[str]:
 def _parts() -> Iterator[str]:
     for cloud in CLOUDS:
         for path in sorted((Path(components.__path__[0]) / cloud).glob("*.py")):
-            yield from (f"pulumi_{cloud}.{name}" for name in sorted(set(re.findall(_PART.format(cloud), path.read_text()))))
+            yield from (f"{SDKS[cloud][0]}.{name}" for name in sorted(set(re.findall(_PART.format(cloud), path.read_text()))))
 
 
 def _sources() -> list[Path]:

@@ -1,5 +1,6 @@
 """`make lock`: compile every requirements list into its hashed lock, without recording any download address."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,16 +8,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON_VERSION = "3.11"
 # In this order: a later list is constrained by the earlier locks (`-c` lines), so that all of them can be installed together.
-TOOL_LISTS = ("locks/aws.in", "locks/gcp.in", "locks/tool.in", "locks/dev.in")
+TOOL_LISTS = ("locks/aws.in", "locks/gcp.in", "locks/azure.in", "locks/tool.in", "locks/dev.in")
 # Each is an environment of its own, for Linux on both processors.
 IMAGE_LISTS = "containers/requirements/*.in"
 OTHER_LISTS = (
+    "policies/requirements.in",
     "pilotlight/twin/aws/lambda_runtime_requirements.in",
+    "pilotlight/twin/azure/azurite_host/node_requirements.in",
     "pilotlight/packaging/export_requirements.in",
     "tests/security/checkov_requirements.in",
     "tests/security/requirements.in",
     "tests/torch/requirements.in",
 )
+# What the twin's Node program needs, of which npm makes the lock.
+MODULES = "pilotlight/twin/azure/azurite_host"
 
 
 def compile_list(path: Path) -> None:
@@ -26,11 +31,25 @@ def compile_list(path: Path) -> None:
     subprocess.run(command, check=True, cwd=path.parent)
 
 
+def compile_modules(folder: Path) -> None:
+    """Write `package-lock.json` beside `package.json`, without what npm installs nothing by. Raises CalledProcessError."""
+    command = ["npm", "install", "--package-lock-only", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund", "--silent"]
+    subprocess.run(command, check=True, cwd=folder)
+    lock = folder / "package-lock.json"
+    content = json.loads(lock.read_text(encoding="utf-8"))
+    for package in content["packages"].values():
+        for name in ("funding", "license", "deprecated"):
+            package.pop(name, None)
+    lock.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     lists = [ROOT / name for name in (*TOOL_LISTS, *OTHER_LISTS) if (ROOT / name).is_file()]
     for path in [*lists, *sorted(ROOT.glob(IMAGE_LISTS))]:
-        print(path.relative_to(ROOT), flush=True)  # noqa: T201
+        print(path.relative_to(ROOT), flush=True)  # noqa: T201 (progress: each takes a while)
         compile_list(path)
+    print(f"{MODULES}/package-lock.json", flush=True)  # noqa: T201 (as above)
+    compile_modules(ROOT / MODULES)
     return 0
 
 

@@ -23,6 +23,8 @@ import yaml
 from pulumi.runtime import mocks, rpc
 
 from components.artifact import function_folder, function_key, model_folder, model_key
+from components.capabilities import PLACES
+from pilotlight.planned_azure import without_registry
 from pilotlight.planned_cloud import PlannedCloud
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,9 +37,10 @@ MOMENT = "2026-11-02T12:00:00+01:00"
 class Planned:
     """One resource: inputs with every value known, what the cloud would add, and which resources each input was taken from (URNs).
 
-    delete_first  whether a replacement deletes the old one before it makes the new one, which Pulumi else does the other way round
+    delete_first  whether a replacement deletes the old one before it makes the new one; None leaves that to the provider
     waits_for     URNs of what it is made after
     retained      whether it stays when the stack goes
+    ignored       inputs whose change is none
     provider      URN and id of the provider that makes it, where it is one of the program's own
     """
 
@@ -48,10 +51,11 @@ class Planned:
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     taken_from: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    delete_first: bool = False
+    delete_first: bool | None = None
     waits_for: frozenset[str] = frozenset()
     protect: bool = False
     retained: bool = False
+    ignored: tuple[str, ...] = ()
     provider: str = ""
 
     @property
@@ -114,12 +118,12 @@ def _plan(stack: str, content: str) -> Plan:
     config = json.loads(content)
     settings = config["pilotlight:service"]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
-    region = config.get("aws:region") or config.get("gcp:region") or "us-east-1"
-    monitor = _Monitor(PlannedCloud(region, config.get("gcp:project", "")))
+    region = next((config[key] for key in PLACES.values() if config.get(key)), "us-east-1")
+    monitor = _Monitor(PlannedCloud(region, config.get("gcp:project") or config.get("azure-native:subscriptionId") or ""))
     ensure_event_loop()
     mocks.set_mocks(monitor.mocks, project=PROJECT, stack=stack, monitor=monitor)
     outputs: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="pilotlight-planned-") as cache, _surroundings(cache):
+    with tempfile.TemporaryDirectory(prefix="pilotlight-planned-") as cache, _surroundings(cache), without_registry():
         _package(settings["model"], Path(cache))
         pulumi.runtime.set_all_config({**texts, "pilotlight:service": json.dumps(settings)})
         pulumi.runtime.test(lambda: _program(outputs))()  # type: ignore[no-untyped-call]
@@ -210,10 +214,11 @@ class _Monitor(mocks.MockMonitor):
                     inputs=_plain(inputs),
                     outputs=_plain(rpc.deserialize_properties(answer.object)) | {"id": answer.id},
                     taken_from={key: frozenset(each.urns) for key, each in request.propertyDependencies.items() if each.urns},
-                    delete_first=request.deleteBeforeReplace,
+                    delete_first=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
                     waits_for=frozenset(request.dependencies),
                     protect=request.protect,
                     retained=request.retainOnDelete,
+                    ignored=tuple(request.ignoreChanges),
                     provider=request.provider,
                 )
             )

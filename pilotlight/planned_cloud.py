@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks
 
-from pilotlight import planned_gcp
+from pilotlight import planned_azure, planned_gcp
 
 ACCOUNT = "111122223333"
 # What Pulumi appends to a name where it makes the physical one.
@@ -32,7 +32,7 @@ _ARNS = {
 
 
 class PlannedCloud(mocks.Mocks):
-    """What the cloud would fill in; `project` is Google Cloud's."""
+    """What the cloud would fill in; `project` is Google Cloud's, or Azure's subscription."""
 
     def __init__(self, region: str, project: str = planned_gcp.PROJECT) -> None:
         self.region, self.project = region, project
@@ -40,6 +40,8 @@ class PlannedCloud(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if args.typ.startswith("gcp:"):
             return planned_gcp.made(args.typ, args.name, args.inputs, self.project, self.region)
+        if args.typ.startswith("azure-native:"):
+            return planned_azure.made(args.typ, args.name, args.inputs, self.project, self.region)
         given = args.inputs.get("name", args.inputs.get("bucket", args.inputs.get("stageName")))
         name = given if isinstance(given, str) else f"{args.name}{SUFFIX}"
         service = args.typ.split(":")[1].split("/")[0]
@@ -61,6 +63,8 @@ class PlannedCloud(mocks.Mocks):
         }
         if args.token.startswith("gcp:"):
             answers[args.token] = planned_gcp.answer(args.token, self.project, self.region) or {}
+        if args.token.startswith("azure-native:"):
+            answers[args.token] = planned_azure.answer(args.token, self.project) or {}
         if not answers.get(args.token):
             raise pulumi.RunError(f"The program asks {args.token}, which a plan without a cloud can't answer: add it to {__name__}.")
         return answers[args.token]

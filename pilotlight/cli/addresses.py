@@ -7,19 +7,21 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from pilotlight.cli.session import Session
 
-# Where the twin answers for API Gateway's gateways, below its own address.
-_GATEWAYS, _DOMAIN = "/_gcp/gateway/", ".gateway.dev"
+# Where the twin answers for gateways of a domain, below its own address: API Gateway's, API Management's.
+_GATEWAYS: Mapping[str, str] = {".gateway.dev": "/_gcp/gateway/", ".azure-api.net": "/_azure/apim/"}
 
 
 def reachable(address: str, front: str) -> str:
-    """The address at the twin, whose own is `front`, of what only Google Cloud could reach; any other address as it is."""
+    """The address at the twin, whose own is `front`, of what only its cloud could reach; any other address as it is."""
     try:
         split = urlsplit(address)
     except ValueError:
         return address
-    if split.scheme != "https" or not (split.hostname or "").endswith(_DOMAIN):
+    host = split.hostname or ""
+    place = next((place for domain, place in _GATEWAYS.items() if host.endswith(domain)), None)
+    if split.scheme != "https" or place is None:
         return address
-    return f"{front.rstrip('/')}{_GATEWAYS}{split.hostname}{split.path}{f'?{split.query}' if split.query else ''}"
+    return f"{front.rstrip('/')}{place}{host}{split.path}{f'?{split.query}' if split.query else ''}"
 
 
 def reachable_outputs(outputs: Mapping[str, Any], session: "Session") -> dict[str, Any]:

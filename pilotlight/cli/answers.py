@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from pilotlight.cli.access import Access
+from pilotlight.cli.addresses import reachable
 from pilotlight.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ class Waiting:
     live: Callable[[str], AbstractContextManager[object]]
 
 
+def _as_asked(target: str, url: str) -> str:
+    """The address below the gateway that was asked, where that is the twin's and calls itself as it does in its cloud."""
+    split = urlsplit(url)
+    here = reachable(target, f"{split.scheme}://{split.netloc}")
+    return here if split[:2] != urlsplit(target)[:2] and here.startswith(f"{url.rpartition('/')[0]}/") else target
+
+
 def address(answer: "httpx.Response", url: str) -> str:
     """Where the answer to a 202 will be. Raises CommandError when none is named, or one that must not see the credentials."""
     found = answer.headers.get("location")
@@ -44,7 +52,7 @@ def address(answer: "httpx.Response", url: str) -> str:
         found = content.get("result") if isinstance(content, dict) else None
     if not isinstance(found, str) or not found:
         raise CommandError(f"{url} answered 202 without saying where the answer will be (no Location, no `result`).", Exit.FAILED)
-    target = urljoin(url, found)
+    target = _as_asked(urljoin(url, found), url)
     if urlsplit(target)[:2] != urlsplit(url)[:2]:
         raise CommandError(
             f"{url} says the answer will be at {target}: that is another place, and the credentials of this stack don't go there.",

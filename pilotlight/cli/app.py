@@ -20,6 +20,10 @@ Cwd = Annotated[Path, typer.Option("--cwd", "-C", help="A folder inside the chec
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing a cloud account.")]
 Packs = Annotated[list[Path] | None, typer.Option("--policy-pack", help="Judge every resource by this policy pack; may be repeated.")]
+PackConfigs = Annotated[
+    list[Path] | None,
+    typer.Option("--policy-pack-config", help="Levels and parameters of the pack, a JSON file; one for each pack, or none."),
+]
 At = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Declare what the warming plan says for that moment, not for now: ISO 8601.", show_default=False),

@@ -11,8 +11,8 @@ from pilotlight.cli.session import Session
 from pilotlight.cli.times import shown
 
 # A stack's cloud is the first word of its output `platform`; a resource's that of its type. -> `module:Class` below this package.
-CLOUDS: Mapping[str, str] = {"aws": "aws.cloud:Aws", "gcp": "gcp.cloud:Google"}
-KEPT: Mapping[str, str] = {"aws": "aws.retention:Kept", "gcp": "gcp.retention:Kept"}
+CLOUDS: Mapping[str, str] = {"aws": "aws.cloud:Aws", "gcp": "gcp.cloud:Google", "azure": "azure.cloud:Azure"}
+KEPT: Mapping[str, str] = {"aws": "aws.retention:Kept", "gcp": "gcp.retention:Kept", "azure-native": "azure.retention:Kept"}
 # The output that names the dead letters, in every cloud.
 DEAD = "deadLetterQueueUrl"
 # An object, `bucket/key`, and its version.

@@ -33,6 +33,7 @@ class Request:
     folder: Path
     where: Where | None
     policy_packs: tuple[Path, ...] = ()
+    pack_configs: tuple[Path, ...] = ()
     as_json: bool = False
     yes: bool = False
     at: datetime | None = None
@@ -42,7 +43,7 @@ class Request:
 
 def run(request: Request) -> Exit:
     """Do it and return the exit code; raises CommandError for what is wrong before the engine starts."""
-    packs = [_policy_pack(pack) for pack in request.policy_packs]
+    packs = _policy_packs(request)
     report = Report(request.operation, request.stack, as_json=request.as_json)
     session = open_session(request.folder, request.where, request.stack)
     # A file that is no YAML is told here, by name.
@@ -102,9 +103,7 @@ def _command(request: Request, session: Session, local: LocalStack | None, packs
         command.append("--refresh")
     if local:
         command += ["--config-file", str(local.config_file())]
-    for pack in packs:
-        command += ["--policy-pack", pack]
-    return command
+    return command + packs
 
 
 def _moment(request: Request, session: Session) -> dict[str, str]:
@@ -137,11 +136,21 @@ def _remember(operation: Operation, session: Session, stack: str, *, succeeded: 
         session.home.remember(session.project.name, stack, None)
 
 
-def _policy_pack(folder: Path) -> str:
-    """The absolute path of a policy pack; raises CommandError when the folder is none."""
-    if not (folder / "PulumiPolicy.yaml").is_file():
-        raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack.")
-    return str(folder.resolve())
+def _policy_packs(request: Request) -> list[str]:
+    """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none."""
+    for folder in request.policy_packs:
+        if not (folder / "PulumiPolicy.yaml").is_file():
+            raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack.")
+    for file in request.pack_configs:
+        if not file.is_file():
+            raise CommandError(f"--policy-pack-config {file}: no such file; name a JSON file of levels and parameters.")
+    given, packs = len(request.pack_configs), len(request.policy_packs)
+    if given not in (0, packs):
+        raise CommandError(
+            f"--policy-pack-config is given {given} times, --policy-pack {packs} times: give one for each pack, in its order."
+        )
+    named = {"--policy-pack": request.policy_packs, "--policy-pack-config": request.pack_configs}
+    return [part for option, paths in named.items() for path in paths for part in (option, str(path.resolve()))]
 
 
 def _last_words(output: str, status: int) -> str:

@@ -15,7 +15,7 @@ from pilotlight.cli.home import Home, Where
 from pilotlight.cli.project import Project, find
 from pilotlight.cli.session import find_tools
 from pilotlight.doctor.findings import Finding
-from pilotlight.doctor.subject import Clients, GoogleApis, Subject, cloud_of
+from pilotlight.doctor.subject import AzureApis, Clients, GoogleApis, Subject, cloud_of
 from pilotlight.toolchain import Toolchain
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -93,9 +93,13 @@ def subject_of(project: Project, stack: str, where: Where) -> Subject:
     )
 
 
-def _clients(cloud: str, variables: Mapping[str, str], config: Mapping[str, Any], *, local: bool) -> Clients | GoogleApis:
+def _clients(cloud: str, variables: Mapping[str, str], config: Mapping[str, Any], *, local: bool) -> Clients | GoogleApis | AzureApis:
     if cloud == "gcp":
         return GoogleApis(variables if local else None)
+    if cloud == "azure":
+        from pilotlight.cli.azure.logins import Given
+
+        return AzureApis(variables if local else None, Given(config, variables))
     profile = config.get("aws:profile")
     return Clients(variables, local=local, profile=profile if isinstance(profile, str) else None)
 

@@ -20,6 +20,9 @@ MISLEADING = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GOOGLE_CREDENTIALS",
     "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT",
@@ -38,7 +41,8 @@ def local_variables(home: Home, project: Project, tools: tuple[Path, ...], stack
     home.prepare()
     twin = twin_variables(home, project.program, project.providers(stack) if stack else ())
     google = google_variables(home) if uses_google(project, stack) else {}
-    return engine_variables(home) | twin | google | {"PATH": search_path(tools)}
+    azure = azure_variables(home) if uses_azure(project, stack) else {}
+    return engine_variables(home) | twin | google | azure | {"PATH": search_path(tools)}
 
 
 def twin_variables(home: Home, program: Path, uses: tuple[str, ...] = ()) -> dict[str, str]:
@@ -59,7 +63,26 @@ def twin_variables(home: Home, program: Path, uses: tuple[str, ...] = ()) -> dic
 
 def uses_google(project: Project, stack: str | None) -> bool:
     """Whether a stack is on Google Cloud; without one, whether any of the checkout is."""
-    return any("gcp" in project.providers(one) for one in ([stack] if stack else project.stacks))
+    return _uses("gcp", project, stack)
+
+
+def uses_azure(project: Project, stack: str | None) -> bool:
+    """The same of Azure."""
+    return _uses("azure-native", project, stack)
+
+
+def _uses(package: str, project: Project, stack: str | None) -> bool:
+    return any(package in project.providers(one) for one in ([stack] if stack else project.stacks))
+
+
+def azure_variables(home: Home) -> dict[str, str]:
+    """By what programs trust the running twin where it stands in for Azure. Raises CommandError."""
+    from pilotlight.twin import client
+
+    try:
+        return client.azure(client.ensure_running(home.path))
+    except client.TwinError as error:
+        raise CommandError(str(error), Exit.FAILED) from error
 
 
 def google_variables(home: Home) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`dataRetention: keep`: a stack that still holds something is not destroyed, and nothing of it is touched."""
+"""`dataRetention: keep`: a stack that holds something, or is protected, is not destroyed, and nothing of it is touched."""
 
 from pilotlight.cli.clouds import KEPT, keeping
 from pilotlight.cli.exits import CommandError, Exit
@@ -18,9 +18,12 @@ def refuse_to_lose_data(session: Session, stack: str) -> None:
             continue
         kept = keeping(cloud, session, stack, resources)
         full += [name for resource in own if kept.keeps(resource) and (name := kept.holds(resource))]
-    if full:
+    # The engine fails on what is protected, empty or not, and deletes the rest of the stack first where it shows no preview.
+    protected = [str(resource["urn"]).rpartition("::")[2] for resource in resources if resource.get("protect") is True]
+    if full or protected:
+        why = f"holds {' and '.join(full)}" if full else f"protects {' and '.join(protected)}, though nothing is in them"
         raise CommandError(
-            f"{stack} is not destroyed, because `dataRetention: keep` holds {' and '.join(full)}. Nothing was deleted. "
-            f"Empty it, or set `dataRetention: delete` in Pulumi.{stack}.yaml, run `pilotlight up {stack}`, then destroy again.",
+            f"{stack} is not destroyed, because `dataRetention: keep` {why}. Nothing was deleted. "
+            f"Set `dataRetention: delete` in Pulumi.{stack}.yaml, run `pilotlight up {stack}`, then destroy again.",
             Exit.FAILED,
         )

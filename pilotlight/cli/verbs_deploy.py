@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pilotlight.cli.app import HERE, AsJson, At, Cloud, Cwd, Local, Packs, Stack, Yes, say, where_of
+from pilotlight.cli.app import HERE, AsJson, At, Cloud, Cwd, Local, PackConfigs, Packs, Stack, Yes, say, where_of
 from pilotlight.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def _deploy(
     where: "Where | None",
     *,
     packs: list[Path] | None = None,
+    configs: list[Path] | None = None,
     as_json: bool,
     yes: bool = False,
     at: str | None = None,
@@ -37,6 +38,7 @@ def _deploy(
         folder=cwd,
         where=where,
         policy_packs=tuple(packs or ()),
+        pack_configs=tuple(configs or ()),
         as_json=as_json,
         yes=yes,
         at=None if at is None else moment_of(at, "--at"),
@@ -47,9 +49,17 @@ def _deploy(
 
 
 @verbs.command(epilog="Example: pilotlight preview aws-sagemaker-api --local")
-def preview(stack: Stack, local: Local = False, policy_pack: Packs = None, at: At = None, json: AsJson = False, cwd: Cwd = HERE) -> None:
+def preview(
+    stack: Stack,
+    local: Local = False,
+    policy_pack: Packs = None,
+    policy_pack_config: PackConfigs = None,
+    at: At = None,
+    json: AsJson = False,
+    cwd: Cwd = HERE,
+) -> None:
     """Show what `up` would change. Changes nothing."""
-    _deploy("preview", stack, cwd, where_of(local, not local), packs=policy_pack, as_json=json, at=at)
+    _deploy("preview", stack, cwd, where_of(local, not local), packs=policy_pack, configs=policy_pack_config, as_json=json, at=at)
 
 
 @verbs.command(epilog="Example: pilotlight up aws-sagemaker-api --local")
@@ -57,6 +67,7 @@ def up(
     stack: Stack,
     local: Local = False,
     policy_pack: Packs = None,
+    policy_pack_config: PackConfigs = None,
     at: At = None,
     skip_doctor: Annotated[bool, typer.Option("--skip-doctor", help="Don't look first whether the account takes it.")] = False,
     read_first: Annotated[
@@ -71,7 +82,19 @@ def up(
     In a cloud account `doctor` is asked first, and nothing is changed where it finds a failure.
     """
     where = where_of(local, not local)
-    _deploy("up", stack, cwd, where, packs=policy_pack, as_json=json, yes=yes, at=at, skip_doctor=skip_doctor, refresh=read_first)
+    _deploy(
+        "up",
+        stack,
+        cwd,
+        where,
+        packs=policy_pack,
+        configs=policy_pack_config,
+        as_json=json,
+        yes=yes,
+        at=at,
+        skip_doctor=skip_doctor,
+        refresh=read_first,
+    )
 
 
 @verbs.command(epilog="Example: pilotlight refresh aws-sagemaker-api")

@@ -1,7 +1,10 @@
 """What a check says."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pilotlight.cli.api_errors import ApiError
 
 Status = Literal["ok", "warn", "fail"]
 # What services call a caller's missing right.
@@ -49,11 +52,11 @@ def unseen(id: str, error: Exception) -> Finding:
     """Why a check could not look. Never a failure: `up` may well go through."""
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from pilotlight.cli.api_errors import ApiError
     from pilotlight.cli.exits import CommandError
-    from pilotlight.cli.gcp.clients import ApiError
 
     if isinstance(error, ApiError):
-        return _unseen_at_google(id, error)
+        return _unseen_at_an_api(id, error)
     if isinstance(error, CommandError):
         return warn(id, f"can't be seen: {error}")
     if isinstance(error, ClientError):
@@ -68,16 +71,17 @@ def unseen(id: str, error: Exception) -> Finding:
     return warn(id, f"this check is broken: {type(error).__name__}: {error}", mend="report it")
 
 
-def _unseen_at_google(id: str, error: Exception) -> Finding:
-    from pilotlight.cli.gcp.clients import ApiError, NotServed
+def _unseen_at_an_api(id: str, error: "ApiError") -> Finding:
+    """Google's and Azure's APIs, which have errors of one kind."""
+    from pilotlight.cli.api_errors import NotServed
 
     if isinstance(error, NotServed):
         return warn(id, f"can't be seen: {error}", mend="pilotlight down, and try again: a running twin keeps its code")
-    assert isinstance(error, ApiError)
     if error.reason == "SERVICE_DISABLED":
         return warn(id, f"can't be seen: {error}", allowed="the API that tells it, switched on", mend="follow the link, or go on with `up`")
     if error.status == 403:
-        return warn(id, f"can't be seen: {error}", allowed="the right to look", mend="ask who manages the project")
+        place = "subscription" if error.reason == "AuthorizationFailed" else "project"
+        return warn(id, f"can't be seen: {error}", allowed="the right to look", mend=f"ask who manages the {place}")
     return warn(id, f"can't be seen: {error}", mend="look at your connection, then try again" if error.status is None else "try again")
 
 

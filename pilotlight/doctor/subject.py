@@ -13,6 +13,8 @@ from pilotlight.toolchain import Toolchain
 from stacks.plan import now
 
 if TYPE_CHECKING:
+    from pilotlight.cli.azure.clients import ResourceManager
+    from pilotlight.cli.azure.logins import Given
     from stacks.settings_service import Settings
 
 # A check has five seconds (run.py): one connection and one answer must fit.
@@ -21,7 +23,8 @@ CONNECT_S, READ_S = 2.0, 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Who the credentials are: the account's id and the caller's ARN; on Google Cloud the project and the caller's address."""
+    """Who the credentials are: the account's id and the caller's ARN; on Google Cloud the project and the caller's address, on Azure the
+    subscription and the caller's name."""
 
     account: str
     arn: str
@@ -42,6 +45,24 @@ class GoogleApis:
             if name not in self._made:
                 self._made[name] = Api(name, self._twin, timeout_s=READ_S)
             return self._made[name]
+
+
+class AzureApis:
+    """Azure Resource Manager, made on first use: the twin's where its variables are given, else as the provider signs in."""
+
+    def __init__(self, twin: Mapping[str, str] | None, given: "Given") -> None:
+        self._twin, self._lock = twin, threading.Lock()
+        self.given = given
+        self._made: ResourceManager | None = None
+
+    def manager(self) -> "ResourceManager":
+        """A client that gives up early. Thread-safe; raises NotServed."""
+        from pilotlight.cli.azure.clients import ResourceManager
+
+        with self._lock:
+            if self._made is None:
+                self._made = ResourceManager(self._twin, self.given, timeout_s=READ_S)
+            return self._made
 
 
 class Clients:
@@ -123,6 +144,9 @@ class Subject:
         """The region that the stack deploys to; empty where none is said."""
         if self.cloud == "gcp":
             return str(self.config.get("gcp:region") or "")
+        if self.cloud == "azure":
+            # As Azure answers it: `westeurope` for `West Europe`.
+            return str(self.config.get("azure-native:location") or "").replace(" ", "").lower()
         return str(self.config.get("aws:region") or self.variables.get("AWS_REGION") or self.variables.get("AWS_DEFAULT_REGION") or "")
 
     @property
@@ -137,9 +161,14 @@ class Subject:
         return self.identity.arn.split(":")[1]
 
 
+# The prefix of what a stack's file says for a cloud's provider.
+_PROVIDERS: Mapping[str, str] = {"azure": "azure-native:", "gcp": "gcp:", "aws": "aws:"}
+
+
 def cloud_of(project: Project, stack: str) -> str:
     """The cloud that a stack's file names; where it names none that is known, the one that it configures."""
     named = project.service(stack).get("cloud")
-    if named in ("aws", "gcp"):
+    if named in _PROVIDERS:
         return str(named)
-    return "gcp" if any(str(key).startswith("gcp:") for key in project.stack_config(stack)) else "aws"
+    keys = [str(key) for key in project.stack_config(stack)]
+    return next((cloud for cloud, prefix in _PROVIDERS.items() if any(key.startswith(prefix) for key in keys)), "aws")

@@ -31,6 +31,9 @@ class Request:
     header_pairs: list[tuple[str, str]]
     source_ip: str
     receive: Receive
+    # The two ports of its connection, the other end's first, and `http` or `https`.
+    ports: tuple[int, int] = (0, 0)
+    scheme: str = "http"
     body_asked: bool = False
     _query: list[tuple[str, str]] | None = field(default=None, repr=False)
 
@@ -40,7 +43,7 @@ class Request:
         headers: dict[str, str] = {}
         for name, value in pairs:
             headers[name] = f"{headers[name]},{value}" if name in headers else value
-        client = scope.get("client")
+        client, server = scope.get("client"), scope.get("server")
         return cls(
             method=scope["method"],
             raw_path=scope["raw_path"].decode("latin-1"),
@@ -49,6 +52,8 @@ class Request:
             header_pairs=pairs,
             source_ip=client[0] if client else "127.0.0.1",
             receive=receive,
+            ports=(client[1] if client else 0, (server[1] if server else 0) or 0),
+            scheme=scope.get("scheme", "http"),
         )
 
     @property
@@ -94,16 +99,17 @@ class Request:
 
 
 class Answering:
-    """A `send` that knows whether the answer has begun, and ends a connection whose next bytes would be unclear."""
+    """A `send` that knows whether the answer has begun and with which status, and ends a connection whose next bytes would be unclear."""
 
     def __init__(self, request: Request, send: Send) -> None:
         self._request = request
         self._send = send
         self.started = False
+        self.status: int | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.started = True
+            self.started, self.status = True, int(message["status"])
             if "expect" in self._request.headers and not self._request.body_asked:
                 # A client that was not told to go on may leave its body out: what follows would be read as that body.
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}

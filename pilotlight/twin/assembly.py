@@ -13,7 +13,6 @@ from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.lambda_ import LambdaService
 from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
-from pilotlight.twin.aws.metrics import Metrics
 from pilotlight.twin.aws.s3 import ObjectStore
 from pilotlight.twin.aws.s3_events import BucketEvents
 from pilotlight.twin.aws.sagemaker import SageMakerService
@@ -23,6 +22,7 @@ from pilotlight.twin.aws.sns import SnsService
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
 from pilotlight.twin.aws.tables import Tables
+from pilotlight.twin.azure.cloud import AzureCloud
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.control import Control
 from pilotlight.twin.created_objects import CreatedObjects
@@ -34,6 +34,7 @@ from pilotlight.twin.front import Front
 from pilotlight.twin.gcp.cloud import GoogleCloud
 from pilotlight.twin.iam import Iam
 from pilotlight.twin.images import Images
+from pilotlight.twin.metrics import Metrics
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.timers import Timers
 from pilotlight.twin.twin import ACCOUNT, Twin
@@ -80,6 +81,7 @@ def twin_of(
         sqs=SqsService(),
         event_sources=EventSources(),
         gcp=GoogleCloud(world, clock.now),
+        azure=AzureCloud(world),
         loop=asyncio.get_running_loop(),
     )
     twin.lambda_.attach(twin)
@@ -129,10 +131,12 @@ def front_of(twin: Twin, control: Control, emulators: Emulators) -> tuple[Front,
         forwarder=forwarder,
         gateway=gateway,
         google=twin.gcp,
+        azure=twin.azure,
         control=control,
         account=twin.account,
         objects=CreatedObjects(twin.bucket_events, twin.s3),
     )
+    twin.azure.tls.front = front
     return front, forwarder
 
 
@@ -142,10 +146,14 @@ async def start(twin: Twin) -> None:
     for service in (twin.lambda_, twin.sagemaker, twin.scheduler, twin.scaling, twin.alarms, twin.budgets, twin.sqs, twin.event_sources):
         await service.start()
     await twin.gcp.planes.start(twin)
+    await twin.azure.tls.start(twin)
+    await twin.azure.planes.start(twin)
 
 
 async def close(twin: Twin) -> None:
     """Stop what `start` started, once nothing is served any more."""
+    await twin.azure.tls.close()
+    await twin.azure.planes.close()
     await twin.gcp.planes.close()
     # Before the timers: a batch that is cut off must not start the next.
     await twin.event_sources.close()

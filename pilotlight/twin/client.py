@@ -19,10 +19,11 @@ import filelock
 import psutil
 
 from pilotlight.twin import state as states
-from pilotlight.twin.gcp.variables import VARIABLES
+from pilotlight.twin.azure.variables import VARIABLES as AZURE
+from pilotlight.twin.gcp.variables import VARIABLES as GOOGLE
 from pilotlight.twin.state import State, TwinError, home_folder
 
-__all__ = ["Running", "TwinError", "call", "ensure_running", "environment", "find", "forward", "google", "providers", "stop"]
+__all__ = ["Running", "TwinError", "azure", "call", "ensure_running", "environment", "find", "forward", "google", "providers", "stop"]
 
 LOG = "twin.log"
 START_LOCK = "start.lock"
@@ -77,7 +78,8 @@ def providers(program_dir: Path, home: Path | None = None, *, uses: Collection[s
     `uses` names the packages that the program is about to use: they are made ready meanwhile. Where nobody knows, it is AWS's.
     """
     running = ensure_running(home)
-    seen = {name: os.environ[name] for names in VARIABLES.values() for name in names if name in os.environ}
+    read = [name for cloud in (AZURE, GOOGLE) for names in cloud.values() for name in names]
+    seen = {name: os.environ[name] for name in read if name in os.environ}
     wanted = {"program_dir": str(program_dir.absolute()), "environment": seen, "uses": list(uses or _USUAL)}
     answer = call(running, "providers", wanted, timeout_s=60)
     return {name: int(port) for name, port in answer.items()}
@@ -125,6 +127,11 @@ def forward(
     """
     body = {"advance_s": advance_s} if until is None else {"until": until}
     return call(running, "clock", body, timeout_s=timeout_s)
+
+
+def azure(running: Running) -> dict[str, str]:
+    """Variables by which a developer's programs trust the twin where it stands in for Azure. Its TLS front listens from now on."""
+    return {name: str(value) for name, value in call(running, "azure").items()}
 
 
 def google(running: Running) -> dict[str, str]:

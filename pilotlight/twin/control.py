@@ -29,13 +29,14 @@ Providers = Callable[[Path, Mapping[str, str], Collection[str]], Awaitable[dict[
 
 
 class Control:
-    """GET health, processes, faults, clock, google; POST providers, faults, clock, spend, stop. Every one but health needs the token.
+    """GET health, processes, faults, clock, google, azure; POST providers, faults, clock, spend, stop. All but health need the token.
 
     POST providers takes `program_dir`, its absolute path, and may tell `environment`, the variables of the program's shell that
     providers read, and `uses`, the packages that the program is about to use.
     POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
     until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
-    GET google tells the variables that lead Google's clients of a developer to the twin; what serves them is started for it.
+    GET google tells the variables that lead Google's clients of a developer to the twin; what serves them is started for it. GET azure
+    those by which a developer's programs trust the twin's TLS front, which listens from then on.
     POST spend takes `usd`, what the current month has cost so far, and a `budget`'s name, without which it counts for every budget of
     every cloud; budgets look at it with their next refresh, hours later as in the cloud.
     """
@@ -54,6 +55,7 @@ class Control:
             ("POST", "clock"): self._set_clock,
             ("POST", "spend"): self._spend,
             ("GET", "google"): self._google,
+            ("GET", "azure"): self._azure,
             ("POST", "stop"): self._end,
         }
 
@@ -143,6 +145,9 @@ class Control:
             await asyncio.to_thread(twin.gcp.planes.at, twin, place)
         return dict(await twin.gcp.variables(twin, Caller()))
 
+    async def _azure(self, twin: Twin, wanted: Answer) -> Answer:
+        return dict(await asyncio.to_thread(twin.azure.developer, twin))
+
     async def _end(self, twin: Twin, wanted: Answer) -> Answer:
         asyncio.get_running_loop().call_later(0.05, self._stop)
         return {"status": "stopping"}
@@ -150,10 +155,12 @@ class Control:
 
 def _spent(twin: Twin, amount: float, budget: str | None) -> list[str]:
     """The names of the budgets of every cloud that heard of it. ValueError where there is none."""
+    from pilotlight.twin.azure import budgets as azure
     from pilotlight.twin.gcp.budgets_plane import BudgetsPlane
 
-    google = twin.gcp.planes.made("budgets_plane:BudgetsPlane")
+    google, microsoft = twin.gcp.planes.made("budgets_plane:BudgetsPlane"), twin.azure.planes.made(azure.PLACE)
     found = google.spend(amount, budget) if isinstance(google, BudgetsPlane) else []
+    found += microsoft.spend(amount, budget) if isinstance(microsoft, azure.Budgets) else []
     try:
         return [*twin.budgets.spend(amount, budget), *found]
     except ValueError:

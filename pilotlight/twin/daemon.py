@@ -9,14 +9,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
-import uvicorn
 
 from pilotlight.twin import state as states
 from pilotlight.twin.clock_file import clock_of
@@ -25,6 +24,7 @@ from pilotlight.twin.emulators import Emulators
 from pilotlight.twin.faults import Faults
 from pilotlight.twin.iam import Iam
 from pilotlight.twin.processes import Processes
+from pilotlight.twin.serving import Server, config, listen
 from pilotlight.twin.state import TwinError
 from pilotlight.twin.twin import ACCOUNT
 from pilotlight.twin.world import World
@@ -34,20 +34,7 @@ if TYPE_CHECKING:
 
 DAEMON_LOCK = "daemon.lock"
 REGION = "us-east-1"
-# How long answers that are on their way may take once the twin was told to end.
-GRACE_S = 2
-# A server that closes idle connections sooner than its clients expect cuts off the request that comes at that moment; uvicorn's 5 s
-# are less than clients that pool connections count on.
-KEEP_ALIVE_S = 75
 _LOG = logging.getLogger("pilotlight.twin")
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the daemon has its own, in a fixed order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Daemon:
@@ -72,7 +59,7 @@ class Daemon:
 
     async def _locked(self) -> None:
         self._state = states.load(self._home) or states.new()
-        with _listen(self._state.port, self._home) as listener:
+        with listen(self._state.port, self._home / states.FILE) as listener:
             self._state = replace(self._state, port=listener.getsockname()[1]).owned_by(os.getpid())
             processes = Processes()
             emulators = Emulators(self._home, processes, account=ACCOUNT, region=REGION)
@@ -111,20 +98,7 @@ class Daemon:
         )
         control = Control(self._state.token, providers=partial(self._provide, twin), stop=self._end.set)
         front, forwarder = front_of(twin, control, emulators)
-        config = uvicorn.Config(
-            front,
-            log_level="warning",
-            lifespan="off",
-            access_log=False,
-            timeout_graceful_shutdown=GRACE_S,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            ws="none",
-            proxy_headers=False,
-            # Each service has its own; the front adds the date where it is missing.
-            server_header=False,
-            date_header=False,
-        )
-        server = _Server(config)
+        server = Server(config(front))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await starting
@@ -184,20 +158,3 @@ def _stop_providers(twin: Twin) -> None:
     engine = sys.modules.get("pilotlight.twin.engine")
     if engine is not None:
         engine.stop(twin)
-
-
-def _listen(port: int | None, home: Path) -> socket.socket:
-    # With the protocol named: asyncio turns Nagle's delay (40 ms an answer) off only for sockets that say they are TCP.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port or 0))
-    except OSError as error:
-        listener.close()
-        raise TwinError(
-            f"Port {port}, where the addresses in your stacks point, can't be opened ({error.strerror}): another program has it. "
-            f"Stop that program, or delete {home / states.FILE} to let the twin take another port (then run `up` again)."
-        ) from None
-    listener.listen(256)
-    listener.setblocking(False)
-    return listener

@@ -38,8 +38,9 @@ def difference(row: Row, old: Properties, new: Properties, also: frozenset[str] 
     before, after = (row.comparable({k: v for k, v in side.items() if k != DEFAULTS}) for side in (old, new))
     paths: dict[str, Kind] = dict(_compare(before, after, ""))
     paths.update({name: "UPDATE" for name in also if name not in {top(path) for path in paths}})
-    replaces = frozenset(path for path in paths if _replaces(row, top(path)))
-    return Difference(paths=paths, replaces=replaces, delete_first=bool(replaces) and _name_taken(row, old, new))
+    replaces = frozenset(path for path in paths if path in row.replaces or _replaces(row, top(path)))
+    first = not old.get(DEFAULTS) if row.delete_first else _name_taken(row, old, new)
+    return Difference(paths=paths, replaces=replaces, delete_first=bool(replaces) and first)
 
 
 def top(path: str) -> str:
@@ -53,11 +54,11 @@ def _replaces(row: Row, name: str) -> bool:
 
 
 def _name_taken(row: Row, old: Properties, new: Properties) -> bool:
-    """The new one would get the old one's name, and two of a name cannot be there at once."""
+    """The new one would get the old one's name, and two of a name cannot be there at once; or the provider takes it for granted."""
     if row.name is None:
         return False
     name = row.name.field
-    return not is_generated(new, name) and new.get(name) is not None and new.get(name) == old.get(name)
+    return not is_generated(new, name) and new.get(name) is not None and (row.name.frees or new.get(name) == old.get(name))
 
 
 def _compare(old: Any, new: Any, path: str) -> Iterator[tuple[str, Kind]]:

@@ -33,10 +33,10 @@ def _targets(twin: Twin, inputs: Properties) -> list[tuple[Resource, re.Match[st
         host = parts["host"] or ""
         registry = registries.of(host)
         repository = registry.repository(twin, host, parts["name"])
-        credentials = next((entry for entry in inputs.get("registries") or [] if _host(entry.get("address", "")) == host), None)
+        credentials = _login(inputs, host, parts["name"])
         if credentials is None:
             raise Refusal("denied", f"No credentials for {host}: add it to `registries`, with a token of the registry's cloud.", 401)
-        registry.authorize(twin, str(credentials.get("username")), str(credentials.get("password")))
+        registry.authorize(twin, repository, str(credentials.get("username")), str(credentials.get("password")))
         found.append((repository, parts))
     return found
 
@@ -45,8 +45,14 @@ def _check(twin: Twin, inputs: Properties) -> None:
     _targets(twin, inputs)
 
 
-def _host(address: str) -> str:
-    return address.split("://", 1)[-1].split("/", 1)[0]
+def _login(inputs: Properties, host: str, name: str) -> Mapping[str, Any] | None:
+    """The credentials for an image's host. Of several, those whose address names the image's registry: Azure's share a host here."""
+    found = [entry for entry in inputs.get("registries") or [] if _bare(entry).split("/", 1)[0] == host]
+    return next((entry for entry in found if f"{host}/{name}".startswith(f"{_bare(entry)}/")), found[0] if found else None)
+
+
+def _bare(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("address", "")).split("://", 1)[-1].rstrip("/")
 
 
 def _build(twin: Twin, inputs: Properties) -> Built:

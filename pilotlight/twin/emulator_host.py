@@ -1,9 +1,10 @@
 """`python -m pilotlight.twin.emulator_host`: ministack as the twin runs it, configured by its own variables (`emulators.py` sets them).
 
-Two things differ from ministack's own start. Tables, their items and the settings of buckets are on disk before a request is answered, so
-that an emulator that is killed loses nothing it has acknowledged (ministack saves them when it is ended politely). And it is served by
-uvicorn, which takes 0.4 ms less processor time a request than its own server. It hooks into ministack's inner functions, which is why
-the version is pinned (`locks/tool.in`); a test kills it in the middle of work.
+Three things differ from ministack's own start. Tables, their items and the settings of buckets are on disk before a request is answered,
+so that an emulator that is killed loses nothing it has acknowledged (ministack saves them when it is ended politely). Objects are sent
+from their files as clients take them (`emulated_reads.py`). And it is served by uvicorn, which takes 0.4 ms less processor time a request
+than its own server. It hooks into ministack's inner functions, which is why the version is pinned (`locks/tool.in`); a test kills it in
+the middle of work.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+
+from pilotlight.twin.emulated_reads import stream_objects
 
 # Connections of the front rest longer than this only when nothing is asked for; then the next request opens one.
 KEEP_ALIVE_S = 75
@@ -157,6 +160,7 @@ def main() -> None:
 
     make_tables_durable(dynamodb, persistence, Items(Path(persistence.STATE_DIR) / "items.sqlite3"))
     make_buckets_durable(s3, persistence)
+    stream_objects(s3)
     uvicorn.run(
         app.app,
         host=os.environ["BIND_HOST"],

@@ -13,8 +13,9 @@ from pathlib import Path
 import grpc  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from pilotlight.twin import aws, docker_build, gcp, judge, schema, settings
-from pilotlight.twin.gcp.settings import CONFIGURATION
+from pilotlight.twin import aws, azure, docker_build, gcp, judge, schema, settings
+from pilotlight.twin.azure.settings import CONFIGURATION as AZURE
+from pilotlight.twin.gcp.settings import CONFIGURATION as GOOGLE
 from pilotlight.twin.lifecycle import Lifecycle
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.provider import Package, Provider
@@ -129,8 +130,9 @@ def packages() -> tuple[Package, ...]:
     """The provider packages that the twin stands in for: those whose SDK is installed, since no program can use another."""
     known = (
         Package(name="aws", sdk="pulumi-aws", rows=aws.rows, invokes=aws.invokes, configuration=settings.AWS),
+        Package(name="azure-native", sdk="pulumi-azure-native", rows=azure.rows, invokes=azure.invokes, configuration=AZURE),
         Package(name="docker-build", sdk="pulumi-docker-build", rows=partial(by_token, list(docker_build.ROWS))),
-        Package(name="gcp", sdk="pulumi-gcp", rows=gcp.rows, invokes=gcp.invokes, configuration=CONFIGURATION, rare=gcp.RARE),
+        Package(name="gcp", sdk="pulumi-gcp", rows=gcp.rows, invokes=gcp.invokes, configuration=GOOGLE, rare=gcp.RARE),
     )
     return tuple(package for package in known if find_spec(schema.SDKS[package.name]))
 

@@ -7,26 +7,22 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from pilotlight.twin import account_faults
+from pilotlight.twin.account_faults import QUOTAS, REGIONAL
+
 # As long as the slowest creation that AWS itself takes for these types; longer would only hold the engine's threads.
 MAX_DELAY_S = 300.0
 _KEYS = ("create_delay", "fail_creates", "outages", "executions", "account", "events")
-# Service Quotas, quota codes: what an account has that was never asked for more (Lambda and SageMaker developer guides, quotas).
-QUOTAS = {"L-B99A9384": 1000, "L-96300102": 200}
-# What a project on Google Cloud has in each region, by the quota's name below `run.googleapis.com/`: that of GPUs without zonal redundancy
-# once Cloud Run has granted its first ones (its documentation, "GPU support for services").
-GPU_QUOTAS = {"nvidia_l4_gpu_allocation_no_zonal_redundancy": 3, "nvidia_l4_gpu_allocation": 0}
-_LISTS = ("denied", "inactive_tags", "confirmed", "open_keys")
-# What may be said of a project; otherwise it is active, and an open billing account is linked to it.
-_WORDS = {"billing": ("closed", "unlinked"), "project": ("DELETE_REQUESTED",)}
-_ACCOUNT = ("quotas", *_LISTS, *_WORDS)
 # What can be out: on AWS the names that clients sign for, on Google Cloud what the twin's planes ask for (`apigateway` is of both).
 _AWS = "application-autoscaling budgets ce dynamodb ecr iam lambda logs monitoring s3 sagemaker scheduler servicequotas sns sqs sts"
 _GCP = "apikeys cloudbilling cloudresourcemanager eventarc firestore logging pubsub run run-admin scheduler-admin serviceusage storage"
-OUTAGES = frozenset(f"apigateway {_AWS} {_GCP}".split())
+_AZURE = "app arm blob cosmos eventgrid queue table"
+OUTAGES = frozenset(f"apigateway {_AWS} {_GCP} {_AZURE}".split())
 # What an execution can be made to do, by service; "hold_s" is how long an endpoint that does not answer lets its caller wait.
-_EXECUTIONS = {"lambda": ("kill", "error", "timeout"), "sagemaker": ("error", "timeout"), "run": ("kill", "error", "timeout")}
+_ALL = ("kill", "error", "timeout")
+_EXECUTIONS = {"lambda": _ALL, "sagemaker": ("error", "timeout"), "run": _ALL, "app": _ALL}
 # Where one can be meant by its name: "run:NAME".
-_NAMED = ("run",)
+_NAMED = ("run", "app")
 _HOLD_S = 60.0
 # An execution of a function takes about so long, so that a kill can fall on every step of it.
 KILL_WITHIN_S = 0.4
@@ -40,17 +36,21 @@ class Faults:
     fail_creates   {token: n}: the next n creations of that type fail
     outages        [service, ...]: 503, or UNAVAILABLE, is all that these (of OUTAGES) answer; what brings something brings nothing
     executions     {"lambda": {"kill": share, "error": share, "timeout": share}, "sagemaker": {"error": share, "timeout": share},
-                   "run": {"kill": share, "error": share, "timeout": share}, "hold_s": seconds, "seed": int, "times": int}: that share of
-                   executions ends so (by an error or a time-out before it has begun), at most `times` of
+                   "run" and "app": {"kill": share, "error": share, "timeout": share}, "hold_s": seconds, "seed": int, "times": int}:
+                   that share of executions ends so (by an error or a time-out before it has begun), at most `times` of
                    them where that is given (`state` tells how many are left); the order of the draws is the order of the executions.
-                   "run" is every service of Cloud Run, "run:NAME" the one of that name; of several keys the first one counts
+                   "run" is every service of Cloud Run, "run:NAME" the one of that name, and "app" with "app:NAME" the same of
+                   container apps on Azure; of several keys the first one counts
     events         {"duplicates": share, "delay_s": seconds, "seed": int}: that share of a bucket's events is sent twice, and each copy
                    arrives after a delay drawn from 0 to `delay_s`, so that they overtake each other
     account        {"quotas": {code: number}, "denied": [action, ...], "inactive_tags": [key, ...], "confirmed": [address, ...]}: an
                    account with other quotas than usual, whose deployer may not do everything, whose bill is not split by every tag,
                    and whose mails to these addresses were confirmed. On Google Cloud every project is so: {"quotas": {name of GPU_QUOTAS,
                    or "name:region": number}, "denied": [permission, ...], "billing": "closed" or "unlinked", "project":
-                   "DELETE_REQUESTED", "open_keys": [name, ...]}, the last being API keys that nothing restricts
+                   "DELETE_REQUESTED", "open_keys": [name, ...]}, the last being API keys that nothing restricts. On Azure every
+                   subscription is so: {"quotas": {name of AZURE_QUOTAS, or "name:region": number}, "denied": [action, ...],
+                   "subscription": its state, "unregistered": [resource provider, ...], "lacking": [resource type, tier or workload
+                   profile that no region has, ...]}
     """
 
     def __init__(self) -> None:
@@ -125,13 +125,13 @@ class Faults:
         """The account's quota of that code."""
         return int(self._account.get("quotas", {}).get(code, QUOTAS[code]))
 
-    def gpu_quotas(self, name: str) -> dict[str, int]:
-        """The projects' quota of that name by region; under the empty name what holds in every other."""
+    def regional_quotas(self, name: str) -> dict[str, int]:
+        """The quota of that name (of REGIONAL) by region; under the empty name what holds in every other."""
         given = {key.partition(":"): limit for key, limit in self._account.get("quotas", {}).items()}
-        return {"": GPU_QUOTAS[name], **{region: int(limit) for (one, _, region), limit in given.items() if one == name}}
+        return {"": REGIONAL[name], **{region: int(limit) for (one, _, region), limit in given.items() if one == name}}
 
     def said(self, name: str) -> str:
-        """`billing` or `project` of the account; empty where nothing is wrong with it."""
+        """`billing`, `project` or `subscription` of the account; empty where nothing is wrong with it."""
         return str(self._account.get(name, ""))
 
     def denies(self, action: str) -> bool:
@@ -139,7 +139,7 @@ class Faults:
         return action in self._account.get("denied", ())
 
     def listed(self, name: str) -> list[str]:
-        """`inactive_tags`, `confirmed` or `open_keys` of the account."""
+        """`inactive_tags`, `confirmed`, `open_keys`, `unregistered` or `lacking` of the account."""
         return list(self._account.get(name, ()))
 
     def execution(self, service: str, name: str = "") -> tuple[str, float] | None:
@@ -233,28 +233,6 @@ def _service(key: Any) -> str | None:
     return service if service in _EXECUTIONS and (not colon or (name and service in _NAMED)) else None
 
 
-def _account(value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping) or set(value) - set(_ACCOUNT):
-        raise ValueError(f"faults: account {value!r}: use {', '.join(_ACCOUNT)}.")
-    quotas = value.get("quotas") or {}
-    if not isinstance(quotas, Mapping) or not all(_is_quota(key, limit) for key, limit in quotas.items()):
-        known = ", ".join((*QUOTAS, *GPU_QUOTAS, *(f"{name}:REGION" for name in GPU_QUOTAS)))
-        raise ValueError(f"faults: account.quotas {quotas!r}: use whole numbers for {known}.")
-    for name in _LISTS:
-        if not isinstance(value.get(name) or [], list) or not all(isinstance(one, str) for one in value.get(name) or []):
-            raise ValueError(f"faults: account.{name} {value[name]!r}: use a list of texts.")
-    for name, words in _WORDS.items():
-        if value.get(name) and value[name] not in words:
-            raise ValueError(f"faults: account.{name} {value[name]!r}: use {' or '.join(map(repr, words))}, or leave it out.")
-    return {name: part for name, part in value.items() if part}
-
-
-def _is_quota(key: Any, limit: Any) -> bool:
-    name, colon, region = str(key).partition(":")
-    known = (name in GPU_QUOTAS and bool(region) == bool(colon)) or key in QUOTAS
-    return known and isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -279,6 +257,6 @@ _CHECKS: dict[str, Any] = {
     "fail_creates": _failing,
     "outages": _outages,
     "executions": _executions,
-    "account": _account,
+    "account": account_faults.checked,
     "events": _events,
 }

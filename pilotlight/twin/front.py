@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pilotlight.twin.asgi import Answering, Receive, Request, Scope, Send, respond, sha256
 from pilotlight.twin.aws.gateway import PREFIX
 from pilotlight.twin.aws.s3_events import notification
+from pilotlight.twin.azure.cloud import is_for_azure
 from pilotlight.twin.created_objects import CreatedObjects, how_created
 from pilotlight.twin.emulated_actions import Needs, dynamodb_needs, is_bulk_delete, operation, s3_context, s3_needs, s3_place
 from pilotlight.twin.gcp.cloud import is_for_google
@@ -53,6 +54,7 @@ class Front:
         account: str,
         objects: CreatedObjects | None = None,
         google: Handler | None = None,
+        azure: Handler | None = None,
     ) -> None:
         self._iam = iam
         self._world = world
@@ -61,6 +63,7 @@ class Front:
         self._forwarder = forwarder
         self._gateway = gateway
         self._google = google
+        self._azure = azure
         self._control = control
         self._account = account
         self._objects = objects
@@ -75,6 +78,9 @@ class Front:
     async def _route(self, request: Request, send: Answering) -> None:
         if self._google is not None and is_for_google(request):
             await self._google.handle(request, send)
+            return
+        if self._azure is not None and is_for_azure(request):
+            await self._azure.handle(request, send)
             return
         if request.raw_path.startswith(CONTROL_PREFIX):
             await self._control.handle(request, send)

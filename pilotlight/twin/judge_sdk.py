@@ -27,9 +27,10 @@ class Problem:
 
 @dataclass
 class _Walk:
-    """`worded`: the SDK's texts tell what may be chosen."""
+    """`worded`: the SDK's texts tell what may be chosen; `opened`: so do its open enumerations."""
 
     worded: bool
+    opened: bool
     problems: list[Problem] = field(default_factory=list)
 
     def report(self, path: str, text: str) -> None:
@@ -38,7 +39,7 @@ class _Walk:
 
 def judge(inputs: Mapping[str, Any], declared: schema.SdkType) -> list[Problem]:
     """All problems; unknown values are taken as right."""
-    walk = _Walk(worded=declared.worded)
+    walk = _Walk(worded=declared.worded, opened=declared.opened)
     _object(inputs, declared.inputs, "", declared.outputs, walk)
     return walk.problems
 
@@ -71,7 +72,7 @@ def _value(value: Any, declared: Any, path: str, walk: _Walk) -> None:
     if classes and (isinstance(value, Mapping) or not _has_scalar(declared)):
         _nested(value, classes, path, walk)
         return
-    allowed = schema.enum_values(declared)
+    allowed = schema.enum_values(declared, opened=walk.opened)
     if allowed is not None:
         if value not in allowed:
             walk.report(path, f"{shown(value)} is not allowed: use one of {', '.join(map(str, allowed))}.")
@@ -102,7 +103,7 @@ def _nested(value: Any, classes: list[type], path: str, walk: _Walk) -> None:
         return
     tries: list[list[Problem]] = []
     for option in classes:
-        one = _Walk(worded=walk.worded)
+        one = _Walk(worded=walk.worded, opened=walk.opened)
         _object(value, option, path, frozenset(), one)
         tries.append(one.problems)
     walk.problems += sorted(tries, key=len)[0]

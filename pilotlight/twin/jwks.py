@@ -64,6 +64,15 @@ class Jwks:
         return dict(_read(content["keys"]))
 
 
+def signed_by(token: str, key: Any, algorithm: str) -> bool:
+    """Whether a token's signature is one of that key and algorithm."""
+    try:
+        jwt.api_jws.decode(token, key, algorithms=[algorithm])
+    except (jwt.PyJWTError, TypeError, ValueError):
+        return False
+    return True
+
+
 def _read(keys: list[Any]) -> Iterator[tuple[str, Any]]:
     """Of a set the keys that sign: those to encrypt with, and what can't be read, stand beside them."""
     for key in keys:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pilotlight.twin import assets, judge, naming, schema
+from pilotlight.twin import assets, judge, naming, previews, schema
 from pilotlight.twin.differ import Difference, difference
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.outcome import inputs_of, require_outputs
@@ -18,6 +18,8 @@ from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, UNKNOWN, has_unknown
 from pilotlight.twin.world import Resource
 
+# Where the rows of a package are, below this folder.
+ROWS_OF = {"aws": "aws/", "azure-native": "azure/", "docker-build": "docker_build.py", "gcp": "gcp/"}
 # How an orphan is deleted: what hangs on it is an orphan too. Nothing here that would destroy data.
 _LET_GO = {"forceDetachPolicies": True}
 
@@ -42,7 +44,7 @@ class Lifecycle:
         if row is None or declared is None:
             raise UnknownType(
                 f"The local twin does not know the resource type {token!r}. It knows {len(self._rows())} types: use one of them, "
-                f"deploy this stack to the cloud instead, or add a row for it below pilotlight/twin/{token.split(':', 1)[0]}/."
+                f"deploy this stack to the cloud instead, or add a row for it in pilotlight/twin/{ROWS_OF[token.split(':', 1)[0]]}."
             )
         return row, declared
 
@@ -58,6 +60,7 @@ class Lifecycle:
         for field, value in settings.filled.items():
             if field in declared.fields and inputs.get(field) is None and field not in schema.required(declared.inputs):
                 inputs[field] = value
+        inputs |= row.filled(self._twin, settings, inputs, olds)
         # A generated name that does not fit has been explained; its rule need not be quoted too.
         judged = [
             text for text in self._judged(row, declared, inputs) if not (found and row.name and text.startswith(f"{row.name.field}:"))
@@ -75,6 +78,8 @@ class Lifecycle:
     def preview_create(self, token: str, inputs: Properties, settings: Settings) -> dict[str, Any]:
         """The outputs as far as a preview can know them."""
         _, declared = self.type(token)
+        if declared.nested:
+            return previews.outputs(declared, inputs)
         given = {**inputs, **self._tags(declared, inputs, settings)}
         computed = (declared.outputs - set(declared.fields)) | declared.settled
         return {**dict.fromkeys(computed - set(given), UNKNOWN), **given}
@@ -94,7 +99,7 @@ class Lifecycle:
             return self._make(row, declared, urn, inputs, settings)
 
     def _make(self, row: Row, declared: schema.SdkType, urn: str, inputs: Properties, settings: Settings) -> Resource:
-        given, seen = self._prepared(row, declared, inputs)
+        given, seen = self._prepared(row, declared, inputs, settings)
         row.check(self._twin, seen)
         added = {**row.assigned(self._twin, seen), **row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
         live = Resource(token=row.token, id=row.id({**seen, **added}), urn=urn, inputs=seen, outputs={**seen, **added})
@@ -102,7 +107,7 @@ class Lifecycle:
             added.update(row.create(self._twin, live) or {})
             made = Resource(token=row.token, id=live.id, urn=urn, inputs=given, outputs={**given, **added})
             try:
-                require_outputs(declared, made)
+                require_outputs(declared, made, row.absent)
             except Refusal:
                 row.delete(self._twin, made)
                 raise
@@ -111,6 +116,8 @@ class Lifecycle:
 
     def preview_update(self, token: str, olds: Properties, news: Properties, settings: Settings) -> dict[str, Any]:
         row, declared = self.type(token)
+        if declared.nested:
+            return previews.outputs(declared, news, olds)
         return {**self._merged(declared, olds, news, settings), **dict.fromkeys(row.volatile, UNKNOWN)}
 
     def update(self, token: str, id_: str, urn: str, inputs: Properties, settings: Settings) -> Resource:
@@ -120,14 +127,14 @@ class Lifecycle:
             old = self._twin.world.get(token, id_)
             if old is None:
                 raise Refusal("NotFound", f"{token} {id_!r} is gone: run `pulumi refresh` (or `pilotlight refresh`), then try again.", 404)
-            given, seen = self._prepared(row, declared, inputs)
+            given, seen = self._prepared(row, declared, inputs, settings)
             row.check(self._twin, seen)
             added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
             kept = self._merged(declared, old.outputs, {}, settings)
             live = Resource(token=token, id=id_, urn=urn, inputs=seen, outputs={**kept, **seen, **added})
             added.update(row.update(self._twin, old, live) or {})
             made = Resource(token=token, id=id_, urn=urn, inputs=given, outputs={**kept, **given, **added})
-            require_outputs(declared, made)
+            require_outputs(declared, made, row.absent)
             self._twin.world.put(made)
             return made
 
@@ -139,7 +146,7 @@ class Lifecycle:
         if resource is None or live is None:
             return None
         self._twin.world.confirm(token, id_)
-        return live, inputs_of(live, known_inputs or resource.inputs, declared)
+        return live, inputs_of(row.as_inputs(resource, live), known_inputs or resource.inputs, declared)
 
     def delete(self, token: str, id_: str, urn: str) -> None:
         """A resource that is gone already is no error. Raises Refusal."""
@@ -158,14 +165,16 @@ class Lifecycle:
     def _judged(self, row: Row, declared: schema.SdkType, inputs: Properties) -> list[str]:
         return judge.problems(row, declared, self._resolved(row, inputs, files=False))
 
-    def _prepared(self, row: Row, declared: schema.SdkType, inputs: Properties) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _prepared(
+        self, row: Row, declared: schema.SdkType, inputs: Properties, settings: Settings
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Inputs as they are recorded and as hooks see them; judged once more, since an output may have turned out to be absent."""
         given = {key: value for key, value in inputs.items() if key != DEFAULTS}
         if has_unknown(given):
             raise Refusal("UnknownValue", "A value is still unknown at the time of creation: the program reads an output that never came.")
         if found := self._judged(row, declared, given):
             raise Refusal("ValidationException", " ".join(found))
-        return given, dict(self._resolved(row, given, files=True))
+        return given, {**settings.context, **self._resolved(row, given, files=True)}
 
     def _resolved(self, row: Row, inputs: Properties, *, files: bool) -> Properties:
         seen = row.resolve(self._folder, inputs)

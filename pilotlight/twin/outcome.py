@@ -31,11 +31,14 @@ def has_drifted(recorded: Any, live: Any, *, exact: bool = False) -> bool:
     return bool(recorded != live)
 
 
-def require_outputs(declared: schema.SdkType, made: Resource) -> None:
+def require_outputs(declared: schema.SdkType, made: Resource, absent: frozenset[str]) -> None:
     """An output that the SDK says is always there must be there: the engine would hand on "absent" without a word.
 
-    Outputs that are inputs too are not counted: the cloud fills them only for some kinds of the resource.
+    Outputs that are inputs too are not counted, the cloud fills them only for some kinds of the resource; neither are those that it
+    leaves out (`absent`).
     """
-    missing = sorted((declared.settled - set(declared.fields)) - {name for name, value in made.outputs.items() if value is not None})
+    missing = sorted(
+        (declared.settled - set(declared.fields) - absent) - {name for name, value in made.outputs.items() if value is not None}
+    )
     if missing:
         raise Refusal("MissingOutput", f"The twin's row of {made.token} gives no {', '.join(missing)}: that is an error in the row.", 500)

@@ -84,6 +84,10 @@ class Process:
     def running(self) -> bool:
         return self.returncode is None
 
+    def pids(self) -> list[int]:
+        """The process and what descends from it, as it was within the last second."""
+        return [self.pid, *self._children.below(self.pid)]
+
     def drain(self) -> None:
         """Hand on every line that the process has written until now."""
         self._lines.drain()

@@ -156,7 +156,8 @@ class Provider(ResourceProviderServicer):
             known = ", ".join(sorted(invokes)) or "none"
             text = f"The local twin does not know the function {request.tok!r}: it knows {known}."
             return pb.InvokeResponse(failures=[pb.CheckFailure(reason=text)])
-        answer = invoke.answer(self._twin, {**self._configured(context).filled, **_values(request.args)})
+        settings = self._configured(context)
+        answer = invoke.answer(self._twin, {**settings.filled, **settings.context, **_values(request.args)})
         return pb.InvokeResponse(**{"return": to_struct(with_secrets(answer, invoke.secrets))})
 
     def Call(self, request: Any, context: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, cast
 
 from pilotlight.twin.aws import ecr
+from pilotlight.twin.azure import registry as azure
 from pilotlight.twin.gcp import registry
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
@@ -16,8 +17,8 @@ class Registry(Protocol):
     def repository(self, twin: Twin, host: str, name: str) -> Resource:
         """The repository that takes the image. Raises Refusal as the registry answers a push."""
 
-    def authorize(self, twin: Twin, user: str, given: str) -> None:
-        """Raises Refusal for credentials that allow no push."""
+    def authorize(self, twin: Twin, target: Resource, user: str, given: str) -> None:
+        """Raises Refusal for credentials that allow no push to that repository."""
 
     def push(self, twin: Twin, target: Resource, host: str, name: str, tag: str, digest: str, media_type: str) -> None:
         """Record an image under a tag. Raises Refusal where the repository's tags cannot move."""
@@ -29,4 +30,4 @@ class Registry(Protocol):
 
 
 def of(host: str) -> Registry:
-    return cast(Registry, registry if registry.is_here(host) else ecr)
+    return cast(Registry, next((one for one in (registry, azure) if one.is_here(host)), ecr))

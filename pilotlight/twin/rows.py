@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pilotlight.twin.settings import Settings
     from pilotlight.twin.twin import Twin
     from pilotlight.twin.world import Resource
 
@@ -29,12 +30,22 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Name:
-    """The field that the provider fills with a generated name when the program gives none."""
+    """The field that the provider fills with a generated name when the program gives none.
+
+    joint    what stands between the resource's own name and the digits that make it unique
+    digits   how many those are; 0 for a provider that copies the name, which then counts as if the program had
+             given it; `naming.UUID` for a name that is nothing but them
+    frees  whether the provider deletes a resource whose name the program gave before it makes the one that replaces it, also where that
+           has another name: Pulumi's bridge does so for every type that states no `UniqueNameFields`, as none of pulumi-gcp's does here
+    """
 
     field: str
     max_length: int
     pattern: str | None = None
     lower: bool = False
+    joint: str = "-"
+    digits: int = 7
+    frees: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +53,8 @@ class Row:
     """One resource type. Hooks get the twin and the resource; they raise `Refusal` for what the cloud refuses.
 
     id          from the complete properties (inputs + computed), the id in the provider's form
-    replaces    top-level input fields whose change replaces the resource; `ALL_BUT_TAGS` for immutable types
+    replaces    input fields whose change replaces the resource, top-level ones or whole paths (`a.b`); `ALL_BUT_TAGS` for immutable types
+    delete_first  whether the provider deletes what has a name of the program's before it replaces that; others do where the name stays
     computed    (twin, inputs) -> outputs that the cloud computes; pure, called at creation and at update
     assigned    (twin, inputs) -> outputs that the cloud assigns once, at creation: random ids, times; `id` may be made of them
     secrets     outputs that the provider marks secret
@@ -59,6 +71,9 @@ class Row:
     read        (twin, resource) -> the live outputs, or None when it is gone
     upsert      creating one that exists overwrites it, as AWS's Put calls do; otherwise that is refused
     volatile    outputs that an update may change, so that its preview must call them unknown
+    absent      outputs that the SDK says are always there and that the cloud leaves out
+    filled      (twin, settings, inputs, old inputs) -> inputs that the provider adds in Check, as a location from elsewhere
+    as_inputs   (resource as it was made, live outputs) -> the outputs in the form that inputs have, where that is another
     resolve     (program folder, inputs) -> inputs as `limits` and the hooks from `check` on see them: local paths made absolute
                 (assets and archives are: their `path` is then a file of this machine)
     comparable  inputs -> what of them counts when old and new are compared
@@ -69,6 +84,7 @@ class Row:
     id: Callable[[Properties], str]
     name: Name | None = None
     replaces: frozenset[str] = frozenset()
+    delete_first: bool = False
     computed: Callable[[Twin, Properties], dict[str, Any]] = lambda twin, inputs: {}
     assigned: Callable[[Twin, Properties], dict[str, Any]] = lambda twin, inputs: {}
     secrets: frozenset[str] = frozenset()
@@ -84,6 +100,9 @@ class Row:
     read: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: dict(resource.outputs)
     upsert: bool = False
     volatile: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+    filled: Callable[[Twin, Settings, Properties, Properties], dict[str, Any]] = lambda twin, settings, inputs, olds: {}
+    as_inputs: Callable[[Resource, Properties], Properties] = lambda made, live: live
     resolve: Callable[[Path, Properties], Properties] = lambda folder, inputs: inputs
     comparable: Callable[[Properties], Properties] = lambda inputs: inputs
     drifted: Callable[[Properties, Properties], set[str]] = lambda old, new: set()

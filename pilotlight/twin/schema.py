@@ -22,7 +22,12 @@ from pulumi.runtime import rpc
 # The SDK's modules import each other in circles: two threads that load them at once would see half of one.
 _LOADING = threading.RLock()
 # Package name of the engine -> module that holds its SDK.
-SDKS: Mapping[str, str] = {"aws": "pulumi_aws", "docker-build": "pulumi_docker_build", "gcp": "pulumi_gcp"}
+SDKS: Mapping[str, str] = {
+    "aws": "pulumi_aws",
+    "azure-native": "pulumi_azure_native",
+    "docker-build": "pulumi_docker_build",
+    "gcp": "pulumi_gcp",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,19 @@ class Marks:
 
 # SDKs whose generator writes "Possible values are: `A`, `B`." for a closed choice, from the list that the provider itself checks.
 _WORDED = frozenset({"gcp"})
+# SDKs whose enumerations are all open, although the cloud takes what they list and little else; and what it takes beside that.
+_OPEN = frozenset({"azure-native"})
+# Container Apps documentation, "Azure Functions on Azure Container Apps" (read 2026-11).
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "pulumi_azure_native.app._enums.Kind": ("functionapp",),
+    # The SDK lists those of another service, which has an enumeration of that name; these are those of alerts on logs ("Scheduled Query
+    # Rules - Create Or Update").
+    "pulumi_azure_native.monitor._enums.ConditionOperator": (
+        *("Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"),
+    ),
+}
+# SDKs whose provider tells a preview only what the program has given, in nested objects too, and calls everything else unknown.
+_NESTED = frozenset({"azure-native"})
 _CHOICE = re.compile(r"(?:[Pp]ossible values(?: are)?|Each value may be one of): (`[^`]+`(?:, `[^`]+`)*)\.?(?: |$)")
 _MARKS = (Marks(own="tags", all=("tagsAll",)), Marks(own="labels", all=("pulumiLabels", "effectiveLabels")))
 
@@ -53,6 +71,16 @@ class SdkType:
     def worded(self) -> bool:
         """Whether the SDK's texts tell closed choices in one wording."""
         return self.token.split(":", 1)[0] in _WORDED
+
+    @property
+    def opened(self) -> bool:
+        """Whether what open enumerations list is all that is allowed."""
+        return self.token.split(":", 1)[0] in _OPEN
+
+    @property
+    def nested(self) -> bool:
+        """Whether previews know of nested outputs too only what was given."""
+        return self.token.split(":", 1)[0] in _NESTED
 
     @property
     def marks(self) -> Marks | None:
@@ -77,6 +105,13 @@ def sdk_type(token: str) -> SdkType | None:
         outputs=frozenset(getters),
         settled=frozenset(name for name, optional in getters.items() if not optional),
     )
+
+
+@cache
+def answers(token: str) -> Mapping[str, Any]:
+    """The types of a resource type's outputs by Pulumi name, those that may be absent as if they were always there."""
+    resource = _resource_class(token)
+    return _types.resource_types(resource) if resource is not None else {}
 
 
 def _resource_class(token: str) -> type | None:
@@ -104,6 +139,18 @@ def _getters(resource: type) -> dict[str, bool]:
             (held,) = typing.get_args(answer) or (Any,)
             found[pulumi_name] = type(None) in typing.get_args(held)
     return found
+
+
+_API_VERSION = re.compile(r"Uses Azure REST API version ([\w-]+)\.")
+
+
+@cache
+def api_version(token: str) -> str | None:
+    """The version of Azure's API that the SDK says its provider speaks for a type; None where it says none."""
+    resource = _resource_class(token)
+    # The constructor's own text says nothing: those of its overloads do.
+    texts = [one.__doc__ or "" for one in typing.get_overloads(resource.__init__)] if resource is not None else []  # type: ignore[misc]
+    return next((found[1] for text in texts if (found := _API_VERSION.search(text))), None)
 
 
 @cache
@@ -150,10 +197,11 @@ def input_classes(declared: Any) -> list[type]:
     return [option for option in alternatives(declared) if isinstance(option, type) and _types.is_input_type(option)]
 
 
-def enum_values(declared: Any) -> list[Any] | None:
-    """The values of a closed enumeration; None where any value of its type goes."""
+def enum_values(declared: Any, *, opened: bool = False) -> list[Any] | None:
+    """The values of a closed enumeration, or with `opened` of an open one too; None where any value of its type goes."""
     options = alternatives(declared)
     enums = [option for option in options if isinstance(option, type) and issubclass(option, enum.Enum)]
-    if not enums or str in options:
+    if not enums or (str in options and not opened):
         return None
-    return [member.value for kind in enums for member in kind]
+    also = [value for kind in enums for value in _ALSO.get(f"{kind.__module__}.{kind.__name__}", ())]
+    return [*(member.value for kind in enums for member in kind), *also]

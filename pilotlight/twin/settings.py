@@ -13,11 +13,15 @@ from pilotlight.twin.values import UNKNOWN
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """`default_tags` go on every resource that takes tags; `defaults`: input -> value where a resource leaves it out."""
+    """`default_tags` go on every resource that takes tags; `defaults`: input -> value where a resource leaves it out.
+
+    `context` is what hooks and functions see of the configuration beside their inputs; it is recorded in no resource.
+    """
 
     region: str | None = None
     default_tags: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def filled(self) -> Mapping[str, str]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.event_source import EventSources
     from pilotlight.twin.aws.lambda_ import LambdaService
     from pilotlight.twin.aws.logs import Logs
-    from pilotlight.twin.aws.metrics import Metrics
     from pilotlight.twin.aws.s3 import ObjectStore
     from pilotlight.twin.aws.s3_events import BucketEvents
     from pilotlight.twin.aws.sagemaker import SageMakerService
@@ -23,11 +22,13 @@ if TYPE_CHECKING:
     from pilotlight.twin.aws.sns import SnsService
     from pilotlight.twin.aws.sqs import SqsService
     from pilotlight.twin.aws.tables import Tables
+    from pilotlight.twin.azure.cloud import AzureCloud
     from pilotlight.twin.clock import Clock
     from pilotlight.twin.faults import Faults
     from pilotlight.twin.gcp.cloud import GoogleCloud
     from pilotlight.twin.iam import Iam
     from pilotlight.twin.images import Images
+    from pilotlight.twin.metrics import Metrics
     from pilotlight.twin.processes import Processes
     from pilotlight.twin.timers import Timers
     from pilotlight.twin.world import World
@@ -65,6 +66,7 @@ class Twin:
     sqs: SqsService
     event_sources: EventSources
     gcp: GoogleCloud
+    azure: AzureCloud
     loop: asyncio.AbstractEventLoop
     account: str = ACCOUNT
 

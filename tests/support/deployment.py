@@ -175,8 +175,13 @@ def followed(outputs: Mapping[str, Any], answer: httpx.Response, *, patience_s: 
     deadline = time.monotonic() + patience_s
     while answer.status_code == 202 and time.monotonic() < deadline:
         time.sleep(0.5)
-        answer = httpx.get(answer.url.join(answer.headers["location"]), headers={"x-api-key": outputs["apiKey"]}, timeout=60)
+        answer = httpx.get(address_of(answer), headers={"x-api-key": outputs["apiKey"]}, timeout=60)
     return answer
+
+
+def address_of(answer: httpx.Response) -> str:
+    """Where the answer will be that comes later than this one; on this machine, where only its cloud reaches the gateway."""
+    return reachable(str(answer.url.join(answer.headers["location"])), f"{answer.url.scheme}://{answer.url.netloc.decode()}")
 
 
 def interrupt(process: subprocess.Popen[str], *, times: int = 1, signal_: int = signal.SIGINT) -> None:

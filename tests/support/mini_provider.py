@@ -116,9 +116,9 @@ def _struct(values: dict[str, Any]) -> struct_pb2.Struct:
 
 
 @contextmanager
-def mini_provider() -> Iterator[MiniProvider]:
-    """A served MiniProvider on a free port of 127.0.0.1, stopped at the end."""
-    provider = MiniProvider()
+def mini_provider(provider: MiniProvider | None = None) -> Iterator[MiniProvider]:
+    """A served MiniProvider (or the one that is given) on a free port of 127.0.0.1, stopped at the end."""
+    provider = provider or MiniProvider()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8))
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     provider.port = server.add_insecure_port("127.0.0.1:0")

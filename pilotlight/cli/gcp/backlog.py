@@ -6,8 +6,9 @@ four minutes later.
 
 from datetime import UTC, datetime, timedelta
 
+from pilotlight.cli.api_errors import ApiError
 from pilotlight.cli.exits import CommandError
-from pilotlight.cli.gcp.clients import Api, ApiError
+from pilotlight.cli.gcp.clients import Api
 
 METRIC = "pubsub.googleapis.com/subscription/num_undelivered_messages"
 _BACK = timedelta(minutes=10)

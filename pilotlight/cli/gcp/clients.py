@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pilotlight.cli.api_errors import ApiError, NotServed, short
 from pilotlight.cli.exits import CommandError, Exit
 
 if TYPE_CHECKING:
@@ -23,19 +24,6 @@ APIS: Mapping[str, tuple[str, str]] = {
     **{name: (f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name.upper()}", f"https://{name}.googleapis.com") for name in _NAMED},
 }
 FIRESTORE, PUBSUB = "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"
-
-
-class ApiError(Exception):
-    """What was asked for did not happen; `status` is the API's, None where it gave no answer, `reason` its word for it."""
-
-    def __init__(self, message: str, status: int | None = None, reason: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-
-
-class NotServed(ApiError):
-    """The twin does not serve that API."""
 
 
 class Api:
@@ -63,7 +51,7 @@ class Api:
         try:
             answer = self._http.request(method, f"{self._address}{path}", headers=headers, timeout=self._timeout_s, **request)
         except (requests.RequestException, GoogleAuthError) as error:
-            raise ApiError(f"{self._address.partition('/~')[0]} can't be asked: {_short(error)}") from error
+            raise ApiError(f"{self._address.partition('/~')[0]} can't be asked: {short(error)}") from error
         if answer.status_code >= 300:
             raise _refused(answer)
         return answer
@@ -169,11 +157,7 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except (ApiError, GoogleAPIError, GoogleAuthError) as error:
-        raise CommandError(f"{what}: {_short(error)}", Exit.FAILED) from error
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__
+        raise CommandError(f"{what}: {short(error)}", Exit.FAILED) from error
 
 
 def _refused(answer: "requests.Response") -> ApiError:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from pilotlight.cli.api_errors import ApiError
 from pilotlight.cli.clouds import Failure, Line
 from pilotlight.cli.exits import CommandError
-from pilotlight.cli.gcp.clients import Api, ApiError, told
+from pilotlight.cli.gcp.clients import Api, told
 
 SERVICE = "gcp:cloudrunv2/service:Service"
 PAGE = 1000

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from pilotlight.cli.api_errors import ApiError, NotServed
 from pilotlight.cli.exits import CommandError, Exit
-from pilotlight.cli.gcp.clients import PATIENCE_S, Api, ApiError, NotServed, firestore, installed
+from pilotlight.cli.gcp.clients import PATIENCE_S, Api, firestore, installed
 from pilotlight.cli.session import Session
 
 BUCKET = "gcp:storage/bucket:Bucket"

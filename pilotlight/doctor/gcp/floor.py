@@ -6,7 +6,7 @@ from typing import Any
 
 from components.gcp.names import Names, names_of
 from components.warming_plan import floor_at
-from pilotlight.cli.gcp.clients import ApiError, NotServed
+from pilotlight.cli.api_errors import ApiError, NotServed
 from pilotlight.doctor import floors
 from pilotlight.doctor.findings import Finding
 from pilotlight.doctor.subject import Subject
@@ -57,7 +57,8 @@ def _dropped(subject: Subject, names: Names, live: int, wanted: int) -> Iterator
 
 def _live(subject: Subject, names: Names) -> int | None:
     """Instances that are kept warm, whoever asked for them; None where the model is not up."""
-    service = _service(subject, names.endpoint)
+    # An `up` that turns `endpoint.private` on or off finds the other one.
+    service = _service(subject, names.endpoint) or _service(subject, names.private_endpoint)
     return None if service is None else int((service.get("scaling") or {}).get("minInstanceCount") or 0)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pilotlight.cli.gcp.clients import ApiError
+from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.findings import Finding, ok, warn
 from pilotlight.doctor.subject import Subject
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pilotlight.cli.api_errors import ApiError
 from pilotlight.cli.exits import CommandError
-from pilotlight.cli.gcp.clients import LOGIN, ApiError, credentials_of, installed
+from pilotlight.cli.gcp.clients import LOGIN, credentials_of, installed
 from pilotlight.doctor.findings import Finding, fail, ok
 from pilotlight.doctor.subject import Identity, Subject
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from components.platform_facts import PLATFORM_FACTS
-from pilotlight.cli.gcp.clients import ApiError
+from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.findings import Finding, fail, ok, warn
 from pilotlight.doctor.subject import Subject
 from stacks.sizes import instance

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from components.tags import standard
+from pilotlight.twin.account_faults import QUOTAS
 from pilotlight.twin.aws import ecr_api
 from pilotlight.twin.aws.iam_api import IamService
 from pilotlight.twin.aws.json_service import Answer, JsonService
-from pilotlight.twin.faults import QUOTAS
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal, Service
 from pilotlight.twin.twin import Twin
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.aws import cloudwatch_api
 from pilotlight.twin.aws.metric_sources import sample_queues
-from pilotlight.twin.aws.metrics import MINUTE_S, is_known, series
+from pilotlight.twin.metrics import MINUTE_S, is_known, series
 from pilotlight.twin.rows import AwsRequest, AwsResponse
 from pilotlight.twin.world import Resource
 

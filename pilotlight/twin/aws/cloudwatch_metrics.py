@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pilotlight.twin.aws.metrics import Metrics, Series, is_known, series
+from pilotlight.twin.metrics import Metrics, Series, is_known, series
 from pilotlight.twin.rows import Refusal
 
 Parameters = Mapping[str, Any]

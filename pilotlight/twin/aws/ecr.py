@@ -51,7 +51,7 @@ def repository(twin: Twin, host: str, name: str) -> Resource:
     return found
 
 
-def authorize(twin: Twin, user: str, given: str) -> None:
+def authorize(twin: Twin, target: Resource, user: str, given: str) -> None:
     """Raises Refusal for a token that this twin did not issue, or that has expired."""
     expiry = expiry_of(twin, given)
     if user != "AWS" or expiry is None:

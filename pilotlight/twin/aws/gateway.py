@@ -24,8 +24,8 @@ from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource, World
 
 if TYPE_CHECKING:
-    from pilotlight.twin.aws.metrics import Metrics
     from pilotlight.twin.iam import Iam
+    from pilotlight.twin.metrics import Metrics
 
 PREFIX = "/execute-api/"
 REST_STAGE = "aws:apigateway/stage:Stage"

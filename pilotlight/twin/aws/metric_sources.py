@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
-    from pilotlight.twin.aws.metrics import Metrics
+    from pilotlight.twin.metrics import Metrics
     from pilotlight.twin.twin import Twin
 
 LAMBDA, SAGEMAKER, SQS, SCHEDULER, GATEWAY = "AWS/Lambda", "AWS/SageMaker", "AWS/SQS", "AWS/Scheduler", "AWS/ApiGateway"

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from pilotlight.twin import schema
+from pilotlight.twin.forms import choice_problems
 from pilotlight.twin.gcp import services
 from pilotlight.twin.gcp.labels import label_problems
-from pilotlight.twin.gcp.names import choice_problems
 from pilotlight.twin.gcp.places import project_problems, region_problems
 from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
@@ -46,6 +46,7 @@ def google(
     project = project_of or (lambda inputs: inputs.get("project"))
     return replace(
         row,
+        name=None if row.name is None else replace(row.name, frees=True),
         replaces=row.replaces | ({"project"} if own_project else frozenset()) | ({place} if place else frozenset()),
         secrets=row.secrets | (LABELS if labelled else frozenset()),
         limits=lambda inputs: [

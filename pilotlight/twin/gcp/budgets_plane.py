@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.gcp.names import short
-from pilotlight.twin.gcp.planes import Plane
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp.types import BUDGET, CHANNEL
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 

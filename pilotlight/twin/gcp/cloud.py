@@ -10,7 +10,8 @@ from pilotlight.twin.aws.gateway_call import json_response
 from pilotlight.twin.gcp.developer import word
 from pilotlight.twin.gcp.iam import ANONYMOUS, Iam
 from pilotlight.twin.gcp.inside import Inside
-from pilotlight.twin.gcp.planes import Planes
+from pilotlight.twin.gcp.planes import google_planes
+from pilotlight.twin.planes import Planes
 
 if TYPE_CHECKING:
     from pilotlight.twin.gcp.callers import Caller
@@ -57,7 +58,7 @@ class GoogleCloud:
     def __init__(self, world: World, now: Callable[[], float], planes: Planes | None = None) -> None:
         """`now` gives the twin's time in seconds since the epoch."""
         self.iam = Iam(world, now)
-        self.planes = planes or Planes()
+        self.planes = planes or google_planes()
         self.handlers: dict[str, Handler] = {}
         self.emulators: dict[str, GrpcFront] = {}
         self.apis: dict[str, str] = {}

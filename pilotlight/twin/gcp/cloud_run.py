@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.cloud_run_door import NAME, Door
 from pilotlight.twin.gcp.cloud_run_instances import Instances
 from pilotlight.twin.gcp.cloud_run_revision import Instance, InstanceFailed, Revision, floor_of, revision_of
 from pilotlight.twin.gcp.logging_plane import PLACE as LOGS
 from pilotlight.twin.gcp.metadata import MetadataServer
-from pilotlight.twin.gcp.names import short
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.run_api import VARIABLE, RunApi
 from pilotlight.twin.gcp.types import RUN_SERVICE
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from components import limits
-from pilotlight.twin.asgi import Request, Send, respond
+from pilotlight.twin.asgi import Answering, Request, Send, respond
 from pilotlight.twin.faults import KILL_WITHIN_S
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp.cloud import PREFIX
 from pilotlight.twin.gcp.cloud_run_instances import Gone, Instances, TooMany
 from pilotlight.twin.gcp.cloud_run_revision import InstanceFailed
 from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.gcp.inside import HEADER
-from pilotlight.twin.gcp.names import seconds, short
+from pilotlight.twin.gcp.metric_counts import run_answered
+from pilotlight.twin.gcp.names import seconds
 from pilotlight.twin.gcp.rows_run import INGRESS
 from pilotlight.twin.gcp.tokens import Tokens
 from pilotlight.twin.gcp.types import RUN_SERVICE, SUBNETWORK
+from pilotlight.twin.passing import NOT_SENT_ON, Broken, Late, bearer, passed_on
 from pilotlight.twin.rows import AwsResponse, Refusal
-from pilotlight.twin.upstream import Answer, UpstreamError
+from pilotlight.twin.upstream import UpstreamError
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
@@ -37,9 +41,7 @@ _REMOVED = "SIGNATURE_REMOVED_BY_GOOGLE"
 # Cloud Run documentation, "Troubleshoot Cloud Run issues".
 _LATE = "upstream request timeout"
 _BROKEN = "The request failed because either the HTTP response was malformed or connection to the instance had an error."
-# HTTP/1.1: what holds for one connection alone.
-_HOP = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"})
-_NOT_SENT_ON = _HOP | {"host", "content-length", "expect", _SERVERLESS, HEADER}
+_NOT_SENT_ON = NOT_SENT_ON | {_SERVERLESS, HEADER}
 
 
 class _Denied(Exception):
@@ -109,7 +111,7 @@ class Door:
 
     def _caller(self, given: str | None, audience: str) -> str | None:
         """The caller's address, ANONYMOUS for one that sends no bearer token, None for one whose token is not accepted."""
-        token = _bearer(given)
+        token = bearer(given)
         return self._tokens.verify(token, audience) if token else ANONYMOUS
 
     def _inside(self, request: Request, given: str | None, service: Resource) -> bool:
@@ -121,33 +123,51 @@ class Door:
         """
         if self._twin.gcp.inside.came(request.headers, service["project"]):
             return True
-        through = self._twin.world.get(SUBNETWORK, self._tokens.subnetwork(_bearer(given), str(service["uri"])))
+        through = self._twin.world.get(SUBNETWORK, self._tokens.subnetwork(bearer(given), str(service["uri"])))
         return through is not None and through["project"] == service["project"] and bool(through.get("privateIpGoogleAccess"))
 
     async def _served(self, request: Request, send: Send, service: Resource, target: str, body: bytes) -> None:
         kind, when = self._twin.faults.execution(NAME, short(service["name"])) or ("", 0.0)
-        if kind in ("error", "timeout"):
-            await self._wrong(service, kind)
-        instance, instances = await self._instance(service)
+        taken = None if kind in ("error", "timeout") else await self._instance(service)
+        began, told = time.monotonic(), Answering(request, send)
         try:
-            if kind == "kill":
-                await self._killed(instance, request, target, body, when)
-            await _passed_on(instance, request, send, target, body)
+            if taken is None:
+                await self._wrong(service, kind)
+            elif kind == "kill":
+                await self._killed(taken[0], request, target, body, when)
+            else:
+                await self._passed_on(taken[0], request, told, target, body)
+        except _Denied as denied:
+            told.status = denied.response.status
+            raise
         finally:
-            instances.release(instance)
+            if taken is not None:
+                taken[1].release(taken[0])
+            if told.status is not None:
+                run_answered(self._twin, service, told.status, time.monotonic() - began)
 
-    async def _wrong(self, service: Resource, kind: str) -> None:
+    async def _passed_on(self, instance: Instance, request: Request, send: Send, target: str, body: bytes) -> None:
+        """The container's answer as it comes; _Denied where there is none."""
+        timeout_s = instance.revision.timeout_s
+        try:
+            await passed_on(instance.container, request, send, target=target, headers=_headers(request), body=body, timeout_s=timeout_s)
+        except Late:
+            raise _Denied(504, _LATE) from None
+        except Broken:
+            raise _Denied(503, _BROKEN) from None
+
+    async def _wrong(self, service: Resource, kind: str) -> NoReturn:
         """What a test asked for in place of an answer: none for as long as it says, or none at all."""
         if kind == "timeout":
             await asyncio.sleep(min(self._twin.faults.hold_s, seconds(service["template"].get("timeout")) or math.inf))
             raise _Denied(504, _LATE)
         raise _Denied(503, _BROKEN)
 
-    async def _killed(self, instance: Instance, request: Request, target: str, body: bytes, when: float) -> None:
+    async def _killed(self, instance: Instance, request: Request, target: str, body: bytes, when: float) -> NoReturn:
         """The instance dies in the middle of the request, or when all is done, and nobody hears that it was."""
         asyncio.get_running_loop().call_later(when * KILL_WITHIN_S, instance.kill)
         with contextlib.suppress(UpstreamError):
-            answer = await instance.send(request.method, target, _headers(request), body)
+            answer = await instance.container.send(request.method, target, _headers(request), body)
             await answer.read()
         instance.kill()
         raise _Denied(503, _BROKEN)
@@ -169,39 +189,6 @@ class Door:
                 raise _Denied(429, text) from None
             except InstanceFailed as error:
                 raise _Denied(503, str(error)) from None
-
-
-def _bearer(given: str | None) -> str:
-    """The token of an Authorization header; empty where it has none."""
-    kind, _, token = (given or "").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
-
-
-async def _passed_on(instance: Instance, request: Request, send: Send, target: str, body: bytes) -> None:
-    """The container's answer as it comes; _Denied where there is none."""
-    answer: Answer | None = None
-    try:
-        async with asyncio.timeout(instance.revision.timeout_s):
-            answer = await instance.send(request.method, target, _headers(request), body)
-            await _streamed(answer, send)
-    except (TimeoutError, UpstreamError) as error:
-        if answer is not None:
-            # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
-            raise ConnectionError("the answer was cut off") from error
-        if isinstance(error, TimeoutError):
-            raise _Denied(504, _LATE) from None
-        raise _Denied(503, _BROKEN) from None
-    finally:
-        if answer is not None:
-            answer.close()
-
-
-async def _streamed(answer: Answer, send: Send) -> None:
-    headers = [pair for pair in answer.headers if pair[0].decode("latin-1") not in _HOP]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    async for chunk in answer.chunks():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 def _headers(request: Request) -> list[tuple[str, str]]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from pilotlight.twin.gcp.cloud_run_load import LOOK_S, Load
 from pilotlight.twin.gcp.cloud_run_revision import Instance, Revision
 from pilotlight.twin.timers import Timer, Timers
 
@@ -14,6 +16,7 @@ from pilotlight.twin.timers import Timer, Timers
 IDLE_S = 15 * 60.0
 # The same: where no instance can be added, a request waits for ten seconds (or 3.5 starts, if that is longer).
 QUEUE_S = 10.0
+_LOG = logging.getLogger(__name__)
 
 
 class TooMany(Exception):
@@ -28,7 +31,8 @@ class Instances:
     """`start` makes a ready instance or raises. Every method runs in one loop.
 
     The instance with most under way is filled first, so that the others can fall idle and stop. A request that finds no room has an
-    instance started, and goes wherever there is room first.
+    instance started, and goes wherever there is room first. Where the revision has a target, others are started before that, nobody
+    waiting for them.
     """
 
     def __init__(self, revision: Revision, start: Callable[[], Awaitable[Instance]], timers: Timers) -> None:
@@ -41,6 +45,7 @@ class Instances:
         self._floor = 0
         self._closed = False
         self._timer: Timer | None = None
+        self._load, self._looking = Load(timers.now), False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._quiet = asyncio.Event()
 
@@ -69,6 +74,7 @@ class Instances:
     def release(self, instance: Instance) -> None:
         """Back from `acquire`. One that has ended is forgotten."""
         instance.requests -= 1
+        self._loaded()
         instance.idle_since = self._timers.now()
         if not instance.usable:
             self._drop(instance)
@@ -117,7 +123,28 @@ class Instances:
 
     def _taken(self, instance: Instance) -> Instance:
         instance.requests += 1
+        self._loaded()
         return instance
+
+    def _loaded(self) -> None:
+        """Tell how much is under way, and look at it again as long as something is."""
+        if self.revision.target is None:
+            return
+        under_way = sum(one.requests for one in self._all)
+        self._load.tell(under_way)
+        if under_way and not self._looking and not self._closed:
+            self._looking = True
+            self._timers.at(self._timers.now() + LOOK_S, self._ahead)
+
+    async def _ahead(self, due: float) -> None:
+        """Start as many instances as the target wants."""
+        self._looking = False
+        wanted = self._load.wanted((self.revision.target or 1) * self.revision.requests)
+        self._loaded()
+        try:
+            await self.grow(wanted)
+        except Exception as error:  # noqa: BLE001 (nobody waits for them; who finds no room is told)
+            _LOG.warning("%s has no further instance: %s", self.revision.name, error)
 
     async def _waited(self, waiter: asyncio.Future[Instance]) -> Instance:
         while True:
@@ -155,7 +182,7 @@ class Instances:
             instance = await self._start()
         finally:
             self._starting -= 1
-        instance.idle_since = self._timers.now()
+        instance.idle_since, instance.on_ready = self._timers.now(), self._hand
         self._all.append(instance)
         self._hand()
         self._look_again()

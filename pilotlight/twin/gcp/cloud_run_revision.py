@@ -1,32 +1,29 @@
-"""What a revision runs: a service's template read once, and one instance of it, the image's process behind its startup probe."""
+"""What a revision runs: a service's template read once, and one instance of it, the image's process behind its probes."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
-import shutil
-import signal
 import string
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from pilotlight.twin.container import Container
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import registry
 from pilotlight.twin.gcp.log_entries import Source
 from pilotlight.twin.gcp.logging_plane import logs_of
 from pilotlight.twin.gcp.metadata import Identity
-from pilotlight.twin.gcp.names import seconds, short
+from pilotlight.twin.gcp.names import seconds
 from pilotlight.twin.gcp.rows_compute import sends_through
 from pilotlight.twin.gcp.rows_run import account_of
 from pilotlight.twin.gcp.run_limits import quantity
 from pilotlight.twin.images import ImageRefused
-from pilotlight.twin.ports import port_for_later
-from pilotlight.twin.processes import Process
 from pilotlight.twin.rows import Refusal
-from pilotlight.twin.upstream import Answer, Headers, Upstream, UpstreamError
+from pilotlight.twin.upstream import UpstreamError
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
@@ -36,16 +33,12 @@ if TYPE_CHECKING:
 _TIMEOUT, _REQUESTS, _MAX_INSTANCES, _PORT = "300s", 80, 100, 8080
 # Cloud Run documentation, "Configure container health checks": the probe of a container that has none.
 _DEFAULT_PROBE: Mapping[str, Any] = {"tcpSocket": {}, "timeoutSeconds": 240, "periodSeconds": 240, "failureThreshold": 1}
+# The same, and the provider's reference: what a readiness probe does not say. It begins when the instance has started and takes requests.
+_READY_PERIOD_S, _READY_FAILURES, _READY_SUCCESSES = 10, 3, 2
 # Cloud Run documentation, "Container runtime contract": SIGTERM, then ten seconds.
 STOP_GRACE_S = 10.0
 # Asked more often than Cloud Run asks, which knows a second at the least: nobody is to wait for a container that is ready.
 PROBE_EVERY_S = 0.02
-# A connection is not used again later than this: servers close idle ones after a few seconds (uvicorn: 5), and a request that meets
-# the closing would be lost.
-KEEP_ALIVE_S = 2.0
-_TAIL_LINES = 40
-# What an instance is told otherwise here: this machine's image is the one of CPUs (Dockerfile, dev.pilotlight.local-requirements).
-_WITHOUT_GPU = {"REQUIRE_GPU": "0"}
 _MIB = 2**20
 
 
@@ -67,9 +60,12 @@ class Revision:
     memory_mb: int
     requests: int
     max_instances: int
+    # Of its requests, on average, there are as many instances as to have none beyond that share; None: as many as there must be.
+    target: float | None
     timeout_s: float
     declared_port: int
     probe: Mapping[str, Any]
+    readiness: Mapping[str, Any] | None
 
     @property
     def start_s(self) -> float:
@@ -105,9 +101,11 @@ def revision_of(twin: Twin, service: Resource) -> Revision:
         memory_mb=int((quantity(sizes.get("memory", "512Mi")) or 0) // _MIB),
         requests=int(template.get("maxInstanceRequestConcurrency") or _REQUESTS),
         max_instances=int((template.get("scaling") or {}).get("maxInstanceCount") or _MAX_INSTANCES),
+        target=(template.get("scaling") or {}).get("concurrencyUtilization") or None,
         timeout_s=seconds(template.get("timeout") or _TIMEOUT) or 0.0,
         declared_port=int(ports.get("containerPort") or _PORT),
         probe=container.get("startupProbe") or _DEFAULT_PROBE,
+        readiness=container.get("readinessProbe"),
     )
 
 
@@ -126,17 +124,17 @@ def _declared(service: Resource, container: Mapping[str, Any]) -> dict[str, str]
 
 
 class Instance:
-    """Made by `start`. `requests` are under way in it; `start_ms` is the time from the process's start to its first good probe."""
+    """Made by `start`. `requests` are under way in it; `start_ms` is the time from the process's start to its first good probe;
+    `on_ready` hears when it takes requests again."""
 
     def __init__(self, twin: Twin, revision: Revision) -> None:
         self.revision = revision
         self.requests = 0
         self.idle_since = 0.0
         self.start_ms = 0.0
-        self._twin = twin
-        self._port = port_for_later()
-        self._host = (b"host", f"127.0.0.1:{self._port}".encode())
-        self._tail: list[str] = []
+        self.on_ready: Callable[[], None] = lambda: None
+        self._ready = True
+        self._watch: asyncio.Task[None] | None = None
         place = revision.identity
         self._logs = logs_of(twin)
         self._source = Source(
@@ -146,19 +144,24 @@ class Instance:
             revision=revision.name,
             instance=secrets.token_hex(32),
         )
-        self._scratch = twin.home / "run" / "tmp" / secrets.token_hex(8)
-        self._process: Process | None = None
-        self._leaving = False
-        # How long an answer may take is the service's to say, up to an hour.
-        self._upstream = Upstream(self._port, answer_s=None, rest_s=KEEP_ALIVE_S)
+        self.container = Container(
+            twin,
+            name=f"service {revision.service}",
+            image=revision.image,
+            memory_mb=revision.memory_mb,
+            command=revision.command,
+            args=revision.args,
+            on_line=self._said,
+        )
 
     @classmethod
     async def start(cls, twin: Twin, revision: Revision, variables: Mapping[str, str]) -> Instance:
         """A ready instance. InstanceFailed when it ends or does not pass its startup probe in time."""
         instance = cls(twin, revision)
         began = time.perf_counter()
+        own = {"K_SERVICE": revision.service, "K_REVISION": revision.name, "K_CONFIGURATION": revision.service}
         try:
-            await instance._launch(variables)
+            await instance.container.launch(revision.environment, {**variables, **own})
             async with asyncio.timeout(revision.start_s):
                 await instance._until_ready()
         except TimeoutError:
@@ -171,94 +174,70 @@ class Instance:
             await instance.stop()
             raise
         instance.start_ms = (time.perf_counter() - began) * 1000
+        if revision.readiness is not None:
+            instance._watch = asyncio.get_running_loop().create_task(instance._watched(revision.readiness))
         return instance
 
     @property
     def usable(self) -> bool:
-        return self._process is not None and self._process.running and not self._leaving
+        return self.container.usable
 
     @property
     def free(self) -> bool:
         """Whether it takes one more request."""
-        return self.usable and self.requests < self.revision.requests
-
-    async def send(self, method: str, target: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
-        """The container's answer, its body not read yet; how long it may take is the caller's to say. UpstreamError when there is none."""
-        # Headers may be of any bytes.
-        raw: Headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        return await self._upstream.send(method, target.encode("latin-1"), [self._host, *raw], body)
+        return self.usable and self._ready and self.requests < self.revision.requests
 
     def kill(self) -> None:
         """End its process at once, with all that it has under way."""
-        self._leaving = True
-        if self._process is not None and self._process.running:
-            self._process.signal(signal.SIGKILL)
+        self.container.kill()
 
     async def stop(self) -> None:
         """SIGTERM, and ten seconds for what it has under way."""
-        self._leaving = True
-        if self._process is not None:
-            await self._process.stop(STOP_GRACE_S)
-        self._upstream.close()
-        await asyncio.get_running_loop().run_in_executor(None, lambda: shutil.rmtree(self._scratch, ignore_errors=True))
-
-    async def _launch(self, variables: Mapping[str, str]) -> None:
-        revision = self.revision
-        env = {
-            **revision.environment,
-            **{name: value for name, value in _WITHOUT_GPU.items() if name in revision.environment},
-            **variables,
-            # Services share this machine's ports, so that each instance gets another than the declared one, and no other interface.
-            "PORT": str(self._port),
-            "BIND_HOST": "127.0.0.1",
-            "K_SERVICE": revision.service,
-            "K_REVISION": revision.name,
-            "K_CONFIGURATION": revision.service,
-        }
-        self._process = await self._twin.images.launch(
-            revision.image,
-            env=env,
-            mounts={},
-            memory_mb=revision.memory_mb,
-            on_line=self._said,
-            name=f"service {revision.service}",
-            argv=(*revision.command, *revision.args) if revision.command else None,
-            argv_suffix=revision.args,
-            scratch=self._scratch,
-            scratch_mb=revision.memory_mb,
-        )
+        if self._watch is not None:
+            self._watch.cancel()
+        await self.container.stop(STOP_GRACE_S)
 
     async def _until_ready(self) -> None:
         while True:
-            if self._process is None or not self._process.running:
-                out_of_memory = self._process is not None and self._process.out_of_memory
-                raise self._failure(f"needs more than its {self.revision.memory_mb} MiB of memory" if out_of_memory else "exited")
-            with contextlib.suppress(UpstreamError, OSError):
-                if await self._ready():
-                    return
+            if not self.container.running:
+                raise self._failure(self.container.ended_how())
+            if await self._passes(self.revision.probe):
+                return
             await asyncio.sleep(PROBE_EVERY_S)
 
-    async def _ready(self) -> bool:
-        get = self.revision.probe.get("httpGet")
-        if get is None:
-            _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            writer.close()
-            return True
-        async with asyncio.timeout(float(self.revision.probe.get("timeoutSeconds") or 1)):
-            answer = await self.send("GET", quote(get.get("path") or "/", safe=string.punctuation), [], b"")
-            await answer.read()
+    async def _watched(self, probe: Mapping[str, Any]) -> None:
+        """One that failed so often in a row gets no requests until it has passed so often: it is not ended."""
+        failures, successes = probe.get("failureThreshold") or _READY_FAILURES, probe.get("successThreshold") or _READY_SUCCESSES
+        alike = 0
+        while self.container.running:
+            await asyncio.sleep(float(probe.get("periodSeconds") or _READY_PERIOD_S))
+            passed = await self._passes(probe)
+            alike = alike + 1 if passed != self._ready else 0
+            if alike < (successes if passed else failures):
+                continue
+            self._ready, alike = passed, 0
+            if passed:
+                self.on_ready()
+
+    async def _passes(self, probe: Mapping[str, Any]) -> bool:
+        """Whether the container says yes, once."""
+        get = probe.get("httpGet")
+        try:
+            async with asyncio.timeout(float(probe.get("timeoutSeconds") or 1)):
+                if get is None:
+                    return await self.container.listens()
+                answer = await self.container.send("GET", quote(get.get("path") or "/", safe=string.punctuation), [], b"")
+                await answer.read()
+        except (TimeoutError, UpstreamError, OSError):
+            return False
         return 200 <= answer.status < 400
 
     def _said(self, line: str) -> None:
-        self._tail = [*self._tail[-_TAIL_LINES + 1 :], line]
         if self._logs is not None:
             self._logs.write(self._source, line)
 
     def _failure(self, what: str) -> InstanceFailed:
-        if self._process is not None:
-            self._process.drain()
-        said = f" It said: {' | '.join(self._tail[-3:])}" if self._tail else ""
         return InstanceFailed(
             f"Revision '{self.revision.name}' is not ready and cannot serve traffic. The user-provided container {what} "
-            f"(PORT={self.revision.declared_port}; here each instance has a port of its own).{said}"
+            f"(PORT={self.revision.declared_port}; here each instance has a port of its own).{self.container.last_said()}"
         )

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped]
 
 from components import limits
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.cloud_run import address
 from pilotlight.twin.gcp.eventarc_events import body, headers, wants
-from pilotlight.twin.gcp.names import short
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.pubsub_plane import PubsubPlane
 from pilotlight.twin.gcp.pubsub_store import Message, Subscription, Topic
 from pilotlight.twin.gcp.rows_eventarc import STORAGE_EVENTS, criteria
 from pilotlight.twin.gcp.storage_plane import StoragePlane
 from pilotlight.twin.gcp.types import RUN_SERVICE, TRIGGER
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 

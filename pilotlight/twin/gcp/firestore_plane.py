@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pilotlight.twin.gcp.firestore import FirestoreService, TimeToLive
 from pilotlight.twin.gcp.names import seconds
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.rows_firestore import FIELD, database_id
 from pilotlight.twin.gcp.types import DATABASE
+from pilotlight.twin.planes import Plane
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin

@@ -16,6 +16,7 @@ from pilotlight.twin.asgi import Request
 from pilotlight.twin.gcp.gateway_document import Backend
 from pilotlight.twin.gcp.tokens import LIFETIME_S
 from pilotlight.twin.gcp.types import RUN_SERVICE
+from pilotlight.twin.passing import HOP, NOT_SENT_ON
 from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ _ATTEMPTS = 2
 # Connections are not used again later than this: servers close idle ones after a few seconds.
 _KEEP_ALIVE_S = 2.0
 _AUTHORIZATION, _FORWARDED = "authorization", "x-forwarded-authorization"
-# HTTP/1.1: what holds for one connection alone.
-_HOP = frozenset({"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade"})
-_NOT_SENT_ON = _HOP | {"host", "content-length", "expect"}
 _RESET = "upstream connect error or disconnect/reset before headers. {} reason: {}"
 
 
@@ -49,7 +47,7 @@ class Backends:
     def headers(self, request: Request, backend: Backend, account: str, told: Mapping[str, str | None]) -> Headers:
         """What goes to the backend: the caller's headers, `told` in place of those of the same names (None: taken away), and an ID
         token of `account`."""
-        kept = [(name, value) for name, value in request.header_pairs if name not in _NOT_SENT_ON and name not in told]
+        kept = [(name, value) for name, value in request.header_pairs if name not in NOT_SENT_ON and name not in told]
         own = request.headers.get(_AUTHORIZATION)
         if backend.authenticated:
             if own is not None:
@@ -109,9 +107,7 @@ class Backends:
 
 def _answer_headers(answer: httpx.Response) -> Headers:
     return [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in answer.headers.raw
-        if name.decode("latin-1").lower() not in _HOP
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw if name.decode("latin-1").lower() not in HOP
     ]
 
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import jwt
 
 from pilotlight.twin.asgi import Request
 from pilotlight.twin.gcp.gateway_document import Operation
 from pilotlight.twin.gcp.gateway_schemes import Provider
-from pilotlight.twin.jwks import Jwks
+from pilotlight.twin.jwks import Jwks, signed_by
 from pilotlight.twin.rows import Refusal
 
 # API Gateway documentation, "Using JWT to authenticate users": how long keys are kept. An unknown one is not asked for before that.
@@ -81,7 +80,7 @@ class Callers:
         candidates = list(keys.values()) if kid is None else [keys[kid]] if kid in keys else []
         if not candidates:
             raise _refused("Jwks doesn't have key to match kid or alg from Jwt")
-        if not any(_signed(token, key, header["alg"]) for key in candidates):
+        if not any(signed_by(token, key, header["alg"]) for key in candidates):
             raise _refused("Jwt verification fails")
 
 
@@ -122,14 +121,6 @@ def _check_times(claims: dict[str, Any]) -> None:
         raise _refused("Jwt not yet valid")
     if isinstance(ends, int | float) and now > ends + _SKEW_S:
         raise _refused("Jwt is expired")
-
-
-def _signed(token: str, key: Any, algorithm: str) -> bool:
-    try:
-        jwt.api_jws.decode(token, key, algorithms=[algorithm])
-    except (jwt.PyJWTError, TypeError, ValueError):
-        return False
-    return True
 
 
 def _bare(audience: str) -> str:

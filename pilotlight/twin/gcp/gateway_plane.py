@@ -21,9 +21,11 @@ from pilotlight.twin.gcp.gateway_document import Api
 from pilotlight.twin.gcp.gateway_jwt import Callers
 from pilotlight.twin.gcp.gateway_keys import Keys
 from pilotlight.twin.gcp.gateway_quota import Quotas
-from pilotlight.twin.gcp.planes import Plane
+from pilotlight.twin.gcp.metric_counts import gateway_answered
 from pilotlight.twin.gcp.rows_gateway import api_of, document
 from pilotlight.twin.gcp.types import API, API_CONFIG, GATEWAY
+from pilotlight.twin.mounting import mounted
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import AwsResponse, Refusal
 from pilotlight.twin.world import Resource
 
@@ -82,14 +84,19 @@ class GatewayPlane(Plane):
             _LOG.exception("%s %s", request.method, request.raw_path)
             trouble = {"message": "The twin failed at this request: see the log in its home.", "code": 500}
             response, repeated = json_response(500, trouble), []
+        if (gateway := self._gateway(request)) is not None:
+            gateway_answered(self.twin, gateway, response.status)
         if request.method == "HEAD":
             response.body = b""
         await respond(send, response, extra=repeated)
 
+    def _gateway(self, request: Request) -> Resource | None:
+        """The one whose host the request's path begins with."""
+        return self.twin.world.one(GATEWAY, defaultHostname=_split(request)[0].lower())
+
     async def _answer(self, request: Request) -> tuple[AwsResponse, list[tuple[str, str]]]:
-        host, slash, rest = request.raw_path.removeprefix(f"{PREFIX}{GATEWAYS}/").partition("/")
-        path = slash + rest or "/"
-        gateway = self.twin.world.one(GATEWAY, defaultHostname=host.lower())
+        host, path = _split(request)
+        gateway = self._gateway(request)
         if gateway is None:
             raise Refusal("NOT_FOUND", f"The requested URL {path} was not found: there is no gateway {host!r} here.", 404)
         if self.twin.faults.is_out("apigateway"):
@@ -106,7 +113,7 @@ class GatewayPlane(Plane):
             operation.backend.deadline_s,
         )
         mount = "" if is_gateway(request.headers.get("host", "")) else f"{PREFIX}{GATEWAYS}/{host}"
-        return AwsResponse(status=status, headers={}, body=content), [_mounted(name, value, mount) for name, value in headers]
+        return AwsResponse(status=status, headers={}, body=content), [mounted(name, value, mount) for name, value in headers]
 
     async def _let_in(self, request: Request, served: _Served, operation: gateway_document.Operation) -> Mapping[str, str | None]:
         """What the backend is told of the caller. Refusal for one that may not come in, tokens before keys before quotas."""
@@ -147,8 +154,7 @@ class GatewayPlane(Plane):
         return _Served(api=api, service=service, account=account, project=str(config["project"]))
 
 
-def _mounted(name: str, value: str, mount: str) -> tuple[str, str]:
-    """A header of an answer: where the gateway was called below a path, its own paths lie below that."""
-    return (
-        (name, f"{mount}{value}") if name.lower() == "location" and value.startswith("/") and not value.startswith("//") else (name, value)
-    )
+def _split(request: Request) -> tuple[str, str]:
+    """A gateway's host, and the path below it."""
+    host, slash, rest = request.raw_path.removeprefix(f"{PREFIX}{GATEWAYS}/").partition("/")
+    return host, slash + rest or "/"

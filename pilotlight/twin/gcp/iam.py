@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import agents, identities
 from pilotlight.twin.gcp.iam_conditions import Asked, Test, read
 from pilotlight.twin.gcp.iam_roles import AGENT_ROLES, PREDEFINED
-from pilotlight.twin.gcp.names import short
 from pilotlight.twin.gcp.types import (
     ACCOUNT_MEMBER,
     BUCKET,

@@ -92,6 +92,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
         *_of("monitoring.metricDescriptors", "get", "list"),
         *_of("monitoring.monitoredResourceDescriptors", "get", "list"),
         *_of("monitoring.alertPolicies", "get", "list"),
+        *_of("monitoring.alerts", "get", "list"),
         *_of("monitoring.dashboards", "get", "list"),
         *_of("monitoring.notificationChannels", "get", "list"),
         "monitoring.timeSeries.list",

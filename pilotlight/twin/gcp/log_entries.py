@@ -8,6 +8,7 @@ The twin has one pipe for both output streams, so that every line is in the log 
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -36,6 +37,14 @@ class Source:
     service: str
     revision: str
     instance: str
+
+    @property
+    def kept_in(self) -> str:
+        return self.project
+
+    def entry(self, line: str, moment: float) -> dict[str, Any]:
+        """The line as a LogEntry that is no other one."""
+        return entry(self, line, moment, secrets.token_hex(8))
 
     def resource(self) -> dict[str, Any]:
         """The monitored resource `cloud_run_revision`."""

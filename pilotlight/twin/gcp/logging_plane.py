@@ -12,10 +12,10 @@ from pilotlight.twin.asgi import Send, respond
 from pilotlight.twin.gcp import log_filter
 from pilotlight.twin.gcp.http_api import Asked, HttpApi, answered, json_of
 from pilotlight.twin.gcp.log_entries import Source
-from pilotlight.twin.gcp.log_metrics_api import VARIABLE as MONITORING_VARIABLE
-from pilotlight.twin.gcp.log_metrics_api import MonitoringApi
-from pilotlight.twin.gcp.log_store import GATHER_S, LogStore, Place
-from pilotlight.twin.gcp.planes import Plane
+from pilotlight.twin.gcp.monitoring_api import VARIABLE as MONITORING_VARIABLE
+from pilotlight.twin.gcp.monitoring_api import MonitoringApi
+from pilotlight.twin.log_store import GATHER_S, LogStore, Place
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:

@@ -57,12 +57,22 @@ class Known:
         return f"did you mean {near[0]}" if near else "the local twin knows those of pilotlight/twin/gcp/monitoring_metrics.py"
 
 
+def terms(text: str) -> list[tuple[str, str, str]]:
+    """Selector, operator and value of each term of a filter."""
+    return [(found["path"], found["operator"], found["value"].strip('"')) for found in _TERM.finditer(text)]
+
+
+def between(text: str) -> list[str]:
+    """The words of a filter that are no term: AND, OR, brackets."""
+    return _TERM.sub(" ", text).split()
+
+
 def problems(text: str, aggregations: Iterable[Any], known: Known, *, compared: bool) -> Iterator[str]:
     """What Monitoring would say of a filter and of what is made of its series; with `compared` the outcome must be a number."""
-    terms = [(found["path"], found["operator"], found["value"].strip('"')) for found in _TERM.finditer(text)]
-    yield from _unknown_selectors(path for path, _, _ in terms)
-    types = [value for path, operator, value in terms if (path, operator) == ("metric.type", "=")]
-    resources = [value for path, operator, value in terms if (path, operator) == ("resource.type", "=")]
+    found = terms(text)
+    yield from _unknown_selectors(path for path, _, _ in found)
+    types = [value for path, operator, value in found if (path, operator) == ("metric.type", "=")]
+    resources = [value for path, operator, value in found if (path, operator) == ("resource.type", "=")]
     if not types:
         yield 'names no metric: add metric.type = "…".'
         return
@@ -74,7 +84,7 @@ def problems(text: str, aggregations: Iterable[Any], known: Known, *, compared: 
         return
     yield from _resource_problems(metric, resources)
     steps = [each for each in aggregations if isinstance(each, Mapping)]
-    named = [path for path, _, _ in terms] + [
+    named = [path for path, _, _ in found] + [
         field for each in steps for field in each.get("groupByFields") or [] if isinstance(field, str)
     ]
     yield from _label_problems(metric, resources, named)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pilotlight.twin.gcp.api_keys_api import ApiKeysApi
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.projects_api import BillingApi, ResourceManagerApi
 from pilotlight.twin.gcp.service_usage_api import ServiceUsageApi
+from pilotlight.twin.planes import Plane
 
 APIS = (ApiKeysApi, BillingApi, ResourceManagerApi, ServiceUsageApi)
 

@@ -9,11 +9,11 @@ from google.protobuf.json_format import ParseDict  # type: ignore[import-untyped
 
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.grpc_front import GrpcError
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.pubsub import PubsubService
 from pilotlight.twin.gcp.pubsub_store import Subscription, Topic
 from pilotlight.twin.gcp.rows_pubsub import topic_id
 from pilotlight.twin.gcp.types import TOPIC
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 
 if TYPE_CHECKING:

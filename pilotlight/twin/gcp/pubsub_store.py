@@ -31,6 +31,8 @@ _BACKOFF_S = (10.0, 600.0)
 # Pub/Sub documentation, "Push backoff": between 100 milliseconds and 60 seconds.
 _PUSH_BACKOFF_S = (0.1, 60.0)
 SWEEP_S = 60.0
+# Of one answer: clients that are led to an emulator take 4 MiB, which is gRPC's own default, and the ids around the messages count too.
+TAKEN_BYTES = 7 * 2**19
 _SOURCE = "CloudPubSubDeadLetterSource"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS topics (name TEXT PRIMARY KEY, body BLOB);
@@ -132,7 +134,8 @@ class MessageStore:
             return [self._publish(topic, message) for message in messages]
 
     def take(self, name: str, limit: int, lease_s: float | None = None) -> list[Delivery]:
-        """Up to `limit` messages that are due, leased for `lease_s` seconds (the subscription's own where None)."""
+        """Up to `limit` messages that are due, leased for `lease_s` seconds (the subscription's own where None); fewer where they would be
+        more than `TAKEN_BYTES`."""
         with self._lock, self._transaction():
             subscription, now = self.subscriptions[name], self.now()
             self._sweep(subscription, now)
@@ -140,8 +143,13 @@ class MessageStore:
                 "SELECT number, body, attempts FROM messages WHERE subscription = ? AND due <= ? ORDER BY due, number LIMIT ?",
                 (name, now, limit),
             ).fetchall()
-            ends, taken = now + (ack_seconds(subscription) if lease_s is None else lease_s), []
+            taken: list[Delivery] = []
+            ends = now + (ack_seconds(subscription) if lease_s is None else lease_s)
+            size = 0
             for number, body, before in rows:
+                size += len(body)
+                if taken and size > TAKEN_BYTES:
+                    break
                 receipt = secrets.token_urlsafe(12)
                 due = ends + self._wait_s(subscription, before + 1)
                 self._db.execute(
@@ -201,6 +209,12 @@ class MessageStore:
         """How many messages are not acknowledged."""
         with self._lock:
             return int(self._db.execute("SELECT COUNT(*) FROM messages WHERE subscription = ?", (name,)).fetchone()[0])
+
+    def oldest(self, name: str) -> float | None:
+        """When the oldest message that is not acknowledged was published; None where there is none."""
+        with self._lock:
+            row = self._db.execute("SELECT MIN(published) FROM messages WHERE subscription = ?", (name,)).fetchone()
+            return None if row[0] is None else float(row[0])
 
     def _publish(self, topic: str, given: Any) -> str:
         message, now = Message(), self.now()

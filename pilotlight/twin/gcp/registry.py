@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 
 from pilotlight.twin.gcp.types import REPOSITORY
+from pilotlight.twin.pushed import Pushed
 from pilotlight.twin.registry_tokens import expiry_of, password
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource, World
 
-# A pushed image is no resource of a program; the twin keeps it in the world under a type of its own.
-IMAGE = "twin:artifactregistry/image:Image"
+PUSHED = Pushed(
+    token="twin:artifactregistry/image:Image",  # noqa: S106 (a type)
+    id=lambda repository, image, digest: f"{repository}/dockerImages/{image}@{digest}",
+)
 # The name under which an access token is a password (Artifact Registry documentation, "Authenticate to Artifact Registry").
 USER = "oauth2accesstoken"
 # Lifetime of an access token by Google's documentation: one hour.
@@ -55,10 +58,7 @@ def image(world: World, uri: str) -> Resource | None:
     wanted = reference(uri)
     if wanted is None:
         return None
-    found = world.find(IMAGE, repository=wanted.repository, image=wanted.image)
-    if wanted.digest:
-        return next((one for one in found if one["digest"] == wanted.digest), None)
-    return next((one for one in found if (wanted.tag or "latest") in one["tags"]), None)
+    return PUSHED.find(world, wanted.repository, wanted.image, wanted.tag, wanted.digest)
 
 
 def access_token(twin: Twin) -> str:
@@ -83,7 +83,7 @@ def repository(twin: Twin, host: str, name: str) -> Resource:
     return found
 
 
-def authorize(twin: Twin, user: str, given: str) -> None:
+def authorize(twin: Twin, target: Resource, user: str, given: str) -> None:
     """Raises Refusal for a token that this twin did not issue, or that has expired."""
     kind, _, token = given.partition(".")
     expiry = expiry_of(twin, token) if kind == _TOKEN_KIND else None
@@ -95,21 +95,16 @@ def push(twin: Twin, target: Resource, host: str, name: str, tag: str, digest: s
     """Record an image under a tag. Raises Refusal where the repository's tags cannot move."""
     held = reference(f"{host}/{name}")
     assert held is not None
-    images = twin.world.find(IMAGE, repository=target.id, image=held.image)
-    bearer = next((one for one in images if tag in one["tags"]), None)
-    if bearer is not None and bearer["digest"] != digest:
-        if (target.get("dockerConfig") or {}).get("immutableTags"):
-            raise Refusal("MANIFEST_INVALID", f"The repository has enabled tag immutability: {tag!r} of {held.image} cannot move.")
-        _record(twin, target.id, held.image, bearer["digest"], [one for one in bearer["tags"] if one != tag], bearer["mediaType"])
-    same = next((one for one in images if one["digest"] == digest), None)
-    _record(twin, target.id, held.image, digest, sorted({*(same["tags"] if same else []), tag}), media_type)
+    bearer = PUSHED.find(twin.world, target.id, held.image, tag, None)
+    if bearer is not None and bearer["digest"] != digest and (target.get("dockerConfig") or {}).get("immutableTags"):
+        raise Refusal("MANIFEST_INVALID", f"The repository has enabled tag immutability: {tag!r} of {held.image} cannot move.")
+    PUSHED.push(twin, target.id, held.image, tag, digest, media_type)
 
 
 def remove(twin: Twin, host: str, name: str, digest: str) -> None:
     """Delete an image; one that is not there is no error."""
     if (wanted := reference(f"{host}/{name}")) is not None:
-        for one in twin.world.find(IMAGE, repository=wanted.repository, image=wanted.image, digest=digest):
-            twin.world.delete(IMAGE, one.id)
+        PUSHED.remove(twin, wanted.repository, wanted.image, digest)
 
 
 def holds(twin: Twin, host: str, name: str, digest: str) -> bool:
@@ -118,10 +113,4 @@ def holds(twin: Twin, host: str, name: str, digest: str) -> bool:
 
 def empty(twin: Twin, repository_id: str) -> None:
     """Delete every image of a repository."""
-    for one in twin.world.find(IMAGE, repository=repository_id):
-        twin.world.delete(IMAGE, one.id)
-
-
-def _record(twin: Twin, where: str, name: str, digest: str, tags: list[str], media_type: str) -> None:
-    outputs = {"repository": where, "image": name, "digest": digest, "tags": tags, "mediaType": media_type}
-    twin.world.put(Resource(token=IMAGE, id=f"{where}/dockerImages/{name}@{digest}", urn="", outputs=outputs))
+    PUSHED.empty(twin, repository_id)

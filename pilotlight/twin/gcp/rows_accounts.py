@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pilotlight.twin.forms import Form
 from pilotlight.twin.gcp import assigned
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import Form
 from pilotlight.twin.gcp.types import ACCOUNT
 from pilotlight.twin.rows import Name, Properties, Row
 from pilotlight.twin.twin import Twin

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pilotlight.twin.forms import only_one
 from pilotlight.twin.gcp import assigned, services
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import only_one
 from pilotlight.twin.gcp.rows_monitoring import require_channel
 from pilotlight.twin.gcp.types import BUDGET, ENABLED, TOPIC
 from pilotlight.twin.rows import Properties, Refusal, Row

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import assigned
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import LABEL, short
+from pilotlight.twin.gcp.names import LABEL
 from pilotlight.twin.gcp.types import NETWORK, RUN_SERVICE, SUBNETWORK
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin

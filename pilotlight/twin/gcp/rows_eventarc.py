@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pilotlight.twin.forms import only_one, short
 from pilotlight.twin.gcp import agents, assigned, identities
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import LABEL, only_one, short
+from pilotlight.twin.gcp.names import LABEL
 from pilotlight.twin.gcp.types import BUCKET, RUN_SERVICE, TOPIC, TRIGGER
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pilotlight.twin.forms import only_one
 from pilotlight.twin.gcp import assigned
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import only_one, seconds
+from pilotlight.twin.gcp.names import seconds
 from pilotlight.twin.gcp.places import DATABASES
 from pilotlight.twin.gcp.types import DATABASE
 from pilotlight.twin.rows import Name, Properties, Refusal, Row

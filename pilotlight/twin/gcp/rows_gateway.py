@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from components.limits import API_GATEWAY_REGIONS, GATEWAY_ID
+from pilotlight.twin.forms import Form, only_one, short
 from pilotlight.twin.gcp import assigned, gateway_document, identities
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import Form, only_one, short
 from pilotlight.twin.gcp.types import API, API_CONFIG, GATEWAY
 from pilotlight.twin.rows import Properties, Refusal, Row
 from pilotlight.twin.twin import Twin

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import assigned, identities
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.iam import SCOPES
 from pilotlight.twin.gcp.iam_conditions import ConditionError, read
 from pilotlight.twin.gcp.iam_roles import PREDEFINED
-from pilotlight.twin.gcp.names import short
 from pilotlight.twin.gcp.places import REGISTRIES
 from pilotlight.twin.gcp.types import (
     ACCOUNT,
@@ -27,7 +27,7 @@ from pilotlight.twin.gcp.types import (
     TOPIC,
     TOPIC_MEMBER,
 )
-from pilotlight.twin.rows import Properties, Refusal, Row
+from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 
 _BASIC = ("roles/owner", "roles/editor", "roles/viewer")
@@ -103,8 +103,10 @@ def _member(
     places: frozenset[str] = frozenset(),
     scope: Callable[[Mapping[str, str]], str] | None = None,
     project_of: Callable[[Properties], str | None] | None = None,
+    name: Name | None = None,
 ) -> Row:
-    """A row of a grant; `scope` begins its id in the provider where that is not the full name of what it is on."""
+    """A row of a grant; `scope` begins its id in the provider where that is not the full name of what it is on, `name` is the field that
+    pulumi-gcp takes for the grant's own name."""
     begin = scope or SCOPES[token]
 
     def id_(properties: Properties) -> str:
@@ -114,6 +116,7 @@ def _member(
     row = Row(
         token=token,
         id=id_,
+        name=name,
         replaces=frozenset({"*"}),
         assigned=lambda twin, inputs: {"etag": assigned.etag()},
         limits=_limits,
@@ -146,7 +149,13 @@ ROWS: tuple[Row, ...] = (
     _member(BUCKET_MEMBER, _bucket_there, api=None, scope=lambda p: f"b/{p['bucket'].removeprefix('b/')}"),
     _member(TOPIC_MEMBER, _there(TOPIC, _full("topics", "topic"), "Topic"), api="pubsub.googleapis.com"),
     _member(SUBSCRIPTION_MEMBER, _there(SUBSCRIPTION, _full("subscriptions", "subscription"), "Subscription"), api="pubsub.googleapis.com"),
-    _member(RUN_MEMBER, _there(RUN_SERVICE, _placed("services", "name"), "Service"), api="run.googleapis.com", place="location"),
+    _member(
+        RUN_MEMBER,
+        _there(RUN_SERVICE, _placed("services", "name"), "Service"),
+        api="run.googleapis.com",
+        place="location",
+        name=Name(field="name", max_length=255),
+    ),
     _member(
         REPOSITORY_MEMBER,
         _there(REPOSITORY, _placed("repositories", "repository"), "Repository"),

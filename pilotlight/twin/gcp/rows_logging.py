@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pilotlight.twin.forms import Form
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.log_metrics import extractor
 from pilotlight.twin.gcp.metric_judge import USER
 from pilotlight.twin.gcp.monitoring_metrics import Metric
-from pilotlight.twin.gcp.names import Form
 from pilotlight.twin.gcp.types import LOG_METRIC
 from pilotlight.twin.rows import Name, Properties, Row
 

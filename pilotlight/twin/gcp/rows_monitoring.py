@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pilotlight.twin.forms import only_one
 from pilotlight.twin.gcp import assigned, dashboard_queries, judge_discovery, metric_judge
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.metric_judge import Known
-from pilotlight.twin.gcp.names import only_one, seconds
+from pilotlight.twin.gcp.names import seconds
 from pilotlight.twin.gcp.rows_logging import descriptor
 from pilotlight.twin.gcp.types import ALERT_POLICY, CHANNEL, LOG_METRIC, TOPIC
 from pilotlight.twin.rows import Properties, Refusal, Row

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pilotlight.twin.forms import only_one
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import only_one
 from pilotlight.twin.gcp.rows_storage import LINK, require_bucket
 from pilotlight.twin.gcp.storage_blobs import hashes
 from pilotlight.twin.gcp.types import BUCKET_OBJECT

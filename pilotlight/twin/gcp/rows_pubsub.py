@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pilotlight.twin.forms import Form, short
 from pilotlight.twin.gcp import identities
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import Form, duration_problems, short
+from pilotlight.twin.gcp.names import duration_problems
 from pilotlight.twin.gcp.types import SUBSCRIPTION, TOPIC
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin

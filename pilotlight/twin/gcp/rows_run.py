@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import agents, assigned, identities, registry
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import short
 from pilotlight.twin.gcp.rows_compute import LONGEST_PREFIX, attached, left, subnetworks_of, too_small
 from pilotlight.twin.gcp.run_limits import run_problems
 from pilotlight.twin.gcp.types import NETWORK, RUN_SERVICE, SUBNETWORK

@@ -9,14 +9,15 @@ import zoneinfo
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pilotlight.twin.forms import Form, only_one
 from pilotlight.twin.gcp import identities
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import Form, duration_problems, only_one
+from pilotlight.twin.gcp.names import duration_problems
 from pilotlight.twin.gcp.types import JOB, TOPIC
-from pilotlight.twin.gcp.unix_cron import UnixCron
 from pilotlight.twin.local_times import BadExpression
 from pilotlight.twin.rows import Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
+from pilotlight.twin.unix_cron import UnixCron
 
 # Cloud Scheduler API, projects.locations.jobs (read 2026-11).
 _NAME = Form(r"[A-Za-z0-9_-]{1,500}", "up to 500 letters, digits, - and _")

@@ -6,9 +6,9 @@ import re
 from datetime import date
 from typing import Any
 
+from pilotlight.twin.forms import choice_problems
 from pilotlight.twin.gcp import agents, assigned
 from pilotlight.twin.gcp.base import google
-from pilotlight.twin.gcp.names import choice_problems
 from pilotlight.twin.gcp.places import BUCKETS
 from pilotlight.twin.gcp.types import BUCKET, BUCKET_OBJECT, NOTIFICATION, TOPIC
 from pilotlight.twin.rows import Invoke, Name, Properties, Refusal, Row

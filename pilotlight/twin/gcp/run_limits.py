@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components import limits
-from pilotlight.twin.gcp.names import Form, duration_problems, only_one, seconds
+from pilotlight.twin.forms import Form, only_one
+from pilotlight.twin.gcp.names import duration_problems, seconds
 from pilotlight.twin.rows import Properties
 
 GPU = "nvidia.com/gpu"
@@ -23,8 +24,15 @@ _LEAST_CPU = 0.08
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi)?")
 _UNITS: Mapping[str | None, float] = {None: 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _MIB = 2**20
+# Cloud Run API v2, RevisionScaling.
+_TARGETS = ("concurrencyUtilization", "cpuUtilization")
 _CONCURRENCY = "template.maxInstanceRequestConcurrency"
-_PROBES = ("httpGet", "tcpSocket", "grpc")
+# Cloud Run documentation, "Configure container health checks", and the provider's reference: what a probe asks by (read 2026-11).
+_PROBES = {
+    "startupProbe": ("httpGet", "tcpSocket", "grpc"),
+    "livenessProbe": ("httpGet", "tcpSocket", "grpc"),
+    "readinessProbe": ("httpGet", "grpc"),
+}
 
 
 def quantity(text: object) -> float | None:
@@ -44,6 +52,7 @@ def run_problems(inputs: Properties) -> list[str]:
 
 def _template(template: Mapping[str, Any], location: object) -> Iterator[str]:
     yield from scaling_problems("template.scaling", template.get("scaling"))
+    yield from _targets("template.scaling", template.get("scaling"))
     yield from duration_problems(
         "template.timeout", template.get("timeout"), limits.CLOUD_RUN_TIMEOUT_S.low, limits.CLOUD_RUN_TIMEOUT_S.high
     )
@@ -70,6 +79,18 @@ def scaling_problems(path: str, scaling: object) -> Iterator[str]:
         yield f"{path}.minInstanceCount: {low} is more than maxInstanceCount, {high}: use at most that."
 
 
+def _targets(path: str, scaling: object) -> Iterator[str]:
+    """Sentences about the use of an instance from which on there is another one."""
+    if not isinstance(scaling, Mapping):
+        return
+    shares, allowed = {name: scaling.get(name) for name in _TARGETS}, limits.CLOUD_RUN_TARGET
+    for name, share in shares.items():
+        if isinstance(share, int | float) and share and not allowed.low <= round(share * 100, 6) <= allowed.high:
+            yield f"{path}.{name}: {share:g}: use {allowed.low / 100:g} to {allowed.high / 100:g}, or 0 (not by that)."
+    if all(share == 0 for share in shares.values()):
+        yield f"{path}: {' and '.join(_TARGETS)} are 0: nothing would tell of more instances, leave one out."
+
+
 def _container(container: Mapping[str, Any], at: str, template: Mapping[str, Any], location: object) -> Iterator[str]:
     resources = container.get("resources") or {}
     sizes = resources.get("limits") or {}
@@ -84,9 +105,9 @@ def _container(container: Mapping[str, Any], at: str, template: Mapping[str, Any
     names = [one.get("name") for one in container.get("envs") or [] if isinstance(one, Mapping)]
     yield from (f"{at}envs: {name} is set by Cloud Run itself: leave it out." for name in sorted(_RESERVED & set(names)))
     yield from (f"{at}envs: {name!r} is there twice." for name in sorted({name for name in names if name and names.count(name) > 1}))
-    for probe in ("startupProbe", "livenessProbe"):
+    for probe, kinds in _PROBES.items():
         if isinstance(container.get(probe), Mapping):
-            yield from _probe(container[probe], f"{at}{probe}.", starts=probe == "startupProbe")
+            yield from _probe(container[probe], f"{at}{probe}.", kinds, starts=probe == "startupProbe")
 
 
 def _cpu(cpu: float, memory: float | None, at: str, concurrency: object) -> Iterator[str]:
@@ -117,8 +138,8 @@ def _gpu(
         yield f"location: {location!r} has no L4 for Cloud Run: {text} ({limits.CLOUD_RUN_L4_REGIONS.source})."
 
 
-def _probe(probe: Mapping[str, Any], at: str, *, starts: bool) -> Iterator[str]:
-    yield from only_one(probe, *_PROBES, at=at)
+def _probe(probe: Mapping[str, Any], at: str, kinds: tuple[str, ...], *, starts: bool) -> Iterator[str]:
+    yield from only_one(probe, *kinds, at=at)
     period, failures = probe.get("periodSeconds", 10), probe.get("failureThreshold", 3)
     longest = limits.CLOUD_RUN_START_S.high
     if starts and period * failures > longest:

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from pilotlight.twin.forms import short
 from pilotlight.twin.gcp import agents, http_api, identities
-from pilotlight.twin.gcp.names import seconds, short
+from pilotlight.twin.gcp.names import seconds
 
 if TYPE_CHECKING:
     from pilotlight.twin.gcp.pubsub_plane import PubsubPlane

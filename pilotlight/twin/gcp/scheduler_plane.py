@@ -6,15 +6,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.rows_scheduler import in_words
 from pilotlight.twin.gcp.scheduler_api import VARIABLE, SchedulerApi
 from pilotlight.twin.gcp.scheduler_calls import AttemptFailed, Calls
 from pilotlight.twin.gcp.scheduler_retries import Retries
 from pilotlight.twin.gcp.types import JOB
-from pilotlight.twin.gcp.unix_cron import UnixCron
 from pilotlight.twin.local_times import Recurrence, zone_of
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
+from pilotlight.twin.unix_cron import UnixCron
 
 if TYPE_CHECKING:
     from pilotlight.twin.timers import Timer

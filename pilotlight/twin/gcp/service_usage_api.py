@@ -6,8 +6,8 @@ import re
 from typing import Any
 from urllib.parse import quote, unquote
 
+from pilotlight.twin.account_faults import GPU_QUOTAS
 from pilotlight.twin.asgi import Send, respond
-from pilotlight.twin.faults import GPU_QUOTAS
 from pilotlight.twin.gcp import services
 from pilotlight.twin.gcp.assigned import project_number
 from pilotlight.twin.gcp.http_api import Asked, HttpApi, answered
@@ -69,7 +69,7 @@ class ServiceUsageApi(HttpApi):
         usual = str(GPU_QUOTAS[quota])
         buckets = [
             {"effectiveLimit": str(limit), "defaultLimit": usual, **({"dimensions": {"region": region}} if region else {})}
-            for region, limit in self.twin.faults.gpu_quotas(quota).items()
+            for region, limit in self.twin.faults.regional_quotas(quota).items()
         ]
         limit = {"name": f"{name}/limits/%2Fproject%2Fregion", "metric": metric, "unit": _UNIT, "quotaBuckets": buckets}
         return {"name": name, "metric": metric, "displayName": quota.replace("_", " "), "unit": "1", "consumerQuotaLimits": [limit]}

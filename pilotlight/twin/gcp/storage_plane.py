@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.gcp import storage_lifecycle
-from pilotlight.twin.gcp.planes import Plane
 from pilotlight.twin.gcp.storage_api import StorageApi
 from pilotlight.twin.gcp.storage_blobs import Blobs
 from pilotlight.twin.gcp.storage_events import Listener, Outbox
@@ -17,6 +16,7 @@ from pilotlight.twin.gcp.storage_objects import Objects
 from pilotlight.twin.gcp.storage_resource import WRITABLE, said_fields, versioned
 from pilotlight.twin.gcp.storage_store import ObjectStore, Version
 from pilotlight.twin.gcp.types import BUCKET, BUCKET_OBJECT
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.timers import Timer
 

@@ -17,6 +17,8 @@ DATABASE = "gcp:firestore/database:Database"
 LOG_METRIC = "gcp:logging/metric:Metric"
 CHANNEL = "gcp:monitoring/notificationChannel:NotificationChannel"
 ALERT_POLICY = "gcp:monitoring/alertPolicy:AlertPolicy"
+# An incident of a policy's; no program declares it, so the engine never sees it.
+ALERT = "twin:monitoring/alert:Alert"
 API_KEY = "gcp:projects/apiKey:ApiKey"
 CUSTOM_ROLE = "gcp:projects/iAMCustomRole:IAMCustomRole"
 PROJECT_MEMBER = "gcp:projects/iAMMember:IAMMember"

@@ -120,6 +120,19 @@ def test_a_policy_pack_judges_every_resource(checkout: Checkout) -> None:
     assert allowed.returncode == Exit.OK, allowed.stderr
 
 
+def test_a_policy_pack_is_configured_by_a_file(checkout: Checkout) -> None:
+    pack = checkout.root.parent / "pack"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text("runtime: python\nversion: 0.0.1\n")
+    (pack / "__main__.py").write_text(POLICY)
+    config = checkout.root.parent / "config.json"
+    config.write_text(json.dumps({"no-forbidden": "advisory"}))
+    checkout.things(b={"value": "forbidden"})
+    warned = checkout.pilotlight("preview", "demo", "--local", "--policy-pack", str(pack), "--policy-pack-config", str(config))
+    assert warned.returncode == Exit.OK, warned.stderr
+    assert "warning: b: no-forbidden: no: forbidden is forbidden" in warned.stderr
+
+
 def test_a_policy_pack_that_does_not_start_is_told_by_its_exception(checkout: Checkout) -> None:
     pack = checkout.root.parent / "pack"
     pack.mkdir()

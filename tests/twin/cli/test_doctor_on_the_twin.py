@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components.aws.names import names_of
+from components.azure.names import names_of as azure_names_of
 from pilotlight.cli.doctor import subject_of
 from pilotlight.cli.exits import Exit
 from pilotlight.cli.main import app
@@ -24,10 +26,13 @@ from pilotlight.doctor.run import examine
 from pilotlight.doctor.subject import Clients, Subject
 from pilotlight.planned import ready_stacks
 from pilotlight.twin import client
+from pilotlight.twin.azure.account import SUBSCRIPTION
+from pilotlight.twin.azure.apim_deleted import DELETED
 from pilotlight.twin.client import Running
 from pilotlight.twin.gcp.services import service_id
 from pilotlight.twin.gcp.types import ENABLED
 from pilotlight.twin.world import Resource, World
+from tests.unit.cli.azure_subscription import AZURE, T4
 from tests.unit.cli.google_project import GOOGLE, GPU, PROJECT
 from tests.unit.cli.google_project import REGION as GOOGLE_REGION
 from tests.unit.cli.subjects import API, EVENTS, checkout
@@ -38,14 +43,21 @@ BUDGET = {"budget": {"monthlyUsd": 100, "email": "ops@example.com"}}
 LAMBDA = {"endpoint": {"platform": "aws-lambda"}}
 L4 = "nvidia_l4_gpu_allocation_no_zonal_redundancy"
 KEYS = "apikeys.googleapis.com"
+AZURE_PLACE = {"azure-native:location": "westeurope", "azure-native:subscriptionId": SUBSCRIPTION}
+T4_QUOTA, T4_PROFILE = "SubscriptionConsumptionT4Gpus", "Consumption-GPU-NC8as-T4"
+ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A twin in whose project of the tests a program has left the API of keys on."""
+    """A twin in whose project of the tests a program has left the API of keys on, and a stack of Azure a gateway that it destroyed."""
     home = tmp_path_factory.mktemp("home")
     world = World(home / "world.sqlite3")
     world.put(Resource(token=ENABLED, id=service_id(PROJECT, KEYS), urn="", outputs={"project": PROJECT, "service": KEYS}))
+    group = azure_names_of("pilotlight", "demo", SUBSCRIPTION).group
+    service = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/Microsoft.ApiManagement/service/left0a1b2c3d"
+    held = {"serviceId": service, "location": "westeurope", "purges": time.time() + 86_400}
+    world.put(Resource(token=DELETED, id="/deletedServices/left0a1b2c3d", urn="", outputs=held))
     world.close()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PILOTLIGHT_HOME", str(home))
@@ -60,6 +72,13 @@ def usual(twin: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(subject_module, "READ_S", 60.0)
     yield
     client.call(twin, "faults", {})
+
+
+PLACES: Mapping[str, Mapping[str, str]] = {
+    "aws": {"aws:region": "us-east-1"},
+    "gcp": {"gcp:project": PROJECT, "gcp:region": GOOGLE_REGION},
+    "azure": AZURE_PLACE,
+}
 
 
 def doctor(folder: Path, stack: str = "demo") -> dict[str, Finding]:
@@ -78,8 +97,7 @@ def examined(subject: Subject) -> dict[str, Finding]:
 
 def put(root: Path, service: Mapping[str, Any], **config: Any) -> Path:
     """A checkout whose stack `demo` is of that service, in its cloud."""
-    place = {"gcp:project": PROJECT, "gcp:region": GOOGLE_REGION} if service["cloud"] == "gcp" else {"aws:region": "us-east-1"}
-    project = checkout(root, {**place, "pilotlight:service": dict(service), **config})
+    project = checkout(root, {**PLACES[service["cloud"]], "pilotlight:service": dict(service), **config})
     (project.root / "stacks" / "__main__.py").touch()
     return project.root
 
@@ -89,7 +107,12 @@ def demo(root: Path, service: Mapping[str, Any], **config: Any) -> Subject:
 
 
 # Something that only this cloud is asked, and of a stack whose name has that word.
-ASKED = {"aws": {"rights", "names", "cost-tags"}, "gcp": {"project", "billing", "apis"}, "gpu": {"quota.gpu"}}
+ASKED = {
+    "aws": {"rights", "names", "cost-tags"},
+    "gcp": {"project", "billing", "apis"},
+    "azure": {"subscription", "providers", "rights", "region.services", "environments"},
+    "gpu": {"quota.gpu"},
+}
 
 
 @pytest.mark.parametrize("stack", ready_stacks())
@@ -140,6 +163,20 @@ def test_every_ready_stack_passes(twin: Running, stack: str) -> None:
         ({"quotas": {L4: 0}}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "go on with `up`; where it is refused, ask for 2"),
         ({"quotas": {f"{L4}:{GOOGLE_REGION}": 1}}, {**GOOGLE, **GPU}, "quota.gpu", "fail", "ask for 2 under IAM & Admin, Quotas"),
         ({"denied": ["serviceusage.quotas.get"]}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "ask who manages the project"),
+        ({"subscription": "Disabled"}, AZURE, "subscription", "fail", "under Subscriptions in the portal"),
+        ({"subscription": "PastDue"}, AZURE, "subscription", "warn", "under Subscriptions in the portal"),
+        ({"denied": ["Microsoft.Resources/subscriptions/read"]}, AZURE, "subscription", "fail", "az login --tenant"),
+        ({"unregistered": ["Microsoft.App"]}, AZURE, "providers", "fail", "az provider register --namespace Microsoft.App --subscription"),
+        ({"denied": ["Microsoft.Resources/subscriptions/providers/read"]}, AZURE, "providers", "warn", "ask who manages the subscription"),
+        ({"denied": [ASSIGN]}, AZURE, "rights", "fail", '--role "Role Based Access Control Administrator" --scope /subscriptions/'),
+        ({"denied": ["Microsoft.App/containerApps/write"]}, AZURE, "rights", "fail", '--role "Contributor" --scope /subscriptions/'),
+        ({"denied": ["Microsoft.Authorization/permissions/read"]}, AZURE, "rights", "warn", "ask who manages the subscription"),
+        ({"lacking": ["Microsoft.App/managedEnvironments"]}, AZURE, "region.services", "fail", "set `azure-native:location`"),
+        ({"lacking": ["Consumption"]}, AZURE, "region.services", "fail", "set `azure-native:location`"),
+        ({"quotas": {"ManagedEnvironmentCount": 0}}, AZURE, "environments", "fail", "ask for 1 under Quotas"),
+        ({"lacking": [T4_PROFILE]}, {**AZURE, **T4}, "profile.gpu", "fail", "set another `azure-native:location`"),
+        ({"quotas": {T4_QUOTA: 0}}, {**AZURE, **T4}, "quota.gpu", "fail", "ask for 2 under Quotas"),
+        ({"quotas": {f"{T4_QUOTA}:westeurope": 1}}, {**AZURE, **T4}, "quota.gpu", "fail", "ask for 2 under Quotas"),
     ],
 )
 def test_a_fault_of_the_account_is_found(
@@ -152,9 +189,16 @@ def test_a_fault_of_the_account_is_found(
     assert (found.status, mend in found.mend) == (status, True), found
 
 
-def test_gpus_that_another_region_lacks_are_no_concern(twin: Running, tmp_path: Path) -> None:
-    client.call(twin, "faults", {"account": {"quotas": {f"{L4}:us-central1": 0}}})
-    assert doctor(put(tmp_path, {**GOOGLE, **GPU}))["quota.gpu"].status == "ok"
+@pytest.mark.parametrize(("quota", "service"), [(f"{L4}:us-central1", {**GOOGLE, **GPU}), (f"{T4_QUOTA}:northeurope", {**AZURE, **T4})])
+def test_gpus_that_another_region_lacks_are_no_concern(twin: Running, tmp_path: Path, quota: str, service: dict[str, Any]) -> None:
+    client.call(twin, "faults", {"account": {"quotas": {quota: 0}}})
+    assert doctor(put(tmp_path, service))["quota.gpu"].status == "ok"
+
+
+def test_a_gateway_that_a_destroyed_stack_left_is_told(twin: Running, tmp_path: Path) -> None:
+    found = doctor(put(tmp_path, AZURE))["deleted"]
+    assert (found.status, found.found.partition(",")[0]) == ("ok", "left0a1b2c3d")
+    assert found.mend.startswith("az apim deletedservice purge --service-name left0a1b2c3d")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +212,8 @@ def test_gpus_that_another_region_lacks_are_no_concern(twin: Running, tmp_path: 
         ("cloudbilling", GOOGLE, "billing", "cloudbilling is out"),
         ("serviceusage", GOOGLE, "apis", "serviceusage is out"),
         ("apikeys", GOOGLE, "keys", "apikeys is out"),
+        ("arm", AZURE, "subscription", "arm is out"),
+        ("arm", AZURE, "rights", "arm is out"),
     ],
 )
 def test_a_service_that_is_out_is_told(twin: Running, tmp_path: Path, service: str, stack: dict[str, Any], finding: str, said: str) -> None:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from pilotlight.twin import sandbox
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.settings import Settings
+from tests.support.size import only_all
 from tests.twin.compute.harness import Harness, archive
 
 FUNCTION = "aws:lambda/function:Function"
@@ -406,6 +407,7 @@ def test_an_image_is_a_function_too_and_its_digest_decides_the_version(harness, 
         harness.create(FUNCTION, "from-nothing", **{**inputs, "imageUri": uri[:-64] + "0" * 64})
 
 
+@only_all
 def test_an_initialisation_that_takes_too_long_is_tried_again_within_the_timeout(harness, make):
     make("late", "import time\ntime.sleep(60)\ndef handler(e, c): pass", timeout=1)
     began = time.monotonic()

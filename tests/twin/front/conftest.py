@@ -22,7 +22,6 @@ from botocore.config import Config
 from pilotlight.twin.aws.gateway import Gateway
 from pilotlight.twin.aws.logs import Logs
 from pilotlight.twin.aws.logs_api import LogsService
-from pilotlight.twin.aws.metrics import Metrics, series
 from pilotlight.twin.aws.sqs import SqsService
 from pilotlight.twin.aws.sts import StsService
 from pilotlight.twin.client import DEPLOYER_KEY
@@ -32,6 +31,7 @@ from pilotlight.twin.faults import Faults
 from pilotlight.twin.forward import Forwarder
 from pilotlight.twin.front import Front
 from pilotlight.twin.iam import Credentials
+from pilotlight.twin.metrics import Metrics, series
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 from pilotlight.twin.timers import Timers

@@ -45,6 +45,48 @@ def test_large_objects_are_streamed_in_parts(emulated: RunningFront) -> None:
     assert target.getvalue() == body
 
 
+def test_large_objects_are_read_in_ranges_and_on_conditions(emulated: RunningFront) -> None:
+    s3 = emulated.client("s3")
+    s3.create_bucket(Bucket="ranges")
+    body = os.urandom(2 * 1024 * 1024 + 17)
+    place = {"Bucket": "ranges", "Key": "blob"}
+    etag = s3.put_object(**place, Body=body, Metadata={"made": "by"})["ETag"]
+    for wanted, start, end in (
+        ("0-0", 0, 1),
+        ("262143-262144", 262143, 262145),
+        ("9-", 9, len(body)),
+        ("-600000", len(body) - 600000, len(body)),
+    ):
+        part = s3.get_object(**place, Range=f"bytes={wanted}", IfMatch=etag)
+        assert part["Body"].read() == body[start:end]
+        assert (part["ResponseMetadata"]["HTTPStatusCode"], part["ContentLength"], part["ETag"]) == (206, end - start, etag)
+        assert part["ContentRange"] == f"bytes {start}-{end - 1}/{len(body)}"
+    refused(lambda: s3.get_object(**place, Range=f"bytes={len(body)}-"), "InvalidRange", 416)
+    refused(lambda: s3.get_object(**place, IfMatch='"another"', Range="bytes=0-9"), "PreconditionFailed", 412)
+    refused(lambda: s3.get_object(**place, IfNoneMatch=etag), "304", 304)
+    whole, head = s3.get_object(**place, ChecksumMode="ENABLED"), s3.head_object(**place, ChecksumMode="ENABLED")
+    assert whole["Body"].read() == body
+    fields = ("ContentLength", "ETag", "ContentType", "Metadata", "AcceptRanges", "ChecksumCRC32")
+    assert [whole[field] for field in fields] == [head[field] for field in fields]
+
+
+def test_an_object_that_is_replaced_or_deleted_while_it_is_read_arrives_as_it_was(emulated: RunningFront) -> None:
+    s3 = emulated.client("s3")
+    s3.create_bucket(Bucket="replaced")
+    # More than connections hold on the way: the rest is in the emulator's file when it is replaced.
+    place, body = {"Bucket": "replaced", "Key": "blob"}, os.urandom(1024 * 1024) * 32
+    s3.put_object(**place, Body=body)
+    first = s3.get_object(**place)["Body"]
+    assert first.read(1) == body[:1]
+    s3.put_object(**place, Body=body[::-1])
+    second = s3.get_object(**place)["Body"]
+    assert second.read(1) == body[-1:]
+    s3.delete_object(**place)
+    assert first.read() == body[1:]
+    assert second.read() == body[-2::-1]
+    refused(lambda: s3.get_object(**place), "NoSuchKey", 404)
+
+
 def test_presigned_urls_work_without_credentials_until_they_are_touched(emulated: RunningFront) -> None:
     s3 = emulated.client("s3", signature_version="s3v4")
     s3.create_bucket(Bucket="signed")

@@ -15,8 +15,9 @@ import boto3
 import psutil
 import pytest
 
-from pilotlight.twin import client, daemon, state
+from pilotlight.twin import client, state
 from pilotlight.twin.client import Running, TwinError
+from pilotlight.twin.serving import listen
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_a_restart_keeps_address_objects_and_provider_ports(home: Path, tmp_path
     program.mkdir()
     first = client.ensure_running(home)
     ports = client.providers(program, home)
-    assert set(ports) == {"aws", "docker-build", "gcp"}
+    assert set(ports) == {"aws", "azure-native", "docker-build", "gcp"}
     assert client.providers(program, home) == ports
     s3 = aws(first, "s3", monkeypatch)
     s3.create_bucket(Bucket="kept")
@@ -234,7 +235,7 @@ def test_a_client_that_holds_its_connection_does_not_hold_the_end(home: Path) ->
 
 
 def test_answers_are_not_held_back_by_nagles_algorithm(tmp_path: Path) -> None:
-    with daemon._listen(None, tmp_path) as listener, socket.create_connection(listener.getsockname()):
+    with listen(None, tmp_path) as listener, socket.create_connection(listener.getsockname()):
         listener.setblocking(True)
         accepted, _ = listener.accept()
         with accepted:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,10 @@ class Twin:
 
     home: Path
     program: Path
+    uses: tuple[str, ...] = ("gcp", "docker-build")
 
     def ports(self) -> dict[str, int]:
-        return client.providers(self.program, self.home, uses=("gcp", "docker-build"))
+        return client.providers(self.program, self.home, uses=self.uses)
 
     def restart(self) -> None:
         assert client.stop(self.home)
@@ -63,11 +64,18 @@ def twin(pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 @pytest.fixture
 def project(twin: Twin, pulumi: Path, tmp_path: Path) -> Iterator[Callable[..., Project]]:
     """Projects of the twin's account: (stack, configuration) -> project."""
+    with projects(twin, pulumi, tmp_path, CONFIG) as make:
+        yield make
+
+
+@contextmanager
+def projects(twin: Twin, pulumi: Path, folder: Path, usual: Mapping[str, str]) -> Iterator[Callable[..., Project]]:
+    """What makes projects below a folder, configured as usual where nothing else is said; no engine is left at the end."""
     # The Automation API asks for the current loop from the main thread.
     asyncio.set_event_loop(asyncio.new_event_loop())
 
-    def make(stack: str = "test", config: dict[str, str] = CONFIG) -> Project:
-        return Project(folder=tmp_path / f"pulumi-{stack}", ports=twin.ports(), pulumi=pulumi, stack_name=stack, config=dict(config))
+    def make(stack: str = "test", config: Mapping[str, str] = usual) -> Project:
+        return Project(folder=folder / f"pulumi-{stack}", ports=twin.ports(), pulumi=pulumi, stack_name=stack, config=dict(config))
 
     yield make
     sweep()

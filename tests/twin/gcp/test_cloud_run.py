@@ -97,6 +97,20 @@ def test_several_requests_in_one_instance_several_instances_and_no_more(run: Run
     assert len(run.processes(service)) == 2
 
 
+@pytest.mark.parametrize(("target", "running"), [(0.2, 2), (0.95, 1), (None, 1)])
+def test_more_instances_than_there_must_be_are_there_as_the_target_says(run: Run, target: float | None, running: int) -> None:
+    """A request for half a minute in an instance that takes two: a quarter of what it takes, over the minute."""
+    twin, service = run.harness.twin, run(scaling={"maxInstanceCount": 2, "concurrencyUtilization": target})
+    run.ask(service)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(run.ask, service, sleep=3)
+        time.sleep(1)
+        run.harness.wait(twin.timers.forward(twin.clock.now() + 30))
+        assert len(run.processes(service)) == running
+        assert not asked.done()
+        assert asked.result().status_code == 200
+
+
 def test_a_floor_is_there_at_once_and_what_is_above_it_stops_when_idle(run: Run) -> None:
     service = run(floor=1)
     assert len(run.processes(service)) == 1
@@ -124,6 +138,33 @@ def test_a_container_that_does_not_start_is_told_with_what_it_said(run: Run) -> 
     assert "within 2 s" in run.ask(sick).text
     with pytest.raises(Refusal, match="no model here"):
         run({"BROKEN": "1"}, floor=1)
+
+
+def _that_tells_whether_it_is_ready(run: Run, instances: int) -> Resource:
+    probe = {"httpGet": {"path": "/health/ready"}, "periodSeconds": 1, "failureThreshold": 1, "successThreshold": 1}
+    container = {**run.template()["containers"][0], "readinessProbe": probe}
+    return run(containers=[container], scaling={"maxInstanceCount": instances})
+
+
+def test_an_instance_that_is_not_ready_gets_no_requests_and_is_not_ended(run: Run) -> None:
+    service = _that_tells_whether_it_is_ready(run, 2)
+    first = run.ask(service, unready_s=4).json()["pid"]
+    until(lambda: run.ask(service).json()["pid"] != first)
+    until(lambda: run.ask(service).json()["pid"] == first)
+    assert len(run.processes(service)) == 2
+
+
+def test_a_request_waits_for_the_only_instance_to_be_ready_again(run: Run) -> None:
+    service = _that_tells_whether_it_is_ready(run, 1)
+    first, waited = run.ask(service, unready_s=3).json()["pid"], []
+
+    def asked() -> bool:
+        began = time.monotonic()
+        assert run.ask(service).json()["pid"] == first
+        waited.append(time.monotonic() - began)
+        return waited[-1] > 0.5
+
+    until(asked)
 
 
 def test_an_instance_that_ends_is_replaced(run: Run) -> None:

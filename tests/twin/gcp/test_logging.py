@@ -16,8 +16,8 @@ from googleapiclient.errors import HttpError
 
 from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.iam import ANONYMOUS
-from pilotlight.twin.gcp.log_metrics_api import VARIABLE as MONITORING
 from pilotlight.twin.gcp.logging_plane import VARIABLE
+from pilotlight.twin.gcp.monitoring_api import VARIABLE as MONITORING
 from pilotlight.twin.gcp.types import LOG_METRIC
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness

@@ -18,6 +18,7 @@ from pilotlight.twin.gcp.scheduler_plane import due_times
 from pilotlight.twin.gcp.types import ACCOUNT, ACCOUNT_MEMBER, JOB, RUN_MEMBER, SUBSCRIPTION, TOPIC
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.size import only_all
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
 from tests.twin.gcp.services import CLIENT, Run, harness_in, until
@@ -208,6 +209,7 @@ def test_a_run_that_lasts_delays_the_next(run: Run, jobs: Jobs) -> None:
     assert f"{good} after 2 retries; {good}" in said, "what waited follows at once, as one run"
 
 
+@only_all
 def test_a_deadline_ends_an_attempt(run: Run, jobs: Jobs) -> None:
     service = run()
     target = jobs.pings(service)["httpTarget"]

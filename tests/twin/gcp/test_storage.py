@@ -23,8 +23,8 @@ from googleapiclient.discovery import build_from_document
 from googleapiclient.discovery_cache import get_static_doc
 from googleapiclient.http import MediaIoBaseDownload, MediaIoBaseUpload
 
-from handlers.functions.gcp.google_api import ApiError
 from handlers.functions.gcp.storage import Storage
+from handlers.functions.rest import ApiError
 from pilotlight.twin import asgi
 from pilotlight.twin.gcp.iam import ANONYMOUS
 from pilotlight.twin.gcp.storage_blobs import hashes
@@ -124,7 +124,7 @@ def test_the_patterns_functions_read_and_write(cloud: Cloud, monkeypatch: pytest
     first = cloud.object("GET", bucket, "in/ä").json()["generation"]
     assert objects.write(bucket.id, "in/ä", b"other", content_type="text/plain")
     with objects.open(bucket.id, "in/ä", generation=first) as old, objects.open(bucket.id, "in/ä") as new:
-        assert (old.whole(), old.size, old.generation, old.content_type) == (body, len(body), first, "application/x-tried")
+        assert (old.whole(), old.size, old.version, old.content_type) == (body, len(body), first, "application/x-tried")
         assert old.md5 == base64.b64encode(hashlib.md5(body).digest()).decode()
         assert new.whole() == b"other"
     with pytest.raises(ApiError) as caught:

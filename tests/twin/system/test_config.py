@@ -71,13 +71,22 @@ def test_three_mistakes_come_at_once(deployment: Deployment) -> None:
 
 WRONG_API = {
     "endpoint": {"memoryMb": 3000, "coldStartSeconds": 60, "maxBodyBytes": 5_000_000},
-    "answers": None,
+    "answers": {"async": False, "stream": True},
     "warming": [
         {"kind": "provisioned", "instances": 11},
         {"kind": "scheduled", "cron": "0 8 * * *", "until": "0 18 * * *", "instances": 2},
     ],
 }
 WRONG_EVENTS = {"endpoint": {"memoryMb": 3000}, "events": {"visibilitySeconds": 60, "maxObjectBytes": 100_000_000}}
+WRONG_GPU_API = {
+    "endpoint": {"cpu": 2, "memoryMb": 8192, "maxBodyBytes": 32_000_001},
+    "auth": {"burst": 40, "dailyQuota": 1000},
+    "answers": {"stream": True},
+}
+RUN_GPU, QUOTAS = "Cloud Run documentation, GPU support for services", "API Gateway documentation (Google), quotas overview"
+L4_REGIONS = "use asia-southeast1, europe-west1, europe-west4, us-central1 or us-east4 as gcp:region"
+WHOLE = "leave it out, an answer comes as a whole"
+SCALABLE = "Application Auto Scaling API reference, RegisterScalableTarget"
 MEMORY = (
     "endpoint.memoryMb: 3000",
     "use 1024, 2048, 3072, 4096, 5120 or 6144 MB",
@@ -86,21 +95,24 @@ MEMORY = (
 
 
 @pytest.mark.parametrize(
-    ("stack", "changes", "told"),
+    ("stack", "region", "changes", "told"),
     [
         (
             "aws-sagemaker-api",
+            None,
             WRONG_API,
             [
                 MEMORY,
                 ("endpoint.maxBodyBytes: 5000000", "use 0 to 4194304 bytes", "SageMaker developer guide, invoke a serverless endpoint"),
                 ("a cold start of 60 s", "27 s together, or answer later: answers: {async: true}", "API Gateway developer guide, quotas"),
+                ("answers.stream: true: not in cloud 'aws' yet", WHOLE, "API Gateway developer guide, response transfer mode"),
                 ("warming.0.instances: 11", "use 1 to 10", "SageMaker API reference, ProductionVariantServerlessConfig"),
-                ("warming.1: 'scheduled'", "use a ping rule", "Application Auto Scaling API reference, RegisterScalableTarget"),
+                ("warming.1: 'scheduled'", "use a ping rule", SCALABLE),
             ],
         ),
         (
             "aws-sagemaker-events",
+            None,
             WRONG_EVENTS,
             [
                 MEMORY,
@@ -108,22 +120,77 @@ MEMORY = (
                 ("events.maxObjectBytes: 100000000", "use 1 to 67108864 bytes", "Lambda developer guide, quotas"),
             ],
         ),
+        (
+            "gcp-cloud-run-gpu-api",
+            "europe-west2",
+            WRONG_GPU_API,
+            [
+                ("endpoint.cpu: 2 with endpoint.gpu l4", "use 4, 6 or 8 vCPU", RUN_GPU),
+                ("endpoint.memoryMb: 8192 with endpoint.gpu l4", "use 16384 to 32768 MiB", RUN_GPU),
+                ("endpoint.gpu: 'l4': not in 'europe-west2'", L4_REGIONS, RUN_GPU),
+                ("answers.stream: true: not in cloud 'gcp' yet", WHOLE, "API Gateway documentation (Google), configure streaming"),
+                ("auth.burst: 40: not in cloud 'gcp'", "auth.requestsPerSecond bounds them", QUOTAS),
+                ("auth.dailyQuota: 1000: not in cloud 'gcp'", "use auth.requestsPerSecond", QUOTAS),
+                ("endpoint.maxBodyBytes: 32000001", "use 0 to 32000000 bytes", "quotas and limits (32 megabytes)"),
+            ],
+        ),
+        (
+            # A pipeline has no gateway, so its region may be any that has the GPU.
+            "gcp-cloud-run-gpu-events",
+            "europe-west3",
+            {"endpoint": {"memoryMb": 8192}, "events": {"batchSize": 10}},
+            [
+                ("endpoint.memoryMb: 8192 with endpoint.gpu l4", "use 16384 to 32768 MiB", RUN_GPU),
+                ("endpoint.gpu: 'l4': not in 'europe-west3'", L4_REGIONS, RUN_GPU),
+                ("events.batchSize: 10: not in cloud 'gcp'", "leave it out", "Eventarc documentation, retry events"),
+            ],
+        ),
     ],
 )
 def test_whatever_is_wrong_comes_at_once_with_the_value_what_is_allowed_and_the_source(
-    deployment: Deployment, stack: str, changes: dict[str, Any], told: list[tuple[str, str, str]]
+    deployment: Deployment, stack: str, region: str | None, changes: dict[str, Any], told: list[tuple[str, str, str]]
 ) -> None:
     # Every platform of today has a scheduled floor; here is one that lacks it.
-    row = r'(setting="warming.scheduled",\n +platforms=)\("aws-lambda", "aws-sagemaker", "gcp-cloud-run"\)'
-    deployment.edit("components/capabilities.py", row, r'\1("aws-lambda",)')
+    row = r"^PLATFORM_SETTINGS: tuple\[OfPlatform, ...\] = \($"
+    lacks = 'OfPlatform(setting="warming.scheduled", without=("aws-sagemaker",), instead="use a ping rule", source="%s")'
+    deployment.edit("components/capabilities.py", row, rf"\g<0>\n    {lacks % SCALABLE},")
     deployment.configure(stack, changes)
-    text = refused(deployment, stack)
+    if region is not None:
+        deployment.edit(f"stacks/Pulumi.{stack}.yaml", r"gcp:region: .*", f"gcp:region: {region}")
+    assert_told(refused(deployment, stack), told)
+
+
+def assert_told(text: str, told: list[tuple[str, str, str]]) -> None:
+    """Of every problem one line with the value, what is allowed and the source, and of nothing else."""
     lines = [line.strip() for line in text.splitlines() if line.startswith("  ")]
     for value, allowed, source in told:
         [line] = {line for line in lines if value in line}
         assert allowed in line
         assert source in line
     assert f"has {len(told)} problems" in text
+
+
+WRONG_AZURE = {
+    "endpoint": {"memoryMb": 3000, "gpu": "v100", "predictSeconds": 241},
+    "auth": {"mode": "jwt", "issuer": "https://i.example", "audience": ["a"], "dailyQuota": 9, "burst": 5, "requestsPerSecond": None},
+    "gateway": None,
+}
+TOLD_AZURE = [
+    ("endpoint.memoryMb: 3000", "use 512, 1024, 1536", "Container Apps documentation, containers: combinations of vCPUs and memory"),
+    ("endpoint.gpu: 'v100'", "use l4 or t4 or a100", "Container Apps documentation, workload profiles"),
+    ("endpoint.predictSeconds: 241", "use 1 to 240 s", "Container Apps documentation, ingress: request timeout"),
+    ("auth.dailyQuota: 9", "(quota-by-key): use auth.mode api-key", "API Management documentation, policy reference"),
+    ("auth.burst: 5", "auth.requestsPerSecond bounds them", "API Management documentation, rate-limit policy"),
+    ("gateway: missing", "publisherEmail, publisherName", "API Management REST API, ApiManagementService"),
+    ("azure-native:location: missing", "`azure-native:location: westeurope`", "beside pilotlight:service"),
+]
+
+
+def test_what_azure_asks_for_and_what_it_lacks_comes_at_once(deployment: Deployment) -> None:
+    stack = "azure-container-apps-api"
+    deployment.configure(stack, WRONG_AZURE)
+    deployment.edit(f"stacks/Pulumi.{stack}.yaml", r"^ +azure-native:location: .*\n", "")
+    assert_told(refused(deployment, stack), TOLD_AZURE)
 
 
 def test_a_missing_artifact_stops_before_any_resource_and_names_the_command(deployment: Deployment, tmp_path: Path) -> None:

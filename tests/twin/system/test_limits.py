@@ -12,6 +12,7 @@ import pytest
 from botocore.config import Config
 
 from tests.support.deployment import Deployment, post
+from tests.support.size import only_all
 
 STACK = "aws-sagemaker-api"
 KIB = 1024
@@ -94,6 +95,11 @@ def test_unchanged_clients_reach_endpoint_function_objects_and_logs(deployment: 
         EndpointName=outputs["endpointName"], Body=body, ContentType="application/json"
     )
     assert len(json.loads(answer["Body"].read())["outputs"][0][0]) == 384
+    lines = client(deployment, "sagemaker-runtime").invoke_endpoint(
+        EndpointName=outputs["endpointName"], Body=b"straight\ncold\n", ContentType="text/csv", Accept="application/jsonlines"
+    )
+    assert lines["ContentType"] == "application/jsonlines"
+    assert [len(json.loads(line)[0][0]) for line in lines["Body"].read().splitlines()] == [384, 384]
     function = client(deployment, "lambda").get_function(FunctionName=outputs["functionName"])
     assert function["Configuration"]["FunctionName"] == outputs["functionName"]
     buckets = [bucket["Name"] for bucket in client(deployment, "s3").list_buckets()["Buckets"]]
@@ -102,6 +108,7 @@ def test_unchanged_clients_reach_endpoint_function_objects_and_logs(deployment: 
     assert set(outputs["logGroups"]) <= set(groups)
 
 
+@only_all
 def test_eight_calls_at_once_to_a_function_with_concurrency_two_are_throttled(deployment: Deployment) -> None:
     stack = "aws-lambda-api"
     deployment.edit(f"stacks/Pulumi.{stack}.yaml", r"maxConcurrency: 10", "maxConcurrency: 2")

@@ -46,11 +46,12 @@ def test_the_first_blocks_deploy_and_call_the_stack_with_plain_pulumi(deployment
 
 
 @only_all
-def test_the_block_for_google_cloud_deploys_its_stack_with_plain_pulumi(deployment: Deployment) -> None:
-    """Its gateway answers under a name of Google's, which only the command leads to the twin."""
-    (deploy,) = (block for block in BLOCKS if "pulumi up" in block and "CLOUD=gcp" in block)
-    assert "pulumi stack init gcp-cloud-run-api" in deploy
-    call = "pilotlight invoke gcp-cloud-run-api --local --json " + shlex.quote(json.dumps({"inputs": TEXTS["english"]["text"]}))
+@pytest.mark.parametrize(("cloud", "stack"), [("gcp", "gcp-cloud-run-api"), ("azure", "azure-container-apps-api")])
+def test_the_block_for_another_cloud_deploys_its_stack_with_plain_pulumi(deployment: Deployment, cloud: str, stack: str) -> None:
+    """Its gateway answers under a name of the cloud's, which only the command leads to the twin."""
+    (deploy,) = (block for block in BLOCKS if "pulumi up" in block and f"CLOUD={cloud}" in block)
+    assert f"pulumi stack init {stack}\n" in deploy
+    call = f"pilotlight invoke {stack} --local --json " + shlex.quote(json.dumps({"inputs": TEXTS["english"]["text"]}))
     printed = run(deployment, f"{deploy}{call}\n", twin=True)
     answer = json.loads(printed[printed.index('{"outputs"') :])
     assert len(answer["outputs"][0][0]) == len(TEXTS["english"]["sentence"])

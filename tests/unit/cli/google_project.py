@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pilotlight.cli.gcp.clients import APIS
 from pilotlight.doctor.subject import GoogleApis, Identity, Subject
 from pilotlight.twin.gcp import discovery
+from tests.unit.cli.recorded import Recorded
 from tests.unit.cli.subjects import subject_with
 
 PROJECT, NUMBER, REGION = "a-project", "123456789012", "europe-west1"
@@ -57,52 +54,25 @@ def _conforms(value: Any, node: Mapping[str, Any], known: Mapping[str, Any], whe
             _conforms(one, below, known, f"{where}.{name}")
 
 
-class GoogleProject:
-    """Answers until closed. What no answer was recorded for is 404; `asked` are the requests."""
+class GoogleProject(Recorded):
+    """Answers until closed. What no answer was recorded for is 404."""
 
     def __init__(self) -> None:
-        self._answers: dict[tuple[str, str, str], tuple[int, Any]] = {}
-        self.asked: list[tuple[str, str, list[tuple[str, str]], Any]] = []
-        project = self
+        super().__init__()
+        self.variables = {variable: self.address for variable, _ in APIS.values()}
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                target = urlsplit(self.path)
-                length = int(self.headers.get("content-length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
-                path = unquote(target.path)
-                query = parse_qsl(target.query)
-                project.asked.append((self.command, path, query, body))
-                missing = (404, {"error": {"code": 404, "message": f"{path} was not found.", "status": "NOT_FOUND"}})
-                status, content = project._answers.get((self.command, path, dict(query).get("pageToken", "")), missing)
-                text = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_POST = do_GET
-
-            def log_message(self, format: str, *args: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        self.variables = {variable: f"http://127.0.0.1:{self._server.server_port}" for variable, _ in APIS.values()}
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def missing(self, path: str) -> Any:
+        return {"error": {"code": 404, "message": f"{path} was not found.", "status": "NOT_FOUND"}}
 
     def says(self, method: str, path: str, form: str, answer: Any, page_token: str = "") -> None:
         """Record an answer, for one page of several; `form` is `DOCUMENT:SCHEMA` of the discovery documents."""
         document, _, schema = form.partition(":")
         conforms(answer, schema, document)
-        self._answers[method, path, page_token] = 200, answer
+        self.answers[method, path, page_token] = 200, answer
 
     def refuses(self, method: str, path: str, status: int, message: str, *details: Mapping[str, Any]) -> None:
         error = {"code": status, "message": message, "status": "PERMISSION_DENIED", "details": list(details)}
-        self._answers[method, path, ""] = status, {"error": error}
+        self.answers[method, path, ""] = status, {"error": error}
 
     def subject(self, root: Path, settings: Mapping[str, Any] | None = None, **changed: Any) -> Subject:
         """A stack `demo` with these settings, examined here."""

@@ -23,7 +23,7 @@ from pilotlight.twin.asgi import Request
 from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.log_entries import Source
 from pilotlight.twin.gcp.logging_plane import LoggingPlane, logs_of
-from pilotlight.twin.gcp.planes import SERVED, Planes
+from pilotlight.twin.gcp.planes import SERVED, google_planes
 from pilotlight.twin.gcp.types import BUCKET, DATABASE, SUBSCRIPTION, TOPIC
 from tests.unit.twin.gcp.account import PROJECT, REGION, Account
 from tests.unit.twin.gcp.google_ports import Loop
@@ -73,7 +73,7 @@ class GoogleStack:
         folder = session.home.path
         folder.mkdir(parents=True, exist_ok=True)
         self.loop = Loop()
-        self.account = Account(folder, Planes())
+        self.account = Account(folder, google_planes())
         twin = self.twin = self.account.twin
         twin.timers, twin.clock, twin.wait = self.loop.timers, self.loop.clock, self.loop.wait
         twin.iam = SimpleNamespace(deployer=SimpleNamespace(secret_access_key="a-deployer's-secret"))
@@ -148,7 +148,7 @@ class GoogleStack:
             )
             row = dataclasses.replace(row, result_uri=f"gs://{RESULTS}/{name}")
         results = FirestoreResults(self.database, None, collection="results", bucket=RESULTS, task=row.task)  # type: ignore[arg-type]
-        assert results._written(row, None).kind == "recorded"
+        assert results._write(row, None).kind == "recorded"
         assert self.database.collection("results").document(f"{_sha(row.object)}-latest").get().to_dict()["version"] == LATEST
 
     def bury(self, key: str, version: str, reason: str | None = None) -> None:

@@ -17,6 +17,10 @@ def test_a_gateway_is_reached_at_the_twin() -> None:
     assert reachable(f"https://{HOST}/results/a?b=c", f"{FRONT}/") == f"{FRONT}/_gcp/gateway/{HOST}/results/a?b=c"
 
 
+def test_so_is_a_service_of_api_management() -> None:
+    assert reachable("https://one.azure-api.net/predict?a=b", FRONT) == f"{FRONT}/_azure/apim/one.azure-api.net/predict?a=b"
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -24,6 +28,7 @@ def test_a_gateway_is_reached_at_the_twin() -> None:
         "https://gateway.dev.example.com/predict",
         "https://example.com/?at=.gateway.dev",
         f"http://{HOST}/predict",
+        "https://azure-api.net.example.com/predict",
         "https://[::1/predict",
         "projects/p/subscriptions/dead",
         "",

@@ -1,6 +1,7 @@
 """Variables and the shell text that sets them."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,14 +47,17 @@ def test_the_engine_gets_nothing_of_the_user_that_leads_elsewhere(monkeypatch: p
     assert found["AWS_REGION"] == "us-east-1"
 
 
-def test_a_checkout_or_a_stack_on_google_cloud_is_known_by_its_configuration(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("key", "uses"), [("gcp:project", environment.uses_google), ("azure-native:location", environment.uses_azure)])
+def test_a_checkout_or_a_stack_on_another_cloud_is_known_by_its_configuration(
+    tmp_path: Path, key: str, uses: Callable[[Project, str | None], bool]
+) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: pilotlight\nruntime: python\n")
-    for stack, key in (("one", "aws:region"), ("two", "gcp:project")):
-        (tmp_path / f"Pulumi.{stack}.yaml").write_text(f"config:\n  {key}: x\n")
+    for stack, configured in (("one", "aws:region"), ("two", key)):
+        (tmp_path / f"Pulumi.{stack}.yaml").write_text(f"config:\n  {configured}: x\n")
     project = Project(tmp_path)
-    assert [environment.uses_google(project, stack) for stack in ("one", "two", None)] == [False, True, True]
+    assert [uses(project, stack) for stack in ("one", "two", None)] == [False, True, True]
     (tmp_path / "Pulumi.two.yaml").unlink()
-    assert not environment.uses_google(project, None)
+    assert not uses(project, None)
 
 
 def test_shims_of_any_home_are_dropped_from_path() -> None:

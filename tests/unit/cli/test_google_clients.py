@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from pilotlight.cli.api_errors import ApiError, NotServed
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.gcp import clients
 from pilotlight.cli.gcp.backlog import undelivered
-from pilotlight.cli.gcp.clients import Api, ApiError, NotServed, told
+from pilotlight.cli.gcp.clients import Api, told
 
 MONITORING = "CLOUDSDK_API_ENDPOINT_OVERRIDES_MONITORING"
 SUBSCRIPTION = "projects/p/subscriptions/dead"

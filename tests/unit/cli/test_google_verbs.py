@@ -299,9 +299,11 @@ def test_what_holds_something_is_kept(stack: GoogleStack, tmp_path: Path) -> Non
     database = held("gcp:firestore/database:Database", "demo", inputs={"deleteProtectionState": "DELETE_PROTECTION_ENABLED"})
     image = {"type": "docker-build:index:Image", "outputs": {"ref": "europe-west1-docker.pkg.dev/p/images/server@sha256:0"}}
     repository = held("gcp:artifactregistry/repository:Repository", "projects/p/locations/l/repositories/images", protect=True)
+    repository["urn"] = "urn:pulumi:demo::p::gcp:artifactregistry/repository:Repository::the-images"
     repository["outputs"] = {"repositoryId": "images", "registryUri": "europe-west1-docker.pkg.dev/p/images"}
     stack.resources = [bucket, database, repository]
-    refuse_to_lose_data(stack.session, "demo")
+    with pytest.raises(CommandError, match=r"`dataRetention: keep` protects the-images, though nothing is in them\. Nothing was deleted"):
+        refuse_to_lose_data(stack.session, "demo")
     put(*files(tmp_path, a_txt="aa"))
     stack.answer("in/a.txt", "1", 1)
     stack.resources.append(image)

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pilotlight.cli import answers
@@ -133,6 +134,25 @@ def test_the_location_header_may_be_relative(service: Service, calling: Callable
     service.script = [service.later(Location="/v1/results/b2"), (200, {}, RESULT)]
     assert calling(KEY) is Exit.OK
     assert service.seen[1]["path"] == "/v1/results/b2"
+
+
+@pytest.mark.parametrize(
+    ("told", "there"),
+    [
+        ("https://mine.azure-api.net/results/b2", "http://127.0.0.1:1/_azure/apim/mine.azure-api.net/results/b2"),
+        ("https://mine.gateway.dev/results/b2", None),
+        ("https://others.azure-api.net/results/b2", None),
+    ],
+)
+def test_a_gateway_on_the_twin_may_name_itself_as_in_its_cloud_and_no_other(told: str, there: str | None) -> None:
+    answer = httpx.Response(202, headers={"location": told})
+    asked = "http://127.0.0.1:1/_azure/apim/mine.azure-api.net/predict"
+    if there is not None:
+        assert answers.address(answer, asked) == there
+        assert answers.address(answer, "https://mine.azure-api.net/predict") == told
+        return
+    with pytest.raises(CommandError, match="another place"):
+        answers.address(answer, asked)
 
 
 def test_credentials_are_not_sent_to_another_place(service: Service, calling: Callable[..., Exit], pauses: list[float]) -> None:

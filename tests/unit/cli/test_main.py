@@ -108,3 +108,14 @@ def test_a_policy_pack_that_is_none_is_refused_before_anything_starts(tmp_path: 
     result = pilotlight("preview", "demo", "--local", "--policy-pack", str(tmp_path), folder=tmp_path)
     assert result.returncode == Exit.USAGE
     assert "no PulumiPolicy.yaml there" in result.stderr
+
+
+def test_a_configuration_of_a_policy_pack_that_is_none_or_one_too_many_is_refused(tmp_path: Path) -> None:
+    pack = ("--policy-pack", str(Path(__file__).parents[3] / "policies"))
+    (tmp_path / "config.json").write_text("{}")
+    result = pilotlight("preview", "demo", "--local", *pack, "--policy-pack-config", "nothing.json", folder=tmp_path)
+    assert result.returncode == Exit.USAGE
+    assert "nothing.json: no such file" in result.stderr
+    result = pilotlight("preview", "demo", "--local", *pack, *("--policy-pack-config", "config.json") * 2, folder=tmp_path)
+    assert result.returncode == Exit.USAGE
+    assert "--policy-pack-config is given 2 times, --policy-pack 1 times" in result.stderr

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 METADATA = "/computeMetadata/v1/instance/service-accounts/default/identity?audience="
 LOCK = threading.Lock()
 NOW = MOST = 0
+UNREADY_UNTIL = 0.0
 SEEN = []
 
 
@@ -22,10 +23,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/seen":
             self.answer(200, json.dumps(SEEN).encode())
             return
-        self.answer(500 if os.environ.get("SICK") else 200, b"healthy")
+        unready = self.path == "/health/ready" and time.monotonic() < UNREADY_UNTIL
+        self.answer(500 if os.environ.get("SICK") or unready else 200, b"healthy")
 
     def do_POST(self):
-        global NOW, MOST
+        global NOW, MOST, UNREADY_UNTIL
         body = self.rfile.read(int(self.headers["Content-Length"]))
         SEEN.append({"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}, "body": body.decode()})
         if len(SEEN) <= int(os.environ.get("FAILS", "0")):
@@ -38,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         for line in wanted.get("say", []):
             print(line, flush=True)
         time.sleep(wanted.get("sleep", 0))
+        UNREADY_UNTIL = max(UNREADY_UNTIL, time.monotonic() + wanted.get("unready_s", 0))
         if wanted.get("exit"):
             os._exit(3)
         seen = {

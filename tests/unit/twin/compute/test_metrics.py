@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.twin.aws.metrics import FLUSH_S, KEEP_MINUTES, Metrics, series
+from pilotlight.twin.metrics import FLUSH_S, KEEP_MINUTES, Metrics, series
 from tests.support.size import examples
 
 NOON = 1_800_000_000.0

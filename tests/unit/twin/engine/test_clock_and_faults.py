@@ -224,7 +224,7 @@ def test_an_account_can_be_another_than_the_usual_one() -> None:
 
 def test_projects_on_google_cloud_can_be_others_too() -> None:
     faults, l4 = Faults(), "nvidia_l4_gpu_allocation_no_zonal_redundancy"
-    assert (faults.said("billing"), faults.said("project"), faults.listed("open_keys"), faults.gpu_quotas(l4)) == ("", "", [], {"": 3})
+    assert (faults.said("billing"), faults.said("project"), faults.listed("open_keys"), faults.regional_quotas(l4)) == ("", "", [], {"": 3})
     account = {
         "quotas": {l4: 0, f"{l4}:europe-west1": 9},
         "billing": "closed",
@@ -234,9 +234,19 @@ def test_projects_on_google_cloud_can_be_others_too() -> None:
     faults.set({"account": account})
     assert faults.state()["account"] == account
     assert (faults.said("billing"), faults.said("project"), faults.listed("open_keys")) == ("closed", "DELETE_REQUESTED", ["maps"])
-    assert faults.gpu_quotas(l4) == {"": 0, "europe-west1": 9}
-    assert faults.gpu_quotas("nvidia_l4_gpu_allocation") == {"": 0}
+    assert faults.regional_quotas(l4) == {"": 0, "europe-west1": 9}
+    assert faults.regional_quotas("nvidia_l4_gpu_allocation") == {"": 0}
     assert faults.quota("L-B99A9384") == 1000
+
+
+def test_subscriptions_on_azure_can_be_others_too() -> None:
+    faults, t4 = Faults(), "SubscriptionConsumptionT4Gpus"
+    assert (faults.said("subscription"), faults.listed("unregistered"), faults.regional_quotas(t4)) == ("", [], {"": 2})
+    account = {"quotas": {f"{t4}:westeurope": 0}, "subscription": "Disabled", "unregistered": ["Microsoft.App"], "lacking": ["Consumption"]}
+    faults.set({"account": account})
+    assert faults.state()["account"] == account
+    assert (faults.said("subscription"), faults.listed("lacking")) == ("Disabled", ["Consumption"])
+    assert faults.regional_quotas(t4) == {"": 2, "westeurope": 0}
 
 
 @pytest.mark.parametrize(
@@ -253,6 +263,9 @@ def test_projects_on_google_cloud_can_be_others_too() -> None:
         {"open_keys": "maps"},
         {"billing": "open"},
         {"project": ["DELETE_REQUESTED"]},
+        {"subscription": "Enabled"},
+        {"unregistered": "Microsoft.App"},
+        {"quotas": {"SubscriptionConsumptionT4Gpus:": 1}},
     ],
 )
 def test_an_account_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:

@@ -57,6 +57,10 @@ def test_a_fixed_name_has_to_be_free_first() -> None:
     assert not difference(row, {"name": "a", "path": "/1"}, {"name": "b", "path": "/2"}).delete_first
     assert not difference(row, generated | {"path": "/1"}, generated | {"name": "a-2", "path": "/2"}).delete_first
     assert not difference(row, {"name": "a", "tags": {}}, {"name": "a"}).delete_first
+    # Google's provider does not look whether the names differ.
+    frees = Row(token="t", id=lambda p: "x", replaces=frozenset({"path"}), name=Name(field="name", max_length=9, frees=True))
+    assert difference(frees, {"name": "a", "path": "/1"}, {"name": "b", "path": "/2"}).delete_first
+    assert not difference(frees, generated | {"path": "/1"}, generated | {"name": "a-2", "path": "/2"}).delete_first
 
 
 def test_what_does_not_count_is_not_compared() -> None:

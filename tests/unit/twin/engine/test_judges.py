@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pilotlight import twin
 from pilotlight.twin import aws, docker_build, judge, judge_cloud, schema, tables
+from pilotlight.twin.lifecycle import ROWS_OF
 from pilotlight.twin.rows import Row
 from pilotlight.twin.values import UNKNOWN
 
@@ -129,3 +132,8 @@ def test_a_list_that_is_too_long_says_how_long_it_may_be() -> None:
     variants = [{"variantName": f"v{n}", "modelName": "m", "initialInstanceCount": 1, "instanceType": "ml.m5.large"} for n in range(11)]
     problems = found(CONFIG, {"productionVariants": variants, "name": "c"})
     assert all("productionVariants" in text for text in problems)
+
+
+@pytest.mark.parametrize("package", schema.SDKS)
+def test_the_error_for_an_unknown_type_names_a_place_that_is_there(package: str) -> None:
+    assert (Path(twin.__file__).parent / ROWS_OF[package]).exists()

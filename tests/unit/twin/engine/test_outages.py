@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from pilotlight.twin import aws, gcp
+from pilotlight.twin.azure.azurite import SERVICES
 from pilotlight.twin.faults import OUTAGES
 from pilotlight.twin.gcp.http_api import HttpApi
 
@@ -28,5 +29,5 @@ def test_what_is_asked_for_in_the_code_stands_in_the_table_and_the_other_way_rou
     named = {
         name for path, text in texts.items() for name in re.findall(r"^    name = \"([\w-]+)\"$|JsonService\(\s*\"([\w-]+)\"", text, re.M)
     }
-    served = asked | {name for pair in named for name in pair if name} | {"dynamodb", "run"}
+    served = asked | {name for pair in named for name in pair if name} | {"dynamodb", "run", "app", "cosmos", *SERVICES}
     assert served == OUTAGES

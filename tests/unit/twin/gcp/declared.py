@@ -46,6 +46,7 @@ def container(image: str) -> dict[str, Any]:
         "resources": {"limits": {"cpu": "2", "memory": "2048Mi"}, "cpuIdle": True, "startupCpuBoost": True},
         "startupProbe": {"httpGet": {"path": "/health/startup"}, "periodSeconds": 5, "failureThreshold": 48, "timeoutSeconds": 4},
         "livenessProbe": {"httpGet": {"path": "/health/live"}},
+        "readinessProbe": {"httpGet": {"path": "/health/ready"}, "successThreshold": 1},
     }
 
 

@@ -21,7 +21,7 @@ from handlers.functions.versions import ObjectVersion, Result
 from pilotlight.twin.gcp import agents
 from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.firestore_plane import FirestorePlane, times_to_live
-from pilotlight.twin.gcp.planes import Planes
+from pilotlight.twin.gcp.planes import google_planes
 from pilotlight.twin.gcp.pubsub_plane import PubsubPlane
 from pilotlight.twin.gcp.rows_firestore import FIELD
 from pilotlight.twin.gcp.types import ACCOUNT, DATABASE, PROJECT_MEMBER, SUBSCRIPTION, TOPIC, TOPIC_MEMBER
@@ -43,7 +43,7 @@ class Served:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._environment = monkeypatch
         self.loop = Loop()
-        self.account = Account(folder, Planes(TABLE))
+        self.account = Account(folder, google_planes(TABLE))
         twin = self.account.twin
         twin.timers, twin.clock, twin.wait = self.loop.timers, self.loop.clock, self.loop.wait
         self.account.enable("pubsub", "firestore", "iam", "cloudresourcemanager")

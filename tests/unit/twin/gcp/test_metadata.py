@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 
+from pilotlight.twin import signing
 from pilotlight.twin.gcp import tokens as tokens_module
 from pilotlight.twin.gcp.metadata import Identity, MetadataServer
 from pilotlight.twin.gcp.tokens import Tokens
@@ -97,7 +98,7 @@ def test_an_id_token_is_given_again_for_a_while(tokens: Tokens, monkeypatch: pyt
 
 
 def test_what_was_accepted_is_accepted_until_it_ends_and_little_is_remembered(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "_REMEMBERED", 2)
+    monkeypatch.setattr(signing, "REMEMBERED", 2)
     monkeypatch.setattr(tokens_module, "LIFETIME_S", 2)
     token = tokens.identity(RUNNER.email, AUDIENCE)
     assert [tokens.verify(token, AUDIENCE) for _ in range(2)] == [RUNNER.email] * 2

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from pilotlight.twin.gcp.planes import Plane, Planes
+from pilotlight.twin.gcp.planes import google_planes
 from pilotlight.twin.gcp.types import TOPIC
+from pilotlight.twin.planes import Plane
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 from tests.unit.twin.gcp import test_planes
@@ -48,8 +49,8 @@ class Recorded(Plane):
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     Recorded.told.clear()
-    monkeypatch.setattr("pilotlight.twin.gcp.planes.import_module", lambda name: test_planes)
-    account = Account(tmp_path, Planes({TOPIC: "recorded:Recorded"}))
+    monkeypatch.setattr("pilotlight.twin.planes.import_module", lambda name: test_planes)
+    account = Account(tmp_path, google_planes({TOPIC: "recorded:Recorded"}))
     account.twin.wait = asyncio.run
     account.enable("pubsub")
     return account
@@ -94,7 +95,7 @@ def test_a_resource_without_a_promised_output_is_not_made(served: Account, monke
 def test_planes_come_back_with_the_resources_they_serve(served: Account) -> None:
     served.make(TOPIC, "topic", {"name": "topic"})
     Recorded.told.clear()
-    again, idle = Planes({TOPIC: "recorded:Recorded"}), Planes({"gcp:storage/bucket:Bucket": "recorded:Recorded"})
+    again, idle = google_planes({TOPIC: "recorded:Recorded"}), google_planes({"gcp:storage/bucket:Bucket": "recorded:Recorded"})
 
     async def run() -> None:
         for planes in (again, idle):
@@ -106,4 +107,4 @@ def test_planes_come_back_with_the_resources_they_serve(served: Account) -> None
 
 
 def test_a_type_without_a_plane_is_left_alone(served: Account) -> None:
-    assert type(Planes({}).of(served.twin, TOPIC)) is Plane
+    assert type(google_planes({}).of(served.twin, TOPIC)) is Plane

@@ -138,6 +138,21 @@ def test_a_pull_waits_for_what_is_published(twin: Twin, publisher: PublisherClie
     assert [one.message.data for one in found] == [b"late"]
 
 
+def test_a_pull_of_large_messages_brings_what_a_client_takes(twin: Twin, publisher: PublisherClient, subscriber: SubscriberClient) -> None:
+    """Less than was asked for, but something each time, also of messages that are large themselves."""
+    twin.subscribe(subscriber)
+    sizes = [3 * 2**20, 2**20, 2**20, 2**20, 2**19]
+    for size in sizes:
+        publisher.publish(TOPIC, b"x" * size).result(10)
+    seen = []
+    while taken := pull(subscriber, limit=1000):
+        seen.append([len(one.message.data) for one in taken])
+        subscriber.acknowledge(subscription=SUBSCRIPTION, ack_ids=[one.ack_id for one in taken], **QUICK)
+        if sum(map(len, seen)) == len(sizes):
+            break
+    assert seen == [[3 * 2**20], [2**20, 2**20, 2**20], [2**19]]
+
+
 def test_a_message_comes_again_when_its_deadline_is_over(twin: Twin, publisher: PublisherClient, subscriber: SubscriberClient) -> None:
     twin.subscribe(subscriber, ack_deadline_seconds=20)
     publisher.publish(TOPIC, b"x").result(10)

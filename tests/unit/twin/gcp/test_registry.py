@@ -73,15 +73,15 @@ def test_a_push_needs_a_repository_of_images(account: Account, repository: Resou
         registry.repository(account.twin, HOST, f"{PROJECT}/wheels/server")
 
 
-def test_only_the_developers_token_opens_it_and_not_for_ever(account: Account) -> None:
+def test_only_the_developers_token_opens_it_and_not_for_ever(account: Account, repository: Resource) -> None:
     token = registry.access_token(account.twin)
-    registry.authorize(account.twin, registry.USER, token)
+    registry.authorize(account.twin, repository, registry.USER, token)
     for user, given in (("AWS", token), (registry.USER, token.removeprefix("ya29.")), (registry.USER, "ya29.9999999999.abc"), ("", "")):
         with pytest.raises(Refusal, match="Unauthenticated request"):
-            registry.authorize(account.twin, user, given)
+            registry.authorize(account.twin, repository, user, given)
     account.twin.clock.advance(registry.TOKEN_S + 1)
     with pytest.raises(Refusal, match="Unauthenticated request"):
-        registry.authorize(account.twin, registry.USER, token)
+        registry.authorize(account.twin, repository, registry.USER, token)
 
 
 def test_a_repository_takes_its_images_with_it(account: Account, repository: Resource) -> None:

@@ -1,0 +1,1 @@
+"""Azure's half of the command: where it touches what a stack holds there."""

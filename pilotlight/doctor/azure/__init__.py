@@ -1,0 +1,1 @@
+"""Checks of a subscription of Azure."""

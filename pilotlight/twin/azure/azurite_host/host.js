@@ -1,0 +1,202 @@
+"use strict";
+// `node azurite_host.js ARGUMENTS`: Azurite as the twin runs it; `azurite.py` sets AZURITE_MODULES and AZURITE_KEY.
+//
+// Four things differ from Azurite's own start. What it answers is on disk before: Azurite itself writes its tables of contents every five
+// seconds, and a kill loses what came between. Every account exists, all with one key, since only the twin calls it. Its time is the twin's,
+// which each request tells. And blobs are not forced to the medium: they survive the process, and that is what the twin promises.
+// It hooks into inner functions of Azurite and LokiJS, which is why their versions are pinned; a test kills it in the middle of work.
+
+const fs = require("fs");
+const http = require("http");
+const path = require("path");
+const { createRequire } = require("module");
+
+const modules = createRequire(path.join(process.env.AZURITE_MODULES, "/"));
+const Loki = modules("lokijs");
+const AccountDataStore = modules("azurite/dist/src/common/AccountDataStore").default;
+const SAVE_EVERY_MS = 30000;
+
+// The changes of one database since it was last saved: a line each, the whole document as it became, so that applying one twice does no harm.
+// A save begins a new file and, once it is on disk, removes the older ones.
+class Journal {
+  constructor(database) {
+    this.database = database;
+    this.files = [];
+    const prefix = path.basename(database) + ".journal-";
+    for (const name of fs.existsSync(path.dirname(database)) ? fs.readdirSync(path.dirname(database)) : []) {
+      if (name.startsWith(prefix)) this.files.push(Number(name.slice(prefix.length)));
+    }
+    this.files.sort((one, other) => one - other);
+    this.newest = this.files.at(-1) ?? 0;
+    this.descriptor = null;
+  }
+
+  file(number) {
+    return `${this.database}.journal-${number}`;
+  }
+
+  write(entry) {
+    if (this.descriptor === null) {
+      this.newest += 1;
+      this.files.push(this.newest);
+      this.descriptor = fs.openSync(this.file(this.newest), "a");
+    }
+    fs.writeSync(this.descriptor, JSON.stringify(entry) + "\n");
+  }
+
+  // What removes all that was written until now, or keeps it.
+  rotate() {
+    const old = this.files;
+    this.files = [];
+    if (this.descriptor !== null) fs.closeSync(this.descriptor);
+    this.descriptor = null;
+    return { remove: () => old.forEach((number) => fs.rmSync(this.file(number), { force: true })), keep: () => this.files.unshift(...old) };
+  }
+
+  entries() {
+    return this.files.flatMap((number) => {
+      const lines = fs.readFileSync(this.file(number), "utf8").split("\n");
+      lines.pop(); // empty, or cut off before it was answered
+      return lines.map((line) => JSON.parse(line));
+    });
+  }
+}
+
+const journals = new Map();
+const owners = new WeakMap();
+const loading = new WeakSet();
+
+function journalOf(database) {
+  if (!journals.has(database)) journals.set(database, new Journal(database));
+  return journals.get(database);
+}
+
+function note(collection, id, document) {
+  const database = owners.get(collection);
+  if (database !== undefined && !loading.has(database)) journalOf(database.filename).write([collection.name, id, document]);
+}
+
+// Calls `after(result, arguments)` on the object whenever the method has done its work; `before` gives what only can be known then.
+function hook(type, name, after, before = () => undefined) {
+  const original = type.prototype[name];
+  type.prototype[name] = function (...given) {
+    const known = before.call(this, ...given);
+    const result = original.apply(this, given);
+    after.call(this, result, given, known);
+    return result;
+  };
+}
+
+hook(Loki.Collection, "insertOne", function (inserted) {
+  if (inserted) note(this, inserted.$loki, inserted);
+});
+hook(Loki.Collection, "update", function (updated, [given]) {
+  if (!Array.isArray(given)) note(this, updated.$loki, updated);
+});
+hook(
+  Loki.Collection,
+  "remove",
+  function (_, [given], id) {
+    if (id !== undefined) note(this, id, null);
+  },
+  (given) => (typeof given === "number" || Array.isArray(given) ? undefined : given.$loki),
+);
+hook(
+  Loki.Collection,
+  "removeBatchByPositions",
+  function (_, given, ids) {
+    ids.forEach((id) => note(this, id, null));
+  },
+  function (positions) {
+    this.ensureId();
+    return positions.map((position) => this.idIndex[position]);
+  },
+);
+hook(Loki, "addCollection", function (collection, [name, options]) {
+  if (!owners.has(collection) && !loading.has(this)) journalOf(this.filename).write([name, "made", options ?? {}]);
+  owners.set(collection, this);
+});
+hook(Loki, "removeCollection", function (_, [name]) {
+  if (!loading.has(this)) journalOf(this.filename).write([name, "removed"]);
+});
+
+const loadJSONObject = Loki.prototype.loadJSONObject;
+Loki.prototype.loadJSONObject = function (...given) {
+  loading.add(this);
+  try {
+    loadJSONObject.apply(this, given);
+    replay(this, journalOf(this.filename).entries());
+  } finally {
+    loading.delete(this);
+  }
+};
+
+function replay(database, entries) {
+  const touched = new Map();
+  for (const [name, id, document] of entries) {
+    if (id === "made") {
+      if (database.getCollection(name) === null) database.addCollection(name, document);
+    } else if (id === "removed") {
+      database.removeCollection(name);
+      touched.delete(name);
+    } else {
+      const collection = database.getCollection(name);
+      if (collection === null) continue; // removed since, with all that it held
+      if (!touched.has(name)) touched.set(name, new Map(collection.data.map((one) => [one.$loki, one])));
+      collection.maxId = Math.max(collection.maxId, id);
+      if (document === null) touched.get(name).delete(id);
+      else touched.get(name).set(id, document);
+    }
+  }
+  for (const [name, documents] of touched) {
+    const collection = database.getCollection(name);
+    collection.data = [...documents.values()].sort((one, other) => one.$loki - other.$loki);
+    collection.idIndex = null;
+    collection.constraints.unique = {};
+    collection.dirty = true;
+    collection.ensureAllIndexes(true);
+  }
+}
+
+const saveDatabase = Loki.LokiFsAdapter.prototype.saveDatabase;
+Loki.LokiFsAdapter.prototype.saveDatabase = function (name, content, callback) {
+  // Called in the same turn in which the content was written out, so that no change falls between.
+  const until = journalOf(name).rotate();
+  saveDatabase.call(this, name, content, (error) => {
+    if (error) until.keep();
+    else until.remove();
+    callback(error);
+  });
+};
+
+const autosaveEnable = Loki.prototype.autosaveEnable;
+Loki.prototype.autosaveEnable = function (...given) {
+  this.autosaveInterval = SAVE_EVERY_MS;
+  return autosaveEnable.apply(this, given);
+};
+
+const key = Buffer.from(process.env.AZURITE_KEY, "base64");
+AccountDataStore.prototype.getAccount = (name) => ({ name, key1: key });
+
+const MachineDate = Date;
+let ahead = 0;
+globalThis.Date = class Date extends MachineDate {
+  constructor(...given) {
+    super(...(given.length ? given : [MachineDate.now() + ahead]));
+  }
+  static now() {
+    return MachineDate.now() + ahead;
+  }
+  static [Symbol.hasInstance](value) {
+    return value instanceof MachineDate;
+  }
+};
+const emit = http.Server.prototype.emit;
+http.Server.prototype.emit = function (event, request, ...given) {
+  if (event === "request" && request.headers["x-twin-time"]) ahead = Number(request.headers["x-twin-time"]) - MachineDate.now();
+  return emit.call(this, event, request, ...given);
+};
+
+fs.fdatasync = (descriptor, callback) => process.nextTick(callback, null);
+
+modules("azurite/dist/src/azurite.js");

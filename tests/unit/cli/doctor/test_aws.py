@@ -1,0 +1,286 @@
+"""Every check of `doctor` on AWS with the fault that it is for: the twin's account."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.aws.names import names_of
+from pilotlight.doctor.aws import account as account_checks
+from pilotlight.doctor.aws import quotas, rights
+from pilotlight.doctor.aws.region import region
+from pilotlight.doctor.findings import ok
+from pilotlight.doctor.subject import Clients, Identity
+from tests.unit.cli.account import ACCOUNT, DEPLOYER, Account
+from tests.unit.cli.doctor.looking import BUDGET, EXISTING, LAMBDA, one
+from tests.unit.cli.subjects import EVENTS, subject_with
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/ops/deployer"
+NAMES = names_of("pilotlight", "demo")
+
+
+# The region
+
+
+@pytest.mark.parametrize(
+    ("config", "variables", "status", "said"),
+    [
+        ({}, {"AWS_REGION": "us-east-1"}, "ok", "us-east-1"),
+        ({}, {}, "ok", "us-east-1"),
+        ({}, {"AWS_REGION": "eu-west-1"}, "warn", "the stack goes to us-east-1, AWS clients of this shell look in eu-west-1"),
+        ({"aws:region": "us-est-1"}, {}, "fail", "no region 'us-est-1'"),
+        ({"aws:region": ""}, {}, "fail", "no region is set"),
+    ],
+)
+def test_the_region_is_set_and_known_and_the_same(
+    root: Path, config: dict[str, str], variables: dict[str, str], status: str, said: str
+) -> None:
+    found = one(region(subject_with(root, {}, config=config, variables=variables)))
+    assert found.status == status
+    assert said in found.found
+    assert status == "ok" or found.mend
+
+
+# The account
+
+
+def test_good_credentials_name_the_account(account: Account, root: Path) -> None:
+    found, identity = account_checks.credentials(account.subject(root))
+    assert found == ok("credentials", f"account {ACCOUNT}, {DEPLOYER}")
+    assert identity == Identity(account=ACCOUNT, arn=DEPLOYER)
+
+
+def test_wrong_credentials_are_a_failure(account: Account, root: Path) -> None:
+    found, identity = account_checks.credentials(account.subject(root, clients=account.clients(AWS_SECRET_ACCESS_KEY="wrong")))
+    assert (found.status, identity) == ("fail", None)
+    assert "SignatureDoesNotMatch" in found.found
+
+
+def test_missing_credentials_are_a_failure(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/dev/null")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    found, identity = account_checks.credentials(subject_with(root, {}))
+    assert (found.status, found.found, identity) == ("fail", "no AWS credentials were found", None)
+
+
+def test_a_profile_that_is_not_there_is_a_failure(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    found, _ = account_checks.credentials(subject_with(root, {}, clients=Clients({}, local=False, profile="nobody")))
+    assert "nobody" in found.found
+
+
+def test_an_account_that_the_stack_is_not_for_is_a_failure(account: Account, root: Path) -> None:
+    found, _ = account_checks.credentials(account.subject(root, config={"aws:allowedAccountIds": ["111122223333"]}))
+    assert (found.status, found.allowed) == ("fail", "account 111122223333")
+
+
+def test_an_account_that_does_not_answer_is_a_failure(account: Account, root: Path) -> None:
+    account.faults.set({"outages": ["sts"]})
+    found, identity = account_checks.credentials(account.subject(root))
+    assert (found.status, identity) == ("fail", None)
+
+
+def test_an_existing_log_role_must_be_there(account: Account, root: Path) -> None:
+    assert list(account_checks.log_role(account.subject(root))) == []
+    found = one(account_checks.log_role(account.subject(root, EXISTING)))
+    assert found.status == "fail"
+    assert "aws apigateway update-account" in found.mend
+    account.put("aws:apigateway/account:Account", region="us-east-1", cloudwatchRoleArn="arn:aws:iam::1:role/logs")
+    assert one(account_checks.log_role(account.subject(root, EXISTING))) == ok("log-role", "arn:aws:iam::1:role/logs")
+
+
+def test_a_budget_needs_the_right_to_see_budgets(account: Account, root: Path) -> None:
+    assert list(account_checks.budget(account.subject(root))) == []
+    assert one(account_checks.budget(account.subject(root, BUDGET))).status == "ok"
+    account.faults.set({"account": {"denied": ["budgets:ViewBudget"]}})
+    found = one(account_checks.budget(account.subject(root, BUDGET)))
+    assert (found.status, DEPLOYER in found.found) == ("fail", True)
+
+
+def test_inactive_cost_tags_are_a_warning_with_the_command(account: Account, root: Path) -> None:
+    assert one(account_checks.cost_tags(account.subject(root))).status == "ok"
+    account.faults.set({"account": {"inactive_tags": ["stack", "managed-by"]}})
+    found = one(account_checks.cost_tags(account.subject(root)))
+    assert found.status == "warn"
+    assert found.mend.endswith("TagKey=stack,Status=Active TagKey=managed-by,Status=Active")
+    assert "budget" not in found.found
+    assert (
+        found.found + ", so that the budget of this stack sees no cost"
+        == one(account_checks.cost_tags(account.subject(root, BUDGET))).found
+    )
+
+
+MAIL = {"alarms": {"email": "ops@example.com"}}
+
+
+def test_a_mail_that_nobody_confirmed_is_a_warning(account: Account, root: Path) -> None:
+    assert list(account_checks.mail(account.subject(root))) == []
+    assert "with the first `up`" in one(account_checks.mail(account.subject(root, MAIL))).found
+    topic = f"arn:aws:sns:us-east-1:{ACCOUNT}:{NAMES.topic}"
+    account.put("aws:sns/topic:Topic", arn=topic)
+    pending = {"topic": topic, "protocol": "email", "endpoint": "ops@example.com", "ownerId": ACCOUNT, "pendingConfirmation": True}
+    account.put("aws:sns/topicSubscription:TopicSubscription", arn=f"{topic}:1", **pending)
+    found = one(account_checks.mail(account.subject(root, MAIL)))
+    assert found.status == "warn"
+    assert f"--topic-arn {topic}" in found.mend
+    account.faults.set({"account": {"confirmed": ["ops@example.com"]}})
+    assert one(account_checks.mail(account.subject(root, MAIL))) == ok("mail", "ops@example.com is confirmed")
+
+
+# Quotas
+
+FUNCTION = "aws:lambda/function:Function"
+
+
+def small(account: Account, **quotas_: int) -> None:
+    account.faults.set({"account": {"quotas": {name.replace("_", "-"): value for name, value in quotas_.items()}}})
+
+
+def test_a_reservation_that_the_account_has_no_room_for_is_a_failure(account: Account, root: Path) -> None:
+    assert one(quotas.lambda_concurrency(account.subject(root, LAMBDA))).status == "ok"
+    small(account, L_B99A9384=10)
+    found = one(quotas.lambda_concurrency(account.subject(root, LAMBDA)))
+    assert found.status == "fail"
+    assert "10 of 10 are unreserved and 10 must stay so" in found.found
+    assert "--quota-code L-B99A9384 --desired-value 1000" in found.mend
+    assert list(quotas.lambda_concurrency(account.subject(root, {"endpoint": {"platform": "aws-lambda", "maxConcurrency": None}}))) == []
+
+
+def test_what_others_reserve_counts_and_what_the_stack_has_already_does_not(account: Account, root: Path) -> None:
+    small(account, L_B99A9384=150)
+    account.put(FUNCTION, name="other", reservedConcurrentExecutions=45)
+    assert one(quotas.lambda_concurrency(account.subject(root, LAMBDA))).status == "fail"
+    account.world.delete(FUNCTION, "other")
+    account.put(FUNCTION, name="other", reservedConcurrentExecutions=30)
+    own = {"name": NAMES.model_function, "reservedConcurrentExecutions": 20, "packageType": "Image", "imageUri": "x", "timeout": 3}
+    account.put(FUNCTION, **own, **FUNCTION_OUTPUTS)
+    # 150 less 30 less 20, and the 20 are the stack's own: 10 of 120.
+    assert "10 of 120 unreserved" in one(quotas.lambda_concurrency(account.subject(root, LAMBDA))).found
+
+
+FUNCTION_OUTPUTS = {
+    "arn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAMES.model_function}",
+    "role": "r",
+    "codeSha256": "s",
+    "lastModified": "now",
+    "region": "us-east-1",
+}
+
+
+def test_the_concurrency_of_all_serverless_endpoints_is_bounded(account: Account, root: Path) -> None:
+    assert one(quotas.sagemaker_concurrency(account.subject(root))).status == "ok"
+    small(account, L_96300102=5)
+    found = one(quotas.sagemaker_concurrency(account.subject(root)))
+    assert (found.status, found.allowed) == ("fail", "maxConcurrency of at most 5")
+    assert "--quota-code L-96300102" in found.mend
+    assert list(quotas.sagemaker_concurrency(account.subject(root, LAMBDA))) == []
+
+
+def test_other_endpoints_take_their_share_and_the_stacks_own_does_not(account: Account, root: Path) -> None:
+    small(account, L_96300102=25)
+    for name, concurrency in (("other", 16), (NAMES.endpoint, 10)):
+        endpoint(account, name, concurrency)
+    found = one(quotas.sagemaker_concurrency(account.subject(root)))
+    assert found.found == "maxConcurrency is 10 beside 16 of other endpoints, 25 are allowed together"
+
+
+def endpoint(account: Account, name: str, concurrency: int) -> None:
+    served = {
+        "endpoint": name,
+        "region": "us-east-1",
+        "config": "c",
+        "variant": "AllTraffic",
+        "role": "r",
+        "image": "i",
+        "environment": {},
+        "memory_mb": 1024,
+        "max_concurrency": concurrency,
+        "provisioned": 0,
+        "model": None,
+        "deployed_at": 1.0,
+    }
+    from pilotlight.twin.aws.sagemaker_deployment import DEPLOYMENT, ENDPOINT
+    from pilotlight.twin.world import Resource
+
+    account.put(ENDPOINT, name=name, arn=f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:endpoint/{name}", endpointConfigName="c")
+    account.world.put(Resource(token=DEPLOYMENT, id=name, urn="", outputs=served))
+
+
+def test_a_quota_that_was_never_changed_is_the_default(account: Account, root: Path) -> None:
+    """Service Quotas has no applied value then."""
+
+    class Client:
+        exceptions = account.clients().of("service-quotas", "us-east-1").exceptions
+
+        def get_service_quota(self, **asked: str) -> Any:
+            raise self.exceptions.NoSuchResourceException({"Error": {"Code": "NoSuchResourceException"}}, "GetServiceQuota")
+
+        def get_aws_default_service_quota(self, **asked: str) -> Any:
+            return {"Quota": {"Value": 7.0}}
+
+    assert quotas._quota(Client(), quotas.SAGEMAKER_CONCURRENCY) == 7
+
+
+@pytest.mark.parametrize(
+    ("platform", "memory", "warned"), [("aws-sagemaker", 3072, 0), ("aws-sagemaker", 4096, 1), ("aws-lambda", 3009, 1)]
+)
+def test_more_memory_than_new_accounts_get_is_a_warning(root: Path, platform: str, memory: int, warned: int) -> None:
+    subject = subject_with(root, {"endpoint": {"platform": platform, "memoryMb": memory}})
+    assert [finding.status for finding in quotas.memory(subject)] == ["warn"] * warned
+
+
+# Rights
+
+
+def test_a_deployer_who_may_do_everything_is_fine(account: Account, root: Path) -> None:
+    assert one(rights.rights(account.subject(root))).status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "action"),
+    [
+        ({}, "iam:CreateRole"),
+        ({}, "sagemaker:CreateEndpoint"),
+        ({}, "ecr:GetAuthorizationToken"),
+        (LAMBDA, "ecr:SetRepositoryPolicy"),
+        (MAIL, "sns:Subscribe"),
+        (BUDGET, "budgets:ModifyBudget"),
+        ({"auth": {"mode": "iam"}, "accessLogs": None}, "logs:CreateLogDelivery"),
+        ({"warming": [{"kind": "ping", "everyMinutes": 5}]}, "scheduler:CreateSchedule"),
+        ({"answers": {"async": True}}, "sqs:CreateQueue"),
+        ({**LAMBDA, "warming": [{"kind": "provisioned"}]}, "lambda:PutProvisionedConcurrencyConfig"),
+    ],
+)
+def test_a_missing_right_is_named(account: Account, root: Path, settings: dict[str, Any], action: str) -> None:
+    account.faults.set({"account": {"denied": [action]}})
+    found = one(rights.rights(account.subject(root, settings)))
+    assert (found.status, found.found) == ("fail", f"{DEPLOYER} may not {action}")
+
+
+def test_rights_that_the_stack_does_not_need_are_not_asked_for(account: Account, root: Path) -> None:
+    account.faults.set({"account": {"denied": ["budgets:ModifyBudget", "sns:Subscribe", "dynamodb:CreateTable", "logs:CreateLogDelivery"]}})
+    assert one(rights.rights(account.subject(root))).status == "ok"
+    assert one(rights.rights(account.subject(root, {}, base=EVENTS))).found.endswith("may not dynamodb:CreateTable")
+
+
+def test_an_event_stack_needs_no_gateway(account: Account, root: Path) -> None:
+    account.faults.set({"account": {"denied": ["apigateway:POST"]}})
+    assert one(rights.rights(account.subject(root))).status == "fail"
+    assert one(rights.rights(account.subject(root, {}, base=EVENTS))).status == "ok"
+
+
+def test_the_role_behind_a_session_is_examined(account: Account, root: Path) -> None:
+    account.put("aws:iam/role:Role", name="deployer", arn=ROLE, path="/ops/", uniqueId="AROA")
+    session = Identity(account=ACCOUNT, arn=f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/me")
+    found = one(rights.rights(account.subject(root, identity=session)))
+    assert found.status == "fail"
+    assert found.found.startswith(f"{ROLE} may not iam:CreateRole")
+
+
+def test_without_the_right_to_simulate_nothing_is_known(account: Account, root: Path) -> None:
+    account.faults.set({"account": {"denied": ["iam:SimulatePrincipalPolicy"]}})
+    found = one(rights.rights(account.subject(root)))
+    assert (found.status, found.allowed.split(" ")[0]) == ("warn", "iam:SimulatePrincipalPolicy")
