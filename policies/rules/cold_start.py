@@ -1,0 +1,187 @@
+"""Rules about how fast the first call is answered, and that it is answered by what was deployed."""
+
+import re
+from collections.abc import Iterator
+
+from . import limits
+from . import tokens as t
+from .model import Check, Context, Rule, between, equal, wanted
+from .reading import Resource, View, shown
+
+# Where a type names its images.
+_IMAGES = {
+    t.LAMBDA: ("", "imageUri"),
+    t.MODEL: ("primaryContainer", "image"),
+    t.RUN: ("template.containers", "image"),
+    t.APP: ("template.containers", "image"),
+    t.JOB: ("template.containers", "image"),
+}
+_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+# Where a type says how long a caller waits, and the most that it may be (ms).
+_GATEWAYS = {t.REST_INTEGRATION: limits.REST_TIMEOUT_MS, t.HTTP_INTEGRATION: limits.HTTP_TIMEOUT_MS}
+
+
+def _by_digest(resource: Resource, _: Context) -> Iterator[str]:
+    place, key = _IMAGES[resource.type]
+    for part in resource.each(place) if place else [resource]:
+        image = part.at(key)
+        if image is not None and not _DIGEST.fullmatch(str(image)):
+            yield f"{part.named(key)} is {shown(image)}: name it <repository>@sha256:<digest>, as the build gives it out."
+
+
+def _function_outlives_gateway(integration: Resource, context: Context) -> Iterator[str]:
+    path = {t.REST_INTEGRATION: "uri", t.HTTP_INTEGRATION: "integrationUri"}[integration.type]
+    function = context.graph.behind(integration, path, t.LAMBDA)
+    waits = integration.at("timeoutMilliseconds", _GATEWAYS[integration.type][1])
+    if function is not None and function.at("timeout", 3) * 1000 >= waits:
+        yield (
+            f"it waits {shown(waits)} ms for {function.name}, whose timeout is {shown(function.at('timeout', 3))} s: set that below "
+            f"{shown(waits // 1000)}, so that the function's own answer is what the caller gets."
+        )
+
+
+def _gateway_waits(resource: Resource, _: Context) -> Iterator[str]:
+    low, high = _GATEWAYS[resource.type]
+    came = resource.at("timeoutMilliseconds", high)
+    if not low <= came <= high:
+        yield f"timeoutMilliseconds is {shown(came)}: set it to {low} to {high}."
+
+
+def _variant(variant: View, path: str, bounds: tuple[int, int], step: int = 1) -> Iterator[str]:
+    came = variant.at(path)
+    if came is not None and not (bounds[0] <= came <= bounds[1] and (came - bounds[0]) % step == 0):
+        steps = f" in steps of {step}" if step > 1 else ""
+        yield f"{variant.named(path)} is {shown(came)}: set it to {bounds[0]} to {bounds[1]}{steps}."
+
+
+def _serverless(resource: Resource, _: Context) -> Iterator[str]:
+    for variant in resource.each("productionVariants"):
+        low, high, step = limits.SAGEMAKER_MEMORY_MB
+        yield from _variant(variant, "serverlessConfig.memorySizeInMb", (low, high), step)
+
+
+def _mib(text: str) -> float:
+    """The MiB of a Kubernetes quantity."""
+    for unit, factor in (("Gi", 1024), ("Mi", 1), ("G", 953.67), ("M", 0.953_67)):
+        if text.endswith(unit):
+            return float(text.removesuffix(unit)) * factor
+    return float(text) / 1024**2
+
+
+def _memory_for_cpu(resource: Resource, _: Context) -> Iterator[str]:
+    """Cloud Run takes so much memory for so many vCPUs; Container Apps 2 GiB for each."""
+    for part in resource.each("template.containers"):
+        if resource.type == t.RUN:
+            cpu, memory = part.at("resources.limits.cpu", "1"), part.at("resources.limits.memory", "512Mi")
+            bounds = limits.CLOUD_RUN_CPU_MEMORY_MB.get(int(float(cpu))) if str(cpu).isdigit() else None
+            if bounds and not bounds[0] <= _mib(str(memory)) <= bounds[1]:
+                path = part.named("resources.limits.memory")
+                yield f"{path} is {shown(memory)} for {cpu} vCPU: set it to {bounds[0]}Mi to {bounds[1]}Mi."
+        elif resource.at("workloadProfileName", "Consumption") == "Consumption":
+            cpu, memory = part.at("resources.cpu", 0.25), part.at("resources.memory", "0.5Gi")
+            fits = float(cpu) * limits.CONTAINER_APPS_MB_PER_CPU
+            if _mib(str(memory)) != fits:
+                yield f'{part.named("resources.memory")} is {shown(memory)} for {shown(cpu)} vCPU: set it to "{fits / 1024:g}Gi".'
+
+
+def _is_model(part: View, memory: str, context: Context) -> bool:
+    """Whether a container loads a model: it has a GPU, or more memory than a small function."""
+    return bool(_mib(str(part.at(memory, "0Mi"))) >= context.config["fromMemoryMb"])
+
+
+def _startup_probe(resource: Resource, context: Context) -> Iterator[str]:
+    for part in resource.each("template.containers"):
+        if resource.type == t.RUN and _is_model(part, "resources.limits.memory", context):
+            if not part.at("startupProbe.httpGet.path") and not part.at("startupProbe.grpc"):
+                yield f"{part.named('startupProbe')} asks no path: set httpGet.path to the one that answers once the model is loaded."
+        elif resource.type == t.APP and _is_model(part, "resources.memory", context):
+            kinds = [each.at("type") for each in part.each("probes")]
+            if "Startup" not in kinds:
+                yield f"{part.named('probes')} has no probe of type Startup: add one, else the others end a container that still loads."
+
+
+def _model_elsewhere(service: Resource, context: Context) -> Iterator[str]:
+    stores = list(context.graph.all(t.GCS))
+    for part in service.each("template.containers"):
+        for variable in part.each("envs"):
+            value = str(variable.at("value", ""))
+            for bucket in stores:
+                if value.startswith(f"gs://{bucket.at('name')}/"):
+                    place, here = str(bucket.at("location")).lower(), str(service.at("location")).lower()
+                    if place != here:
+                        yield f"it reads {variable.at('name')} from {bucket.name} in {place}: make the bucket in {here}."
+
+
+RULES = (
+    Rule(
+        id="image-by-digest",
+        group="cold-start",
+        severity="high",
+        idea="What runs is named by the digest of its image.",
+        fix="Use the image's digest: a tag can be moved, so that the next cold start runs something else than was deployed.",
+        checks=(Check(tuple(_IMAGES), _by_digest),),
+        answers=("CKV_DOCKER_7", "hadolint:DL3007"),
+    ),
+    Rule(
+        id="function-ends-before-gateway",
+        group="cold-start",
+        severity="high",
+        idea="A function ends before the gateway that waits for it.",
+        fix="Make each hop's timeout shorter than its caller's, or a slow first call is a 504 that nobody wrote.",
+        checks=(Check((t.REST_INTEGRATION, t.HTTP_INTEGRATION), _function_outlives_gateway),),
+        stack=True,
+    ),
+    Rule(
+        id="gateway-timeout-exists",
+        group="cold-start",
+        severity="medium",
+        idea="A gateway waits no longer than its service allows.",
+        fix="Lower the timeout: beyond the service's quota the deploy fails.",
+        checks=(Check(tuple(_GATEWAYS), _gateway_waits),),
+    ),
+    Rule(
+        id="memory-of-platform",
+        group="cold-start",
+        severity="medium",
+        idea="Memory is a size that the platform has.",
+        fix="Take a size of the list: more memory is more CPU, and a faster first answer.",
+        checks=(
+            Check((t.ENDPOINT_CONFIG,), _serverless),
+            *wanted(t.LAMBDA, between("memorySize", *limits.LAMBDA_MEMORY_MB, unit="MB")),
+            Check((t.RUN, t.APP), _memory_for_cpu),
+        ),
+    ),
+    Rule(
+        id="startup-is-probed",
+        group="cold-start",
+        severity="high",
+        idea="A container that loads a model is asked whether it is ready.",
+        fix="Add the probe: without it requests go to a container that cannot answer yet.",
+        checks=(Check((t.RUN, t.APP), _startup_probe),),
+        parameters={
+            "fromMemoryMb": {
+                "type": "number",
+                "minimum": 1,
+                "default": 1024,
+                "description": "From so much memory on a container holds a model.",
+            }
+        },
+    ),
+    Rule(
+        id="startup-has-cpu",
+        group="cold-start",
+        severity="low",
+        idea="Cloud Run gives a starting container more CPU.",
+        fix="Turn the boost on: it is billed for the seconds of a start alone.",
+        checks=wanted(t.RUN, equal("template.containers.0.resources.startupCpuBoost", True)),
+    ),
+    Rule(
+        id="model-in-region",
+        group="cold-start",
+        severity="medium",
+        idea="A model is stored where it runs.",
+        fix="Make the bucket in the service's region: another one's bytes are slow, and billed.",
+        checks=(Check((t.RUN,), _model_elsewhere),),
+        stack=True,
+    ),
+)

@@ -1,0 +1,282 @@
+"""Rules about what is billed: nothing at rest unasked, nothing without a bound."""
+
+import re
+from collections.abc import Iterator
+
+from . import limits
+from . import tokens as t
+from .model import Check, Context, Rule, equal, one_of, wanted
+from .reading import Resource, shown
+
+
+def _log_retention(resource: Resource, context: Context) -> Iterator[str]:
+    days, low, high = resource.at("retentionInDays"), context.config["minimumDays"], context.config["maximumDays"]
+    if not days or not low <= days <= high:
+        yield f"retentionInDays is {shown(days)}: set it to {shown(low)} to {shown(high)}."
+
+
+def _bounded(resource: Resource, context: Context) -> Iterator[str]:
+    most = context.config["maximum"]
+    places = [resource] if resource.type != t.ENDPOINT_CONFIG else resource.each("productionVariants")
+    path = _BOUNDS[resource.type]
+    for place in places:
+        if resource.type == t.ENDPOINT_CONFIG and place.at("serverlessConfig") is None:
+            continue
+        came = place.at(path)
+        if not came or came > most:
+            yield f"{place.named(path)} is {shown(came)}: set it to 1 to {shown(most)}."
+
+
+_BOUNDS = {
+    t.RUN: "template.scaling.maxInstanceCount",
+    t.APP: "template.scale.maxReplicas",
+    t.ENDPOINT_CONFIG: "serverlessConfig.maxConcurrency",
+}
+
+
+def _windowed(resource: Resource, context: Context) -> bool:
+    """Whether a schedule names it, or an action on its target, so that something turns the floor down again. Raises Unread where none does
+    and one is not wholly known."""
+    schedules = list(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION))
+    own = [name for key in ("name", "functionName", "resourceId") if isinstance(name := resource.values.get(key), str)]
+    if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(each.values)) for each in schedules for name in own):
+        return True
+    for each in schedules:
+        each.known()
+    return False
+
+
+def _floor(resource: Resource, context: Context) -> Iterator[str]:
+    if resource.name in context.config["allowed"]:
+        return
+    path = _FLOORS[resource.type]
+    for part in resource.each("productionVariants") if resource.type == t.ENDPOINT_CONFIG else [resource]:
+        came = part.at(path)
+        if came and not (_scheduled_swap(resource, context) if resource.type == t.ENDPOINT_CONFIG else _windowed(resource, context)):
+            yield (
+                f"{part.named(path)} is {shown(came)} and no schedule ends it: set it to 0, add a window (a warming rule with cron and "
+                f"until), or name {resource.name} in the parameter allowed."
+            )
+
+
+def _scheduled_swap(config: Resource, context: Context) -> bool:
+    """Whether schedules swap the configurations of an endpoint, or actions turn its floor."""
+    return next(context.graph.all(t.SCHEDULE, t.SCALED_ACTION), None) is not None
+
+
+_FLOORS = {
+    t.RUN: "scaling.minInstanceCount",
+    t.APP: "template.scale.minReplicas",
+    t.ENDPOINT_CONFIG: "serverlessConfig.provisionedConcurrency",
+    t.LAMBDA_PROVISIONED: "provisionedConcurrentExecutions",
+}
+
+
+def _by_the_hour(resource: Resource, context: Context) -> Iterator[str]:
+    if resource.name not in context.config["allowed"]:
+        yield f"is billed by the hour, whether anybody calls or not: do without it, or name {resource.name} in the parameter allowed."
+
+
+_HOURLY = (
+    "aws:ec2/natGateway:NatGateway",
+    "aws:ec2/vpcEndpoint:VpcEndpoint",
+    "aws:ec2/instance:Instance",
+    "aws:elasticache/replicationGroup:ReplicationGroup",
+    "aws:lb/loadBalancer:LoadBalancer",
+    "aws:rds/instance:Instance",
+    "aws:wafv2/webAcl:WebAcl",
+    "azure-native:network:ApplicationGateway",
+    "azure-native:network:NatGateway",
+    "azure-native:network:PrivateEndpoint",
+    "gcp:compute/instance:Instance",
+    "gcp:compute/routerNat:RouterNat",
+    "gcp:redis/instance:Instance",
+    "gcp:sql/databaseInstance:DatabaseInstance",
+    "gcp:vpcaccess/connector:Connector",
+)
+
+
+def _dedicated(resource: Resource, _: Context) -> Iterator[str]:
+    for variant in resource.each("productionVariants"):
+        if variant.at("initialInstanceCount") or variant.at("instanceType"):
+            yield f"{variant.path} has instances: set serverlessConfig in their place, which is billed by the call."
+
+
+def _registry_forgets(repository: Resource, context: Context) -> Iterator[str]:
+    if not any(context.graph.behind(each, "repository", t.ECR) is repository for each in context.graph.all(t.ECR_LIFECYCLE)):
+        yield "no LifecyclePolicy names it: add one that keeps the last ten images."
+
+
+def _cleaned(resource: Resource, _: Context) -> Iterator[str]:
+    if not resource.each("cleanupPolicies"):
+        yield "cleanupPolicies is missing: add one that keeps the last ten images, and one that deletes others."
+
+
+def _uploads_end(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.type == t.BUCKET_LIFECYCLE:
+        ended = any(
+            each.at("status") == "Enabled" and each.at("abortIncompleteMultipartUpload.daysAfterInitiation")
+            for each in resource.each("rules")
+        )
+        how = "rules has no abortIncompleteMultipartUpload: add one with daysAfterInitiation 7."
+    else:
+        ended = any(each.at("action.type") == "AbortIncompleteMultipartUpload" for each in resource.each("lifecycleRules"))
+        how = "lifecycleRules has no AbortIncompleteMultipartUpload: add one with the condition age 7."
+    if not ended:
+        yield how
+
+
+def _bucket_lifecycle(bucket: Resource, context: Context) -> Iterator[str]:
+    if not any(context.graph.behind(each, "bucket", t.S3) is bucket for each in context.graph.all(t.BUCKET_LIFECYCLE)):
+        yield "has no BucketLifecycleConfiguration: add one, else old versions and broken uploads are billed for ever."
+
+
+def _budget(stack: Resource, context: Context) -> Iterator[str]:
+    if next(context.graph.all(t.AWS_BUDGET, t.GCP_BUDGET, t.AZURE_BUDGET), None) is None:
+        yield "the stack has no budget: add one (`budget: {monthlyUsd: 100, email: ...}`)."
+
+
+def _tier(resource: Resource, path: str, allowed: list[str]) -> Iterator[str]:
+    if resource.at(path) not in allowed:
+        yield f"{path} is {shown(resource.at(path))}: set it to {' or '.join(shown(each) for each in allowed)}."
+
+
+_NAMES = {"type": "array", "items": {"type": "string"}, "default": []}
+
+RULES = (
+    Rule(
+        id="log-retention",
+        group="cost",
+        severity="medium",
+        idea="Logs are kept for a stated time.",
+        fix="Set the retention: without one logs are kept, and billed, for ever.",
+        checks=(Check((t.LOG_GROUP, t.WORKSPACE), _log_retention),),
+        answers=("CKV_AWS_66", "CKV_AWS_338", "nag:W86"),
+        parameters={
+            "minimumDays": {"type": "number", "minimum": 1, "default": 1, "description": "What an audit wants: 365, say."},
+            "maximumDays": {"type": "number", "minimum": 1, "default": 731, "description": "The longest that is paid for."},
+        },
+    ),
+    Rule(
+        id="instances-are-bounded",
+        group="cost",
+        severity="high",
+        idea="A service has a most that it scales to.",
+        fix="Set the maximum: it is the most that a flood of calls can cost.",
+        checks=(Check(tuple(_BOUNDS), _bounded),),
+        parameters={
+            "maximum": {
+                "type": "number",
+                "minimum": 1,
+                "default": limits.SAGEMAKER_CONCURRENCY_MOST,
+                "description": "The most that may be set.",
+            }
+        },
+    ),
+    Rule(
+        id="floor-has-an-end",
+        group="cost",
+        severity="high",
+        idea="What is kept warm is kept for a window.",
+        fix="Give the floor a window or a lease, or allow it by name.",
+        checks=(Check(tuple(_FLOORS), _floor),),
+        moot={
+            "AZR-000413": "It wants replicas at rest; nothing at rest is what these stacks are for.",
+            "FSBP:SageMaker.4": "A serverless variant has no instances to count.",
+            "P:sagemaker_endpoint_config_prod_variant_instances": "The same.",
+        },
+        parameters={"allowed": {**_NAMES, "description": "Resources that may be kept warm always."}},
+        stack=True,
+    ),
+    Rule(
+        id="nothing-by-the-hour",
+        group="cost",
+        severity="medium",
+        idea="Nothing is billed by the hour unasked.",
+        fix="Use what is billed by the call, or allow the resource by name.",
+        checks=(Check(_HOURLY, _by_the_hour), Check((t.ENDPOINT_CONFIG,), _dedicated)),
+        moot={
+            "CKV_AWS_117": "A function in a network needs endpoints or a NAT gateway, by the hour; it calls AWS alone, by signed requests.",
+            "CKV2_AWS_29": "A web ACL is billed by the month; callers have keys and are throttled.",
+        },
+        parameters={"allowed": {**_NAMES, "description": "Resources that may be billed by the hour."}},
+    ),
+    Rule(
+        id="smallest-tier",
+        group="cost",
+        severity="medium",
+        idea="Tiers of Azure's and caches of AWS's that cost at rest are asked for.",
+        fix="Take the tier without a price at rest, or configure the tiers that may be.",
+        checks=(
+            Check((t.ACR,), lambda resource, context: _tier(resource, "sku.name", context.config["registries"])),
+            Check((t.APIM,), lambda resource, context: _tier(resource, "sku.name", context.config["gateways"])),
+            *wanted(t.REST_STAGE, one_of("cacheClusterEnabled", (False, None))),
+        ),
+        moot={
+            "CKV_AWS_120": "A cache of the gateway's is billed by the hour, and predictions come by POST.",
+            "CKV_AWS_225": "The same.",
+            "CKV_AWS_308": "There is no cache to encrypt.",
+        },
+        parameters={
+            "registries": {"type": "array", "items": {"type": "string"}, "default": ["Basic"], "description": "Tiers of registries."},
+            "gateways": {
+                "type": "array",
+                "items": {"type": "string"},
+                "default": ["Consumption"],
+                "description": "Tiers of API Management.",
+            },
+        },
+    ),
+    Rule(
+        id="table-on-demand",
+        group="cost",
+        severity="medium",
+        idea="A table is billed by the request.",
+        fix="Provisioned capacity is billed while nobody calls.",
+        checks=wanted(t.TABLE, equal("billingMode", "PAY_PER_REQUEST")),
+        answers=("CKV2_AWS_16", "FSBP:DynamoDB.1", "nag:W73"),
+        framework=("AWS Foundational Security Best Practices", "DynamoDB.1"),
+    ),
+    Rule(
+        id="registry-forgets",
+        group="cost",
+        severity="low",
+        idea="A registry deletes old images.",
+        fix="Keep the last few: each is a gigabyte by the month.",
+        checks=(Check((t.ECR,), _registry_forgets), Check((t.REGISTRY,), _cleaned)),
+        answers=("FSBP:ECR.3",),
+        framework=("AWS Foundational Security Best Practices", "ECR.3"),
+        moot={"CKV_AZURE_167": "Retention is of the Premium tier, which costs at rest."},
+        stack=True,
+    ),
+    Rule(
+        id="uploads-are-tidied",
+        group="cost",
+        severity="low",
+        idea="What was uploaded in part is deleted.",
+        fix="Add the rule: parts are billed, and no listing shows them.",
+        checks=(Check((t.BUCKET_LIFECYCLE, t.GCS), _uploads_end),),
+        answers=("CKV_AWS_300", "FSBP:S3.13", "P:cloudstorage_bucket_lifecycle_management_enabled"),
+        framework=("AWS Foundational Security Best Practices", "S3.13"),
+    ),
+    Rule(
+        id="bucket-has-lifecycle",
+        group="cost",
+        severity="low",
+        idea="Each bucket of S3 says how long what it holds is kept.",
+        fix="Add a lifecycle.",
+        checks=(Check((t.S3,), _bucket_lifecycle),),
+        answers=("CKV2_AWS_61",),
+        stack=True,
+    ),
+    Rule(
+        id="stack-has-budget",
+        group="cost",
+        severity="low",
+        idea="A stack has a budget that tells somebody.",
+        fix="Add a budget with an address.",
+        checks=(Check(("pulumi:pulumi:Stack",), _budget),),
+        stack=True,
+        level="disabled",
+    ),
+)

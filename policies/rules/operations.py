@@ -1,0 +1,230 @@
+"""Rules about what an operator needs: alarms that can ring, tags, data that does not go by accident."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from typing import Any
+
+import pulumi
+
+from . import tokens as t
+from .model import Check, Context, Rule, one_of, present, wanted
+from .reading import Resource, Unread, shown
+
+# A dimension of an alarm → the types that it names, and the output that is its value.
+_DIMENSIONS = {
+    "FunctionName": ((t.LAMBDA,), "name"),
+    "QueueName": ((t.QUEUE,), "name"),
+    "EndpointName": ((t.ENDPOINT,), "name"),
+    "TableName": ((t.TABLE,), "name"),
+    "ApiName": ((t.REST_API,), "name"),
+    "TopicName": ((t.TOPIC,), "name"),
+}
+_TAGGED = {
+    "tags": (
+        t.S3, t.ECR, t.LAMBDA, t.MODEL, t.ENDPOINT, t.ENDPOINT_CONFIG, t.QUEUE, t.TOPIC, t.TABLE, t.ROLE, t.LOG_GROUP, t.ALARM, t.REST_API,
+        t.REST_STAGE, t.STORAGE, t.ACR, t.APIM, t.APP, t.APP_ENVIRONMENT, t.JOB, t.WORKSPACE, t.RESOURCE_GROUP, t.EVENT_TOPIC,
+    ),
+    "labels": (t.RUN, t.GCS, t.REGISTRY, t.SUBSCRIPTION, t.EVENTARC),
+}  # fmt: skip
+# Where a type says that it is not deleted by a `destroy`, and what.
+_PROTECTED = {
+    t.TABLE: ("deletionProtectionEnabled", True),
+    t.DATABASE: ("deleteProtectionState", "DELETE_PROTECTION_ENABLED"),
+    t.S3: ("", None),
+    t.GCS: ("", None),
+    t.STORAGE: ("", None),
+}
+_RESTORED = {
+    t.TABLE: ("pointInTimeRecovery.enabled", True),
+    t.DATABASE: ("pointInTimeRecoveryEnablement", "POINT_IN_TIME_RECOVERY_ENABLED"),
+}
+_OLDEST = {"python": (3, 11), "nodejs": (20,), "java": (17,), "dotnet": (8,), "ruby": (3, 3)}
+
+
+def _dimension(alarm: Resource, context: Context) -> Iterator[str]:
+    for name, value in alarm.at("dimensions", {}).items():
+        types, key = _DIMENSIONS.get(name, ((), ""))
+        named = [each for each in context.graph.all(*types)] if types else []
+        if not types or any(each.at(key) == value for each in named):
+            continue
+        have = ", ".join(sorted(str(each.at(key)) for each in named)) or "none"
+        yield f"dimensions.{name} is {shown(value)}, and the stack has {have}: an alarm on what does not exist never rings."
+
+
+def _unwatched(mapping: Resource, context: Context) -> Iterator[str]:
+    """The queue of what failed has an alarm."""
+    queue = context.graph.behind(mapping, "eventSourceArn", t.QUEUE)
+    given = (queue.at("redrivePolicy") if queue else None) or {}
+    arn = str((json.loads(given) if isinstance(given, str) else given).get("deadLetterTargetArn", ""))
+    name = arn.rpartition(":")[2]
+    if name and not any(each.at("dimensions", {}).get("QueueName") == name for each in context.graph.all(t.ALARM)):
+        yield f"no alarm has the dimension QueueName {shown(name)}: add one on ApproximateNumberOfMessagesVisible above 0."
+
+
+def _tags(resource: Resource, context: Context) -> Iterator[str]:
+    key = next(key for key, types in _TAGGED.items() if resource.type in types)
+    missing = [each for each in context.config["keys"] if not resource.at(key, {}).get(each)]
+    if missing:
+        yield f"{key} lacks {', '.join(missing)}: add what the bill is split by."
+
+
+def _goes_with_stack(resource: Resource, context: Context) -> bool:
+    """Whether somebody wrote that data goes with the stack: the parameter, else the stack's own `dataRetention`; what ends by itself anyhow
+    does in any case. Raises Unread where neither is to be had."""
+    if any(fnmatch(resource.name, each) for each in context.config["passing"]):
+        return True
+    written = context.config["dataRetention"]
+    if written == "as-the-stack-says":
+        service = pulumi.Config("pilotlight").get("service")
+        if service is None:
+            raise Unread(
+                f"{resource.name}: the state does not say whether data may go with the stack; set the parameter dataRetention "
+                'to "delete" or "keep"'
+            )
+        written = json.loads(service).get("dataRetention", "keep")
+    return bool(written == "delete")
+
+
+def _protected(resource: Resource, context: Context) -> Iterator[str]:
+    path, value = _PROTECTED[resource.type]
+    if resource.protect or (path and resource.at(path) == value) or _goes_with_stack(resource, context):
+        return
+    how = f"{path} is {shown(resource.at(path))}: set it to {shown(value)}" if path else "the option protect is false: set it to true"
+    yield f"{how}, or write dataRetention: delete."
+
+
+def _restored(resource: Resource, context: Context) -> Iterator[str]:
+    path, value = _RESTORED[resource.type]
+    if resource.at(path) != value and not _goes_with_stack(resource, context):
+        yield f"{path} is {shown(resource.at(path))}: set it to {shown(value)}, or write dataRetention: delete."
+
+
+def _expires(bucket: Resource) -> bool:
+    return any(each.at("action.type") == "Delete" and each.at("condition.age") for each in bucket.each("lifecycleRules"))
+
+
+def _versions(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.type == t.GCS and not resource.at("versioning.enabled") and not _expires(resource):
+        yield "versioning.enabled is not true: set it to true, or delete by age what may go."
+    if resource.type == t.BUCKET_VERSIONING and resource.at("versioningConfiguration.status") != "Enabled":
+        yield f'versioningConfiguration.status is {shown(resource.at("versioningConfiguration.status"))}: set it to "Enabled".'
+
+
+def _runtime(resource: Resource, _: Context) -> Iterator[str]:
+    runtime = resource.at("runtime")
+    match = re.fullmatch(r"(python|nodejs|java|dotnet|ruby)([\d.]+)(\.x)?", str(runtime)) if runtime else None
+    if match and (came := tuple(int(each) for each in match[2].strip(".").split("."))) < _OLDEST[match[1]]:
+        least = ".".join(map(str, _OLDEST[match[1]]))
+        yield f"runtime is {shown(runtime)} ({'.'.join(map(str, came))}): set it to {match[1]}{least} or later."
+
+
+_RETENTION: Mapping[str, Mapping[str, Any]] = {
+    "dataRetention": {
+        "type": "string",
+        "enum": ["keep", "delete", "as-the-stack-says"],
+        "default": "as-the-stack-says",
+        "description": "Whether data may go with the stack; needed where only a state is judged.",
+    },
+    "passing": {
+        "type": "array",
+        "items": {"type": "string"},
+        "default": ["*-answers-*"],
+        "description": "Names (with * and ?) of stores whose content ends by itself, so that nobody keeps or restores it.",
+    },
+}
+
+RULES = (
+    Rule(
+        id="alarm-dimensions-exist",
+        group="operations",
+        severity="high",
+        idea="An alarm watches something that is there.",
+        fix="Name the resource as it is named.",
+        checks=(Check((t.ALARM,), _dimension),),
+        stack=True,
+    ),
+    Rule(
+        id="alarm-says-what-silence-means",
+        group="operations",
+        severity="low",
+        idea="An alarm says what it means that nothing is measured.",
+        fix="At rest nothing is measured: say that this is no fault.",
+        checks=(
+            *wanted(t.ALARM, one_of("treatMissingData", ("notBreaching", "ignore", "breaching"))),
+            *wanted((t.METRIC_ALERT, t.LOG_ALERT), one_of("enabled", (True,))),
+        ),
+    ),
+    Rule(
+        id="dead-letters-are-watched",
+        group="operations",
+        severity="high",
+        idea="Somebody is told when something was given up.",
+        fix="Add an alarm on the queue of what failed.",
+        checks=(Check((t.MAPPING,), _unwatched),),
+        stack=True,
+    ),
+    Rule(
+        id="tagged",
+        group="operations",
+        severity="low",
+        idea="What is billed says whose it is.",
+        fix="Tag it, or give the component a transformation that does.",
+        checks=(Check(tuple(type_ for types in _TAGGED.values() for type_ in types), _tags),),
+        parameters={
+            "keys": {"type": "array", "items": {"type": "string"}, "default": ["project", "stack"], "description": "Tags that each has."}
+        },
+    ),
+    Rule(
+        id="data-is-protected",
+        group="operations",
+        severity="high",
+        idea="Data goes with its stack only where somebody wrote so.",
+        fix="Protect it, or write dataRetention: delete.",
+        checks=(Check(tuple(_PROTECTED), _protected),),
+        answers=("FSBP:DynamoDB.6",),
+        framework=("AWS Foundational Security Best Practices", "DynamoDB.6"),
+        parameters=_RETENTION,
+    ),
+    Rule(
+        id="data-can-be-restored",
+        group="operations",
+        severity="medium",
+        idea="Data that is kept can be restored to any minute.",
+        fix="Turn on recovery, or write dataRetention: delete.",
+        checks=(Check(tuple(_RESTORED), _restored),),
+        answers=("CKV_AWS_28", "FSBP:DynamoDB.2", "nag:W78", "KICS:dynamodb_table_point_in_time_recovery_disabled"),
+        framework=("AWS Foundational Security Best Practices", "DynamoDB.2"),
+        parameters=_RETENTION,
+    ),
+    Rule(
+        id="objects-have-versions",
+        group="operations",
+        severity="medium",
+        idea="An object that is written again is not lost.",
+        fix="Turn versions on.",
+        checks=(Check((t.GCS, t.BUCKET_VERSIONING), _versions),),
+        answers=("CKV_AWS_21", "CKV_GCP_78", "FSBP:S3.14"),
+        framework=("AWS Foundational Security Best Practices", "S3.14"),
+    ),
+    Rule(
+        id="runtime-is-supported",
+        group="operations",
+        severity="high",
+        idea="A function's runtime is one that AWS still mends.",
+        fix="Take a later one: an old runtime can soon be neither made nor changed.",
+        checks=(Check((t.LAMBDA,), _runtime),),
+        answers=("CKV_AWS_363", "FSBP:Lambda.2"),
+        framework=("AWS Foundational Security Best Practices", "Lambda.2"),
+    ),
+    Rule(
+        id="function-logs-where-it-is-kept",
+        group="operations",
+        severity="medium",
+        idea="A function writes its log to a group of the stack.",
+        fix="Name the group: the one that Lambda makes itself is kept for ever, and stays when the stack goes.",
+        checks=wanted(t.LAMBDA, present("loggingConfig.logGroup", "set it to the name of a LogGroup with a retention.")),
+        answers=("nag:W58",),
+    ),
+)

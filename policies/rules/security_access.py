@@ -1,0 +1,241 @@
+"""Security: who can come in. Nothing is open to anyone, every caller proves who it is."""
+
+import re
+from collections.abc import Iterator
+
+from . import tokens as t
+from .documents import RESOURCE, keys_of, principals, statements
+from .model import Check, Context, Rule, equal, one_of, present, wanted
+from .reading import Resource, shown
+
+# Condition keys by which a statement for anyone is for one's own only.
+_OWN = {"aws:sourceaccount", "aws:sourcearn", "aws:principalorgid", "aws:principalaccount", "aws:sourceorgid", "aws:sourcevpce"}
+_ANYONE = ("allUsers", "allAuthenticatedUsers")
+
+
+def _policy_for_anyone(resource: Resource, _: Context) -> Iterator[str]:
+    for each in statements(resource, RESOURCE[resource.type]):
+        if "*" in principals(each) and not keys_of(each) & _OWN:
+            yield 'policy allows the principal "*": name the principal, or condition on aws:SourceAccount or aws:PrincipalOrgID.'
+
+
+def _grant_to_anyone(resource: Resource, _: Context) -> Iterator[str]:
+    for path, members in (("member", [resource.at("member")]), ("members", resource.at("members", []))):
+        for each in members:
+            if each in _ANYONE:
+                yield f'{path} is {shown(each)}: set it to the caller, "serviceAccount:<address>".'
+
+
+def _method(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.at("authorization", "NONE") == "NONE" and not resource.at("apiKeyRequired") and resource.at("httpMethod") != "OPTIONS":
+        yield 'authorization is "NONE" without a key: set it to "AWS_IAM", or apiKeyRequired to true.'
+
+
+def _external_app(app: Resource, context: Context) -> Iterator[str]:
+    if not app.at("configuration.ingress.external"):
+        return
+    guards = [each for each in context.graph.all(t.APP_AUTH) if context.graph.behind(each, "containerAppName", t.APP) is app]
+    if not any(
+        each.at("platform.enabled") and each.at("globalValidation.unauthenticatedClientAction") in ("Return401", "Return403")
+        for each in guards
+    ):
+        yield (
+            "configuration.ingress.external is true and nobody asks who calls: add a ContainerAppsAuthConfig with platform.enabled true "
+            'and globalValidation.unauthenticatedClientAction "Return401", or set external to false.'
+        )
+
+
+def _open_api(api: Resource, context: Context) -> Iterator[str]:
+    if api.at("subscriptionRequired"):
+        return
+    policies = [each for each in context.graph.all(t.APIM_POLICY) if each.at("apiId") == api.at("name", api.at("apiId"))]
+    policies += [each for each in context.graph.all(t.APIM_POLICY) if context.graph.behind(each, "apiId", t.APIM_API) is api]
+    if not any(re.search("<validate-(jwt|azure-ad-token)", str(each.at("value", ""))) for each in policies):
+        yield "subscriptionRequired is false and no policy of it has <validate-jwt>: set it to true, or add the element."
+
+
+def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:
+    if not any(context.graph.behind(each, "bucket", t.S3) is bucket for each in context.graph.all(t.ACCESS_BLOCK)):
+        yield "has no BucketPublicAccessBlock: add one with its four settings true."
+
+
+def _app_tls(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.at("configuration.ingress") and resource.at("configuration.ingress.allowInsecure"):
+        yield "configuration.ingress.allowInsecure is true: set it to false."
+
+
+def _tls_only(bucket: Resource, context: Context) -> Iterator[str]:
+    for each in context.graph.all(t.BUCKET_POLICY):
+        if context.graph.behind(each, "bucket", t.S3) is bucket and any(
+            "*" in principals(denied) and "aws:securetransport" in keys_of(denied) for denied in statements(each, "policy", "Deny")
+        ):
+            return
+    yield 'no BucketPolicy denies requests without TLS: add a Deny for "*" where aws:SecureTransport is "false".'
+
+
+_BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+
+RULES = (
+    Rule(
+        id="storage-not-public",
+        group="security",
+        severity="critical",
+        idea="No store can be made public.",
+        fix="Block public access on the store itself, so that no later policy or container can open it.",
+        checks=(
+            *wanted(t.ACCESS_BLOCK, *(equal(each, True) for each in _BLOCKS)),
+            *wanted(t.GCS, equal("publicAccessPrevention", "enforced")),
+            *wanted(t.STORAGE, equal("allowBlobPublicAccess", False)),
+            *wanted(t.BLOBS, one_of("publicAccess", ("None", None))),
+        ),
+        answers=(
+            *("CKV_AWS_53", "CKV_AWS_54", "CKV_AWS_55", "CKV_AWS_56", "CKV_AWS_20", "CKV_AWS_57", "CKV_GCP_114", "CKV_AZURE_34"),
+            *("CKV_AZURE_59", "CKV_AZURE_190", "CKV2_AZURE_47", "AZR-000198", "AZR-000199", "FSBP:S3.1", "FSBP:S3.2", "FSBP:S3.3"),
+            *("nag:F14", "nag:W31", "CIS-GCP:5.1"),
+        ),
+        framework=("AWS Foundational Security Best Practices", "S3.8"),
+        mend={
+            t.ACCESS_BLOCK: dict.fromkeys(_BLOCKS, True),
+            t.GCS: {"publicAccessPrevention": "enforced"},
+            t.STORAGE: {"allowBlobPublicAccess": False},
+        },
+    ),
+    Rule(
+        id="bucket-has-access-block",
+        group="security",
+        severity="high",
+        idea="Each bucket of S3 has a public access block of its own.",
+        fix="Add the block: the account's own may be missing where the stack goes next.",
+        checks=(Check((t.S3,), _blocked_bucket),),
+        answers=("CKV2_AWS_6", "FSBP:S3.8"),
+        framework=("AWS Foundational Security Best Practices", "S3.8"),
+        stack=True,
+    ),
+    Rule(
+        id="no-policy-for-anyone",
+        group="security",
+        severity="critical",
+        idea="No policy or grant lets in anyone.",
+        fix="Name who may use it.",
+        checks=(Check(tuple(RESOURCE), _policy_for_anyone), Check((*t.GRANTS, *t.MORE_GRANTS), _grant_to_anyone)),
+        answers=(
+            *("CKV_AWS_70", "CKV_AWS_168", "CKV_AWS_387", "CKV_AWS_169", "CKV_AWS_32", "CKV_GCP_28", "CKV_GCP_99", "CKV_GCP_101"),
+            *("CKV_GCP_102", "nag:F16", "nag:F18", "nag:F21", "CIS-AWS:2.21", "CIS-GCP:5.1", "FSBP:SNS.4"),
+            *("AWS-Config:sqs-queue-no-public-access", "P:cloudfunction_function_not_publicly_accessible"),
+            *("steampipe:cloudrun_not_publicly_accessible", "P:secretmanager_secret_not_publicly_accessible"),
+            "P:secretsmanager_has_restrictive_resource_policy",
+        ),
+        framework=("CIS AWS Foundations Benchmark", "2.21"),
+    ),
+    Rule(
+        id="callers-are-known",
+        group="security",
+        severity="critical",
+        idea="Every way in asks who calls.",
+        fix="Require a key, a token or a signature where requests come in.",
+        checks=(
+            Check((t.REST_METHOD,), _method),
+            *wanted(t.HTTP_ROUTE, one_of("authorizationType", ("JWT", "AWS_IAM", "CUSTOM"))),
+            *wanted(t.LAMBDA_URL, equal("authorizationType", "AWS_IAM")),
+            *wanted(t.RUN, one_of("invokerIamDisabled", (False, None))),
+        ),
+        answers=(
+            *("CKV_AWS_59", "CKV_AWS_258", "CKV_AWS_309", "CKV2_AWS_70", "FSBP:APIGateway.8", "nag:W59", "AISF-IAM-08"),
+            *("P:apigatewayv2_api_authorizers_enabled", "P:awslambda_function_url_public"),
+            "P:apigateway_restapi_public_with_authorizer",
+        ),
+        framework=("AWS Foundational Security Best Practices", "APIGateway.8"),
+    ),
+    Rule(
+        id="strangers-are-turned-away",
+        group="security",
+        severity="critical",
+        idea="What the internet reaches on Azure turns strangers away.",
+        fix="Put an authentication configuration before an app or keep its ingress internal; ask for a key or a token at the gateway.",
+        checks=(
+            Check((t.APP,), _external_app),
+            Check((t.APIM_API,), _open_api),
+            *wanted(t.APIM_PRODUCT, equal("subscriptionRequired", True)),
+        ),
+        answers=(
+            "Azure-Policy:EnableAuth",
+            "AZR-000362",
+            "Azure-Policy:ContainerAppInternal",
+        ),
+        moot={
+            "AZR-000380": "API Management's Consumption tier calls from addresses that are not its own: the identity is asked for instead."
+        },
+        stack=True,
+    ),
+    Rule(
+        id="permission-names-its-caller",
+        group="security",
+        severity="high",
+        idea="A function's permission is for one API, bucket or topic, and for calls alone.",
+        fix="Set sourceArn (or sourceAccount) and lambda:InvokeFunction: a service acts for every account that uses it.",
+        checks=(
+            Check(
+                (t.LAMBDA_PERMISSION,),
+                lambda resource, _: iter(
+                    ()
+                    if resource.at("sourceArn") or resource.at("sourceAccount")
+                    else ("sourceArn is missing: set it to the caller's ARN.",)
+                ),
+            ),
+            *wanted(t.LAMBDA_PERMISSION, one_of("action", ("lambda:InvokeFunction", "lambda:InvokeFunctionUrl"))),
+            Check(
+                (t.LAMBDA_PERMISSION,),
+                lambda resource, _: iter(
+                    ('principal is "*": set it to the service or account that calls.',) if resource.at("principal") == "*" else ()
+                ),
+            ),
+        ),
+        answers=("CKV_AWS_301", "CKV_AWS_364", "FSBP:Lambda.1", "nag:F13", "nag:W24"),
+        framework=("AWS Foundational Security Best Practices", "Lambda.1"),
+    ),
+    Rule(
+        id="tls-only",
+        group="security",
+        severity="high",
+        idea="Nothing answers without TLS.",
+        fix="Refuse plain HTTP and old versions of TLS.",
+        checks=(
+            *wanted(t.STORAGE, equal("enableHttpsTrafficOnly", True), one_of("minimumTlsVersion", ("TLS1_2", "TLS1_3"))),
+            Check((t.APP,), _app_tls),
+            Check(
+                (t.APIM_API,),
+                lambda resource, _: iter(
+                    ()
+                    if resource.at("protocols", ["https"]) == ["https"]
+                    else (f'protocols is {shown(resource.at("protocols"))}: set it to ["https"].',)
+                ),
+            ),
+        ),
+        answers=(
+            *("CKV_AZURE_3", "CKV_AZURE_44", "AZR-000196", "AZR-000200", "AZR-000094", "CIS-Azure:9.3.6"),
+            "Azure-Policy:EnableHTTPS",
+        ),
+        framework=("CIS Microsoft Azure Foundations Benchmark", "9.3.6"),
+        mend={t.STORAGE: {"enableHttpsTrafficOnly": True, "minimumTlsVersion": "TLS1_2"}},
+    ),
+    Rule(
+        id="bucket-refuses-plain-http",
+        group="security",
+        severity="medium",
+        idea="Each bucket of S3 refuses requests without TLS.",
+        fix="Add the statement to the bucket's policy: S3 itself answers plain HTTP.",
+        checks=(Check((t.S3,), _tls_only),),
+        answers=("CKV_AWS_379", "FSBP:S3.5"),
+        framework=("AWS Foundational Security Best Practices", "S3.5"),
+        stack=True,
+    ),
+    Rule(
+        id="api-key-for-one-api",
+        group="security",
+        severity="high",
+        idea="A key of Google's opens one API alone.",
+        fix="Restrict the key: without restrictions it opens every API of the project that takes keys.",
+        checks=wanted(t.API_KEY, present("restrictions.apiTargets", "name the service of the gateway's API.")),
+        framework=("CIS Google Cloud Platform Foundation Benchmark", "1.14"),
+    ),
+)

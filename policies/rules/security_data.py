@@ -1,0 +1,262 @@
+"""Security: what is stored is encrypted and opened by identities alone, secrets stay out of settings, and who came is written down."""
+
+import re
+from collections.abc import Iterator
+
+from . import tokens as t
+from .model import Check, Context, Rule, equal, one_of, present, wanted
+from .reading import Moot, Resource, View, shown
+
+# Where a type keeps the variables of a container: the parts that have them, and where in a part; a mapping or a list of name and value.
+_VARIABLES = {
+    t.LAMBDA: ("environment", "variables"),
+    t.MODEL: ("primaryContainer", "environment"),
+    t.RUN: ("template.containers", "envs"),
+    t.APP: ("template.containers", "env"),
+    t.JOB: ("template.containers", "env"),
+}
+_SECRET_VALUE = re.compile(
+    r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|AccountKey=|SharedAccess(Key|Signature)=|AIza[0-9A-Za-z_-]{35}"
+    r"|gh[pousr]_[0-9A-Za-z]{36}|hf_[0-9A-Za-z]{30}|xox[abp]-[0-9A-Za-z-]{10}|[?&]sig=[0-9A-Za-z%]{20}|eyJ[0-9A-Za-z_-]{10,}\.eyJ"
+)
+_SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY|ACCESS_KEY|CONNECTION_STRING)$", re.IGNORECASE)
+# What a variable with such a name may hold: where the secret is.
+_REFERENCE = re.compile(r"(arn:|projects/|https://[^/]+\.vault\.|secret://|[a-z]+://[^@]*$)")
+# Where spans go; what it names is no key where the component takes identities alone, which `no-shared-keys` asks for.
+_SPANS = re.compile(r"InstrumentationKey=[0-9a-f-]{36}(;[A-Za-z]+(Endpoint|Id)=[^;]*)*;?")
+
+
+def _secret_variable(resource: Resource, _: Context) -> Iterator[str]:
+    place, key = _VARIABLES[resource.type]
+    for part in resource.each(place):
+        for name, path, value in _variables(part, key):
+            if _SECRET_VALUE.search(value) or (_SECRET_NAME.search(name) and value and not _named(value)):
+                yield f"{path} holds a secret in plain text: keep it in a secret store, and let the code ask there by its identity."
+
+
+def _named(value: str) -> bool:
+    """Whether it tells only where something is."""
+    return bool(_REFERENCE.match(value) or _SPANS.fullmatch(value))
+
+
+def _variables(part: View, key: str) -> Iterator[tuple[str, str, str]]:
+    """(name, path, value) of each variable."""
+    given = part.at(key, {})
+    if isinstance(given, dict):
+        yield from ((name, part.named(f"{key}.{name}"), str(value or "")) for name, value in given.items())
+    else:
+        yield from (
+            (str(each.get("name")), part.named(f"{key}[{place}]"), str(each.get("value") or "")) for place, each in enumerate(given)
+        )
+
+
+def _queue_encrypted(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.at("kmsMasterKeyId") in (None, "") and resource.at("sqsManagedSseEnabled") is not True:
+        yield f"sqsManagedSseEnabled is {shown(resource.at('sqsManagedSseEnabled'))}: set it to true, or kmsMasterKeyId to a key."
+
+
+def _bucket_encrypted(resource: Resource, _: Context) -> Iterator[str]:
+    for part in resource.each("rules"):
+        algorithm = part.at("applyServerSideEncryptionByDefault.sseAlgorithm")
+        if algorithm not in ("AES256", "aws:kms", "aws:kms:dsse"):
+            yield f'{part.named("applyServerSideEncryptionByDefault.sseAlgorithm")} is {shown(algorithm)}: set it to "AES256".'
+
+
+def _customer_key(resource: Resource, _: Context) -> Iterator[str]:
+    path = _KEYS[resource.type]
+    if not resource.at(path):
+        yield f"{path} is missing: set it to the key's id."
+
+
+# Where a key of one's own goes.
+_KEYS = {
+    t.BUCKET_ENCRYPTION: "rules.0.applyServerSideEncryptionByDefault.kmsMasterKeyId",
+    t.ECR: "encryptionConfigurations.0.kmsKey",
+    t.STORAGE: "encryption.keyVaultProperties",
+    t.QUEUE: "kmsMasterKeyId",
+    t.TOPIC: "kmsMasterKeyId",
+    t.LOG_GROUP: "kmsKeyId",
+    t.LAMBDA: "kmsKeyArn",
+    t.TABLE: "serverSideEncryption.kmsKeyArn",
+    t.ENDPOINT_CONFIG: "kmsKeyArn",
+    t.REGISTRY: "kmsKeyName",
+    "gcp:pubsub/topic:Topic": "kmsKeyName",
+    t.SCHEDULE: "kmsKeyArn",
+}
+
+
+def _account_keys(account: Resource, context: Context) -> Iterator[str]:
+    if account.at("allowSharedKeyAccess") is False:
+        return
+    if any(context.graph.behind(each, "accountName", t.STORAGE) is account for each in context.graph.all(t.BLOB)):
+        raise Moot("Pulumi uploads a blob into it, with the account's key")
+    yield f"allowSharedKeyAccess is {shown(account.at('allowSharedKeyAccess'))}: set it to false."
+
+
+def _access_log(resource: Resource, _: Context) -> Iterator[str]:
+    if not resource.at("accessLogSettings.destinationArn"):
+        yield "accessLogSettings.destinationArn is missing: set it to the ARN of a log group."
+
+
+def _validated(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.at("httpMethod") in ("POST", "PUT", "PATCH") and not (resource.at("requestValidatorId") and resource.at("requestModels")):
+        yield "requestValidatorId or requestModels is missing: set both, so that the gateway turns away what is no request."
+
+
+def _limits(resource: Resource, _: Context) -> Iterator[str]:
+    text = str(resource.at("value", ""))
+    yield from (f"value has no <{each}>: add one to its inbound section." for each in ("rate-limit", "quota") if f"<{each}" not in text)
+
+
+RULES = (
+    Rule(
+        id="no-secret-in-variables",
+        group="security",
+        severity="critical",
+        idea="No variable of a container or function holds a secret.",
+        fix="Read the secret from a store at start: variables stand in the console, in the state and in every description of the function.",
+        checks=(Check(tuple(_VARIABLES), _secret_variable),),
+        answers=("CKV_AWS_45", "P:awslambda_function_no_secrets_in_variables", "CIS-GCP:1.18"),
+        framework=("CIS Google Cloud Platform Foundation Benchmark", "1.18"),
+    ),
+    Rule(
+        id="encrypted-at-rest",
+        group="security",
+        severity="high",
+        idea="Queues, buckets and images of AWS are encrypted.",
+        fix="Turn on the encryption that costs nothing.",
+        checks=(
+            Check((t.QUEUE,), _queue_encrypted),
+            Check((t.BUCKET_ENCRYPTION,), _bucket_encrypted),
+        ),
+        answers=("CKV_AWS_27", "CKV_AWS_19", "FSBP:SQS.1", "nag:W48", "nag:W41"),
+        framework=("AWS Foundational Security Best Practices", "SQS.1"),
+        mend={t.QUEUE: {"sqsManagedSseEnabled": True}},
+    ),
+    Rule(
+        id="own-keys",
+        group="security",
+        severity="low",
+        idea="Data is encrypted with keys of one's own.",
+        fix="Name a key: its policy then says who may read, and it can be taken away. It costs by the month and by the call.",
+        checks=(Check(tuple(_KEYS), _customer_key),),
+        answers=(
+            *("CKV_AWS_145", "FSBP:S3.17", "CKV_AWS_136", "CKV2_AZURE_1"),
+            *("CKV_AWS_158", "CKV_AWS_173", "CKV_AWS_119", "CKV_AWS_98", "CKV2_AWS_73", "CKV_AWS_26", "CKV_AWS_297", "CKV_GCP_83"),
+            *(
+                "CKV_GCP_84",
+                "FSBP:SNS.1",
+                "nag:W84",
+                "nag:W74",
+                "nag:W47",
+                "nag:W1200",
+                "P:awslambda_function_env_vars_not_encrypted_with_cmk",
+            ),
+            *("P:sagemaker_endpoint_config_kms_encryption_enabled", "KICS:dynamodb_table_not_encrypted"),
+        ),
+        level="disabled",
+    ),
+    Rule(
+        id="no-shared-keys",
+        group="security",
+        severity="high",
+        idea="Services of Azure take identities, not shared keys.",
+        fix="Turn the keys off: who has one is everyone, and no log tells them apart.",
+        checks=(
+            *wanted(t.ACR, equal("adminUserEnabled", False), one_of("anonymousPullEnabled", (False, None))),
+            *wanted(t.WORKSPACE, equal("features.disableLocalAuth", True)),
+            *wanted(t.INSIGHTS, equal("disableLocalAuth", True)),
+        ),
+        answers=("CKV_AZURE_137", "CKV_AZURE_138", "AZR-000005", "AZR-000401"),
+        mend={t.ACR: {"adminUserEnabled": False}},
+    ),
+    Rule(
+        id="account-takes-no-keys",
+        group="security",
+        severity="high",
+        idea="An account of storage takes identities, not keys.",
+        fix="Turn its keys off, and give each identity a role on the container, queue or table that it uses.",
+        checks=(Check((t.STORAGE,), _account_keys),),
+        answers=("CKV2_AZURE_40", "CIS-Azure:9.3.1.3"),
+        framework=("CIS Microsoft Azure Foundations Benchmark", "9.3.1.3"),
+        stack=True,
+    ),
+    Rule(
+        id="no-access-lists-of-objects",
+        group="security",
+        severity="medium",
+        idea="Access to a bucket is decided by its policy alone.",
+        fix="Turn off lists on single objects, which no policy shows.",
+        checks=(
+            *wanted(t.GCS, equal("uniformBucketLevelAccess", True)),
+            *wanted(t.BUCKET_OWNERSHIP, equal("rule.objectOwnership", "BucketOwnerEnforced")),
+        ),
+        answers=("CKV_GCP_29", "CIS-GCP:5.2", "CKV2_AWS_65", "FSBP:S3.12"),
+        framework=("CIS Google Cloud Platform Foundation Benchmark", "5.2"),
+    ),
+    Rule(
+        id="images-are-scanned",
+        group="security",
+        severity="medium",
+        idea="Images are scanned when they are pushed.",
+        fix="Turn scanning on: the basic scan costs nothing.",
+        checks=wanted(t.ECR, equal("imageScanningConfiguration.scanOnPush", True)),
+        answers=("CKV_AWS_163", "FSBP:ECR.1", "nag:W79"),
+        framework=("AWS Foundational Security Best Practices", "ECR.1"),
+        moot={"CKV_AZURE_163": "Azure's registry scans by a plan of Defender's, billed by the image: a setting of the subscription."},
+    ),
+    Rule(
+        id="image-tags-stay",
+        group="security",
+        severity="medium",
+        idea="A tag of an image is never moved.",
+        fix="Make tags immutable, if need be with exclusions.",
+        checks=wanted(t.ECR, one_of("imageTagMutability", ("IMMUTABLE", "IMMUTABLE_WITH_EXCLUSION"))),
+        answers=("CKV_AWS_51", "FSBP:ECR.2"),
+        framework=("AWS Foundational Security Best Practices", "ECR.2"),
+    ),
+    Rule(
+        id="gateway-writes-access-log",
+        group="security",
+        severity="medium",
+        idea="A gateway writes down each call, and no body.",
+        fix="Name a log group for the stage, and keep data traces off.",
+        checks=(
+            Check((t.REST_STAGE, t.HTTP_STAGE), _access_log),
+            *wanted(
+                t.REST_SETTINGS,
+                one_of("settings.dataTraceEnabled", (False, None)),
+                one_of("settings.loggingLevel", ("ERROR", "INFO")),
+            ),
+            *wanted(t.APP_ENVIRONMENT, one_of("appLogsConfiguration.destination", ("azure-monitor", "log-analytics"))),
+        ),
+        answers=("CKV_AWS_76", "CKV_AWS_276", "FSBP:APIGateway.1", "FSBP:APIGateway.9", "nag:W69", "nag:W46", "CKV2_AWS_4"),
+        framework=("AWS Foundational Security Best Practices", "APIGateway.1"),
+    ),
+    Rule(
+        id="requests-are-validated",
+        group="security",
+        severity="low",
+        idea="A REST gateway turns away a body that is no request.",
+        fix="Give the method a validator and a model.",
+        checks=(Check((t.REST_METHOD,), _validated),),
+        answers=("CKV2_AWS_53",),
+    ),
+    Rule(
+        id="callers-are-throttled",
+        group="security",
+        severity="medium",
+        idea="A caller has a rate and a quota.",
+        fix="State how many calls a key may make: each of them costs, and wakes something up.",
+        checks=(
+            *wanted(
+                t.USAGE_PLAN,
+                present("throttleSettings.rateLimit", "set the calls a second."),
+                present("quotaSettings.limit", "set the calls a day."),
+            ),
+            *wanted(t.HTTP_STAGE, present("defaultRouteSettings.throttlingRateLimit", "set the calls a second.")),
+            Check((t.APIM_LIMITS,), _limits),
+        ),
+        answers=("nag:W64", "nag:W68"),
+    ),
+)

@@ -1,0 +1,224 @@
+"""Security: what an identity may do, and that everything has one of its own."""
+
+import re
+from collections.abc import Iterator
+
+from . import tokens as t
+from .documents import IDENTITY, RESOURCE, as_list, keys_of, principals, statements
+from .model import Check, Context, Rule, one_of, wanted
+from .reading import Resource, shown
+
+_TRUST = "assumeRolePolicy"
+_POLICIES = {**IDENTITY, **RESOURCE}
+# Actions without a resource level (service authorization reference): `*` is all that they take.
+_WITHOUT_RESOURCE = (
+    "ecr:GetAuthorizationToken",
+    "cloudwatch:PutMetricData",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "s3:ListAllMyBuckets",
+    "scheduler:ListSchedules",
+)
+_ADMIN_ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(AdministratorAccess|IAMFullAccess|PowerUserAccess|job-function/.*)")
+_ADMIN_ROLE = re.compile(
+    r"roles/(owner|editor|viewer|browser|(.*[.])?(admin|[a-z]+Admin)|iam\.serviceAccount(TokenCreator|KeyAdmin)|iam\.workloadIdentityUser)"
+)
+# Owner, Contributor, User Access Administrator, Role Based Access Control Administrator (Azure documentation, built-in roles).
+_ADMIN_GUIDS = {
+    "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
+    "b24988ac-6180-42a0-ab88-20f7382dd24c": "Contributor",
+    "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
+    "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
+}
+_DEFAULT_ACCOUNT = re.compile(r".*(-compute@developer|@appspot|@cloudbuild)\.gserviceaccount\.com")
+_ACTS_AS = {
+    t.RUN: "template.serviceAccount",
+    t.API_CONFIG: "gatewayConfig.backendConfig.googleServiceAccount",
+    t.EVENTARC: "serviceAccount",
+}
+_CALLS = {
+    t.SUBSCRIPTION: ("pushConfig", ("oidcToken",)),
+    t.CRON_JOB: ("httpTarget", ("oidcToken", "oauthToken")),
+}
+
+
+def _wildcard_action(resource: Resource, _: Context) -> Iterator[str]:
+    for each in statements(resource, _POLICIES[resource.type]):
+        for action in as_list(each.get("Action")):
+            if action == "*" or str(action).endswith(":*"):
+                yield f"policy allows {action!r}: name each action that is called."
+
+
+def _wildcard_resource(resource: Resource, context: Context) -> Iterator[str]:
+    for each in statements(resource, IDENTITY[resource.type]):
+        wide = [str(action) for action in as_list(each.get("Action")) if action not in context.config["without"]]
+        if "*" in as_list(each.get("Resource")) and wide:
+            yield f'policy allows {", ".join(wide)} on "*": name the resources by their ARNs.'
+
+
+def _negated(resource: Resource, _: Context) -> Iterator[str]:
+    for each in statements(resource, _POLICIES.get(resource.type, _TRUST)):
+        for key in ("NotAction", "NotResource", "NotPrincipal"):
+            if key in each:
+                yield f"a statement allows by {key}: name what is allowed with {key.removeprefix('Not')}."
+
+
+def _trust(resource: Resource, _: Context) -> Iterator[str]:
+    for each in statements(resource, _TRUST):
+        named = principals(each)
+        if "*" in named:
+            yield f'{_TRUST} trusts "*": name the service or the account.'
+        github = [one for one in named if one.endswith("token.actions.githubusercontent.com")]
+        if github and "token.actions.githubusercontent.com:sub" not in keys_of(each):
+            yield f"{_TRUST} trusts every repository of GitHub: condition token.actions.githubusercontent.com:sub on repository and branch."
+
+
+def _admin(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.type == t.ATTACHMENT and _ADMIN_ARN.fullmatch(str(resource.at("policyArn"))):
+        yield f"policyArn is {shown(resource.at('policyArn'))}: attach a policy that names what is called."
+    if resource.type in t.GRANTS and _ADMIN_ROLE.fullmatch(str(resource.at("role"))):
+        yield f"role is {shown(resource.at('role'))}: set it to the smallest predefined role for the call, on that one resource."
+    if resource.type == t.ASSIGNMENT:
+        role = str(resource.at("roleDefinitionId")).rsplit("/", 1)[-1]
+        if role in _ADMIN_GUIDS:
+            yield f"roleDefinitionId is the role {_ADMIN_GUIDS[role]}: set it to a data role of the one resource."
+
+
+def _own_account(resource: Resource, _: Context) -> Iterator[str]:
+    path = _ACTS_AS[resource.type]
+    account = resource.at(path)
+    if not account or _DEFAULT_ACCOUNT.fullmatch(str(account)):
+        yield f"{path} is {shown(account)}: set it to a service account of its own; the default one may change the whole project."
+
+
+def _proven_call(resource: Resource, _: Context) -> Iterator[str]:
+    place, tokens = _CALLS[resource.type]
+    if resource.at(place) is not None and not any(resource.at(f"{place}.{each}") for each in tokens):
+        yield f"{place} has no token: set {place}.{tokens[0]} with the account that calls."
+
+
+def _role_on_everything(resource: Resource, _: Context) -> Iterator[str]:
+    scope = str(resource.at("scope"))
+    if re.fullmatch(r"/subscriptions/[^/]+/?", scope) or scope.startswith("/providers/Microsoft.Management/"):
+        yield f"scope is {shown(scope)}: set it to the id of the resource that is used."
+
+
+def _account_condition(resource: Resource, context: Context) -> Iterator[str]:
+    for each in statements(resource, _TRUST):
+        services = [one for one in principals(each) if one in context.config["services"]]
+        if services and not keys_of(each) & {"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"}:
+            yield f"{_TRUST} trusts {services[0]} for any account: condition aws:SourceAccount on this one."
+
+
+_STRINGS = {"type": "array", "items": {"type": "string"}}
+
+RULES = (
+    Rule(
+        id="no-wildcard-action",
+        group="security",
+        severity="high",
+        idea="A policy names each action.",
+        fix="List the actions that the code calls.",
+        checks=(Check(tuple(_POLICIES), _wildcard_action),),
+        answers=(
+            *("CKV_AWS_62", "CKV_AWS_63", "CKV_AWS_72", "CKV2_AWS_40", "FSBP:IAM.1", "FSBP:IAM.21", "nag:F2", "nag:F3", "nag:F4"),
+            *("AWS-Config:sqs-queue-policy-full-access-check", "nag:F15", "nag:F20", "P:iam_policy_allows_privilege_escalation"),
+        ),
+        framework=("AWS Foundational Security Best Practices", "IAM.21"),
+    ),
+    Rule(
+        id="no-wildcard-resource",
+        group="security",
+        severity="medium",
+        idea="A policy names the resources.",
+        fix='Replace "*" by ARNs, wherever the action has a resource level.',
+        checks=(Check(tuple(IDENTITY), _wildcard_resource),),
+        answers=("nag:W11", "nag:W12", "nag:F38", "nag:F39", "FSBP:KMS.1", "FSBP:KMS.2"),
+        framework=("AWS Foundational Security Best Practices", "KMS.1"),
+        parameters={"without": {**_STRINGS, "default": list(_WITHOUT_RESOURCE), "description": "Actions that take no resource."}},
+    ),
+    Rule(
+        id="no-negated-policy",
+        group="security",
+        severity="medium",
+        idea="A policy says what is allowed, not what is not.",
+        fix="Turn the statement round: NotAction allows every action that AWS adds later.",
+        checks=(Check((*_POLICIES, t.ROLE), _negated),),
+        answers=("nag:F6", "nag:F7", "nag:F8", "nag:W14", "nag:W15", "nag:W21"),
+    ),
+    Rule(
+        id="trust-names-who",
+        group="security",
+        severity="critical",
+        idea="A role can be taken by those alone whom it names.",
+        fix="Name the service, the account, or the repository.",
+        checks=(Check((t.ROLE,), _trust),),
+        answers=("CKV_AWS_60", "CKV_AWS_61", "CKV_AWS_358"),
+    ),
+    Rule(
+        id="service-acts-for-this-account",
+        group="security",
+        severity="medium",
+        idea="A service takes a role for this account's resources alone.",
+        fix="Condition the trust on aws:SourceAccount (the confused deputy).",
+        checks=(Check((t.ROLE,), _account_condition),),
+        answers=("P:iam_role_cross_service_confused_deputy_prevention",),
+        parameters={
+            "services": {
+                **_STRINGS,
+                "default": ["lambda.amazonaws.com", "sagemaker.amazonaws.com", "scheduler.amazonaws.com"],
+                "description": "Services that send the key.",
+            }
+        },
+    ),
+    Rule(
+        id="no-administrator",
+        group="security",
+        severity="critical",
+        idea="Nothing that runs is an administrator.",
+        fix="Grant the role of the one call, on the one resource.",
+        checks=(Check((t.ATTACHMENT, t.ASSIGNMENT, *t.GRANTS), _admin),),
+        answers=(
+            *("CKV_AWS_274", "CKV2_AWS_56", "nag:W43", "nag:W44", "CKV_GCP_41", "CKV_GCP_42", "CKV_GCP_49", "CKV_GCP_117"),
+            *("CIS-GCP:1.5", "CIS-GCP:1.6", "P:app_function_identity_without_admin_privileges"),
+        ),
+        framework=("CIS Google Cloud Platform Foundation Benchmark", "1.5"),
+    ),
+    Rule(
+        id="role-on-one-resource",
+        group="security",
+        severity="high",
+        idea="A role of Azure's is given on a resource, not on a subscription.",
+        fix="Narrow the scope to what is used.",
+        checks=(Check((t.ASSIGNMENT,), _role_on_everything),),
+    ),
+    Rule(
+        id="own-service-account",
+        group="security",
+        severity="high",
+        idea="What runs on Google Cloud has a service account of its own.",
+        fix="Make an account for it, with the roles of its calls.",
+        checks=(Check(tuple(_ACTS_AS), _own_account),),
+        answers=("CKV_GCP_46",),
+    ),
+    Rule(
+        id="managed-identity",
+        group="security",
+        severity="high",
+        idea="What runs on Azure has an identity, and no keys.",
+        fix="Give it a user-assigned identity, and roles to that.",
+        checks=wanted(
+            (t.APP, t.JOB, t.EVENT_TOPIC, t.APIM),
+            one_of("identity.type", ("UserAssigned", "SystemAssigned", "SystemAssigned,UserAssigned")),
+        ),
+        answers=(*("AZR-000361", "AZR-000099", "CKV_AZURE_191", "CKV_AZURE_194", "Azure-Policy:ManagedIdentity"),),
+    ),
+    Rule(
+        id="calls-carry-a-token",
+        group="security",
+        severity="high",
+        idea="What Google Cloud calls by HTTP can tell the call from a stranger's.",
+        fix="Send an OIDC token of the account that may invoke the service.",
+        checks=(Check(tuple(_CALLS), _proven_call),),
+    ),
+)

@@ -1,0 +1,56 @@
+"""Breaks of the rules about the first call."""
+
+from ..rules import tokens as t
+from .harness_breaks import GONE, Break
+
+BREAKS = (
+    *(
+        Break("image-by-digest", graph, type_, {path: "registry.example/served:latest"}, "<repository>@sha256:<digest>")
+        for graph, type_, path in (
+            ("aws-events", t.LAMBDA, "imageUri"),
+            ("aws-rest", t.MODEL, "primaryContainer.image"),
+            ("gcp-api", t.RUN, "template.containers.0.image"),
+            ("azure-api", t.APP, "template.containers.0.image"),
+            ("azure-api", t.JOB, "template.containers.0.image"),
+        )
+    ),
+    Break(
+        "function-ends-before-gateway",
+        "aws-rest",
+        t.LAMBDA,
+        {"timeout": 29},
+        "whose timeout is 29 s: set that below 29",
+        name="function-function",
+    ),
+    Break("function-ends-before-gateway", "aws-http", t.HTTP_INTEGRATION, {"timeoutMilliseconds": 1000}, "it waits 1000 ms"),
+    Break("gateway-timeout-exists", "aws-rest", t.REST_INTEGRATION, {"timeoutMilliseconds": 29_001}, "set it to 50 to 29000"),
+    Break("gateway-timeout-exists", "aws-http", t.HTTP_INTEGRATION, {"timeoutMilliseconds": 30_001}, "set it to 50 to 30000"),
+    Break(
+        "memory-of-platform",
+        "aws-rest",
+        t.ENDPOINT_CONFIG,
+        {"productionVariants.0.serverlessConfig.memorySizeInMb": 2000},
+        "1024 to 6144 in steps of 1024",
+    ),
+    Break("memory-of-platform", "aws-rest", t.LAMBDA, {"memorySize": 64}, "memorySize is 64: set it to 128 to 10240 MB"),
+    Break(
+        "memory-of-platform",
+        "gcp-api",
+        t.RUN,
+        {"template.containers.0.resources.limits.memory": "40Gi"},
+        "for 8 vCPU: set it to 4096Mi to 32768Mi",
+        name="endpoint-service",
+    ),
+    Break(
+        "memory-of-platform",
+        "azure-events",
+        t.APP,
+        {"template.containers.0.resources.memory": "1Gi"},
+        'set it to "2Gi"',
+        name="endpoint-app",
+    ),
+    Break("startup-is-probed", "gcp-api", t.RUN, {"template.containers.0.startupProbe": GONE}, "set httpGet.path", name="endpoint-service"),
+    Break("startup-is-probed", "azure-api", t.APP, {"template.containers.0.probes": []}, "no probe of type Startup", name="endpoint-app"),
+    Break("startup-has-cpu", "gcp-api", t.RUN, {"template.containers.0.resources.startupCpuBoost": False}, "set it to true"),
+    Break("model-in-region", "gcp-api", t.GCS, {"location": "us-central1"}, "make the bucket in europe-west1", name="models-bucket"),
+)

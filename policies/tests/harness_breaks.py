@@ -1,0 +1,93 @@
+"""Good graphs of planned resources, and what breaks one of them in one point: for the rules of a pack of your own as well."""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+GRAPHS = ("aws-rest", "aws-http", "aws-events", "gcp-api", "gcp-events", "azure-api", "azure-events")
+# The stacks that the graphs are of write it.
+WRITTEN = {"data-is-protected": {"dataRetention": "delete"}, "data-can-be-restored": {"dataRetention": "delete"}}
+GONE = object()
+Spec = dict[str, Any]
+Edit = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Break:
+    """One break: the resource of a graph (the first of a type whose name ends so), dotted paths of its inputs and their new values (`GONE`
+    takes one away, a function changes one), or the whole resource gone; a resource that is added; a configuration beyond `WRITTEN`."""
+
+    rule: str
+    graph: str
+    type: str
+    change: Mapping[str, Any]
+    says: str
+    name: str = ""
+    gone: bool = False
+    added: Spec | None = None
+    config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.graph} {self.type.rpartition(':')[2]} {', '.join(self.change) or ('added' if self.added else 'gone')}"
+
+    def broken(self) -> list[Spec]:
+        """The graph with the break in it."""
+        resources = copy.deepcopy(good(self.graph))
+        if self.added:
+            return [*resources, self.added]
+        place = next(n for n, each in enumerate(resources) if each["type"] == self.type and each["name"].endswith(self.name))
+        if self.gone:
+            return resources[:place] + resources[place + 1 :]
+        for path, value in self.change.items():
+            put(resources[place]["inputs"], path, value)
+        return resources
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        return {**WRITTEN, **self.config}
+
+
+@cache
+def _read(graph: str) -> list[Spec]:
+    return list(json.loads((HERE / f"good/{graph}.json").read_text()))
+
+
+def good(graph: str) -> list[Spec]:
+    """A graph that no rule has anything against."""
+    return copy.deepcopy(_read(graph))
+
+
+def put(values: Any, path: str, value: Any) -> None:
+    """Change what is at a dotted path."""
+    *way, last = path.split(".")
+    for step in way:
+        values = values[int(step)] if isinstance(values, list) else values.setdefault(step, {})
+    key = int(last) if isinstance(values, list) else last
+    if value is GONE:
+        values.pop(key, None)
+    else:
+        values[key] = value(values.get(key) if isinstance(values, dict) else values[key]) if callable(value) else value
+
+
+def statement(**change: Any) -> Edit:
+    """The first statement of a policy, changed; None takes a part away."""
+
+    def edit(text: str) -> str:
+        document = json.loads(text)
+        document["Statement"][0] = {key: value for key, value in (document["Statement"][0] | change).items() if value is not None}
+        return json.dumps(document)
+
+    return edit
+
+
+def part(key: str, value: Any) -> Edit:
+    """A JSON text with another value of a key."""
+    return lambda text: json.dumps(json.loads(text) | {key: value})
+
+
+def made(type_: str, **inputs: Any) -> Spec:
+    return {"type": type_, "name": "added", "inputs": inputs}

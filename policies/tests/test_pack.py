@@ -1,0 +1,154 @@
+"""The pack as a whole: what it refuses, what it says when a rule fails, what it mends."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from ..rules import RULES
+from ..rules.model import Check, Rule
+from ..rules.pack import Fault, policies
+from .breaks import BREAKS
+from .harness import UNKNOWN, Pack
+from .harness_breaks import WRITTEN, good
+
+PACK = Path(__file__).resolve().parents[1]
+STATE = good("azure-api")
+
+
+def test_ids_are_told_apart_and_every_parameter_has_a_default() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+    assert [
+        rule.id for rule in RULES for schema in rule.parameters.values() if "default" not in schema or "description" not in schema
+    ] == []
+
+
+def test_a_configuration_that_misnames_a_rule_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(Fault, match="names the rule 'log-retenton', which this pack does not have; do you mean 'log-retention'"):
+        Pack(RULES, {"log-retenton": {"minimumDays": 365}})
+
+
+def test_a_configuration_that_misnames_a_parameter_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(Fault, match="log-retention the parameter 'minimumDay': it takes minimumDays, maximumDays"):
+        Pack(RULES, {"log-retention": {"minimumDay": 365}})
+
+
+def test_a_parameter_changes_what_a_rule_wants() -> None:
+    found = Pack(RULES, {**WRITTEN, "log-retention": {"minimumDays": 365}}).judge(STATE)
+    assert {(each.rule, each.message) for each in found} == {("log-retention", "retentionInDays is 30: set it to 365 to 731.")}
+
+
+def test_levels_are_configured() -> None:
+    strict = {**WRITTEN, "log-retention": {"minimumDays": 365, "enforcementLevel": "advisory"}}
+    assert {each.level for each in Pack(RULES, strict).judge(STATE)} == {"advisory"}
+    assert Pack(RULES, {**strict, "log-retention": {"minimumDays": 365, "enforcementLevel": "disabled"}}).judge(STATE) == []
+
+
+@pytest.mark.parametrize("stack", [False, True])
+def test_a_rule_that_throws_ends_the_run_with_its_name_and_the_resource(stack: bool) -> None:
+    def judge(resource: object, context: object) -> list[str]:
+        raise KeyError("nothing")
+
+    rule = dataclasses.replace(_rule(), checks=(Check(("a:b:C",), judge),), stack=stack)  # type: ignore[arg-type]
+    with pytest.raises(Fault, match=r"The rule broken could not judge a:b:C thing \(KeyError: 'nothing'\).*\"broken\": \"disabled\""):
+        Pack([rule]).judge([{"type": "a:b:C", "name": "thing", "inputs": {}}])
+
+
+def _rule() -> Rule:
+    return Rule(id="broken", group="security", severity="low", idea="An idea.", fix="A fix.", checks=())
+
+
+def test_what_a_state_hides_is_told_and_does_not_pass() -> None:
+    """`pulumi policy analyze --file` puts this text in the place of every secret, whatever its type."""
+    queue = {
+        "type": "aws:sqs/queue:Queue",
+        "name": "queue",
+        "inputs": {"sqsManagedSseEnabled": "[secret]", "tags": {"project": "p", "stack": "s"}},
+    }
+    found = [each for each in Pack(RULES, WRITTEN).judge([queue]) if each.rule == "encrypted-at-rest"]
+    assert [(each.unread, "sqsManagedSseEnabled is a secret that this state hides" in each.message) for each in found] == [(True, True)]
+
+
+def test_one_unknown_value_hides_no_other_violation() -> None:
+    case = next(case for case in BREAKS if case.rule == "tls-only")
+    store = next(each for each in good(case.graph) if each["type"] == case.type)
+    store["inputs"] |= {"enableHttpsTrafficOnly": "04da6b54-80e4-46f7-96ec-b56ff0331ba9", "minimumTlsVersion": "TLS1_0"}
+    found = [each for each in Pack(RULES, WRITTEN).judge([store]) if each.rule == "tls-only"]
+    assert sorted(each.unread for each in found) == [False, True]
+
+
+def test_a_window_is_that_of_one_service_and_told_where_it_is_not_known() -> None:
+    """A floor, and a schedule that names a service with a longer name; and one of which it is not known what it names."""
+    rule = next(rule for rule in RULES if rule.id == "floor-has-an-end")
+    service = {
+        "type": "gcp:cloudrunv2/service:Service",
+        "name": "service",
+        "inputs": {"name": "served", "scaling": {"minInstanceCount": 1}},
+    }
+
+    def said(uri: str) -> list[bool]:
+        job = {"type": "gcp:cloudscheduler/job:Job", "name": "job", "inputs": {"httpTarget": {"uri": uri}}}
+        return [each.unread for each in Pack([rule]).judge([service, job])]
+
+    assert said("https://run.googleapis.com/v2/services/served?updateMask=scaling") == []
+    assert said("https://run.googleapis.com/v2/services/served-other?updateMask=scaling") == [False]
+    assert said(UNKNOWN) == [True]
+
+
+def test_without_a_word_about_data_a_state_cannot_be_judged() -> None:
+    found = {each.rule: each for each in Pack(RULES).judge(good("aws-events")) if each.unread}
+    assert set(found) == set(WRITTEN)
+    assert "set the parameter dataRetention" in found["data-is-protected"].message
+
+
+def test_the_stacks_own_word_about_data_is_heard() -> None:
+    """The engine hands the stack's config over in a message that Pulumi's package does not read."""
+    for written, findings in (("delete", set()), ("keep", set(WRITTEN))):
+        config = {"pilotlight:service": json.dumps({"dataRetention": written})}
+        try:
+            found = Pack(RULES, stack_config=config).judge(good("aws-events"))
+        finally:
+            pulumi.runtime.set_all_config({})
+        assert {each.rule for each in found} == findings
+        assert not any(each.unread for each in found)
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.mend], ids=lambda rule: rule.id)
+def test_what_a_rule_mends_it_has_nothing_against_and_mends_no_more(rule: Rule) -> None:
+    pack = Pack([rule], {rule.id: {"enforcementLevel": "remediate"}})
+    for case in [
+        case for case in BREAKS if case.rule == rule.id and case.type in rule.mend and set(case.change) <= set(rule.mend[case.type])
+    ]:
+        broken = next(each for each in case.broken() if each not in good(case.graph))
+        inputs, changed = pack.mended(broken)
+        assert changed == [rule.id]
+        assert pack.judge([{**broken, "inputs": inputs}]) == []
+        assert pack.mended({**broken, "inputs": inputs})[1] == []
+
+
+def test_each_policy_carries_severity_group_and_fix() -> None:
+    for rule, policy in zip(RULES, policies(RULES), strict=True):
+        assert (policy.severity.value, policy.tags[0], policy.remediation_steps) == (rule.severity, rule.group, rule.fix)
+
+
+def test_without_its_package_the_pack_says_what_to_install(tmp_path: Path) -> None:
+    """A Python without packages of its own stands for one where nobody installed the requirements."""
+    result = subprocess.run([sys.executable, "-I", "-S", str(PACK)], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode != 0
+    assert "The policy pack needs pulumi-policy" in result.stderr
+    assert "pip install --require-hashes -r requirements.txt" in result.stderr
+
+
+def test_the_pack_imports_nothing_of_the_repository() -> None:
+    names = ("components", "stacks", "pilotlight.", "handlers", "docs", "tests")
+    lines = [
+        line
+        for path in [PACK / "__main__.py", *PACK.glob("rules/*.py"), *PACK.glob("tests/*.py")]
+        for line in path.read_text().splitlines()
+    ]
+    imports = [line.strip() for line in lines if line.startswith(("import ", "from "))]
+    assert [line for line in imports if line.split()[1].startswith(names)] == []
