@@ -21,10 +21,10 @@ demo: setup ## deploy the main stack on the twin, call it, show where the cold s
 	@$(BIN)/python -m pilotlight.demo
 
 test: setup-dev ## every test that needs neither torch nor root
-	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/planned tests/unit -n $(WORKERS)
+	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/planned tests/unit policies/tests -n $(WORKERS)
 
 test-unit: setup-dev ## the tests that need pip packages only
-	$(BIN)/pytest tests/unit -n $(WORKERS)
+	$(BIN)/pytest tests/unit policies/tests -n $(WORKERS)
 
 test-torch: setup-dev ## both engines against transformers, in an environment of their own (5 GB)
 	$(BIN)/python -m tests.torch
@@ -46,7 +46,7 @@ test-all: test test-torch test-security test-export test-images ## everything, i
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)
 
-docs: setup-dev ## write the generated parts of docs/stacks again (tests fail when they are stale)
+docs: setup-dev ## write the generated parts of docs/stacks, docs/features.md and policies again (tests fail when they are stale)
 	$(BIN)/python -m docs.generate
 
 lint: setup-dev ## ruff and mypy
@@ -63,5 +63,5 @@ lock: setup-dev ## compile locks/*.in and containers/requirements/*.in again (ha
 
 clean: ## stop the twin, remove .venv and caches of this checkout
 	@[ ! -x $(BIN)/pilotlight ] || $(BIN)/pilotlight down
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	@rm -rf .venv policies/.venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

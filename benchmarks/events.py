@@ -18,7 +18,7 @@ from tests.storm.verdict import agrees
 from tests.support.deployment import Deployment
 from tests.support.vectors import TEXTS
 
-STACKS = ("aws-sagemaker-events", "aws-lambda-events", "gcp-cloud-run-events")
+STACKS = ("aws-sagemaker-events", "aws-lambda-events", "gcp-cloud-run-events", "azure-container-apps-events")
 MINILM, TINY = "MiniLM", "no model to speak of"
 # Enough that starting and ending are a small part; the first round brings instances up.
 OBJECTS, FIRST, ROUNDS = 1000, 600, 3
@@ -28,6 +28,8 @@ TEXT = "english"
 PARTS = {
     "emulator_host": "S3 and DynamoDB",
     "awslambdaric": "function",
+    "azurite_host": "Azure Storage",
+    "functions.azure": "function",
     "functions.gcp": "function",
     "server": "model server",
     "pilotlight.twin": "twin",
@@ -51,9 +53,9 @@ def measure() -> Mapping[str, Any]:
         ),
         "machine": about,
         "method": f"{ROUNDS} rounds of {OBJECTS} objects of {len(TEXTS[TEXT]['text'])} bytes, from the first upload to the last row; the "
-        "ready stacks as they are (batches of 10, 5 at a time; on Google Cloud one by one, 10 at a time); the uploader runs on the same "
-        "cores. Processor time is of all processes",
-        "versions": own_versions("boto3", "google-cloud-firestore", "onnxruntime", "ministack"),
+        "ready stacks as they are (batches of 10, 5 at a time; on Google Cloud and Azure one by one, 10 at a time); the uploader runs on "
+        "the same cores. Processor time is of all processes",
+        "versions": own_versions("boto3", "google-cloud-firestore", "azure-data-tables", "onnxruntime", "ministack"),
         "stacks": stacks,
         "promise": {
             "objects_per_second": PROMISED_PER_SECOND,

@@ -1,18 +1,22 @@
 """What the benchmark of events does on each cloud: how objects are put there, when all are done, what became of them."""
 
 import hashlib
+import ssl
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import boto3
 from botocore.config import Config
 
 from benchmarks.record import BenchmarkError
 from benchmarks.uploader import TYPE, Uploader
+from pilotlight.cli.azure.logins import Given
+from pilotlight.cli.azure.storage import STORAGE, Login
 from pilotlight.cli.gcp.clients import firestore
+from tests.conformance.pipeline_azure import AzurePipeline as StoredRows
 from tests.storm.verdict import LATEST, WAITING, rows_of
 from tests.support.clients import client
 from tests.support.deployment import Deployment
@@ -22,6 +26,8 @@ POLL_S = 0.1
 # Documents in one look: objects are done in about the order in which they came, and a look at many that are not is the twin's work too.
 LOOK = 20
 _SIGNED_S = 3600
+# Of Azure Storage's REST API: since 2019 it takes tokens for blobs.
+_VERSION = "2021-08-06"
 
 
 class Pipeline(ABC):
@@ -118,6 +124,36 @@ class GooglePipeline(Pipeline):
         return [row for row in rows if row["version"] != LATEST]
 
 
+class AzurePipeline(Pipeline):
+    """A container of blobs, a queue that Event Grid fills and that is empty when all is done, a table."""
+
+    def __init__(self, deployment: Deployment, outputs: Mapping[str, Any]) -> None:
+        super().__init__(outputs)
+        self._variables = deployment.variables()
+        self._stored = StoredRows(deployment, outputs)
+
+    def uploader(self, keys: Sequence[str]) -> Uploader:
+        token = Login(self._variables, Given({}, {})).credential.get_token(f"{STORAGE}/.default").token
+        headers = {"Authorization": f"Bearer {token}", "x-ms-blob-type": "BlockBlob", "x-ms-version": _VERSION}
+        addresses = [f"{self._outputs['objectsUrl']}/{quote(key)}" for key in keys]
+        return Uploader("PUT", addresses, headers, ssl.create_default_context(cafile=self._variables["SSL_CERT_FILE"]))
+
+    def waits(self, keys: Sequence[str]) -> Iterator[bool]:
+        """A message is deleted after its entity was written; an event that is not in the queue yet has left no entity, for which the
+        whole table is read, so only while the queue is empty."""
+        while True:
+            yield self._stored.waiting() > 0 or not self._all_there(keys)
+
+    def answers(self, prefix: str) -> list[dict[str, Any]]:
+        start = f"{self.bucket}/{prefix}"
+        return [row for row in self._stored.rows() if row["object"].startswith(start) and row["version"] != LATEST]
+
+    def _all_there(self, keys: Sequence[str]) -> bool:
+        there = {row["object"] for row in self._stored.rows() if row["version"] == LATEST}
+        return all(f"{self.bucket}/{key}" in there for key in keys)
+
+
 def pipeline_of(deployment: Deployment, outputs: Mapping[str, Any]) -> Pipeline:
-    """The pipeline of a stack that is up, by what its outputs name."""
-    return GooglePipeline(deployment, outputs) if "resultsDatabase" in outputs else AwsPipeline(deployment, outputs)
+    """The pipeline of a stack that is up, by its platform's cloud."""
+    pipelines = {"aws": AwsPipeline, "azure": AzurePipeline, "gcp": GooglePipeline}
+    return pipelines[str(outputs["platform"]).partition("-")[0]](deployment, outputs)

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,13 +22,16 @@ from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
 
 from benchmarks.record import BenchmarkError
+from components.capabilities import PLACES
 from pilotlight import toolchain
 from pilotlight.planned import PROJECT, ROOT, config_of
 from pilotlight.planned_cloud import PlannedCloud
+from tests.support.token_exchange import TokenExchange, token_exchange
 
 PATIENCE_S = 60
 # A line of `-X importtime` about one of Pulumi's SDKs.
 _IMPORTED = re.compile(r"^import time:.*\| +(pulumi_[a-z_]+)$", re.MULTILINE)
+_REGISTRY = "azure-native:containerregistry:Registry"
 # Of what the real engine can do, all that these programs need. Without output values inputs arrive as plain ones.
 FEATURES = (resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS, resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS)
 
@@ -43,10 +47,10 @@ class Ran:
 
 
 class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
-    """Registers everything at once, with what a cloud would fill in."""
+    """Registers everything at once, with what a cloud would fill in; a registry of Azure's is where it takes a login."""
 
-    def __init__(self, cloud: PlannedCloud, stack: str) -> None:
-        self._cloud = cloud
+    def __init__(self, cloud: PlannedCloud, stack: str, login: str) -> None:
+        self._cloud, self._login = cloud, login
         self._stack = stack
         self._lock = threading.Lock()
         self.arrived: list[tuple[float, str, Any]] = []
@@ -66,9 +70,12 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         inputs = rpc.deserialize_properties(request.object)
         plain = {key: rpc.unwrap_rpc_secret(value) for key, value in inputs.items()}
         id_, outputs = self._cloud.new_resource(MockResourceArgs(typ=request.type, name=request.name, inputs=plain, custom=True))
+        if request.type == _REGISTRY:
+            outputs["loginServer"] = self._login
         response = resource_pb2.RegisterResourceResponse(urn=urn, id=id_)
         response.object.CopyFrom(request.object)
-        response.object.update({key: value for key, value in outputs.items() if key not in plain})
+        # An input that comes back as it went in stays as it came, a secret one secret.
+        response.object.update({key: value for key, value in outputs.items() if key not in plain or value != plain[key]})
         return response
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:
@@ -104,22 +111,23 @@ class _Engine(engine_pb2_grpc.EngineServicer):
 
 
 class ProgramRunner:
-    """Runs programs of one ready stack, with its config and with what is packaged in the user's cache."""
+    """Runs programs of one ready stack, with its config and with what is packaged in the user's cache. `registry` takes their logins."""
 
-    def __init__(self, stack: str) -> None:
-        self._stack = stack
+    def __init__(self, stack: str, registry: TokenExchange) -> None:
+        self._stack, self._registry = stack, registry
         self._config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config_of(stack).items()}
         self._launcher = _launcher()
 
     def run(self, program: Path, *arguments: str, watch_imports: bool = False) -> Ran:
         """One run to its end. BenchmarkError with what it said where it fails."""
-        monitor, engine = _Monitor(self._cloud(), self._stack), _Engine()
+        monitor, engine = _Monitor(self._cloud(), self._stack, self._registry.address), _Engine()
         with _served(monitor, engine) as address:
             command = [sys.executable, "-u", *(["-X", "importtime"] if watch_imports else []), str(self._launcher)]
             command += ["--monitor", address, "--engine", address, "--project", PROJECT, "--stack", self._stack]
             command += ["--parallel", "16", "--dry_run", "false", "--organization", "", "--pwd", str(ROOT / "stacks")]
             command += ["--root_directory", str(ROOT), str(program), *arguments]
             environment = os.environ | {"PULUMI_CONFIG": json.dumps(self._config), "PULUMI_CONFIG_SECRET_KEYS": "[]"}
+            environment["SSL_CERT_FILE"] = str(self._registry.trusted)
             # So that from its second run on no program is compiled, whoever wrote it.
             environment.pop("PYTHONDONTWRITEBYTECODE", None)
             started = time.monotonic()
@@ -132,9 +140,16 @@ class ProgramRunner:
         return Ran(seconds=monitor.arrived[-1][0] - started, resources=resources, sdks=sdks)
 
     def _cloud(self) -> PlannedCloud:
-        if "gcp:project" in self._config:
-            return PlannedCloud(self._config["gcp:region"], self._config["gcp:project"])
-        return PlannedCloud(self._config["aws:region"])
+        region = next(self._config[key] for key in PLACES.values() if key in self._config)
+        project = self._config.get("gcp:project") or self._config.get("azure-native:subscriptionId")
+        return PlannedCloud(region) if project is None else PlannedCloud(region, project)
+
+
+@contextmanager
+def program_runner(stack: str) -> Iterator[ProgramRunner]:
+    """A runner for one stack, and meanwhile the registry that programs on Azure log in to."""
+    with tempfile.TemporaryDirectory(prefix="pilotlight-bench-") as folder, token_exchange(Path(folder)) as registry:
+        yield ProgramRunner(stack, registry)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def measure() -> Mapping[str, Any]:
         + f"; up of any ready stack with the image known {slowest} s at most",
         "machine": about,
         "method": f"{ROUNDS} rounds, each in a new twin, whose first `up` starts it and builds the image; packages are cached",
-        "versions": own_versions("pulumi", "pulumi-aws", "pulumi-gcp"),
+        "versions": own_versions("pulumi", "pulumi-aws", "pulumi-gcp", "pulumi-azure-native"),
         "stack": {"name": STACK, "resources": resources[STACK]},
         "seconds": summaries,
         "up with the image known": stacks,

@@ -10,11 +10,21 @@ import pytest
 UNDER_LOAD = ("tests/conformance/", "tests/storm/", "tests/twin/system/test_limits.py")
 # Whole stacks whose tests ask for no rate, on twins of their own: another worker runs these meanwhile, also one after another.
 UNHURRIED = ("tests/twin/system/",)
+# Tests that ask for the same plans, each of which is made once in a process.
+PLANS = ("tests/planned/azure/", "tests/planned/gcp/")
 
 
-def pytest_configure() -> None:
-    """SDKs and tests are a million objects that stay: to search them for garbage as often as Python does takes a third of the time."""
+def pytest_configure(config: pytest.Config) -> None:
+    """SDKs and tests are a million objects that stay: to search them for garbage as often as Python does takes a third of the time.
+
+    Nor may a machine that is busy with other tests fail an example of Hypothesis, which the torch engine's environment lacks, for its time.
+    """
     gc.set_threshold(50_000, 20, 100)
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import settings
+
+        settings.register_profile("any machine", deadline=None)
+        settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,11 +35,13 @@ def what_is_raised_by_garbage_fails_a_test() -> Iterator[None]:
 
 
 def group_of(nodeid: str) -> str:
-    """What one worker gets as a whole: a file, whose tests share their fixtures, or one of the two kinds of whole stacks."""
+    """What one worker gets as a whole: a file, whose tests share their fixtures, a kind of whole stacks, or a cloud's plans."""
     file = nodeid.partition("::")[0]
     if file.startswith(UNDER_LOAD):
         return "whole stacks under load"
-    return "whole stacks" if file.startswith(UNHURRIED) else file
+    if file.startswith(UNHURRIED):
+        return "whole stacks"
+    return next((folder for folder in PLANS if file.startswith(folder)), file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -21,70 +21,53 @@ from benchmarks.handwritten.google import (
     settings,
     stack,
 )
+from benchmarks.handwritten.google_queues import (
+    agent,
+    database_of,
+    expiring,
+    letters_of,
+    may_publish,
+    may_use,
+    project_member,
+    pushed,
+    subscription_alarm,
+    topic,
+)
 from benchmarks.handwritten.google_run import (
     FAILED,
-    alarm,
     body_bytes,
     counted,
     endpoint_alarms,
     endpoint_of,
-    filtered,
     function_alarms,
     service,
 )
 
 # Seconds: an attempt with a cold start in it, which is longer on a GPU, and what the endpoint has of them.
 FUNCTION_S, ENDPOINT_S = (26, 23) if settings.endpoint.gpu is None else (44, 41)
-# Requests of an instance of the function.
+# As many requests as an instance of the function has memory for.
 REQUESTS = 6
-KEPT_S = 14 * 24 * 3600
 events = settings.events
 if events is None:
     raise pulumi.RunError("events: missing.")
+INSTANCES = math.ceil(events.max_concurrency / REQUESTS)
+AT_A_TIME = min(REQUESTS, events.max_concurrency // INSTANCES)
 
 # Objects and their dead letters.
 objects = bucket_of("events-objects", "objects")
 
 
-def topic(role: str) -> gcp.pubsub.Topic:
-    return gcp.pubsub.Topic(f"events-{role}", name=f"{prefix}-{role}", labels=labels, opts=after(apis["pubsub"]))
-
-
 dead, replay = topic("dead"), topic("replay")
-letters = gcp.pubsub.Subscription(
-    "events-letters",
-    name=f"{prefix}-dead",
-    topic=dead.id,
-    ack_deadline_seconds=60,
-    message_retention_duration=f"{KEPT_S}s",
-    expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
-    labels=labels,
-)
+letters = letters_of("dead", dead)
 
 # Results.
 COLLECTION = "results"
 large = bucket_of("events-results", "results")
-database = gcp.firestore.Database(
-    "events-database",
-    name=f"{prefix}-results",
-    location_id=region,
-    type="FIRESTORE_NATIVE",
-    point_in_time_recovery_enablement="POINT_IN_TIME_RECOVERY_DISABLED",
-    delete_protection_state="DELETE_PROTECTION_DISABLED",
-    deletion_policy="DELETE",
-    opts=after(apis["firestore"]),
-)
+database = database_of("results")
 gcp.firestore.Field(
     "events-unindexed", database=database.name, collection=COLLECTION, field="result", index_config=gcp.firestore.FieldIndexConfigArgs()
 )
-expiring = gcp.firestore.Field(
-    "events-expiring",
-    database=database.name,
-    collection=f"{COLLECTION}-attempts",
-    field="expires",
-    index_config=gcp.firestore.FieldIndexConfigArgs(),
-    ttl_config=gcp.firestore.FieldTtlConfigArgs(),
-)
+goes = expiring(database, f"{COLLECTION}-attempts")
 
 # Endpoint.
 inputs: dict[str, pulumi.Input[str]] = {
@@ -96,20 +79,12 @@ endpoint = endpoint_of(ENDPOINT_S, inputs, [objects])
 # Function.
 works = account("events-function", "events", "Turns objects into results")
 
-
-def project_member(name: str, role: str, who: pulumi.Input[str], **more: gcp.projects.IAMMemberConditionArgs) -> gcp.projects.IAMMember:
-    return gcp.projects.IAMMember(name, project=project, role=role, member=who, **more)
-
-
-this = gcp.projects.IAMMemberConditionArgs(
-    title="this-database", expression=pulumi.Output.format('resource.name == "projects/{0}/databases/{1}"', project, database.name)
-)
 granted = [
     invoke("events-function", endpoint, works),
     may("events-function-reads", objects, "objectViewer", works),
     may("events-function-writes", large, "objectCreator", works),
-    project_member("events-function-database", "roles/datastore.user", member(works), condition=this),
-    gcp.pubsub.TopicIAMMember("events-function-dead", topic=dead.name, role="roles/pubsub.publisher", member=member(works)),
+    may_use("events-function-database", database, works),
+    may_publish("events-function-dead", dead, member(works)),
 ]
 name = f"{prefix}-events"
 function = service(
@@ -134,12 +109,12 @@ function = service(
         "RESULTS_COLLECTION": COLLECTION,
         "RESULTS_BUCKET": large.name,
         "MEMORY_MB": str(settings.function.memory_mb),
-        "CONCURRENCY": str(REQUESTS),
+        "CONCURRENCY": str(AT_A_TIME),
         "REQUEST_TIMEOUT_S": str(FUNCTION_S),
     },
-    (1, settings.function.memory_mb, REQUESTS, math.ceil(events.max_concurrency / REQUESTS)),
+    (1, settings.function.memory_mb, AT_A_TIME, INSTANCES),
     FUNCTION_S,
-    [*granted, expiring],
+    [*granted, goes],
     internal=True,
     args=["events"],
 )
@@ -154,20 +129,12 @@ counted(name, "ColdStart", "Cold starts by stage", staged=True)
 # Delivery.
 brings = account("events-trigger", "trigger", "Brings events to the function")
 calls = invoke("events-trigger", function, brings)
-
-
-def agent(api: str) -> gcp.projects.IAMMember:
-    """Google's own identity of an API, with its role."""
-    identity = gcp.projects.ServiceIdentity(f"events-{api}-agent", service=f"{api}.googleapis.com", opts=after(apis[api]))
-    return project_member(f"events-{api}-agent-role", f"roles/{api}.serviceAgent", identity.member)
-
-
 tells = gcp.storage.get_project_service_account_output(opts=pulumi.InvokeOutputOptions(depends_on=[apis["storage"]]))
 ready = [
     calls,
     project_member("events-trigger-receives", "roles/eventarc.eventReceiver", member(brings)),
-    agent("eventarc"),
-    agent("pubsub"),
+    agent("eventarc")[1],
+    agent("pubsub")[1],
     project_member("events-tells", "roles/pubsub.publisher", tells.member),
 ]
 trigger = gcp.eventarc.Trigger(
@@ -185,31 +152,12 @@ trigger = gcp.eventarc.Trigger(
     labels=labels,
     opts=after(apis["eventarc"], *ready),
 )
-gcp.pubsub.Subscription(
-    "events-replayed",
-    name=f"{prefix}-replay",
-    topic=replay.id,
-    ack_deadline_seconds=FUNCTION_S,
-    push_config=gcp.pubsub.SubscriptionPushConfigArgs(
-        push_endpoint=pulumi.Output.format("{0}/", function.uri),
-        oidc_token=gcp.pubsub.SubscriptionPushConfigOidcTokenArgs(service_account_email=brings.email, audience=function.uri),
-    ),
-    retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(minimum_backoff="10s", maximum_backoff="600s"),
-    expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
-    labels=labels,
-    opts=after(calls),
-)
+pushed("events-replayed", "replay", replay, function, brings, FUNCTION_S, [calls])
 
 # Alert policies.
 endpoint_alarms(endpoint)
 # What is to come again is answered 503.
 function_alarms(function, FUNCTION_S, f'{FAILED} AND metric.labels.response_code != "503"')
-
-
-def subscription_alarm(role: str, text: str, metric: str, subscription: pulumi.Output[str], threshold: float) -> None:
-    of = filtered(f"pubsub.googleapis.com/subscription/{metric}", "pubsub_subscription", "subscription_id", subscription)
-    alarm(role, text, of, threshold, "ALIGN_MAX", "REDUCE_MAX")
-
 
 told = "Objects could not be processed: see why, then replay them."
 subscription_alarm("events-dead-letters", told, "num_undelivered_messages", letters.name, 0)

@@ -27,6 +27,7 @@ PARTS = {
     "endpoint": ("iam", "run"),
     "function": ("logging",),
     "watch": ("monitoring",),
+    **({} if settings.answers is None else {"answers": ("firestore", "pubsub")}),
     **(
         {"gateway": ("apigateway", "servicemanagement", "servicecontrol", "apikeys")}
         if kind == "api"
@@ -124,8 +125,12 @@ functions = image(f"{kind}-image-functions", "functions", "function-gcp")
 served = image(f"{kind}-image-build", "endpoint", settings.image.build.target)
 
 
-def bucket_of(name: str, role: str) -> gcp.storage.Bucket:
-    """A private one with versions."""
+def bucket_of(name: str, role: str, forgets_days: int | None = None) -> gcp.storage.Bucket:
+    """A private one with versions, or one that forgets."""
+    if forgets_days is None:
+        ends = gcp.storage.BucketLifecycleRuleConditionArgs(days_since_noncurrent_time=30, with_state="ARCHIVED")
+    else:
+        ends = gcp.storage.BucketLifecycleRuleConditionArgs(age=forgets_days)
     return gcp.storage.Bucket(
         f"{name}-bucket",
         name=f"{prefix}-{role}-{digits(f'{project}/{region}')}",
@@ -133,16 +138,13 @@ def bucket_of(name: str, role: str) -> gcp.storage.Bucket:
         uniform_bucket_level_access=True,
         public_access_prevention="enforced",
         force_destroy=True,
-        versioning=gcp.storage.BucketVersioningArgs(enabled=True),
+        versioning=gcp.storage.BucketVersioningArgs(enabled=forgets_days is None),
         lifecycle_rules=[
             gcp.storage.BucketLifecycleRuleArgs(
                 action=gcp.storage.BucketLifecycleRuleActionArgs(type="AbortIncompleteMultipartUpload"),
                 condition=gcp.storage.BucketLifecycleRuleConditionArgs(age=7),
             ),
-            gcp.storage.BucketLifecycleRuleArgs(
-                action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"),
-                condition=gcp.storage.BucketLifecycleRuleConditionArgs(days_since_noncurrent_time=30, with_state="ARCHIVED"),
-            ),
+            gcp.storage.BucketLifecycleRuleArgs(action=gcp.storage.BucketLifecycleRuleActionArgs(type="Delete"), condition=ends),
         ],
         soft_delete_policy=gcp.storage.BucketSoftDeletePolicyArgs(retention_duration_seconds=0),
         labels=labels,
@@ -162,6 +164,13 @@ stored = gcp.storage.BucketObject(
 )
 
 
-def may(name: str, held: gcp.storage.Bucket, role: str, who: gcp.serviceaccount.Account) -> gcp.storage.BucketIAMMember:
-    """What an account may do with a bucket."""
-    return gcp.storage.BucketIAMMember(name, bucket=held.name, role=f"roles/storage.{role}", member=member(who))
+def may(
+    name: str, held: gcp.storage.Bucket, role: str, who: gcp.serviceaccount.Account, folder: str | None = None
+) -> gcp.storage.BucketIAMMember:
+    """What an account may do with a bucket, or with what lies below a folder of it."""
+    inside = None
+    if folder is not None:
+        below = pulumi.Output.format("projects/_/buckets/{0}/objects/{1}/", held.name, folder)
+        text = pulumi.Output.format('resource.type != "storage.googleapis.com/Object" || resource.name.startsWith("{0}")', below)
+        inside = gcp.storage.BucketIAMMemberConditionArgs(title=folder, expression=text)
+    return gcp.storage.BucketIAMMember(name, bucket=held.name, role=f"roles/storage.{role}", member=member(who), condition=inside)

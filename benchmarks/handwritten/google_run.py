@@ -115,6 +115,13 @@ def endpoint_of(
             timeout_seconds=5,
             failure_threshold=3,
         ),
+        readiness_probe=gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeArgs(
+            http_get=gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeHttpGetArgs(path="/health/ready", port=PORT),
+            period_seconds=10,
+            timeout_seconds=5,
+            failure_threshold=2,
+            success_threshold=1,
+        ),
     )
 
 

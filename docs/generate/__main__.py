@@ -1,4 +1,5 @@
-"""`make docs`: write the generated parts of every stack's page again. `--check` writes nothing and names the pages that would change.
+"""`make docs`: write the generated parts of every stack's page, of the pages of features and contracts, and of the policy pack again.
+`--check` writes nothing and names the pages that would change.
 
 A page is hand-written but for its blocks, each between `<!-- NAME: make docs -->` and `<!-- end -->`.
 """
@@ -6,15 +7,21 @@ A page is hand-written but for its blocks, each between `<!-- NAME: make docs --
 import re
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+from docs.generate import pack
+from docs.generate.contracts import contracts_table
 from docs.generate.costs_tables import added_table, costs_table
+from docs.generate.features import features_table
 from docs.generate.limits import chain_line, limits_table
 from docs.generate.outputs import outputs_table
 from docs.generate.settings import settings_table
 from pilotlight.planned import ready_stacks
 
 PAGES = Path(__file__).resolve().parents[1] / "stacks"
+FEATURES = PAGES.parent / "features.md"
+CONTRACTS = PAGES.parent / "contracts.md"
 BLOCKS: Mapping[str, Callable[[str], str]] = {
     "settings": settings_table,
     "outputs": outputs_table,
@@ -31,20 +38,35 @@ def page_of(stack: str) -> Path:
 
 
 def generated(stack: str, page: str) -> str:
-    """The page with its blocks as the code says now. ValueError names a block that nobody writes, or one that the page lacks."""
+    """The page of a stack with its blocks as the code says now. Raises ValueError as `generated_features` does."""
+    return _filled(page_of(stack), page, {name: partial(block, stack) for name, block in BLOCKS.items()})
+
+
+def generated_features(page: str) -> str:
+    """The page of features with its block as the code says now. ValueError names a block that nobody writes, or one that is missing."""
+    return _filled(FEATURES, page, {"features": features_table})
+
+
+def generated_contracts(page: str) -> str:
+    """The page of the model server's contracts with its block as the code says now. Raises ValueError as `generated_features` does."""
+    return _filled(CONTRACTS, page, {"contracts": contracts_table})
+
+
+def _filled(path: Path, page: str, blocks: Mapping[str, Callable[[], str]]) -> str:
     named = [match[1] for match in _BLOCK.finditer(page)]
-    if sorted(named) != sorted(BLOCKS):
-        raise ValueError(f"{page_of(stack)} has the blocks {named}: it needs each of {list(BLOCKS)} once.")
-    return _BLOCK.sub(lambda match: f"<!-- {match[1]}: make docs -->\n{BLOCKS[match[1]](stack)}\n<!-- end -->", page)
+    if sorted(named) != sorted(blocks):
+        raise ValueError(f"{path} has the blocks {named}: it needs each of {list(blocks)} once.")
+    return _BLOCK.sub(lambda match: f"<!-- {match[1]}: make docs -->\n{blocks[match[1]]()}\n<!-- end -->", page)
 
 
 def main(arguments: list[str]) -> int:
     stale = []
-    for stack in ready_stacks():
-        path = page_of(stack)
-        page = path.read_text()
-        written = generated(stack, page)
-        if written != page:
+    pages: dict[Path, Callable[[str], str]] = {page_of(stack): partial(generated, stack) for stack in ready_stacks()}
+    files = {
+        path: write(path.read_text()) for path, write in {**pages, FEATURES: generated_features, CONTRACTS: generated_contracts}.items()
+    }
+    for path, written in {**files, **pack.written()}.items():
+        if not path.is_file() or written != path.read_text():
             stale.append(path.name)
             if arguments != ["--check"]:
                 path.write_text(written)

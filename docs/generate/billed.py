@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 from docs.generate.billed_aws import AWS, AWS_FREE
+from docs.generate.billed_azure import AZURE, AZURE_FREE, AZURE_USED
 from docs.generate.billed_gcp import GCP, GCP_FREE, GCP_USED
 from docs.generate.idle import Idle
 
-BILLED: tuple[Idle, ...] = (*AWS, *GCP)
+BILLED: tuple[Idle, ...] = (*AWS, *GCP, *AZURE)
 # By cloud and part of its SDK: what is billed by the call, or not at all.
-FREE: Mapping[str, Mapping[str, str]] = {"aws": AWS_FREE, "gcp": GCP_FREE}
+FREE: Mapping[str, Mapping[str, str]] = {"aws": AWS_FREE, "gcp": GCP_FREE, "azure-native": AZURE_FREE}
 # How a page calls who says today's prices.
-SELLERS: Mapping[str, str] = {"aws": "AWS", "gcp": "Google Cloud"}
+SELLERS: Mapping[str, str] = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
 # By type: what of it is billed while somebody calls, beside the calls, in a sentence.
-USED: Mapping[str, str] = GCP_USED
+USED: Mapping[str, str] = {**GCP_USED, **AZURE_USED}

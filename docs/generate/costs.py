@@ -1,5 +1,6 @@
 """What of a plan is billed while nobody calls."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,8 +39,9 @@ def _billed(resource: Planned) -> list[Idle]:
     if resource.type.startswith(_NOT_BILLED) or (resource.type == _SCHEDULE and _FREE_SCHEDULE in resource.name):
         return []
     cloud, _, token = resource.type.partition(":")
-    module, _, kind = token.partition("/")
-    if kind.partition(":")[2] in FREE.get(cloud, {}).get(module, "").split():
+    # `s3/bucket:Bucket`, on Azure `storage:Blob`.
+    module, kind = re.split("[/:]", token)[0], token.rpartition(":")[2]
+    if kind in FREE.get(cloud, {}).get(module, "").split():
         return []
     lines = [idle for idle in BILLED if idle.type == resource.type and idle.ending in resource.name]
     if not lines:

@@ -30,7 +30,7 @@ class Idle:
     ending: str = ""
     what: str
     of: str
-    kind: Literal["storage", "alarms", "requests", "calls", "capacity", "view"]
+    kind: Literal["storage", "alarms", "requests", "calls", "capacity", "network", "view"]
     unit: str
     usd: float | None = None
     also: tuple[tuple[float, str], ...] = ()

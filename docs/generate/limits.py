@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 
-from components import limits, timeouts
+from components import limits, limits_azure, timeouts
 from components.limits import Range
 from components.platform_facts import PLATFORM_FACTS
 from pilotlight.planned import config_of
 from stacks.service import event_chain
 from stacks.settings import parse
+from stacks.sizes import model_bytes
 
-# What of `components/limits.py` a caller or an owner of the stack can run into, by cloud and pattern, and by platform.
+# What of `components/limits.py` and `components/limits_azure.py` a caller or an owner of the stack can run into, by cloud and pattern,
+# and by platform.
 OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("aws", "api"): {
         "REST_TIMEOUT_MS": "gateway of `auth.mode: api-key` waits",
@@ -23,6 +25,16 @@ OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("gcp", "api"): {
         "API_GATEWAY_DEADLINE_S": "gateway waits",
         "API_GATEWAY_PAYLOAD_BYTES": "gateway takes a body",
+    },
+    ("azure", "api"): {
+        "API_MANAGEMENT_S": "gateway waits",
+        "API_MANAGEMENT_PAYLOAD_BYTES": "gateway takes a body",
+        "API_MANAGEMENT_POLICY_BYTES": "gateway's policy: origins, audiences and scopes stand in it",
+    },
+    ("azure", "events"): {
+        "EVENT_GRID_TTL_MINUTES": "Event Grid tries to put an event into the queue",
+        "EVENT_GRID_ATTEMPTS": "and as often",
+        "STORAGE_QUEUE_VISIBILITY_S": "queue hides a message under way",
     },
     ("gcp", "events"): {
         "EVENTARC_RETENTION_S": "Eventarc tries an event again",
@@ -50,6 +62,10 @@ OF_PLATFORM: Mapping[str, Mapping[str, str]] = {
         "CLOUD_RUN_START_S": "container starts, model and all",
         "CLOUD_RUN_MEMORY_MB": "an instance's memory, which is its disk too: the unpacked model and what is loaded from it",
     },
+    "azure-container-apps": {
+        "CONTAINER_APPS_INGRESS_S": "ingress waits for its container",
+        "CONTAINER_APPS_DISK_BYTES": "a replica's disk: the packed model and what is unpacked from it",
+    },
 }
 
 
@@ -58,9 +74,10 @@ def limits_table(stack: str) -> str:
     platform = raw["endpoint"]["platform"]
     lines = ["| limit | at most | source, noted |", "|---|---|---|"]
     for name, what in {**OF_PATTERN[raw["cloud"], raw["pattern"]], **OF_PLATFORM[platform]}.items():
-        limit: Range = getattr(limits, name)
+        limit: Range = getattr(limits_azure, name, None) or getattr(limits, name)
         lines.append(f"| {what} | {limit.high:,} {limit.unit} | {limit.source}, {limit.noted} |")
-    lines.append(f"| packaged model | {PLATFORM_FACTS[platform].model_bytes:,} bytes | half of the disk above |")
+    most = model_bytes(parse(raw, stack).endpoint, PLATFORM_FACTS[platform])
+    lines.append(f"| packaged model | {most:,} bytes | half of the disk{' of so many vCPUs' if 'azure' in platform else ' above'} |")
     return "\n".join(lines)
 
 
@@ -75,13 +92,14 @@ def chain_line(stack: str) -> str:
             auth_mode=settings.auth.mode,
             separate_function=facts.separate_function,
             predict_s=endpoint.predict_seconds,
+            tier=settings.tier,
         )
         hops |= {"client": chain.client_s, "gateway": chain.gateway_s}
         inner: timeouts.Hops = chain
     else:
         assert settings.events is not None  # it is the other pattern
         queue = event_chain(settings, settings.events)
-        hops["queue hides"] = queue.visibility_s if settings.cloud == "aws" else 0
+        hops["queue hides"] = 0 if settings.cloud == "gcp" else queue.visibility_s
         inner = queue
     hops |= {"function": inner.function_s, "endpoint": inner.endpoint_s if facts.separate_function else 0, "model": inner.model_s}
     return " > ".join(f"{name} {seconds} s" for name, seconds in hops.items() if seconds)

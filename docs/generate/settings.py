@@ -10,7 +10,7 @@ import pulumi
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from components.capabilities import CLOUD_SETTINGS, PATTERN_SETTINGS, PLATFORM_SETTINGS
+from components.capabilities import CLOUD_SETTINGS, PATTERN_SETTINGS, PLATFORM_SETTINGS, UNSUPPORTED_SETTINGS
 from components.platform_facts import PLATFORM_FACTS
 from docs.generate.words import SETTINGS
 from pilotlight.planned import changed, config_of
@@ -46,13 +46,14 @@ def rows(stack: str) -> list[Row]:
     raw = config_of(stack)["pilotlight:service"]
     platform = raw["endpoint"]["platform"]
     foreign = {each.setting for each in PATTERN_SETTINGS if each.pattern != raw["pattern"]}
-    foreign |= {each.setting for each in CLOUD_SETTINGS if raw["cloud"] not in each.clouds and each.value is None}
+    foreign |= {each.setting for each in CLOUD_SETTINGS if raw["cloud"] in each.without and each.value is None}
+    foreign |= {each.setting for each in UNSUPPORTED_SETTINGS if each.cloud == raw["cloud"]}
     # Of a part that hangs on one switch, nothing is left without it.
-    foreign |= {each.setting.removesuffix(".async") for each in PLATFORM_SETTINGS if platform not in each.platforms and each.value is None}
+    foreign |= {each.setting.removesuffix(".async") for each in PLATFORM_SETTINGS if platform in each.without and each.value is None}
     if not PLATFORM_FACTS[platform].separate_function:
         foreign.add("function")
     found = []
-    for key, field, part in _leaves(Settings):
+    for key, field, part in leaves(Settings):
         if not any(key == each or key.replace("[", ".").startswith((f"{each}.", f"{each}]")) for each in foreign):
             found.append(Row(key, _allowed(raw, key, field), _default(field, part), _here(raw, key)))
     return found
@@ -65,7 +66,7 @@ def settings_table(stack: str) -> str:
     return "\n".join(lines)
 
 
-def _leaves(model: type[BaseModel], above: str = "", within: str = "") -> Iterator[tuple[str, FieldInfo, str]]:
+def leaves(model: type[BaseModel], above: str = "", within: str = "") -> Iterator[tuple[str, FieldInfo, str]]:
     """Dotted key and field of everything that holds a value, and the optional part that it lies in.
 
     Rules of the warming plan are `warming[kind].key`.
@@ -75,11 +76,11 @@ def _leaves(model: type[BaseModel], above: str = "", within: str = "") -> Iterat
         part = next((each for each in _parts(field.annotation) if isinstance(each, type) and issubclass(each, BaseModel)), None)
         if key == "warming":
             for kind, (rule, _) in RULES.items():
-                leaves = _leaves(rule, f"warming[{kind}].", f"a `{kind}` rule")
-                yield from (leaf for leaf in leaves if not leaf[0].endswith(".kind"))
+                found = leaves(rule, f"warming[{kind}].", f"a `{kind}` rule")
+                yield from (leaf for leaf in found if not leaf[0].endswith(".kind"))
         elif part is not None:
             optional = type(None) in get_args(field.annotation)
-            yield from _leaves(part, f"{key}.", f"`{key}`" if optional else within)
+            yield from leaves(part, f"{key}.", f"`{key}`" if optional else within)
         else:
             yield key, field, within
 
@@ -91,7 +92,8 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
 
 
 def _allowed(raw: dict[str, Any], key: str, field: FieldInfo) -> str:
-    (kind,) = _parts(field.annotation)
+    kind, *others = _parts(field.annotation)
+    assert set(others) <= {float}  # beside int: any number
     if get_origin(kind) is list:
         return _told(field) or f"list of {_items(get_args(kind)[0])}"
     if get_origin(kind) is Literal:
@@ -100,15 +102,15 @@ def _allowed(raw: dict[str, Any], key: str, field: FieldInfo) -> str:
         return "`true`, `false`"
     if kind in (int, float):
         nullable = type(None) in get_args(field.annotation)
-        return (_probed(raw, key) or _told(field) or _bounds(field.metadata)) + (", or `null`" if nullable else "")
+        return (probed(raw, key) or _told(field) or _bounds(field.metadata)) + (", or `null`" if nullable else "")
     return _told(field) or ("texts by name" if get_origin(kind) is dict else "text")
 
 
 def _refused(raw: dict[str, Any], key: str, value: str) -> bool:
     """Whether a value is there for other clouds or platforms only."""
-    clouds = [row.clouds for row in CLOUD_SETTINGS if (row.setting, row.value) == (key, value)]
-    platforms = [row.platforms for row in PLATFORM_SETTINGS if (row.setting, row.value) == (key, value)]
-    return any(raw["cloud"] not in each for each in clouds) or any(raw["endpoint"]["platform"] not in each for each in platforms)
+    clouds = [row.without for row in CLOUD_SETTINGS if (row.setting, row.value) == (key, value)]
+    platforms = [row.without for row in PLATFORM_SETTINGS if (row.setting, row.value) == (key, value)]
+    return any(raw["cloud"] in each for each in clouds) or any(raw["endpoint"]["platform"] in each for each in platforms)
 
 
 def _items(inner: Any) -> str:
@@ -134,12 +136,12 @@ def _told(field: FieldInfo) -> str:
     return (field.description or "").removeprefix("use ").replace("<", "\\<")
 
 
-def _probed(raw: dict[str, Any], key: str) -> str:
+def probed(raw: dict[str, Any], key: str) -> str:
     """What the program answers to a number that can't be right: what is allowed, and the page that says so."""
     for wrong in (TOO_MUCH, TOO_LITTLE):
         asked = re.sub(r"\[\w+\]", ".0", key)
         try:
-            parse(_with(raw, key, wrong), "docs")
+            parse(with_setting(raw, key, wrong), "docs")
         except pulumi.RunError as error:
             for line in str(error).split("\n  ")[1:]:
                 if line.startswith(f"{asked}: ") and ": use " in line:
@@ -147,7 +149,7 @@ def _probed(raw: dict[str, Any], key: str) -> str:
     return ""
 
 
-def _with(raw: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+def with_setting(raw: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     """The settings with one changed, and with the optional parts that it needs."""
     part, _, rest = key.partition(".")
     if rule := re.fullmatch(r"warming\[(\w+)\]", part):

@@ -1,5 +1,6 @@
 """A deployed API whose answers may come later, with two callers, and faults that meet calls of its endpoint. Each cloud has its half."""
 
+import functools
 import json
 import time
 from abc import ABC, abstractmethod
@@ -11,9 +12,13 @@ from typing import Any, ClassVar, Self
 
 import httpx
 
+from handlers.functions import attempts
+from handlers.functions.azure.consuming import LONGEST_PAUSE_S
 from tests.conformance.observed import Observed, observed_of
+from tests.conformance.stacks import STACKS
 from tests.support.clients import client
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, address_of
+from tests.support.vectors import TEXTS
 
 STACK = "aws-sagemaker-api"
 OTHER_KEY = """\
@@ -25,6 +30,24 @@ OTHER_GOOGLE_KEY = """\
         allowed = gcp.projects.ApiKeyRestrictionsArgs(api_targets=targets)
         gcp.projects.ApiKey(f"{self._name}-other-key", restrictions=allowed, deletion_policy="FORCE", opts=self._options([managed]))
 \\g<0>"""
+OTHER_AZURE_KEY = """\
+        azure.apimanagement.Subscription(
+            f"{self._name}-other-key",
+            sid="other",
+            display_name="other",
+            scope=product.id,
+            state=azure.apimanagement.SubscriptionState.ACTIVE,
+            primary_key="another-callers-key",
+            opts=self._inside(limited, holds, policy),
+            **self._place(),
+        )
+\\g<0>"""
+ENGLISH = {"inputs": TEXTS["english"]["text"]}
+CHINESE = {"inputs": TEXTS["chinese"]["text"]}
+# On AWS the function waits 27 s less 2 s for handing over.
+WAIT_S = 25
+# Beyond every pause between attempts.
+ATTEMPTS_S = 7200
 # From a cold start to the answer, on a machine that is busy with other tests.
 ANSWER_S = 90
 
@@ -37,9 +60,14 @@ class Answering(ABC):
     wrong_key: ClassVar[int]
     held: ClassVar[int]
     failed: ClassVar[int]
-    # Where the model server's lines are, and how its worker's processes are called.
+    # Where the lines of the function and of the model server are, and how its worker's lines and processes are called.
+    function_lines: ClassVar[str]
     model_lines: ClassVar[str]
     worker: ClassVar[str]
+    # The file that gets the second key.
+    source: ClassVar[str]
+    # What an outage of the place where requests are kept is called.
+    store: ClassVar[str]
 
     stack: str
     deployment: Deployment
@@ -69,15 +97,37 @@ class Answering(ABC):
             time.sleep(0.1)
         return found
 
+    def given_up(self, url: str) -> httpx.Response:
+        """What is at this address once every attempt has failed."""
+        self.deployment.twin("clock", {"advance_s": ATTEMPTS_S})
+        return self.answer(url)
+
     @classmethod
     def _up(cls, deployment: Deployment, stack: str, value: str) -> Self:
-        """`value` is the output of a key that holds it."""
+        """`value` is the output of a key that holds it, or the input where none does."""
         assert deployment.up(stack)["result"] == "succeeded"
         outputs = deployment.outputs(stack)
         exported = json.loads(deployment.pulumi("stack", "export", "-s", stack, "--show-secrets"))
         [other] = [each for each in exported["deployment"]["resources"] if each["urn"].endswith("-other-key")]
-        observed, plain = observed_of(deployment, outputs), _plain(other["outputs"][value])
+        observed, plain = observed_of(deployment, outputs), _plain({**other["inputs"], **other["outputs"]}[value])
         return cls(stack=stack, deployment=deployment, outputs=outputs, observed=observed, key=outputs["apiKey"], other=plain)
+
+    @classmethod
+    @abstractmethod
+    def up(cls, deployment: Deployment, stack: str) -> Self:
+        """The ready stack with a second key, as somebody would add one who has forked it."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Before the first test."""
+
+    @abstractmethod
+    def settled(self) -> None:
+        """Returns when nothing of `begin` is under way."""
+
+    @abstractmethod
+    def assert_known_at_the_gateway(self, answer: httpx.Response, request_id: str) -> None:
+        """What the gateway itself tells of an answer whose id there this is."""
 
     @property
     @abstractmethod
@@ -101,14 +151,32 @@ class Answering(ABC):
 
 class AwsAnswering(Answering):
     wrong_key, held, failed = 403, 502, 502
-    model_lines, worker = "Endpoints", "-answers"
+    function_lines, model_lines, worker = "-predict", "Endpoints", "-answers"
+    source, store = "components/aws/gateway_access.py", "s3"
     endpoint = "sagemaker"
 
     @classmethod
-    def up(cls, deployment: Deployment) -> Self:
-        """The ready stack with a second key in its plan, as somebody would add one who has forked it."""
-        deployment.edit("components/aws/gateway_access.py", r"^    return pulumi\.Output\.secret\(key\.value\)$", OTHER_KEY)
-        return cls._up(deployment, STACK, "value")
+    def up(cls, deployment: Deployment, stack: str) -> Self:
+        deployment.edit(cls.source, r"^    return pulumi\.Output\.secret\(key\.value\)$", OTHER_KEY)
+        return cls._up(deployment, stack, "value")
+
+    @functools.cached_property
+    def slow(self) -> "Future[httpx.Response]":
+        """The first call after a rest: endpoint and function start for it, and its prediction takes longer than anybody waits. It is under
+        way when the block of its fault ends, and tests go on meanwhile."""
+        with self.one_call_held(WAIT_S + 20):
+            call = self.later(ENGLISH)
+        return call
+
+    def begin(self) -> None:
+        assert self.slow
+
+    def settled(self) -> None:
+        self.answer(assert_accepted(self.slow.result()))
+
+    def assert_known_at_the_gateway(self, answer: httpx.Response, request_id: str) -> None:
+        assert answer.headers["x-amzn-requestid"] == request_id
+        assert self.observed.line("apigateway", requestId=request_id)["status"] == str(answer.status_code)
 
     def aged(self, url: str, seconds: float) -> None:
         """What is at this address was handed over so much earlier: functions have the machine's clock, not the twin's."""
@@ -125,7 +193,8 @@ class GoogleAnswering(Answering):
     """A held call ends as late (504), so that the work is handed over."""
 
     wrong_key, held, failed = 400, 202, 503
-    model_lines, worker = "endpointName", "-worker"
+    function_lines, model_lines, worker = "functionName", "endpointName", "-worker"
+    source, store = "components/gcp/gateway.py", "storage"
 
     @property
     def endpoint(self) -> str:
@@ -133,10 +202,70 @@ class GoogleAnswering(Answering):
 
     @classmethod
     def up(cls, deployment: Deployment, stack: str) -> Self:
-        """The same with a second key for its gateway, and with answers where the ready stack has none."""
-        deployment.edit("components/gcp/gateway.py", r"^        return pulumi\.Output\.secret\(key\.key_string\)$", OTHER_GOOGLE_KEY)
+        """With answers where the ready stack has none."""
+        deployment.edit(cls.source, r"^        return pulumi\.Output\.secret\(key\.key_string\)$", OTHER_GOOGLE_KEY)
         deployment.configure(stack, {"answers": {"async": True}})
         return cls._up(deployment, stack, "keyString")
+
+    def begin(self) -> None:
+        """Nothing is begun."""
+
+    def settled(self) -> None:
+        """Nothing is under way."""
+
+    def assert_known_at_the_gateway(self, answer: httpx.Response, request_id: str) -> None:
+        """It writes no line of its own into the project's log."""
+
+
+class AzureAnswering(Answering):
+    """A held call ends as late (504), so that the work is handed over."""
+
+    wrong_key, held, failed = 401, 202, 503
+    function_lines, model_lines, worker = "functionName", "endpointName", "-worker"
+    source, store = "components/azure/gateway.py", "blob"
+
+    @property
+    def endpoint(self) -> str:
+        return f"app:{self.outputs['endpointName']}"
+
+    @classmethod
+    def up(cls, deployment: Deployment, stack: str) -> Self:
+        """With answers where the ready stack has none."""
+        deployment.edit(cls.source, r"^        secrets = azure\.apimanagement\.list_subscription_secrets_output\($", OTHER_AZURE_KEY)
+        deployment.configure(stack, {"answers": {"async": True}})
+        return cls._up(deployment, stack, "primaryKey")
+
+    def begin(self) -> None:
+        """Nothing is begun."""
+
+    def settled(self) -> None:
+        """Nothing is under way."""
+
+    def given_up(self, url: str) -> httpx.Response:
+        """The worker asks its queue in the machine's own time, so that one step of the twin's brings one attempt."""
+        deadline = time.monotonic() + ANSWER_S
+        while (found := self.get(url)).status_code == 202:
+            assert time.monotonic() < deadline, f"still tried after {ANSWER_S} s"
+            self.deployment.twin("clock", {"advance_s": attempts.LONGEST_PAUSE_S})
+            time.sleep(LONGEST_PAUSE_S + 1)
+        return found
+
+    def assert_known_at_the_gateway(self, answer: httpx.Response, request_id: str) -> None:
+        """It writes no line of its own into the stack's log."""
+
+
+ANSWERING: Mapping[str, type[Answering]] = {"aws": AwsAnswering, "azure": AzureAnswering, "gcp": GoogleAnswering}
+# Those that have answers in their ready file first.
+ANSWERED = sorted(
+    (ready for ready in STACKS if ready.pattern == "api" and ready.has("answers") and ready.has("answers.async")),
+    key=lambda ready: "answers" not in ready.service,
+)
+
+
+def outputs_of(answer: httpx.Response) -> object:
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    return answer.json()["outputs"]
 
 
 def assert_accepted(answer: httpx.Response) -> str:
@@ -149,7 +278,7 @@ def assert_accepted(answer: httpx.Response) -> str:
     assert said["result"].endswith(f"/results/{said['id']}")
     # A gateway that is called below a path (Google's, on the twin) puts it before its own addresses, in headers only.
     assert answer.headers["location"].endswith(said["result"])
-    return str(answer.url.join(answer.headers["location"]))
+    return address_of(answer)
 
 
 def _plain(value: Any) -> str:

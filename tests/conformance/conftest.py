@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.register_assert_rewrite("tests.conformance.event_promises", "tests.conformance.evented", "tests.conformance.answer_promises")
+pytest.register_assert_rewrite(*(f"tests.conformance.{name}" for name in ("answering", "event_promises", "evented", "gates")))
 
 from tests.support.deployment import Deployment  # noqa: E402
 from tests.support.system import deployed  # noqa: E402

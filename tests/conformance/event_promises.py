@@ -1,4 +1,4 @@
-"""What becomes of objects on every cloud. A cloud's own tests inherit these, and give `up`."""
+"""What becomes of objects on every cloud, in `test_events.py`."""
 
 import json
 from pathlib import Path
@@ -50,14 +50,16 @@ class EventPromises:
         up.faulty(events={"duplicates": 1, "delay_s": 6, "seed": 3})
         uploaded = [up.put(f"twice-{number}.txt") for number in range(6)]
         up.goes_on(10)
-        for identity in uploaded:
-            assert up.answered(identity)["published"] is True
-        up.emptied()
         versions = {version for _, version in uploaded}
 
         def outcomes() -> set[str]:
             return {line["outcome"] for line in up.attempts(versions)}
 
+        # The row is there before the message, and says so after it.
+        up.observed.wait(lambda: [line["outcome"] for line in up.attempts(versions)].count("recorded") == len(versions), "a result of each")
+        for identity in uploaded:
+            assert up.answered(identity)["published"] is True
+        up.emptied()
         up.observed.wait(lambda: "known" in outcomes(), "a second event that was worked on after the first")
         assert outcomes() == {"recorded", "known"}
         rows = [row["version"] for row in up.pipeline.rows() if row["version"] in versions]
@@ -86,7 +88,11 @@ class EventPromises:
         up.answered(newer, "chinese")
         assert (up.pipeline.look(older), up.pipeline.newest(newer[0])) == (None, newer[1])
         up.goes_on(90)
-        up.answered(older)
+        if up.keeps_versions:
+            up.answered(older)
+        else:
+            up.observed.wait(lambda: older in up.pipeline.dead(), "what became of the older version")
+            assert up.told(older)["reason"] == "The object can't be read: it was replaced."
         assert up.pipeline.newest(newer[0]) == newer[1]
 
     def test_what_was_uploaded_while_the_model_is_stopped_is_answered_afterwards(self, up: Evented) -> None:
@@ -99,3 +105,13 @@ class EventPromises:
         for identity in uploaded:
             up.answered(identity)
         assert not set(uploaded) & set(up.pipeline.dead())
+
+    def test_results_are_listed_by_object(self, up: Evented) -> None:
+        older = up.put("listed.txt")
+        up.answered(older)
+        newer = up.put("listed.txt", TEXTS["chinese"]["text"].encode())
+        up.answered(newer, "chinese")
+        listed = json.loads(up.deployment.run("results", up.ready.name, f"{PREFIX}listed.txt", "--json").stdout)
+        assert [row["version"] for row in listed] == [newer[1], older[1]]
+        assert_embeds("chinese", listed[0]["result"]["outputs"])
+        up.deployment.run("results", up.ready.name, f"{PREFIX}nothing.txt", code=3)

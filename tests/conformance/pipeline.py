@@ -133,4 +133,8 @@ def pipeline_of(deployment: Deployment, outputs: Mapping[str, Any]) -> Pipeline:
         from tests.conformance.pipeline_gcp import GooglePipeline
 
         return GooglePipeline(deployment, outputs)
+    if str(outputs["platform"]).startswith("azure-"):
+        from tests.conformance.pipeline_azure import AzurePipeline
+
+        return AzurePipeline(deployment, outputs)
     return AwsPipeline(deployment, outputs)

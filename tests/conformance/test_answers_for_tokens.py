@@ -1,4 +1,7 @@
-"""Answers that come later behind an HTTP API: its stage deploys every change at once, so a route never outlives its grant."""
+"""Answers that come later behind an HTTP API: its stage deploys every change at once, so a route never outlives its grant.
+
+In the large run; what REST APIs do without answers is in every run (test_answers.py).
+"""
 
 import time
 from typing import Any
@@ -9,6 +12,7 @@ from tests.conformance.answering import STACK, assert_accepted
 from tests.support.deployment import Deployment
 from tests.support.issuer import AUDIENCE, serving, token
 from tests.support.load import at_a_steady_rate
+from tests.support.size import only_all
 
 BODY = {"inputs": "a caller with a token"}
 ANSWER_S = 90
@@ -22,6 +26,7 @@ def answered(url: str, headers: dict[str, str]) -> httpx.Response:
     return found
 
 
+@only_all
 def test_without_answers_the_gateway_knows_no_results_and_no_call_fails_meanwhile(deployment: Deployment) -> None:
     with serving() as issuer:
         identity = {"mode": "jwt", "issuer": issuer, "audience": [AUDIENCE], "dailyQuota": None}

@@ -1,8 +1,10 @@
-"""An endpoint that the internet can't reach: what calls it through the stack's own network comes in, and nothing else does.
+"""An endpoint that the internet can't reach: what calls it through the stack's own network comes in, and nothing else does; it becomes
+so, and public again, without a failed use.
 
 One stack by default, every one of a platform that has the setting with PILOTLIGHT_ALL=1.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,36 +12,57 @@ from typing import Any
 import httpx
 import pytest
 
-from components.capabilities import PLATFORM_SETTINGS
 from pilotlight.twin.gcp.rows_compute import KEPT_S
 from pilotlight.twin.gcp.tokens import Tokens
 from tests.conformance.observed import Observed, observed_of
 from tests.conformance.pipeline import pipeline_of
 from tests.conformance.stacks import STACKS, ReadyStack
-from tests.conformance.use import use_of
+from tests.conformance.use import USES, Use, use_of
 from tests.support.deployment import Deployment, post
-from tests.support.size import only_all
+from tests.support.size import ALL, only_all
 from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
 
-[PLATFORMS] = [row.platforms for row in PLATFORM_SETTINGS if row.setting == "endpoint.private"]
-FIRST, *OTHERS = [ready for ready in STACKS if ready.service["endpoint"]["platform"] in PLATFORMS]
+FIRST, *OTHERS = [ready for ready in STACKS if ready.has("endpoint.private")]
 ENGLISH = TEXTS["english"]["text"]
 # How a function is told to send through the network, and the same without.
 FUNCTION, EGRESS, NO_EGRESS = "components/gcp/function.py", r"network=None if .*\.egress\(\),$", "network=None,"
+# The use goes on for a while, so that what is new is used too.
+AFTERWARDS_S = 6 if ALL else 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Private:
-    """A stack whose endpoint was brought up with internal ingress."""
+    """A stack that is up."""
 
     deployment: Deployment
     ready: ReadyStack
-    outputs: dict[str, Any]
-    observed: Observed
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """As they are now: an endpoint that becomes private has another name."""
+        return self.deployment.outputs(self.ready.name)
+
+    @property
+    def observed(self) -> Observed:
+        return observed_of(self.deployment, self.outputs)
+
+    @property
+    def use(self) -> Use:
+        return use_of(self.ready.pattern, self.deployment, self.outputs)
+
+    def changed_under_use(self, private: bool | None, code: int = 0) -> str:
+        """`up` with that setting while the stack is used at a steady rate: no use fails. What it said on standard error."""
+        self.deployment.configure(self.ready.name, {"endpoint": {"private": private}})
+        with self.use.steadily(self.ready.steady) as done:
+            said = self.deployment.run("up", self.ready.name, "--local", code=code).stderr
+            time.sleep(AFTERWARDS_S)
+        assert done.failed == [], f"{done}\n{self.deployment.run('logs', self.ready.name, '--tail', '200').stdout}"
+        assert done.right >= USES
+        return said
 
     def assert_used(self) -> None:
         """A text comes through everything in front to the model, and its answer back."""
-        answer = use_of(self.ready.pattern, self.deployment, self.outputs).answer(ENGLISH)
+        answer = self.use.answer(ENGLISH)
         check = assert_embeds if self.ready.service["model"]["task"] == "sentence-embedding" else assert_agrees
         check("english", answer)
 
@@ -58,13 +81,17 @@ class Private:
         headers = {"authorization": f"Bearer {token}"}
         return httpx.post(f"{endpoint['uri']}/predict", json={"inputs": ENGLISH}, headers=headers, timeout=60)
 
+    def state(self) -> str:
+        """The engine's, as it is exported."""
+        return self.deployment.pulumi("stack", "export", "-s", self.ready.name)
+
     def networks(self) -> int:
         """How many there are by the engine's state, with their subnetworks."""
-        return self.deployment.pulumi("stack", "export", "-s", self.ready.name).count('"type": "gcp:compute/')
+        return self.state().count('"type": "gcp:compute/')
 
     def _service(self, output: str) -> dict[str, Any]:
-        api = self.deployment.twin("google")["CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"]
-        name = "projects/{project}/locations/{region}/services/{}".format(self.outputs[output], **self.outputs)
+        api, outputs = self.deployment.twin("google")["CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN"], self.outputs
+        name = "projects/{project}/locations/{region}/services/{}".format(outputs[output], **outputs)
         found: dict[str, Any] = httpx.get(f"{api}/v2/{name}").raise_for_status().json()
         return found
 
@@ -74,16 +101,17 @@ def up(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Priva
     ready: ReadyStack = request.param
     source = deployment.checkout / FUNCTION
     before = source.read_bytes()
-    deployment.configure(ready.name, {"endpoint": {"private": True}})
     assert deployment.up(ready.name)["result"] == "succeeded"
-    outputs = deployment.outputs(ready.name)
-    yield Private(deployment=deployment, ready=ready, outputs=outputs, observed=observed_of(deployment, outputs))
+    yield Private(deployment=deployment, ready=ready)
     source.write_bytes(before)
     deployment.run("destroy", ready.name, code=None)
 
 
 def test_a_private_endpoint_is_reached_through_the_stacks_network_alone(up: Private) -> None:
     deployment, stack = up.deployment, up.ready.name
+    up.assert_used()
+    assert up.called_from_outside().status_code == 200
+    up.changed_under_use(True)
     up.assert_used()
     # What Cloud Run answers whom ingress keeps out.
     assert up.called_from_outside().status_code == 404
@@ -92,12 +120,14 @@ def test_a_private_endpoint_is_reached_through_the_stacks_network_alone(up: Priv
     assert deployment.up(stack)["result"] == "succeeded"
     up.assert_unreached()
     (deployment.checkout / FUNCTION).write_bytes(own)
-    deployment.configure(stack, {"endpoint": {"private": None}})
+    assert deployment.up(stack)["result"] == "succeeded"
+    up.assert_used()
     # The last thing that `up` does: everything else of it holds by then, and the addresses are Cloud Run's for a while.
-    assert "addresses of Cloud Run" in deployment.run("up", stack, "--local", code=1).stderr
+    assert "addresses of Cloud Run" in up.changed_under_use(None, code=1)
     up.assert_used()
     assert up.called_from_outside().status_code == 200
     assert up.networks() == 2
+    assert '"delete": true' not in up.state(), "the old endpoint waits for nothing"
     deployment.twin("clock", {"advance_s": KEPT_S})
     assert deployment.up(stack)["result"] == "succeeded"
     assert up.networks() == 0

@@ -1,12 +1,14 @@
 """How a deployed stack is used, by pattern and not by platform: one text in, its answer out; and many at a steady rate."""
 
+import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from components.platform_facts import PLATFORM_FACTS
 from tests.conformance.pipeline import RESULT_S, Identity, pipeline_of
 from tests.conformance.stacks import ReadyStack
 from tests.support.deployment import Deployment, followed, post
@@ -23,9 +25,13 @@ class Done:
     failed: list[str] = field(default_factory=list)
 
 
+class AnswerTooLarge(Exception):
+    """The answer has more bytes than the stack's gateway passes on."""
+
+
 class Use(Protocol):
     def answer(self, text: str) -> Any:
-        """The model's outputs for one text. Fails the test when none comes."""
+        """The model's outputs for one text. Fails the test when none comes; AnswerTooLarge where the stack says that of it."""
 
     def steadily(self, per_second: float) -> Any:
         """A context in which texts go in at a fixed rate; it gives a `Done` that is complete when the context has ended."""
@@ -49,9 +55,14 @@ class ApiUse:
 
     def __init__(self, outputs: Mapping[str, Any]) -> None:
         self._outputs = outputs
+        self._most = PLATFORM_FACTS[outputs["platform"]].max_body.high
 
     def answer(self, text: str) -> Any:
         answer = followed(self._outputs, post(self._outputs, {"inputs": text}))
+        if answer.status_code == 422 and (found := re.fullmatch(r"The answer has (\d+) bytes, .*", answer.json()["detail"])):
+            # No platform passes on smaller answers than requests.
+            assert int(found[1]) > self._most, answer.text
+            raise AnswerTooLarge
         assert answer.status_code == 200, answer.text
         return answer.json()["outputs"]
 
@@ -102,16 +113,20 @@ def use_of(pattern: str, deployment: Deployment, outputs: Mapping[str, Any]) -> 
 
 def assert_one_works_on_while_the_other_goes(going: Running, staying: Running) -> None:
     """No use of the one that stays fails while the other is destroyed, and nothing of it is another thing afterwards."""
-    assert_works_on(staying, lambda: going.deployment.report("destroy", going.ready.name)["result"])
+    assert_all_work_on([staying], lambda: going.deployment.report("destroy", going.ready.name)["result"])
 
 
-def assert_works_on(staying: Running, meanwhile: Callable[[], Any]) -> None:
-    """The same while something else is done that ends well; for `USES` at least, should that be done sooner."""
-    ends = time.monotonic() + USES / staying.ready.steady
-    with staying.use.steadily(staying.ready.steady) as done:
+def assert_all_work_on(staying: Sequence[Running], meanwhile: Callable[[], Any]) -> None:
+    """The same of several while something else is done that ends well; they are used `USES` times at least, should that be done sooner.
+    Together they are used as often as one of them alone would be: they share a machine."""
+    rates = [one.ready.steady / len(staying) for one in staying]
+    ends = time.monotonic() + USES / min(rates)
+    with ExitStack() as uses:
+        used = [uses.enter_context(one.use.steadily(rate)) for one, rate in zip(staying, rates, strict=True)]
         assert meanwhile() == "succeeded"
         time.sleep(max(0.0, ends - time.monotonic()))
-    assert done.failed == []
-    assert done.right >= USES - 2, "whatever begins or ends with the use"
-    changes = staying.deployment.report("preview", staying.ready.name, "--local")["changes"]
-    assert {operation for operation, count in changes.items() if count} <= {"same", "unchanged"}
+    for one, done in zip(staying, used, strict=True):
+        assert done.failed == [], one.ready.name
+        assert done.right >= USES - 2, "whatever begins or ends with the use"
+        changes = one.deployment.report("preview", one.ready.name, "--local")["changes"]
+        assert {operation for operation, count in changes.items() if count} <= {"same", "unchanged"}

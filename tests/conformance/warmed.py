@@ -20,13 +20,14 @@ from tests.conformance.stacks import STACKS, ReadyStack
 from tests.support.clients import client
 from tests.support.deployment import Deployment, post
 
-# The stacks that answer at once, and those of them that are in every run: one of each cloud, the one that rolls.
-APIS = {ready.name: ready for ready in STACKS if ready.pattern == "api"}
-ROLLING = [name for name, ready in APIS.items() if ready.rolls]
+# The stacks that answer at once.
+APIS = {ready.name: ready for ready in STACKS if ready.pattern == "api" and ready.has("warming.scheduled")}
 ZONE = ZoneInfo("Europe/Berlin")
 WINDOW = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 12 * * MON-FRI", "timezone": ZONE.key, "instances": 1}
 # A schedule is delivered within its minute, and a floor needs a moment to come up.
 SOON = timedelta(minutes=2)
+# For an old replica that ends, on a machine that is busy with other tests.
+STEADY_S = 40
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,12 @@ class Warmed(ABC):
     drops_again: ClassVar[bool]
     # What is said of a floor that no plan asks for.
     left_behind: ClassVar[str]
+    # Whether an `up` can leave another floor than the plan's, until a schedule or another `up` mends it.
+    drifts: ClassVar[bool] = True
+    # How long after the end of a window its floor is gone.
+    lowered: ClassVar[timedelta] = SOON
+    # How long an instance stays that an `up` itself has started, whatever the plan says.
+    started_for: ClassVar[timedelta] = timedelta()
 
     deployment: Deployment
     stack: str
@@ -60,7 +67,13 @@ class Warmed(ABC):
     def up(self) -> dict[str, Any]:
         report = self.deployment.up(self.stack)
         assert report["result"] == "succeeded"
+        self.settled()
         return report
+
+    def settled(self) -> None:
+        """What an `up` itself has started is over."""
+        if self.started_for:
+            self.deployment.twin("clock", {"advance_s": self.started_for.total_seconds()})
 
     def declared(self) -> int:
         """The floor that the last `up` declared."""
@@ -121,8 +134,7 @@ class Warmed(ABC):
 
     def resize(self, more_gb: int) -> None:
         """The endpoint's memory becomes so much more than the ready stack's."""
-        memory_mb = self.ready.service["endpoint"]["memoryMb"] + 1024 * more_gb
-        self.deployment.configure(self.stack, {"endpoint": {"memoryMb": memory_mb}})
+        self.deployment.configure(self.stack, self.ready.resized(more_gb))
 
     def rebuild(self) -> None:
         """The endpoint's image becomes another one."""
@@ -233,15 +245,71 @@ class GoogleWarmed(Warmed):
         return found
 
 
+class AzureWarmed(Warmed):
+    """Rules of KEDA's in the endpoint's app, which know by themselves when they are in force, and jobs that ping."""
+
+    pings, budgets, drops_again, left_behind = "warmer-", "Azure's budgets", True, ""
+    drifts = False
+    # Container Apps documentation, "Set scaling rules": replicas stay for 300 s, looked at every 30 s.
+    lowered = timedelta(minutes=7)
+    # A new revision starts with one, whatever its minimum is.
+    started_for = lowered
+    leaves_floor = False
+    model = ("endpoint", "endpointName")
+
+    def mend(self, said: Mapping[str, Any]) -> None:
+        raise NotImplementedError(f"nothing is said of a floor that can't be another one: {said}")
+
+    def floor(self) -> int:
+        """Replicas that run while nobody calls, once none comes or goes any more: an `up` starts new ones before it ends the old."""
+        before, deadline = -1, time.monotonic() + STEADY_S
+        while (found := len(self.observed.processes(self.model[0]))) != before and time.monotonic() < deadline:
+            before = found
+            time.sleep(2)
+        return found
+
+    def schedules(self) -> dict[str, str]:
+        """Of the jobs that ping; others ask the budget, or forget answers."""
+        jobs = [found["outputs"] for found in self._state() if found["type"] == "azure-native:app:Job"]
+        own = [job for job in jobs if job["name"].startswith(self.pings)]
+        return {job["name"]: json.dumps(job["configuration"]["scheduleTriggerConfig"]) for job in own}
+
+    def scaled(self) -> int:
+        rules = [
+            rule
+            for found in self._state()
+            if found["urn"].endswith("endpoint-app")
+            for rule in found["outputs"]["template"]["scale"]["rules"]
+        ]
+        return sum(rule.get("custom", {}).get("type") == "cron" for rule in rules)
+
+    def pinged(self, start: datetime, end: datetime) -> int:
+        """What the jobs' lines of metrics tell: since the stack came up, which is the first of these moments."""
+        return sum(line["Pings"] for line in self.observed.lines("-warmer") if line.get("event") == "metrics")
+
+    def ran(self, event: str) -> list[datetime]:
+        """When warmers wrote lines of that event, on the plan's clock: jobs start at hours of UTC, and look themselves whether those are
+        the plan's."""
+        lines = [line for line in self.observed.lines("-warmer") if line.get("event") == event]
+        return sorted(datetime.fromisoformat(line["timestamp"]).astimezone(ZONE) for line in lines)
+
+    def _state(self) -> list[dict[str, Any]]:
+        exported = json.loads(self.deployment.pulumi("stack", "export", "-s", self.stack))
+        found: list[dict[str, Any]] = exported["deployment"]["resources"]
+        return found
+
+
 def requests_of(stack: str) -> int:
     """How many requests an instance of that stack takes at a time."""
     endpoint, facts = APIS[stack].service["endpoint"], APIS[stack].facts.instance
     if facts is None:
         return 1
-    return int(endpoint.get("requestsPerInstance") or (facts.gpu_requests if endpoint.get("gpu") else facts.requests))
+    return int(endpoint.get("requestsPerInstance") or (facts.gpus[endpoint["gpu"]].requests if endpoint.get("gpu") else facts.requests))
 
 
-CLOUDS: Mapping[str, type[Warmed]] = {"aws": AwsWarmed, "gcp": GoogleWarmed}
+CLOUDS: Mapping[str, type[Warmed]] = {"aws": AwsWarmed, "azure": AzureWarmed, "gcp": GoogleWarmed}
+# One of each cloud, the one that rolls.
+ROLLING = [name for name, ready in APIS.items() if ready.rolls]
 
 
 def brought_up(
@@ -252,7 +320,9 @@ def brought_up(
     deployment.twin("clock", {"until": day.replace(hour=7, minute=20).astimezone(UTC).isoformat()})
     assert deployment.up(stack)["result"] == "succeeded"
     made, variables = deployment.outputs(stack), deployment.variables()
-    return CLOUDS[APIS[stack].cloud](deployment=deployment, stack=stack, day=day, made=made, variables=variables)
+    warmed = CLOUDS[APIS[stack].cloud](deployment=deployment, stack=stack, day=day, made=made, variables=variables)
+    warmed.settled()
+    return warmed
 
 
 def local_now(deployment: Deployment) -> datetime:

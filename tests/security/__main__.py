@@ -20,6 +20,7 @@ from docs.generate.options import judged
 from pilotlight.planned import planned, ready_stacks
 from pilotlight.toolchain import cache_folder
 from pilotlight.twin.iam_managed import managed_policy
+from tests.security.arm import template
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -44,12 +45,15 @@ def environment(name: str, lock: Path) -> Path:
 
 
 def plan(folder: Path) -> None:
-    """Write `<folder>/<stack>+<variant>.json` for every variant, with the text of each managed policy that a role has."""
+    """Write `<folder>/<stack>+<variant>.json` for every variant, with the text of each managed policy that a role has, and what a
+    template of Azure's would have in a resource's place."""
     every = {(stack, words): changes for stack in ready_stacks() for words, changes in judged(stack).items()}
     for (stack, words), changes in every.items():
         name = f"{stack}+{words.replace(' ', '-')}".removesuffix("+")
-        resources = [dataclasses.asdict(each) for each in planned(stack, changes)]
-        for each in resources:
+        made = planned(stack, changes)
+        resources = [dataclasses.asdict(each) for each in made]
+        for each, one in zip(resources, made, strict=True):
+            each["template"] = template(one)
             each["taken_from"] = {key: sorted(urns) for key, urns in each["taken_from"].items()}
             each["waits_for"] = sorted(each["waits_for"])
             if each["type"] == "aws:iam/rolePolicyAttachment:RolePolicyAttachment":

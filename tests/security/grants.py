@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.security.azure_rules import ASSIGNMENT, COSMOS_ASSIGNMENT, COSMOS_ROLE, GRANTS, IDENTITY, actions_in_cosmos, own_actions
 from tests.security.plans import Document, as_list, names, resource_policies, resources, roles, stack_of, statements
 
 RECORDED = Path(__file__).with_name("grants.txt")
@@ -26,6 +27,7 @@ def lines() -> list[str]:
         for name, document in resource_policies(variant):
             found.update(_granted(stack_of(variant), name, document))
         found.update(_by_google(stack_of(variant), resources(variant)))
+        found.update(_by_azure(stack_of(variant), resources(variant)))
     return sorted(found)
 
 
@@ -50,6 +52,22 @@ def _by_google(stack: str, plan: list[dict[str, Any]]) -> Iterator[str]:
             (on,) = [inputs[key] for key in GOOGLE_SCOPES if key in inputs]
             condition = f"  if {inputs['condition']['expression']}" if "condition" in inputs else ""
             yield f"{stack}  {inputs['member'].removeprefix('serviceAccount:')}  {role}  on {on}{condition}"
+
+
+def _by_azure(stack: str, plan: list[dict[str, Any]]) -> Iterator[str]:
+    """`stack  identity  role [its actions, where it is the stack's own]  on resource`, by the names that they have there."""
+    own = {guid: f"[{', '.join(actions)}]" for guid, actions in own_actions(plan).items()}
+    names = {each["outputs"]["principalId"]: each["outputs"]["name"] for each in plan if each["type"] == IDENTITY}
+    in_cosmos = {each["outputs"]["id"]: f"[{', '.join(actions_in_cosmos(each))}]" for each in plan if each["type"] == COSMOS_ROLE}
+    for each in plan:
+        inputs = each["inputs"]
+        if each["type"] == COSMOS_ASSIGNMENT:
+            who = inputs["principalId"]
+            yield f"{stack}  {names.get(who, who)}  {in_cosmos[inputs['roleDefinitionId']]}  on {inputs['scope']}"
+        if each["type"] == ASSIGNMENT:
+            role = inputs["roleDefinitionId"].rpartition("/")[2]
+            who, named = inputs["principalId"], own.get(role) or GRANTS.get(role, (role,))[0]
+            yield f"{stack}  {names.get(who, who)}  {named}  on {inputs['scope']}"
 
 
 if __name__ == "__main__":

@@ -6,13 +6,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from pilotlight.twin import client as twin_client
+from tests.conformance.observed import observed_of
 from tests.conformance.pipeline import AwsPipeline, Pipeline, pipeline_of
 from tests.storm.uploads import Upload, Uploaded, carried_out, planned
 from tests.storm.verdict import Verdict, judge
 from tests.support.deployment import Deployment
+
+if TYPE_CHECKING:
+    from tests.conformance.pipeline_azure import AzurePipeline
+    from tests.conformance.pipeline_gcp import GooglePipeline
 
 # Looked at so often in a row before a queue counts as empty: its numbers are approximate.
 QUIET_LOOKS = 4
@@ -140,13 +147,21 @@ class Storm(ABC):
             messages = self._messages
         return judge(self._uploaded, self._outputs["objectsBucket"], pipeline.rows(), pipeline.dead(), pipeline.live(), messages)
 
+    def replaced(self) -> int:
+        """Dead letters that no replay helps: another version has taken the place of theirs, where a bucket keeps one alone."""
+        return 0
+
     def _outages(self) -> None:
         first, second = self.outages
         time.sleep(BEFORE_S)
         for out in ([first], [first, second], [second]):
-            self._call("faults", {"outages": out})
+            self._turn(out)
             time.sleep(self._weather.outage_s / 2)
         self._call("faults", {"outages": None})
+
+    def _turn(self, out: Sequence[str]) -> None:
+        """From now on these are out."""
+        self._call("faults", {"outages": out})
 
     def _call(self, name: str, body: Mapping[str, Any]) -> None:
         twin_client.call(self._twin, name, body)
@@ -169,13 +184,14 @@ class AwsStorm(Storm):
         return self._pipeline.waiting("deadLetterQueueUrl")
 
 
-class GoogleStorm(Storm):
-    """Pub/Sub does not tell what waits, so that it is counted by what is missing, and by the attempts that the function keeps."""
+class ContainerStorm(Storm):
+    """What brings events does not tell how many it has, so that they are counted by what is missing."""
 
-    outages = ("firestore", "pubsub")
+    # What services that run containers are named in faults before their own names.
+    kind: str
 
     def _parts(self) -> tuple[str, str]:
-        return f"run:{self._outputs['functionName']}", f"run:{self._outputs['endpointName']}"
+        return f"{self.kind}:{self._outputs['functionName']}", f"{self.kind}:{self._outputs['endpointName']}"
 
     def _doom(self) -> dict[str, Any]:
         # An attempt that was killed lasts as long as it might have, by the machine's clock.
@@ -184,16 +200,56 @@ class GoogleStorm(Storm):
     def _waiting(self) -> int:
         found = {(row["object"], row["version"]) for row in self._pipeline.rows()} | set(self._pipeline.dead())
         bucket = self._outputs["objectsBucket"]
-        missing = [done for done in self._uploaded if (f"{bucket}/{done.upload.key}", done.version) not in found]
-        return len(missing) + self._pipeline.under_way()
+        return sum((f"{bucket}/{done.upload.key}", done.version) not in found for done in self._uploaded) + self._under_way()
+
+    @abstractmethod
+    def _under_way(self) -> int:
+        """Attempts that are not over, at whatever."""
 
     def _dead(self) -> int:
         return len(self._pipeline.dead())
+
+
+class GoogleStorm(ContainerStorm):
+    """The function keeps its attempts."""
+
+    outages = ("firestore", "pubsub")
+    kind = "run"
+    _pipeline: "GooglePipeline"
+
+    def _under_way(self) -> int:
+        return self._pipeline.under_way()
+
+
+class AzureStorm(ContainerStorm):
+    """Nobody calls the function, so that a fault can't meet a call of it: its processes are ended instead, at each turn of the outages."""
+
+    outages = ("table", "queue")
+    kind = "app"
+    _pipeline: "AzurePipeline"
+
+    def __init__(self, deployment: Deployment, *given: Any) -> None:
+        super().__init__(deployment, *given)
+        self._observed = observed_of(deployment, self._outputs)
+
+    def replaced(self) -> int:
+        live = self._pipeline.live()
+        return sum(live[name] != version for name, version in set(self._pipeline.dead()))
+
+    def _turn(self, out: Sequence[str]) -> None:
+        super()._turn(out)
+        for pid in self._observed.processes(self._outputs["functionName"]):
+            psutil.Process(pid).kill()
+
+    def _under_way(self) -> int:
+        return self._pipeline.waiting()
 
 
 def storm_of(deployment: Deployment, outputs: Mapping[str, Any], weather: Weather) -> Storm:
     """The half of the cloud that the stack is in."""
     if str(outputs["platform"]).startswith("gcp-"):
         return GoogleStorm(deployment, outputs, weather, pipeline_of(deployment, outputs))
+    if str(outputs["platform"]).startswith("azure-"):
+        return AzureStorm(deployment, outputs, weather, pipeline_of(deployment, outputs))
     # A careful uploader and reader: while a service is out they try again, as users' clients do.
     return AwsStorm(deployment, outputs, weather, AwsPipeline(deployment, outputs, attempts=10, connections=16))

@@ -16,7 +16,8 @@ from pilotlight.twin.dockerfile import resolve
 ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "containers/Dockerfile"
 # target -> the module that it runs
-TARGETS = {"cpu": "handlers.server", "gpu": "handlers.server", "function-gcp": "handlers.functions.gcp"}
+FUNCTIONS = {f"function-{cloud}": f"handlers.functions.{cloud}" for cloud in ("azure", "gcp")}
+TARGETS = {"cpu": "handlers.server", "gpu": "handlers.server", **FUNCTIONS}
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -67,7 +68,7 @@ def test_a_target_names_the_lock_the_environment_and_the_python_that_it_is_made_
 
 def test_the_twin_is_told_a_lock_in_place_of_one_for_a_gpu() -> None:
     local = {target: resolve(DOCKERFILE, target).labels.get("dev.pilotlight.local-requirements") for target in TARGETS}
-    assert local == {"cpu": None, "gpu": resolve(DOCKERFILE, "cpu").labels["dev.pilotlight.requirements"], "function-gcp": None}
+    assert local == {**dict.fromkeys(TARGETS), "gpu": resolve(DOCKERFILE, "cpu").labels["dev.pilotlight.requirements"]}
 
 
 def test_without_a_target_it_is_the_one_for_every_platform() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "containers/requirements"
 # The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those.
@@ -18,7 +20,8 @@ LAMBDA_RUNTIME = {"boto3", "botocore"}
 ZIP_ONLY = {"aws_lambda_powertools"}
 
 
-GCP = ROOT / "handlers/functions/gcp"
+# Whose functions have an image of their own.
+CLOUDS = ("azure", "gcp")
 
 
 def imported(*files: Path) -> set[str]:
@@ -39,9 +42,12 @@ def package_of(module: str) -> str:
     return ".".join(parts[: 3 if parts[1:2] == ["cloud"] else 2]) if parts[0] == "google" else parts[0]
 
 
-# Without the functions of another cloud, which have an image of their own.
-HANDLERS = [path for path in (ROOT / "handlers").rglob("*.py") if path.parent != GCP]
-FUNCTIONS = [path for path in (ROOT / "handlers/functions").rglob("*.py") if path.parent != GCP]
+HANDLERS = [path for path in (ROOT / "handlers").rglob("*.py") if path.parent.name not in CLOUDS]
+FUNCTIONS = [path for path in (ROOT / "handlers/functions").rglob("*.py") if path.parent.name not in CLOUDS]
+
+
+def of_cloud(cloud: str) -> list[Path]:
+    return list((ROOT / "handlers/functions" / cloud).glob("*.py"))
 
 
 def normal(name: str) -> str:
@@ -73,10 +79,17 @@ def test_the_image_for_a_gpu_is_the_same_over_http_with_the_other_build_of_the_e
     assert names(REQUIREMENTS / "gpu.in") == same | {"onnxruntime-gpu"}
 
 
-def test_the_functions_image_carries_what_they_import_and_asks_for_nothing_else() -> None:
-    needed = distributions(imported(*GCP.glob("*.py"), *(ROOT / "handlers/functions").glob("*.py"), *(ROOT / "handlers/web").glob("*.py")))
-    assert needed - names(REQUIREMENTS / "function-gcp.txt") == set()
-    assert names(REQUIREMENTS / "function-gcp.in") - needed == BY_NAME
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_functions_image_carries_what_they_import_and_asks_for_nothing_else(cloud: str) -> None:
+    shared = [*(ROOT / "handlers/functions").glob("*.py"), *(ROOT / "handlers/web").glob("*.py")]
+    needed = distributions(imported(*of_cloud(cloud), *shared))
+    assert needed - names(REQUIREMENTS / f"function-{cloud}.txt") == set()
+    assert names(REQUIREMENTS / f"function-{cloud}.in") - needed == BY_NAME
+
+
+def test_the_model_server_reads_blobs_with_nothing_that_its_image_has_not() -> None:
+    """It imports Azure's modules, and its lock has none of Azure's packages."""
+    assert distributions(imported(*of_cloud("azure"))) == set()
 
 
 def test_the_functions_zip_needs_only_what_lambdas_runtime_or_its_lock_has() -> None:
@@ -95,5 +108,6 @@ def of_other_folders(files: Iterable[Path]) -> set[str]:
 def test_the_functions_import_nothing_of_the_model_server() -> None:
     assert of_other_folders(FUNCTIONS) == set()
     # Those that run in an image of their own have an HTTP server of ours in it.
-    assert {name.rpartition(".")[0] for name in of_other_folders(GCP.glob("*.py"))} == {"handlers.web"}
-    assert of_other_folders((ROOT / "handlers/web").glob("*.py")) == set()
+    for cloud in CLOUDS:
+        assert {name.rpartition(".")[0] for name in of_other_folders(of_cloud(cloud))} == {"handlers.web"}
+    assert {name.rpartition(".")[0] for name in of_other_folders((ROOT / "handlers/web").glob("*.py"))} == {"handlers.web"}

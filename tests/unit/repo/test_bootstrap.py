@@ -53,6 +53,21 @@ def test_setup_after_test_keeps_the_test_packages(checkout: list[list[str]]) -> 
     assert json.loads(bootstrap.STAMP.read_text())["groups"] == ["aws", "dev", "tool"]
 
 
+def test_the_policy_pack_runs_with_the_same_packages_unless_it_has_its_own(checkout: list[list[str]]) -> None:
+    pack = bootstrap.ROOT / "policies"
+    bootstrap.lend_to_policies()
+    assert not pack.exists()
+    pack.mkdir()
+    bootstrap.install_packages(("aws",), dev=False)
+    for _ in range(2):
+        bootstrap.lend_to_policies()
+        assert (pack / ".venv/bin/python").samefile(bootstrap.VENV / "bin/python")
+    (pack / ".venv").unlink()
+    (pack / ".venv").mkdir()
+    bootstrap.lend_to_policies()
+    assert not (pack / ".venv").is_symlink()
+
+
 def test_an_old_python_is_refused_with_what_to_do(checkout: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 1, "final", 0))
     with pytest.raises(bootstrap.SetupError, match=r"3\.9\.1.*make setup PYTHON="):
