@@ -52,12 +52,13 @@ def _told(row: Row) -> str:
     """What a setting is, what it takes, and what it is where it is left out."""
     allowed = row.allowed.replace("\\<", "<")
     takes = "" if allowed in _NOT_TOLD else f" Takes {allowed}."
-    default = "" if row.default in _NOT_TOLD or row.default.startswith("required") else f" Left out: {row.default}."
+    default = "" if row.default in _NOT_TOLD or row.default.startswith("required") else f" Left out it is {row.default}."
     return f"{row.words}.{takes}{default}"
 
 
 def _doc(part: type[BaseModel]) -> str:
-    return " ".join((inspect.getdoc(part) or "").split())
+    """The first sentence: what is in a part is told above its own lines."""
+    return " ".join((inspect.getdoc(part) or "").split()).partition(". ")[0].rstrip(".")
 
 
 def _comment(text: str, indent: int) -> list[str]:

@@ -57,3 +57,9 @@ def test_a_project_of_ones_own_is_the_repository_under_its_name(template: Path, 
     told = subprocess.run(command, cwd=made, env=os.environ | {"PYTHONPATH": str(made)}, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
     assert find(made).service("mine")["cloud"] == "gcp"
+
+
+def test_what_it_asks_for_goes_into_a_stack_and_nothing_else(template: Path, tmp_path: Path) -> None:
+    """With the stand-in for Pulumi's Python host, which installs nothing."""
+    made = pulumi_new(template, tmp_path, "--stack", "dev", "--config", "gcp:project=my-own")
+    assert find(made).stack_config("dev") == {"gcp:project": "my-own"}
