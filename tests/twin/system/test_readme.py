@@ -13,7 +13,7 @@ from tests.support.deployment import COMMAND, ROOT, Deployment
 from tests.support.size import only_all
 from tests.support.vectors import TEXTS
 
-EDITOR = "sed -i s/memoryMb:.2048/memoryMb:.3072/"
+EDITOR = r"sed -i s/\(memoryMb..\)2048/\13072/"
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
