@@ -1,11 +1,10 @@
 """The example's README, run to the letter on a twin; its first block, which needs torch, is `tests/packaging/test_example_export.py`'s."""
 
-import json
 import re
 
 from tests.support.deployment import ROOT, Deployment
 from tests.support.size import only_all
-from tests.twin.system.test_readme import run
+from tests.twin.system.test_readme import answer_in, run
 
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "examples/waveform/README.md").read_text(), re.MULTILINE | re.DOTALL)
 
@@ -15,5 +14,4 @@ def test_the_example_is_deployed_and_answers(deployment: Deployment) -> None:
     export, deploy = BLOCKS
     assert "examples.waveform.export" in export
     printed = run(deployment, deploy, twin=False)
-    answer = json.loads(next(line for line in printed.splitlines() if line.startswith('{"outputs"')))
-    assert answer["outputs"]["shape"] == "square"
+    assert answer_in(printed)["outputs"]["shape"] == "square"

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,12 @@ def run(deployment: Deployment, block: str, *, twin: bool) -> str:
     )
     assert result.returncode == 0, f"{block}\n{result.stdout[-6000:]}\n{result.stderr[-6000:]}"
     return result.stdout
+
+
+def answer_in(printed: str) -> dict[str, Any]:
+    """The answer of `pilotlight invoke`, whose body is printed as it came: with no line's end, other commands print behind it."""
+    found, _ = json.JSONDecoder().raw_decode(printed[printed.index('{"outputs"') :])
+    return dict(found)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README calls the API with curl, which is not installed here")
@@ -76,7 +83,7 @@ def test_the_block_for_a_stack_of_ones_own_works_in_a_fork_under_its_own_name(de
         printed = run(deployment, block, twin=False)
     finally:
         deployment.edit("Pulumi.yaml", "^name: my-models$", "name: pilotlight")
-    answer = json.loads(next(line for line in printed.splitlines() if line.startswith('{"outputs"')))
+    answer = answer_in(printed)
     assert len(answer["outputs"][0][0]) == len(TEXTS["english"]["sentence"])
     assert "my-models-my-api" in printed
     assert "memoryMb: 3072" in (deployment.checkout / "stacks/Pulumi.my-api.yaml").read_text()
