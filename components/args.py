@@ -130,6 +130,11 @@ class AnswersArgs:
     timeouts: QueueChain
 
 
+# What a caller says of an answer that may come later, and what it is told of it, in headers: a page of another origin may send and see
+# those alone that its gateway names.
+LATER_ASKED, LATER_TOLD = ("idempotency-key", "prefer"), ("location", "retry-after", "idempotent-replayed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GatewayArgs:
     """Who may call, how often, and what is logged; `account_role` only where the gateway is a REST API, `publisher` (name and address) and
