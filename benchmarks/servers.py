@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,20 @@ def running(server: Server, port: int, body: Any) -> Iterator[Start]:
             log.seek(0)
             raise BenchmarkError(f"{error}\n{log.read().decode(errors='replace')[-2000:]}") from None
         finally:
-            process.kill()
-            process.wait()
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Servers with processes of their own leave them behind when they are killed."""
+    try:
+        own = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        own = []
+    process.kill()
+    process.wait()
+    for each in own:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def free_port() -> int:
