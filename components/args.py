@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from components.limits import SERVER_QUEUE
 from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER
 from components.timeouts import Chain, Hops, QueueChain
 from components.warming_plan import Plan
@@ -72,6 +73,20 @@ class InstanceArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadArgs:
+    """How the model server computes what comes at the same time: inputs at once, milliseconds that those who wait are held for more, and
+    processes; None: its own defaults."""
+
+    batch_size: int | None = None
+    batch_wait_ms: int | None = None
+    workers: int | None = None
+
+    def environment(self) -> dict[str, str]:
+        told = {"BATCH_SIZE": self.batch_size, "BATCH_WAIT_MS": self.batch_wait_ms, "WORKERS": self.workers}
+        return {name: str(value) for name, value in told.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
     """The endpoint's size: memory in MB, requests at a time (None: as many as the account's pool has left, where the platform
     has one), and the seconds and bytes that a request may take."""
@@ -83,10 +98,15 @@ class EndpointArgs:
     max_body_bytes: int
     timeouts: Hops
     warming: WarmingArgs | None = None
+    load: LoadArgs = LoadArgs()
 
     def environment(self) -> dict[str, str]:
         """What the model server is told, on every platform."""
-        return {"MAX_BODY_BYTES": str(self.max_body_bytes), "REQUEST_TIMEOUT_S": str(self.timeouts.model_s)}
+        told = {"MAX_BODY_BYTES": str(self.max_body_bytes), "REQUEST_TIMEOUT_S": str(self.timeouts.model_s)}
+        if self.instance is not None and self.instance.requests > SERVER_QUEUE:
+            # What the platform sends at a time must find a place.
+            told["MAX_QUEUE"] = str(self.instance.requests)
+        return told | self.load.environment()
 
 
 @dataclass(frozen=True, kw_only=True)
