@@ -27,7 +27,8 @@ class ModelArtifact:
 class ImageArgs:
     """The model server's image: `uri` by digest, or a build of `target` for `platform` under the registry tag `tag`.
 
-    `registry` is the tier of the stack's own registry, where there are tiers."""
+    `registry` is the tier of the stack's own registry, where there are tiers. `context` is the checkout as seen from the program's
+    folder, which is `stacks/` unless told otherwise: relative, because absolute paths would go into the state."""
 
     uri: str | None = None
     target: str = "cpu"
@@ -35,6 +36,11 @@ class ImageArgs:
     builder: str | None = None
     tag: str = "build"
     registry: str = "basic"
+    context: str = ".."
+
+    @property
+    def dockerfile(self) -> str:
+        return f"{self.context}/containers/Dockerfile"
 
 
 @dataclass(frozen=True, kw_only=True)

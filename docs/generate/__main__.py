@@ -1,4 +1,5 @@
-"""`make docs`: write the generated parts of every stack's page, of the pages of features, contracts and CI, and of the policy pack again.
+"""`make docs`: write the generated parts of every stack's page, of the pages of features, contracts and CI, of the policy pack, and the
+components' typed inputs again.
 `--check` writes nothing and names the pages that would change.
 
 A page is hand-written but for its blocks, each between `<!-- NAME: make docs -->` and `<!-- end -->`.
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from docs.generate import pack
+from docs.generate import pack, remote
 from docs.generate.ci import trust_lines
 from docs.generate.contracts import contracts_table
 from docs.generate.costs_tables import added_table, costs_table
@@ -71,7 +72,7 @@ def main(arguments: list[str]) -> int:
     pages: dict[Path, Callable[[str], str]] = {page_of(stack): partial(generated, stack) for stack in ready_stacks()}
     pages |= {FEATURES: generated_features, CONTRACTS: generated_contracts, CI: generated_ci}
     files = {path: write(path.read_text()) for path, write in pages.items()}
-    for path, written in {**files, **pack.written()}.items():
+    for path, written in {**files, **pack.written(), **remote.written()}.items():
         if not path.is_file() or written != path.read_text():
             stale.append(path.name)
             if arguments != ["--check"]:

@@ -153,6 +153,7 @@ def package(
     ],
     task: Annotated[str | None, typer.Option(help="What a model does, such as feature-extraction.", show_default=False)] = None,
     engine: Annotated[str | None, typer.Option(help="What runs a model: onnx or torch.", show_default="onnx")] = None,
+    function: Annotated[bool, typer.Option("--function", help="With a model, the functions in front of it too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also when it is packaged already.")] = False,
     json: AsJson = False,
     cwd: Cwd = HERE,
@@ -160,4 +161,4 @@ def package(
     """Turn a model, or all that a stack needs, into the artifacts that `up` deploys."""
     from pilotlight.cli.packages import command
 
-    raise typer.Exit(command(target, cwd, task=task, engine=engine, force=force, as_json=json, say=say))
+    raise typer.Exit(command(target, cwd, task=task, engine=engine, function=function, force=force, as_json=json, say=say))
