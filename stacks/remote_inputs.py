@@ -58,6 +58,12 @@ class Endpoint(TypedDict):
     """Percent of an instance's requests from which on there is another one; left out: Cloud Run's own, 60; 0: not by them."""
     scale_at_cpu: NotRequired[int]
     """The same of its vCPUs."""
+    batch_size: NotRequired[int]
+    """Inputs that the model computes at once, of one request or of several that wait together; left out: 32."""
+    batch_wait_ms: NotRequired[int]
+    """How long a request that must wait anyway is held for others to be computed with; left out: not at all, since those that come while the model computes are there when it is done; one that comes to an idle instance is never held."""
+    workers: NotRequired[int]
+    """Processes of an instance, each with the model; left out: 1, which computes in all vCPUs."""
     private: NotRequired[bool]
     """Whether the endpoint is reached from the project's network only. Default: `false`."""
     zonal_redundancy: NotRequired[bool]
