@@ -5,8 +5,10 @@ BIN := .venv/bin
 # Tests of one kind run side by side; the twin's own processes share these cores, so not more workers than cores.
 WORKERS ?= 2
 ONLY ?=
+STACKS ?=
+PLANS ?=
 
-.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images bench docs lint format lock clean
+.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images bench check docs lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -45,6 +47,9 @@ test-all: test test-torch test-security test-export test-images ## everything, i
 
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)
+
+check: setup ## what CI asks of your stacks: settings, policies over the plan on the twin, workflows (STACKS="a b" narrows it)
+	@$(BIN)/pilotlight check $(STACKS) $(if $(PLANS),--plans $(PLANS))
 
 docs: setup-dev ## write the generated parts of docs/stacks, docs/features.md and policies again (tests fail when they are stale)
 	$(BIN)/python -m docs.generate

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import cold_start, events, program, storm, up, warm_chain
+from benchmarks import batching, cold_start, events, program, storm, up, warm_chain
 from benchmarks.record import BenchmarkError, busy_note, write
 
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
+    "batching": batching.measure,
     "cold-start": cold_start.measure,
     "events": events.measure,
     "program": program.measure,

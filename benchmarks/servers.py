@@ -1,9 +1,11 @@
 """A model server as a process: started, asked until it gives the right answer, measured, stopped."""
 
+import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +33,9 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Seconds from exec to the first right answer, resident MB after it, and that answer."""
+    """The process, seconds from exec to its first answer, resident MB after it, and that answer."""
 
+    pid: int
     seconds: float
     resident_mb: float
     outputs: Any
@@ -40,6 +43,16 @@ class Start:
 
 def cold_start(server: Server, port: int, body: Any, expected: Any | None = None) -> Start:
     """Start a server, wait for its first answer, stop it. BenchmarkError where it is wrong or does not come."""
+    with running(server, port, body) as start:
+        pass
+    if expected is not None and not same(start.outputs, expected):
+        raise BenchmarkError(f"{server.name} gave another answer than the first server.")
+    return start
+
+
+@contextmanager
+def running(server: Server, port: int, body: Any) -> Iterator[Start]:
+    """A server that has given its first answer, stopped after the block. BenchmarkError where none comes."""
     with tempfile.TemporaryFile() as log:
         started = time.monotonic()
         process = subprocess.Popen(
@@ -52,17 +65,32 @@ def cold_start(server: Server, port: int, body: Any, expected: Any | None = None
         )
         try:
             outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", body, started)
-            seconds = time.monotonic() - started
-            resident = resident_mb(process.pid)
+            yield Start(pid=process.pid, seconds=time.monotonic() - started, resident_mb=resident_mb(process.pid), outputs=outputs)
         except BenchmarkError as error:
             log.seek(0)
             raise BenchmarkError(f"{error}\n{log.read().decode(errors='replace')[-2000:]}") from None
         finally:
-            process.kill()
-            process.wait()
-    if expected is not None and not same(outputs, expected):
-        raise BenchmarkError(f"{server.name} gave another answer than the first server.")
-    return Start(seconds=seconds, resident_mb=resident, outputs=outputs)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Servers with processes of their own leave them behind when they are killed."""
+    try:
+        own = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        own = []
+    process.kill()
+    process.wait()
+    for each in own:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:

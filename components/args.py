@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from components.limits import SERVER_QUEUE
 from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER
 from components.timeouts import Chain, Hops, QueueChain
 from components.warming_plan import Plan
@@ -26,7 +27,8 @@ class ModelArtifact:
 class ImageArgs:
     """The model server's image: `uri` by digest, or a build of `target` for `platform` under the registry tag `tag`.
 
-    `registry` is the tier of the stack's own registry, where there are tiers."""
+    `registry` is the tier of the stack's own registry, where there are tiers. `context` is the checkout as seen from the program's
+    folder, which is `stacks/` unless told otherwise: relative, because absolute paths would go into the state."""
 
     uri: str | None = None
     target: str = "cpu"
@@ -34,6 +36,11 @@ class ImageArgs:
     builder: str | None = None
     tag: str = "build"
     registry: str = "basic"
+    context: str = ".."
+
+    @property
+    def dockerfile(self) -> str:
+        return f"{self.context}/containers/Dockerfile"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +79,20 @@ class InstanceArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadArgs:
+    """How the model server computes what comes at the same time: inputs at once, milliseconds that those who wait are held for more, and
+    processes; None: its own defaults."""
+
+    batch_size: int | None = None
+    batch_wait_ms: int | None = None
+    workers: int | None = None
+
+    def environment(self) -> dict[str, str]:
+        told = {"BATCH_SIZE": self.batch_size, "BATCH_WAIT_MS": self.batch_wait_ms, "WORKERS": self.workers}
+        return {name: str(value) for name, value in told.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
 class EndpointArgs:
     """The endpoint's size: memory in MB, requests at a time (None: as many as the account's pool has left, where the platform
     has one), and the seconds and bytes that a request may take."""
@@ -83,10 +104,15 @@ class EndpointArgs:
     max_body_bytes: int
     timeouts: Hops
     warming: WarmingArgs | None = None
+    load: LoadArgs = LoadArgs()
 
     def environment(self) -> dict[str, str]:
         """What the model server is told, on every platform."""
-        return {"MAX_BODY_BYTES": str(self.max_body_bytes), "REQUEST_TIMEOUT_S": str(self.timeouts.model_s)}
+        told = {"MAX_BODY_BYTES": str(self.max_body_bytes), "REQUEST_TIMEOUT_S": str(self.timeouts.model_s)}
+        if self.instance is not None and self.instance.requests > SERVER_QUEUE:
+            # What the platform sends at a time must find a place.
+            told["MAX_QUEUE"] = str(self.instance.requests)
+        return told | self.load.environment()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +154,11 @@ class AnswersArgs:
     keep_hours: int
     max_concurrency: int
     timeouts: QueueChain
+
+
+# What a caller says of an answer that may come later, and what it is told of it, in headers: a page of another origin may send and see
+# those alone that its gateway names.
+LATER_ASKED, LATER_TOLD = ("idempotency-key", "prefer"), ("location", "retry-after", "idempotent-replayed")
 
 
 @dataclass(frozen=True, kw_only=True)

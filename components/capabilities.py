@@ -303,7 +303,7 @@ PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
             instead="an instance has one request at a time: leave it out",
             source="Lambda developer guide, scaling; SageMaker guide, serverless endpoints",
         )
-        for setting in ("endpoint.scaleAtRequests", "endpoint.scaleAtCpu")
+        for setting in ("endpoint.scaleAtRequests", "endpoint.scaleAtCpu", "endpoint.batchWaitMs", "endpoint.workers")
     ),
     *(
         OfPlatform(

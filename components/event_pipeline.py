@@ -15,10 +15,6 @@ class EventPipeline(pulumi.ComponentResource):
     `EventPipeline("events", home, load_endpoint("aws-sagemaker"), args).bucket` is where to put objects.
     """
 
-    endpoint: Endpoint
-    bucket: str
-    outputs: dict[str, Any]
-
     def __init__(
         self, name: str, home: Home, platform: EndpointFactory, args: PipelineArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -35,9 +31,10 @@ class EventPipeline(pulumi.ComponentResource):
         parts: list[Watched] = [objects, results, function, home.deliver(f"{name}-delivery", function, work, child)]
         if endpoint.endpoint_name is not None:
             parts.append(endpoint)
-        self.endpoint = endpoint
-        self.bucket = objects.bucket
-        self.outputs = present(
+        # Not on the class: what is annotated there is an output to programs in other languages (`stacks/remote.py`).
+        self.endpoint: Endpoint = endpoint
+        self.bucket: str = objects.bucket
+        self.outputs: dict[str, Any] = present(
             {
                 "objectsBucket": objects.bucket,
                 "objectsUrl": objects.objects_url,

@@ -15,10 +15,9 @@ class InferenceApi(pulumi.ComponentResource):
     `InferenceApi("api", home, load_endpoint("aws-sagemaker"), args).url` is where to POST.
     """
 
-    endpoint: Endpoint
+    # Only what is annotated here is an output to programs in other languages (`stacks/remote.py`).
     url: pulumi.Output[str]
     api_key: pulumi.Output[str] | None
-    outputs: dict[str, Any]
 
     def __init__(
         self, name: str, home: Home, platform: EndpointFactory, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None
@@ -41,10 +40,10 @@ class InferenceApi(pulumi.ComponentResource):
         if endpoint.endpoint_name is not None:
             parts.append(endpoint)
         parts += later
-        self.endpoint = endpoint
+        self.endpoint: Endpoint = endpoint
         self.url = gateway.url
         self.api_key = gateway.api_key
-        self.outputs = present(
+        self.outputs: dict[str, Any] = present(
             {
                 "url": self.url,
                 "authMode": args.gateway.auth_mode,

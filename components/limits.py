@@ -190,6 +190,15 @@ API_GATEWAY_REGIONS = Regions(
     noted="2026-11",
 )
 
+# What the model server itself takes (`handlers/settings.py`, which a test compares): it is in every image of this repository.
+_SERVER = "Pilotlight's model server, docs/architecture.md"
+SERVER_BATCH = Range(low=1, high=1024, unit="inputs", source=_SERVER, noted="2026-11")
+# Half of the shortest deadline that a prediction can have.
+SERVER_BATCH_WAIT_MS = Range(low=0, high=500, unit="ms", source=_SERVER, noted="2026-11")
+SERVER_WORKERS = Range(low=1, high=64, unit="processes", source=_SERVER, noted="2026-11")
+# As many requests wait where nobody says otherwise.
+SERVER_QUEUE = 64
+
 _PUBSUB = "Pub/Sub API, projects.subscriptions"
 PUBSUB_ACK_S = Range(low=10, high=600, unit="s", source=_PUBSUB + ": ackDeadlineSeconds", noted="2026-11")
 PUBSUB_RETENTION_S = Range(low=600, high=2_678_400, unit="s", source=_PUBSUB + ": messageRetentionDuration", noted="2026-11")

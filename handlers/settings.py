@@ -39,6 +39,12 @@ class HandlerSettings:
     # Where Cog's webhooks may go, an address with a path; None: no request may name one.
     webhooks_uri: str | None = None
     max_queue: int = 64
+    # Inputs that are computed at once, and how long who waits anyway is held for more: not at all, since whoever comes while the model
+    # computes is there when it is done.
+    batch_size: int = 32
+    batch_wait_s: float = 0.0
+    # Processes, each with a model, a queue and an event loop of its own.
+    workers: int = 1
     request_timeout_s: float = 55.0
     body_timeout_s: float = 20.0
     drain_s: float = 8.0
@@ -47,6 +53,7 @@ class HandlerSettings:
     def from_environment(cls, variables: Mapping[str, str]) -> "HandlerSettings":
         """Raises SettingsError with every bad variable."""
         environment = Environment(variables)
+        workers = environment.whole("WORKERS", cls.workers, least=1, most=64)
         sagemaker_port = environment.whole("SAGEMAKER_BIND_TO_PORT", cls.port, least=1, most=65_535)
         settings = cls(
             port=environment.whole("PORT", sagemaker_port, least=1, most=65_535),
@@ -54,7 +61,7 @@ class HandlerSettings:
             model_dir=Path(environment.text("MODEL_DIR") or cls.model_dir),
             model_uri=environment.text("MODEL_URI"),
             model_cache=Path(environment.text("MODEL_CACHE") or cls.model_cache),
-            model_threads=environment.whole("MODEL_THREADS", usable_cpus(), least=1, most=256),
+            model_threads=environment.whole("MODEL_THREADS", max(1, usable_cpus() // workers), least=1, most=256),
             require_gpu=bool(environment.whole("REQUIRE_GPU", 0, least=0, most=1)),
             max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
             max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
@@ -63,6 +70,9 @@ class HandlerSettings:
             max_object_bytes=environment.whole("MAX_OBJECT_BYTES", cls.max_object_bytes, least=1, most=1 << 30),
             webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it"),
             max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
+            batch_size=environment.whole("BATCH_SIZE", cls.batch_size, least=1, most=1024),
+            batch_wait_s=environment.whole("BATCH_WAIT_MS", 0, least=0, most=500) / 1000,
+            workers=workers,
             request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", cls.request_timeout_s, least=0.1, most=3600),
             body_timeout_s=environment.seconds("BODY_TIMEOUT_S", cls.body_timeout_s, least=0.1, most=3600),
             drain_s=environment.seconds("DRAIN_S", cls.drain_s, least=0, most=3600),

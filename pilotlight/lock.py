@@ -18,6 +18,7 @@ OTHER_LISTS = (
     "pilotlight/packaging/export_requirements.in",
     "tests/security/checkov_requirements.in",
     "tests/security/requirements.in",
+    "tests/security/workflow_requirements.in",
     "tests/torch/requirements.in",
 )
 # What the twin's Node program needs, of which npm makes the lock.

@@ -13,7 +13,7 @@ import os
 import runpy
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,15 @@ def plan_as(stack: str, config: Mapping[str, Any]) -> Plan:
 
 @functools.cache
 def _plan(stack: str, content: str) -> Plan:
-    config = json.loads(content)
+    return plan_by(_main, stack, json.loads(content))
+
+
+def _main() -> None:
+    runpy.run_path(str(ROOT / "stacks/__main__.py"), run_name="__main__")
+
+
+def plan_by(program: Callable[[], None], stack: str, config: Mapping[str, Any]) -> Plan:
+    """What another program registers and exports where a stack's file has that `config`: the model of its settings is packaged."""
     settings = config["pilotlight:service"]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
     region = next((config[key] for key in PLACES.values() if config.get(key)), "us-east-1")
@@ -128,7 +136,7 @@ def _plan(stack: str, content: str) -> Plan:
     with tempfile.TemporaryDirectory(prefix="pilotlight-planned-") as cache, _surroundings(cache), without_registry():
         _package(settings["model"], Path(cache))
         pulumi.runtime.set_all_config({**texts, "pilotlight:service": json.dumps(settings)})
-        pulumi.runtime.test(lambda: _program(outputs))()  # type: ignore[no-untyped-call]
+        pulumi.runtime.test(lambda: _program(program, outputs))()  # type: ignore[no-untyped-call]
     return Plan(resources=tuple(sorted(monitor.found, key=lambda each: each.urn)), outputs=outputs)
 
 
@@ -159,12 +167,12 @@ def _surroundings(cache: str) -> Iterator[None]:
             gc.enable()
 
 
-def _program(outputs: dict[str, Any]) -> pulumi.Output[None]:
+def _program(program: Callable[[], None], outputs: dict[str, Any]) -> pulumi.Output[None]:
     """Runs the program; its exports are in `outputs` once what comes back is known."""
     exported: dict[str, Any] = {}
     export, pulumi.export = pulumi.export, lambda name, value: exported.update({name: value})
     try:
-        runpy.run_path(str(ROOT / "stacks/__main__.py"), run_name="__main__")
+        program()
     finally:
         pulumi.export = export
     # An output that does not apply is absent.

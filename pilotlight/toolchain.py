@@ -1,6 +1,7 @@
 """The Pulumi command line and Python's language host: found on PATH, fetched by Pulumi's installer, or built from its Go module.
 
 python -m pilotlight.toolchain        # makes sure that both are there, says where
+python -m pilotlight.toolchain --yaml # and YAML's language host, for programs in YAML that use the components
 """
 
 import os
@@ -27,6 +28,9 @@ GO_MODULE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 GO_VERSION_VARIABLE = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 LAUNCHER = "pulumi-language-python-exec"
 HOST = "pulumi-language-python"
+# It builds from its Go module, which the hosts of Python and Node don't.
+YAML_HOST, YAML_VERSION = "pulumi-language-yaml", "1.25.0"
+YAML_MODULE = f"github.com/pulumi/pulumi-yaml/cmd/{YAML_HOST}"
 ROOT = Path(__file__).resolve().parent.parent
 
 Say = Callable[[str], None]
@@ -148,16 +152,41 @@ def _by_go(folder: Path, say: Say) -> None:
     """Build the command line from its Go module; Go itself comes from PATH or as a wheel."""
     go = _go(say)
     say(f"Pulumi {VERSION}: building from its Go module, once per user: about four minutes on two cores.")
-    started = time.monotonic()
-    work = folder.parent / "build"
+    _build(go, folder.parent / "build", f"{GO_MODULE}@v{VERSION}", folder / "pulumi", say)
+
+
+def _build(go: str, work: Path, module: str, target: Path, say: Say) -> None:
+    """Build a command of Pulumi's from its Go module (`path@version`), in the folder `work`, which is made."""
+    started, command = time.monotonic(), module.partition("@")[0]
     work.mkdir(parents=True, exist_ok=True)
     if not (work / "go.mod").is_file():
         _go_run(go, ["mod", "init", "pilotlight.dev/tools"], work, "start a Go module")
-    _go_run(go, ["get", "-tool", f"{GO_MODULE}@v{VERSION}"], work, "fetch Pulumi's Go module")
-    built = folder / "pulumi.part"
-    _go_run(go, ["build", "-ldflags", f"-s -w -X {GO_VERSION_VARIABLE}={VERSION}", "-o", str(built), GO_MODULE], work, "build Pulumi")
-    built.replace(folder / "pulumi")
-    say(f"Pulumi {VERSION} is built ({time.monotonic() - started:.0f} s).")
+    _go_run(go, ["get", "-tool", module], work, f"fetch the Go module of {target.name}")
+    built = target.with_name(f"{target.name}.part")
+    _go_run(go, ["build", "-ldflags", f"-s -w -X {GO_VERSION_VARIABLE}={VERSION}", "-o", str(built), command], work, f"build {target.name}")
+    built.replace(target)
+    say(f"{target.name} is built ({time.monotonic() - started:.0f} s).")
+
+
+def yaml_host(found: Toolchain) -> Path | None:
+    """YAML's language host where the engine looks for it: beside the command line, which Pulumi's installer does, or on PATH."""
+    beside = (folder / YAML_HOST for folder in found.path)
+    on_path = shutil.which(YAML_HOST)
+    return next((path for path in beside if path.is_file()), Path(on_path) if on_path else None)
+
+
+def ensure_yaml(say: Say) -> Path:
+    """Find or build YAML's language host. Raises ToolchainError when its module can't be reached either."""
+    tools, folder = find() or ensure(say), tools_folder()
+    with filelock.FileLock(folder.parent / "lock"):
+        host = yaml_host(tools)
+        if host is None:
+            go = _go(say)
+            say(f"{YAML_HOST} {YAML_VERSION}: building from its Go module, once per user: about two minutes on two cores.")
+            # A module of its own: in Pulumi's each would ask for other versions of what both need.
+            _build(go, folder.parent / "build-yaml", f"{YAML_MODULE}@v{YAML_VERSION}", folder / YAML_HOST, say)
+            host = folder / YAML_HOST
+    return host
 
 
 def _go(say: Say) -> str:
@@ -226,7 +255,7 @@ def main() -> int:
         print(f"setup: {text}", file=sys.stderr, flush=True)  # noqa: T201
 
     try:
-        ensure(say)
+        ensure_yaml(say) if "--yaml" in sys.argv[1:] else ensure(say)
     except ToolchainError as error:
         say(str(error))
         return 1

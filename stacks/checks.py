@@ -92,6 +92,7 @@ def _endpoint(settings: Settings) -> Iterator[Problem]:
     yield from within("endpoint.maxConcurrency", endpoint.max_concurrency, facts.max_concurrency, what)
     if endpoint.max_concurrency is None and not facts.shares_concurrency:
         yield told(f"endpoint.maxConcurrency: null{what}: use {facts.max_concurrency.allowed()}")
+    yield from within("endpoint.batchSize", endpoint.batch_size, limits.SERVER_BATCH)
     yield from within("endpoint.predictSeconds", endpoint.predict_seconds, facts.predict_s, what)
     # What the smallest hop takes: gateway, function and endpoint all hand the body on.
     yield from within("endpoint.maxBodyBytes", endpoint.max_body_bytes, facts.max_body, what)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from components.args import InstanceArgs
 from components.capabilities import PLACES
-from components.limits import Choice, Range
+from components.limits import SERVER_BATCH_WAIT_MS, SERVER_WORKERS, Choice, Range
 from components.platform_facts import PLATFORM_FACTS, GpuFacts, InstanceFacts, PlatformFacts
 from stacks.messages import Problem, shown, told, within
 from stacks.settings_service import Endpoint, Settings
@@ -30,6 +30,7 @@ def instance_problems(settings: Settings, region: str | None) -> Iterator[Proble
         yield told("endpoint.zonalRedundancy: true: it is a setting of GPUs: set endpoint.gpu, or leave it out")
     yield from within("endpoint.requestsPerInstance", size.requests, own.most_requests)
     yield from _targets(size, own)
+    yield from _load(endpoint, size)
     yield from _instances(endpoint, size, own)
     yield from _image(settings, endpoint)
 
@@ -77,6 +78,22 @@ def _instances(endpoint: Endpoint, size: InstanceArgs, own: InstanceFacts) -> It
             f"endpoint.maxConcurrency: {wanted}: that is {instances} instances of {size.requests} requests: use 1 to "
             f"{most * size.requests}, or raise endpoint.requestsPerInstance ({own.most.source})"
         )
+
+
+def _load(endpoint: Endpoint, size: InstanceArgs) -> Iterator[Problem]:
+    """What the model server makes of requests that come at the same time, where an instance has them."""
+    wait, workers = endpoint.batch_wait_ms, endpoint.workers
+    yield from within("endpoint.batchWaitMs", wait, SERVER_BATCH_WAIT_MS)
+    yield from within("endpoint.workers", workers, SERVER_WORKERS)
+    more = "raise endpoint.requestsPerInstance, or leave it out"
+    if wait and wait in SERVER_BATCH_WAIT_MS and size.requests == 1:
+        yield told(f"endpoint.batchWaitMs: {wait}: an instance has one request at a time, so that nobody else comes: {more}")
+    if workers is None or workers == 1 or workers not in SERVER_WORKERS:
+        return
+    if size.gpu is not None:
+        yield told(f"endpoint.workers: {workers}: one process keeps a GPU busy, and each has the model in its memory: leave it out")
+    elif workers > size.requests:
+        yield told(f"endpoint.workers: {workers}: an instance has {size.requests} requests at a time: {more}")
 
 
 def _targets(size: InstanceArgs, own: InstanceFacts) -> Iterator[Problem]:

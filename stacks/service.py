@@ -16,6 +16,7 @@ from components.args import (
     GatewayArgs,
     HomeArgs,
     ImageArgs,
+    LoadArgs,
     ModelArtifact,
     NetworkArgs,
     PipelineArgs,
@@ -136,6 +137,7 @@ def _endpoint(settings: Settings, hops: Hops, warming: WarmingArgs | None) -> En
         max_body_bytes=facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes,
         timeouts=hops,
         warming=warming,
+        load=LoadArgs(batch_size=endpoint.batch_size, batch_wait_ms=endpoint.batch_wait_ms, workers=endpoint.workers),
     )
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from components.capabilities import CLOUD_CONFIG, PLACES
 from stacks.checks import cross_problems
-from stacks.messages import problems_of, report, together
+from stacks.messages import Problem, problems_of, report, together
 from stacks.repair import pruned, survivors
 from stacks.settings_service import Settings
 
@@ -20,27 +20,35 @@ def load_settings(stack: str) -> Settings:
 
     They are under one key whatever the project is called: a fork that renames it keeps its stack files, and so do the ready ones.
     """
-    known = {*PLACES.values(), *(key for keys in CLOUD_CONFIG.values() for key in keys)}
-    place = {key: pulumi.Config(key.partition(":")[0]).get(key.partition(":")[2]) for key in sorted(known)}
     raw = pulumi.Config(NAMESPACE).get_object("service")
     if raw is None:
         raise pulumi.RunError(
             f"Stack {stack!r} has no pilotlight:service: write its file with `pilotlight init {stack}`, or copy a ready stack's, "
             f"`cp stacks/Pulumi.aws-sagemaker-api.yaml stacks/Pulumi.{stack}.yaml`."
         )
-    return parse(raw, stack, place)
+    return parse(raw, stack, place_told())
+
+
+def place_told() -> dict[str, str | None]:
+    """What the stack's config tells the clouds' providers, by `aws:region` and the like."""
+    known = {*PLACES.values(), *(key for keys in CLOUD_CONFIG.values() for key in keys)}
+    return {key: pulumi.Config(key.partition(":")[0]).get(key.partition(":")[2]) for key in sorted(known)}
 
 
 def parse(raw: Any, stack: str, place: Mapping[str, str | None] | None = None) -> Settings:
-    """Check plain data as `pilotlight:service`; `place` is what the stack's file tells the clouds' providers, by `aws:region` and
-    the like, if that is known."""
+    """Check plain data as `pilotlight:service`; `place` is what `place_told` tells, if that is known."""
+    settings, problems = judged(raw, place)
+    if problems or settings is None:
+        raise pulumi.RunError(report(stack, problems))
+    return settings
+
+
+def judged(raw: Any, place: Mapping[str, str | None] | None = None) -> tuple[Settings | None, list[Problem]]:
+    """The settings where plain data can be read as such, and every problem with it; `place` as in `parse`."""
     settings, problems = None, []
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
         problems = problems_of(error, Settings)
         raw = pruned(raw, error)
-    problems = together(problems, cross_problems(settings or survivors(Settings, raw), place))
-    if problems or settings is None:
-        raise pulumi.RunError(report(stack, problems))
-    return settings
+    return settings, together(problems, cross_problems(settings or survivors(Settings, raw), place))

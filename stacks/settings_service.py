@@ -70,6 +70,10 @@ class Endpoint(Part):
     # Percent of use at which there is another instance; null: the platform's own, 0: not by that.
     scale_at_requests: int | None = None
     scale_at_cpu: int | None = None
+    # null: the model server's own.
+    batch_size: int | None = None
+    batch_wait_ms: int | None = None
+    workers: int | None = None
     private: bool = False
     zonal_redundancy: bool = False
     cold_start_seconds: int | None = Field(default=None, ge=0)

@@ -24,6 +24,10 @@ SETTINGS: Mapping[str, str] = {
     "endpoint.scaleAtRequests": "percent of an instance's requests from which on there is another one; null: Cloud Run's own, "
     "60; 0: not by them",
     "endpoint.scaleAtCpu": "the same of its vCPUs",
+    "endpoint.batchSize": "inputs that the model computes at once, of one request or of several that wait together; null: 32",
+    "endpoint.batchWaitMs": "how long a request that must wait anyway is held for others to be computed with; null: not at all, since "
+    "those that come while the model computes are there when it is done; one that comes to an idle instance is never held",
+    "endpoint.workers": "processes of an instance, each with the model; null: 1, which computes in all vCPUs",
     "endpoint.private": "whether the endpoint is reached from the project's network only",
     "endpoint.zonalRedundancy": "whether GPUs are kept in another zone as well, at a higher price",
     "endpoint.coldStartSeconds": "kept free for the first call after a rest; null: an estimate for a model of 100 MB",

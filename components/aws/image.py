@@ -11,9 +11,6 @@ import pulumi_docker_build as docker_build
 from components.args import ImageArgs
 from components.aws.context import AwsContext
 
-# Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
-CONTEXT = ".."
-DOCKERFILE = "../containers/Dockerfile"
 KEPT_IMAGES = 10
 # Only the tags of builds may move (an `up` that was killed pushes its tag again); what runs is named by digest anyway.
 MOVABLE_TAGS = "build-*"
@@ -57,8 +54,8 @@ class BuiltImage(pulumi.ComponentResource):
         address = f"{registry}/{home.names.repository}"
         image = docker_build.Image(
             f"{name}-build",
-            context=docker_build.BuildContextArgs(location=CONTEXT),
-            dockerfile=docker_build.DockerfileArgs(location=DOCKERFILE),
+            context=docker_build.BuildContextArgs(location=args.context),
+            dockerfile=docker_build.DockerfileArgs(location=args.dockerfile),
             target=args.target,
             platforms=[docker_build.Platform(args.platform)],
             builder=None if args.builder is None else docker_build.BuilderConfigArgs(name=args.builder),

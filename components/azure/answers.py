@@ -11,7 +11,7 @@ from components.azure.storage import Account
 from components.azure.watch import Alarm, waiting
 
 ANSWERS = "answers"
-# With the pauses between them about forty minutes.
+# With the pauses between them 45 to 89 minutes (`handlers/functions/attempts.py`; half of each is by chance).
 ATTEMPTS = 10
 # Answers that could not be made within an hour wait for longer than that.
 OLD_S = 3600

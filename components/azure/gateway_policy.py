@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from pulumi import RunError
 
-from components.args import GatewayArgs
+from components.args import LATER_ASKED, LATER_TOLD, GatewayArgs
 from components.limits_azure import API_MANAGEMENT_TIERS, API_MANAGEMENT_WINDOW_S
 
 KEY_HEADER, ID_HEADER = "x-api-key", "x-request-id"
@@ -108,13 +108,16 @@ def _valid(args: GatewayArgs, refused: int, claim: str | None = None) -> str:
 
 def _cors(args: GatewayArgs) -> str:
     methods = ["POST", *(["GET"] if args.later else [])]
+    asked = ("authorization", "content-type", ID_HEADER, *(LATER_ASKED if args.later else ()))
+    # Of refusals too, where answers never come later.
+    told = (ID_HEADER, *(LATER_TOLD if args.later else ("retry-after",)))
     return _tag(
         "cors",
         {"allow-credentials": "false"},
         _tag("allowed-origins", {}, *(_tag("origin", {}, escape(each)) for each in args.allow_origins)),
         _tag("allowed-methods", {"preflight-result-max-age": str(PREFLIGHT_S)}, *(_tag("method", {}, each) for each in methods)),
-        _tag("allowed-headers", {}, *(_tag("header", {}, each) for each in ("authorization", "content-type", ID_HEADER))),
-        _tag("expose-headers", {}, *(_tag("header", {}, each) for each in (ID_HEADER, "retry-after"))),
+        _tag("allowed-headers", {}, *(_tag("header", {}, each) for each in asked)),
+        _tag("expose-headers", {}, *(_tag("header", {}, each) for each in told)),
     )
 
 

@@ -11,9 +11,6 @@ from components.azure import registry_login
 from components.azure.context import AzureContext
 from components.azure.roles import ACR_PULL, Scope, assign
 
-# Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
-CONTEXT = ".."
-DOCKERFILE = "../containers/Dockerfile"
 FUNCTION_TARGET = "function-azure"
 
 
@@ -76,8 +73,8 @@ class BuiltImages(pulumi.ComponentResource):
         address = pulumi.Output.format("{0}/{1}", server, image)
         built = docker_build.Image(
             name,
-            context=docker_build.BuildContextArgs(location=CONTEXT),
-            dockerfile=docker_build.DockerfileArgs(location=DOCKERFILE),
+            context=docker_build.BuildContextArgs(location=args.context),
+            dockerfile=docker_build.DockerfileArgs(location=args.dockerfile),
             target=target,
             platforms=[docker_build.Platform(args.platform)],
             builder=None if args.builder is None else docker_build.BuilderConfigArgs(name=args.builder),

@@ -10,9 +10,6 @@ from components.args import ImageArgs
 from components.gcp.apis import REGISTRY
 from components.gcp.context import GcpContext
 
-# Relative, because absolute paths would go into the state; the program's folder is `stacks/`.
-CONTEXT = ".."
-DOCKERFILE = "../containers/Dockerfile"
 FUNCTION_TARGET = "function-gcp"
 KEPT_IMAGES = 10
 # Artifact Registry takes an access token under this name (its documentation, authentication for Docker).
@@ -53,8 +50,8 @@ class BuiltImages(pulumi.ComponentResource):
         address = f"{self._registry}/{home.project}/{home.names.registry}/{image}"
         built = docker_build.Image(
             name,
-            context=docker_build.BuildContextArgs(location=CONTEXT),
-            dockerfile=docker_build.DockerfileArgs(location=DOCKERFILE),
+            context=docker_build.BuildContextArgs(location=args.context),
+            dockerfile=docker_build.DockerfileArgs(location=args.dockerfile),
             target=target,
             platforms=[docker_build.Platform(args.platform)],
             builder=None if args.builder is None else docker_build.BuilderConfigArgs(name=args.builder),

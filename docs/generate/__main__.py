@@ -1,4 +1,5 @@
-"""`make docs`: write the generated parts of every stack's page, of the pages of features and contracts, and of the policy pack again.
+"""`make docs`: write the generated parts of every stack's page, of the pages of features, contracts and CI, of the policy pack, and the
+components' typed inputs again.
 `--check` writes nothing and names the pages that would change.
 
 A page is hand-written but for its blocks, each between `<!-- NAME: make docs -->` and `<!-- end -->`.
@@ -10,7 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from docs.generate import pack
+from docs.generate import pack, remote
+from docs.generate.ci import trust_lines
 from docs.generate.contracts import contracts_table
 from docs.generate.costs_tables import added_table, costs_table
 from docs.generate.features import features_table
@@ -22,6 +24,7 @@ from pilotlight.planned import ready_stacks
 PAGES = Path(__file__).resolve().parents[1] / "stacks"
 FEATURES = PAGES.parent / "features.md"
 CONTRACTS = PAGES.parent / "contracts.md"
+CI = PAGES.parent / "ci.md"
 BLOCKS: Mapping[str, Callable[[str], str]] = {
     "settings": settings_table,
     "outputs": outputs_table,
@@ -52,6 +55,11 @@ def generated_contracts(page: str) -> str:
     return _filled(CONTRACTS, page, {"contracts": contracts_table})
 
 
+def generated_ci(page: str) -> str:
+    """The page of CI with its blocks as the code says now. Raises ValueError as `generated_features` does."""
+    return _filled(CI, page, {cloud: partial(trust_lines, cloud) for cloud in ("aws", "gcp", "azure")})
+
+
 def _filled(path: Path, page: str, blocks: Mapping[str, Callable[[], str]]) -> str:
     named = [match[1] for match in _BLOCK.finditer(page)]
     if sorted(named) != sorted(blocks):
@@ -62,10 +70,9 @@ def _filled(path: Path, page: str, blocks: Mapping[str, Callable[[], str]]) -> s
 def main(arguments: list[str]) -> int:
     stale = []
     pages: dict[Path, Callable[[str], str]] = {page_of(stack): partial(generated, stack) for stack in ready_stacks()}
-    files = {
-        path: write(path.read_text()) for path, write in {**pages, FEATURES: generated_features, CONTRACTS: generated_contracts}.items()
-    }
-    for path, written in {**files, **pack.written()}.items():
+    pages |= {FEATURES: generated_features, CONTRACTS: generated_contracts, CI: generated_ci}
+    files = {path: write(path.read_text()) for path, write in pages.items()}
+    for path, written in {**files, **pack.written(), **remote.written()}.items():
         if not path.is_file() or written != path.read_text():
             stale.append(path.name)
             if arguments != ["--check"]:

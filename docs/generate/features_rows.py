@@ -97,6 +97,9 @@ _ENDPOINT = (
         words="more instances by the use of their requests", keys=("endpoint.scaleAtRequests",), figure=allowed("endpoint.scaleAtRequests")
     ),
     Feature(words="more instances by the use of their CPUs", keys=("endpoint.scaleAtCpu",), figure=allowed("endpoint.scaleAtCpu")),
+    Feature(words="inputs computed at once: batches by length", keys=("endpoint.batchSize",), figure=allowed("endpoint.batchSize")),
+    Feature(words="requests that wait are held for others", keys=("endpoint.batchWaitMs",), figure=allowed("endpoint.batchWaitMs")),
+    Feature(words="processes of one instance", keys=("endpoint.workers",), figure=allowed("endpoint.workers")),
     Feature(words="private endpoint: reached from the stack's network only", keys=("endpoint.private",)),
     Feature(
         words="containers in a virtual network: one of the stack's own, or a subnet of yours",

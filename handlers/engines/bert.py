@@ -1,4 +1,4 @@
-"""BERT's forward pass over a table of weights, for one text without padding. Names of weights are transformers' own."""
+"""BERT's forward pass over a table of weights. Names of weights are transformers' own."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class BertConfig:
 
 
 class Bert:
-    """Calling it gives the last hidden state (1, tokens, hidden) or, with the head, the logits (1, labels)."""
+    """Calling it gives the last hidden state (texts, tokens, hidden) or, with the head, the logits (texts, labels)."""
 
     def __init__(self, config: BertConfig, weights: Mapping[str, Tensor], *, classifies: bool) -> None:
         """Raises KeyError with the name of a weight that is missing."""
@@ -49,12 +49,15 @@ class Bert:
         for name in self._needed():
             self._weights[name]
 
-    def __call__(self, tokens: Tensor, types: Tensor, check: Callable[[], None]) -> Tensor:
-        """`check` is called before each layer and may raise, to stop a pass that nobody waits for."""
+    def __call__(self, tokens: Tensor, types: Tensor, check: Callable[[], None], seen: Tensor | None = None) -> Tensor:
+        """`check` is called before each layer and may raise, to stop a pass that nobody waits for; `seen` is false where padding is, None
+        where there is none."""
         hidden = self._embed(tokens, types)
+        # The same for every head and for whichever token looks.
+        mask = None if seen is None else seen[:, None, None, :]
         for index in range(self._config.layers):
             check()
-            hidden = self._layer(hidden, f"{self._prefix}encoder.layer.{index}")
+            hidden = self._layer(hidden, f"{self._prefix}encoder.layer.{index}", mask)
         if not self._classifies:
             return hidden
         pooled = self._linear(hidden[:, 0], f"{self._prefix}pooler.dense").tanh()
@@ -79,15 +82,15 @@ class Bert:
         embedded = functional.embedding(tokens, words) + functional.embedding(types, kinds) + functional.embedding(places, positions)
         return self._norm(embedded, f"{self._prefix}embeddings.LayerNorm")
 
-    def _layer(self, hidden: Tensor, name: str) -> Tensor:
-        attended = self._linear(self._attend(hidden, f"{name}.attention.self"), f"{name}.attention.output.dense")
+    def _layer(self, hidden: Tensor, name: str, mask: Tensor | None) -> Tensor:
+        attended = self._linear(self._attend(hidden, f"{name}.attention.self", mask), f"{name}.attention.output.dense")
         hidden = self._norm(attended + hidden, f"{name}.attention.output.LayerNorm")
         inner = _ACTIVATIONS[self._config.activation](self._linear(hidden, f"{name}.intermediate.dense"))
         return self._norm(self._linear(inner, f"{name}.output.dense") + hidden, f"{name}.output.LayerNorm")
 
-    def _attend(self, hidden: Tensor, name: str) -> Tensor:
+    def _attend(self, hidden: Tensor, name: str, mask: Tensor | None) -> Tensor:
         query, key, value = (self._heads(self._linear(hidden, f"{name}.{part}")) for part in ("query", "key", "value"))
-        return functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask).transpose(1, 2).flatten(2)
 
     def _heads(self, hidden: Tensor) -> Tensor:
         return hidden.unflatten(-1, (self._config.heads, -1)).transpose(1, 2)

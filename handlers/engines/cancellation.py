@@ -1,8 +1,8 @@
 """A prediction that nobody waits for any more: how to say so to the thread that computes it."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 
 
 class Cancelled(Exception):
@@ -44,3 +44,35 @@ class Cancellation:
         finally:
             with self._lock:
                 self._stop = None
+
+
+class Together(Cancellation):
+    """Several predictions that are computed at once: given up when every one of them is, and no sooner."""
+
+    def __init__(self, members: Sequence[Cancellation]) -> None:
+        super().__init__()
+        self._members = members
+
+    @property
+    def cancelled(self) -> bool:
+        return all(member.cancelled for member in self._members)
+
+    def check(self) -> None:
+        """Raises Cancelled once nobody waits any more."""
+        if self.cancelled:
+            raise Cancelled
+
+    @contextmanager
+    def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call `stop` if the last of them is given up inside the block. Raises Cancelled when none was left before."""
+
+        def stop_after_the_last() -> None:
+            if self.cancelled:
+                stop()
+
+        with ExitStack() as watched:
+            for member in self._members:
+                with suppress(Cancelled):
+                    watched.enter_context(member.stopping(stop_after_the_last))
+            self.check()
+            yield

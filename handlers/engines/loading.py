@@ -27,7 +27,10 @@ Mark = Callable[[str], None]
 
 
 class Model(Protocol):
-    """A loaded model: `predict` answers what goes into `outputs`, as JSON values and float32 arrays; `warm_up` is what a ping asks."""
+    """A loaded model: `predict` answers what goes into `outputs`, as JSON values and float32 arrays; `warm_up` is what a ping asks.
+
+    One that has `predict_together` as well (`handlers/tasks/together.py`) computes several requests at once.
+    """
 
     warm_up: PredictionRequest
 
@@ -49,26 +52,50 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
     Raises ModelError, which names the file, what was expected and what was found.
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
-        found = files.submit(_found, settings, files)
-        engine, task = _to_import(settings)
-        import_engine(engine, task)
-        mark("import")
-        folder, manifest, proofs = found.result()
-        mark("fetch")
-        import_engine(manifest.engine, manifest.task)  # for a model fetched into an image that carries several engines
+        folder, manifest, proofs = _brought(settings, mark, files)
         for name, proof in proofs.items():
             if not name.endswith(_WEIGHTS):
                 proof.result()
         try:
-            loaded = _built(folder, manifest, settings.model_threads)
+            loaded = load_proven(folder, manifest, settings)
         finally:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in proofs.values():
                 proof.result()
-        if settings.require_gpu:
-            check_gpu(loaded)
         mark("load")
         return loaded
+
+
+def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:
+    """Folder and manifest of the model, every file of it proven and its engine imported: what processes share before each loads it.
+
+    No thread is left. Raises ModelError.
+    """
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
+        folder, manifest, proofs = _brought(settings, mark, files)
+        for proof in proofs.values():
+            proof.result()
+    return folder, manifest
+
+
+def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings) -> Loaded:
+    """The served model of files that are proven. Raises ModelError."""
+    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size)
+    if settings.require_gpu:
+        check_gpu(loaded)
+    return loaded
+
+
+def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
+    """Folder and manifest of the model and a running proof per file, the engine imported meanwhile."""
+    found = files.submit(_found, settings, files)
+    engine, task = _to_import(settings)
+    import_engine(engine, task)
+    mark("import")
+    folder, manifest, proofs = found.result()
+    mark("fetch")
+    import_engine(manifest.engine, manifest.task)  # for a model fetched into an image that carries several engines
+    return folder, manifest, proofs
 
 
 def check_gpu(loaded: Loaded) -> None:
@@ -108,12 +135,12 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
         raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
 
 
-def build(folder: Path, manifest: Manifest, threads: int) -> Model:
-    """The task over its engine. Raises ModelError for a task that is not served."""
-    return _built(folder, manifest, threads).model
+def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = HandlerSettings.batch_size) -> Model:
+    """The task over its engine, which computes as many texts at once. Raises ModelError for a task that is not served."""
+    return _built(folder, manifest, threads, most_texts).model
 
 
-def _built(folder: Path, manifest: Manifest, threads: int) -> Loaded:
+def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> Loaded:
     if manifest.task not in TASKS:
         raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
     if manifest.task == CUSTOM:
@@ -123,15 +150,15 @@ def _built(folder: Path, manifest: Manifest, threads: int) -> Loaded:
         return Loaded(manifest, own, own.providers)
     engine = _engine(folder, manifest, threads)
     module, name = (TEXT_TASKS | IMAGE_TASKS)[manifest.task]
-    served = _text(folder, manifest, engine) if manifest.task in TEXT_TASKS else engine
+    served = _text(folder, manifest, engine, most_texts) if manifest.task in TEXT_TASKS else engine
     model: Model = getattr(importlib.import_module(module), name)(served, manifest)
     return Loaded(manifest, model, engine.providers)
 
 
-def _text(folder: Path, manifest: Manifest, engine: Any) -> Any:
+def _text(folder: Path, manifest: Manifest, engine: Any, most_texts: int) -> Any:
     from handlers.tasks.text import TextModel, load_tokenizer
 
-    return TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine)
+    return TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine, most_texts)
 
 
 def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:

@@ -16,7 +16,11 @@ Array = np.ndarray[Any, Any]
 
 
 class OnnxEngine:
-    """One session, used by one thread at a time; `providers` are what it computes with, the first one first."""
+    """One session, used by one thread at a time; `providers` are what it computes with, the first one first.
+
+    `batches`: whether the graph takes several texts or images at once; `pads`: whether it can be told what of a text is padding;
+    `on_gpu`: whether it computes there.
+    """
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Raises ModelError when ONNX Runtime refuses the file."""
@@ -38,12 +42,20 @@ class OnnxEngine:
         self.providers = tuple(self._session.get_providers())
         if self.providers[0] != wanted[0]:
             logs.write("gpu_unused", level="WARNING", wanted=wanted, providers=self.providers, message="The model computes on the CPU.")
-        self.inputs = [node.name for node in self._session.get_inputs()]
+        nodes = self._session.get_inputs()
+        self.inputs = [node.name for node in nodes]
+        self.on_gpu = self.providers[0] == CUDA
+        # A size that is free has a name, or none; a fixed one is a number.
+        self.batches = all(node.shape and not isinstance(node.shape[0], int) for node in nodes)
+        self.pads = "attention_mask" in self.inputs
         self._output = self._session.get_outputs()[0].name
 
-    def run(self, tokens: Array, types: Array, cancellation: Cancellation) -> Array:
-        """The model's first output for one text, shape (1, …), float32. Raises Cancelled when it was given up."""
-        known = {"input_ids": tokens, "attention_mask": np.ones_like(tokens), "token_type_ids": types}
+    def run(self, tokens: Array, types: Array, cancellation: Cancellation, mask: Array | None = None) -> Array:
+        """The model's first output for texts of one length, shape (texts, …), float32; `mask` is 1 where a token is, 0 where padding.
+
+        Raises Cancelled when it was given up.
+        """
+        known = {"input_ids": tokens, "attention_mask": np.ones_like(tokens) if mask is None else mask, "token_type_ids": types}
         return self.infer({name: known[name] for name in self.inputs}, cancellation)
 
     def infer(self, feed: Mapping[str, Array], cancellation: Cancellation) -> Array:

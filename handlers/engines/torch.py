@@ -20,6 +20,7 @@ class TorchEngine:
     """One model in memory-mapped weights, used by one thread at a time."""
 
     providers = ("cpu",)
+    batches, pads, on_gpu = True, True, False
 
     def __init__(self, folder: Path, threads: int, *, classifies: bool) -> None:
         """`classifies` adds the classification head. Raises ModelError when a file can't be read or a weight is missing."""
@@ -36,8 +37,10 @@ class TorchEngine:
         except KeyError as error:
             raise ModelError(f"{weights_path} has no weight {error}: is it a model for this task?") from error
 
-    def run(self, tokens: Array, types: Array, cancellation: Cancellation) -> Array:
-        """The last hidden state or the logits for one text, shape (1, …), float32. Raises Cancelled when it was given up."""
+    def run(self, tokens: Array, types: Array, cancellation: Cancellation, mask: Array | None = None) -> Array:
+        """The last hidden state or the logits for texts of one length, shape (texts, …), float32; `mask` is 1 where a token is, 0 where
+        padding. Raises Cancelled when it was given up."""
+        seen = None if mask is None else torch.from_numpy(mask).bool()
         with torch.inference_mode():
-            output = self._model(torch.from_numpy(tokens), torch.from_numpy(types), cancellation.check)
+            output = self._model(torch.from_numpy(tokens), torch.from_numpy(types), cancellation.check, seen)
         return np.asarray(output.numpy(), dtype=np.float32)

@@ -53,9 +53,8 @@ class AnswerWork:
         answer_id, request_id = _read(message)
         last = attempt >= self.attempts.most
         try:
-            row = self.store.row(answer_id)
-            if row is None or row.expires <= self.now() or (row.ending is not None and row.ending.state == "done"):
-                logs.write("answer_unwanted", request_id=request_id, answer=answer_id)
+            row = self._wanted(answer_id, request_id)
+            if row is None:
                 return "unwanted"
             # An attempt can die without a word: when this time is over, whoever asks is told that it failed.
             ends = self.now() + (max(remaining_s(), 0) + HAND_OVER_S + MARGIN_S if last else self.attempts.left_s(attempt))
@@ -64,6 +63,22 @@ class AnswerWork:
             return self._answer(row, last, spares, remaining_s)
         except Unavailable as error:
             raise TryAgain(str(error), request_id, answer_id, spent=not isinstance(error, _NOT_LET_IN)) from error
+
+    def is_wanted(self, message: str) -> bool:
+        """Whether somebody may still wait for the answer of a message that has no attempt left. Raises Unavailable."""
+        try:
+            return self._wanted(*_read(message)) is not None
+        except TryAgain:
+            # What names no answer belongs among the dead letters.
+            return True
+
+    def _wanted(self, answer_id: str, request_id: str | None) -> Row | None:
+        """The row; None, with a line, where it is gone, over or done. Raises Unavailable."""
+        row = self.store.row(answer_id)
+        if row is not None and row.expires > self.now() and (row.ending is None or row.ending.state != "done"):
+            return row
+        logs.write("answer_unwanted", request_id=request_id, answer=answer_id)
+        return None
 
     def _answer(self, row: Row, last: bool, spares: bool, remaining_s: Callable[[], float]) -> str:
         try:
@@ -105,6 +120,8 @@ def _read(message: str) -> tuple[str, str | None]:
     """Answer and correlation id. Raises TryAgain for what is no message of ours: it belongs among the dead letters."""
     try:
         value = json.loads(message)
-        return str(value["id"]), value.get("requestId")
+        if not isinstance(value["id"], str):
+            raise TypeError("an id is a text")
+        return value["id"], value.get("requestId")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TryAgain(f"The message names no answer: {type(error).__name__}.") from error

@@ -42,6 +42,10 @@ class AnswerWorker:
         """Work on a message for the `attempt`th time, within `seconds_left`. Never raises."""
         return self.trouble(message, attempt=attempt, message_id=message_id, seconds_left=seconds_left) is None
 
+    def is_wanted(self, message: str) -> bool:
+        """Whether somebody may still wait for the answer of a message that has no attempt left. Raises Unavailable."""
+        return self._work.is_wanted(message)
+
     def trouble(
         self, message: str, *, attempt: int, message_id: str, seconds_left: Callable[[], float], spares: bool = False
     ) -> Outcome | None:

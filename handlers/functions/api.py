@@ -11,7 +11,7 @@ from typing import Protocol
 
 from handlers.functions import idempotency, logs, metrics, problems, requests
 from handlers.functions.answers import Answer
-from handlers.functions.deadline import Deadline, seconds_left
+from handlers.functions.deadline import Deadline, of_headers, seconds_left
 from handlers.functions.deferral import Call, Deferral, wants_later
 from handlers.functions.endpoint import EndpointAnswer, normalised
 from handlers.functions.http_request import HttpRequest, require_post
@@ -103,7 +103,8 @@ class ApiFunction:
         requests.check(task, asked)
         if self._deferral is None:
             idempotency.refuse_key(http.headers)
-            budget_s = min(self._settings.endpoint_timeout_s, seconds_left(deadline))
+            # Where answers can come later, that is the way out of a caller's haste.
+            budget_s = min(self._settings.endpoint_timeout_s, seconds_left(deadline), of_headers(http.headers))
             if budget_s <= 0:
                 raise DeadlineExceeded("No time was left to call the model.")
             return self._ask(self._body(asked), request_id, budget_s)

@@ -64,6 +64,8 @@ class Deferral:
         try:
             return task.result(timeout=max(0.0, seconds_left(deadline)))
         except FutureTimeout as error:
+            # Its caller is told to send it again: what has not begun by now never does.
+            task.cancel()
             return self._without_store(working, "The function's time was over.", error)
         except Unavailable as error:
             return self._without_store(working, str(error), error)
@@ -79,6 +81,7 @@ class Deferral:
         return self._replay(kept, working) if replayed else working.answer()
 
     def _now_or_later(self, call: Call, predict: Predict, deadline: Deadline) -> Answer:
+        _require_time(deadline)
         budget_s = min(self._wait_s, seconds_left(deadline) - HAND_OVER_S)
         if call.owner is None:
             return predict(budget_s)
@@ -90,6 +93,7 @@ class Deferral:
         try:
             return predict(budget_s)
         except _LATER as problem:
+            _require_time(deadline)
             logs.write("deferred", request_id=call.request_id, reason=problem.detail)
             return self._hand_over(call, call.owner)
 
@@ -148,6 +152,12 @@ class _Work:
         except Exception as error:  # noqa: BLE001  (an answer, too, and one that is kept)
             logs.write_fault("function_fault", error, request_id=self.call.request_id)
             return _told(InternalFault("The request could not be handled."), self.call.request_id)
+
+
+def _require_time(deadline: Deadline) -> None:
+    """Raises AnswersUnavailable, as the caller was told by then: nobody would ever fetch what is handed over now."""
+    if seconds_left(deadline) <= 0:
+        raise AnswersUnavailable("The function's time was over: send the request again.", retry_after_s=RETRY_AFTER_S)
 
 
 def _told(problem: RequestProblem, request_id: str) -> Answer:

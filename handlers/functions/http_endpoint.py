@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from handlers.functions import logs, problems, spans, traces
 from handlers.functions.connections import TRANSPORT_ERRORS, Server
+from handlers.functions.deadline import TIMEOUT_HEADER, as_milliseconds
 from handlers.functions.endpoint import RETRY_AFTER_S, Dropped, EndpointAnswer, cold_start_stages, model_problem, patiently
 from handlers.functions.logs import CUSTOM_ATTRIBUTES_HEADER
 from handlers.functions.outcomes import Unavailable
@@ -80,7 +81,8 @@ class HttpEndpoint:
 
     def _once(self, body: bytes, request_id: str, budget_s: float) -> EndpointAnswer:
         try:
-            answer, text = self.post(_ROUTE, body, {}, request_id=request_id, until=time.monotonic() + budget_s)
+            told = {TIMEOUT_HEADER: as_milliseconds(budget_s)}
+            answer, text = self.post(_ROUTE, body, told, request_id=request_id, until=time.monotonic() + budget_s)
         except TimeoutError as error:
             raise DeadlineExceeded(f"The model did not answer within {budget_s:.1f} s.") from error
         except (ConnectionRefusedError, socket.gaierror) as error:

@@ -86,6 +86,11 @@ class Pipeline:
         self._count(list(found.values()), batch_id)
         return found
 
+    def tell(self, delivery: Delivery, outcome: Outcome, *, batch_id: str) -> None:
+        """The line and the counters of a delivery that ended without any work on it."""
+        log(delivery, outcome, batch_id)
+        self._count([outcome], batch_id)
+
     def _filtered(self, version: ObjectVersion) -> Outcome | None:
         least, most = self._settings.min_object_bytes, self._settings.max_object_bytes
         if version.size < least:

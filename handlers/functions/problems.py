@@ -21,6 +21,9 @@ class MalformedBody(RequestProblem): ...
 class IdempotencyKeyRefused(RequestProblem): ...
 
 
+class TimeoutRefused(RequestProblem): ...
+
+
 class RouteUnknown(RequestProblem): ...
 
 
@@ -91,6 +94,7 @@ class DeadlineExceeded(RequestProblem): ...
 PROBLEMS: dict[type[RequestProblem], tuple[int, str, str]] = {
     MalformedBody: (400, "malformed-body", "The body can't be read"),
     IdempotencyKeyRefused: (400, "idempotency-key-refused", "The Idempotency-Key can't be used"),
+    TimeoutRefused: (400, "timeout-refused", "The time that the caller has can't be read"),
     RouteUnknown: (404, "route-unknown", "No such route"),
     AnswerUnknown: (404, "answer-unknown", "No such answer"),
     ModelUnknown: (404, "model-unknown", "No such model"),

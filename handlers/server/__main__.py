@@ -33,11 +33,16 @@ def _serve_http() -> int:
     from handlers.settings import HandlerSettings
 
     try:
-        service = Service(HandlerSettings.from_environment(os.environ), stages)
+        settings = HandlerSettings.from_environment(os.environ)
         _collect_spans()
     except SettingsError as error:
         logs.write("settings_refused", level="ERROR", message=str(error))
         return 1
+    if settings.workers > 1:
+        from handlers.server.processes import serve_several
+
+        return serve_several(settings, stages)
+    service = Service(settings, stages)
     # The model comes up in its own thread while the HTTP side is imported.
     service.start()
     from handlers.server.http_server import serve

@@ -58,6 +58,7 @@ class App:
             answer = self._refusal(problem, call)
         except asyncio.CancelledError:
             # The server leaves and has no time left: say so, instead of the bare 500 that the transport would send.
+            self._service.metrics.shed("leaving")
             answer, gone = self._refusal(Overloaded("The server is shutting down.", retry_after_s=1), call), True
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._refusal(self._service.unexpected(error, call.request_id), call)
@@ -94,10 +95,19 @@ class App:
         self._ready()
         return Answer(200, _JSON, b'{"status":"ready","openapi_url":"/openapi.json","healthcheck_url":"/health-check"}')
 
+    def tell_figures(self) -> None:
+        """Write this process's figures where the others of its port find them."""
+        if self._service.board is not None:
+            self._service.board.write(self._figures())
+
     def _metrics(self) -> Answer:
-        worker = self._service.worker
-        text = self._service.metrics.text(ready=worker.ready, waiting=worker.waiting, stages=self._service.stages.known())
-        return Answer(200, {"content-type": metrics.MEDIA_TYPE}, text.encode())
+        board, text = self._service.board, self._figures()
+        return Answer(200, {"content-type": metrics.MEDIA_TYPE}, (text if board is None else board.whole(text)).encode())
+
+    def _figures(self) -> str:
+        service = self._service
+        stages, tokens = service.stages.known(), service.tokens()
+        return service.metrics.text(ready=service.worker.ready, waiting=service.worker.waiting, stages=stages, tokens=tokens)
 
     def _openapi(self) -> Answer:
         from handlers.server import openapi

@@ -1,9 +1,11 @@
 """A request over HTTP as a contract sees it: its headers, its body, and the service that answers it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
+from handlers.functions import deadline
 from handlers.functions.pings import Ping
 from handlers.functions.requests import PredictionRequest, decoded
 from handlers.server.contracts import CONTRACTS, Route
@@ -48,6 +50,7 @@ class Call:
         self.names: Mapping[str, str] = {}
         self.ping: Ping | None = None
         self._receive = receive
+        self._came = time.monotonic()
 
     @property
     def content_type(self) -> str | None:
@@ -56,7 +59,10 @@ class Call:
     async def body(self) -> bytes:
         """The whole body within the settings. Raises RequestProblem, ClientGone."""
         settings = self.service.settings
-        return await read_body(self._receive, self.headers, limit=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        body = await read_body(self._receive, self.headers, limit=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        # Whoever finds no place is told before megabytes of JSON are decoded, which would delay everybody's answers.
+        self.service.worker.require_place(counted=self.ping is None)
+        return body
 
     async def json(self) -> object:
         """The body as JSON. Raises RequestProblem, ClientGone."""
@@ -64,7 +70,11 @@ class Call:
 
     async def answered(self, request: PredictionRequest, form: Form = PLAIN) -> Answer:
         """The answer to a prediction in a contract's form. Raises RequestProblem, and ClientGone when nobody waits for it any more."""
-        return await self.while_there(self.service.answer(request, self.request_id, self.form(form)))
+        return await self.while_there(self.service.answer(request, self.request_id, self.form(form), self.seconds_left()))
+
+    def seconds_left(self) -> float:
+        """What the caller has left for an answer, without end where it does not tell. Raises TimeoutRefused."""
+        return deadline.of_headers(self.headers) - (time.monotonic() - self._came)
 
     def form(self, form: Form) -> Form:
         """The form with the tasks that the table gives its contract, unless what was asked for serves fewer."""

@@ -1,12 +1,13 @@
 """Lambda's contract: events of a REST or HTTP API, and a bare payload, over the same path as HTTP."""
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
 
-from handlers.functions import idempotency, logs, pings
+from handlers.functions import deadline, idempotency, logs, pings
 from handlers.functions.aws import events_http
 from handlers.functions.aws.s3_events import is_sqs
 from handlers.functions.http_request import HttpRequest, require_post
@@ -49,7 +50,7 @@ class LambdaHandler:
             return self._http(event, context)
         if isinstance(event, dict) and "ping" in event:
             return self._ping(event, context)
-        answer = self._guarded(lambda: self._value(event), context, context.aws_request_id)
+        answer = self._guarded(lambda: self._value(event), context, context.aws_request_id, {})
         return orjson.loads(answer.body)
 
     def _ping(self, event: dict[str, Any], context: LambdaContext) -> Any:
@@ -75,7 +76,8 @@ class LambdaHandler:
             gateway_id = request.request_id or request_id
             request_id = logs.request_id(request.headers, gateway_id)
             # Both in the log: an access log knows nothing of an id that the caller chose.
-            answer = self._guarded(lambda: self._read(request), context, request_id, gateway_request_id=gateway_id)
+            read = functools.partial(self._read, request)
+            answer = self._guarded(read, context, request_id, request.headers, gateway_request_id=gateway_id)
         return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body.decode())
 
     def _read(self, request: HttpRequest) -> PredictionRequest:
@@ -89,9 +91,12 @@ class LambdaHandler:
     def _value(self, event: object) -> PredictionRequest:
         return from_value(event, max_inputs=self._service.settings.max_inputs, kind=self._service.kind)
 
-    def _guarded(self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str, **told: str) -> Answer:
+    def _guarded(
+        self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str, headers: Mapping[str, str], **told: str
+    ) -> Answer:
         try:
-            answer = self._service.answer_within(read(), request_id, _seconds_left(context))
+            seconds = min(_seconds_left(context), deadline.of_headers(headers))
+            answer = self._service.answer_within(read(), request_id, seconds)
         except RequestProblem as problem:
             answer = self._service.refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)

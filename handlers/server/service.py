@@ -1,18 +1,19 @@
 """What the server does whatever the contract: one path from a checked request to the bytes of an answer."""
 
 import asyncio
+import math
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from handlers.engines.cancellation import Cancellation
-from handlers.engines.loading import Model, load
+from handlers.engines.loading import Loaded, Mark, Model, load
 from handlers.engines.manifest import Manifest
 from handlers.functions import logs, problems
 from handlers.functions.pings import Ping
@@ -22,10 +23,17 @@ from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
 from handlers.server.stages import Stages, custom_attributes, server_timing
-from handlers.server.worker import Job, Worker
+from handlers.server.waiting import Job
+from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
 
+if TYPE_CHECKING:
+    from handlers.server.board import Slot
+
 _Asked = tuple[PredictionRequest, Form]
+_Job = Job[_Asked, Encoded]
+# A run of its own takes about as long as a dozen tokens; most models cut a text at 512 of them.
+_EACH, _READ = 60, 2500
 # Stands for what a ping asks, until the model is there and says what that is.
 _PING = PredictionRequest((), many=False, parameters={})
 
@@ -42,16 +50,26 @@ class Answer:
 class Service:
     """The model behind its queue, with deadlines, cold-start stages and counters."""
 
-    def __init__(self, settings: HandlerSettings, stages: Stages) -> None:
+    def __init__(self, settings: HandlerSettings, stages: Stages, load: Callable[[HandlerSettings, Mark], Loaded] = load) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        # Where the figures of all processes are, of several on one port.
+        self.board: Slot | None = None
         self.stages = stages
         # By the clock on the wall, in seconds: when the model began to load, and when it was there.
         self.began_at = self.loaded_at = time.time()
         self.manifest: Manifest | None = None
         self._providers: tuple[str, ...] = ()
         self._model: Model | None = None
-        self.worker = Worker(self._load, self._predict, settings.max_queue)
+        self._loader = load
+        self.worker: Worker[_Asked, Encoded] = Worker(
+            self._load,
+            self._compute,
+            max_queue=settings.max_queue,
+            batch_size=settings.batch_size,
+            batch_wait_s=settings.batch_wait_s,
+            metrics=self.metrics,
+        )
         self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
 
@@ -73,12 +91,15 @@ class Service:
         """Begin to load the model; `worker.loaded` tells when it is there, or why it is not."""
         self.worker.start()
 
-    async def answer(self, request: PredictionRequest, request_id: str, form: Form = PLAIN) -> Answer:
-        """The answer of one prediction, awaited. Raises RequestProblem; cancelling gives the prediction up."""
-        return self._answered(*await self._computed(request, form), request_id)
+    async def answer(self, request: PredictionRequest, request_id: str, form: Form = PLAIN, seconds: float = math.inf) -> Answer:
+        """The answer of one prediction, awaited for `seconds` and the setting's deadline at most.
+
+        Raises RequestProblem; cancelling gives the prediction up.
+        """
+        return self._answered(*await self._computed(request, form, seconds), request_id)
 
     def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
-        """The same for a caller without an event loop, within `seconds` and the setting's deadline."""
+        """The same for a caller without an event loop."""
         return self._answered(*self._computed_within(request, seconds), request_id)
 
     async def ping(self, ping: Ping) -> Answer:
@@ -103,30 +124,38 @@ class Service:
         told = orjson.loads(answer.body).get("ping", {})
         logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
 
-    async def _computed(self, request: PredictionRequest, form: Form = PLAIN) -> tuple[Encoded, float]:
-        job: Job[_Asked, Encoded] | None = None
+    async def _computed(self, request: PredictionRequest, form: Form = PLAIN, seconds: float = math.inf) -> tuple[Encoded, float]:
+        patience, until = self._patience(seconds)
+        job: _Job | None = None
         try:
-            async with asyncio.timeout(self.settings.request_timeout_s):
+            async with asyncio.timeout(patience):
                 if request.uri is not None:
                     request = await asyncio.to_thread(self._references.fetched, request, self.kind)
-                job = self.worker.submit((request, form))
+                job = self.worker.submit(_job(request, form, until))
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
-            raise self._too_late(self.settings.request_timeout_s) from error
+            raise self._too_late(patience) from error
         finally:
             if job is not None:
                 job.cancellation.cancel()
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
-        patience = min(seconds, self.settings.request_timeout_s)
-        until = time.monotonic() + patience
-        job = self.worker.submit((request if request.uri is None else self._references.fetched(request, self.kind), PLAIN))
+        patience, until = self._patience(seconds)
+        job = self.worker.submit(_job(request if request.uri is None else self._references.fetched(request, self.kind), PLAIN, until))
         try:
             return job.future.result(timeout=max(until - time.monotonic(), 0))
         except FutureTimeout as error:
             raise self._too_late(patience) from error
         finally:
             job.cancellation.cancel()
+
+    def _patience(self, seconds: float) -> tuple[float, float]:
+        """How long an answer may take, and until when. Raises DeadlineExceeded where that is over."""
+        patience = min(seconds, self.settings.request_timeout_s)
+        if patience <= 0:
+            self.metrics.shed("deadline")
+            raise DeadlineExceeded("Its time was over before it could wait for the model.")
+        return patience, time.monotonic() + patience
 
     def refusal(self, problem: RequestProblem, request_id: str, members: Mapping[str, Any] = MappingProxyType({})) -> Answer:
         """The problem document for the client, with the `members` in which its contract tells errors (RFC 9457, extension members)."""
@@ -142,23 +171,47 @@ class Service:
         logs.write_fault("server_fault", error, request_id=request_id)
         return InternalFault("The request could not be handled.")
 
+    def tokens(self) -> Mapping[str, int]:
+        """How many tokens the model has computed, of texts and of padding; nothing of a model that has none."""
+        counted = getattr(self._model, "counted", None)
+        return counted() if counted else {}
+
     def _load(self) -> Model:
-        loaded = load(self.settings, self.stages.mark)
+        loaded = self._loader(self.settings, self.stages.mark)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self.loaded_at = time.time()
         return loaded.model
 
-    def _predict(self, model: Model, asked: _Asked, cancellation: Cancellation) -> Encoded:
+    def _compute(self, model: Model, jobs: Sequence[_Job]) -> Iterator[tuple[_Job, Encoded | Exception]]:
         """In the worker's thread: contract and parameters by the model's task, prediction, and its bytes."""
-        request, form = asked
-        assert self.manifest is not None  # the worker predicts only after _load
+        settled: list[tuple[_Job, PredictionRequest]] = []
+        for job in jobs:
+            try:
+                settled.append((job, self._settled(model, *job.request)))
+            except Exception as error:  # noqa: BLE001  (its answer)
+                yield job, error
+        for place, outputs in _outcomes(model, [(request, job.cancellation) for job, request in settled]):
+            job, request = settled[place]
+            yield job, self._encoded(model, request, job.request[1], outputs)
+
+    def _settled(self, model: Model, request: PredictionRequest, form: Form) -> PredictionRequest:
+        assert self.manifest is not None  # the worker computes only after _load
         request = form.settled(model.warm_up if request is _PING else request, self.manifest)
         check(self.manifest.task, request)
-        outputs: Any = model.predict(request, cancellation)
-        encoded = form.encode(Predicted(request, outputs, self.manifest, model))
+        return request
+
+    def _encoded(self, model: Model, request: PredictionRequest, form: Form, outputs: Any) -> Encoded | Exception:
+        """The bytes of an answer, or the exception that is one."""
+        assert self.manifest is not None
+        if isinstance(outputs, Exception):
+            return outputs
+        try:
+            encoded = form.encode(Predicted(request, outputs, self.manifest, model))
+        except Exception as error:  # noqa: BLE001  (its answer)
+            return error
         limit = self.settings.max_answer_bytes
         if len(encoded.body) > limit:
-            raise AnswerTooLarge(f"The answer has {len(encoded.body)} bytes, {limit} can be sent: send fewer or shorter texts.")
+            return AnswerTooLarge(f"The answer has {len(encoded.body)} bytes, {limit} can be sent: send fewer or shorter texts.")
         return encoded
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:
@@ -183,6 +236,30 @@ class Service:
         start = self.stages.take(seconds)
         told = {"cold": start is not None and not start.ahead, "instance": self._instance, "stages": start.stages if start else {}}
         return Answer(200, {"content-type": "application/json"}, orjson.dumps({"ping": told}))
+
+
+def _job(request: PredictionRequest, form: Form, until: float) -> _Job:
+    inputs, cost = max(len(request.texts), 1), sum(map(_cost, request.texts))
+    return Job((request, form), inputs, until, cost=cost or _EACH, counted=request is not _PING)
+
+
+def _cost(item: object) -> int:
+    """What an input takes beside others, in characters: of a text's those that a model reads of it."""
+    return _EACH + (min(len(item), _READ) if isinstance(item, str) else 0)
+
+
+def _outcomes(model: Model, asked: Sequence[tuple[PredictionRequest, Cancellation]]) -> Iterator[tuple[int, Any]]:
+    """The place of each request and its outputs, or the exception that is its answer."""
+    if together := getattr(model, "predict_together", None):
+        yield from together(asked)
+        return
+    for place, (request, cancellation) in enumerate(asked):
+        try:
+            cancellation.check()
+            outputs: Any = model.predict(request, cancellation)
+        except Exception as error:  # noqa: BLE001  (its answer)
+            outputs = error
+        yield place, outputs
 
 
 def _left(ping: Ping, started: float) -> float:

@@ -1,36 +1,36 @@
-"""The one thread that owns the model: it loads it, then takes predictions from a bounded queue."""
+"""The one thread that owns the model: it loads it, then computes what waits, as many requests at once as there are and as fit."""
 
-import queue
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Generic
 
-from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.loading import Model
-from handlers.functions.problems import Overloaded
-
-Asked = TypeVar("Asked")
-Answered = TypeVar("Answered")
-
-
-class Job(Generic[Asked, Answered]):
-    """One prediction: `future` gives the answer and, in seconds, how long it took."""
-
-    def __init__(self, request: Asked) -> None:
-        self.request = request
-        self.cancellation = Cancellation()
-        self.future: Future[tuple[Answered, float]] = Future()
+from handlers.server.metrics import Metrics
+from handlers.server.waiting import Answered, Asked, Job, Waiting
 
 
 class Worker(Generic[Asked, Answered]):
     """A request that comes while the model loads waits in the same queue as one that comes while it computes."""
 
-    def __init__(self, load: Callable[[], Model], predict: Callable[[Model, Asked, Cancellation], Answered], max_queue: int) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Model],
+        compute: Callable[[Model, Sequence[Job[Asked, Answered]]], Iterator[tuple[Job[Asked, Answered], Answered | Exception]]],
+        *,
+        max_queue: int,
+        batch_size: int = 1,
+        batch_wait_s: float = 0.0,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """`compute` gives each job with its answer, or the exception that is its answer, as it is done."""
         self._load = load
-        self._predict = predict
-        self._jobs: queue.Queue[Job[Asked, Answered]] = queue.Queue(max_queue)
+        self._compute = compute
+        self._batch_size = batch_size
+        self._batch_wait_s = batch_wait_s
+        self._metrics = metrics or Metrics()
+        self._jobs: Waiting[Asked, Answered] = Waiting(max_queue, self._metrics)
         # A daemon: a computation that can't be stopped must not keep a process from leaving.
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self.loaded: Future[None] = Future()
@@ -44,16 +44,16 @@ class Worker(Generic[Asked, Answered]):
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue; the one that is computed is not counted."""
-        return self._jobs.qsize()
+        """Requests in the queue; those that are computed are not counted."""
+        return len(self._jobs)
 
-    def submit(self, request: Asked) -> Job[Asked, Answered]:
-        """Queue a prediction. Raises Overloaded when the queue is full, so that a client can go elsewhere at once."""
-        job: Job[Asked, Answered] = Job(request)
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full:
-            raise Overloaded(f"{self._jobs.maxsize} requests are waiting already.", retry_after_s=1) from None
+    def require_place(self, *, counted: bool = True) -> None:
+        """Raises Overloaded when the queue is full, in figures where the request is `counted`."""
+        self._jobs.require_place(counted=counted)
+
+    def submit(self, job: Job[Asked, Answered]) -> Job[Asked, Answered]:
+        """Queue a prediction. Raises Overloaded when there is no place or no time for it, so that a client can go elsewhere at once."""
+        self._jobs.put(job)
         return job
 
     def _run(self) -> None:
@@ -63,26 +63,22 @@ class Worker(Generic[Asked, Answered]):
             self.loaded.set_exception(error)
             return
         self.loaded.set_result(None)
+        most_inputs = self._batch_size if hasattr(model, "predict_together") else 1
         while True:
-            self._answer(model, self._jobs.get())
+            if jobs := self._jobs.take(most_inputs, self._batch_wait_s):
+                self._answer(model, jobs)
 
-    def _answer(self, model: Model, job: Job[Asked, Answered]) -> None:
-        started = time.perf_counter()
+    def _answer(self, model: Model, jobs: Sequence[Job[Asked, Answered]]) -> None:
+        began, started = time.monotonic(), time.perf_counter()
+        self._metrics.batch([began - job.came for job in jobs if job.counted])
         try:
-            job.cancellation.check()
-            answer = self._predict(model, job.request, job.cancellation)
-            _settle(job, result=(answer, time.perf_counter() - started))
-        except Cancelled:
-            job.future.cancel()
-        except Exception as error:  # noqa: BLE001  (handed to the request that waits for it)
-            _settle(job, error=error)
-
-
-def _settle(job: Job[Asked, Answered], *, result: tuple[Answered, float] | None = None, error: Exception | None = None) -> None:
-    try:
-        if error is not None:
-            job.future.set_exception(error)
-        elif result is not None:
-            job.future.set_result(result)
-    except InvalidStateError:
-        pass  # given up in the last moment: nobody waits
+            for job, answer in self._compute(model, jobs):
+                if isinstance(answer, Exception):
+                    job.fail(answer)
+                else:
+                    job.answer(answer, time.perf_counter() - started)
+        except Exception as error:  # noqa: BLE001  (handed to the requests that wait for it)
+            for job in jobs:
+                job.fail(error)
+        finally:
+            self._jobs.done(time.perf_counter() - started)

@@ -1,15 +1,16 @@
 """A text through tokenizer and engine: what all text tasks have in common."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
-from handlers.functions.problems import InternalFault
 from handlers.functions.requests import PredictionRequest
+from handlers.tasks.runs import CPU_PLACES, GPU_PLACES, Bounds, runs_of
 
 Array = np.ndarray[Any, Any]
 _FIRST_CHARACTERS = 16_384
@@ -22,9 +23,21 @@ PING = PredictionRequest(("ping",), many=False, parameters={})
 
 
 class Engine(Protocol):
-    """What an engine gives a task: the model's first output for one text."""
+    """What an engine gives a task: the model's first output for texts of one length, where `mask` tells padding; `batches`, `pads` and
+    `on_gpu` as in `onnx.py`."""
 
-    def run(self, tokens: Array, types: Array, cancellation: Cancellation) -> Array: ...
+    batches: bool
+    pads: bool
+    on_gpu: bool
+
+    def run(self, tokens: Array, types: Array, cancellation: Cancellation, mask: Array | None = None) -> Array: ...
+
+
+class Tokens(NamedTuple):
+    """What a model reads of a text, or of a pair: one number a token, and to which of the two it belongs."""
+
+    ids: Sequence[int]
+    types: Sequence[int]
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
@@ -58,12 +71,20 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> Encoding
     return tokenizer.encode(text, pair)
 
 
-class TextModel:
-    """Tokenizer and engine of one model. Each text is computed by itself, so no padding can change its numbers."""
+def finite(output: Array) -> bool:
+    """Whether a model computed numbers; what is none would be a null in the answer."""
+    return bool(np.isfinite(output).all())
 
-    def __init__(self, tokenizer: Tokenizer, engine: Engine) -> None:
+
+class TextModel:
+    """Tokenizer and engine of one model. `places` are the tokens that were computed, padding included, and `padding` how many were that."""
+
+    def __init__(self, tokenizer: Tokenizer, engine: Engine, most_texts: int = 1) -> None:
+        """`most_texts` are computed at once, fewer where they are long."""
         self._tokenizer = tokenizer
         self._engine = engine
+        self._bounds = Bounds(most_texts if engine.batches else 1, GPU_PLACES if engine.on_gpu else CPU_PLACES, engine.pads)
+        self.places = self.padding = 0
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -71,18 +92,33 @@ class TextModel:
         return self._tokenizer
 
     def tokens(self, text: str) -> int:
-        """How many tokens `forward` computes for a text."""
+        """How many tokens are computed for a text."""
         return len(encode(self._tokenizer, text).ids)
 
-    def forward(self, text: str, cancellation: Cancellation) -> Array:
-        """The model's output for one text, shape (1, …), float32. Raises Cancelled, and InternalFault for numbers that are none."""
-        return self.compute(encode(self._tokenizer, text), cancellation)
+    def read(self, texts: Iterable[str]) -> Iterator[Tokens]:
+        """The tokens of each text, made when they are asked for."""
+        return (of_encoding(encode(self._tokenizer, text)) for text in texts)
 
-    def compute(self, encoding: Encoding, cancellation: Cancellation) -> Array:
-        """The same for tokens."""
-        tokens = np.array([encoding.ids], dtype=np.int64)
-        types = np.array([encoding.type_ids], dtype=np.int64)
-        output = self._engine.run(tokens, types, cancellation)
-        if not np.isfinite(output).all():
-            raise InternalFault("The model computed a value that is not a number for this input.")
-        return output
+    def runs(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Which texts of these lengths, by their places, are computed at once."""
+        return runs_of(lengths, self._bounds)
+
+    def compute(self, texts: Sequence[Tokens], cancellation: Cancellation) -> list[Array]:
+        """The model's output for each text, shape (1, …), float32, as if it were alone: without a trace of padding. Raises Cancelled."""
+        lengths = [len(text.ids) for text in texts]
+        longest, tokens = max(lengths), sum(lengths)
+        ids, types = (np.zeros((len(texts), longest), dtype=np.int64) for _ in range(2))
+        for row, (text, length) in enumerate(zip(texts, lengths, strict=True)):
+            ids[row, :length], types[row, :length] = text.ids, text.types
+        padded = tokens < ids.size
+        mask = (np.arange(longest) < np.array(lengths)[:, None]).astype(np.int64) if padded else None
+        output = self._engine.run(ids, types, cancellation, mask)
+        self.places, self.padding = self.places + ids.size, self.padding + ids.size - tokens
+        # A number for each token is cut to the text's own; one for the whole text has no such axis.
+        by_token = padded and output.ndim > 2 and output.shape[1] == longest
+        return [output[row : row + 1, :length] if by_token else output[row : row + 1] for row, length in enumerate(lengths)]
+
+
+def of_encoding(encoding: Encoding) -> Tokens:
+    """What the model reads of it: an encoding holds much more, for every token, and for those that were cut off."""
+    return Tokens(encoding.ids, encoding.type_ids)

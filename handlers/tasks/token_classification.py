@@ -1,22 +1,32 @@
 """Task `token-classification`: what each token is, or which spans of the text are entities, as transformers' pipeline tells it."""
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Encoding
 
-from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest
 from handlers.functions.requests import PredictionRequest
 from handlers.tasks.scores import apply, labels_of, require_labels
-from handlers.tasks.text import PING, Array, TextModel, encode
+from handlers.tasks.text import Array, TextModel, Tokens, encode, of_encoding
+from handlers.tasks.together import Prepared, TextTask
 
 # A token, a word or a span: the keys that the pipeline gives it, and `scores` and `is_subword` until it is labelled.
 Entity = dict[str, Any]
 OUTSIDE = ("O",)
 
 
-class TokenClassification:
+class _Text(NamedTuple):
+    """What must be known of a text once its scores are there: of each token its number, its characters and whether it is a special one."""
+
+    text: str
+    ids: Sequence[int]
+    offsets: Sequence[tuple[int, int]]
+    special: Sequence[int]
+
+
+class TokenClassification(TextTask):
     """Answers a list of entities for a text, a list of lists for a list.
 
     `aggregation_strategy` `none`: `{"entity", "score", "index", "word", "start", "end"}` per token; otherwise spans of tokens of one
@@ -25,11 +35,9 @@ class TokenClassification:
     Entities with a label of `ignore_labels` are left out.
     """
 
-    warm_up = PING
-
     def __init__(self, model: TextModel, manifest: Manifest) -> None:
         """Raises ModelError when the model has no labels."""
-        self._model = model
+        super().__init__(model)
         self._labels = labels_of(manifest.labels, manifest.task)
         self._tokenizer = model.tokenizer
         vocabulary = self._tokenizer.model
@@ -37,32 +45,41 @@ class TokenClassification:
         # A vocabulary of pieces with scores (Unigram) does not tell its own; by all of them it is called so.
         self._unknown = self._tokenizer.token_to_id(getattr(vocabulary, "unk_token", None) or "<unk>")
 
-    def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
+    def prepare(self, request: PredictionRequest) -> Prepared:
+        read: list[_Text] = []
+        return Prepared(self._read(request.texts, read), lambda logits: self._answer(request, read, logits))
+
+    def _read(self, texts: Sequence[str], read: list[_Text]) -> Iterator[Tokens]:
+        """The tokens of each text; what must be known of them later is added to `read`."""
+        for text in texts:
+            encoding: Encoding = encode(self._tokenizer, text)
+            read.append(_Text(text, encoding.ids, encoding.offsets, encoding.special_tokens_mask))
+            yield of_encoding(encoding)
+
+    def _answer(self, request: PredictionRequest, read: list[_Text], logits: list[Array]) -> Any:
         strategy = request.parameters.get("aggregation_strategy", "none")
         ignored = request.parameters.get("ignore_labels", OUTSIDE)
         answers = []
-        for text in request.texts:
-            entities = self._entities(self._tokens(text, cancellation), strategy)
+        for text, each in zip(read, logits, strict=True):
+            entities = self._entities(self._tokens(text, each), strategy)
             answers.append([entity for entity in entities if entity.get("entity", entity.get("entity_group")) not in ignored])
         return answers if request.many else answers[0]
 
-    def _tokens(self, text: str, cancellation: Cancellation) -> list[Entity]:
+    def _tokens(self, text: _Text, logits: Array) -> list[Entity]:
         """Every token but the special ones, with a score for each label."""
-        encoding = encode(self._tokenizer, text)
-        scores = apply("softmax", self._model.compute(encoding, cancellation)[0])
+        scores = apply("softmax", logits[0])
         require_labels(scores.shape[-1], self._labels)
-        special = encoding.special_tokens_mask
-        return [self._token(text, encoding, index, scores[index]) for index in range(len(special)) if not special[index]]
+        return [self._token(text, index, scores[index]) for index in range(len(text.ids)) if not text.special[index]]
 
-    def _token(self, text: str, encoding: Encoding, index: int, scores: Array) -> Entity:
-        word, (start, end) = str(self._tokenizer.id_to_token(encoding.ids[index])), encoding.offsets[index]
-        if encoding.ids[index] == self._unknown:
-            word, is_subword = text[start:end], False
+    def _token(self, text: _Text, index: int, scores: Array) -> Entity:
+        word, (start, end) = str(self._tokenizer.id_to_token(text.ids[index])), text.offsets[index]
+        if text.ids[index] == self._unknown:
+            word, is_subword = text.text[start:end], False
         elif self._marks_subwords:
             is_subword = len(word) != end - start
         else:
             # Without such a mark a word begins where a blank is.
-            is_subword = start > 0 and " " not in text[start - 1 : start + 1]
+            is_subword = start > 0 and " " not in text.text[start - 1 : start + 1]
         return {"word": word, "scores": scores, "start": start, "end": end, "index": index, "is_subword": is_subword}
 
     def _entities(self, tokens: list[Entity], strategy: str) -> list[Entity]:

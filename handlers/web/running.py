@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import uvicorn
@@ -11,12 +12,45 @@ from handlers.functions import spans
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 1.0
+# A request that was sent on an open connection before its client heard of the end is here by then.
+_LINGER_S = 0.5
+_LOOK_S = 0.01
+
+
+class _Leaving:
+    """A program whose answers end their connections once the server leaves, so that clients send nothing more on them."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.leaving = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def answer(message: Any) -> None:
+            if self.leaving and message["type"] == "http.response.start":
+                kept = [header for header in message["headers"] if header[0] != b"connection"]
+                message = {**message, "headers": [*kept, (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, answer)
 
 
 class _Server(uvicorn.Server):
-    """Lets requests that are given up at the end of the drain say so: uvicorn cancels them and is gone before they run."""
+    """Loses no request when it leaves: uvicorn closes idle connections at once, on which requests may be under way, and is gone before
+    those that are given up at the end of the drain can say so."""
+
+    def __init__(self, config: uvicorn.Config, program: _Leaving) -> None:
+        super().__init__(config)
+        self._program = program
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        began = time.monotonic()
+        for server in self.servers:
+            server.close()
+        self._program.leaving = True
+        # Looked at: uvicorn tells of no connection's end.
+        while self.server_state.connections and time.monotonic() - began < _LINGER_S:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_S)
+        self.config.timeout_graceful_shutdown = max(1, int((self.config.timeout_graceful_shutdown or 0) - (time.monotonic() - began)))
         await super().shutdown(sockets)
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS_S)
@@ -26,11 +60,12 @@ class _Server(uvicorn.Server):
 def make_server(app: Any, *, host: str, port: int, drain_s: float) -> uvicorn.Server:
     """A server that is to be awaited (`serve()`).
 
-    On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long; then it raises the
-    signal once more. Raises SystemExit(1) when the port is taken (the log says so).
+    On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
+    connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
     """
+    program = _Leaving(app)
     config = uvicorn.Config(
-        app,
+        program,
         host=host,
         port=port,
         # The strict parser: refuses bare line feeds, and a length beside chunks.
@@ -46,4 +81,4 @@ def make_server(app: Any, *, host: str, port: int, drain_s: float) -> uvicorn.Se
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(drain_s)),
     )
-    return _Server(config)
+    return _Server(config, program)

@@ -26,7 +26,7 @@ Operation = Literal["preview", "up", "refresh", "destroy"]
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What the user asked for. `where` None: where the stack was last brought up. `at`: the moment that is declared for. `refresh`: what
-    is really there is read first."""
+    is really there is read first. `unchanged`: a preview that would change something fails."""
 
     operation: Operation
     stack: str
@@ -39,11 +39,21 @@ class Request:
     at: datetime | None = None
     skip_doctor: bool = False
     refresh: bool = False
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """One engine run: what it did, its result (succeeded, failed, interrupted), how many seconds it took."""
+
+    run: Run
+    result: str
+    seconds: float
 
 
 def run(request: Request) -> Exit:
     """Do it and return the exit code; raises CommandError for what is wrong before the engine starts."""
-    packs = _policy_packs(request)
+    packs = policy_packs(request)
     report = Report(request.operation, request.stack, as_json=request.as_json)
     session = open_session(request.folder, request.where, request.stack)
     # A file that is no YAML is told here, by name.
@@ -73,7 +83,14 @@ def run(request: Request) -> Exit:
 
 
 def _engine(request: Request, session: Session, local: LocalStack | None, packs: list[str], report: Report) -> Exit:
-    """The engine run itself."""
+    """The engine run itself, told by `report`."""
+    done = run_engine(request, session, local, packs, report)
+    report.finish(done.run, done.result, done.seconds)
+    return {"succeeded": Exit.OK, "interrupted": Exit.INTERRUPTED}.get(done.result, Exit.FAILED)
+
+
+def run_engine(request: Request, session: Session, local: LocalStack | None, packs: list[str], report: Report) -> Done:
+    """Run the engine to its end; `packs` are its arguments for policy packs."""
     started = time.monotonic()
     done = Run()
     with scratch_folder(session.scratch) as scratch:
@@ -89,8 +106,7 @@ def _engine(request: Request, session: Session, local: LocalStack | None, packs:
     result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if engine.status == 0 else "failed"
     _remember(request.operation, session, request.stack, succeeded=engine.status == 0)
     done.outputs = reachable_outputs(done.outputs, session)
-    report.finish(done, result, time.monotonic() - started)
-    return {"succeeded": Exit.OK, "interrupted": Exit.INTERRUPTED}.get(result, Exit.FAILED)
+    return Done(run=done, result=result, seconds=time.monotonic() - started)
 
 
 def _command(request: Request, session: Session, local: LocalStack | None, packs: list[str]) -> list[str]:
@@ -101,6 +117,8 @@ def _command(request: Request, session: Session, local: LocalStack | None, packs
         command += ["--skip-preview", "--yes"]
     if request.refresh:
         command.append("--refresh")
+    if request.unchanged:
+        command.append("--expect-no-changes")
     if local:
         command += ["--config-file", str(local.config_file())]
     return command + packs
@@ -136,7 +154,7 @@ def _remember(operation: Operation, session: Session, stack: str, *, succeeded: 
         session.home.remember(session.project.name, stack, None)
 
 
-def _policy_packs(request: Request) -> list[str]:
+def policy_packs(request: Request) -> list[str]:
     """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none."""
     for folder in request.policy_packs:
         if not (folder / "PulumiPolicy.yaml").is_file():

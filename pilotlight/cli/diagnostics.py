@@ -19,6 +19,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m|<\{%[^%]*%\}>")
 _RPC = re.compile(r"^(?:rpc error: code = \w+ desc = )+")
 # That the program failed is news only when nobody has said why.
 _AFTERMATH = re.compile(r"^an unhandled error occurred: ", re.IGNORECASE)
+# What Pulumi's SDK reports, as advisory, in the name of a rule of any level that has met a value which nobody knows yet.
+_UNDECIDED = re.compile(r"can't run policy '[^']*' from policy pack '[^']*' during preview: ")
 _TRACEBACK = "Traceback (most recent call last)"
 # Modules of the SDK whose exceptions only repeat what the engine has already said of a resource.
 _SDK_ERRORS = ("grpc.RpcError", "grpc._channel.", "Exception: invoke of", "Exception: rpc error", "AioRpcError", "_InactiveRpcError")
@@ -36,11 +38,23 @@ class Diagnostic:
         return f"{self.resource}: {self.message}" if self.resource else self.message
 
 
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """What a rule of a policy pack says of a resource (of the stack: an empty name). `level`: mandatory, advisory, or undecided where it
+    could not run."""
+
+    rule: str
+    level: str
+    resource: str
+    message: str
+
+
 @dataclass
 class Diagnostics:
     """The diagnostics of a run, in order, without repetitions."""
 
     found: list[Diagnostic] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
     _traceback: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any]) -> Diagnostic | None:
@@ -87,9 +101,15 @@ class Diagnostics:
         """Note a policy violation; mandatory ones are errors, others warnings."""
         severity = "error" if event.get("enforcementLevel") == "mandatory" else "warning"
         # The policy's description, then what it reported, on a line each.
-        *before, last = [str(event.get("policyName")), *_clean(event.get("message") or "").splitlines()]
-        text = ": ".join([*(part.rstrip(".") for part in before), last])
-        return self.add(Diagnostic(severity=severity, resource=_name(event.get("resourceUrn") or ""), message=text))
+        rule, said = str(event.get("policyName")), _clean(event.get("message") or "").splitlines()
+        *before, last = said or [""]
+        message = ": ".join([*(part.rstrip(".") for part in before), last])
+        resource = _name(event.get("resourceUrn") or "")
+        level = "undecided" if _UNDECIDED.search(message) else str(event.get("enforcementLevel"))
+        violation = Violation(rule=rule, level=level, resource=resource, message=_UNDECIDED.sub("", message))
+        if violation not in self.violations:
+            self.violations.append(violation)
+        return self.add(Diagnostic(severity=severity, resource=resource, message=f"{rule.rstrip('.')}: {message}" if message else rule))
 
     def add(self, diagnostic: Diagnostic) -> Diagnostic | None:
         """Keep it unless the same was said before."""

@@ -19,12 +19,14 @@ CHANGES = {"create": "create", "update": "update", "replace": "replace", "delete
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One step on one resource. `state` is started, done or failed; `seconds` is None until it ended."""
+    """One step on one resource. `state` is started, done or failed; `seconds` is None until it ended; `properties` are the inputs that
+    change, by name."""
 
     urn: str
     operation: str
     state: str
     seconds: float | None = None
+    properties: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -39,9 +41,11 @@ class Step:
 
 @dataclass(kw_only=True)
 class Run:
-    """The run so far. `result` is the engine's word (succeeded, failed, canceled), None until its summary came."""
+    """The run so far. `result` is the engine's word (succeeded, failed, canceled), None until its summary came, as the names of the policy
+    packs that judged it."""
 
     result: str | None = None
+    packs: list[str] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +79,7 @@ class Run:
         if state == "started":
             self._started[key] = now
         seconds = None if state == "started" else now - self._started.get(key, now)
-        step = Step(urn=urn, operation=operation, state=state, seconds=seconds)
+        step = Step(urn=urn, operation=operation, state=state, seconds=seconds, properties=_properties(metadata))
         before = self.steps.get(key)
         self.steps[key] = step
         # A component ends twice in a preview: when it is planned, and when its outputs are.
@@ -88,6 +92,8 @@ class Run:
 
     def _summary(self, summary: Mapping[str, Any]) -> None:
         self.result = summary.get("result")
+        # A pack of a folder is told as `NAME|local|FOLDER`.
+        self.packs = sorted(name.split("|")[0] for name in summary.get("PolicyPacks") or {})
         counts: dict[str, int] = {}
         for operation, count in (summary.get("resourceChanges") or {}).items():
             if operation not in _PARTS_OF_REPLACE:
@@ -95,6 +101,14 @@ class Run:
                 counts[name] = counts.get(name, 0) + count
         order = list(CHANGES.values())
         self.changes = dict(sorted(counts.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 9, item[0])))
+
+
+def _properties(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the inputs that differ, without their values, some of which are secret."""
+    if metadata["op"] == "create":
+        return ()
+    named = metadata.get("diffs") or [re.split(r"[.\[]", path)[0] for path in metadata.get("detailedDiff") or {}]
+    return tuple(dict.fromkeys(str(name) for name in named))
 
 
 def _shown(value: Any) -> Any:

@@ -96,13 +96,16 @@ def _packaged(kind: str, archive: Path, index: Mapping[str, Any], *, built: bool
     return Packaged(kind=kind, path=str(archive), sha256=str(index["sha256"]), bytes=int(index["bytes"]), built=built)
 
 
-def command(target: str, folder: Path, *, task: str | None, engine: str | None, force: bool, as_json: bool, say: Say) -> Exit:
-    """`pilotlight package SOURCE|STACK`: a stack's name packages all that the stack needs, anything else is a model's source."""
+def command(
+    target: str, folder: Path, *, task: str | None, engine: str | None, function: bool, force: bool, as_json: bool, say: Say
+) -> Exit:
+    """`pilotlight package SOURCE|STACK`: a stack's name packages all that the stack needs, anything else is a model's source; with
+    `function` the checkout's function too."""
     project = find(folder)
     if target in project.stacks:
-        if task or engine:
+        if task or engine or function:
             raise CommandError(
-                f"{target} is a stack: its task and engine are in {project.stack_file(target)}; leave --task and --engine out."
+                f"{target} is a stack: {project.stack_file(target)} tells what it needs; leave --task, --engine and --function out."
             )
         wanted = wanted_by(project, target)
         if wanted is None:
@@ -116,7 +119,7 @@ def command(target: str, folder: Path, *, task: str | None, engine: str | None, 
             raise CommandError(
                 f"{target!r} is no stack (known: {stacks}); for a model's source say what it is for: --task feature-extraction, say."
             )
-        found = package(Wanted(source=target, task=task, engine=engine or "onnx", function=False), project.root, say, force=force)
+        found = package(Wanted(source=target, task=task, engine=engine or "onnx", function=function), project.root, say, force=force)
     if as_json:
         sys.stdout.write(json.dumps([asdict(item) for item in found], indent=2) + "\n")
     else:

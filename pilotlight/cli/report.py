@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -117,6 +118,7 @@ def document(operation: str, stack: str, run: Run, result: str, seconds: float) 
                 "operation": step.operation,
                 "state": step.state,
                 "seconds": None if step.seconds is None else round(step.seconds, 3),
+                "properties": list(step.properties),
             }
             for step in run.steps.values()
         ],
@@ -124,6 +126,8 @@ def document(operation: str, stack: str, run: Run, result: str, seconds: float) 
         "diagnostics": [
             {"severity": found.severity, "resource": found.resource, "message": found.message} for found in run.diagnostics.found
         ],
+        "policyPacks": run.packs,
+        "violations": [asdict(found) for found in run.diagnostics.violations],
     }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pilotlight.cli.home import Where
 
 verbs = typer.Typer()
+ReadFirst = Annotated[bool, typer.Option("--refresh", help="Read what is really there first: what others changed is changed back.")]
 
 
 def _deploy(
@@ -28,6 +29,7 @@ def _deploy(
     at: str | None = None,
     skip_doctor: bool = False,
     refresh: bool = False,
+    unchanged: bool = False,
 ) -> None:
     from pilotlight.cli.deploy import Request, run
     from pilotlight.cli.times import moment_of
@@ -44,6 +46,7 @@ def _deploy(
         at=None if at is None else moment_of(at, "--at"),
         skip_doctor=skip_doctor,
         refresh=refresh,
+        unchanged=unchanged,
     )
     raise typer.Exit(run(request))
 
@@ -55,11 +58,24 @@ def preview(
     policy_pack: Packs = None,
     policy_pack_config: PackConfigs = None,
     at: At = None,
+    read_first: ReadFirst = False,
+    unchanged: Annotated[bool, typer.Option("--expect-no-changes", help="Fail where something would change.")] = False,
     json: AsJson = False,
     cwd: Cwd = HERE,
 ) -> None:
-    """Show what `up` would change. Changes nothing."""
-    _deploy("preview", stack, cwd, where_of(local, not local), packs=policy_pack, configs=policy_pack_config, as_json=json, at=at)
+    """Show what `up` would change. Changes nothing. With --refresh and --expect-no-changes: whether somebody else has changed something."""
+    _deploy(
+        "preview",
+        stack,
+        cwd,
+        where_of(local, not local),
+        packs=policy_pack,
+        configs=policy_pack_config,
+        as_json=json,
+        at=at,
+        refresh=read_first,
+        unchanged=unchanged,
+    )
 
 
 @verbs.command(epilog="Example: pilotlight up aws-sagemaker-api --local")
@@ -70,9 +86,7 @@ def up(
     policy_pack_config: PackConfigs = None,
     at: At = None,
     skip_doctor: Annotated[bool, typer.Option("--skip-doctor", help="Don't look first whether the account takes it.")] = False,
-    read_first: Annotated[
-        bool, typer.Option("--refresh", help="Read what is really there first: what others changed is changed back.")
-    ] = False,
+    read_first: ReadFirst = False,
     json: AsJson = False,
     yes: Yes = False,
     cwd: Cwd = HERE,
@@ -139,6 +153,7 @@ def package(
     ],
     task: Annotated[str | None, typer.Option(help="What a model does, such as feature-extraction.", show_default=False)] = None,
     engine: Annotated[str | None, typer.Option(help="What runs a model: onnx or torch.", show_default="onnx")] = None,
+    function: Annotated[bool, typer.Option("--function", help="With a model, the functions in front of it too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also when it is packaged already.")] = False,
     json: AsJson = False,
     cwd: Cwd = HERE,
@@ -146,4 +161,4 @@ def package(
     """Turn a model, or all that a stack needs, into the artifacts that `up` deploys."""
     from pilotlight.cli.packages import command
 
-    raise typer.Exit(command(target, cwd, task=task, engine=engine, force=force, as_json=json, say=say))
+    raise typer.Exit(command(target, cwd, task=task, engine=engine, function=function, force=force, as_json=json, say=say))

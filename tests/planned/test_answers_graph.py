@@ -155,7 +155,7 @@ URN_OF_ROUTE = ("api-gateway-route",)
 def test_browsers_may_fetch_answers_and_read_where_they_are(build: Build) -> None:
     opened = {"cors": {"allowOrigins": ["https://app.example"]}}
     cors = build(STACK, **JWT, **opened).one("aws:apigatewayv2/api:Api").inputs["corsConfiguration"]
-    assert (cors["allowMethods"], cors["exposeHeaders"]) == (["GET", "POST"], ["location", "retry-after"])
+    assert (cors["allowMethods"], cors["exposeHeaders"]) == (["GET", "POST"], ["location", "retry-after", "idempotent-replayed"])
     assert {"idempotency-key", "prefer"} <= set(cors["allowHeaders"])
     without = build(STACK, **JWT, **opened, answers=None).one("aws:apigatewayv2/api:Api").inputs["corsConfiguration"]
     assert without["allowMethods"] == ["POST"]

@@ -2,12 +2,13 @@
 
 import importlib
 import time
+from collections.abc import Iterable
 
 import pytest
 
 from docs.generate import pack
 from docs.generate.options import judged
-from pilotlight.planned import plan, ready_stacks
+from pilotlight.planned import Planned, plan, ready_stacks
 from policies.rules import RULES
 from policies.tests.harness import Pack
 
@@ -21,6 +22,11 @@ TIERS = {"jwt standard"}
 
 
 def specs(stack: str, changes: dict[str, object] | None = None) -> list[dict[str, object]]:
+    return specs_of(plan(stack, changes).resources)
+
+
+def specs_of(resources: Iterable[Planned]) -> list[dict[str, object]]:
+    """As the pack's harness takes them."""
     return [
         {
             "type": each.type,
@@ -31,7 +37,7 @@ def specs(stack: str, changes: dict[str, object] | None = None) -> list[dict[str
             "links": each.taken_from,
             "protect": each.protect,
         }
-        for each in plan(stack, changes).resources
+        for each in resources
     ]
 
 

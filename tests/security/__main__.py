@@ -1,4 +1,4 @@
-"""Runs the tests that judge policies and planned resources, with tools in environments of their own.
+"""Runs the tests that judge policies, planned resources, workflows and the Dockerfile, with tools in environments of their own.
 
 python -m tests.security            # everything
 python -m tests.security --record   # write tests/security/grants.txt again, from what the stacks grant
@@ -17,10 +17,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from docs.generate.options import judged
+from pilotlight.ci.linters import TOOLS
 from pilotlight.planned import planned, ready_stacks
 from pilotlight.toolchain import cache_folder
 from pilotlight.twin.iam_managed import managed_policy
 from tests.security.arm import template
+from tests.security.linters import build_actionlint
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
@@ -71,7 +73,15 @@ def main() -> int:
         if sys.argv[1:] == ["--record"]:
             return subprocess.run([bin_folder / "python", "-m", "tests.security.grants"], cwd=ROOT, env=variables).returncode
         command = [bin_folder / "python", "-m", "pytest", "tests/security", "-p", "no:cacheprovider", *sys.argv[1:]]
-        return subprocess.run(command, cwd=ROOT, env=variables).returncode
+        status = subprocess.run(command, cwd=ROOT, env=variables).returncode
+    return lint() or status
+
+
+def lint() -> int:
+    """The linters are programs: their tests run in the tool's own environment, which knows where they are."""
+    build_actionlint(environment(TOOLS, HERE / "workflow_requirements.txt"))
+    command = [sys.executable, "-m", "pytest", "tests/security/test_linters.py", "-p", "no:cacheprovider"]
+    return subprocess.run(command, cwd=ROOT).returncode
 
 
 if __name__ == "__main__":

@@ -45,6 +45,12 @@ def test_a_result_may_be_sent_again_but_no_other_one() -> None:
     assert (verdict.faults, verdict.again) == ([], 1)
 
 
+def test_a_row_that_could_not_be_sent_is_a_dead_letter() -> None:
+    unsent = messages()[0]
+    grave = [(unsent["object"], unsent["version"])]
+    assert judge(UPLOADED, BUCKET, rows(), grave, NEWEST, messages()[1:]).faults == []
+
+
 @pytest.mark.parametrize(
     ("kind", "broken"),
     [

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_plus
@@ -85,7 +85,7 @@ def judge(
     messages: Sequence[Mapping[str, Any]] | None = None,
 ) -> Verdict:
     """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented; where results are sent as
-    `messages` too, each row is, and whatever is sent again is the same."""
+    `messages` too, each row is or waits among the dead letters, and whatever is sent again is the same."""
     texts = {(f"{bucket}/{done.upload.key}", done.version): done.upload.text for done in uploaded}
     results = {(row["object"], row["version"]): row for row in rows if row["version"] != LATEST}
     pointers = {row["object"]: row for row in rows if row["version"] == LATEST}
@@ -99,11 +99,13 @@ def judge(
         if (name, version) in results and pointers.get(name, {}).get("latest") != version:
             verdict.not_newest.append(f"{name}: {pointers.get(name)} instead of {version}")
     if messages is not None:
-        _judge_messages(verdict, results, messages)
+        _judge_messages(verdict, results, in_grave, messages)
     return verdict
 
 
-def _judge_messages(verdict: Verdict, results: Mapping[Identity, Mapping[str, Any]], messages: Sequence[Mapping[str, Any]]) -> None:
+def _judge_messages(
+    verdict: Verdict, results: Mapping[Identity, Mapping[str, Any]], in_grave: Collection[Identity], messages: Sequence[Mapping[str, Any]]
+) -> None:
     sent: dict[Identity, Mapping[str, Any]] = {}
     for message in messages:
         identity = (message["object"], message["version"])
@@ -111,7 +113,8 @@ def _judge_messages(verdict: Verdict, results: Mapping[Identity, Mapping[str, An
         row = results.get(identity)
         if message != first or row is None or json.loads(row["result"]) != message["result"]:
             verdict.unlike.append(str(identity))
-    verdict.unsent = [str(identity) for identity in results if identity not in sent]
+    # Where the queue of results was out for all attempts there is the row, and a dead letter whose replay sends it.
+    verdict.unsent = [str(identity) for identity in results if identity not in sent and identity not in in_grave]
     verdict.again = len(messages) - len(sent)
 
 

@@ -94,7 +94,8 @@ class MiniProvider(provider_pb2_grpc.ResourceProviderServicer):  # type: ignore[
         )
 
     def Update(self, request: Any, context: Any) -> Any:
-        self.things[request.id] = _plain(request.news)
+        if not request.preview:
+            self.things[request.id] = _plain(request.news)
         return provider_pb2.UpdateResponse(properties=request.news)
 
     def Delete(self, request: Any, context: Any) -> Any:

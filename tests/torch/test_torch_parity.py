@@ -61,6 +61,18 @@ def test_a_sentence_has_the_vector_of_the_models_card(models, engine, name):
     assert np.abs(found - sentence_embedding(MINILM, TEXTS[name])).max() < TOLERANCE
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_texts_that_are_computed_together_have_the_numbers_of_each_alone(models, engine):
+    folder = models / f"minilm-sentence-embedding-{engine}"
+    texts = [*TEXTS.values(), *SEVERAL]
+    requests = [(from_value({"inputs": text}, max_inputs=1), Cancellation()) for text in texts]
+    together: Any = served(folder)
+    found = dict(together.predict_together(requests))
+    for place, text in enumerate(texts):
+        assert np.abs(found[place] - sentence_embedding(MINILM, text)).max() < TOLERANCE
+    assert together.counted()["padding"] > 0
+
+
 def assert_same_scores(found: Any, expected: Any) -> None:
     if isinstance(expected, list):
         assert len(found) == len(expected)

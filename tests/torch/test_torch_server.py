@@ -24,9 +24,10 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_the_server_answers_with_engine_torch(models):
+@pytest.mark.parametrize("several", [{}, {"WORKERS": "2", "MODEL_THREADS": "1"}, {"WORKERS": "2", "MODEL_THREADS": "2"}], ids=str)
+def test_the_server_answers_with_engine_torch(models, several):
     port = free_port()
-    variables = {"PATH": os.environ["PATH"], "PORT": str(port), "BIND_HOST": "127.0.0.1"}
+    variables = {"PATH": os.environ["PATH"], "PORT": str(port), "BIND_HOST": "127.0.0.1", **several}
     variables["MODEL_DIR"] = str(models / "minilm-sentence-embedding-torch")
     server = subprocess.Popen([sys.executable, "-m", "handlers.server"], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
     try:

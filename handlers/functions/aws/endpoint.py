@@ -15,6 +15,7 @@ from botocore.exceptions import (
 )
 
 from handlers.functions import logs
+from handlers.functions.deadline import as_attribute
 from handlers.functions.endpoint import RETRY_AFTER_S, Dropped, EndpointAnswer, cold_start_stages, model_problem, patiently
 from handlers.functions.problems import DeadlineExceeded, ModelFailed, NotReady, RequestProblem, Throttled
 
@@ -56,7 +57,7 @@ class SageMakerEndpoint:
         return patiently(lambda left_s: self._once(body, request_id, left_s), budget_s)
 
     def _once(self, body: bytes, request_id: str, budget_s: float) -> EndpointAnswer:
-        call = self._calls.submit(self._call, body, request_id)
+        call = self._calls.submit(self._call, body, request_id, budget_s)
         try:
             return call.result(timeout=budget_s)
         except FutureTimeout as error:
@@ -76,13 +77,13 @@ class SageMakerEndpoint:
             logs.write_fault("endpoint_call_failed", error, request_id=request_id, endpoint=self._name)
             raise ModelFailed("The call of the model failed.") from error
 
-    def _call(self, body: bytes, request_id: str) -> EndpointAnswer:
+    def _call(self, body: bytes, request_id: str, budget_s: float) -> EndpointAnswer:
         answer = self._client.invoke_endpoint(
             EndpointName=self._name,
             Body=body,
             ContentType="application/json",
             Accept="application/json",
-            CustomAttributes=logs.REQUEST_ID_ATTRIBUTE + request_id,
+            CustomAttributes=f"{logs.REQUEST_ID_ATTRIBUTE}{request_id};{as_attribute(budget_s)}",
         )
         return EndpointAnswer(answer["Body"].read(), cold_start_stages(answer.get("CustomAttributes", "")))
 

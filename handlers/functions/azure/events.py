@@ -53,11 +53,13 @@ class EventsRole:
             return self._refused(task, error)
         if version is None or not self._settings.takes(version.key):
             return Ended(done=True)
+        delivery = Delivery(version, task.attempt)
         if task.over:
             # Not once more: the last attempt ended without a word.
             outcome = self._results.settled([version]).get(version.id) or Outcome("failed", task.last)
+            self._pipeline.tell(delivery, outcome, batch_id=task.id)
         else:
-            outcome = self._pipeline.run([Delivery(version, task.attempt)], batch_id=task.id, remaining_s=seconds_left)[version.id]
+            outcome = self._pipeline.run([delivery], batch_id=task.id, remaining_s=seconds_left)[version.id]
         return Ended(done=outcome.done, reason=outcome.reason, permanent=outcome.kind == "refused", spent=outcome.spent)
 
     def _refused(self, task: Task, error: Refused) -> Ended:

@@ -49,14 +49,12 @@ class Noted:
         if NOTE not in told:
             return cls(body, Note(), told)
         note = _note(told.pop(NOTE))
-        return cls(_json(told), note, told)
+        without = _json(told)
+        return cls(body if without is None else without, note, told)
 
     def with_note(self, note: Note) -> bytes | None:
-        """The message with a note, None where there is no room for it."""
-        if self.told is None:
-            return None
-        body = _json({**self.told, NOTE: asdict(note)})
-        return body if len(body) <= MOST_BYTES else None
+        """The message with a note, None where there is no room for it, or it can't be written."""
+        return None if self.told is None else _fitting({**self.told, NOTE: asdict(note)})
 
     @property
     def request_id(self) -> str | None:
@@ -64,16 +62,14 @@ class Noted:
         told = self.told or {}
         data = told.get("data")
         found = told.get("requestId") or (data.get("requestId") if isinstance(data, dict) else None) or told.get("id")
-        return None if found is None else str(found)
+        return str(found)[:_REASON] if isinstance(found, str | int | float) else None
 
     def letter(self, reason: str, *, attempts: int, permanent: bool) -> bytes:
-        """The dead letter: the message as `event`, as `message` where it is no JSON object, and why it is one."""
+        """The dead letter: the message as `event`, as `message` where it is no JSON object that can be written here, and why."""
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         why = {"reason": reason[:_REASON], "attempts": attempts, "permanent": permanent, "requestId": self.request_id, "at": at}
-        whole = _json({**why, "event": self.told}) if self.told is not None else b""
-        if self.told is not None and len(whole) <= MOST_BYTES:
-            return whole
-        return _json({**why, "message": self.body.decode(errors="replace")[:_TEXT]})
+        whole = None if self.told is None else _fitting({**why, "event": self.told})
+        return whole or _written({**why, "message": self.body.decode(errors="replace")[:_TEXT]})
 
 
 def _note(value: Any) -> Note:
@@ -89,5 +85,19 @@ def _note(value: Any) -> Note:
         return Note()
 
 
-def _json(value: Any) -> bytes:
+def _fitting(value: Any) -> bytes | None:
+    """As a message has it, None where there is no room for it in one."""
+    body = _json(value)
+    return body if body is not None and len(body) <= MOST_BYTES else None
+
+
+def _json(value: Any) -> bytes | None:
+    """None for what is nested too deeply to be written from here, though it could be read."""
+    try:
+        return _written(value)
+    except RecursionError:
+        return None
+
+
+def _written(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

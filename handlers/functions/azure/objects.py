@@ -52,5 +52,6 @@ def _content(blobs: Blobs, name: str, version: str | None, if_match: str | None,
             if error.status == 404:
                 raise Refused("The object can't be read: it was deleted, or replaced in an account that keeps no versions.") from error
             if error.status == 412:
-                raise Refused("The object can't be read: it was replaced.") from error
+                # These move its ETag too ("Set Blob Metadata", "Set Blob Properties").
+                raise Refused("The object can't be read: it was replaced, or its metadata or properties changed.") from error
             raise

@@ -29,7 +29,6 @@ _ETAG, _STORED_ETAG = "etag", "objectEtag"
 # A message has 64 KiB, in base64 ("Put Message"), and holds more than a result: a key of 1,024 characters of six bytes each where JSON
 # escapes them, say.
 QUEUE_INLINE_BYTES = 65_536 // 4 * 3 - 8_192
-KEPT_S = 14 * 24 * 3600
 
 
 class TableResults(RowResults):
@@ -76,7 +75,7 @@ class TableResults(RowResults):
         assert self._queue is not None  # nothing is sent without one
         try:
             with guarded("The queue of results"):
-                self._queue.put(message(row).encode(), keep_s=KEPT_S)
+                self._queue.put(message(row).encode())
         except Unavailable as error:
             return error
         return None

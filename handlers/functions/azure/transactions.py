@@ -39,7 +39,7 @@ def commit(table: Table, operations: Sequence[Operation]) -> list[str] | None:
     def committed() -> list[str] | None:
         nonlocal unsure
         try:
-            return _sent(table, content, boundary)
+            return _sent(table, content, boundary, len(operations))
         except ApiError as error:
             if error.code in LOST:
                 return _ours(table, operations) if unsure else None
@@ -76,12 +76,17 @@ def _part(table: Table, number: int, operation: Operation, boundary: str) -> byt
     return "\r\n".join(lines).encode() + body + b"\r\n"
 
 
-def _sent(table: Table, content: bytes, boundary: str) -> list[str]:
+def _sent(table: Table, content: bytes, boundary: str, count: int) -> list[str]:
+    """The ETags. Raises ApiError: one that passes where not each of the `count` operations has an answer, since nobody knows then whether
+    they are stored."""
     headers = {"Content-Type": f"multipart/mixed; boundary=batch_{boundary}", "Accept": BODY["Accept"], "DataServiceVersion": "3.0"}
     with table.api.asked("POST", "/$batch", headers, content) as answer:
         kind, text = answer.headers.get("content-type", ""), answer.read()
     whole = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + text)
-    return [_etag(part) for part in whole.walk() if part.get_content_type() == "application/http"]
+    etags = [_etag(part) for part in whole.walk() if part.get_content_type() == "application/http"]
+    if len(etags) != count:
+        raise ApiError(f"The answer is for {len(etags)} of {count} operations.")
+    return etags
 
 
 def _etag(part: Message) -> str:

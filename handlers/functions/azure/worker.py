@@ -33,10 +33,11 @@ class WorkerRole:
         self.consumer.run(leaving)
 
     def work(self, task: Task, seconds_left: Callable[[], float]) -> Ended:
+        """Raises Unavailable where nobody can say whether the answer of a message without attempts is wanted."""
+        message = task.body.decode(errors="replace")
         if task.over:
             # Not once more: the last attempt ended without a word, and its row said beforehand when that would be.
-            return Ended(done=False, reason=task.last)
-        message = task.body.decode(errors="replace")
+            return Ended(done=False, reason=task.last) if self._work.is_wanted(message) else Ended(done=True)
         trouble = self._work.trouble(message, message_id=task.id, seconds_left=seconds_left, attempt=task.attempt, spares=task.spares)
         return Ended(done=True) if trouble is None else Ended(done=False, reason=trouble.reason, spent=trouble.spent)
 

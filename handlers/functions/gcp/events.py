@@ -109,11 +109,13 @@ class EventsRole:
         if isinstance(version, Refused):
             self._tell_refused(event, version)
             return outcomes.of(version)
+        delivery = Delivery(version, attempt.number)
         if attempt.spent > self._max_attempts:
             # Not once more: the last attempt ended without a word, or its dead letter could not be sent.
             known = self._results.settled([version]).get(version.id)
-            return known or attempt.last or Outcome("failed", "Every attempt was cut off.")
-        delivery = Delivery(version, attempt.number)
+            outcome = known or attempt.last or Outcome("failed", "Every attempt was cut off.")
+            self._pipeline.tell(delivery, outcome, batch_id=call_id)
+            return outcome
         return self._pipeline.run([delivery], batch_id=call_id, remaining_s=lambda: seconds_left(deadline))[version.id]
 
     def _last(self, attempt: Attempt, outcome: Outcome) -> bool:

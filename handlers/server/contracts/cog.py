@@ -83,7 +83,7 @@ async def _predict(call: Call, named: str | None) -> Answer:
         raise InputRefused("The path's id is not 1 to 128 letters, digits, '.', '_' and '-', or the body has another 'id'.")
     if "text/event-stream" in call.headers.get("accept", ""):
         raise NotAcceptable("Accept is text/event-stream: this model does not stream, ask for application/json.")
-    predictions = _predictions(call)
+    predictions, seconds = _predictions(call), call.seconds_left()
     chosen = named or wanted.id or uuid.uuid4().hex
     if (running := predictions.running.get(chosen)) is not None:
         return _told(running, 202)
@@ -93,7 +93,7 @@ async def _predict(call: Call, named: str | None) -> Answer:
         first = _told(prediction, 202)
         prediction.task = call.lasting.run(predictions.run_alone(prediction))
         return first
-    await call.while_there(predictions.run(prediction))
+    await call.while_there(predictions.run(prediction, seconds))
     return _told(prediction, 200)
 
 

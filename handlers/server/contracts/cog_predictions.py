@@ -1,6 +1,7 @@
 """The predictions of Cog's contract while they run: their states, and what webhooks hear of them."""
 
 import asyncio
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -80,15 +81,17 @@ class Predictions:
     def admit(self, prediction: Prediction) -> None:
         """Take it among those that run. Raises Overloaded where as many do as may wait for the model."""
         if len(self.running) >= self._service.settings.max_queue:
+            self._service.metrics.shed("full")
             raise Overloaded(f"{len(self.running)} predictions are running already.", retry_after_s=1)
         self.running[prediction.id] = prediction
         self._tell(prediction, "start")
 
-    async def run(self, prediction: Prediction) -> None:
-        """Compute it to its end. Raises the RequestProblem of a request that is refused, of which no webhook hears more."""
+    async def run(self, prediction: Prediction, seconds: float = math.inf) -> None:
+        """Compute it to its end, in the seconds that its client has. Raises the RequestProblem of a request that is refused, of which no
+        webhook hears more."""
         prediction.begin()
         try:
-            answer = await self._service.answer(prediction.request, prediction.request_id, prediction.form)
+            answer = await self._service.answer(prediction.request, prediction.request_id, prediction.form, seconds)
         except RequestProblem as problem:
             prediction.end("failed", problem.detail)
             if not _failed(problem):

@@ -6,26 +6,22 @@ At `/cosmos/ACCOUNT/…` of the host `localhost`, which azure-data-tables takes 
 from __future__ import annotations
 
 import hashlib
-import logging
 from typing import TYPE_CHECKING
 
-from pilotlight.twin.asgi import Answering, Request, Send, respond
-from pilotlight.twin.azure import account, cosmos_entities, cosmos_rights, storage_batches
+from pilotlight.twin.asgi import Request, Send
+from pilotlight.twin.azure import cosmos_entities, cosmos_rights, storage_batches
 from pilotlight.twin.azure.cloud import PREFIX
+from pilotlight.twin.azure.data_door import DataDoor, send_back
 from pilotlight.twin.azure.rows_cosmos import SERVICE
-from pilotlight.twin.azure.storage_answers import refused
 from pilotlight.twin.azure.storage_calls import Calls, busy
-from pilotlight.twin.azure.storage_door import send_back
-from pilotlight.twin.azure.times import iso
 from pilotlight.twin.azure.types import COSMOS_ACCOUNT
-from pilotlight.twin.rows import Refusal
+from pilotlight.twin.rows import AwsResponse, Refusal
 from pilotlight.twin.upstream import UpstreamError
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
-_LOG = logging.getLogger(__name__)
 _AUDIENCES = ("https://cosmos.azure.com", "https://cosmos.azure.com/")
 # "Diagnose and troubleshoot Azure Cosmos DB request rate too large exceptions": what an outage answers.
 _AGAIN_MS = "50"
@@ -37,38 +33,19 @@ def stored_as(name: str) -> str:
     return f"cosmos{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
-class CosmosDoor:
-    """The handler of `/_azure/cosmos/…`. To be used in the twin's loop."""
+class CosmosDoor(DataDoor):
+    """The handler of `/_azure/cosmos/…`."""
 
     def __init__(self, twin: Twin, calls: Calls) -> None:
-        self._twin = twin
-        self._calls = calls
+        super().__init__(twin, "table", calls)
 
-    async def handle(self, request: Request, send: Send) -> None:
-        answering = send if isinstance(send, Answering) else Answering(request, send)
-        try:
-            await self._served(request, answering)
-        except Refusal as refusal:
-            await self._refuse(request, answering, refusal)
-        except ConnectionError:
-            raise
-        except Exception:  # noqa: BLE001 (whatever goes wrong here must not look like an answer of Azure's, and must be logged)
-            _LOG.exception("%s %s", request.method, request.raw_path)
-            await self._refuse(
-                request, answering, Refusal("InternalError", "The twin failed at this request: see the log in its home.", 500)
-            )
-
-    async def _refuse(self, request: Request, send: Answering, refusal: Refusal) -> None:
-        if send.started:
-            # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
-            raise ConnectionError(str(refusal)) from refusal
-        time, head = iso(self._twin.clock.now()), request.method == "HEAD"
-        answer = refused("table", refusal, tenant=account.TENANT, time=time, head=head)
+    def _refusal(self, refusal: Refusal, *, head: bool) -> AwsResponse:
+        answer = super()._refusal(refusal, head=head)
         # Only the body tells the code (recorded tests of azure-data-tables).
         answer.headers.pop("x-ms-error-code")
         if refusal.status == 429:
             answer.headers["x-ms-retry-after-ms"] = _AGAIN_MS
-        await respond(send, answer)
+        return answer
 
     async def _served(self, request: Request, send: Send) -> None:
         if self._twin.faults.is_out(SERVICE):

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pilotlight.twin.asgi import Answering, Request, Send, respond
-from pilotlight.twin.azure import account, storage_batches, storage_callers, storage_rights
+from pilotlight.twin.asgi import Request, Send
+from pilotlight.twin.azure import storage_batches, storage_callers, storage_rights
 from pilotlight.twin.azure.cloud import PREFIX
+from pilotlight.twin.azure.data_door import DataDoor, send_back
 from pilotlight.twin.azure.monitor_counts import message_put
-from pilotlight.twin.azure.storage_answers import refused
 from pilotlight.twin.azure.storage_calls import Calls, Content, busy
 from pilotlight.twin.azure.storage_created import Listeners, Stored, tell
 from pilotlight.twin.azure.storage_entities import TRANSACTION_BYTES, check_entity
 from pilotlight.twin.azure.storage_operations import OPERATIONS, Operation
-from pilotlight.twin.azure.times import iso
 from pilotlight.twin.azure.types import STORAGE_ACCOUNT
-from pilotlight.twin.passing import HOP
 from pilotlight.twin.rows import Refusal
-from pilotlight.twin.upstream import Answer, UpstreamError
+from pilotlight.twin.upstream import UpstreamError
 from pilotlight.twin.world import Resource
 
 if TYPE_CHECKING:
     from pilotlight.twin.twin import Twin
 
-_LOG = logging.getLogger(__name__)
-_NOT_SENT_BACK = frozenset(name.encode() for name in HOP | {"server"})
 _COPY = "x-ms-copy-source"
 
 
@@ -38,35 +33,12 @@ class Changed:
     content: Content
 
 
-class StorageDoor:
-    """The handler of one service, at `/_azure/SERVICE/ACCOUNT/…`. To be used in the twin's loop."""
+class StorageDoor(DataDoor):
+    """The handler of one service, at `/_azure/SERVICE/ACCOUNT/…`."""
 
     def __init__(self, twin: Twin, service: str, calls: Calls, listeners: Listeners) -> None:
-        self._twin = twin
-        self._service = service
-        self._calls = calls
+        super().__init__(twin, service, calls)
         self._listeners = listeners
-
-    async def handle(self, request: Request, send: Send) -> None:
-        answering = send if isinstance(send, Answering) else Answering(request, send)
-        try:
-            await self._served(request, answering)
-        except Refusal as refusal:
-            await self._refuse(request, answering, refusal)
-        except ConnectionError:
-            raise
-        except Exception:  # noqa: BLE001 (whatever goes wrong here must not look like an answer of Azure's, and must be logged)
-            _LOG.exception("%s %s", request.method, request.raw_path)
-            await self._refuse(
-                request, answering, Refusal("InternalError", "The twin failed at this request: see the log in its home.", 500)
-            )
-
-    async def _refuse(self, request: Request, send: Answering, refusal: Refusal) -> None:
-        if send.started:
-            # Too late for a status: an answer cut short is what the client must see, not one that looks whole.
-            raise ConnectionError(str(refusal)) from refusal
-        time, head = iso(self._twin.clock.now()), request.method == "HEAD"
-        await respond(send, refused(self._service, refusal, tenant=account.TENANT, time=time, head=head))
 
     async def _served(self, request: Request, send: Send) -> None:
         if self._twin.faults.is_out(self._service):
@@ -150,15 +122,6 @@ class StorageDoor:
             raise busy(error) from None
         finally:
             answer.close()
-
-
-async def send_back(answer: Answer, send: Send) -> None:
-    """Azurite's answer as a client gets it, in its pieces."""
-    sent_back = [pair for pair in answer.headers if pair[0] not in _NOT_SENT_BACK]
-    await send({"type": "http.response.start", "status": answer.status, "headers": sent_back})
-    async for chunk in answer.chunks():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
 
 
 def _require_network(stored: Resource) -> None:

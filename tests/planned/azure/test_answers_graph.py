@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from components.azure.answers import ATTEMPTS
+from docs.generate.__main__ import page_of
+from handlers.functions.attempts import longest_pause_s
 from pilotlight.planned import plan
 from tests.planned.azure.conftest import (
     ACCOUNT,
@@ -150,6 +153,25 @@ def test_the_gateway_alone_says_whose_a_request_is(changes: Mapping[str, Any]) -
     names = [str(each.get("name") or each.tag) for each in inbound]
     # Once the token is replaced by the gateway's own, nobody can tell whose it was.
     assert names.index("x-pilotlight-caller") < names.index("authentication-managed-identity")
+
+
+def test_a_page_may_ask_for_an_answer_that_comes_later_and_see_where_it_is() -> None:
+    def headers(changes: Mapping[str, Any], part: str) -> set[str]:
+        made = plan_of({**changes, **JWT, "cors": {"allowOrigins": ["https://app.example"]}})
+        return {str(each.text) for each in policy(made.one(POLICY)).findall(f"inbound/cors/{part}/header")}
+
+    always = {"authorization", "content-type", "x-request-id"}
+    assert headers({}, "allowed-headers") == always
+    assert headers(ASYNC, "allowed-headers") == always | {"idempotency-key", "prefer"}
+    assert headers({}, "expose-headers") == {"x-request-id", "retry-after"}
+    assert headers(ASYNC, "expose-headers") == {"x-request-id", "retry-after", "location", "idempotent-replayed"}
+
+
+@pytest.mark.parametrize("stack", [STACK, LATER])
+def test_the_page_says_how_long_the_pauses_between_attempts_are(stack: str) -> None:
+    longest_s = sum(longest_pause_s(attempt) for attempt in range(1, ATTEMPTS))
+    told = f"with pauses of {round(longest_s / 2 / 60)} to {round(longest_s / 60)} minutes together"
+    assert told in page_of(stack).read_text()
 
 
 def test_without_answers_nothing_is_told_and_nothing_made() -> None:

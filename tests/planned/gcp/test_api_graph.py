@@ -112,6 +112,19 @@ def test_the_endpoint_takes_so_many_requests_as_the_setting_says_and_is_bounded(
     assert all(each.inputs["template"]["scaling"]["maxInstanceCount"] >= 1 for each in plan_of(API).all(RUN))
 
 
+def test_the_model_server_is_told_how_it_computes_what_comes_at_the_same_time() -> None:
+    def told(settings: dict[str, int]) -> dict[str, str]:
+        found = variables(plan_of(API, settings).one(RUN, "endpoint-service"))
+        return {name: value for name, value in found.items() if name in ("BATCH_SIZE", "BATCH_WAIT_MS", "WORKERS", "MAX_QUEUE")}
+
+    assert told({}) == {}, "the server's own defaults are written once"
+    asked = {"endpoint.batchSize": 8, "endpoint.batchWaitMs": 5, "endpoint.workers": 2}
+    assert told(asked) == {"BATCH_SIZE": "8", "BATCH_WAIT_MS": "5", "WORKERS": "2"}
+    # What the platform sends at a time finds a place.
+    assert told({"endpoint.requestsPerInstance": 64, "endpoint.maxConcurrency": 64}) == {}
+    assert told({"endpoint.requestsPerInstance": 200, "endpoint.maxConcurrency": 200}) == {"MAX_QUEUE": "200"}
+
+
 def test_the_endpoint_rests_at_zero_is_billed_by_the_request_and_is_probed() -> None:
     service = plan_of(API).one(RUN, "endpoint-service")
     held = container(service)

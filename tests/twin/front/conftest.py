@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,6 +142,13 @@ class RunningFront:
         """A metric of the last minutes."""
         now = self.account.twin.clock.now()
         return self.metrics.statistic(series(namespace, metric, dimensions), now - 300, now + 60, statistic)
+
+    def counted(self, namespace: str, metric: str, wanted: float, **dimensions: str) -> bool:
+        """Whether a count becomes this: a call is counted when its answer is on its way."""
+        until = time.monotonic() + 20
+        while (self.total(namespace, metric, **dimensions) or 0) < wanted and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.total(namespace, metric, **dimensions) == wanted
 
     async def _no_providers(self, folder: Path) -> dict[str, int]:
         return {}

@@ -71,6 +71,7 @@ def test_calls_are_counted_by_api_and_stage(front: RunningFront) -> None:
     key = front.account.plan(made)
     assert [post(made, given).status_code for given in (key, key, None)] == [200, 200, 403]
     place = {"ApiName": str(made.api["name"]), "Stage": "live"}
+    assert front.counted("AWS/ApiGateway", "Count", 3, **place)
     counted = {name: front.total("AWS/ApiGateway", name, **place) for name in ("Count", "4XXError", "5XXError")}
     assert counted == {"Count": 3, "4XXError": 1, "5XXError": 0}
     assert front.total("AWS/ApiGateway", "Count", ApiName=str(made.api["name"])) == 3

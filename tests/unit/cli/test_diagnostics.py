@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilotlight.cli.diagnostics import Diagnostics
+from pilotlight.cli.diagnostics import Diagnostics, Violation
 
 STACK = "urn:pulumi:s::p::pulumi:pulumi:Stack::p-s"
 ROLE = "urn:pulumi:s::p::aws:iam/role:Role::api-role"
@@ -114,4 +114,15 @@ def test_a_mandatory_policy_is_an_error_and_an_advisory_one_a_warning() -> None:
     assert [(found.severity, str(found)) for found in diagnostics.found] == [
         ("error", "api-role: no-wildcards: Name them: `*` is too wide"),
         ("warning", "api-role: no-wildcards: Name them: `*` is too wide"),
+    ]
+
+
+def test_a_rule_that_could_not_run_is_undecided_whatever_its_level() -> None:
+    diagnostics = Diagnostics()
+    said = "Name them.\ncan't run policy 'no-wildcards' from policy pack 'mine@v0.0.1' during preview: api-role: policy is not known"
+    for level, message in (("mandatory", "`*` is too wide"), ("advisory", said)):
+        diagnostics.take_policy({"enforcementLevel": level, "policyName": "no-wildcards", "message": message, "resourceUrn": ROLE})
+    assert diagnostics.violations == [
+        Violation(rule="no-wildcards", level="mandatory", resource="api-role", message="`*` is too wide"),
+        Violation(rule="no-wildcards", level="undecided", resource="api-role", message="Name them: api-role: policy is not known"),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,8 +55,8 @@ def test_a_file_with_mistakes_is_left_to_the_program(session_in: Callable[[str],
     assert stack_with(session_in("local"), *lines) is None
 
 
-def packaging(session: Session, target: str, **options: str | None) -> None:
-    arguments = {"task": None, "engine": None} | options
+def packaging(session: Session, target: str, **options: str | bool | None) -> None:
+    arguments = {"task": None, "engine": None, "function": False} | options
     command(target, session.project.root, **arguments, force=False, as_json=False, say=print)  # type: ignore[arg-type]
 
 
@@ -64,9 +65,10 @@ def test_a_source_without_a_task_says_what_is_missing(session_in: Callable[[str]
         packaging(session_in("local"), "pypi:some-model")
 
 
-def test_a_stack_takes_no_task(session_in: Callable[[str], Session]) -> None:
-    with pytest.raises(CommandError, match="leave --task and --engine out"):
-        packaging(session_in("local"), "demo", task="feature-extraction")
+@pytest.mark.parametrize("option", [{"task": "feature-extraction"}, {"function": True}])
+def test_a_stack_takes_nothing_that_its_file_tells(session_in: Callable[[str], Session], option: dict[str, Any]) -> None:
+    with pytest.raises(CommandError, match="leave --task, --engine and --function out"):
+        packaging(session_in("local"), "demo", **option)
 
 
 def test_a_source_that_is_no_model_is_the_packagers_error(

@@ -46,7 +46,7 @@ def test_json_is_the_only_thing_on_standard_output(capsys: pytest.CaptureFixture
     found = json.loads(capsys.readouterr().out)
     assert found["changes"] == {"create": 1}
     assert found["resources"] == [
-        {"urn": metadata["urn"], "type": "t:i:T", "name": "a", "operation": "create", "state": "done", "seconds": 1.0}
+        {"urn": metadata["urn"], "type": "t:i:T", "name": "a", "operation": "create", "state": "done", "seconds": 1.0, "properties": []}
     ]
 
 
@@ -70,6 +70,8 @@ def test_the_document_has_the_promised_keys() -> None:
         "resources",
         "outputs",
         "diagnostics",
+        "policyPacks",
+        "violations",
     }
 
 

@@ -71,6 +71,21 @@ def asked(inputs="cold", **parameters):
     }
 
 
+class Told:
+    """Custom attributes with this id, and with what is left of the time that there is for an answer."""
+
+    def __init__(self, request_id, most_ms=2000):
+        self.request_id = request_id
+        self.most_ms = most_ms
+
+    def __eq__(self, attributes):
+        request_id, timeout = attributes.split(";")
+        left_ms = int(timeout.removeprefix("timeout-ms="))
+        return request_id == f"request-id={self.request_id}" and 0 < left_ms <= self.most_ms
+
+    __hash__ = None
+
+
 def assert_problem(answer, status, name):
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json"), answer
     document = json.loads(answer["body"])
@@ -98,15 +113,27 @@ def test_a_body_at_the_limit_reaches_the_endpoint_within_it(runtime, version):
 
 
 def test_the_request_id_goes_to_the_endpoint_the_log_and_the_client(runtime, capsys):
-    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked() | {"CustomAttributes": f"request-id={REQUEST_ID}"})
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked() | {"CustomAttributes": Told(REQUEST_ID)})
     answer = function_over(runtime.client).handle(rest_event({"inputs": "cold"}), Context())
     assert answer["headers"]["x-request-id"] == REQUEST_ID
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["event"], line["request_id"]) for line in lines] == [("cold_start", REQUEST_ID), ("request", REQUEST_ID)]
 
 
+@pytest.mark.parametrize(("left", "status", "name"), [("0", 504, "deadline-exceeded"), ("soon", 400, "timeout-refused")])
+def test_a_caller_that_has_no_time_wakes_no_endpoint(runtime, left, status, name):
+    answer = function_over(runtime.client).handle(rest_event({"inputs": "cold"}, **{"X-Request-Timeout-Ms": left}), Context())
+    assert_problem(answer, status, name)
+
+
+def test_the_time_that_a_caller_has_goes_to_the_endpoint(runtime):
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked() | {"CustomAttributes": Told(REQUEST_ID, most_ms=700)})
+    answer = function_over(runtime.client).handle(rest_event({"inputs": "cold"}, **{"X-Request-Timeout-Ms": "700"}), Context())
+    assert answer["statusCode"] == 200
+
+
 def test_an_id_that_the_caller_chose_stands_beside_the_gateways_own(runtime, capsys):
-    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked() | {"CustomAttributes": "request-id=mine-1"})
+    runtime.add_response("invoke_endpoint", answer_of(OUTPUTS), asked() | {"CustomAttributes": Told("mine-1")})
     answer = function_over(runtime.client).handle(rest_event({"inputs": "cold"}, **{"X-Request-Id": "mine-1"}), Context())
     assert answer["headers"]["x-request-id"] == "mine-1"
     line = json.loads(capsys.readouterr().out.splitlines()[-1])

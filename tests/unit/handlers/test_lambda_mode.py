@@ -92,6 +92,12 @@ def test_another_method_is_refused(function):
     assert function.invoke(rest_event({"inputs": "a"}, method="GET"), SECONDS).body["statusCode"] == 405
 
 
+@pytest.mark.parametrize(("left", "status"), [("0", 504), ("soon", 400), ("9000", 200)])
+def test_the_time_that_a_caller_has_is_kept(function, left, status):
+    answer = function.invoke(rest_event({"inputs": "a"}, **{"X-Request-Timeout-Ms": left}), SECONDS)
+    assert answer.body["statusCode"] == status
+
+
 @pytest.mark.parametrize("version", EVENTS)
 def test_a_key_that_nobody_would_keep_is_refused(function, version):
     answer = function.invoke(EVENTS[version]({"inputs": "a"}, **{"idempotency-key": "k"}), SECONDS)

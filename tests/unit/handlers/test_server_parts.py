@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.limits import SERVER_BATCH, SERVER_BATCH_WAIT_MS, SERVER_QUEUE, SERVER_WORKERS
 from handlers import settings as settings_module
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import FILES
@@ -22,9 +24,11 @@ from handlers.functions.problems import PROBLEMS, InternalFault, Overloaded, Req
 from handlers.functions.requests import PredictionRequest
 from handlers.server import stages as stages_module
 from handlers.server.stages import AHEAD_S, Stages, custom_attributes, server_timing
+from handlers.server.waiting import Job
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings, usable_cpus
 from handlers.tasks import TASKS, TORCH_TASKS
+from handlers.tasks.feature_extraction import FeatureExtraction
 from handlers.tasks.text import TextModel, encode, load_tokenizer
 from pilotlight.packaging import model as packaging
 from stacks.settings_service import Model
@@ -39,6 +43,25 @@ def test_defaults_are_those_of_the_contract():
     assert (settings.port, settings.bind_host, settings.model_uri) == (8080, "0.0.0.0", None)
     assert (settings.model_dir, settings.model_cache) == (Path("/opt/ml/model"), Path("/tmp/model"))
     assert (settings.max_body_bytes, settings.request_timeout_s) == (4_194_304, 55)
+    assert (settings.batch_size, settings.batch_wait_s, settings.workers) == (32, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"), [("BATCH_SIZE", SERVER_BATCH), ("BATCH_WAIT_MS", SERVER_BATCH_WAIT_MS), ("WORKERS", SERVER_WORKERS)]
+)
+def test_the_bounds_of_a_stacks_settings_are_the_servers(name, bounds):
+    for value in (bounds.low - 1, bounds.high + 1):
+        with pytest.raises(SettingsError, match=f"{name} is .* from {bounds.low} to {bounds.high}"):
+            HandlerSettings.from_environment({name: str(value)})
+    HandlerSettings.from_environment({name: str(bounds.high)})
+    assert HandlerSettings.max_queue == SERVER_QUEUE
+
+
+def test_processes_share_the_cpus_that_there_are(monkeypatch):
+    monkeypatch.setattr(settings_module, "usable_cpus", lambda: 4)
+    threads = [HandlerSettings.from_environment({"WORKERS": count}).model_threads for count in ("1", "2", "3", "9")]
+    assert threads == [4, 2, 1, 1]
+    assert HandlerSettings.from_environment({"WORKERS": "4", "MODEL_THREADS": "2"}).model_threads == 2
 
 
 @pytest.mark.parametrize(
@@ -123,23 +146,38 @@ def test_giving_up_stops_what_runs_and_refuses_what_has_not_begun():
         pass
 
 
+def one_by_one(predict):
+    """What a worker computes with: each request's answer by itself, or what it raises."""
+
+    def compute(model, jobs):
+        for job in jobs:
+            try:
+                job.cancellation.check()
+                answer = predict(job.request)
+            except Exception as error:  # noqa: BLE001  (it is the answer)
+                answer = error
+            yield job, answer
+
+    return compute
+
+
 def test_a_worker_answers_in_order_skips_what_was_given_up_and_refuses_when_full():
     gate, seen = threading.Event(), []
 
-    def predict(model, request, cancellation):
+    def predict(request):
         gate.wait(10)
-        seen.append(request.texts[0])
-        return request.texts[0].encode()
+        seen.append(request)
+        return request.encode()
 
-    worker = Worker(object, predict, max_queue=2)
+    worker = Worker(object, one_by_one(predict), max_queue=2)
     worker.start()
     worker.loaded.result(timeout=10)
-    first = worker.submit(PredictionRequest(("first",), False, {}))
+    first = worker.submit(Job("first"))
     while worker.waiting:
         time.sleep(0.001)
-    given_up, last = (worker.submit(PredictionRequest((text,), False, {})) for text in ("given up", "last"))
+    given_up, last = worker.submit(Job("given up")), worker.submit(Job("last"))
     with pytest.raises(Overloaded) as refusal:
-        worker.submit(REQUEST)
+        worker.submit(Job("one too many"))
     assert refusal.value.retry_after_s == 1
     given_up.cancellation.cancel()
     gate.set()
@@ -153,26 +191,52 @@ def test_a_worker_answers_in_order_skips_what_was_given_up_and_refuses_when_full
 def test_a_worker_survives_a_prediction_that_fails_and_tells_a_load_that_fails():
     outcomes = iter([RuntimeError("broken"), b"fine"])
 
-    def predict(*_):
+    def predict(_):
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    worker = Worker(object, predict, max_queue=2)
+    worker = Worker(object, one_by_one(predict), max_queue=2)
     worker.start()
     with pytest.raises(RuntimeError, match="broken"):
-        worker.submit(REQUEST).future.result(timeout=10)
-    assert worker.submit(REQUEST).future.result(timeout=10)[0] == b"fine"
+        worker.submit(Job("one")).future.result(timeout=10)
+    assert worker.submit(Job("two")).future.result(timeout=10)[0] == b"fine"
 
     def load():
         raise OSError("no disk")
 
-    failing = Worker(load, predict, max_queue=2)
+    failing = Worker(load, one_by_one(predict), max_queue=2)
     failing.start()
     with pytest.raises(OSError, match="no disk"):
         failing.loaded.result(timeout=10)
     assert not failing.ready
+
+
+def test_a_worker_survives_a_batch_that_fails_as_a_whole():
+    def compute(model, jobs):
+        yield jobs[0], b"told"
+        raise MemoryError("no room")
+
+    worker = Worker(lambda: SimpleNamespace(predict_together=None), compute, max_queue=4, batch_size=4)
+    jobs = [worker.submit(Job(place)) for place in range(3)]
+    worker.start()
+    assert jobs[0].future.result(timeout=10)[0] == b"told"
+    for job in jobs[1:]:
+        with pytest.raises(MemoryError, match="no room"):
+            job.future.result(timeout=10)
+    assert worker.submit(Job("next")).future.result(timeout=10)[0] == b"told"
+
+
+def test_a_batch_is_as_large_as_the_setting_and_one_for_a_model_that_takes_no_batches():
+    def compute(model, jobs):
+        yield from ((job, len(jobs)) for job in jobs)
+
+    for model, sizes in ((SimpleNamespace(predict_together=None), [2, 2, 1]), (object(), [1, 1, 1])):
+        worker = Worker(lambda model=model: model, compute, max_queue=4, batch_size=2)
+        jobs = [worker.submit(Job(place)) for place in range(3)]
+        worker.start()
+        assert [job.future.result(timeout=10)[0] for job in jobs] == sizes
 
 
 PIECES = st.sampled_from(
@@ -212,6 +276,8 @@ class Encoding:
 class Fixed:
     """A tokenizer and an engine of fixed numbers."""
 
+    batches = pads = on_gpu = False
+
     def __init__(self, output=None):
         self.output = output
 
@@ -221,14 +287,14 @@ class Fixed:
     def encode(self, text, pair=None):
         return Encoding
 
-    def run(self, tokens, types, cancellation):
+    def run(self, tokens, types, cancellation, mask=None):
         return np.array([self.output], dtype=np.float32)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_model_that_computes_no_number_is_a_fault_and_no_null_in_the_answer(value):
     with pytest.raises(InternalFault):
-        TextModel(Fixed(), Fixed([1, value])).forward("text", Cancellation())
+        FeatureExtraction(TextModel(Fixed(), Fixed([1, value])), None).predict(REQUEST, Cancellation())
 
 
 def test_every_kind_of_problem_has_a_row_and_a_name_of_its_own():

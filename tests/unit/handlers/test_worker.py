@@ -259,7 +259,10 @@ def test_a_last_attempt_that_dies_without_a_word_is_told_as_failed_when_its_time
     assert told(aws, answer_id)["statusCode"] == 200
 
 
-@pytest.mark.parametrize("body", ["", "{", "[]", "{}", "null", '"text"', '{"requestId":"r"}', "[" * 9000], ids=lambda value: value[:10])
+NONE_OF_OURS = ["", "{", "[]", "{}", "null", '"text"', '{"requestId":"r"}', "[" * 9000, '{"id":[]}', '{"id":7}']
+
+
+@pytest.mark.parametrize("body", NONE_OF_OURS, ids=lambda value: value[:10])
 def test_a_message_that_is_none_of_ours_goes_to_the_dead_letters(aws, body):
     good = asked(aws)
     aws.sqs.send_message(QueueUrl=aws.queue_url, MessageBody=body or " ")

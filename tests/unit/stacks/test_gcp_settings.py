@@ -88,6 +88,18 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "endpoint.maxConcurrency: null for 'gcp-cloud-run': use 1 to 1000000",
     ),
     ({"endpoint.requestsPerInstance": 1001}, "endpoint.requestsPerInstance: 1001: use 1 to 1000 requests on one instance"),
+    ({"endpoint.batchSize": 0}, "endpoint.batchSize: 0: use 1 to 1024 inputs (Pilotlight's model server"),
+    ({"endpoint.batchWaitMs": 501}, "endpoint.batchWaitMs: 501: use 0 to 500 ms (Pilotlight's model server"),
+    (
+        {"endpoint.batchWaitMs": 5, "endpoint.requestsPerInstance": 1},
+        "endpoint.batchWaitMs: 5: an instance has one request at a time, so that nobody else comes: raise endpoint.requestsPerInstance",
+    ),
+    ({"endpoint.workers": 65}, "endpoint.workers: 65: use 1 to 64 processes (Pilotlight's model server"),
+    ({"endpoint.workers": 3}, "endpoint.workers: 3: an instance has 2 requests at a time: raise endpoint.requestsPerInstance"),
+    (
+        {**L4, "endpoint.workers": 2},
+        "endpoint.workers: 2: one process keeps a GPU busy, and each has the model in its memory: leave it out",
+    ),
     ({"endpoint.scaleAtRequests": 96}, "endpoint.scaleAtRequests: 96: use 10 to 95 %, or 0 (Cloud Run documentation, custom scaling"),
     ({"endpoint.scaleAtCpu": 9}, "endpoint.scaleAtCpu: 9: use 10 to 95 %, or 0 (Cloud Run documentation, custom scaling"),
     (

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.unit.handlers.azure.storage_answers import Answer, error, etag
@@ -36,6 +36,10 @@ class BlobService:
         made = Blob(content, content_type, etag(), f"2026-11-01T00:00:{len(versions):02}.0000000Z")
         versions.append(made)
         return made
+
+    def change(self, name: str) -> None:
+        """Its metadata or its properties: another ETag, the same content ("Set Blob Metadata", "Set Blob Properties")."""
+        self.blobs[name][-1] = replace(self.blobs[name][-1], etag=etag())
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
         address = urlsplit(f"/{path}")

@@ -16,6 +16,8 @@ from handlers.functions.deadline import Until
 from handlers.functions.environment import Environment
 from handlers.functions.http_request import HttpRequest
 from handlers.web.process import Boot
+from tests.unit.handlers.answering import Model
+from tests.unit.handlers.answers_told import accepted
 from tests.unit.handlers.azure.event_world import once
 
 DAY_S, MAX_ATTEMPTS = 86_400, 3
@@ -87,6 +89,25 @@ def asked(function, body=None, *, caller=CALLER, method="POST", path="/predict",
     content = b"" if method == "GET" else json.dumps({"inputs": "cold"} if body is None else body).encode()
     request = HttpRequest(method, path, told, content, None)
     return function.answer(lambda: request, call_id="call-1", deadline=Until(seconds))
+
+
+def handed_over(cloud, **headers):
+    """The id of an answer that comes later."""
+    return accepted(asked(cloud.function(Model()), prefer="respond-async", **headers))
+
+
+def guard(cloud, part, status, times=99, method=None):
+    """Refuse requests whose paths have `part`, so often."""
+    left = [times]
+
+    def judge(headers):
+        asked_, path, _ = cloud.front.seen[-1]
+        if part in path and left[0] and (method is None or asked_ == method):
+            left[0] -= 1
+            return status
+        return None
+
+    cloud.front.guard = judge
 
 
 def looked(function, answer_id, **more):

@@ -56,6 +56,17 @@ class Azure:
         return {**self.identities.variables, "SSL_CERT_FILE": str(self.ca_file)}
 
 
+@pytest.fixture
+def cloud(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The account of the function and the worker of answers that come later."""
+    # Its imports are heavy, and most tests here need none of them.
+    from tests.unit.handlers.azure.answering import Cloud
+
+    monkeypatch.setenv("CONTAINER_APP_NAME", "mine-predict")
+    monkeypatch.setattr("handlers.functions.rest._FIRST_PAUSE_S", 0.001)
+    return Cloud(azure)
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certified:
     return certified(tmp_path_factory.mktemp("tls"))

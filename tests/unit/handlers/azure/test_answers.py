@@ -19,35 +19,10 @@ from handlers.functions.problems import DeadlineExceeded, IdempotencyKeyInUse, I
 from handlers.web.process import Boot
 from tests.unit.handlers.answering import OUTPUTS, Held, Model
 from tests.unit.handlers.answers_told import accepted, problem_of
-from tests.unit.handlers.azure.answering import CALLER, DAY_S, MAX_ATTEMPTS, Cloud, asked, looked
+from tests.unit.handlers.azure.answering import CALLER, DAY_S, MAX_ATTEMPTS, asked, guard, handed_over, looked
 
 LATER = [DeadlineExceeded("late"), NotReady("asleep", retry_after_s=2), Throttled("busy", retry_after_s=2), Overloaded("full")]
 OTHER = b'{"outputs":[[[0.7]]]}'
-
-
-@pytest.fixture
-def cloud(azure, monkeypatch):
-    monkeypatch.setenv("CONTAINER_APP_NAME", "mine-predict")
-    monkeypatch.setattr("handlers.functions.rest._FIRST_PAUSE_S", 0.001)
-    return Cloud(azure)
-
-
-def handed_over(cloud, **headers):
-    return accepted(asked(cloud.function(Model()), prefer="respond-async", **headers))
-
-
-def guard(cloud, part, status, times=99, method=None):
-    """Refuse requests whose paths have `part`, so often."""
-    left = [times]
-
-    def judge(headers):
-        asked_, path, _ = cloud.front.seen[-1]
-        if part in path and left[0] and (method is None or asked_ == method):
-            left[0] -= 1
-            return status
-        return None
-
-    cloud.front.guard = judge
 
 
 def test_an_answer_in_time_is_the_answer_and_nothing_is_asked_of_the_account(cloud):
@@ -267,13 +242,14 @@ def test_a_row_that_others_change_meanwhile_is_read_again(cloud):
     assert (cloud.rows()[answer_id]["status"], left) == ("done", [0])
 
 
-@pytest.mark.parametrize("message", [b"x", b"{}", b"[]", b'{"id": []}'])
+@pytest.mark.parametrize("message", [b"x", b"{}", b"[]", b'{"id": []}', b'{"id": 7}'])
 def test_a_message_that_names_no_answer_is_a_dead_letter_at_last(cloud, message):
     cloud.send(message)
     for _ in range(MAX_ATTEMPTS):
         cloud.work(cloud.worker(Model()))
-    assert cloud.rows() == {}
-    assert cloud.queues["answers"] == []
+    (letter,) = cloud.messages("dead")
+    assert letter["reason"].startswith("The message names no answer: ")
+    assert (letter["attempts"], cloud.rows(), cloud.queues["answers"]) == (MAX_ATTEMPTS, {}, [])
 
 
 def test_who_calls_is_what_the_policy_says_and_nothing_else():

@@ -259,6 +259,16 @@ def test_what_was_cut_off_is_worked_on_alone_and_what_waits_loses_no_attempt(wor
     assert (work.most, [task.attempt for task in work.tasks]) == (1, [1, 2, 2, 2])
 
 
+def test_messages_that_can_hardly_be_read_or_written_do_not_end_the_run(world):
+    """They are nested so deeply that some can be read and not written, at one depth of the stack or another."""
+    for depth in range(970, 1000):
+        world.queue.put(b'{"id":' + b"[" * depth + b"]" * depth + b"}")
+    cut_off(world)
+    with taking(world.consumer(Work(Ended(done=False, reason="No.", permanent=True)))):
+        until(lambda: world.queues["work"] == [])
+    assert len(world.queues["dead"]) == 30
+
+
 def test_an_attempt_alone_counts_and_who_waits_for_it_is_spared(world):
     world.put(2)
     cut_off(world)

@@ -28,6 +28,12 @@ def lines(capsys, event="object"):
     return [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if line["event"] == event]
 
 
+def put_into(world, queue):
+    """The queries of what was put into a queue."""
+    requests = [world.azure.asked(number) for number in range(len(world.front.seen))]
+    return [query for method, path, query, _ in requests if (method, path) == ("POST", f"/queue/mine/{queue}/messages")]
+
+
 def refusing(world, service, role, statuses):
     """Refuse the next requests of one service of the account; others go through."""
     left = list(statuses)
@@ -112,9 +118,19 @@ def test_what_was_replaced_or_deleted_meanwhile_is_a_dead_letter_at_once(world):
     assert world.results() == [("a.txt", new["data"]["eTag"])]
     assert sorted(letter["reason"] for letter in world.dead()) == [
         "The object can't be read: it was deleted, or replaced in an account that keeps no versions.",
-        "The object can't be read: it was replaced.",
+        "The object can't be read: it was replaced, or its metadata or properties changed.",
     ]
     assert {(letter["permanent"], letter["attempts"]) for letter in world.dead()} == {(True, 1)}
+
+
+def test_what_is_set_on_a_blob_after_its_upload_is_named_as_what_may_have_been(world):
+    """It moves the ETag and brings no event: nobody replaced this one."""
+    world.put("a.txt")
+    world.account.blobs.change("objects/a.txt")
+    once(world.role(), world)
+    (letter,) = world.dead()
+    assert letter["reason"].endswith(", or its metadata or properties changed.")
+    assert (letter["permanent"], world.results()) == (True, [])
 
 
 def test_results_go_to_the_queue_once_and_are_marked(world):
@@ -126,6 +142,8 @@ def test_results_go_to_the_queue_once_and_are_marked(world):
     row = world.rows()["a.txt", message["version"]]
     assert row["published"] is True
     assert message == {key: value for key, value in row.items() if key not in ("published", "result")} | {"result": {"outputs": [9]}}
+    # Its row says that it was sent, so nobody sends it again: it stays until somebody takes it.
+    assert [query["messagettl"] for query in put_into(world, "results")] == [["-1"]]
 
 
 def test_a_result_that_could_not_be_sent_is_sent_with_the_next_attempt(world):
@@ -270,7 +288,7 @@ def test_a_dead_letter_that_is_put_back_gets_every_attempt_again(world):
     assert (len(world.results()), len(world.dead()), world.held()) == (1, 1, [])
 
 
-def test_attempts_that_ended_without_a_word_are_counted(world):
+def test_attempts_that_ended_without_a_word_are_counted(world, capsys):
     """As when a replica is killed: the queue shows the message again, and nobody has written anything into it."""
     world.put("a.txt")
     role = world.role()
@@ -281,6 +299,10 @@ def test_attempts_that_ended_without_a_word_are_counted(world):
     # Each of them killed its replica: there is not one more.
     (letter,) = world.dead()
     assert (letter["reason"], letter["attempts"], world.model.requests) == (CUT_OFF, MAX_ATTEMPTS + 1, [])
+    out = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["object"], line["outcome"], line["reason"], line["attempt"]) for line in out if line["event"] == "object"]
+    assert told == [("objects/a.txt", "failed", CUT_OFF, MAX_ATTEMPTS + 1)]
+    assert [line["ObjectsFailed"] for line in out if "ObjectsFailed" in line] == [1]
 
 
 def test_a_last_attempt_that_recorded_its_result_and_was_cut_off_is_no_dead_letter(world):

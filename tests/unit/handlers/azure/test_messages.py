@@ -1,6 +1,7 @@
 """What attempts leave in a message, and what a dead letter tells."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -33,6 +34,35 @@ def test_what_is_no_object_has_no_note_and_is_text_in_its_letter(body):
     assert len(letter) <= MOST_BYTES
     told = json.loads(letter)
     assert (told["message"], told["reason"], told["permanent"]) == (body.decode(errors="replace")[:6000], "Why.", True)
+
+
+def nested(depth):
+    return "[" * depth + "]" * depth
+
+
+@pytest.mark.parametrize("member", ["data", "id", "requestId"])
+def test_what_is_nested_as_deeply_as_can_be_read_is_a_letter_all_the_same(member):
+    """Writing is called a little deeper than reading, so that some can be read and not written."""
+    unwritten = 0
+    for depth in range(800, 1000):
+        found = Noted.read(f'{{"{member}":{nested(depth)}}}'.encode())
+        unwritten += found.told is not None and found.with_note(Note(spared=1)) is None
+        assert json.loads(found.letter("Why.", attempts=1, permanent=True))["reason"] == "Why."
+    assert unwritten
+
+
+def test_a_note_beside_what_can_not_be_written_again_counts_as_long_as_it_can_be_read():
+    note, unwritten = Note(spared=2, words=3, since=5.5, last="Not now."), 0
+    for depth in range(800, 1000):
+        found = Noted.read(f'{{"{NOTE}":{json.dumps(asdict(note))},"data":{nested(depth)}}}'.encode())
+        assert found.note == (Note() if found.told is None else note)
+        unwritten += found.told is not None and NOTE.encode() in found.body
+    assert unwritten
+
+
+def test_a_letter_has_room_for_its_own_text_whatever_the_messages_id_is():
+    large = Noted.read(json.dumps({"id": "\x01" * 8000}).encode())
+    assert len(large.letter("\x01" * 500, attempts=1, permanent=True)) <= MOST_BYTES
 
 
 def test_a_letter_tells_the_event_and_why():

@@ -211,6 +211,46 @@ def test_a_transaction_stores_all_or_nothing(table):
     assert table.get("p", "latest").properties == {"of": "v3"}
 
 
+def shortened(body, answers):
+    """The answer to a transaction with so many of those to its operations."""
+    head, *parts = body.split(b"--changesetresponse_1\r\n")
+    ends = b"--changesetresponse_1--\r\n--batchresponse_1--\r\n"
+    return b"--changesetresponse_1\r\n".join([head, *parts[:answers]]) + ends
+
+
+@pytest.mark.parametrize("answers", [0, 1])
+def test_a_transaction_that_is_not_answered_whole_is_looked_for(azure, table, answers):
+    kept = azure.front.change
+
+    def shorten(body):
+        azure.front.change = kept
+        return shortened(body, answers)
+
+    azure.front.change = shorten
+    made = commit(table, [Operation(Entity("p", "a", {"n": 1})), Operation(Entity("p", "b", {"n": 2}))])
+    assert made == [table.get("p", row).etag for row in "ab"]
+    # And one of somebody else's is not taken for ours.
+    azure.front.change = shorten
+    azure.front.guard = lambda headers: table_is_taken(azure)
+    assert commit(table, [Operation(Entity("q", "a", {"n": 1})), Operation(Entity("q", "b", {"n": 2}))]) is None
+
+
+def table_is_taken(azure):
+    """Between the two times that the transaction is sent others store one of its entities."""
+    if [path for _, path, _ in azure.front.seen].count("/table/mine/$batch") == 4:
+        azure.account.tables.tables["rows"]["q", "a"] = {"PartitionKey": "q", "RowKey": "a", "n": 7}
+
+
+def test_a_good_answer_that_tells_nothing_is_no_transaction(azure, table):
+    operations = [Operation(Entity("p", "a")), Operation(Entity("p", "b"))]
+    azure.front.statuses, azure.front.said = [202], {202: ({"Content-Type": "multipart/mixed; boundary=b"}, b"--b--\r\n")}
+    assert commit(table, operations) == [table.get("p", row).etag for row in "ab"]
+    azure.front.statuses[:] = [202] * ATTEMPTS
+    with pytest.raises(ApiError, match=r"The answer is for 0 of 2 operations\.") as refusal:
+        commit(table, operations)
+    assert refusal.value.passes
+
+
 def operations_of(content_type, body):
     whole = message_from_bytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
     for part in whole.walk():

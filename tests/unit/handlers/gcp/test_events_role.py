@@ -280,7 +280,7 @@ def later(role, seconds):
     object.__setattr__(role._attempts, "now", lambda: time.time() + seconds)
 
 
-def test_an_attempt_that_ended_without_a_word_is_over_when_its_time_is(google):
+def test_an_attempt_that_ended_without_a_word_is_over_when_its_time_is(google, capsys):
     """As when an instance is killed: nothing runs behind the attempt."""
     request, role = google.put("a.txt"), google.role()
     for number in range(1, MAX_ATTEMPTS + 1):
@@ -292,6 +292,10 @@ def test_an_attempt_that_ended_without_a_word_is_over_when_its_time_is(google):
     (letter,) = google.dead()
     assert (letter.attributes["reason"], letter.attributes["attempts"]) == ("Every attempt was cut off.", str(MAX_ATTEMPTS + 1))
     assert google.model.requests == []
+    out = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = [(line["outcome"], line["reason"], line["attempt"]) for line in out if line["event"] == "object"]
+    assert told == [("failed", "Every attempt was cut off.", MAX_ATTEMPTS + 1)]
+    assert [line["ObjectsFailed"] for line in out if "ObjectsFailed" in line] == [1]
 
 
 def test_a_last_attempt_that_recorded_its_result_and_was_cut_off_is_no_dead_letter(google):

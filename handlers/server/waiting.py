@@ -1,0 +1,156 @@
+"""Predictions that wait for the model: in a bounded queue that refuses at once what it could not answer in time."""
+
+import math
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import Generic, TypeVar
+
+from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.functions.problems import DeadlineExceeded, Overloaded
+from handlers.server.metrics import Metrics
+
+Asked = TypeVar("Asked")
+Answered = TypeVar("Answered")
+# Of a new measurement in the mean of what a cost takes: some ten batches are remembered.
+_SHARE = 0.2
+
+
+class Job(Generic[Asked, Answered]):
+    """One prediction of `inputs` inputs, of no use after `until` (monotonic clock): `future` gives the answer and, in seconds, how long it
+    took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure."""
+
+    def __init__(
+        self, request: Asked, inputs: int = 1, until: float = math.inf, *, cost: float | None = None, counted: bool = True
+    ) -> None:
+        self.request = request
+        self.inputs = inputs
+        self.until = until
+        self.cost = inputs if cost is None else cost
+        self.counted = counted
+        self.came = time.monotonic()
+        self.cancellation = Cancellation()
+        self.future: Future[tuple[Answered, float]] = Future()
+
+    def answer(self, answer: Answered, seconds: float) -> None:
+        # Given up in the last moment, it is over already: nobody waits.
+        with suppress(InvalidStateError):
+            self.future.set_result((answer, seconds))
+
+    def fail(self, error: Exception) -> None:
+        """With Cancelled it was given up."""
+        with suppress(InvalidStateError):
+            if isinstance(error, Cancelled):
+                self.future.cancel()
+            else:
+                self.future.set_exception(error)
+
+
+class Waiting(Generic[Asked, Answered]):
+    """The queue before one thread, which takes what it computes at once and says when it is done.
+
+    Threads share it. How long a cost takes is known from what was computed before; until then nobody is refused for want of time.
+    """
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self._most = most
+        self._metrics = metrics
+        self._jobs: deque[Job[Asked, Answered]] = deque()
+        self._came = threading.Condition()
+        self._taken: list[Job[Asked, Answered]] = []
+        self._began = 0.0
+        self._cost_s: float | None = None
+
+    def __len__(self) -> int:
+        """Requests that wait; those that are computed are not counted."""
+        return len(self._jobs)
+
+    def require_place(self, *, counted: bool) -> None:
+        """Raises Overloaded when the queue is full: before anything is made of a request that would find no place."""
+        with self._came:
+            self._require_place(counted=counted)
+
+    def put(self, job: Job[Asked, Answered]) -> None:
+        """Queue a prediction. Raises Overloaded where it has no place, or would wait for longer than it has."""
+        with self._came:
+            self._require_place(counted=job.counted)
+            expected_s = self._expected_s()
+            if job.came + expected_s > job.until:
+                self._shed("wait", job.counted)
+                waits, has = f"{expected_s:.2g} s", f"{max(job.until - job.came, 0):.2g} s"
+                raise Overloaded(f"It would wait for about {waits}, and has {has}.", retry_after_s=_whole(expected_s))
+            self._jobs.append(job)
+            self._came.notify()
+
+    def take(self, most_inputs: int, hold_s: float) -> list[Job[Asked, Answered]]:
+        """The next requests, in the order they came, with that many inputs together, or the first with whatever it has. Blocks.
+
+        Who finds nobody waiting is computed at once. Who waits anyway is held for others up to `hold_s` after it came, no longer.
+        What nobody waits for any more is dropped.
+        """
+        with self._came:
+            idle = not self._jobs
+            self._came.wait_for(lambda: self._jobs)
+            if not idle and hold_s:
+                left_s = self._jobs[0].came + hold_s - time.monotonic()
+                self._came.wait_for(lambda: sum(job.inputs for job in self._jobs) >= most_inputs, timeout=max(left_s, 0))
+            self._taken, self._began = self._next(most_inputs), time.monotonic()
+            return self._taken
+
+    def done(self, seconds: float) -> None:
+        """What was taken is computed, which took so long."""
+        with self._came:
+            # What was given up in the middle, or failed, says nothing of how long the whole takes.
+            if self._taken and all(job.future.done() and not job.future.cancelled() for job in self._taken):
+                measured = seconds / sum(job.cost for job in self._taken)
+                self._cost_s = measured if self._cost_s is None else self._cost_s + _SHARE * (measured - self._cost_s)
+            self._taken = []
+
+    def _next(self, most_inputs: int) -> list[Job[Asked, Answered]]:
+        taken: list[Job[Asked, Answered]] = []
+        inputs, now = 0, time.monotonic()
+        while self._jobs and (not taken or inputs + self._jobs[0].inputs <= most_inputs):
+            job = self._jobs.popleft()
+            if not self._dropped(job, now):
+                taken.append(job)
+                inputs += job.inputs
+        return taken
+
+    def _require_place(self, *, counted: bool) -> None:
+        if len(self._jobs) < self._most:
+            return
+        # Places of those who left are free.
+        now = time.monotonic()
+        kept = deque(job for job in self._jobs if not self._dropped(job, now))
+        if len(kept) == self._most:
+            self._shed("full", counted)
+            raise Overloaded(f"{self._most} requests are waiting already.", retry_after_s=_whole(self._expected_s()))
+        self._jobs = kept
+
+    def _dropped(self, job: Job[Asked, Answered], now: float) -> bool:
+        if now >= job.until:
+            self._shed("deadline", job.counted)
+            job.fail(DeadlineExceeded("Its time was over before the model was free."))
+            return True
+        if job.cancellation.cancelled:
+            self._shed("gone", job.counted)
+            job.fail(Cancelled())
+            return True
+        return False
+
+    def _shed(self, reason: str, counted: bool) -> None:
+        if counted:
+            self._metrics.shed(reason)
+
+    def _expected_s(self) -> float:
+        """How long a request that comes now will wait."""
+        if self._cost_s is None:
+            return 0.0
+        running_s = sum(job.cost for job in self._taken) * self._cost_s - (time.monotonic() - self._began) if self._taken else 0.0
+        return max(running_s, 0.0) + sum(job.cost for job in self._jobs) * self._cost_s
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))

@@ -1,0 +1,168 @@
+"""Environments of pull requests: a stack file made from a ready one, and the end of those whose time is over."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pilotlight.ci.selection import SelectionError, cloud_of
+from pilotlight.toolchain import Toolchain
+
+_NAME = re.compile(r"pr-([1-9]\d{0,9})-(.+)")
+# Without these a state's secrets could be read by nobody but the stack that wrote the file.
+_OF_THE_BACKEND = ("secretsprovider", "encryptedkey", "encryptionsalt")
+
+Say = Callable[[str], None]
+
+
+class EnvironmentProblem(RuntimeError):
+    """An environment can't be made or ended; the text says why, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """The stack of a pull request. `updated` is None where nothing was ever deployed."""
+
+    name: str
+    number: int
+    base: str
+    updated: datetime | None
+
+
+def name_of(number: int, base: str) -> str:
+    """The stack's name, from which `parsed` reads both again."""
+    return f"pr-{number}-{base}"
+
+
+def parsed(name: str) -> tuple[int, str] | None:
+    """Pull request and ready stack of an environment's name; None for any other stack."""
+    match = _NAME.fullmatch(name)
+    return (int(match[1]), match[2]) if match else None
+
+
+def write(root: Path, number: int, base: str) -> str:
+    """Write the environment's stack file, beside the one that it copies, and return the stack's name.
+
+    Nothing outlives it, is kept warm or mails: no data kept, no floor, no budget, the account's log role as it is. Its alarms stay, since
+    the policies ask for them.
+    """
+    source = root / "stacks" / f"Pulumi.{base}.yaml"
+    cloud_of(base, root)  # tells of a stack that is not there, with those that are
+    held = yaml.safe_load(source.read_text())
+    config = dict(held["config"])
+    hidden = sorted(key for key, value in config.items() if _encrypted(value))
+    if hidden:
+        raise EnvironmentProblem(
+            f"{source.name} has encrypted values ({', '.join(hidden)}), which only that stack can read: "
+            "make a stack file without them for environments, and name it in ENVIRONMENT_STACKS."
+        )
+    key = next((each for each in config if each.endswith(":service")), "")
+    name = name_of(number, base)
+    config[key] = _short_lived(config[key], name)
+    rest = {each: value for each, value in held.items() if each not in (*_OF_THE_BACKEND, "config")}
+    target = source.with_name(f"Pulumi.{name}.yaml")
+    target.write_text(f"# The environment of pull request {number}, from {source.name}.\n" + yaml.safe_dump({**rest, "config": config}))
+    return name
+
+
+def _short_lived(service: Mapping[str, Any], name: str) -> dict[str, Any]:
+    kept = {key: value for key, value in service.items() if key not in ("warming", "budget", "dashboard")}
+    kept |= {"dataRetention": "delete", "tags": {**(service.get("tags") or {}), "environment": name}}
+    if kept.get("alarms"):
+        kept["alarms"] = {key: value for key, value in kept["alarms"].items() if key != "email"}
+    if kept.get("accessLogs"):
+        kept["accessLogs"] = {"accountRole": "existing"}
+    return kept
+
+
+def _encrypted(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "secure" in value or any(_encrypted(each) for each in value.values())
+    return isinstance(value, list) and any(_encrypted(each) for each in value)
+
+
+def environments(listed: Iterable[Mapping[str, Any]]) -> list[Environment]:
+    """Those among the stacks of `pulumi stack ls --json`, sorted by pull request."""
+    found = []
+    for stack in listed:
+        name = str(stack["name"]).rsplit("/", 1)[-1]
+        if parts := parsed(name):
+            at = stack.get("lastUpdate")
+            updated = datetime.fromisoformat(str(at).replace("Z", "+00:00")) if at else None
+            found.append(Environment(name=name, number=parts[0], base=parts[1], updated=updated))
+    return sorted(found, key=lambda each: (each.number, each.name))
+
+
+def over(each: Environment, *, is_open: bool, now: datetime, lease: timedelta) -> str:
+    """Why an environment has to go; empty while it may stay. The lease runs from its last `up`."""
+    if not is_open:
+        return f"pull request {each.number} is closed"
+    if each.updated is not None and now - each.updated > lease:
+        return f"nothing was deployed there for {lease.total_seconds() / 3600:.0f} h"
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """The engine on a checkout's project, where the shell's variables lead it."""
+
+    root: Path
+    tools: Toolchain
+
+    def environments(self) -> list[Environment]:
+        return environments(json.loads(self._pulumi("stack", "ls", "--json")))
+
+    def create(self, name: str, secrets_provider: str = "") -> None:
+        """Make an environment's stack where it is not yet; an empty provider is the backend's own."""
+        if all(each.name != name for each in self.environments()):
+            provider = ("--secrets-provider", secrets_provider) if secrets_provider else ()
+            self._pulumi("stack", "init", name, "--no-select", *provider)
+
+    def end(self, name: str, say: Say) -> None:
+        """Destroy all that an environment has and forget it; no file of it is needed. Raises EnvironmentProblem."""
+        if parsed(name) is None:
+            raise EnvironmentProblem(f"{name!r} is no environment of a pull request (pr-NUMBER-STACK): `pilotlight destroy` is for others.")
+        if all(each.name != name for each in self.environments()):
+            say(f"{name}: there is none.")
+            return
+        self._pulumi("destroy", "--stack", name, "--yes", "--skip-preview", "--suppress-progress")
+        self._pulumi("stack", "rm", name, "--yes")
+        say(f"{name}: destroyed, and forgotten.")
+
+    def _pulumi(self, *arguments: str) -> str:
+        # The secrets of its state are read with what the state names: its file is not in the checkout.
+        path = os.pathsep.join([*map(str, self.tools.path), os.environ.get("PATH", os.defpath)])
+        variables = {**os.environ, "PATH": path, "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true", "PULUMI_SKIP_UPDATE_CHECK": "true"}
+        command = [str(self.tools.pulumi), *arguments, "--non-interactive", "--color", "never"]
+        done = subprocess.run(command, cwd=self.root, env=variables, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
+            raise EnvironmentProblem(f"`pulumi {' '.join(arguments[:3])}` failed:\n{said}")
+        return done.stdout
+
+
+def sweep(
+    backend: Backend, cloud: str, *, is_open: Callable[[int], bool], now: datetime, lease: timedelta, say: Say
+) -> list[EnvironmentProblem]:
+    """End every environment of a cloud whose time is over, each on its own; returns what failed."""
+    failed = []
+    for each in backend.environments():
+        try:
+            if cloud_of(each.base, backend.root) != cloud:
+                continue
+            reason = over(each, is_open=is_open(each.number), now=now, lease=lease)
+            if reason:
+                say(f"{each.name}: {reason}.")
+                backend.end(each.name, say)
+        except SelectionError as error:
+            failed.append(EnvironmentProblem(f"{each.name}: {error} Or end it by hand: python -m pilotlight.ci end {each.name}"))
+        except EnvironmentProblem as error:
+            failed.append(EnvironmentProblem(f"{each.name}: {error}"))
+    return failed

@@ -1,0 +1,152 @@
+"""What each cloud must be told so that a repository's workflows may sign in without any key: documents and commands. Pure.
+
+A token is trusted by its subject, which names the repository and the GitHub environment of the job, in full and without a star: who may
+run a job in an environment is decided there (reviewers, branches), and each environment has an identity of its own.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+ISSUER = "token.actions.githubusercontent.com"
+AWS_AUDIENCE = "sts.amazonaws.com"
+AZURE_AUDIENCE = "api://AzureADTokenExchange"
+# GitHub environment -> what the identity behind it may do in the cloud.
+ENVIRONMENTS: Mapping[str, str] = {"preview": "read", "environments": "write", "production": "write"}
+POOL = "github"
+_NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+
+
+class TrustError(ValueError):
+    """What was told can't be trusted; the text says what came and what is needed, every mistake at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repository:
+    """`OWNER/NAME`, and the numbers that stay when either is renamed. GitHub puts them into the subject of repositories that were
+    created, renamed or moved since 2026-07-15, or that have opted in (GitHub documentation, OpenID Connect reference, immutable subject
+    claims)."""
+
+    name: str
+    owner_id: int | None = None
+    id: int | None = None
+
+    def __post_init__(self) -> None:
+        problems = [] if _NAME.fullmatch(self.name) else [f"repository {self.name!r}: use OWNER/NAME."]
+        if (self.owner_id is None) != (self.id is None):
+            numbers = f"gh api repos/{self.name} --jq '.owner.id, .id'"
+            problems.append(f"--owner-id and --repository-id belong together: `{numbers}` prints both.")
+        if problems:
+            raise TrustError("\n".join(problems))
+
+    def subject(self, environment: str) -> str:
+        """`sub` of a token for a job in that GitHub environment."""
+        owner, name = self.name.split("/")
+        if self.id is not None:
+            owner, name = f"{owner}@{self.owner_id}", f"{name}@{self.id}"
+        return f"repo:{owner}/{name}:environment:{environment}"
+
+
+def aws_trust(repository: Repository, account: str, environment: str) -> dict[str, Any]:
+    """The trust policy of the role for one GitHub environment."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Federated": f"arn:aws:iam::{account}:oidc-provider/{ISSUER}"},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {"StringEquals": {f"{ISSUER}:aud": AWS_AUDIENCE, f"{ISSUER}:sub": repository.subject(environment)}},
+            }
+        ],
+    }
+
+
+def google_condition(repository: Repository) -> str:
+    """The condition under which the pool's provider takes a token at all: Google asks it before any grant."""
+    if repository.id is not None:
+        return f"assertion.repository_id == '{repository.id}' && assertion.repository_owner_id == '{repository.owner_id}'"
+    return f"assertion.repository == '{repository.name}'"
+
+
+def azure_credential(repository: Repository, environment: str) -> dict[str, Any]:
+    """The federated credential of the identity for one GitHub environment."""
+    return {
+        "name": f"github-{environment}",
+        "issuer": f"https://{ISSUER}",
+        "subject": repository.subject(environment),
+        "audiences": [AZURE_AUDIENCE],
+    }
+
+
+def aws(repository: Repository, account: str) -> list[str]:
+    """Shell lines that make provider and roles."""
+    _must_match(account, r"\d{12}", "--account", "the twelve digits of an AWS account")
+    lines = [f"aws iam create-open-id-connect-provider --url https://{ISSUER} --client-id-list {AWS_AUDIENCE}"]
+    for environment, may in ENVIRONMENTS.items():
+        role, trusted = f"pilotlight-{environment}", json.dumps(aws_trust(repository, account, environment))
+        lines += [
+            f"aws iam create-role --role-name {role} --assume-role-policy-document '{trusted}'",
+            f"aws iam attach-role-policy --role-name {role} --policy-arn arn:aws:iam::aws:policy/"
+            + ("ReadOnlyAccess" if may == "read" else "AdministratorAccess"),
+            f"gh variable set AWS_ROLE --repo {repository.name} --env {environment} --body arn:aws:iam::{account}:role/{role}",
+        ]
+    return lines
+
+
+def google(repository: Repository, account: str) -> list[str]:
+    """The same; `account` is the project's id. The project's number is asked for where it is needed."""
+    _must_match(account, r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "--account", "the id of a Google Cloud project")
+    provider = f"projects/$NUMBER/locations/global/workloadIdentityPools/{POOL}"
+    mapping = "google.subject=assertion.sub,attribute.repository_id=assertion.repository_id"
+    lines = [
+        f"NUMBER=$(gcloud projects describe {account} --format='value(projectNumber)')",
+        f"gcloud iam workload-identity-pools create {POOL} --project={account} --location=global",
+        f"gcloud iam workload-identity-pools providers create-oidc {POOL} --project={account} --location=global "
+        f'--workload-identity-pool={POOL} --issuer-uri=https://{ISSUER} --attribute-mapping="{mapping}" '
+        f'--attribute-condition="{google_condition(repository)}"',
+    ]
+    for environment, may in ENVIRONMENTS.items():
+        name, mail = f"pilotlight-{environment}", f"pilotlight-{environment}@{account}.iam.gserviceaccount.com"
+        member = f"principal://iam.googleapis.com/{provider}/subject/{repository.subject(environment)}"
+        lines += [
+            f"gcloud iam service-accounts create {name} --project={account}",
+            f"gcloud iam service-accounts add-iam-policy-binding {mail} --project={account} "
+            f'--role=roles/iam.workloadIdentityUser --member="{member}"',
+            f"gcloud projects add-iam-policy-binding {account} --member=serviceAccount:{mail} --condition=None "
+            f"--role=roles/{'viewer' if may == 'read' else 'owner'}",
+            f'gh variable set GOOGLE_PROVIDER --repo {repository.name} --env {environment} --body "{provider}/providers/{POOL}"',
+            f"gh variable set GOOGLE_ACCOUNT --repo {repository.name} --env {environment} --body {mail}",
+        ]
+    return lines
+
+
+def azure(repository: Repository, account: str) -> list[str]:
+    """The same; `account` is the subscription's id."""
+    _must_match(account, r"[0-9a-fA-F-]{36}", "--account", "the id of an Azure subscription")
+    group, scope = "pilotlight-ci", f"/subscriptions/{account}"
+    lines = [f"az group create --subscription {account} --name {group} --location westeurope"]
+    for environment, may in ENVIRONMENTS.items():
+        identity, credential = f"pilotlight-{environment}", azure_credential(repository, environment)
+        asked = f"az identity show --subscription {account} --resource-group {group} --name {identity} --output tsv --query"
+        lines += [
+            f"az identity create --subscription {account} --resource-group {group} --name {identity}",
+            f"az identity federated-credential create --subscription {account} --resource-group {group} --identity-name {identity} "
+            f"--name {credential['name']} --issuer {credential['issuer']} --subject '{credential['subject']}' --audiences {AZURE_AUDIENCE}",
+            f"az role assignment create --role {'Reader' if may == 'read' else 'Owner'} --scope {scope} "
+            f'--assignee-principal-type ServicePrincipal --assignee-object-id "$({asked} principalId)"',
+            f'gh variable set AZURE_CLIENT_ID --repo {repository.name} --env {environment} --body "$({asked} clientId)"',
+            f'gh variable set AZURE_TENANT_ID --repo {repository.name} --env {environment} --body "$({asked} tenantId)"',
+            f"gh variable set AZURE_SUBSCRIPTION_ID --repo {repository.name} --env {environment} --body {account}",
+        ]
+    return lines
+
+
+COMMANDS = {"aws": aws, "gcp": google, "azure": azure}
+
+
+def _must_match(value: str, pattern: str, option: str, what: str) -> None:
+    if not re.fullmatch(pattern, value):
+        raise TrustError(f"{option} {value!r}: use {what}.")

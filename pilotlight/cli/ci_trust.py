@@ -1,0 +1,19 @@
+"""`ci-trust`: what a cloud must be told so that a repository's workflows may sign in, as shell lines to read and run."""
+
+import json
+import sys
+
+from pilotlight.ci.trust import COMMANDS, Repository, TrustError
+from pilotlight.cli.exits import CommandError, Exit
+
+
+def show(repository: str, cloud: str, account: str, owner_id: int | None, repository_id: int | None, *, as_json: bool) -> Exit:
+    """Print the lines; changes nothing. Raises CommandError for a name or an account that is none."""
+    if cloud not in COMMANDS:
+        raise CommandError(f"--cloud {cloud!r}: use {', '.join(COMMANDS)}.")
+    try:
+        lines = COMMANDS[cloud](Repository(name=repository, owner_id=owner_id, id=repository_id), account)
+    except TrustError as error:
+        raise CommandError(str(error)) from error
+    sys.stdout.write(json.dumps(lines, indent=2) + "\n" if as_json else "\n".join(lines) + "\n")
+    return Exit.OK

@@ -1,0 +1,156 @@
+"""`python -m pilotlight.ci`, as the workflows call it: outputs of a step, summaries, comments."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pilotlight.ci.__main__ import main
+from tests.unit.ci.api import REPOSITORY, TOKEN, World, github
+from tests.unit.ci.test_selection import git
+
+PLAN = {
+    "stack": "mine",
+    "operation": "preview",
+    "result": "succeeded",
+    "seconds": 2.0,
+    "changes": {"unchanged": 3},
+    "resources": [],
+    "outputs": {},
+    "diagnostics": [],
+    "policyPacks": ["pilotlight"],
+    "violations": [],
+}
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with github() as made:
+        monkeypatch.setenv("GITHUB_API_URL", made.url)
+        monkeypatch.setenv("GITHUB_REPOSITORY", REPOSITORY)
+        monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+        monkeypatch.setenv("GITHUB_REF_NAME", "main")
+        yield made
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A repository with a stack of each of two clouds, whose second commit changes one cloud's component."""
+    root = tmp_path / "checkout"
+    for path, text in {
+        "stacks/Pulumi.one.yaml": "cloud: aws\n",
+        "stacks/Pulumi.two.yaml": "cloud: gcp\n",
+        "components/gcp/home.py": "",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    git(root, "init", "--quiet", "--initial-branch=main")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "first")
+    (root / "components/gcp/home.py").write_text("changed = True\n")
+    git(root, "commit", "--quiet", "--all", "--message", "second")
+    return root
+
+
+@pytest.fixture
+def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    file = tmp_path / "outputs"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(file))
+    monkeypatch.setenv("STACKS", "one two")
+
+    def read() -> dict[str, str]:
+        return dict(line.split("=", 1) for line in file.read_text().splitlines())
+
+    return read
+
+
+def commit(root: Path, name: str) -> str:
+    return subprocess.run(["git", "rev-parse", name], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def told(outputs: Any) -> list[str]:
+    return [each["stack"] for each in json.loads(outputs()["matrix"])["include"]]
+
+
+def test_a_pull_request_concerns_what_differs_from_its_base(checkout: Path, outputs: Any) -> None:
+    assert main(["--root", str(checkout), "stacks", "--base", "HEAD^1"]) == 0
+    assert (told(outputs), outputs()["clouds"], outputs()["any"]) == (["two"], '["gcp"]', "true")
+
+
+def test_nothing_that_concerns_a_stack_is_nothing_to_do(checkout: Path, outputs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACKS", "one")
+    assert main(["--root", str(checkout), "stacks", "--base", "HEAD^1"]) == 0
+    assert (told(outputs), outputs()["any"]) == ([], "false")
+
+
+def test_without_a_base_every_stack_is_concerned(checkout: Path, outputs: Any) -> None:
+    assert main(["--root", str(checkout), "stacks"]) == 0
+    assert told(outputs) == ["one", "two"]
+
+
+def test_a_deployment_concerns_what_no_run_has_brought_up_yet(checkout: Path, outputs: Any, world: World) -> None:
+    since = ["--root", str(checkout), "stacks", "--since-run", "deploy.yml"]
+    assert main(since) == 0
+    assert told(outputs) == ["one", "two"], "no run has gone well"
+    world.runs = [{"branch": "main", "status": "success", "head_sha": commit(checkout, "HEAD^1")}]
+    assert main(since) == 0
+    assert told(outputs) == ["two"]
+    world.runs = [{"branch": "main", "status": "success", "head_sha": commit(checkout, "HEAD")}]
+    assert main(since) == 0
+    assert told(outputs) == []
+    world.runs = [{"branch": "main", "status": "success", "head_sha": "f" * 40}]
+    assert main(since) == 0
+    assert told(outputs) == ["one", "two"], "that commit is gone"
+
+
+def test_a_name_that_there_is_no_stack_of_fails(checkout: Path, outputs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--root", str(checkout), "stacks", "--wish", "one three"]) == 1
+    assert "There is no stack 'three': known are one, two." in capsys.readouterr().err
+
+
+def write(folder: Path, **plans: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, plan in plans.items():
+        (folder / f"{name}.json").write_text(plan if isinstance(plan, str) else json.dumps(plan))
+    return folder
+
+
+def test_plans_become_a_comment_each_and_are_edited(tmp_path: Path, world: World) -> None:
+    plans = write(tmp_path / "plans", mine=PLAN, other={**PLAN, "stack": "other"})
+    arguments = ["comment", str(plans), "--number", "7", "--commit", "0123456789abcdef"]
+    assert main(arguments) == 0
+    write(plans, mine={**PLAN, "changes": {"create": 4}})
+    assert main(arguments) == 0
+    assert len(world.comments) == 2
+    assert "**4 to create**" in world.comments[0]["body"]
+
+
+def test_a_plan_that_is_none_hides_no_other(tmp_path: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    plans = write(tmp_path / "plans", broken="", list="[]", mine=PLAN)
+    assert main(["comment", str(plans), "--number", "7"]) == 1
+    assert len(world.comments) == 1
+    said = capsys.readouterr().err
+    assert "broken.json is no plan" in said
+    assert "list.json is no plan: it names no stack" in said
+
+
+def test_no_plan_at_all_fails(tmp_path: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["comment", str(write(tmp_path / "plans")), "--number", "7"]) == 1
+    assert "No plan in" in capsys.readouterr().err
+
+
+def test_a_summary_goes_where_github_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    assert main(["summary", str(write(tmp_path / "plans", mine=PLAN))]) == 0
+    assert (tmp_path / "summary.md").read_text().startswith("### `mine`: preview succeeded")
+
+
+def test_without_githubs_variables_the_one_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    assert main(["comment", str(write(tmp_path / "plans", mine=PLAN)), "--number", "7"]) == 1
+    assert "GITHUB_REPOSITORY is not set" in capsys.readouterr().err

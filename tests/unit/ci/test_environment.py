@@ -1,0 +1,136 @@
+"""A pull request's stack file, and which environments are over."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pilotlight.ci.environment import Backend, Environment, EnvironmentProblem, environments, name_of, over, parsed, write
+from pilotlight.ci.selection import SelectionError
+from pilotlight.planned import ready_stacks
+from pilotlight.toolchain import Toolchain
+from stacks.settings import parse
+
+ROOT = Path(__file__).resolve().parents[3]
+NOW = datetime(2026, 11, 2, 3, 17, tzinfo=UTC)
+LEASE = timedelta(hours=72)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "stacks").mkdir()
+    for stack in ready_stacks():
+        (tmp_path / f"stacks/Pulumi.{stack}.yaml").write_text((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())
+    return tmp_path
+
+
+def config_of(checkout: Path, stack: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((checkout / f"stacks/Pulumi.{stack}.yaml").read_text())["config"]
+    return found
+
+
+def change(checkout: Path, stack: str, **settings: Any) -> None:
+    path = checkout / f"stacks/Pulumi.{stack}.yaml"
+    held = yaml.safe_load(path.read_text())
+    held["config"]["pilotlight:service"].update(settings)
+    path.write_text(yaml.safe_dump(held))
+
+
+@pytest.mark.parametrize("stack", ready_stacks())
+def test_the_file_of_an_environment_is_one_that_its_program_takes(checkout: Path, stack: str) -> None:
+    name = write(checkout, 99_999, stack)
+    config = config_of(checkout, name)
+    place = {key: value for key, value in config.items() if isinstance(value, str)}
+    settings = parse(config["pilotlight:service"], name, place)
+    assert settings.data_retention == "delete"
+    assert settings.alarms.email is None
+    assert settings.tags["environment"] == name
+    assert settings.access_logs is None or settings.access_logs.account_role == "existing"
+    assert {key: value for key, value in config.items() if key != "pilotlight:service"} == {
+        key: value for key, value in config_of(checkout, stack).items() if key != "pilotlight:service"
+    }
+
+
+def test_what_costs_at_rest_or_outlives_it_is_left_out_and_the_rest_kept(checkout: Path) -> None:
+    stack = "aws-sagemaker-api"
+    change(
+        checkout,
+        stack,
+        dataRetention="keep",
+        dashboard=True,
+        warming=[{"kind": "provisioned", "instances": 1}],
+        budget={"monthlyUsd": 100, "alertAt": [0.5], "email": "a@example.com"},
+        tags={"team": "search"},
+        alarms={"email": "a@example.com", "enabled": True},
+    )
+    before = config_of(checkout, stack)["pilotlight:service"]
+    after = config_of(checkout, write(checkout, 12, stack))["pilotlight:service"]
+    assert not {"warming", "budget", "dashboard"} & set(after)
+    assert after["tags"] == {"team": "search", "environment": "pr-12-aws-sagemaker-api"}
+    assert after["alarms"] == {"enabled": True}
+    kept = set(before) - {"alarms", "warming", "budget", "dashboard", "dataRetention", "accessLogs", "tags"}
+    assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
+
+
+def test_the_key_of_the_copied_stack_is_not_copied(checkout: Path) -> None:
+    path = checkout / "stacks/Pulumi.gcp-cloud-run-api.yaml"
+    path.write_text("secretsprovider: gcpkms://k\nencryptedkey: abc\nencryptionsalt: v1:x\n" + path.read_text())
+    text = (checkout / f"stacks/Pulumi.{write(checkout, 3, 'gcp-cloud-run-api')}.yaml").read_text()
+    assert not [word for word in ("secretsprovider", "encryptedkey", "encryptionsalt") if word in text]
+
+
+def test_encrypted_values_are_refused_by_name(checkout: Path) -> None:
+    path = checkout / "stacks/Pulumi.aws-lambda-api.yaml"
+    path.write_text(path.read_text() + "  aws:secretKey:\n    secure: AAA\n")
+    with pytest.raises(EnvironmentProblem, match=r"encrypted values \(aws:secretKey\).*ENVIRONMENT_STACKS"):
+        write(checkout, 3, "aws-lambda-api")
+    assert not (checkout / "stacks/Pulumi.pr-3-aws-lambda-api.yaml").exists()
+
+
+def test_a_stack_that_is_not_there_is_told_with_those_that_are(checkout: Path) -> None:
+    with pytest.raises(SelectionError, match="'nosuch': known are aws-lambda-api"):
+        write(checkout, 3, "nosuch")
+
+
+def test_a_name_is_read_as_it_was_written() -> None:
+    assert parsed(name_of(12, "my-api")) == (12, "my-api")
+    assert parsed("organization") is None
+    assert parsed("pr-0-my-api") is None
+    assert parsed("pr-x-my-api") is None
+    assert parsed("production") is None
+
+
+def test_the_stacks_of_pull_requests_are_found_among_others() -> None:
+    listed = [
+        {"name": "aws-sagemaker-api", "lastUpdate": "2026-11-01T00:00:00.000Z"},
+        {"name": "organization/pilotlight/pr-12-my-api", "lastUpdate": "2026-11-01T01:00:00.000Z"},
+        {"name": "pr-3-my-api"},
+    ]
+    assert environments(listed) == [
+        Environment(name="pr-3-my-api", number=3, base="my-api", updated=None),
+        Environment(name="pr-12-my-api", number=12, base="my-api", updated=datetime(2026, 11, 1, 1, tzinfo=UTC)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_open", "because"),
+    [
+        (1, True, ""),
+        (72, True, ""),
+        (72.1, True, "nothing was deployed there for 72 h"),
+        (1, False, "pull request 5 is closed"),
+        (None, True, ""),
+        (None, False, "pull request 5 is closed"),
+    ],
+)
+def test_an_environment_ends_with_its_pull_request_or_its_lease(hours: float | None, is_open: bool, because: str) -> None:
+    updated = None if hours is None else NOW - timedelta(hours=hours)
+    assert over(Environment(name="pr-5-a", number=5, base="a", updated=updated), is_open=is_open, now=NOW, lease=LEASE) == because
+
+
+def test_what_is_no_environment_is_not_ended(tmp_path: Path) -> None:
+    nowhere = Backend(root=tmp_path, tools=Toolchain(pulumi=tmp_path / "pulumi", path=()))
+    with pytest.raises(EnvironmentProblem, match="'production' is no environment of a pull request"):
+        nowhere.end("production", print)

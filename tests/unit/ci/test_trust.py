@@ -1,0 +1,120 @@
+"""Who may sign in to a cloud: the documents judged by evaluators, the commands as the page has them."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from docs.generate.__main__ import generated_ci
+from pilotlight.ci import trust
+from pilotlight.ci.trust import COMMANDS, ENVIRONMENTS, Repository, TrustError
+from pilotlight.twin.policy import Effect, Question, evaluate
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMED = Repository(name="octo/blueprints")
+NUMBERED = Repository(name="octo/blueprints", owner_id=123, id=456)
+ACCOUNTS = {"aws": "111122223333", "gcp": "my-project", "azure": "00000000-0000-0000-0000-000000000001"}
+
+
+def test_a_subject_is_the_repository_and_the_environment() -> None:
+    assert NAMED.subject("production") == "repo:octo/blueprints:environment:production"
+    assert NUMBERED.subject("production") == "repo:octo@123/blueprints@456:environment:production"
+
+
+@pytest.mark.parametrize("cloud", COMMANDS)
+@pytest.mark.parametrize("repository", [NAMED, NUMBERED], ids=["named", "numbered"])
+def test_each_environment_has_an_identity_of_its_own_and_its_exact_subject(cloud: str, repository: Repository) -> None:
+    lines = COMMANDS[cloud](repository, ACCOUNTS[cloud])
+    text = "\n".join(lines)
+    for environment in ENVIRONMENTS:
+        assert text.count(repository.subject(environment)) == 1
+        assert any(f"--env {environment} " in line for line in lines)
+    subjects = re.findall(r"repo:[^\"' ]+", text)
+    assert not [subject for subject in subjects if "*" in subject or ":ref:" in subject or ":pull_request" in subject]
+
+
+@pytest.mark.parametrize("cloud", COMMANDS)
+def test_what_only_reads_gets_no_right_to_write(cloud: str) -> None:
+    granted = [
+        line
+        for line in COMMANDS[cloud](NAMED, ACCOUNTS[cloud])
+        if "attach-role-policy" in line or "role assignment" in line or "projects add-iam" in line
+    ]
+    assert len(granted) == len(ENVIRONMENTS)
+    writers = ("AdministratorAccess", "roles/owner", "--role Owner")
+    for line, (environment, may) in zip(granted, ENVIRONMENTS.items(), strict=True):
+        assert any(word in line for word in writers) == (may == "write"), environment
+
+
+@pytest.mark.parametrize("cloud", COMMANDS)
+def test_every_line_is_one_shell_command(cloud: str) -> None:
+    for line in COMMANDS[cloud](NUMBERED, ACCOUNTS[cloud]):
+        assert shlex.split(line)
+        assert "\n" not in line
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    page = (ROOT / "docs/ci.md").read_text()
+    assert page == generated_ci(page), "run `make docs`"
+    assert all(line in page for cloud, account in ACCOUNTS.items() for line in COMMANDS[cloud](NUMBERED, account))
+
+
+def test_every_mistake_comes_at_once() -> None:
+    with pytest.raises(TrustError) as told:
+        Repository(name="blueprints", id=4)
+    assert "use OWNER/NAME" in str(told.value)
+    assert "belong together" in str(told.value)
+
+
+@pytest.mark.parametrize("cloud", COMMANDS)
+def test_an_account_that_is_none_is_refused(cloud: str) -> None:
+    with pytest.raises(TrustError, match=r"--account 'x; rm -rf /': use the"):
+        COMMANDS[cloud](NAMED, "x; rm -rf /")
+
+
+@pytest.mark.parametrize(
+    ("claims", "trusted"),
+    [
+        ({}, True),
+        ({"sub": NUMBERED.subject("preview")}, False),
+        ({"sub": NAMED.subject("production")}, False),
+        ({"sub": "repo:octo@123/blueprints@457:environment:production"}, False),
+        ({"sub": "repo:octo@123/blueprints@456:pull_request"}, False),
+        ({"sub": NUMBERED.subject("production") + "-2"}, False),
+        ({"aud": "https://github.com/octo"}, False),
+        ({"sub": None}, False),
+    ],
+)
+def test_aws_trusts_that_environment_of_that_repository_alone(claims: dict[str, str | None], trusted: bool) -> None:
+    policy = json.dumps(trust.aws_trust(NUMBERED, ACCOUNTS["aws"], "production"))
+    told = {"aud": trust.AWS_AUDIENCE, "sub": NUMBERED.subject("production")} | claims
+    question = Question(
+        action="sts:AssumeRoleWithWebIdentity",
+        context={f"{trust.ISSUER}:{name}": value for name, value in told.items() if value is not None},
+        principals=frozenset({f"arn:aws:iam::{ACCOUNTS['aws']}:oidc-provider/{trust.ISSUER}"}),
+    )
+    assert (evaluate([policy], question, by_principal=True) is Effect.ALLOW) == trusted
+
+
+def test_aws_trusts_no_other_issuer() -> None:
+    policy = json.dumps(trust.aws_trust(NUMBERED, ACCOUNTS["aws"], "production"))
+    context = {f"{trust.ISSUER}:aud": trust.AWS_AUDIENCE, f"{trust.ISSUER}:sub": NUMBERED.subject("production")}
+    other = frozenset({f"arn:aws:iam::{ACCOUNTS['aws']}:oidc-provider/gitlab.example"})
+    question = Question(action="sts:AssumeRoleWithWebIdentity", context=context, principals=other)
+    assert evaluate([policy], question, by_principal=True) is Effect.NONE
+
+
+def test_google_asks_for_the_repository_before_any_grant() -> None:
+    assert trust.google_condition(NUMBERED) == "assertion.repository_id == '456' && assertion.repository_owner_id == '123'"
+    assert trust.google_condition(NAMED) == "assertion.repository == 'octo/blueprints'"
+
+
+def test_azure_takes_one_subject_of_one_issuer() -> None:
+    assert trust.azure_credential(NAMED, "preview") == {
+        "name": "github-preview",
+        "issuer": "https://token.actions.githubusercontent.com",
+        "subject": "repo:octo/blueprints:environment:preview",
+        "audiences": ["api://AzureADTokenExchange"],
+    }

@@ -1,0 +1,165 @@
+"""The workflows as files: what they may do, what they run, and that what they name exists."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pilotlight.ci.__main__ import _parser
+from pilotlight.ci.trust import ENVIRONMENTS
+
+ROOT = Path(__file__).resolve().parents[3]
+FOLDER = ROOT / ".github"
+WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
+ACTIONS = sorted((FOLDER / "actions").glob("*/action.yml"))
+PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+TOKEN_OF_CLOUDS = {"id-token": "write"}
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text())
+    return found
+
+
+def triggers(workflow: dict[Any, Any]) -> dict[str, Any]:
+    # YAML 1.1 reads the key `on` as true.
+    found: dict[str, Any] = workflow[True]
+    return found
+
+
+def jobs() -> list[Any]:
+    return [pytest.param(path, name, job, id=f"{path.stem}-{name}") for path in WORKFLOWS for name, job in read(path)["jobs"].items()]
+
+
+def steps() -> list[tuple[str, dict[str, Any]]]:
+    """Every step of every workflow and action, with where it is."""
+    of_jobs = [
+        (f"{path.stem}/{name}", step) for path in WORKFLOWS for name, job in read(path)["jobs"].items() for step in job.get("steps", [])
+    ]
+    return of_jobs + [(path.parent.name, step) for path in ACTIONS for step in read(path)["runs"]["steps"]]
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *ACTIONS], ids=lambda path: str(path.relative_to(FOLDER)))
+def test_every_action_is_of_this_repository_or_pinned_by_its_commit(path: Path) -> None:
+    used = re.findall(r"uses: (.+)", path.read_text())
+    assert [line for line in used if not line.startswith("./.github/") and not PINNED.fullmatch(line)] == []
+
+
+def test_one_action_has_one_version_everywhere() -> None:
+    used = {line for path in [*WORKFLOWS, *ACTIONS] for line in re.findall(r"uses: (\S+@.+)", path.read_text())}
+    names = [line.split("@")[0] for line in used]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_may_nothing_by_itself_and_runs_beside_no_other_of_its_kind(path: Path) -> None:
+    workflow = read(path)
+    assert workflow["permissions"] == {}
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
+    if "workflow_call" not in triggers(workflow):
+        assert isinstance(workflow["concurrency"]["cancel-in-progress"], bool)
+
+
+@pytest.mark.parametrize(("path", "name", "job"), jobs())
+def test_a_job_says_what_it_may_and_when_it_is_over(path: Path, name: str, job: dict[str, Any]) -> None:
+    writes = {key: value for key, value in job["permissions"].items() if value != "read"}
+    if "uses" not in job:
+        assert job["timeout-minutes"] <= 180
+        assert job["runs-on"] == "ubuntu-24.04"
+    # A token of the clouds only where an environment decides who may have it, and what writes on GitHub has none.
+    assert writes in ({}, TOKEN_OF_CLOUDS, {"pull-requests": "write"})
+    if writes == TOKEN_OF_CLOUDS and "uses" not in job:
+        assert job["environment"] in ENVIRONMENTS
+    if "environment" in job:
+        assert writes == TOKEN_OF_CLOUDS
+
+
+def test_what_may_comment_runs_nothing_of_the_pull_request() -> None:
+    for path in WORKFLOWS:
+        for job in read(path)["jobs"].values():
+            if job["permissions"].get("pull-requests") == "write":
+                checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+                assert [step["with"]["ref"] for step in checkouts] == ["${{ github.event.pull_request.base.sha }}"]
+
+
+def test_a_pull_request_of_a_stranger_reaches_no_environment() -> None:
+    same = "github.event.pull_request.head.repo.full_name == github.repository"
+    for path in WORKFLOWS:
+        workflow = read(path)
+        if "pull_request" in triggers(workflow):
+            for name, job in workflow["jobs"].items():
+                guarded = any(same in workflow["jobs"][each].get("if", "") for each in {name, *needed(workflow["jobs"], name)})
+                assert guarded or job["permissions"] == {"contents": "read"}, f"{path.name}: {name}"
+
+
+def needed(jobs_: dict[str, Any], name: str) -> set[str]:
+    """The jobs without which this one does not run."""
+    needs = jobs_[name].get("needs", [])
+    direct = {needs} if isinstance(needs, str) else set(needs)
+    return direct.union(*(needed(jobs_, each) for each in direct))
+
+
+@pytest.mark.parametrize(("where", "step"), steps(), ids=lambda each: each if isinstance(each, str) else "")
+def test_a_script_has_no_expression_in_it(where: str, step: dict[str, Any]) -> None:
+    """What GitHub puts into a script's text is run; a variable's value is not."""
+    assert "${{" not in step.get("run", "")
+
+
+def test_no_secret_is_stored() -> None:
+    text = "".join(path.read_text() for path in [*WORKFLOWS, *ACTIONS])
+    assert "secrets." not in text
+    assert "secrets: inherit" not in text
+
+
+def test_a_checkout_keeps_no_credentials() -> None:
+    for where, step in steps():
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False, where
+
+
+def test_every_command_that_is_run_exists() -> None:
+    """Each command line of `pilotlight.ci` is one that its parser takes; each verb and make target is there."""
+    import typer
+
+    from pilotlight.cli.main import app
+
+    commands: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # it is a group
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    seen = set()
+    for where, step in steps():
+        for line in step.get("run", "").splitlines():
+            words = [word.strip('"') for word in line.split(">")[0].split()]
+            if "pilotlight.ci" in words:
+                arguments = ["7" if word in ("$NUMBER", "$HOURS") else "aws" if word == "$CLOUD" else word for word in words[3:]]
+                _parser().parse_args(arguments)
+                seen.add(f"ci {arguments[0]}")
+            elif words[:1] == [".venv/bin/pilotlight"]:
+                command = commands[words[1]]
+                known = {option for parameter in command.params for option in parameter.opts}
+                assert {word for word in words[2:] if word.startswith("--")} <= known, f"{where}: {line}"
+                seen.add(words[1])
+            elif words[:1] == ["make"]:
+                assert words[1] in targets, f"{where}: {line}"
+                seen.add(f"make {words[1]}")
+    assert {
+        "ci stacks",
+        "ci comment",
+        "ci summary",
+        "ci environment",
+        "ci end",
+        "ci sweep",
+        "preview",
+        "up",
+        "analyze",
+        "make check",
+    } <= seen
+
+
+def test_the_page_names_every_variable_that_is_read() -> None:
+    text = "".join(path.read_text() for path in [*WORKFLOWS, *ACTIONS])
+    read_ = set(re.findall(r"(?:\bvars|fromJSON\(inputs\.variables\))\.([A-Z_]+)", text))
+    page = (ROOT / "docs/ci.md").read_text()
+    assert {"STACKS", "AWS_ROLE", "PULUMI_BACKEND_URL"} <= read_
+    assert [name for name in sorted(read_) if f"`{name}`" not in page] == []

@@ -1,0 +1,120 @@
+"""Several processes behind one port: who answers, what is told of them together, and how they end."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from handlers.server.board import Board, merged
+from tests.unit.handlers.processes import exit_of, running
+
+PATIENCE_S = 20
+# Forked from a loaded one; and each loading for itself.
+WAYS = {"shared": {"MODEL_THREADS": "1"}, "each its own": {"MODEL_THREADS": "2"}}
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def ended(pid):
+    """Whether a process is over; a zombie that nobody waits for is."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def until(condition):
+    end = time.monotonic() + PATIENCE_S
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return found
+
+
+def ask(server, times=1, inputs="cold start"):
+    """Answers over connections of their own, which the kernel deals out."""
+    answers = []
+    for _ in range(times):
+        with httpx.Client(base_url=server.client.base_url, timeout=PATIENCE_S, verify=False) as client:
+            answers.append(client.post("/predict", json={"inputs": inputs}))
+    assert {answer.status_code for answer in answers} == {200}
+    return answers
+
+
+def answered(server):
+    lines = server.client.get("/metrics").text.splitlines()
+    return next((int(float(line.split()[1])) for line in lines if line.startswith("pilotlight_prediction_seconds_count")), 0)
+
+
+def test_processes_share_a_port_and_tell_their_figures_together(tiny, workshop):
+    with running(workshop, MODEL_DIR=str(tiny), WORKERS="2", **WAYS["shared"]) as server:
+        first, second = until(lambda: len(found := children(server.process.pid)) == 2 and found)
+        alone = np.array(ask(server, 40)[0].json()["outputs"])
+        assert np.shape(alone) == (1, 4, 64)
+        until(lambda: answered(server) == 40)
+        started = [json.loads(line) for line in server.log.splitlines() if '"cold_start"' in line]
+        assert len(started) == 2, "each of them answered"
+        assert all(list(line["stages"]) == ["boot", "import", "fetch", "load", "fork", "first"] for line in started)
+        os.kill(first, signal.SIGKILL)
+        again = until(lambda: len(found := children(server.process.pid)) == 2 and first not in found and found)
+        assert second in again
+        until(lambda: '"worker_ended"' in server.log)
+        server.until_ready()
+        before = answered(server)
+        assert before >= 20, "what was counted before is not forgotten"
+        ask(server, 20)
+        until(lambda: answered(server) >= before + 20)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=9) == 0
+        assert time.monotonic() - began < 9
+        assert all(map(ended, (*again, second)))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_processes_answer_while_they_end_and_leave_none_behind(tiny, workshop, way):
+    with running(workshop, MODEL_DIR=str(tiny), WORKERS="2", **WAYS[way]) as server:
+        # More than the threads of an engine that was forked away could ever compute.
+        ask(server, 10, inputs=["cold " * 60] * 8)
+        left = until(lambda: len(found := children(server.process.pid)) == 2 and found)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait(timeout=9)
+        until(lambda: all(map(ended, left)))
+
+
+def test_a_model_or_a_port_that_can_not_be_used_is_refused_before_there_are_processes(tiny, tmp_path):
+    status, log = exit_of(tmp_path, MODEL_DIR=str(tmp_path / "none"), WORKERS="2")
+    assert (status, "manifest.json does not exist" in log) == (1, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, log = exit_of(tmp_path, MODEL_DIR=str(tiny), WORKERS="2", PORT=port)
+    assert status == 1
+    assert f"PORT is {port}, which can't be used" in log
+
+
+def test_figures_are_added_and_gauges_are_not():
+    one = '# TYPE a_total counter\na_total{x="1"} 2\n# TYPE pilotlight_ready gauge\npilotlight_ready 1\n'
+    two = '# TYPE a_total counter\na_total{x="1"} 3\na_total{x="2"} 0.5\n# TYPE pilotlight_ready gauge\npilotlight_ready 0\n'
+    assert merged([one, two]) == two.replace("3", "5")
+    assert merged([one]) == one
+
+
+def test_a_slot_goes_on_where_the_one_before_it_ended():
+    board = Board(2)
+    text = "# TYPE a_total counter\na_total {}\n# TYPE pilotlight_waiting gauge\npilotlight_waiting {}\n"
+    board.slot(0).write(text.format(5, 3))
+    board.slot(1).write(text.format(7, 1))
+    again = board.slot(0)
+    assert again.whole(text.format(0, 0)) == text.format(12, 1)
+    again.write(text.format(1, 0))
+    assert again.whole(text.format(1, 0)) == text.format(13, 1)
+    assert board.slot(1).whole(text.format(0, 0)) == text.format(13, 0)
+    assert Board(2).slot(0).whole(text.format(2, 0)) == text.format(2, 0)

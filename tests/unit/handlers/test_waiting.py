@@ -1,0 +1,213 @@
+"""The queue before the model: who waits, who is refused at once, who is taken together, and who is dropped."""
+
+import math
+import re
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+
+from handlers.engines.cancellation import Cancelled
+from handlers.functions.problems import DeadlineExceeded, Overloaded
+from handlers.server.metrics import REASONS, Metrics
+from handlers.server.waiting import Job, Waiting
+
+AT_ONCE_S, TRIES = 0.005, 20
+
+
+class Line(Waiting):
+    """A queue with its figures."""
+
+    def __init__(self, most=8):
+        self.figures = Metrics()
+        super().__init__(most, self.figures)
+
+    def shed(self):
+        text = self.figures.text(ready=True, waiting=0, stages={}, tokens={})
+        found = {reason: int(count) for reason, count in re.findall(r'pilotlight_shed_total\{reason="(\w+)"\} (\d+)', text)}
+        assert set(found) == set(REASONS)
+        return {reason: count for reason, count in found.items() if count}
+
+    def learn(self, seconds, inputs=1):
+        """What an input takes, from one that was computed."""
+        self.put(Job("learned", inputs))
+        self.answer(self.take(inputs, 0), seconds)
+
+    def answer(self, jobs, seconds):
+        assert jobs
+        for each in jobs:
+            each.answer(b"", seconds)
+        self.done(seconds)
+
+
+def job(name, inputs=1, within_s=math.inf):
+    return Job(name, inputs, time.monotonic() + within_s)
+
+
+def refused(line, make):
+    """The refusal of a request, which was decided at once: the quickest of some tries, since others use the machine too."""
+    took = []
+    for _ in range(TRIES):
+        asked, began = make(), time.perf_counter()
+        with pytest.raises(Overloaded) as refusal:
+            line.put(asked)
+        took.append(time.perf_counter() - began)
+    assert min(took) < AT_ONCE_S
+    return refusal.value
+
+
+def names(jobs):
+    return [each.request for each in jobs]
+
+
+def test_what_waits_is_taken_together_in_order_up_to_the_largest_batch():
+    line = Line()
+    for place, inputs in enumerate((1, 3, 4, 9, 1)):
+        line.put(job(place, inputs))
+    assert names(line.take(8, 0)) == [0, 1, 2]
+    assert names(line.take(8, 0)) == [3], "one that is larger than a batch is computed, alone"
+    assert names(line.take(8, 0)) == [4]
+    assert len(line) == 0
+
+
+def test_a_full_queue_refuses_at_once_with_the_time_to_come_back():
+    line = Line(most=2)
+    line.learn(0.9)
+    line.put(job("a"))
+    line.put(job("b"))
+    refusal = refused(line, lambda: job("c"))
+    assert (refusal.detail, refusal.retry_after_s) == ("2 requests are waiting already.", 2)
+    with pytest.raises(Overloaded):
+        line.require_place(counted=True)
+    with pytest.raises(Overloaded):
+        line.require_place(counted=False)
+    assert line.shed() == {"full": TRIES + 1}
+    assert names(line.take(8, 0)) == ["a", "b"]
+    line.require_place(counted=True)
+
+
+def test_who_would_wait_for_longer_than_it_has_is_refused_at_once():
+    line = Line()
+    line.learn(0.5)
+    line.put(job("a", inputs=4))
+    refusal = refused(line, lambda: job("b", within_s=1))
+    assert (refusal.detail, refusal.retry_after_s) == ("It would wait for about 2 s, and has 1 s.", 2)
+    line.put(job("c", within_s=3))
+    taken = line.take(8, 0)
+    assert names(taken) == ["a", "c"]
+    # What is computed is waited for as well, as long as it takes.
+    with pytest.raises(Overloaded):
+        line.put(job("d", within_s=1))
+    line.answer(taken, 0.1)
+    line.put(job("e", within_s=0.05))
+    assert line.shed() == {"wait": TRIES + 1}
+
+
+def test_nobody_is_refused_for_want_of_time_by_a_server_that_does_nothing():
+    line = Line()
+    line.learn(60)
+    line.put(job("a", within_s=0.5))
+    line.answer(line.take(1, 0), 0.01)
+    # One slow start is forgotten.
+    for _ in range(40):
+        line.learn(0.01)
+    line.put(job("b"))
+    line.put(job("c", within_s=0.5))
+
+
+def test_what_was_given_up_in_the_middle_teaches_nothing():
+    line = Line()
+    line.learn(1)
+    line.put(job("given up", inputs=8))
+    taken = line.take(8, 0)
+    taken[0].fail(Cancelled())
+    line.done(0.01)
+    line.put(job("a"))
+    assert refused(line, lambda: job("b", within_s=0.9)).retry_after_s == 1
+
+
+def test_what_nobody_waits_for_is_dropped_before_it_is_computed():
+    line = Line()
+    gone, late, stays = job("gone"), job("late", within_s=0.01), job("stays")
+    for each in (gone, late, stays):
+        line.put(each)
+    gone.cancellation.cancel()
+    time.sleep(0.02)
+    assert names(line.take(8, 0)) == ["stays"]
+    with pytest.raises(CancelledError):
+        gone.future.result(timeout=0)
+    with pytest.raises(DeadlineExceeded):
+        late.future.result(timeout=0)
+    assert line.shed() == {"deadline": 1, "gone": 1}
+
+
+def test_the_places_of_those_who_left_are_free():
+    line = Line(most=2)
+    gone, late = job("gone"), job("late", within_s=0.01)
+    line.put(gone)
+    line.put(late)
+    gone.cancellation.cancel()
+    time.sleep(0.02)
+    line.put(job("a"))
+    line.put(job("b"))
+    assert names(line.take(8, 0)) == ["a", "b"]
+
+
+def test_pings_are_in_no_figure():
+    line = Line(most=1)
+    line.put(Job("ping", counted=False, until=time.monotonic() + 0.01))
+    time.sleep(0.02)
+    assert line.take(8, 0) == []
+    assert line.shed() == {}
+
+
+def taking(line, most, hold_s):
+    """A thread that takes once, what it took and after how many seconds."""
+    found = []
+
+    def take():
+        began = time.monotonic()
+        jobs = line.take(most, hold_s)
+        found.append((names(jobs), time.monotonic() - began))
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    return thread, found
+
+
+def test_a_request_to_an_idle_server_is_never_held_for_others():
+    line = Line()
+    thread, found = taking(line, 8, hold_s=30)
+    time.sleep(0.05)
+    line.put(job("alone"))
+    thread.join(timeout=5)
+    assert found[0][0] == ["alone"]
+    assert found[0][1] < 1
+
+
+def test_who_waits_anyway_is_held_for_as_long_as_the_budget_says_and_no_longer():
+    line = Line()
+    line.put(job("first"))
+    thread, found = taking(line, 8, hold_s=0.2)
+    time.sleep(0.05)
+    line.put(job("second"))
+    thread.join(timeout=5)
+    assert found[0][0] == ["first", "second"]
+    assert 0.1 < found[0][1] < 1
+    # The budget runs from when the request came: who has waited for so long is not held again.
+    line.put(job("third"))
+    time.sleep(0.21)
+    thread, found = taking(line, 8, hold_s=0.2)
+    thread.join(timeout=5)
+    assert found[0][1] < 0.1
+
+
+def test_a_batch_that_is_full_is_not_held():
+    line = Line()
+    line.put(job("first"))
+    thread, found = taking(line, 2, hold_s=30)
+    time.sleep(0.05)
+    line.put(job("second"))
+    thread.join(timeout=5)
+    assert found[0][0] == ["first", "second"]
