@@ -14,6 +14,8 @@ ENDPOINTS = {
     "gcp-cloud-run": "components.gcp.cloud_run:CloudRunEndpoint",
     "azure-container-apps": "components.azure.endpoint:ContainerAppsEndpoint",
 }
+# Names of stacks that begin so are those of ready ones; whoever forks the repository gives theirs other names, and never meets a new one.
+RESERVED = tuple(f"{cloud}-" for cloud in CLOUDS)
 SDKS = {
     "aws": ("pulumi_aws", "pulumi_docker_build"),
     "gcp": ("pulumi_gcp", "pulumi_docker_build"),

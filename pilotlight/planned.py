@@ -24,6 +24,7 @@ from pulumi.runtime import mocks, rpc
 
 from components.artifact import function_folder, function_key, model_folder, model_key
 from components.capabilities import PLACES
+from components.platforms import RESERVED
 from pilotlight.planned_azure import without_registry
 from pilotlight.planned_cloud import PlannedCloud
 
@@ -70,8 +71,9 @@ def config_of(stack: str, root: Path = ROOT) -> dict[str, Any]:
 
 
 def ready_stacks(root: Path = ROOT) -> list[str]:
-    """The stacks that have a file, by name."""
-    return sorted(path.name.split(".")[1] for path in (root / "stacks").glob("Pulumi.*.yaml"))
+    """The stacks that come with the repository, by name: whoever forks it gives theirs other ones (`RESERVED`)."""
+    names = (path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in (root / "stacks").glob("Pulumi.*.yaml"))
+    return sorted(name for name in names if name.startswith(RESERVED))
 
 
 def changed(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

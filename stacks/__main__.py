@@ -16,7 +16,7 @@ from stacks.service import home_args, pipeline_args, service_args
 from stacks.settings import load_settings
 
 project, stack = pulumi.get_project(), pulumi.get_stack()
-settings = load_settings(pulumi.Config(), stack)
+settings = load_settings(stack)
 model, code = find_model(settings, stack, cache_folder()), find_function(settings, stack, cache_folder())
 home = load_home(settings.cloud)(home_args(settings, project, stack))
 endpoint = load_endpoint(settings.endpoint.platform)

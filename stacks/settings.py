@@ -12,13 +12,18 @@ from stacks.messages import Problem, problems_of, report, together
 from stacks.repair import pruned, survivors
 from stacks.settings_service import Settings
 
+NAMESPACE = "pilotlight"
 
-def load_settings(config: pulumi.Config, stack: str) -> Settings:
-    """The stack's settings. Raises RunError with every mistake: key, value found, what is allowed."""
-    raw = config.get_object("service")
+
+def load_settings(stack: str) -> Settings:
+    """The settings of the stack that runs. Raises RunError with every mistake: key, value found, what is allowed.
+
+    They are under one key whatever the project is called: a fork that renames it keeps its stack files, and so do the ready ones.
+    """
+    raw = pulumi.Config(NAMESPACE).get_object("service")
     if raw is None:
         raise pulumi.RunError(
-            f"Stack {stack!r} has no pilotlight:service: copy a ready stack's file, "
+            f"Stack {stack!r} has no pilotlight:service: write its file with `pilotlight init {stack}`, or copy a ready stack's, "
             f"`cp stacks/Pulumi.aws-sagemaker-api.yaml stacks/Pulumi.{stack}.yaml`."
         )
     return parse(raw, stack, place_told())

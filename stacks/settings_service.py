@@ -152,7 +152,7 @@ class Alarms(Part):
 
 
 class Settings(Part):
-    """All of `pilotlight:service`."""
+    """The service, all of `pilotlight:service`: what starts it and where, its model and what runs it, who may call, what is kept."""
 
     pattern: Literal["api", "events"]
     cloud: str = Field(description=f"use {' or '.join(CLOUDS)}")

@@ -15,7 +15,7 @@ from stacks.settings import load_settings
 from stacks.settings_service import Settings
 
 stack = pulumi.get_stack()
-settings: Settings = load_settings(pulumi.Config(), stack)
+settings: Settings = load_settings(stack)
 client = az.authorization.get_client_config()
 kind = "api" if settings.events is None else "events"
 prefix = f"{pulumi.get_project()}-{stack}"

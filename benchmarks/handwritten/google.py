@@ -11,7 +11,7 @@ from stacks.settings import load_settings
 from stacks.settings_service import Settings
 
 stack = pulumi.get_stack()
-settings: Settings = load_settings(pulumi.Config(), stack)
+settings: Settings = load_settings(stack)
 client = gcp.organizations.get_client_config()
 project, region = client.project, client.region
 kind = "api" if settings.events is None else "events"

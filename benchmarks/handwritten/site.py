@@ -11,7 +11,7 @@ from stacks.settings import load_settings
 from stacks.settings_service import Settings
 
 stack = pulumi.get_stack()
-settings: Settings = load_settings(pulumi.Config(), stack)
+settings: Settings = load_settings(stack)
 region = pulumi.Config("aws").require("region")
 account = aws.get_caller_identity().account_id
 prefix = f"{pulumi.get_project()}-{stack}"

@@ -15,9 +15,9 @@ from components.platforms import cloud_of
 from components.timeouts import QueueChain
 from components.warming_checks import MOST_MONTHS, YEARLESS
 from docs.generate.costs import at_rest
-from docs.generate.settings import TOO_MUCH, probed, with_setting
 from handlers.functions.azure.results import QUEUE_INLINE_BYTES
 from handlers.functions.rows import INLINE_BYTES
+from pilotlight.described import TOO_MUCH, probed, with_setting
 from pilotlight.planned import config_of, plan, ready_stacks
 from stacks.settings import parse
 from stacks.settings_service import Auth

@@ -14,9 +14,9 @@ from pydantic.fields import FieldInfo
 
 from components.capabilities import PATTERN_SETTINGS, UNSUPPORTED_SETTINGS
 from components.platforms import CLOUDS
-from docs.generate.settings import RULES
-from docs.generate.words import SETTINGS
+from pilotlight.described import RULES
 from stacks.settings_service import Settings
+from stacks.words import SETTINGS
 
 FILE = Path(__file__).resolve().parents[2] / "stacks/remote_inputs.py"
 HEAD = '''"""What the components take from programs in other languages: the settings of `pilotlight:service`, typed.

@@ -14,7 +14,7 @@ from pilotlight.cli.app import say
 from pilotlight.cli.deploy import Request, policy_packs, run_engine
 from pilotlight.cli.diagnostics import Diagnostics
 from pilotlight.cli.exits import CommandError, Exit
-from pilotlight.cli.project import Project, find
+from pilotlight.cli.project import SERVICE, Project, find
 from pilotlight.cli.report import Report, document
 from pilotlight.cli.session import open_session
 from pilotlight.cli.stacks import LocalStack
@@ -87,7 +87,7 @@ def _settings(project: Project, stack: str) -> Result:
     try:
         config = project.stack_config(stack)
         place = {key: value for key, value in config.items() if isinstance(value, str)}
-        parse(config.get(f"{project.name}:service"), stack, place)
+        parse(config.get(SERVICE), stack, place)
     except (CommandError, RunError) as error:
         return Result(check="settings", subject=stack, status="fail", problems=tuple(str(error).splitlines()))
     return Result(check="settings", subject=stack, status="ok")

@@ -12,7 +12,7 @@ from pilotlight.cli import environment
 from pilotlight.cli.app import say
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Home, Where
-from pilotlight.cli.project import Project, find
+from pilotlight.cli.project import SERVICE, Project, find
 from pilotlight.cli.session import find_tools
 from pilotlight.doctor.findings import Finding
 from pilotlight.doctor.subject import AzureApis, Clients, GoogleApis, Subject, cloud_of
@@ -76,7 +76,7 @@ def subject_of(project: Project, stack: str, where: Where) -> Subject:
     settings, problems = None, ""
     place = {key: value for key, value in config.items() if isinstance(value, str)}
     try:
-        settings = parse(config.get(f"{project.name}:service"), stack, place)
+        settings = parse(config.get(SERVICE), stack, place)
     except RunError as error:
         problems = str(error)
     return Subject(

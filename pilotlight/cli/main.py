@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pilotlight.cli import verbs_check, verbs_deploy, verbs_use
+from pilotlight.cli import verbs_begin, verbs_check, verbs_deploy, verbs_use
 from pilotlight.cli.app import say
 from pilotlight.cli.exits import HELP, CommandError, Exit
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     epilog=HELP,
     help="Deploy, call and watch the stacks of this checkout: on the local twin (--local) or in your cloud account.",
 )
-for part in (verbs_deploy, verbs_use, verbs_check):
+for part in (verbs_begin, verbs_deploy, verbs_use, verbs_check):
     app.add_typer(part.verbs)
 
 

@@ -9,6 +9,9 @@ from typing import Any
 from pilotlight.cli.exits import CommandError, Exit
 
 FILE = "Pulumi.yaml"
+# As the program reads it (`stacks/settings.py`), whatever the project is called.
+NAMESPACE = "pilotlight"
+SERVICE = f"{NAMESPACE}:service"
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,16 @@ class Project:
         file = self.stack_file(stack)
         config = _mapping(file, empty=True).get("config") or {}
         if not isinstance(config, Mapping):
-            raise CommandError(f"{file}: config: {config!r}: use a mapping with `{self.name}:service` and `aws:region`, say.")
+            raise CommandError(f"{file}: config: {config!r}: use a mapping with `{SERVICE}` and `aws:region`, say.")
         return config
 
     def providers(self, stack: str) -> tuple[str, ...]:
         """The Pulumi providers that a stack uses: those that its file configures, as `gcp:project` does, and the one that builds images."""
-        return ("docker-build", *sorted({str(key).split(":", 1)[0] for key in self.stack_config(stack)} - {self.name}))
+        return ("docker-build", *sorted({str(key).split(":", 1)[0] for key in self.stack_config(stack)} - {self.name, NAMESPACE}))
 
     def service(self, stack: str) -> Mapping[str, Any]:
-        """The stack's `<project>:service` mapping, empty when it is missing or of another kind."""
-        service = self.stack_config(stack).get(f"{self.name}:service")
+        """The stack's `pilotlight:service` mapping, empty when it is missing or of another kind."""
+        service = self.stack_config(stack).get(SERVICE)
         return service if isinstance(service, Mapping) else {}
 
 

@@ -69,6 +69,13 @@ def export_with_torch(
 def _tidy(raw: Path, work: Path) -> None:
     """The exporter's graph without its traces, which name files of this machine, and with the weights where all artifacts have them."""
     model = onnx.load(raw)
+    without_traces(model)
+    move_weights_out(model, work / DATA)
+    (work / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
+
+
+def without_traces(model: onnx.ModelProto) -> None:
+    """Take out what tells of this machine, and of the exporter."""
     model.ClearField("metadata_props")
     model.graph.ClearField("metadata_props")
     for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
@@ -80,8 +87,6 @@ def _tidy(raw: Path, work: Path) -> None:
             node.ClearField("metadata_props")
             node.ClearField("doc_string")
     model.producer_name, model.producer_version, model.doc_string = "pilotlight", "", ""
-    move_weights_out(model, work / DATA)
-    (work / GRAPH).write_bytes(model.SerializeToString(deterministic=True))
 
 
 def make_environment(cache: Path, progress: Say) -> Path:

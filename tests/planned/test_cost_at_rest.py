@@ -12,7 +12,8 @@ from docs.generate.billed_aws import firings
 from docs.generate.costs import at_rest
 from docs.generate.idle import Idle, dollars
 from docs.generate.options import judged, plans, shown
-from docs.generate.settings import RULES, rows
+from docs.generate.settings import rows
+from pilotlight.described import RULES
 from pilotlight.planned import Planned, plan, planned, ready_stacks
 
 STACKS = ready_stacks()

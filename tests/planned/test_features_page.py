@@ -17,7 +17,7 @@ from docs.generate.__main__ import FEATURES, generated_features
 from docs.generate.features import ALWAYS, NOT_NEEDED, REQUIRED
 from docs.generate.features_figures import NO, Feature, Said, modes_of, stack_of
 from docs.generate.features_rows import COLUMNS, GROUPS
-from docs.generate.settings import leaves
+from pilotlight.described import leaves
 from pilotlight.planned import changed, config_of
 from stacks.settings import parse
 from stacks.settings_service import Settings

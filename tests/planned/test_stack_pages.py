@@ -5,8 +5,9 @@ import pytest
 from docs.generate.__main__ import generated, page_of
 from docs.generate.options import plans
 from docs.generate.settings import rows
-from docs.generate.words import OUTPUTS, SETTINGS
+from docs.generate.words import OUTPUTS
 from pilotlight.planned import ready_stacks
+from stacks.words import SETTINGS
 
 STACKS = ready_stacks()
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -13,17 +14,19 @@ from tests.support.deployment import COMMAND, ROOT, Deployment
 from tests.support.size import only_all
 from tests.support.vectors import TEXTS
 
+EDITOR = r"sed -i s/\(memoryMb..\)2048/\13072/"
 BLOCKS = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
 
 
 def run(deployment: Deployment, block: str, *, twin: bool) -> str:
-    """Run a block in bash, stopping at its first error. `twin`: under `pilotlight env --local`, and nobody is there to say yes."""
+    """Run a block in bash, stopping at its first error. `twin`: under `pilotlight env --local`, and nobody is there to say yes; nor to
+    edit a file, which EDITOR does."""
     before = f'eval "$({COMMAND} env --local)"\n' if twin else ""
     inherited = {name: value for name, value in deployment.environment.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     result = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", before + block],
         cwd=deployment.checkout,
-        env=inherited | {"PULUMI_SKIP_CONFIRMATIONS": "true"},
+        env=inherited | {"PULUMI_SKIP_CONFIRMATIONS": "true", "EDITOR": EDITOR},
         capture_output=True,
         text=True,
         check=False,
@@ -32,6 +35,12 @@ def run(deployment: Deployment, block: str, *, twin: bool) -> str:
     )
     assert result.returncode == 0, f"{block}\n{result.stdout[-6000:]}\n{result.stderr[-6000:]}"
     return result.stdout
+
+
+def answer_in(printed: str) -> dict[str, Any]:
+    """The answer of `pilotlight invoke`, whose body is printed as it came: with no line's end, other commands print behind it."""
+    found, _ = json.JSONDecoder().raw_decode(printed[printed.index('{"outputs"') :])
+    return dict(found)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README calls the API with curl, which is not installed here")
@@ -59,9 +68,22 @@ def test_the_block_for_another_cloud_deploys_its_stack_with_plain_pulumi(deploym
 
 
 def test_the_blocks_for_the_twin_work_by_hand(deployment: Deployment) -> None:
-    by_hand, events = (block for block in BLOCKS if "pilotlight up" in block)
+    by_hand, events = (block for block in BLOCKS if "pilotlight up" in block and "pilotlight init" not in block)
     printed = run(deployment, by_hand, twin=False)
     assert '"outputs"' in printed
     assert '"deployment"' in printed
     assert '"outputs"' in run(deployment, events, twin=False)
     assert os.environ.get("PULUMI_DEBUG_PROVIDERS") is None
+
+
+def test_the_block_for_a_stack_of_ones_own_works_in_a_fork_under_its_own_name(deployment: Deployment) -> None:
+    (block,) = (block for block in BLOCKS if "pilotlight init" in block)
+    deployment.edit("Pulumi.yaml", "^name: pilotlight$", "name: my-models")
+    try:
+        printed = run(deployment, block, twin=False)
+    finally:
+        deployment.edit("Pulumi.yaml", "^name: my-models$", "name: pilotlight")
+    answer = answer_in(printed)
+    assert len(answer["outputs"][0][0]) == len(TEXTS["english"]["sentence"])
+    assert "my-models-my-api" in printed
+    assert "memoryMb: 3072" in (deployment.checkout / "stacks/Pulumi.my-api.yaml").read_text()

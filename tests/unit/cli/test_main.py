@@ -11,6 +11,7 @@ from pilotlight.cli.exits import HELP, Exit
 from pilotlight.cli.main import app, main
 
 COMMANDS = (
+    "init",
     "preview",
     "up",
     "refresh",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
 TRACKED_FOLDERS = (
     "stacks/",
     "components/",
@@ -18,6 +18,7 @@ TRACKED_FOLDERS = (
     "tests/",
     "benchmarks/",
     "docs/",
+    "examples/",
     "locks/",
 )
 

@@ -375,7 +375,7 @@ def test_the_program_asks_the_providers_own_config() -> None:
     service = config_of(API)["pilotlight:service"]
     pulumi.runtime.set_all_config({"pilotlight:service": json.dumps(service), "azure-native:location": "westeurope"})
     with pytest.raises(pulumi.RunError, match="azure-native:subscriptionId: missing"):
-        load_settings(pulumi.Config("pilotlight"), API)
+        load_settings(API)
     pulumi.runtime.set_all_config({})
 
 

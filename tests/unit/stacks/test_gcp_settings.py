@@ -239,7 +239,7 @@ def test_the_program_asks_the_providers_own_config() -> None:
     service = config_of(API)["pilotlight:service"]
     pulumi.runtime.set_all_config({"pilotlight:service": json.dumps(service), "gcp:project": "p"})
     with pytest.raises(pulumi.RunError, match="gcp:region: missing"):
-        load_settings(pulumi.Config("pilotlight"), API)
+        load_settings(API)
     pulumi.runtime.set_all_config({})
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from components.capabilities import PATTERN_SETTINGS
 from docs.generate import remote
-from docs.generate.settings import RULES
 from docs.generate.words import OUTPUTS
+from pilotlight.described import RULES
 from stacks.paths import part_of
 from stacks.remote_provider import PATTERNS, Components, version
 from stacks.settings_service import Settings

@@ -11,11 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pilotlight.planned import ready_stacks
 from stacks.settings import load_settings, parse
 from stacks.settings_service import Settings
 
 STACKS = Path(__file__).resolve().parents[3] / "stacks"
-READY = sorted(STACKS.glob("Pulumi.*.yaml"))
+READY = [STACKS / f"Pulumi.{name}.yaml" for name in ready_stacks()]
 
 
 def ready(name: str = "aws-sagemaker-api", changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -240,17 +241,15 @@ def test_no_config_ends_in_anything_but_settings_or_one_message(changes: dict[st
 
 def test_a_stack_without_config_is_told_what_to_copy() -> None:
     pulumi.runtime.set_all_config({})
-    with pytest.raises(
-        pulumi.RunError, match=r"copy a ready stack's file, `cp stacks/Pulumi\.aws-sagemaker-api\.yaml stacks/Pulumi\.mine\.yaml`"
-    ):
-        load_settings(pulumi.Config("pilotlight"), "mine")
+    with pytest.raises(pulumi.RunError, match=r"`pilotlight init mine`, or copy a ready stack's, .* stacks/Pulumi\.mine\.yaml`"):
+        load_settings("mine")
 
 
 @pytest.mark.parametrize("text", ["just text", '"a"', "[1]"])
 def test_config_that_is_no_mapping_is_told_so(text: str) -> None:
     pulumi.runtime.set_all_config({"pilotlight:service": text})
     with pytest.raises(pulumi.RunError, match=r"pilotlight:service"):
-        load_settings(pulumi.Config("pilotlight"), "mine")
+        load_settings("mine")
 
 
 def test_a_mistake_in_a_part_does_not_hide_the_other_ones_in_it() -> None:
