@@ -1,10 +1,19 @@
 """How tests are dealt out to workers (`pytest -n 2`), and what makes all of them faster."""
 
+import contextlib
 import gc
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+# Pulumi's component host and Google's clients each bring their copy of the message `google.rpc.Status`, which one process takes but once;
+# no program of ours has both. The torch engine's environment has neither.
+with contextlib.suppress(ImportError):
+    from google.rpc import status_pb2
+
+    sys.modules["pulumi.runtime.proto.status_pb2"] = status_pb2
 
 # Two whole stacks under load at once would only measure the machine: one worker runs all of these, one after another.
 UNDER_LOAD = ("tests/conformance/", "tests/storm/", "tests/twin/system/test_limits.py")
