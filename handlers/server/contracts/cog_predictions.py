@@ -108,8 +108,10 @@ class Predictions:
         prediction.task.add_done_callback(lambda _: self._end_unbegun(prediction))
 
     async def run(self, prediction: Prediction, seconds: float = math.inf) -> None:
-        """Compute it to its end, which its webhook hears, in the seconds that its client has. Raises the RequestProblem of a request that is
-        refused."""
+        """Compute it to its end, which its webhook hears, in the seconds that its client has.
+
+        Raises the RequestProblem of a request that is refused.
+        """
         prediction.begin()
         try:
             answer = await self._service.answer(prediction.request, prediction.request_id, prediction.form, seconds)
