@@ -49,8 +49,9 @@ def _own(schemas: dict[str, Any], own: Mapping[str, Any], most: int) -> dict[str
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """An object with these properties alone."""
-    return {"type": "object", "required": list(required), "additionalProperties": False, "properties": properties}
+    """An object with these properties alone, of which those that may be absent may also be null."""
+    told = {name: schema if name in required else {"anyOf": [schema, {"type": "null"}]} for name, schema in properties.items()}
+    return {"type": "object", "required": list(required), "additionalProperties": False, "properties": told}
 
 
 def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def _hugging_face(inputs: dict[str, Any], texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    compared = _object({"source_sentence": _TEXT, "sentences": texts}, "source_sentence", "sentences")
+    others = {**texts, "maxItems": texts["maxItems"] - 1}
+    compared = _object({"source_sentence": _TEXT, "sentences": others}, "source_sentence", "sentences")
     options = _object(dict.fromkeys(("use_cache", "wait_for_model"), _BOOLEAN))
     beside = {"normalize": _BOOLEAN, "truncate": {"const": True}, "truncation_direction": {"enum": ["right", "Right"]}}
     return _object({"inputs": {"oneOf": [*inputs["oneOf"], compared]}, "parameters": known, "options": options, **beside}, "inputs")
@@ -112,7 +114,8 @@ def _open_inference(known: dict[str, Any], most: int) -> dict[str, Any]:
 
 def _mlflow(texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     rows = {**texts, "items": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1}]}}
-    table = _object({"columns": {"type": "array", "maxItems": 1}, "index": {"type": "array"}, "data": rows}, "data")
+    columns = {"not": {"type": "array", "minItems": 2}}
+    table = _object({"columns": columns, "index": _ANYTHING, "data": rows}, "data")
     return _object({"input_data": {"oneOf": [rows, table]}, "params": known}, "input_data")
 
 
