@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # Raised when the packager's output changes for equal settings, so that stale cache entries are never deployed.
-MODEL_FORMAT = 1
+MODEL_FORMAT = 2
 FUNCTION_FORMAT = 2
 FUNCTION_SOURCES = ("handlers/__init__.py", "handlers/functions")
 # What other clouds' functions run is none of a zip for Lambda.

@@ -20,7 +20,8 @@ FILES = {
 _OPTIONAL = {"model.onnx.data"}
 _TOKENIZER = "tokenizer.json"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")
-_PICKLES = {".bin", ".ckpt", ".dill", ".joblib", ".mar", ".pickle", ".pkl", ".pt", ".pth"}
+# What runs code when it is opened, or may; as the packager has it (pilotlight/packaging/tensors.py).
+PICKLES = frozenset({".bin", ".ckpt", ".dill", ".h5", ".joblib", ".mar", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -157,12 +158,14 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         raise ModelError(f"{folder / MANIFEST} lists {', '.join(others)}: {can}.")
     if absent := sorted(set(allowed) - _OPTIONAL - set(manifest.files)):
         raise ModelError(f"{folder / MANIFEST} lists no {', '.join(absent)}: engine {manifest.engine} needs it.")
-    if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in _PICKLES):
-        raise ModelError(f"{folder} holds {', '.join(pickles)}: pickled weights can run code and are never served; remove them.")
+    if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES):
+        raise ModelError(
+            f"{folder} holds {', '.join(pickles)}: such files can run code when they are opened and are never served; remove them."
+        )
 
 
 def _allowed(manifest: Manifest) -> tuple[str, ...]:
     """What may be opened. The files of a model of one's own are its own business, but for paths and pickles."""
     if manifest.task == CUSTOM:
-        return tuple(name for name in manifest.files if _PLAIN_NAME.fullmatch(name) and Path(name).suffix.lower() not in _PICKLES)
+        return tuple(name for name in manifest.files if _PLAIN_NAME.fullmatch(name) and Path(name).suffix.lower() not in PICKLES)
     return tuple(name for name in FILES[manifest.engine] if name != _TOKENIZER or manifest.task not in IMAGE_TASKS)

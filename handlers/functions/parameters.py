@@ -1,23 +1,24 @@
 """What each task takes beside its inputs: the checks of parameters by their names. Pure."""
 
-import json
 from collections.abc import Callable
 
 from handlers.functions.problems import InputRefused
 from handlers.functions.values import check_text
-from handlers.functions.wording import clipped
+from handlers.functions.wording import shown
 
 FUNCTIONS_TO_APPLY = ("softmax", "sigmoid", "none")
 AGGREGATIONS = ("none", "simple", "first", "average", "max")
 # Each is a forward pass of its own.
 MOST_LABELS = 100
-_TEMPLATE_CHARACTERS = 500
+# Of a label and of the template that it goes into: what is tokenized is cut only afterwards, and can't be given up meanwhile.
+_MOST_CHARACTERS = 500
 
 Check = Callable[[object], None]
 
 
 def _refuse(name: str, value: object, use: str) -> InputRefused:
-    return InputRefused(f"parameters.{name} is {clipped(json.dumps(value))}: use {use}.")
+    came = f"a list of {len(value)}" if isinstance(value, list) else shown(value)
+    return InputRefused(f"parameters.{name} is {came}: use {use}.")
 
 
 def _top_k(value: object) -> None:
@@ -39,6 +40,8 @@ def _labels(name: str, *, least: int) -> Check:
         if not isinstance(value, list) or not least <= len(texts) <= MOST_LABELS or not all(isinstance(text, str) for text in texts):
             raise _refuse(name, value, f"a list of {least} to {MOST_LABELS} texts")
         for text in texts:
+            if len(text) > _MOST_CHARACTERS:
+                raise InputRefused(f"parameters.{name} has a text of {len(text)} characters: {_MOST_CHARACTERS} are allowed.")
             check_text(text, f"parameters.{name}")
 
     return check
@@ -46,6 +49,9 @@ def _labels(name: str, *, least: int) -> Check:
 
 def _candidate_labels(value: object) -> None:
     """A list, or one text with commas, as the pipeline has it."""
+    most = MOST_LABELS * (_MOST_CHARACTERS + 1)
+    if isinstance(value, str) and len(value) > most:
+        raise InputRefused(f"parameters.candidate_labels has {len(value)} characters: {most} are allowed, {_MOST_CHARACTERS} a label.")
     _labels("candidate_labels", least=1)(candidates(value) if isinstance(value, str) else value)
 
 
@@ -56,8 +62,8 @@ def candidates(value: str | list[str]) -> list[str]:
 
 def _hypothesis_template(value: object) -> None:
     """One plain `{}`: a field with a name, a conversion or a format could reach into the label or make megabytes of it."""
-    allowed = f"a text of up to {_TEMPLATE_CHARACTERS} characters with {{}} where the label goes, once, and no other brace"
-    if not isinstance(value, str) or len(value) > _TEMPLATE_CHARACTERS:
+    allowed = f"a text of up to {_MOST_CHARACTERS} characters with {{}} where the label goes, once, and no other brace"
+    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
         raise _refuse("hypothesis_template", value, allowed)
     check_text(value, "parameters.hypothesis_template")
     if "{}" not in value or value.count("{") + value.count("}") != 2:

@@ -15,6 +15,9 @@ class RequestProblem(Exception):
         self.allow = allow
 
 
+class RequestMalformed(RequestProblem): ...
+
+
 class MalformedBody(RequestProblem): ...
 
 
@@ -36,10 +39,19 @@ class ModelUnknown(RequestProblem): ...
 class PredictionUnknown(RequestProblem): ...
 
 
+class PredictionRuns(RequestProblem): ...
+
+
+class SlotsInUse(RequestProblem): ...
+
+
 class MethodNotAllowed(RequestProblem): ...
 
 
 class NotAcceptable(RequestProblem): ...
+
+
+class HeadersTooSlow(RequestProblem): ...
 
 
 class BodyTooSlow(RequestProblem): ...
@@ -92,6 +104,7 @@ class DeadlineExceeded(RequestProblem): ...
 
 # class -> (status, name in the problem's type, title). Read along the class's bases, so a subclass needs no row.
 PROBLEMS: dict[type[RequestProblem], tuple[int, str, str]] = {
+    RequestMalformed: (400, "request-malformed", "The request can't be read"),
     MalformedBody: (400, "malformed-body", "The body can't be read"),
     IdempotencyKeyRefused: (400, "idempotency-key-refused", "The Idempotency-Key can't be used"),
     TimeoutRefused: (400, "timeout-refused", "The time that the caller has can't be read"),
@@ -101,7 +114,10 @@ PROBLEMS: dict[type[RequestProblem], tuple[int, str, str]] = {
     PredictionUnknown: (404, "prediction-unknown", "No such prediction"),
     MethodNotAllowed: (405, "method-not-allowed", "The route has another method"),
     NotAcceptable: (406, "not-acceptable", "The answer has no such format"),
+    HeadersTooSlow: (408, "headers-too-slow", "The headers did not arrive in time"),
     BodyTooSlow: (408, "body-too-slow", "The body did not arrive in time"),
+    PredictionRuns: (409, "prediction-runs", "A prediction of this id runs already"),
+    SlotsInUse: (409, "slots-in-use", "As many predictions run as may"),
     IdempotencyKeyInUse: (409, "idempotency-key-in-use", "A request with this Idempotency-Key is being answered"),
     BodyTooLarge: (413, "body-too-large", "The body is too large"),
     MediaTypeUnsupported: (415, "media-type-unsupported", "The body has a format that is not read"),

@@ -79,21 +79,21 @@ def of_texts(inputs: object, parameters: dict[str, Any], *, max_inputs: int, nam
     """A request of a text or a list of texts, which the client calls `name`. Raises InputRefused."""
     many = isinstance(inputs, list)
     items: list[object] = inputs if isinstance(inputs, list) else [inputs]
+    if not 1 <= len(items) <= max_inputs:
+        raise InputRefused(f"'{name}' has {len(items)} texts: send 1 to {max_inputs}.")
     texts = tuple(_text(item, f"{name}[{index}]" if many else name) for index, item in enumerate(items))
-    if not 1 <= len(texts) <= max_inputs:
-        raise InputRefused(f"'{name}' has {len(texts)} texts: send 1 to {max_inputs}.")
     return PredictionRequest(texts, many, parameters)
 
 
 def of_values(inputs: object, parameters: dict[str, Any], *, max_inputs: int) -> PredictionRequest:
     """A request of a JSON value or a list of them. Raises InputRefused."""
     many = isinstance(inputs, list)
-    items = tuple(inputs) if isinstance(inputs, list) else (inputs,)
+    items: list[object] = inputs if isinstance(inputs, list) else [inputs]
     if not 1 <= len(items) <= max_inputs:
         raise InputRefused(f"'inputs' has {len(items)} inputs: send 1 to {max_inputs}.")
     for index, item in enumerate(items):
         values.check(item, f"inputs[{index}]" if many else "inputs")
-    return PredictionRequest(items, many, parameters)
+    return PredictionRequest(tuple(items), many, parameters)
 
 
 def check(task: str, request: PredictionRequest) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from handlers.functions import logs, pings, spans
-from handlers.functions.problems import HeadersTooLarge, MethodNotAllowed, NotReady, Overloaded, RequestProblem
+from handlers.functions.problems import HeadersTooLarge, NotReady, Overloaded, RequestProblem
 from handlers.server import contracts, metrics
 from handlers.server.calls import Call, Lasting
 from handlers.server.service import Answer, Service
@@ -72,12 +72,9 @@ class App:
         if sum(len(name) + len(value) for name, value in scope["headers"]) + len(scope["raw_path"]) > _MOST_HEADER_BYTES:
             raise HeadersTooLarge(f"Headers and path have more than {_MOST_HEADER_BYTES} bytes.")
         path, method = scope["path"], scope["method"]
-        if path in self._gets:
-            if method in ("GET", "HEAD"):
-                return self._gets[path]()
-            if path != "/":
-                raise MethodNotAllowed(f"{path} takes GET.", allow="GET, HEAD")
-        call.route, call.names = contracts.find(method, path)
+        if path in self._gets and method in ("GET", "HEAD"):
+            return self._gets[path]()
+        call.route, call.names = contracts.find(method, path, served=path in self._gets)
         module = importlib.import_module(f"{contracts.__name__}.{call.route.contract}")
         answer: Answer = await getattr(module, call.route.function)(call)
         return answer

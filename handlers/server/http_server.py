@@ -24,7 +24,7 @@ def serve(service: Service, *, alive: int | None = None) -> BaseException | None
     """
     settings = service.settings
     app = App(service)
-    server = make_server(app, host=settings.bind_host, port=settings.port, drain_s=settings.drain_s)
+    server = make_server(app, host=settings.bind_host, port=settings.port, drain_s=settings.drain_s, arrival_s=settings.body_timeout_s)
     # What contracts still do for nobody's request is finished as requests are: for the drain's time, then given up.
     app.lasting.tasks = server.server_state.tasks
     return asyncio.run(_serve(server, service, app, alive))

@@ -9,12 +9,14 @@ from handlers.functions.problems import MEDIA_TYPE, OF_ANSWERS, PROBLEMS
 from handlers.functions.requests import IMAGES, takes
 from handlers.server import openapi_schemas as schemas
 from handlers.server.contracts import CONTRACTS, ROUTES, Route
-from handlers.server.forms import FORMATS, JSON
+from handlers.server.contracts.cog_predictions import ID
+from handlers.server.contracts.open_inference import VERSION
+from handlers.server.forms import FORMATS, JSON, model_name
 from handlers.settings import HandlerSettings
 
 # What any route can answer, a prediction, and whatever asks for the model that is here.
-_ANY = (431, 500)
-_PREDICTION = (400, 408, 413, 415, 422, 503, 504)
+_ANY = (400, 408, 431, 500)
+_PREDICTION = (413, 415, 422, 503, 504)
 _MODEL = (404, 503)
 _BINARY = "application/octet-stream"
 
@@ -25,8 +27,11 @@ def document(settings: HandlerSettings, manifest: Manifest | None, own: Mapping[
     paths: dict[str, dict[str, Any]] = {}
     for path, refused in _HEALTH.items():
         paths[path] = {"get": _operation(f"GET {path}", (200,), {}, refused=refused)}
+    names = {"id": {"type": "string", "pattern": f"^{ID.pattern}$"}, "version": {"enum": [VERSION]}}
+    if manifest:
+        names["model"] = {"enum": [model_name(manifest)]}
     for route in ROUTES:
-        paths.setdefault(route.path, {})[route.method.lower()] = _described(route, task)
+        paths.setdefault(route.path, {})[route.method.lower()] = _described(route, task, names)
     parameters = (PARAMETERS[task] or ()) if task else None
     return {
         "openapi": "3.1.0",
@@ -42,7 +47,7 @@ _HEALTH: Mapping[str, Sequence[int]] = {
 }
 
 
-def _described(route: Route, task: str | None) -> dict[str, Any]:
+def _described(route: Route, task: str | None, names: Mapping[str, Any]) -> dict[str, Any]:
     key = f"{route.method} {route.path.replace('/versions/{version}', '')}"
     summary, sent, answered, statuses, refused = _OPERATIONS[key]
     tasks = CONTRACTS[route.contract].tasks
@@ -53,7 +58,9 @@ def _described(route: Route, task: str | None) -> dict[str, Any]:
     described["tags"] = [CONTRACTS[route.contract].title]
     named = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     if named:
-        described["parameters"] = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in named]
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": names.get(name, {"type": "string"})} for name in named
+        ]
     if sent:
         images = _images(task) if route.contract in ("plain", "hugging_face") else {}
         described["requestBody"] = {"required": True, "content": {**sent, **images}}
@@ -90,7 +97,8 @@ def _other(media_types: Sequence[str]) -> dict[str, Any]:
     return {media_type: {} for media_type in media_types}
 
 
-_PLAIN = ({**_content("Request"), **_other(FORMATS)}, {**_content("Answer"), **_other(FORMATS)}, (200,), (*_PREDICTION, 406))
+_PLAIN = ({**_content("Request"), **_other(FORMATS)}, {**_content("Answer"), **_other(FORMATS)}, (200,), (*_PREDICTION, 406, 502))
+_COG = (_content("PredictionRequest"), _content("Prediction"), (200, 202), (*_PREDICTION, 406, 409))
 # Method and path (of a model's only version: without it) -> summary, what is sent, what is answered, statuses of answers and of problems.
 _OPERATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Sequence[int], Sequence[int]]] = {
     "POST /predict": ("Predict", *_PLAIN),
@@ -113,13 +121,7 @@ _OPERATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Sequence[int],
     ),
     "POST /score": ("Predict", _content("ScoreRequest"), _content("Outputs"), (200,), _PREDICTION),
     "GET /health-check": ("State of the model, in its body", {}, _content("HealthCheck"), (200,), ()),
-    "POST /predictions": ("Predict", _content("PredictionRequest"), _content("Prediction"), (200, 202), (*_PREDICTION, 406)),
-    "PUT /predictions/{id}": (
-        "Predict, once for each id that runs",
-        _content("PredictionRequest"),
-        _content("Prediction"),
-        (200, 202),
-        (*_PREDICTION, 406),
-    ),
+    "POST /predictions": ("Predict", *_COG),
+    "PUT /predictions/{id}": ("Predict, once for each id that runs", *_COG),
     "POST /predictions/{id}/cancel": ("End a prediction that no client waits for", {}, {JSON: {}}, (200,), (404,)),
 }

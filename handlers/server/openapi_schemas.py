@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from handlers.server.contracts.cog_predictions import EVENTS
+from handlers.server.contracts.cog_predictions import EVENTS, ID
 from handlers.server.contracts.tensors import INPUT
 from handlers.settings import HandlerSettings
 
@@ -28,9 +28,9 @@ def of(settings: HandlerSettings, parameters: Iterable[str] | None, own: Mapping
         "Problem": _open({**dict.fromkeys(("type", "title", "detail", "instance"), _TEXT), "status": _WHOLE}),
         "HuggingFaceRequest": _hugging_face(inputs, texts, known),
         **_openai(inputs),
-        **_open_inference(known),
+        **_open_inference(known, settings.max_inputs),
         "ScoreRequest": {"oneOf": [_object({"inputs": inputs, "parameters": known}, "inputs"), _mlflow(texts, known)]},
-        **_cog(inputs),
+        **_cog(inputs, known, webhooks=settings.webhooks_uri is not None),
     }
     return found if own is None else _own(found, own, settings.max_inputs)
 
@@ -49,8 +49,9 @@ def _own(schemas: dict[str, Any], own: Mapping[str, Any], most: int) -> dict[str
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    """An object with these properties alone."""
-    return {"type": "object", "required": list(required), "additionalProperties": False, "properties": properties}
+    """An object with these properties alone, of which those that may be absent may also be null."""
+    told = {name: schema if name in required else {"anyOf": [schema, {"type": "null"}]} for name, schema in properties.items()}
+    return {"type": "object", "required": list(required), "additionalProperties": False, "properties": told}
 
 
 def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 
 def _hugging_face(inputs: dict[str, Any], texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    compared = _object({"source_sentence": _TEXT, "sentences": texts}, "source_sentence", "sentences")
+    others = {**texts, "maxItems": texts["maxItems"] - 1}
+    compared = _object({"source_sentence": _TEXT, "sentences": others}, "source_sentence", "sentences")
     options = _object(dict.fromkeys(("use_cache", "wait_for_model"), _BOOLEAN))
     beside = {"normalize": _BOOLEAN, "truncate": {"const": True}, "truncation_direction": {"enum": ["right", "Right"]}}
     return _object({"inputs": {"oneOf": [*inputs["oneOf"], compared]}, "parameters": known, "options": options, **beside}, "inputs")
@@ -84,10 +86,12 @@ def _openai(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _open_inference(known: dict[str, Any]) -> dict[str, Any]:
+def _open_inference(known: dict[str, Any], most: int) -> dict[str, Any]:
     shape = {"type": "array", "items": _WHOLE}
     tensor = {"name": _TEXT, "datatype": _TEXT, "shape": shape, "parameters": {"type": "object"}, "data": {"type": "array"}}
+    count = {"type": "integer", "minimum": 1, "maximum": most}
     given = {**tensor, "name": {"const": INPUT}, "datatype": {"const": "BYTES"}}
+    given["shape"] = {"type": "array", "prefixItems": [count, {"const": 1}], "items": False, "minItems": 1}
     wanted = _object({"name": _TEXT, "parameters": {"type": "object"}}, "name")
     declared = {"type": "array", "items": _open({"name": _TEXT, "datatype": _TEXT, "shape": shape})}
     request = {
@@ -109,17 +113,18 @@ def _open_inference(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def _mlflow(texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    rows = {"type": "array", "items": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1}]}}
-    table = _object({"columns": {"type": "array"}, "index": {"type": "array"}, "data": rows}, "data")
+    rows = {**texts, "items": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": 1}]}}
+    columns = {"not": {"type": "array", "minItems": 2}}
+    table = _object({"columns": columns, "index": _ANYTHING, "data": rows}, "data")
     return _object({"input_data": {"oneOf": [rows, table]}, "params": known}, "input_data")
 
 
-def _cog(inputs: dict[str, Any]) -> dict[str, Any]:
+def _cog(inputs: dict[str, Any], known: dict[str, Any], *, webhooks: bool) -> dict[str, Any]:
     request = {
         # Cog's clients look for these two by their names.
         "input": {"$ref": "#/components/schemas/Input"},
-        "id": _TEXT,
-        "webhook": _TEXT,
+        "id": {**_TEXT, "pattern": f"^{ID.pattern}$"},
+        "webhook": _TEXT if webhooks else {"type": "null"},
         "webhook_events_filter": {"type": "array", "items": {"enum": list(EVENTS)}},
         **dict.fromkeys(("created_at", "context"), _ANYTHING),
     }
@@ -131,7 +136,11 @@ def _cog(inputs: dict[str, Any]) -> dict[str, Any]:
         "metrics": {"type": "object"},
     }
     return {
-        "Input": _open({"inputs": inputs}),
+        # The task's parameters stand beside the inputs.
+        "Input": {
+            **_open({**known.get("properties", {}), "inputs": inputs}, "inputs"),
+            "additionalProperties": known.get("additionalProperties", True),
+        },
         "Output": _ANYTHING,
         "PredictionRequest": _object(request, "input"),
         "Prediction": _open(told, "id", "status", "output", "error"),

@@ -128,12 +128,14 @@ class Service:
         patience, until = self._patience(seconds)
         job: _Job | None = None
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(patience) as limit:
                 if request.uri is not None:
                     request = await asyncio.to_thread(self._references.fetched, request, self.kind)
                 job = self.worker.submit(_job(request, form, until))
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             raise self._too_late(patience) from error
         finally:
             if job is not None:

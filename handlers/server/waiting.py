@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions.problems import DeadlineExceeded, Overloaded
+from handlers.server.faults import carried
 from handlers.server.metrics import Metrics
 
 Asked = TypeVar("Asked")
@@ -39,13 +40,13 @@ class Job(Generic[Asked, Answered]):
         with suppress(InvalidStateError):
             self.future.set_result((answer, seconds))
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """With Cancelled it was given up."""
         with suppress(InvalidStateError):
             if isinstance(error, Cancelled):
                 self.future.cancel()
             else:
-                self.future.set_exception(error)
+                self.future.set_exception(carried(error))
 
 
 class Waiting(Generic[Asked, Answered]):

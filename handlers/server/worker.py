@@ -40,7 +40,7 @@ class Worker(Generic[Asked, Answered]):
 
     @property
     def ready(self) -> bool:
-        return self.loaded.done() and self.loaded.exception() is None
+        return self.loaded.done() and self.loaded.exception() is None and self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -77,7 +77,7 @@ class Worker(Generic[Asked, Answered]):
                     job.fail(answer)
                 else:
                     job.answer(answer, time.perf_counter() - started)
-        except Exception as error:  # noqa: BLE001  (handed to the requests that wait for it)
+        except BaseException as error:  # noqa: BLE001  (handed to the requests that wait for it; this thread goes on, whatever a model raises)
             for job in jobs:
                 job.fail(error)
         finally:

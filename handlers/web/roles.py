@@ -34,7 +34,9 @@ def serve(package: str, roles: Collection[str], others: Collection[str] = ()) ->
     except SettingsError as error:
         logs.write("settings_refused", level="ERROR", message=str(error))
         return 1
-    server = make_server(App(role, settings), host=settings.bind_host, port=settings.port, drain_s=settings.drain_s)
+    server = make_server(
+        App(role, settings), host=settings.bind_host, port=settings.port, drain_s=settings.drain_s, arrival_s=settings.body_timeout_s
+    )
     boot.ready()
     asyncio.run(server.serve())
     return 0

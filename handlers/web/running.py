@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 
 from handlers.functions import spans
+from handlers.web.protocol import bounded
 
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
@@ -57,8 +58,8 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(spans.flush, _LAST_WORDS_S)
 
 
-def make_server(app: Any, *, host: str, port: int, drain_s: float) -> uvicorn.Server:
-    """A server that is to be awaited (`serve()`).
+def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> uvicorn.Server:
+    """A server that is to be awaited (`serve()`); a request's headers may take `arrival_s` seconds.
 
     On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
     connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
@@ -68,8 +69,8 @@ def make_server(app: Any, *, host: str, port: int, drain_s: float) -> uvicorn.Se
         program,
         host=host,
         port=port,
-        # The strict parser: refuses bare line feeds, and a length beside chunks.
-        http="httptools",
+        # The strict parser of httptools: refuses bare line feeds, and a length beside chunks.
+        http=bounded(arrival_s),
         # uvloop would cost 40 ms of every cold start and gains nothing beside a model.
         loop="asyncio",
         ws="none",

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.packaging.archive import file_sha256
-from pilotlight.packaging.images import build_image, image_input
+from pilotlight.packaging.image_config import image_input
+from pilotlight.packaging.images import build_image
 from pilotlight.packaging.labels import HEADS, read_labels
 from pilotlight.packaging.own import own_members
 from pilotlight.packaging.parity import Parity

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.sources import Source
-from pilotlight.packaging.tensors import pickled_weights
+from pilotlight.packaging.tensors import pickled
 
 PLACE = "handlers/models"
 CODE, FILES = "model.py", "files"
@@ -34,7 +34,7 @@ def own_members(source: Source) -> Mapping[str, Path]:
         raise PackagingError(
             f"{folder / FILES} holds {', '.join(folders)}: an artifact has files alone, put what is in it beside the others."
         )
-    if pickles := pickled_weights([path.name for path in found]):
+    if pickles := pickled([path.name for path in found]):
         raise PackagingError(f"{folder / FILES} holds {', '.join(pickles)}, which can run code when opened: use safetensors or ONNX.")
     return {path.name: path for path in found}
 

@@ -13,8 +13,9 @@ from pilotlight.packaging.errors import PackagingError
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 COPY_BYTES = 1 << 22
-# Formats that run code when they are opened, or that only one framework can read: never opened, refused by name.
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".h5", ".msgpack")
+# Formats that run code when they are opened, or that only one framework can read: never opened, refused by name, and by the model server
+# too (handlers/engines/manifest.py), which the wheel of this tool does not carry.
+PICKLES = (".bin", ".ckpt", ".dill", ".h5", ".joblib", ".mar", ".msgpack", ".pickle", ".pkl", ".pt", ".pth")
 
 Array = npt.NDArray[np.float32]
 # File, type, shape, first byte, byte after the last.
@@ -42,9 +43,14 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def pickled(names: list[str]) -> list[str]:
+    """Of the given file names, those that are never served."""
+    return sorted(name for name in names if name.lower().endswith(PICKLES))
+
+
 def pickled_weights(names: list[str]) -> list[str]:
-    """Of the given file names, those of weights that are refused."""
-    return sorted(name for name in names if name.lower().endswith(PICKLES) and "training_args" not in name)
+    """Of these, those of weights: without what a trainer leaves beside them."""
+    return [name for name in pickled(names) if "training_args" not in name]
 
 
 class Weights:

@@ -107,17 +107,21 @@ ROUTES = tuple(
 _FIXED = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
 
 
-def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route of a request, and the parts of its path that have names. Raises RouteUnknown, MethodNotAllowed."""
+def find(method: str, path: str, *, served: bool = False) -> tuple[Route, dict[str, str]]:
+    """The route of a request, and the parts of its path that have names; `served` tells of a path that answers GET by itself.
+
+    Raises RouteUnknown, MethodNotAllowed.
+    """
     method = "GET" if method == "HEAD" else method
     if fixed := _FIXED.get((method, path)):
         return fixed, {}
-    known = {}
+    known = {"GET": path} if served else {}
     for route in ROUTES:
         if route.path.count("/") == path.count("/") and (names := route.names(path)) is not None:
             if route.method == method:
                 return route, names
             known[route.method] = route.path
     if known:
-        raise MethodNotAllowed(f"{next(iter(known.values()))} takes {' and '.join(known)}.", allow=", ".join(known))
+        allow = ", ".join(f"{each}, HEAD" if each == "GET" else each for each in known)
+        raise MethodNotAllowed(f"{next(iter(known.values()))} takes {' and '.join(known)}.", allow=allow)
     raise RouteUnknown("There are POST /predict and POST /invocations; GET /openapi.json tells every other route.")

@@ -4,29 +4,27 @@ An `input` has `inputs`, and beside it the parameters of the model's task. What 
 forgotten when it has ended, as Cog has it.
 """
 
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from handlers.functions.problems import InputRefused, NotAcceptable, PredictionUnknown
+from handlers.functions.problems import InputRefused, NotAcceptable, PredictionRuns, PredictionUnknown
 from handlers.functions.requests import PredictionRequest, of_texts
 from handlers.functions.wording import kind
 from handlers.server.calls import Call
 from handlers.server.contracts import webhooks
-from handlers.server.contracts.cog_predictions import EVENTS, FORM, Prediction, Predictions, Wanted
+from handlers.server.contracts.cog_predictions import EVENTS, FORM, ID, Prediction, Predictions, Wanted
 from handlers.server.contracts.fields import fields_of, text_in
 from handlers.server.service import Answer
 
 _JSON = {"content-type": "application/json"}
-_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _FIELDS = ("id", "webhook", "webhook_events_filter", "created_at", "context")
 
 
 async def create(call: Call) -> Answer:
-    """`POST /predictions`. Raises RequestProblem, ClientGone."""
+    """`POST /predictions`: always a new one, which no other's state is told for. Raises RequestProblem, ClientGone."""
     return await _predict(call, None)
 
 
@@ -54,7 +52,8 @@ async def health(call: Call) -> Answer:
     if not service.worker.ready:
         return Answer(200, _JSON, orjson.dumps({"status": "SETUP_FAILED", "setup": {**setup, "status": "failed"}}))
     setup |= {"status": "succeeded", "completed_at": _stamp(service.loaded_at)}
-    busy = service.worker.waiting >= service.settings.max_queue
+    most = service.settings.max_queue
+    busy = service.worker.waiting >= most or len(_predictions(call).running) >= most
     return Answer(200, _JSON, orjson.dumps({"status": "BUSY" if busy else "READY", "setup": setup}))
 
 
@@ -67,7 +66,7 @@ def translated(body: object, *, max_inputs: int, webhooks_uri: str | None) -> tu
     parameters = {name: value for name, value in given.items() if name != "inputs"}
     request = of_texts(given["inputs"], parameters, max_inputs=max_inputs, name="input.inputs")
     chosen, webhook, events = fields.get("id"), text_in(fields, "webhook"), fields.get("webhook_events_filter")
-    if chosen is not None and not (isinstance(chosen, str) and _ID.fullmatch(chosen)):
+    if chosen is not None and not (isinstance(chosen, str) and ID.fullmatch(chosen)):
         raise InputRefused("'id' is not 1 to 128 letters, digits, '.', '_' and '-'.")
     if webhook is not None:
         webhooks.check(webhook, webhooks_uri)
@@ -79,19 +78,21 @@ def translated(body: object, *, max_inputs: int, webhooks_uri: str | None) -> tu
 async def _predict(call: Call, named: str | None) -> Answer:
     settings = call.service.settings
     request, wanted = translated(await call.json(), max_inputs=settings.max_inputs, webhooks_uri=settings.webhooks_uri)
-    if named is not None and (not _ID.fullmatch(named) or wanted.id not in (None, named)):
+    if named is not None and (not ID.fullmatch(named) or wanted.id not in (None, named)):
         raise InputRefused("The path's id is not 1 to 128 letters, digits, '.', '_' and '-', or the body has another 'id'.")
     if "text/event-stream" in call.headers.get("accept", ""):
         raise NotAcceptable("Accept is text/event-stream: this model does not stream, ask for application/json.")
     predictions, seconds = _predictions(call), call.seconds_left()
     chosen = named or wanted.id or uuid.uuid4().hex
     if (running := predictions.running.get(chosen)) is not None:
+        if named is None:
+            raise PredictionRuns("A prediction of this id runs: choose another, or send PUT /predictions/{id} to be told of that one.")
         return _told(running, 202)
     prediction = Prediction(chosen, request, call.form(FORM), wanted, call.request_id)
     predictions.admit(prediction)
     if "respond-async" in call.headers.get("prefer", "").lower():
         first = _told(prediction, 202)
-        prediction.task = call.lasting.run(predictions.run_alone(prediction))
+        predictions.begin_alone(prediction)
         return first
     await call.while_there(predictions.run(prediction, seconds))
     return _told(prediction, 200)

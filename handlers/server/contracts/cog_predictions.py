@@ -1,8 +1,12 @@
 """The predictions of Cog's contract while they run: their states, and what webhooks hear of them."""
 
 import asyncio
+import functools
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,15 +14,18 @@ from typing import Any
 import orjson
 
 from handlers.functions import logs
-from handlers.functions.problems import AnswerTooLarge, Overloaded, RequestProblem, status_of
+from handlers.functions.problems import AnswerTooLarge, Overloaded, RequestProblem, SlotsInUse, status_of
 from handlers.functions.requests import PredictionRequest
 from handlers.server.calls import Lasting
 from handlers.server.contracts import webhooks
 from handlers.server.forms import Encoded, Form, dumped
 from handlers.server.service import Service
 
+ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 # `logs` is one of Cog's, and never comes: a model of this server writes none.
 EVENTS = ("start", "output", "logs", "completed")
+# Threads of their own, so that webhooks which nobody answers keep nothing else waiting.
+_TELLERS = 4
 FORM = Form("Cog's contract", lambda predicted: Encoded(dumped(predicted.outputs)))
 
 
@@ -77,24 +84,41 @@ class Predictions:
         self.running: dict[str, Prediction] = {}
         self._service = service
         self._lasting = lasting
+        self._tellers = ThreadPoolExecutor(_TELLERS, thread_name_prefix="webhooks")
+        self._tellings = 0
 
     def admit(self, prediction: Prediction) -> None:
-        """Take it among those that run. Raises Overloaded where as many do as may wait for the model."""
-        if len(self.running) >= self._service.settings.max_queue:
+        """Take it among those that run.
+
+        Raises SlotsInUse where as many do as may wait for the model, Overloaded where it names a webhook and as much is still to be told.
+        """
+        most = self._service.settings.max_queue
+        if len(self.running) >= most:
             self._service.metrics.shed("full")
-            raise Overloaded(f"{len(self.running)} predictions are running already.", retry_after_s=1)
+            raise SlotsInUse(f"{len(self.running)} predictions are running already.", retry_after_s=1)
+        if prediction.webhook is not None and self._tellings >= most:
+            self._service.metrics.shed("full")
+            raise Overloaded(f"{self._tellings} calls of webhooks are waiting already.", retry_after_s=1)
         self.running[prediction.id] = prediction
         self._tell(prediction, "start")
 
+    def begin_alone(self, prediction: Prediction) -> None:
+        """Begin to compute it where no client waits."""
+        prediction.task = self._lasting.run(self._run_alone(prediction))
+        prediction.task.add_done_callback(lambda _: self._end_unbegun(prediction))
+
     async def run(self, prediction: Prediction, seconds: float = math.inf) -> None:
-        """Compute it to its end, in the seconds that its client has. Raises the RequestProblem of a request that is refused, of which no
-        webhook hears more."""
+        """Compute it to its end, which its webhook hears, in the seconds that its client has.
+
+        Raises the RequestProblem of a request that is refused.
+        """
         prediction.begin()
         try:
             answer = await self._service.answer(prediction.request, prediction.request_id, prediction.form, seconds)
         except RequestProblem as problem:
             prediction.end("failed", problem.detail)
             if not _failed(problem):
+                self._tell(prediction, "completed")
                 raise
         except asyncio.CancelledError:
             prediction.end("canceled")
@@ -112,29 +136,37 @@ class Predictions:
             logs.write("prediction_failed", level="WARNING", request_id=prediction.request_id, message=prediction.error)
         self._tell(prediction, "completed")
 
-    async def run_alone(self, prediction: Prediction) -> None:
-        """Compute it where no client waits: its webhook is told how it ended, however that is."""
-        try:
+    async def _run_alone(self, prediction: Prediction) -> None:
+        # Told already. It ends here: refused, by the client's wish, or with the server, which waits a moment for what is told.
+        with suppress(RequestProblem, asyncio.CancelledError):
             await self.run(prediction)
-        except RequestProblem:
-            self._tell(prediction, "completed")
-        except asyncio.CancelledError:
-            # Told already. It ends here: by the client's wish, or with the server, which waits a moment for what is told.
-            pass
         if prediction.telling is not None:
             await asyncio.wait((prediction.telling,))
+
+    def _end_unbegun(self, prediction: Prediction) -> None:
+        """Whoever cancels a task before its first step ends it before any of its code has run."""
+        if self.running.get(prediction.id) is prediction:
+            del self.running[prediction.id]
+            prediction.end("canceled")
+            self._tell(prediction, "completed")
 
     def _tell(self, prediction: Prediction, event: str) -> None:
         """Send the state as it is now, after what was told before it."""
         if prediction.webhook is not None and event in prediction.events:
-            telling = _told(prediction, prediction.webhook, prediction.document(), prediction.telling, again=event == "completed")
-            prediction.telling = self._lasting.run(telling)
+            send = functools.partial(webhooks.send, prediction.webhook, prediction.document(), again=event == "completed")
+            prediction.telling = self._lasting.run(
+                self._told(functools.partial(send, request_id=prediction.request_id), prediction.telling)
+            )
+            self._tellings += 1
+            prediction.telling.add_done_callback(self._told_one)
 
+    async def _told(self, send: Callable[[], None], before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait((before,))
+        await asyncio.get_running_loop().run_in_executor(self._tellers, send)
 
-async def _told(prediction: Prediction, webhook: str, state: bytes, before: asyncio.Task[None] | None, *, again: bool) -> None:
-    if before is not None:
-        await asyncio.wait((before,))
-    await asyncio.to_thread(webhooks.send, webhook, state, again=again, request_id=prediction.request_id)
+    def _told_one(self, _: asyncio.Task[None]) -> None:
+        self._tellings -= 1
 
 
 def _failed(problem: RequestProblem) -> bool:

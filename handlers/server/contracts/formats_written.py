@@ -12,26 +12,29 @@ from handlers.server.forms import JSON, LINES, PLAIN, Encoded, Form, Predicted, 
 
 def form_of(accept: str) -> Form:
     """How to write an answer for an `Accept` header (RFC 9110, 12.5.1). Raises NotAcceptable when it names nothing that is written."""
-    for media_range in _by_wish(accept):
-        if media_range in ("*/*", "application/*", JSON):
-            return PLAIN
-        media_type = "text/csv" if media_range == "text/*" else media_range
-        if media_type in _WRITTEN:
-            return Form(PLAIN.contract, _encoder(media_type))
+    weights = _weights(accept)
+    refused = {media_range for media_range, weight in weights if not weight > 0}
+    wanted = sorted((each for each in weights if each[1] > 0), key=lambda each: -each[1])
+    for media_range, _ in wanted:
+        for media_type in (JSON, *_WRITTEN):
+            ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+            # A narrower range decides over a wider one.
+            if media_range in ranges and refused.isdisjoint(ranges[: ranges.index(media_range)]):
+                return PLAIN if media_type == JSON else Form(PLAIN.contract, _encoder(media_type))
     raise NotAcceptable(f"Accept is {clipped(accept)}: answers are written as {', '.join((JSON, *_WRITTEN))}.")
 
 
-def _by_wish(accept: str) -> list[str]:
-    """Media ranges, the most wanted one first; without those of weight 0."""
-    weighed: list[tuple[float, str]] = []
+def _weights(accept: str) -> list[tuple[str, float]]:
+    """Media ranges with their weights, in the order in which they came. Raises NotAcceptable."""
+    weighed: list[tuple[str, float]] = []
     for part in accept.split(","):
         media_range, *options = (piece.strip().lower() for piece in part.split(";"))
         weight = next((option[2:] for option in options if option.startswith("q=")), "1")
         try:
-            weighed.append((float(weight), media_range))
+            weighed.append((media_range, float(weight)))
         except ValueError:
             raise NotAcceptable(f"Accept is {clipped(accept)}: a weight is a number from 0 to 1.") from None
-    return [media_range for weight, media_range in sorted(weighed, key=lambda each: -each[0]) if weight > 0]
+    return weighed
 
 
 def _encoder(media_type: str) -> Callable[[Predicted], Encoded]:

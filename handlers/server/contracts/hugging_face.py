@@ -43,9 +43,10 @@ def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, For
     one_of(fields, "truncate", (True,))
     one_of(fields, "truncation_direction", ("right", "Right"))
     normalize = one_of(fields, "normalize", (True, False))
+    parameters = object_in(fields, "parameters")
     if isinstance(fields["inputs"], dict):
-        return _comparison(fields["inputs"], max_inputs)
-    request = of_texts(fields["inputs"], object_in(fields, "parameters"), max_inputs=max_inputs)
+        return _comparison(fields["inputs"], parameters, max_inputs)
+    request = of_texts(fields["inputs"], parameters, max_inputs=max_inputs)
     if normalize is not None:
         return request, Form(f"{_NAME} with 'normalize'", lambda predicted: _normalized(predicted, normalize), _VECTORS)
     return request, _FORM
@@ -79,14 +80,14 @@ def _normalized(predicted: Predicted, wanted: bool) -> Encoded:
     return Encoded(dumped(vectors / _lengths(vectors) if wanted else vectors))
 
 
-def _comparison(inputs: object, max_inputs: int) -> tuple[PredictionRequest, Form]:
+def _comparison(inputs: object, parameters: dict[str, Any], max_inputs: int) -> tuple[PredictionRequest, Form]:
     """Task `sentence-similarity` of the client: the cosines of one sentence and others."""
     fields = fields_of(inputs, "'inputs'", required=("source_sentence", "sentences"))
     source = of_texts(fields["source_sentence"], {}, max_inputs=1, name="inputs.source_sentence")
     if not isinstance(fields["sentences"], list):
         raise InputRefused(f"'inputs.sentences' is {kind(fields['sentences'])}: send a list of texts.")
     others = of_texts(fields["sentences"], {}, max_inputs=max_inputs - 1, name="inputs.sentences")
-    request = PredictionRequest((*source.texts, *others.texts), True, {})
+    request = PredictionRequest((*source.texts, *others.texts), True, parameters)
     return request, Form(f"{_NAME} with 'source_sentence'", _cosines, _VECTORS)
 
 

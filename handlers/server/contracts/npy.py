@@ -52,7 +52,7 @@ def _header(body: bytes) -> tuple[tuple[int, ...], Any, int]:
         major, _ = np.lib.format.read_magic(stream)
         read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}[major]
         shape, _, dtype = read(stream, max_header_size=_MOST_HEADER_BYTES)
-    except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError, tokenize.TokenError) as error:
+    except (ValueError, LookupError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError, tokenize.TokenError) as error:
         raise MalformedBody("The body is not a NumPy array of format 1 or 2: write it with numpy.save.") from error
     if any(side < 0 for side in shape):
         raise MalformedBody("The array has a negative side.")

@@ -26,24 +26,26 @@ def check(address: str, root: str | None) -> None:
 
 
 def send(address: str, body: bytes, *, again: bool, request_id: str) -> None:
-    """Tell it, and with `again` until it was heard. Blocks; redirects are not followed, and a failure is logged, never raised."""
+    """Tell it, and with `again` until it was heard or is refused for good. Blocks; redirects are not followed, and whatever is no
+    success is logged, never raised."""
     parts = urlsplit(address)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
-    outcome = ""
     for pause_s in (*(_PAUSES_S if again else ()), None):
-        outcome = _once(f"{parts.scheme}://{parts.netloc}", target, body)
+        outcome, passes = _once(f"{parts.scheme}://{parts.netloc}", target, body)
         if not outcome:
             return
-        if pause_s is not None:
-            time.sleep(pause_s)
+        if pause_s is None or not passes:
+            break
+        time.sleep(pause_s)
     logs.write("webhook_failed", level="WARNING", request_id=request_id, webhook=address[:200], reason=outcome)
 
 
-def _once(server: str, target: str, body: bytes) -> str:
-    """Why it was not heard; empty when it was, or was refused for good."""
+def _once(server: str, target: str, body: bytes) -> tuple[str, bool]:
+    """Why it was not heard, empty when it was; and whether it may be another time."""
     headers = {"Content-Type": "application/json", "Connection": "close"}
     try:
         with Server(server).asked("POST", target, headers=headers, timeout_s=_PATIENCE_S, body=body) as answer:
-            return f"status {answer.status}" if answer.status == 429 or answer.status >= 500 else ""
+            outcome = "" if 200 <= answer.status < 300 else f"status {answer.status}"
+            return outcome, answer.status == 429 or answer.status >= 500
     except TRANSPORT_ERRORS as error:
-        return f"{type(error).__name__}: {error}"
+        return f"{type(error).__name__}: {error}", True

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "containers/requirements"
 # The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those.
 TORCH_ONLY = {"torch", "safetensors"}
-# uvicorn is told to use it (http="httptools"); nothing of ours imports it.
+# uvicorn reads with it (handlers/web/protocol.py); nothing of ours imports it by its own name.
 BY_NAME = {"httptools"}
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 # Imported only by functions that run from the zip; the image runs none of them.

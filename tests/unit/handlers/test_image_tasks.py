@@ -17,7 +17,7 @@ from handlers.functions.problems import InputRefused, MediaTypeUnsupported
 from handlers.functions.requests import IMAGES, check, parse
 from handlers.tasks.images import decode, pixels
 from pilotlight.packaging import PackagingError, package_model
-from pilotlight.packaging.images import image_input
+from pilotlight.packaging.image_config import image_input
 from tests.unit.handlers.conftest import unpacked
 from tests.unit.handlers.image_models import LABELS, SIDE, encoded, image_folder, plain, write_graph
 from tests.unit.handlers.processes import ROOT, running
@@ -198,7 +198,21 @@ def test_what_an_image_processor_saves_is_understood(name, tmp_path):
     [
         ({"image_processor_type": "LevitImageProcessor"}, "is of LevitImageProcessor"),
         ({"size": {"shortest_edge": 8}}, "no crop to one size"),
-        ({"size": None}, "neither size nor crop_size"),
+        ({"image_processor_type": "SiglipImageProcessor", "size": 8}, "no crop to one size"),
+        ({"size": None}, "size is None: a whole number from 1 to 4096"),
+        ({"do_resize": False}, "neither resizes nor crops"),
+        ({"size": [8, 8]}, r"size is \[8, 8\]"),
+        ({"size": {"shortest_edge": 8, "longest_edge": 9}}, "height and width are served"),
+        ({"size": {"height": 8, "width": -8}}, "size.width is -8"),
+        ({"size": {"height": 8, "width": 1_000_000}}, "to 4096 is served"),
+        ({"do_center_crop": True}, "crop_size is None"),
+        ({"resample": 9}, "resample is 9: a whole number from 0 to 5"),
+        ({"resample": True}, "resample is True"),
+        ({"resample": None}, "resample is None"),
+        ({"rescale_factor": float("nan")}, "rescale_factor is nan"),
+        ({"do_resize": "yes"}, "do_resize is yes: true or false"),
+        ({"image_mean": 0.5}, "image_mean is 0.5: a list of three"),
+        ({"image_mean": [0.5, None, 0.5]}, "image_mean is None"),
         ({"image_mean": [0.5]}, "image_mean"),
         ({"image_std": [0, 1, 1]}, "image_std"),
         ({"crop_pct": 0.9}, "asks for crop_pct"),
@@ -209,6 +223,14 @@ def test_what_an_image_processor_saves_is_understood(name, tmp_path):
 def test_a_preprocessor_that_is_not_served_is_not_packaged(tmp_path, changed, told):
     with pytest.raises(PackagingError, match=told):
         package(image_folder(tmp_path / "model", **changed), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"ViT"', "", "{", "[" * 100_000, '{"size": 1e400}'], ids=lambda text: text[:9])
+def test_a_preprocessor_that_is_no_description_is_not_packaged(tmp_path, text):
+    folder = image_folder(tmp_path / "model")
+    (folder / "preprocessor_config.json").write_text(text)
+    with pytest.raises(PackagingError, match=r"preprocessor_config.json can't be used"):
+        package(folder, tmp_path / "cache")
 
 
 def test_a_graph_that_is_no_image_classifier_is_not_packaged(tmp_path):

@@ -176,10 +176,12 @@ def test_a_model_whose_code_is_not_in_the_image_is_refused_by_its_name(workshop,
         ({"model.py": "x ="}, "is no Python"),
         ({"other.py": ""}, "is no such folder"),
         ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/w.pkl": ""}, "can run code"),
+        ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/w.dill": ""}, "can run code"),
+        ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/training_args.bin": ""}, "can run code"),
         ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/a/b": ""}, "an artifact has files alone"),
         ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/.w": ""}, "name files with letters"),
     ],
-    ids=["verb", "python", "code", "pickle", "folder", "name"],
+    ids=["verb", "python", "code", "pickle", "dill", "arguments", "folder", "name"],
 )
 def test_a_folder_that_is_no_such_model_is_not_packaged(tmp_path, files, told):
     for name, content in files.items():

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from components.limits import SERVER_BATCH, SERVER_BATCH_WAIT_MS, SERVER_QUEUE, SERVER_WORKERS
 from handlers import settings as settings_module
 from handlers.engines.cancellation import Cancellation, Cancelled
-from handlers.engines.manifest import FILES
+from handlers.engines.manifest import FILES, PICKLES
 from handlers.functions.environment import SettingsError
 from handlers.functions.parameters import PARAMETERS
 from handlers.functions.problems import PROBLEMS, InternalFault, Overloaded, RequestProblem
@@ -31,6 +31,7 @@ from handlers.tasks import TASKS, TORCH_TASKS
 from handlers.tasks.feature_extraction import FeatureExtraction
 from handlers.tasks.text import TextModel, encode, load_tokenizer
 from pilotlight.packaging import model as packaging
+from pilotlight.packaging import tensors
 from stacks.settings_service import Model
 from tests.support.size import ALL, examples
 from tests.unit.handlers.processes import ROOT
@@ -301,6 +302,10 @@ def test_every_kind_of_problem_has_a_row_and_a_name_of_its_own():
     assert set(RequestProblem.__subclasses__()) == set(PROBLEMS)
     names = [name for _, name, _ in PROBLEMS.values()]
     assert len(names) == len(set(names))
+
+
+def test_what_is_never_opened_is_the_same_in_packager_and_server():
+    assert set(tensors.PICKLES) == PICKLES
 
 
 def test_tasks_are_the_same_in_settings_packager_function_and_server():

@@ -43,7 +43,7 @@ def test_an_unknown_task_or_engine_is_refused_with_the_known_ones(tmp_path, pack
         packager(bert_folder(tmp_path / "model"), task, engine)
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.ckpt", "tf_model.h5"])
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "weights.ckpt", "tf_model.h5", "model.dill", "model.mar"])
 def test_pickled_weights_are_refused_by_name(tmp_path, packager, name):
     folder = bert_folder(tmp_path / "model")
     (folder / "model.safetensors").rename(folder / name)

@@ -1,12 +1,16 @@
-"""Servers of tiny models for the contracts: sentence vectors, labels; features are those of the folder above."""
+"""Servers of tiny models for the contracts: sentence vectors, labels; features are those of the folder above. And a webhook."""
 
+import json
+import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from pilotlight.packaging import package_model
 from tests.unit.handlers.conftest import _silent, unpacked
+from tests.unit.handlers.http_servers import Quiet, serving
 from tests.unit.handlers.processes import Server, running
 from tests.unit.handlers.tiny import write_source
 
@@ -31,6 +35,44 @@ def embedder(sentences: Path, workshop: Path) -> Iterator[Server]:
 def labeller(classifier: Path, workshop: Path) -> Iterator[Server]:
     with running(workshop, MODEL_DIR=str(classifier), MAX_INPUTS="8") as started:
         yield started
+
+
+@dataclass
+class Heard:
+    """What came to the webhook; `statuses` answer the next ones in place of 200, as soon as `answering` is set."""
+
+    root: str = ""
+    answering: threading.Event = field(default_factory=threading.Event)
+    states: list[dict[str, object]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def until(self, count: int) -> list[dict[str, object]]:
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.states) >= count, timeout=30), self.states
+            return self.states
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    made = Heard()
+    made.answering.set()
+
+    class Receiver(Quiet):
+        def do_POST(self) -> None:
+            state = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with made.changed:
+                made.states.append(state)
+                made.paths.append(self.path)
+                status = made.statuses.pop(0) if made.statuses else 200
+                made.changed.notify_all()
+            made.answering.wait(30)
+            self.reply(status, b"", {"Location": f"{made.root}elsewhere"})
+
+    with serving(Receiver) as where:
+        made.root = f"http://{where}/hooks/"
+        yield made
 
 
 def address(server: Server) -> str:

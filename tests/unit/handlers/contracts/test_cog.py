@@ -1,18 +1,14 @@
-"""Cog's contract with a client of httpx, and a receiver of webhooks of the test's own."""
+"""Cog's contract with a client of httpx, and a receiver of webhooks of the test's own (`heard`)."""
 
-import json
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import pytest
 
 from handlers.functions.environment import SettingsError
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.contracts.conftest import problem
-from tests.unit.handlers.http_servers import Quiet, serving
 from tests.unit.handlers.processes import running
 
 INPUT = {"input": {"inputs": "cold start"}}
@@ -20,41 +16,6 @@ INPUT = {"input": {"inputs": "cold start"}}
 LONG = {"input": {"inputs": ["cold " * 60] * 30_000}}
 LATER = {"prefer": "respond-async"}
 WIDE = {"MAX_INPUTS": "100000", "MAX_BODY_BYTES": "100000000", "MAX_ANSWER_BYTES": "1000000000"}
-
-
-@dataclass
-class Heard:
-    """What came to the webhook; `statuses` answer the next ones in place of 200."""
-
-    root: str = ""
-    states: list[dict[str, object]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def until(self, count: int) -> list[dict[str, object]]:
-        with self.changed:
-            assert self.changed.wait_for(lambda: len(self.states) >= count, timeout=30), self.states
-            return self.states
-
-
-@pytest.fixture
-def heard():
-    made = Heard()
-
-    class Receiver(Quiet):
-        def do_POST(self) -> None:
-            state = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with made.changed:
-                made.states.append(state)
-                made.paths.append(self.path)
-                status = made.statuses.pop(0) if made.statuses else 200
-                made.changed.notify_all()
-            self.reply(status, b"", {"Location": f"{made.root}elsewhere"})
-
-    with serving(Receiver) as where:
-        made.root = f"http://{where}/hooks/"
-        yield made
 
 
 @pytest.fixture
@@ -217,11 +178,16 @@ def test_a_refusal_that_only_the_model_knows_reaches_the_webhook_of_who_does_not
 def test_more_than_may_wait_is_refused_at_once(sentences, workshop):
     with running(workshop, MODEL_DIR=str(sentences), **WIDE | {"MAX_QUEUE": "1"}) as started:
         assert started.client.put("/predictions/a", json=LONG, headers=LATER).status_code == 202
-        refused = started.client.put("/predictions/b", json=INPUT, headers=LATER)
-        assert problem(refused) == (503, "overloaded")
-        assert refused.headers["retry-after"] == "1"
         until = time.monotonic() + 30
-        # Until the model has taken the first one up, that one waits.
+        # Until the model has taken it up, it is the queue that is full.
+        while "pilotlight_waiting 0" not in started.client.get("/metrics").text:
+            assert time.monotonic() < until
+        refused = started.client.put("/predictions/b", json=INPUT, headers=LATER)
+        assert problem(refused) == (409, "slots-in-use")
+        assert refused.headers["retry-after"] == "1"
+        assert started.client.get("/health-check").json()["status"] == "BUSY"
+        assert started.client.post("/predictions/a/cancel").status_code == 200
+        until = time.monotonic() + 30
         while started.client.get("/health-check").json()["status"] != "READY":
             assert time.monotonic() < until
 

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import json
+import struct
 import time
 from pathlib import Path
 
@@ -96,6 +97,29 @@ def test_a_format_gives_a_request_or_says_why_not(content_type, body):
         except RequestProblem:
             continue
         assert 1 <= len(found.texts) <= 8
+
+
+sides = st.integers(-1, 3) | st.booleans() | st.none() | st.sampled_from([10**400, "1", 1.0])
+descrs = st.recursive(
+    st.sampled_from(["<U1", "|S3", "<f4", "|O", "<U", "", "a", "U1,U2", "=U1", "V2", "<M8[D]"]) | sides,
+    lambda inner: st.lists(inner, max_size=3) | st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.just("names"), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=examples(300, 5000), deadline=None)
+@given(
+    descr=descrs,
+    shape=st.lists(sides, max_size=3).map(tuple) | descrs,
+    order=st.booleans() | sides,
+    data=st.binary(max_size=8),
+    version=st.sampled_from([1, 2]),
+)
+def test_a_numpy_array_gives_texts_or_says_why_not(descr, shape, order, data, version):
+    text = repr({"descr": descr, "fortran_order": order, "shape": shape}).encode()
+    length = struct.pack("<H" if version == 1 else "<I", len(text))
+    with contextlib.suppress(RequestProblem):
+        formats_read.read(b"\x93NUMPY" + bytes([version, 0]) + length + text + data, "application/x-npy", max_inputs=8)
 
 
 @settings(max_examples=examples(200, 2000), deadline=None)

@@ -49,12 +49,25 @@ def vectors(embedder):
         (table(["text", *TEXTS]), "text/csv; charset=UTF-8; header=present"),
         (b"\n".join(json.dumps(text).encode() for text in TEXTS), LINES),
         (b"\r\n\n".join(json.dumps({"inputs": text}).encode() for text in TEXTS), "application/x-ndjson"),
+        (b"\xef\xbb\xbf" + table(TEXTS), "text/csv"),
+        (b"\xef\xbb\xbf" + b"\n".join(json.dumps(text).encode() for text in TEXTS), LINES),
         (npy(TEXTS), NPY),
         (npy([[text] for text in TEXTS]), NPY),
         (npy([text.encode() for text in TEXTS]), NPY),
         (npy(np.array(TEXTS, dtype=">U20")), NPY),
     ],
-    ids=["csv", "csv with header", "lines of texts", "lines of objects", "npy", "npy column", "npy of bytes", "npy big-endian"],
+    ids=[
+        "csv",
+        "csv with header",
+        "lines of texts",
+        "lines of objects",
+        "csv of Excel",
+        "lines with a mark",
+        "npy",
+        "npy column",
+        "npy of bytes",
+        "npy big-endian",
+    ],
 )
 def test_texts_come_in_every_format(embedder, vectors, route, content, content_type):
     answer = ask(embedder, content, content_type, route=route)
@@ -72,6 +85,10 @@ def test_texts_come_in_every_format(embedder, vectors, route, content, content_t
         ("application/*", "application/json"),
         ("text/csv;q=0, application/json;q=0.1", "application/json"),
         ("*/*", "application/json"),
+        ("*/*, application/json;q=0", LINES),
+        ("application/*, application/json;q=0, application/jsonlines;q=0", "application/jsonl"),
+        ("*/*;q=0.1, application/*;q=0", "text/csv"),
+        ("application/*;q=0, application/json", "application/json"),
     ],
 )
 def test_the_wanted_format_is_answered(embedder, vectors, accept, content_type):
@@ -111,6 +128,7 @@ def test_labels_are_rows_of_labels_and_scores(labeller):
         ("application/json;q=0", "answers are written as"),
         ("text/csv;q=much", "a weight is a number"),
         ("text/csv;q=nan", "answers are written as"),
+        ("text/*, text/csv;q=0", "answers are written as"),
         (",;,", "answers are written as"),
     ],
 )
@@ -144,6 +162,11 @@ def described(descr, shape):
         (b'"a', "text/csv", 400, "malformed-body"),
         (b"\xff", "text/csv", 400, "malformed-body"),
         (b"a\n" * 9, "text/csv", 422, "input-refused"),
+        # What comes behind one too many is not looked at any more.
+        (b"a\n" * 9 + b'"a', "text/csv", 422, "input-refused"),
+        (b"a\n" * 10 + b'"a', "text/csv; header=present", 422, "input-refused"),
+        (b"\n" * 50, "text/csv", 422, "input-refused"),
+        (b'"a"\n' * 9 + b"{", LINES, 422, "input-refused"),
         (b"a", "text/csv; charset=latin-1", 415, "media-type-unsupported"),
         (b'"a"\n{', LINES, 400, "malformed-body"),
         (b'"a"\nNaN', LINES, 400, "malformed-body"),
@@ -166,6 +189,9 @@ def described(descr, shape):
         (described("'<U1'", "(1,)") + b"\xff\xff\xff\x7f", NPY, 400, "malformed-body"),
         (described("'<U1'", "(1,)") + struct.pack("<I", 0xD800), NPY, 400, "malformed-body"),
         (described("'|O'", "(1,)") + b"cos\nsystem\n", NPY, 422, "input-refused"),
+        (described("()", "(1,)"), NPY, 400, "malformed-body"),
+        (described("('<U1',)", "(1,)"), NPY, 400, "malformed-body"),
+        (described("[('a', ())]", "(1,)"), NPY, 400, "malformed-body"),
         (header(b"(" * 500), NPY, 400, "malformed-body"),
         (header(b"-" * 500 + b"1"), NPY, 400, "malformed-body"),
         (header(b"(" * 60_000, b"\x02\x00"), NPY, 400, "malformed-body"),
@@ -174,6 +200,11 @@ def described(descr, shape):
 )
 def test_a_body_that_is_not_what_it_says_gets_its_problem(embedder, content, content_type, status, name):
     assert problem(ask(embedder, content, content_type)) == (status, name)
+
+
+def test_a_line_that_is_wrong_is_named(embedder):
+    for content, number in ((b'\n\n"a"\n[', 4), (b'"a"\n7', 2), (b' \n["a"]', 2)):
+        assert ask(embedder, content, LINES).json()["detail"].startswith(f"Line {number}"), content
 
 
 @contextmanager

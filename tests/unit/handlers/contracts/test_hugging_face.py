@@ -96,3 +96,9 @@ def test_what_makes_no_sense_for_the_models_task_is_refused_by_name(server, labe
         assert problem(answer) == (422, "task-mismatch")
         assert task in answer.json()["detail"]
         assert "sentence-embedding" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("parameters", [[], {"no_such": 1}])
+def test_a_comparisons_parameters_are_not_passed_over(embedder, parameters):
+    body = {"inputs": {"source_sentence": "cold", "sentences": ["warm"]}, "parameters": parameters}
+    assert problem(embedder.client.post("/", json=body)) == (422, "input-refused")

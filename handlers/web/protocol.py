@@ -1,0 +1,106 @@
+"""HTTP/1.1 as uvicorn reads it, with what it lacks: bounds on what comes before a body and behind it, and on the time for that."""
+
+import asyncio
+import json
+import uuid
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from handlers.functions import logs, problems
+from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
+
+# More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
+_MOST_UNREAD_BYTES = 131_072
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """One connection. A request's head, or the trailers behind its body, that have no end are refused with 431, a head that is not whole
+    after `arrival_s` seconds with 408, and what is no HTTP with 400; then the connection is closed.
+
+    A connection on which nothing comes is closed like one that is kept for nothing.
+    """
+
+    arrival_s: float
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._unread_bytes = 0
+        self._waiting: asyncio.TimerHandle | None = None
+        self._begun = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait(self.timeout_keep_alive)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wait(None)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread_bytes += len(data)
+        super().data_received(data)
+        if self._unread_bytes > _MOST_UNREAD_BYTES:
+            self._refuse(HeadersTooLarge(f"Headers and path, or trailers, have more than {_MOST_UNREAD_BYTES} bytes."))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begun = True
+        self._wait(self.arrival_s)
+
+    def on_headers_complete(self) -> None:
+        self._begun, self._unread_bytes = False, 0
+        self._wait(None)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unread_bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(RequestMalformed("The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."))
+
+    def _wait(self, seconds: float | None) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._waiting = None if seconds is None else self.loop.call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        if self._answering:
+            # What is pipelined behind a request is not read before that one is answered.
+            self._wait(self.arrival_s)
+        elif self._begun:
+            self._refuse(HeadersTooSlow(f"Headers were not complete after {self.arrival_s:g} s."))
+        else:
+            self.transport.close()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _refuse(self, problem: RequestProblem) -> None:
+        if self.transport.is_closing():
+            return
+        request_id, status = str(uuid.uuid4()), problems.status_of(problem)
+        logs.write("connection_refused", level="WARNING", request_id=request_id, status=status, message=problem.detail)
+        # Into an answer, or before one that is due first, nothing can be written: there the end of the connection is the refusal.
+        if not self._answering or not (self.pipeline or self.cycle.response_started):
+            body = json.dumps(problems.document(problem, request_id)).encode()
+            headers = problems.headers_of(problem) | {"content-length": str(len(body)), "connection": "close", "x-request-id": request_id}
+            lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+            self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        self.transport.close()
+
+
+def bounded(arrival_s: float) -> type[BoundedHttp]:
+    """The protocol with its time for a request's head."""
+
+    class Timed(BoundedHttp):
+        pass
+
+    Timed.arrival_s = arrival_s
+    return Timed

@@ -1,0 +1,58 @@
+"""What the server says of itself, held against what it does: schemathesis asks every route what its description allows, and what not."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from handlers.server import openapi
+from handlers.settings import HandlerSettings
+from tests.support.size import examples
+from tests.unit.handlers.contracts.conftest import address
+
+ITEMS = openapi.document(HandlerSettings(), None)["paths"]
+OPERATIONS = [(method, path) for path, item in ITEMS.items() for method in item]
+# What has neither a body nor a part of its path to choose can't be asked wrongly.
+MODES = [(*each, GenerationMode.POSITIVE) for each in OPERATIONS]
+MODES += [(method, path, GenerationMode.NEGATIVE) for method, path in OPERATIONS if "requestBody" in ITEMS[path][method]]
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+    checks.negative_data_rejection,
+]
+OTHER_METHODS = ("get", "post", "put", "patch", "delete", "options", "trace", "query")
+
+
+@pytest.fixture(scope="module")
+def described(embedder):
+    return schemathesis.openapi.from_url(f"{address(embedder)}/openapi.json")
+
+
+def all_told(case):
+    """Whether a schema can tell all that is asked: not what is text in a table, how many texts a tensor's shape stands for, and that an
+    id in the path is the one in the body."""
+    return case.media_type in (None, "application/json") and not case.path.endswith(("/infer", "/{id}"))
+
+
+@pytest.mark.parametrize(("method", "path", "mode"), MODES, ids=lambda value: getattr(value, "value", value))
+@settings(max_examples=examples(4, 300), deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_answer_is_one_that_the_description_tells(embedder, described, method, path, mode, data):
+    case = data.draw(described[path][method].as_strategy(generation_mode=mode))
+    accepted = [checks.positive_data_acceptance] if all_told(case) else []
+    case.call_and_validate(base_url=address(embedder), checks=[*CHECKS, *accepted])
+
+
+@pytest.mark.parametrize("path", ITEMS)
+def test_a_method_that_is_not_described_is_refused_with_those_that_are(embedder, path):
+    known = set(ITEMS[path]) | ({"head"} if "get" in ITEMS[path] else set())
+    for method in set(OTHER_METHODS) - known:
+        answer = embedder.client.request(method, path.replace("{", "").replace("}", ""))
+        assert answer.status_code == 405, method
+        assert set(answer.headers["allow"].lower().split(", ")) == known
