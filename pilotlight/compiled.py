@@ -22,6 +22,8 @@ from components.platforms import CLOUDS, SDKS
 ROOT = Path(__file__).resolve().parent.parent
 # What is imported late, by programs of the twin's.
 LATE = ("ministack.app", "ministack.services.dynamodb", "ministack.services.s3", "uvicorn.protocols.http.httptools_impl")
+# Pulumi's component host brings a copy of the message `google.rpc.Status` that can't be in one process with that of Google's clients.
+ALONE = ("stacks.remote_provider",)
 # How a component names a part of the SDK, which is loaded when it is named for the first time.
 _PART = r"\b{}\.([a-z0-9_]+)\."
 
@@ -41,7 +43,7 @@ def main() -> int:
 def _own() -> Iterator[str]:
     for package in (components, pilotlight, stacks):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.endswith("__main__"):
+            if not module.name.endswith("__main__") and module.name not in ALONE:
                 yield module.name
 
 
