@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pulumi_policy import proxy
 from pulumi_policy.proxy import UnknownValueError
 
 Part = TypeVar("Part")
 Said = TypeVar("Said")
 # What the engine puts in place of a secret that it can't decrypt (`pulumi policy analyze --file`), whatever type that had.
 REDACTED = "[secret]"
+# What the engine puts in place of a value that is not known. Pulumi's proxies raise there, but not where a rule may mend.
+_NOT_KNOWN = frozenset(
+    getattr(proxy, f"UNKNOWN_{kind}_VALUE") for kind in ("ARCHIVE", "ARRAY", "ASSET", "BOOLEAN", "NUMBER", "OBJECT", "STRING")
+)
 # Where Azure's tokens carry the version of an API: in the module, or in the package, where one was made for that version alone.
 _VERSION = re.compile(r"(?:(azure-native:[a-z0-9]+)/v[0-9a-z]+|azure-native_[a-z0-9]+_v[0-9a-z]+:([a-z0-9]+)):")
 _S3 = ("bucket", "bucketLifecycleConfiguration", "bucketServerSideEncryptionConfiguration", "bucketVersioning")
@@ -52,7 +57,7 @@ def plain(value: Any) -> Any:
         return {key: plain(_entry(value, key)) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(_entry(value, place)) for place in range(len(value))]
-    return value
+    return Unknown() if isinstance(value, str) and value in _NOT_KNOWN else value
 
 
 def _entry(holder: Any, key: Any) -> Any:
