@@ -47,14 +47,25 @@ def _windowed(resource: Resource, context: Context) -> bool:
     named = [resource]
     if resource.type == t.ENDPOINT_CONFIG:
         # Schedules give an endpoint another configuration, or turn the number of one of its variants.
-        graph = context.graph
-        named += [each for each in graph.all(t.ENDPOINT) if graph.behind(each, "endpointConfigName", resource.type) is resource]
+        named += _endpoints(resource, context)
     own = [name for each in named for key in ("name", "functionName", "resourceId") if isinstance(name := each.values.get(key), str)]
     if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(each.values)) for each in schedules for name in own):
         return True
     for each in schedules:
         each.known()
     return False
+
+
+def _endpoints(config: Resource, context: Context) -> Iterator[Resource]:
+    """The endpoints that have a configuration, or have had or may get it: those of the same model."""
+    for each in context.graph.all(t.ENDPOINT):
+        its = context.graph.behind(each, "endpointConfigName", t.ENDPOINT_CONFIG)
+        if its is config or (its is not None and _models(its) & _models(config)):
+            yield each
+
+
+def _models(config: Resource) -> set[str]:
+    return {name for each in _variants(config) if isinstance(name := each.values.get("modelName"), str)}
 
 
 def _floor(resource: Resource, context: Context) -> Iterator[str]:

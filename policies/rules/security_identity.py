@@ -19,6 +19,8 @@ _WITHOUT_RESOURCE = (
     "xray:PutTelemetryRecords",
     "s3:ListAllMyBuckets",
     "scheduler:ListSchedules",
+    # It has one; Application Auto Scaling tries it, in its caller's name, on a name that it made up.
+    "sagemaker:DescribeEndpointConfig",
 )
 _ADMIN_ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(AdministratorAccess|IAMFullAccess|PowerUserAccess|job-function/.*)")
 # Where a type attaches policies: one, or a list.
@@ -183,7 +185,9 @@ RULES = (
         checks=(Check(tuple(IDENTITY), _wildcard_resource),),
         answers=("nag:W11", "nag:W12", "nag:F38", "nag:F39", "FSBP:KMS.1", "FSBP:KMS.2"),
         framework=("AWS Foundational Security Best Practices", "KMS.1"),
-        parameters={"without": {**_STRINGS, "default": list(_WITHOUT_RESOURCE), "description": "Actions that take no resource."}},
+        parameters={
+            "without": {**_STRINGS, "default": list(_WITHOUT_RESOURCE), "description": "Actions that take no resource, or a made-up one."}
+        },
     ),
     Rule(
         id="no-negated-policy",

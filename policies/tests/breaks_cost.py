@@ -24,12 +24,12 @@ BREAKS = (
         {"scaling.scalingMode": "MANUAL", "scaling.manualInstanceCount": 2},
         "manualInstanceCount is 2 and no schedule ends it",
     ),
-    # The schedules of this graph name other configurations, and the endpoint has another one.
+    # The schedules of this graph name the endpoint of another model.
     Break(
         "floor-has-an-end",
         "aws-rest",
         t.ENDPOINT_CONFIG,
-        {"productionVariants.0.serverlessConfig.provisionedConcurrency": 5},
+        {"productionVariants.0.serverlessConfig.provisionedConcurrency": 5, "productionVariants.0.modelName": "other"},
         "provisionedConcurrency is 5 and no schedule ends it",
         name="endpoint-floor-0-27e9",
     ),

@@ -187,6 +187,13 @@ HARMLESS = (
         )
         for cpu, memory in (("1", "256Mi"), ("1000m", "262144Ki"), ("2", "128Mi"), ("0.5", "256Mi"))
     ),
+    _passed(
+        "floor-has-an-end",
+        "aws-rest",
+        t.ENDPOINT_CONFIG,
+        {"productionVariants.0.serverlessConfig.provisionedConcurrency": 1},
+        name="endpoint-floor-0-27e9",
+    ),
     _passed("floor-has-an-end", "gcp-events", t.RUN, {"scaling.scalingMode": "AUTOMATIC", "scaling.manualInstanceCount": 2}),
     *(
         _passed("nothing-by-the-hour", "aws-rest", "", {}, added=made("aws:ec2/vpcEndpoint:VpcEndpoint", **each))
