@@ -1,0 +1,70 @@
+"""The policy pack and checkov on the same breaks: what checkov finds anew is what the broken rule says that it answers.
+
+Checks of one resource alone (`CKV_AWS_`, `CKV_GCP_`): those over several (`CKV2_`) would need the whole graph of every break.
+"""
+
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.security.plans import PLANS_VARIABLE
+from tests.security.renamed import CLOUDS
+from tests.security.terraform import terraform
+from tests.security.test_checkov import run_checkov
+
+Case = dict[str, Any]
+ALONE = ("CKV_AWS_", "CKV_GCP_")
+# (rule, check) that no break shows, and why checkov sees nothing there.
+UNSEEN: dict[tuple[str, str], str] = {}
+# (rule, check) that checkov finds and the rule does not answer, and why it need not.
+BESIDE: dict[tuple[str, str], str] = {}
+
+
+@functools.cache
+def cases() -> list[Case]:
+    """The breaks of one resource of a type that the translation knows."""
+    folder = Path(os.environ[PLANS_VARIABLE]) / "breaks"
+    return [each for each in json.loads((folder / "cases.json").read_text()) if written(each) is not None]
+
+
+def written(case: Case) -> list[dict[str, Any]] | None:
+    """The resource before and after, as Terraform has it; None for a type that is not translated."""
+    try:
+        return [terraform([each]) for each in case["pair"]]
+    except KeyError:
+        return None
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Case → checks that fail for what is broken and not for what was good."""
+    root = tmp_path_factory.mktemp("breaks")
+    for case in cases():
+        for when, plan in zip(("before", "after"), written(case) or [], strict=True):
+            (root / f"{case['name']}-{when}").mkdir()
+            (root / f"{case['name']}-{when}" / "main.tf.json").write_text(json.dumps(plan))
+    failed: dict[str, set[str]] = {}
+    for each in run_checkov(root)["results"]["failed_checks"]:
+        failed.setdefault(Path(each["file_path"]).parts[1], set()).add(each["check_id"])
+    return {case["name"]: failed.get(f"{case['name']}-after", set()) - failed.get(f"{case['name']}-before", set()) for case in cases()}
+
+
+def test_most_breaks_are_judged_by_both(found):
+    assert len(found) > 60
+    assert {case["pair"][0]["type"].partition(":")[0] for case in cases()} == set(CLOUDS)
+
+
+def test_every_check_that_a_rule_answers_finds_a_break_of_it(found):
+    answered = {(case["rule"], id_) for case in cases() for id_ in case["answers"] if id_.startswith(ALONE)}
+    seen = {(case["rule"], id_) for case in cases() for id_ in found[case["name"]]}
+    assert {*UNSEEN} == answered - seen, sorted({*UNSEEN} ^ (answered - seen))
+
+
+def test_what_checkov_finds_anew_the_rule_answers(found):
+    known = {id_ for case in cases() for id_ in case["answers"]}
+    beside = {(case["rule"], id_) for case in cases() for id_ in found[case["name"]] & known if id_ not in case["answers"]}
+    assert {*BESIDE} == beside, sorted({*BESIDE} ^ beside)
