@@ -143,13 +143,17 @@ def _cleaned(resource: Resource, _: Context) -> Iterator[str]:
         yield "cleanupPolicies is missing: add one that keeps the last ten images, and one that deletes others."
 
 
+def for_all_objects(rule: View) -> bool:
+    """Whether a rule of a bucket's lifecycle is on, and leaves no object out."""
+    return bool(rule.at("status") == "Enabled" and not any((rule.at("filter") or {}).values()) and not rule.at("prefix"))
+
+
 def _uploads_end(resource: Resource, _: Context) -> Iterator[str]:
     if resource.type == t.BUCKET_LIFECYCLE:
         ended = any(
-            each.at("status") == "Enabled" and each.at("abortIncompleteMultipartUpload.daysAfterInitiation")
-            for each in resource.each("rules")
+            for_all_objects(each) and each.at("abortIncompleteMultipartUpload.daysAfterInitiation") for each in resource.each("rules")
         )
-        how = "rules has no abortIncompleteMultipartUpload: add one with daysAfterInitiation 7."
+        how = "rules has no abortIncompleteMultipartUpload for all objects: add one with daysAfterInitiation 7."
     else:
         ended = any(each.at("action.type") == "AbortIncompleteMultipartUpload" for each in resource.each("lifecycleRules"))
         how = "lifecycleRules has no AbortIncompleteMultipartUpload: add one with the condition age 7."

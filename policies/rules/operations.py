@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 
 from . import tokens as t
+from .cost import for_all_objects
 from .delivery import redrive_of
 from .model import Check, Context, Rule, one_of, wanted
-from .reading import Resource, Unread, View, shown
+from .reading import Resource, Unread, shown
 
 # A dimension of an alarm → the types that it names, and the output that is its value.
 _DIMENSIONS = {
@@ -121,14 +122,8 @@ def _versioned(bucket: Resource, context: Context) -> Iterator[str]:
     if any(graph.behind(each, "bucket", t.S3) is bucket for each in graph.all(t.BUCKET_VERSIONING)):
         return
     lives = [each for each in graph.all(t.BUCKET_LIFECYCLE) if graph.behind(each, "bucket", t.S3) is bucket]
-    if not any(_ends_all(rule) for each in lives for rule in each.each("rules")):
+    if not any(for_all_objects(rule) and rule.at("expiration.days") for each in lives for rule in each.each("rules")):
         yield 'has no BucketVersioning: add one with versioningConfiguration.status "Enabled", or let a lifecycle delete all by its age.'
-
-
-def _ends_all(rule: View) -> bool:
-    """Whether a rule deletes every object by its age."""
-    filtered = rule.at("filter", {}) or {}
-    return bool(rule.at("status") == "Enabled" and rule.at("expiration.days") and not any(filtered.values()) and not rule.at("prefix"))
 
 
 def _runtime(resource: Resource, _: Context) -> Iterator[str]:

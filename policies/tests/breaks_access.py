@@ -31,8 +31,11 @@ BREAKS = (
         },
         'allows the principal "*"',
     ),
-    Break("no-policy-for-anyone", "gcp-api", t.GRANTS[0], {"member": "allUsers"}, 'member is "allUsers"'),
-    Break("no-policy-for-anyone", "gcp-api", t.GRANTS[5], {"member": "allAuthenticatedUsers"}, 'member is "allAuthenticatedUsers"'),
+    *(
+        Break("no-policy-for-anyone", "gcp-api", each, {"member": member}, f'member is "{member}"')
+        for each in t.GRANTS
+        for member in ("allUsers", "allAuthenticatedUsers")
+    ),
     *(
         Break("no-policy-for-anyone", "gcp-api", "", {}, 'members[1] is "allUsers"', added=made(each, members=["user:a@b.c", "allUsers"]))
         for each in t.MORE_GRANTS

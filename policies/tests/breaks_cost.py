@@ -65,13 +65,9 @@ BREAKS = (
     Break("registry-forgets", "aws-rest", t.ECR_LIFECYCLE, {}, "keeps the last ten images", gone=True),
     Break("registry-forgets", "gcp-api", t.REGISTRY, {"cleanupPolicies": GONE}, "cleanupPolicies is missing"),
     Break("uploads-are-tidied", "aws-rest", t.BUCKET_LIFECYCLE, {"rules.0.abortIncompleteMultipartUpload": GONE}, "daysAfterInitiation 7"),
-    Break(
-        "uploads-are-tidied",
-        "aws-rest",
-        t.BUCKET_LIFECYCLE,
-        {"rules.0.status": "Disabled"},
-        "daysAfterInitiation 7",
-        name="models-lifecycle",
+    *(
+        Break("uploads-are-tidied", "aws-rest", t.BUCKET_LIFECYCLE, {path: value}, "for all objects", name="models-lifecycle")
+        for path, value in (("rules.0.status", "Disabled"), ("rules.0.filter", {"prefix": "old/"}), ("rules.0.prefix", "old/"))
     ),
     Break("uploads-are-tidied", "gcp-api", t.GCS, {"lifecycleRules.0.action.type": "SetStorageClass"}, "with the condition age 7"),
     Break("bucket-has-lifecycle", "aws-rest", t.BUCKET_LIFECYCLE, {}, "has no BucketLifecycle", name="models-lifecycle", gone=True),

@@ -42,6 +42,7 @@ BREAKS = (
     *(
         Break("no-secret-in-variables", "aws-rest", t.LAMBDA, {f"environment.variables.{name}": value}, f"variables.{name} holds a secret")
         for name, value in (
+            ("X", "AKIAIOSFODNN7EXAMPLE"),
             ("DATABASE_URL", "postgres://user:hunter2@host/db"),
             ("CACHE", "redis://:hunter2@host:6379"),
             ("SECRET_KEY", "hunter2"),

@@ -3,6 +3,7 @@
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break, made
 
+_TIDY = {"status": "Enabled", "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}
 _COSMOS = made(
     t.COSMOS,
     minimalTlsVersion="Tls12",
@@ -72,7 +73,12 @@ BREAKS = (
     *(
         # The bucket of answers has no versions: all in it ends.
         Break("objects-have-versions", "aws-rest", t.BUCKET_LIFECYCLE, {path: value}, "has no BucketVersioning", name="answers-lifecycle")
-        for path, value in (("rules.0.expiration", {"date": "2030-01-01"}), ("rules.0.filter", {"prefix": "old/"}))
+        for path, value in (
+            ("rules.0.expiration", {"date": "2030-01-01"}),
+            ("rules", [_TIDY, {"status": "Enabled", "expiration": {"days": 2}, "filter": {"prefix": "old/"}}]),
+            ("rules", [_TIDY, {"status": "Enabled", "expiration": {"days": 2}, "prefix": "old/"}]),
+            ("rules", [_TIDY, {"status": "Disabled", "expiration": {"days": 2}}]),
+        )
     ),
     Break("objects-have-versions", "gcp-events", t.GCS, {"versioning.enabled": False}, "versioning.enabled is not true"),
     Break("runtime-is-supported", "aws-rest", t.LAMBDA, {"runtime": "python3.9"}, "set it to python3.11 or later"),

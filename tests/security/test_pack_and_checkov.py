@@ -18,10 +18,28 @@ from tests.security.test_checkov import run_checkov
 
 Case = dict[str, Any]
 ALONE = ("CKV_AWS_", "CKV_GCP_")
-# (rule, check) that no break shows, and why checkov sees nothing there.
-UNSEEN: dict[tuple[str, str], str] = {}
-# (rule, check) that checkov finds and the rule does not answer, and why it need not.
-BESIDE: dict[tuple[str, str], str] = {}
+_DOCUMENT = "It reads a policy that is a document of Terraform's, and the plan has its text."
+_SEVERAL = "It follows a bucket to what configures it, and the resource stands alone here."
+# (rule, check) that no break shows, and why checkov finds nothing new there.
+UNSEEN: dict[tuple[str, str], str] = {
+    ("bucket-refuses-plain-http", "CKV_AWS_379"): "It asks buckets with an access list that is public, and there is none.",
+    ("callers-are-known", "CKV_AWS_258"): "No stack has the type: the break adds a whole resource.",
+    (
+        "calls-nobody-waits-for-are-kept",
+        "CKV_AWS_116",
+    ): "It wants the function's own setting, whatever its event invoke configuration says.",
+    ("encrypted-at-rest", "CKV_AWS_19"): _SEVERAL,
+    ("image-tags-stay", "CKV_AWS_51"): "It knows no exclusions, which the good graph has.",
+    ("log-retention", "CKV_AWS_338"): "It wants a year: the parameter minimumDays, 365.",
+    **dict.fromkeys((("no-policy-for-anyone", f"CKV_AWS_{number}") for number in (32, 168, 169, 387)), _DOCUMENT),
+    ("no-policy-for-anyone", "CKV_GCP_101"): "No stack has the type: the break adds a whole resource.",
+    ("no-policy-for-anyone", "CKV_GCP_102"): "It knows the types of the older API alone.",
+    ("no-wildcard-action", "CKV_AWS_62"): "It wants every action on every resource, which breaks two rules.",
+    ("no-wildcard-action", "CKV_AWS_72"): _DOCUMENT,
+    ("objects-have-versions", "CKV_AWS_21"): _SEVERAL,
+    ("storage-not-public", "CKV_AWS_20"): _SEVERAL,
+    ("storage-not-public", "CKV_AWS_57"): _SEVERAL,
+}
 
 
 @functools.cache
@@ -67,4 +85,4 @@ def test_every_check_that_a_rule_answers_finds_a_break_of_it(found):
 def test_what_checkov_finds_anew_the_rule_answers(found):
     known = {id_ for case in cases() for id_ in case["answers"]}
     beside = {(case["rule"], id_) for case in cases() for id_ in found[case["name"]] & known if id_ not in case["answers"]}
-    assert {*BESIDE} == beside, sorted({*BESIDE} ^ beside)
+    assert sorted(beside) == []
