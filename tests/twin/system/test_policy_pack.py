@@ -33,6 +33,7 @@ def test_a_preview_before_the_first_up_has_nothing_against_the_stack_and_names_w
     deployment: Deployment, ready: ReadyStack
 ) -> None:
     found = told(deployment, "preview", ready.name, "--local")
+    assert found, "something is never known before the first `up`"
     assert [each for each in found if each["severity"] != "warning"] == []
     assert [each["message"] for each in found if not UNREAD.search(each["message"])] == []
 
