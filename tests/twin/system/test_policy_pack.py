@@ -45,9 +45,7 @@ def test_after_up_nothing_is_left_that_it_cannot_know(deployment: Deployment, re
     kept = {"enforcementLevel": "mandatory", "dataRetention": ready.service.get("dataRetention", "keep")}
     config.write_text(json.dumps(dict.fromkeys(("data-is-protected", "data-can-be-restored"), kept)))
     assert deployment.up(ready.name)["result"] == "succeeded"
-    said = deployment.pulumi(
-        *("policy", "analyze", "--stack", ready.name, "--policy-pack", str(PACK), "--policy-pack-config", str(config))
-    )
+    said = deployment.pulumi(*("policy", "analyze", "--stack", ready.name, "--policy-pack", str(PACK), "--policy-pack-config", str(config)))
     assert "can't run policy" not in said, said
     assert not any(rule.id in said for rule in RULES), said
     assert deployment.report("destroy", ready.name)["result"] == "succeeded"
