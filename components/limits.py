@@ -144,6 +144,7 @@ _RUN_CPU = "Cloud Run documentation, CPU limits"
 CLOUD_RUN_CPU = Choice(values=(1, 2, 4, 6, 8), unit="vCPU", source=_RUN_CPU, noted="2026-11")
 # 512 MiB is the least of the second generation, in which GPUs and everything but the smallest instances run.
 CLOUD_RUN_MEMORY_MB = Range(low=512, high=32_768, unit="MiB", source="Cloud Run documentation, memory limits", noted="2026-11")
+CLOUD_RUN_FIRST_GENERATION_MB = Range(low=128, high=32_768, unit="MiB", source="Cloud Run documentation, memory limits", noted="2026-11")
 CLOUD_RUN_CPU_MEMORY_MB = {
     cpu: Range(low=low, high=high, unit="MiB", source=_RUN_CPU, noted="2026-11")
     for cpu, low, high in ((1, 512, 4_096), (2, 512, 8_192), (4, 2_048, 16_384), (6, 4_096, 24_576), (8, 4_096, 32_768))

@@ -36,7 +36,7 @@ GOOD: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "gcp-api": ("gcp-cloud-run-gpu-api", _WARM),
     "gcp-events": ("gcp-cloud-run-events", {}),
     "azure-api": ("azure-container-apps-gpu-api", {"tracing": True}),
-    "azure-events": ("azure-container-apps-events", {}),
+    "azure-events": ("azure-container-apps-events", {"events.resultsTable": "cosmos"}),
 }
 # No rule judges them, but they lie between two that one does.
 _BETWEEN = {"aws:lambda/alias:Alias"}
@@ -63,6 +63,7 @@ def limits_copy() -> str:
             f"PUBSUB_ACK_MOST_S = {limits.PUBSUB_ACK_S.high}",
             f"SAGEMAKER_CONCURRENCY_MOST = {limits.SAGEMAKER_CONCURRENCY.high}",
             f"CLOUD_RUN_CPU_MEMORY_MB = {cpu}",
+            f"CLOUD_RUN_FIRST_GENERATION_MB = {limits.CLOUD_RUN_FIRST_GENERATION_MB.low}",
             f"CONTAINER_APPS_MB_PER_CPU = {limits_azure.CONTAINER_APPS_MB_PER_CPU}",
             "",
         ]

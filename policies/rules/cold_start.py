@@ -6,27 +6,33 @@ from collections.abc import Iterator
 from . import limits
 from . import tokens as t
 from .model import Check, Context, Rule, between, equal, wanted
-from .reading import Resource, View, shown
+from .reading import Resource, View, every, shown
 
-# Where a type names its images.
+# Where a type names its images: the parts that do, and where in a part.
 _IMAGES = {
-    t.LAMBDA: ("", "imageUri"),
-    t.MODEL: ("primaryContainer", "image"),
-    t.RUN: ("template.containers", "image"),
-    t.APP: ("template.containers", "image"),
-    t.JOB: ("template.containers", "image"),
+    t.LAMBDA: (("", "imageUri"),),
+    t.MODEL: (("primaryContainer", "image"), ("containers", "image")),
+    t.RUN: (("template.containers", "image"),),
+    t.APP: (("template.containers", "image"), ("template.initContainers", "image")),
+    t.JOB: (("template.containers", "image"), ("template.initContainers", "image")),
 }
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 # Where a type says how long a caller waits, and the most that it may be (ms).
 _GATEWAYS = {t.REST_INTEGRATION: limits.REST_TIMEOUT_MS, t.HTTP_INTEGRATION: limits.HTTP_TIMEOUT_MS}
+_QUANTITY = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)(m|[kKMGTP]?|[KMGTP]i)")
 
 
 def _by_digest(resource: Resource, _: Context) -> Iterator[str]:
-    place, key = _IMAGES[resource.type]
-    for part in resource.each(place) if place else [resource]:
+    def judge(part: View, key: str) -> Iterator[str]:
         image = part.at(key)
         if image is not None and not _DIGEST.fullmatch(str(image)):
             yield f"{part.named(key)} is {shown(image)}: name it <repository>@sha256:<digest>, as the build gives it out."
+
+    def of_place(where: tuple[str, str]) -> Iterator[str]:
+        parts: list[View] = resource.each(where[0]) if where[0] else [resource]
+        return every(parts, lambda part: judge(part, where[1]))
+
+    return every(_IMAGES[resource.type], of_place)
 
 
 def _function_outlives_gateway(integration: Resource, context: Context) -> Iterator[str]:
@@ -55,33 +61,53 @@ def _variant(variant: View, path: str, bounds: tuple[int, int], step: int = 1) -
 
 
 def _serverless(resource: Resource, _: Context) -> Iterator[str]:
-    for variant in resource.each("productionVariants"):
-        low, high, step = limits.SAGEMAKER_MEMORY_MB
-        yield from _variant(variant, "serverlessConfig.memorySizeInMb", (low, high), step)
+    low, high, step = limits.SAGEMAKER_MEMORY_MB
+    return every(
+        resource.each("productionVariants"), lambda variant: _variant(variant, "serverlessConfig.memorySizeInMb", (low, high), step)
+    )
+
+
+def _amount(text: str) -> float:
+    """A Kubernetes quantity as a number: "500m", "2", "512Mi". Raises ValueError for none."""
+    match = _QUANTITY.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no quantity")
+    unit = match[2]
+    base = 1024 if unit.endswith("i") else 1000
+    return float(match[1]) * (0.001 if unit == "m" else base ** " KMGTP".index(unit[0].upper() if unit else " "))
 
 
 def _mib(text: str) -> float:
-    """The MiB of a Kubernetes quantity."""
-    for unit, factor in (("Gi", 1024), ("Mi", 1), ("G", 953.67), ("M", 0.953_67)):
-        if text.endswith(unit):
-            return float(text.removesuffix(unit)) * factor
-    return float(text) / 1024**2
+    return _amount(text) / 1024**2
 
 
 def _memory_for_cpu(resource: Resource, _: Context) -> Iterator[str]:
     """Cloud Run takes so much memory for so many vCPUs; Container Apps 2 GiB for each."""
-    for part in resource.each("template.containers"):
-        if resource.type == t.RUN:
-            cpu, memory = part.at("resources.limits.cpu", "1"), part.at("resources.limits.memory", "512Mi")
-            bounds = limits.CLOUD_RUN_CPU_MEMORY_MB.get(int(float(cpu))) if str(cpu).isdigit() else None
-            if bounds and not bounds[0] <= _mib(str(memory)) <= bounds[1]:
-                path = part.named("resources.limits.memory")
-                yield f"{path} is {shown(memory)} for {cpu} vCPU: set it to {bounds[0]}Mi to {bounds[1]}Mi."
-        elif resource.at("workloadProfileName", "Consumption") == "Consumption":
-            cpu, memory = part.at("resources.cpu", 0.25), part.at("resources.memory", "0.5Gi")
-            fits = float(cpu) * limits.CONTAINER_APPS_MB_PER_CPU
-            if _mib(str(memory)) != fits:
-                yield f'{part.named("resources.memory")} is {shown(memory)} for {shown(cpu)} vCPU: set it to "{fits / 1024:g}Gi".'
+    if resource.type == t.RUN:
+        return every(resource.each("template.containers"), lambda part: _run_memory(part, resource))
+    if resource.at("workloadProfileName", "Consumption") != "Consumption":
+        return iter(())
+    return every(resource.each("template.containers"), _app_memory)
+
+
+def _run_memory(part: View, service: Resource) -> Iterator[str]:
+    cpu, memory = str(part.at("resources.limits.cpu", "1")), part.at("resources.limits.memory", "512Mi")
+    low, high = limits.CLOUD_RUN_CPU_MEMORY_MB.get(int(_amount(cpu)), (0, 0))
+    if not high or low <= _mib(str(memory)) <= high:
+        return
+    second = service.at("template.executionEnvironment") == "EXECUTION_ENVIRONMENT_GEN2"
+    # 1 and 2 vCPUs ask for no memory of their own: their least is the generation's.
+    if not second and low == limits.CLOUD_RUN_CPU_MEMORY_MB[1][0]:
+        low = limits.CLOUD_RUN_FIRST_GENERATION_MB
+    if not low <= _mib(str(memory)) <= high:
+        yield f"{part.named('resources.limits.memory')} is {shown(memory)} for {cpu} vCPU: set it to {low}Mi to {high}Mi."
+
+
+def _app_memory(part: View) -> Iterator[str]:
+    cpu, memory = part.at("resources.cpu", 0.25), part.at("resources.memory", "0.5Gi")
+    fits = float(cpu) * limits.CONTAINER_APPS_MB_PER_CPU
+    if _mib(str(memory)) != fits:
+        yield f'{part.named("resources.memory")} is {shown(memory)} for {shown(cpu)} vCPU: set it to "{fits / 1024:g}Gi".'
 
 
 def _is_model(part: View, memory: str, context: Context) -> bool:
@@ -90,14 +116,17 @@ def _is_model(part: View, memory: str, context: Context) -> bool:
 
 
 def _startup_probe(resource: Resource, context: Context) -> Iterator[str]:
-    for part in resource.each("template.containers"):
-        if resource.type == t.RUN and _is_model(part, "resources.limits.memory", context):
-            if not part.at("startupProbe.httpGet.path") and not part.at("startupProbe.grpc"):
-                yield f"{part.named('startupProbe')} asks no path: set httpGet.path to the one that answers once the model is loaded."
-        elif resource.type == t.APP and _is_model(part, "resources.memory", context):
-            kinds = [each.at("type") for each in part.each("probes")]
-            if "Startup" not in kinds:
-                yield f"{part.named('probes')} has no probe of type Startup: add one, else the others end a container that still loads."
+    def judge(part: View) -> Iterator[str]:
+        kinds = [each.at("type") for each in part.each("probes")]
+        if "Startup" not in kinds and _is_model(part, "resources.memory", context):
+            yield f"{part.named('probes')} has no probe of type Startup: add one, else the others end a container that still loads."
+
+    def judge_run(part: View) -> Iterator[str]:
+        asked = part.at("startupProbe.httpGet.path") or part.at("startupProbe.grpc")
+        if not asked and _is_model(part, "resources.limits.memory", context):
+            yield f"{part.named('startupProbe')} asks no path: set httpGet.path to the one that answers once the model is loaded."
+
+    return every(resource.each("template.containers"), judge_run if resource.type == t.RUN else judge)
 
 
 def _model_elsewhere(service: Resource, context: Context) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from . import limits
 from . import tokens as t
 from .model import Check, Context, Rule, equal, one_of, wanted
-from .reading import Resource, shown
+from .reading import Moot, Resource, View, every, shown
 
 
 def _log_retention(resource: Resource, context: Context) -> Iterator[str]:
@@ -16,15 +16,21 @@ def _log_retention(resource: Resource, context: Context) -> Iterator[str]:
 
 
 def _bounded(resource: Resource, context: Context) -> Iterator[str]:
-    most = context.config["maximum"]
-    places = [resource] if resource.type != t.ENDPOINT_CONFIG else resource.each("productionVariants")
-    path = _BOUNDS[resource.type]
-    for place in places:
+    most, path = context.config["maximum"], _BOUNDS[resource.type]
+
+    def judge(place: View) -> Iterator[str]:
         if resource.type == t.ENDPOINT_CONFIG and place.at("serverlessConfig") is None:
-            continue
+            return
         came = place.at(path)
         if not came or came > most:
             yield f"{place.named(path)} is {shown(came)}: set it to 1 to {shown(most)}."
+
+    return every(_variants(resource), judge)
+
+
+def _variants(resource: Resource) -> list[View]:
+    """What has numbers of its own: each variant of an endpoint, else the resource."""
+    return resource.each("productionVariants") if resource.type == t.ENDPOINT_CONFIG else [resource]
 
 
 _BOUNDS = {
@@ -38,7 +44,11 @@ def _windowed(resource: Resource, context: Context) -> bool:
     """Whether a schedule names it, or an action on its target, so that something turns the floor down again. Raises Unread where none does
     and one is not wholly known."""
     schedules = list(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION))
-    own = [name for key in ("name", "functionName", "resourceId") if isinstance(name := resource.values.get(key), str)]
+    named = [resource]
+    if resource.type == t.ENDPOINT_CONFIG:
+        # Schedules give an endpoint another configuration, or turn the number of one of its variants.
+        named += _endpoints(resource, context)
+    own = [name for each in named for key in ("name", "functionName", "resourceId") if isinstance(name := each.values.get(key), str)]
     if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(each.values)) for each in schedules for name in own):
         return True
     for each in schedules:
@@ -46,40 +56,59 @@ def _windowed(resource: Resource, context: Context) -> bool:
     return False
 
 
+def _endpoints(config: Resource, context: Context) -> Iterator[Resource]:
+    """The endpoints that have a configuration, or have had or may get it: those of the same model."""
+    for each in context.graph.all(t.ENDPOINT):
+        its = context.graph.behind(each, "endpointConfigName", t.ENDPOINT_CONFIG)
+        if its is config or (its is not None and _models(its) & _models(config)):
+            yield each
+
+
+def _models(config: Resource) -> set[str]:
+    return {name for each in _variants(config) if isinstance(name := each.values.get("modelName"), str)}
+
+
 def _floor(resource: Resource, context: Context) -> Iterator[str]:
     if resource.name in context.config["allowed"]:
-        return
-    path = _FLOORS[resource.type]
-    for part in resource.each("productionVariants") if resource.type == t.ENDPOINT_CONFIG else [resource]:
+        return iter(())
+    places = [(part, path) for part in _variants(resource) for path in _FLOORS[resource.type]]
+
+    def judge(place: tuple[View, str]) -> Iterator[str]:
+        part, path = place
         came = part.at(path)
-        if came and not (_scheduled_swap(resource, context) if resource.type == t.ENDPOINT_CONFIG else _windowed(resource, context)):
+        # What is set by hand counts only in the mode for it.
+        if path == _BY_HAND and came and part.at("scaling.scalingMode") != "MANUAL":
+            return
+        if came and not _windowed(resource, context):
             yield (
                 f"{part.named(path)} is {shown(came)} and no schedule ends it: set it to 0, add a window (a warming rule with cron and "
                 f"until), or name {resource.name} in the parameter allowed."
             )
 
-
-def _scheduled_swap(config: Resource, context: Context) -> bool:
-    """Whether schedules swap the configurations of an endpoint, or actions turn its floor."""
-    return next(context.graph.all(t.SCHEDULE, t.SCALED_ACTION), None) is not None
+    return every(places, judge)
 
 
+_BY_HAND = "scaling.manualInstanceCount"
 _FLOORS = {
-    t.RUN: "scaling.minInstanceCount",
-    t.APP: "template.scale.minReplicas",
-    t.ENDPOINT_CONFIG: "serverlessConfig.provisionedConcurrency",
-    t.LAMBDA_PROVISIONED: "provisionedConcurrentExecutions",
+    t.RUN: ("scaling.minInstanceCount", "template.scaling.minInstanceCount", _BY_HAND),
+    t.APP: ("template.scale.minReplicas",),
+    t.ENDPOINT_CONFIG: ("serverlessConfig.provisionedConcurrency",),
+    t.LAMBDA_PROVISIONED: ("provisionedConcurrentExecutions",),
 }
 
 
 def _by_the_hour(resource: Resource, context: Context) -> Iterator[str]:
-    if resource.name not in context.config["allowed"]:
-        yield f"is billed by the hour, whether anybody calls or not: do without it, or name {resource.name} in the parameter allowed."
+    if resource.name in context.config["allowed"]:
+        return
+    if resource.type == _VPC_ENDPOINT and resource.at("vpcEndpointType", "Gateway") == "Gateway":
+        raise Moot("a gateway endpoint costs nothing")
+    yield f"is billed by the hour, whether anybody calls or not: do without it, or name {resource.name} in the parameter allowed."
 
 
+_VPC_ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 _HOURLY = (
     "aws:ec2/natGateway:NatGateway",
-    "aws:ec2/vpcEndpoint:VpcEndpoint",
+    _VPC_ENDPOINT,
     "aws:ec2/instance:Instance",
     "aws:elasticache/replicationGroup:ReplicationGroup",
     "aws:lb/loadBalancer:LoadBalancer",
@@ -97,9 +126,11 @@ _HOURLY = (
 
 
 def _dedicated(resource: Resource, _: Context) -> Iterator[str]:
-    for variant in resource.each("productionVariants"):
+    def judge(variant: View) -> Iterator[str]:
         if variant.at("initialInstanceCount") or variant.at("instanceType"):
             yield f"{variant.path} has instances: set serverlessConfig in their place, which is billed by the call."
+
+    return every(resource.each("productionVariants"), judge)
 
 
 def _registry_forgets(repository: Resource, context: Context) -> Iterator[str]:
@@ -112,13 +143,17 @@ def _cleaned(resource: Resource, _: Context) -> Iterator[str]:
         yield "cleanupPolicies is missing: add one that keeps the last ten images, and one that deletes others."
 
 
+def for_all_objects(rule: View) -> bool:
+    """Whether a rule of a bucket's lifecycle is on, and leaves no object out."""
+    return bool(rule.at("status") == "Enabled" and not any((rule.at("filter") or {}).values()) and not rule.at("prefix"))
+
+
 def _uploads_end(resource: Resource, _: Context) -> Iterator[str]:
     if resource.type == t.BUCKET_LIFECYCLE:
         ended = any(
-            each.at("status") == "Enabled" and each.at("abortIncompleteMultipartUpload.daysAfterInitiation")
-            for each in resource.each("rules")
+            for_all_objects(each) and each.at("abortIncompleteMultipartUpload.daysAfterInitiation") for each in resource.each("rules")
         )
-        how = "rules has no abortIncompleteMultipartUpload: add one with daysAfterInitiation 7."
+        how = "rules has no abortIncompleteMultipartUpload for all objects: add one with daysAfterInitiation 7."
     else:
         ended = any(each.at("action.type") == "AbortIncompleteMultipartUpload" for each in resource.each("lifecycleRules"))
         how = "lifecycleRules has no AbortIncompleteMultipartUpload: add one with the condition age 7."
@@ -134,6 +169,11 @@ def _bucket_lifecycle(bucket: Resource, context: Context) -> Iterator[str]:
 def _budget(stack: Resource, context: Context) -> Iterator[str]:
     if next(context.graph.all(t.AWS_BUDGET, t.GCP_BUDGET, t.AZURE_BUDGET), None) is None:
         yield "the stack has no budget: add one (`budget: {monthlyUsd: 100, email: ...}`)."
+
+
+def _by_request(account: Resource, _: Context) -> Iterator[str]:
+    if "EnableServerless" not in [each.at("name") for each in account.each("capabilities")]:
+        yield 'capabilities has no "EnableServerless": add it, else each table is billed by the hour.'
 
 
 def _tier(resource: Resource, path: str, allowed: list[str]) -> Iterator[str]:
@@ -233,7 +273,7 @@ RULES = (
         severity="medium",
         idea="A table is billed by the request.",
         fix="Provisioned capacity is billed while nobody calls.",
-        checks=wanted(t.TABLE, equal("billingMode", "PAY_PER_REQUEST")),
+        checks=(*wanted(t.TABLE, equal("billingMode", "PAY_PER_REQUEST")), Check((t.COSMOS,), _by_request)),
         answers=("CKV2_AWS_16", "FSBP:DynamoDB.1", "nag:W73"),
         framework=("AWS Foundational Security Best Practices", "DynamoDB.1"),
     ),

@@ -1,12 +1,15 @@
 """Rules about messages: each asynchronous edge tries again, not for ever, and keeps what it gave up."""
 
-import json
+import re
 from collections.abc import Iterator
 
 from . import limits
 from . import tokens as t
 from .model import Check, Context, Rule, between, one_of, wanted
-from .reading import Resource, shown
+from .reading import Moot, Resource, shown
+
+# Services that hand an event to a function and don't wait for it.
+_HANDS_OVER = re.compile(r"(events|s3|ses|sns|scheduler|iot|logs|codecommit|config|cloudformation)\.amazonaws\.com")
 
 
 def _visible_too_early(mapping: Resource, context: Context) -> Iterator[str]:
@@ -20,19 +23,25 @@ def _visible_too_early(mapping: Resource, context: Context) -> Iterator[str]:
         yield f"the queue {queue.name} has visibilityTimeoutSeconds {shown(came)}: set it to {shown(least)} or more."
 
 
-def _redrive(queue: Resource) -> dict[str, object]:
-    given = queue.at("redrivePolicy") or {}
-    return dict(json.loads(given) if isinstance(given, str) else given)
+def _redrive(holder: Resource) -> dict[str, object]:
+    return dict(holder.document("redrivePolicy") or {})
+
+
+def redrive_of(queue: Resource, context: Context) -> tuple[Resource, dict[str, object]]:
+    """(what says it, where a queue's messages go that failed): the queue, or a resource of its own for that."""
+    apart = (each for each in context.graph.all(t.REDRIVE) if context.graph.behind(each, "queueUrl", t.QUEUE) is queue)
+    holder = next(apart, queue)
+    return holder, _redrive(holder)
 
 
 def _no_dead_letters(mapping: Resource, context: Context) -> Iterator[str]:
     queue = context.graph.behind(mapping, "eventSourceArn", t.QUEUE)
-    if queue is not None and "deadLetterTargetArn" not in _redrive(queue):
+    if queue is not None and "deadLetterTargetArn" not in redrive_of(queue, context)[1]:
         yield f"the queue {queue.name} has no redrivePolicy: set it to a queue for what failed, with maxReceiveCount."
 
 
-def _receives(queue: Resource, context: Context) -> Iterator[str]:
-    redrive = _redrive(queue)
+def _receives(holder: Resource, context: Context) -> Iterator[str]:
+    redrive = _redrive(holder)
     count = redrive.get("maxReceiveCount")
     if redrive and not (isinstance(count, int | float | str) and 2 <= int(count) <= context.config["maximum"]):
         yield f"redrivePolicy.maxReceiveCount is {shown(count)}: set it to 2 to {shown(context.config['maximum'])}."
@@ -59,22 +68,36 @@ _OPTIONAL = (t.SUBSCRIPTION,)
 
 
 def _kept_shorter(queue: Resource, context: Context) -> Iterator[str]:
-    if "deadLetterTargetArn" not in _redrive(queue):
+    holder, redrive = redrive_of(queue, context)
+    if "deadLetterTargetArn" not in redrive:
         return
-    dead = context.graph.behind(queue, "redrivePolicy", t.QUEUE)
+    dead = context.graph.behind(holder, "redrivePolicy", t.QUEUE)
     if dead is None or dead is queue:
-        dead = next(
-            (each for each in context.graph.all(t.QUEUE) if str(_redrive(queue)["deadLetterTargetArn"]).endswith(f":{each.at('name')}")),
-            None,
-        )
+        arn = str(redrive["deadLetterTargetArn"])
+        dead = next((each for each in context.graph.all(t.QUEUE) if arn.endswith(f":{each.at('name')}")), None)
     if dead is not None and dead.at("messageRetentionSeconds", 345_600) <= queue.at("messageRetentionSeconds", 345_600):
         came = shown(dead.at("messageRetentionSeconds"))
         yield f"the queue {dead.name} of what failed has messageRetentionSeconds {came}, not more than this one: set it to 1209600."
 
 
+def _of_queue(mapping: Resource) -> bool:
+    return ":sqs:" in str(mapping.at("eventSourceArn"))
+
+
 def _partial(resource: Resource, _: Context) -> Iterator[str]:
-    if "ReportBatchItemFailures" not in resource.at("functionResponseTypes", []) and ":sqs:" in str(resource.at("eventSourceArn")):
+    if "ReportBatchItemFailures" not in resource.at("functionResponseTypes", []) and _of_queue(resource):
         yield 'functionResponseTypes lacks "ReportBatchItemFailures": add it, else one message that fails brings back its whole batch.'
+
+
+_CONCURRENCY = between("scalingConfig.maximumConcurrency", *limits.MAPPING_CONCURRENCY)
+
+
+def _readers(mapping: Resource, _: Context) -> Iterator[str]:
+    told = _CONCURRENCY(mapping)
+    if told and not _of_queue(mapping):
+        raise Moot("a stream has as many readers as shards; maximumConcurrency is of queues")
+    if told:
+        yield told
 
 
 def _push_deadline(subscription: Resource, context: Context) -> Iterator[str]:
@@ -107,10 +130,33 @@ def _event_dead_letters(resource: Resource, _: Context) -> Iterator[str]:
         yield "deadLetterWithResourceIdentity is missing: set it to a container of blobs; 400, 403 and 413 are never tried again."
 
 
-def _failure_destination(resource: Resource, _: Context) -> Iterator[str]:
-    path = {t.EVENT_INVOKE: "destinationConfig.onFailure.destination", t.SCHEDULE: "target.deadLetterConfig.arn"}[resource.type]
-    if not resource.at(path):
-        yield f"{path} is missing: set it to the ARN of a queue for what failed."
+def _schedule_keeps(schedule: Resource, _: Context) -> Iterator[str]:
+    if not schedule.at("target.deadLetterConfig.arn"):
+        yield "target.deadLetterConfig.arn is missing: set it to the ARN of a queue for what failed."
+
+
+def _function_keeps(function: Resource, context: Context) -> Iterator[str]:
+    """A function that is handed events by what does not wait for it, or that says how often such a call is tried again."""
+    graph, kept = context.graph, "destinationConfig.onFailure.destination"
+    settings = [each for each in graph.all(t.EVENT_INVOKE) if graph.behind(each, "functionName", t.LAMBDA) is function]
+    if function.at("deadLetterConfig.targetArn") or any(each.at(kept) for each in settings):
+        return
+    if settings:
+        yield f"{kept} of {settings[0].name} is missing: set it to the ARN of a queue for what failed."
+    elif caller := next(_not_waiting(function, context), None):
+        yield (
+            f"{caller.name} calls it and does not wait: add a FunctionEventInvokeConfig with {kept}, the ARN of a queue for what failed."
+        )
+
+
+def _not_waiting(function: Resource, context: Context) -> Iterator[Resource]:
+    graph = context.graph
+    for each in graph.all(t.LAMBDA_PERMISSION):
+        if _HANDS_OVER.fullmatch(str(each.at("principal"))) and graph.behind(each, "function", t.LAMBDA) is function:
+            yield each
+    for each in graph.all(t.SCHEDULE):
+        if graph.behind(each, "target.arn", t.LAMBDA) is function:
+            yield each
 
 
 def _topic_redrive(resource: Resource, _: Context) -> Iterator[str]:
@@ -153,7 +199,7 @@ RULES = (
         severity="medium",
         idea="A message is tried again, and not for ever.",
         fix="Set maxReceiveCount: with one a passing fault is a loss, with very many a poisoned message costs for days.",
-        checks=(Check((t.QUEUE,), _receives),),
+        checks=(Check((t.QUEUE, t.REDRIVE), _receives),),
         parameters={"maximum": {"type": "number", "minimum": 2, "default": 100, "description": "The most receives."}},
     ),
     Rule(
@@ -179,7 +225,7 @@ RULES = (
         severity="medium",
         idea="A queue wakes no more functions than what is behind them takes.",
         fix="Set the mapping's maximum concurrency.",
-        checks=wanted(t.MAPPING, between("scalingConfig.maximumConcurrency", *limits.MAPPING_CONCURRENCY)),
+        checks=(Check((t.MAPPING,), _readers),),
     ),
     Rule(
         id="push-waits-for-service",
@@ -221,7 +267,12 @@ RULES = (
         severity="high",
         idea="A call that nobody waits for is kept when it fails.",
         fix="Name a queue for it.",
-        checks=(Check((t.EVENT_INVOKE, t.SCHEDULE), _failure_destination), Check((t.TOPIC_SUBSCRIPTION,), _topic_redrive)),
+        checks=(
+            Check((t.LAMBDA,), _function_keeps),
+            Check((t.SCHEDULE,), _schedule_keeps),
+            Check((t.TOPIC_SUBSCRIPTION,), _topic_redrive),
+        ),
         answers=("CKV_AWS_116", "P:awslambda_function_no_dead_letter_queue"),
+        stack=True,
     ),
 )

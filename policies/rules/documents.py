@@ -1,19 +1,37 @@
-"""Policies of AWS as rules read them: JSON text or values, one statement or a list."""
+"""Policies of AWS as rules read them: JSON text or values, one statement or a list; whom they let in, on what condition, to what."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .reading import Resource
+from .reading import Resource, View, every
 
-# Where a type has a policy that says what an identity may do, and one that says who may use a resource.
-IDENTITY = {"aws:iam/rolePolicy:RolePolicy": "policy", "aws:iam/policy:Policy": "policy", "aws:iam/userPolicy:UserPolicy": "policy"}
+# Where a type has a policy that says what an identity may do, and one that says who may use a resource; `.*.` goes through a list.
+IDENTITY = {
+    "aws:iam/groupPolicy:GroupPolicy": "policy",
+    "aws:iam/policy:Policy": "policy",
+    "aws:iam/role:Role": "inlinePolicies.*.policy",
+    "aws:iam/rolePolicy:RolePolicy": "policy",
+    "aws:iam/userPolicy:UserPolicy": "policy",
+}
 RESOURCE = {
+    "aws:apigateway/restApi:RestApi": "policy",
+    "aws:apigateway/restApiPolicy:RestApiPolicy": "policy",
+    "aws:dynamodb/resourcePolicy:ResourcePolicy": "policy",
     "aws:ecr/repositoryPolicy:RepositoryPolicy": "policy",
+    "aws:s3/bucket:Bucket": "policy",
     "aws:s3/bucketPolicy:BucketPolicy": "policy",
+    "aws:secretsmanager/secret:Secret": "policy",
     "aws:secretsmanager/secretPolicy:SecretPolicy": "policy",
+    "aws:sns/topic:Topic": "policy",
     "aws:sns/topicPolicy:TopicPolicy": "policy",
+    "aws:sqs/queue:Queue": "policy",
     "aws:sqs/queuePolicy:QueuePolicy": "policy",
 }
+_EQUAL = {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"}
+_UNEQUAL = {"stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike", "notipaddress"}
+# Services whose ARNs start with the name; those of others have the kind before it (service authorization reference).
+_WITHOUT_KIND = ("s3", "sqs", "sns", "execute-api")
 
 
 def as_list(value: Any) -> list[Any]:
@@ -22,9 +40,14 @@ def as_list(value: Any) -> list[Any]:
 
 
 def statements(resource: Resource, path: str, effect: str = "Allow") -> Iterator[Mapping[str, Any]]:
-    """The statements of one effect in the policy at a path."""
-    document = resource.document(path)
-    for each in as_list((document or {}).get("Statement")):
+    """The statements of one effect in the policies at a path. Raises Unread at the end, for policies that could not be read."""
+    holder, several, key = path.partition(".*.")
+    parts: list[View] = resource.each(holder) if several else [resource]
+    return every(parts, lambda part: _statements(part, key or path, effect))
+
+
+def _statements(part: View, path: str, effect: str) -> Iterator[Mapping[str, Any]]:
+    for each in as_list((part.document(path) or {}).get("Statement")):
         if each.get("Effect") == effect:
             yield each
 
@@ -37,6 +60,69 @@ def principals(statement: Mapping[str, Any]) -> list[str]:
     return [str(each) for each in as_list(named)]
 
 
-def keys_of(statement: Mapping[str, Any]) -> set[str]:
-    """The condition keys of a statement, in small letters."""
-    return {str(key).lower() for each in (statement.get("Condition") or {}).values() for key in each}
+def bound(statement: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The condition keys of a statement, in small letters, that it binds to values which name something. A negation binds nothing, nor does
+    a test that a call without the key passes (`IfExists`, `ForAllValues:`)."""
+    found: dict[str, list[str]] = {}
+    for operator, key, values in _conditions(statement):
+        if operator.removeprefix("foranyvalue:") in _EQUAL and all(map(_narrow, values)):
+            found.setdefault(key, []).extend(values)
+    return found
+
+
+def kept_out(statement: Mapping[str, Any]) -> str:
+    """The condition key, in small letters, without whose values a denial keeps everyone out; empty where it does not."""
+    given = list(_conditions(statement))
+    if "*" not in principals(statement) or len(given) != 1:
+        return ""
+    ((operator, key, values),) = given
+    return key if operator.removesuffix("ifexists") in _UNEQUAL and all(map(_narrow, values)) else ""
+
+
+def denies_plain_http(statement: Mapping[str, Any]) -> bool:
+    """Whether a denial refuses every request to a bucket's objects that comes without TLS."""
+    given = [(operator.removesuffix("ifexists"), key, *map(str.lower, values)) for operator, key, values in _conditions(statement)]
+    everything = {"*", "s3:*"} & {str(each).lower() for each in as_list(statement.get("Action"))}
+    objects = any(str(each) == "*" or str(each).endswith("/*") for each in as_list(statement.get("Resource")))
+    return bool("*" in principals(statement) and everything and objects and given == [("bool", "aws:securetransport", "false")])
+
+
+def _conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """(operator in small letters, key in small letters, values)"""
+    for operator, keys in (statement.get("Condition") or {}).items():
+        for key, values in keys.items():
+            yield str(operator).lower(), str(key).lower(), [str(each) for each in as_list(values)]
+
+
+def within(statement: Mapping[str, Any], wider: Mapping[str, Any]) -> bool:
+    """Whether another statement is about everything that this one is about."""
+    return all(
+        any(re.fullmatch(_pattern(str(other)), str(one), re.IGNORECASE) for other in as_list(wider.get(key)))
+        for key in ("Action", "Resource")
+        for one in as_list(statement.get(key))
+    )
+
+
+def _pattern(text: str) -> str:
+    return "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in text)
+
+
+def every_one(arn: str) -> bool:
+    """Whether it stands for every resource of its kind: `*`, or an ARN whose name is a wildcard alone."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6:
+        return "*" in arn
+    names = [each for each in re.split("[:/]", parts[5]) if each] or ["*"]
+    return not _literal(names[0] if parts[2] in _WITHOUT_KIND or len(names) == 1 else names[1])
+
+
+def _narrow(value: str) -> bool:
+    """Whether a condition's value, with its wildcards, is less than all: of an ARN the account or the resource is named."""
+    parts = value.split(":", 5)
+    if value.startswith("arn:") and len(parts) == 6:
+        return _literal(parts[4]) or not every_one(value)
+    return _literal(value) and not value.endswith("/0")
+
+
+def _literal(text: str) -> bool:
+    return text.strip("*?") != ""

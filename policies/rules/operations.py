@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pulumi
 
 from . import tokens as t
-from .model import Check, Context, Rule, one_of, present, wanted
+from .cost import for_all_objects
+from .delivery import redrive_of
+from .model import Check, Context, Rule, one_of, wanted
 from .reading import Resource, Unread, shown
 
 # A dimension of an alarm → the types that it names, and the output that is its value.
@@ -24,7 +26,7 @@ _DIMENSIONS = {
 _TAGGED = {
     "tags": (
         t.S3, t.ECR, t.LAMBDA, t.MODEL, t.ENDPOINT, t.ENDPOINT_CONFIG, t.QUEUE, t.TOPIC, t.TABLE, t.ROLE, t.LOG_GROUP, t.ALARM, t.REST_API,
-        t.REST_STAGE, t.STORAGE, t.ACR, t.APIM, t.APP, t.APP_ENVIRONMENT, t.JOB, t.WORKSPACE, t.RESOURCE_GROUP, t.EVENT_TOPIC,
+        t.REST_STAGE, t.STORAGE, t.ACR, t.APIM, t.APP, t.APP_ENVIRONMENT, t.JOB, t.WORKSPACE, t.RESOURCE_GROUP, t.EVENT_TOPIC, t.COSMOS,
     ),
     "labels": (t.RUN, t.GCS, t.REGISTRY, t.SUBSCRIPTION, t.EVENTARC),
 }  # fmt: skip
@@ -35,6 +37,7 @@ _PROTECTED = {
     t.S3: ("", None),
     t.GCS: ("", None),
     t.STORAGE: ("", None),
+    t.COSMOS: ("", None),
 }
 _RESTORED = {
     t.TABLE: ("pointInTimeRecovery.enabled", True),
@@ -56,8 +59,7 @@ def _dimension(alarm: Resource, context: Context) -> Iterator[str]:
 def _unwatched(mapping: Resource, context: Context) -> Iterator[str]:
     """The queue of what failed has an alarm."""
     queue = context.graph.behind(mapping, "eventSourceArn", t.QUEUE)
-    given = (queue.at("redrivePolicy") if queue else None) or {}
-    arn = str((json.loads(given) if isinstance(given, str) else given).get("deadLetterTargetArn", ""))
+    arn = str(redrive_of(queue, context)[1].get("deadLetterTargetArn", "")) if queue else ""
     name = arn.rpartition(":")[2]
     if name and not any(each.at("dimensions", {}).get("QueueName") == name for each in context.graph.all(t.ALARM)):
         yield f"no alarm has the dimension QueueName {shown(name)}: add one on ApproximateNumberOfMessagesVisible above 0."
@@ -73,7 +75,7 @@ def _tags(resource: Resource, context: Context) -> Iterator[str]:
 def _goes_with_stack(resource: Resource, context: Context) -> bool:
     """Whether somebody wrote that data goes with the stack: the parameter, else the stack's own `dataRetention`; what ends by itself anyhow
     does in any case. Raises Unread where neither is to be had."""
-    if any(fnmatch(resource.name, each) for each in context.config["passing"]):
+    if any(fnmatchcase(called, each) for each in context.config["passing"] for called in (resource.name, resource.urn)):
         return True
     written = context.config["dataRetention"]
     if written == "as-the-stack-says":
@@ -112,12 +114,32 @@ def _versions(resource: Resource, _: Context) -> Iterator[str]:
         yield f'versioningConfiguration.status is {shown(resource.at("versioningConfiguration.status"))}: set it to "Enabled".'
 
 
+def _versioned(bucket: Resource, context: Context) -> Iterator[str]:
+    """A bucket keeps versions by a resource of its own (what that says, `_versions` judges) or by an old input; where all ends, none."""
+    graph, inline = context.graph, bucket.values.get("versioning")
+    if isinstance(inline, Mapping) and inline.get("enabled") is True:
+        return
+    if any(graph.behind(each, "bucket", t.S3) is bucket for each in graph.all(t.BUCKET_VERSIONING)):
+        return
+    lives = [each for each in graph.all(t.BUCKET_LIFECYCLE) if graph.behind(each, "bucket", t.S3) is bucket]
+    if not any(for_all_objects(rule) and rule.at("expiration.days") for each in lives for rule in each.each("rules")):
+        yield 'has no BucketVersioning: add one with versioningConfiguration.status "Enabled", or let a lifecycle delete all by its age.'
+
+
 def _runtime(resource: Resource, _: Context) -> Iterator[str]:
     runtime = resource.at("runtime")
     match = re.fullmatch(r"(python|nodejs|java|dotnet|ruby)([\d.]+)(\.x)?", str(runtime)) if runtime else None
     if match and (came := tuple(int(each) for each in match[2].strip(".").split("."))) < _OLDEST[match[1]]:
         least = ".".join(map(str, _OLDEST[match[1]]))
         yield f"runtime is {shown(runtime)} ({'.'.join(map(str, came))}): set it to {match[1]}{least} or later."
+
+
+def _log_group(function: Resource, context: Context) -> Iterator[str]:
+    if function.at("loggingConfig.logGroup"):
+        return
+    usual = f"/aws/lambda/{function.at('name')}"
+    if not any(each.at("name") == usual for each in context.graph.all(t.LOG_GROUP)):
+        yield f"loggingConfig.logGroup is missing: set it to the name of a LogGroup with a retention, or make the LogGroup {usual}."
 
 
 _RETENTION: Mapping[str, Mapping[str, Any]] = {
@@ -130,8 +152,8 @@ _RETENTION: Mapping[str, Mapping[str, Any]] = {
     "passing": {
         "type": "array",
         "items": {"type": "string"},
-        "default": ["*-answers-*"],
-        "description": "Names (with * and ?) of stores whose content ends by itself, so that nobody keeps or restores it.",
+        "default": ["*$pilotlight:index:AnswerStore$*", "*::pilotlight:index:AnswerStore$*"],
+        "description": "Names or URNs (with * and ?) of stores whose content ends by itself, so that nobody keeps or restores it.",
     },
 }
 
@@ -204,9 +226,10 @@ RULES = (
         severity="medium",
         idea="An object that is written again is not lost.",
         fix="Turn versions on.",
-        checks=(Check((t.GCS, t.BUCKET_VERSIONING), _versions),),
+        checks=(Check((t.GCS, t.BUCKET_VERSIONING), _versions), Check((t.S3,), _versioned)),
         answers=("CKV_AWS_21", "CKV_GCP_78", "FSBP:S3.14"),
         framework=("AWS Foundational Security Best Practices", "S3.14"),
+        stack=True,
     ),
     Rule(
         id="runtime-is-supported",
@@ -224,7 +247,8 @@ RULES = (
         severity="medium",
         idea="A function writes its log to a group of the stack.",
         fix="Name the group: the one that Lambda makes itself is kept for ever, and stays when the stack goes.",
-        checks=wanted(t.LAMBDA, present("loggingConfig.logGroup", "set it to the name of a LogGroup with a retention.")),
+        checks=(Check((t.LAMBDA,), _log_group),),
         answers=("nag:W58",),
+        stack=True,
     ),
 )

@@ -1,7 +1,9 @@
 """Rules as the engine runs them: policies of Pulumi's, and a server that refuses a configuration which names none of them."""
 
+import dataclasses
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -131,33 +133,59 @@ def _judge(rule: Rule, resources: Iterable[Resource], context: Context, args: An
     """Report every violation. Raises Unread for all that could not be read, Fault for a rule that fails; else tells what does not apply."""
     found, unread, moot = False, [], []
     for resource in resources:
-        for check in rule.checks:
-            if resource.type not in check.types:
-                continue
-            try:
-                for told in check.judge(resource, context):
-                    found = True
-                    report(told, resource.urn)
-            except Unread as error:
-                unread.append(error.message)
-            except Moot as reason:
-                moot.append(f"{resource.name}: {reason}")
-            except Exception as error:
-                raise Fault(
-                    f"The rule {rule.id} could not judge {resource.type} {resource.name} ({type(error).__name__}: {error}). This is a "
-                    "fault of the pack or of a value that no cloud would take, and the run ends. To go on without the rule: "
-                    f'{{"{rule.id}": "disabled"}} in --policy-pack-config.'
-                ) from error
+        said = _said(rule, resource, context)
+        for told in said.told:
+            found = True
+            report(told, resource.urn)
+        unread += said.unread
+        moot += said.moot
     if unread:
         raise Unread("; ".join(dict.fromkeys(unread)))
     if moot and not found:
         args.not_applicable("; ".join(moot))
 
 
+@dataclass(frozen=True)
+class _Said:
+    """What a rule says of one resource: violations, what it could not read, why it does not apply."""
+
+    told: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+    moot: list[str] = field(default_factory=list)
+
+
+def _said(rule: Rule, resource: Resource, context: Context) -> _Said:
+    """Raises Fault for a rule that fails."""
+    said = _Said()
+    for check in rule.checks:
+        if resource.type not in check.types:
+            continue
+        try:
+            for told in check.judge(resource, context):
+                said.told.append(told)  # one by one: what was said before it could not read on stays
+        except Unread as error:
+            said.unread.append(error.message)
+        except Moot as reason:
+            said.moot.append(f"{resource.name}: {reason}")
+        except Exception as error:
+            raise Fault(
+                f"The rule {rule.id} could not judge {resource.type} {resource.name} ({type(error).__name__}: {error}). This is a "
+                "fault of the pack or of a value that no cloud would take, and the run ends. To go on without the rule: "
+                f'{{"{rule.id}": "disabled"}} in --policy-pack-config.'
+            ) from error
+    return said
+
+
 def _mender(rule: Rule) -> Callable[[ResourceValidationArgs], Any]:
     def remediate(args: ResourceValidationArgs) -> Any:
-        wanted = rule.mend.get(type_of(args.resource_type), {})
-        changed = {key: value for key, value in wanted.items() if args.props.get(key) != value}
+        wanted = rule.mend.get(type_of(args.resource_type))
+        if not wanted:
+            return None
+        resource, context = _resource(args, {}), Context(rule.configured(args.get_config()))
+        said = _said(rule, resource, context)
+        changed = {key: value for key, value in wanted.items() if _mends(rule, resource, key, value, context, said)}
+        if said.unread and not changed:
+            raise Unread("; ".join(said.unread))
         # They can be set, though their type does not say so: what is not known or secret stays so.
         props: Any = args.props
         for key, value in changed.items():
@@ -165,3 +193,9 @@ def _mender(rule: Rule) -> Callable[[ResourceValidationArgs], Any]:
         return props if changed else None
 
     return remediate
+
+
+def _mends(rule: Rule, resource: Resource, key: str, value: Any, context: Context, said: _Said) -> bool:
+    """Whether that one value takes away something that is said: a value that the rule takes as well stays."""
+    mended = dataclasses.replace(resource, values={**resource.values, key: value})
+    return bool(said.told) and not set(said.told) <= set(_said(rule, mended, context).told)

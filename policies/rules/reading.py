@@ -6,15 +6,32 @@ one unknown hides nothing else.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from pulumi_policy import proxy
 from pulumi_policy.proxy import UnknownValueError
 
+Part = TypeVar("Part")
+Said = TypeVar("Said")
 # What the engine puts in place of a secret that it can't decrypt (`pulumi policy analyze --file`), whatever type that had.
 REDACTED = "[secret]"
-_VERSION = re.compile(r"^(azure-native:[a-z0-9]+)/v[0-9a-z]+:")
+# What the engine puts in place of a value that is not known. Pulumi's proxies raise there, but not where a rule may mend.
+_NOT_KNOWN = frozenset(
+    getattr(proxy, f"UNKNOWN_{kind}_VALUE") for kind in ("ARCHIVE", "ARRAY", "ASSET", "BOOLEAN", "NUMBER", "OBJECT", "STRING")
+)
+# Where Azure's tokens carry the version of an API: in the module, or in the package, where one was made for that version alone.
+_VERSION = re.compile(r"(?:(azure-native:[a-z0-9]+)/v[0-9a-z]+|azure-native_[a-z0-9]+_v[0-9a-z]+:([a-z0-9]+)):")
+_S3 = ("bucket", "bucketLifecycleConfiguration", "bucketServerSideEncryptionConfiguration", "bucketVersioning")
+# Other tokens of types that rules know by one.
+_ALIASES = {
+    "azure-native:documentdb:DatabaseAccount": "azure-native:cosmosdb:DatabaseAccount",
+    "azure-native:insights:Component": "azure-native:applicationinsights:Component",
+    "azure-native:insights:MetricAlert": "azure-native:monitor:MetricAlert",
+    "azure-native:insights:ScheduledQueryRule": "azure-native:monitor:ScheduledQueryRule",
+    **{f"aws:s3/{name}V2:{name[0].upper()}{name[1:]}V2": f"aws:s3/{name}:{name[0].upper()}{name[1:]}" for name in _S3},
+}
 
 
 class Unread(UnknownValueError):
@@ -40,7 +57,7 @@ def plain(value: Any) -> Any:
         return {key: plain(_entry(value, key)) for key in value}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [plain(_entry(value, place)) for place in range(len(value))]
-    return value
+    return Unknown() if isinstance(value, str) and value in _NOT_KNOWN else value
 
 
 def _entry(holder: Any, key: Any) -> Any:
@@ -48,6 +65,18 @@ def _entry(holder: Any, key: Any) -> Any:
         return holder[key]
     except UnknownValueError:
         return Unknown()
+
+
+def every(parts: Iterable[Part], judge: Callable[[Part], Iterator[Said]]) -> Iterator[Said]:
+    """What is said of each part: one that can't be read hides nothing of another. Raises Unread at the end, for all that could not."""
+    unread = []
+    for part in parts:
+        try:
+            yield from judge(part)
+        except Unread as error:
+            unread.append(error.message)
+    if unread:
+        raise Unread("; ".join(dict.fromkeys(unread)))
 
 
 def shown(value: Any) -> str:
@@ -71,39 +100,50 @@ class View:
         self._known(value, self.named(path))
         return default if value is None else value
 
-    def known(self) -> None:
-        """Raises Unread where any of its values is not known."""
+    def known(self) -> Any:
+        """All its values. Raises Unread where any is not known."""
         self._known(self.values, self.path or "value")
+        return self.values
 
     def named(self, path: str) -> str:
         """The whole path of a value, as a message tells it."""
         return f"{self.path}.{path}" if self.path else path
 
     def each(self, path: str) -> list["View"]:
-        """The parts of a list, or the one part where the path leads to a mapping; none where nothing is there."""
+        """The parts of a list, or the one part where the path leads to no list; none where nothing is there."""
         value = self._shallow(path)
         if value is None:
             return []
-        if isinstance(value, Mapping):
+        if not isinstance(value, list):
             return [View(self.owner, self.named(path), value)]
         return [View(self.owner, f"{self.named(path)}[{place}]", each) for place, each in enumerate(value)]
 
+    def entries(self, path: str) -> list[tuple[str, "View"]]:
+        """Name and value of each entry of a mapping; none where nothing is there."""
+        value = self._shallow(path)
+        return [(name, View(self.owner, f"{self.named(path)}.{name}", each)) for name, each in (value or {}).items()]
+
     def document(self, path: str) -> Any:
-        """The JSON document at a path, given as text or as values; None where nothing is there. Raises Unread, ValueError for no JSON."""
+        """The JSON document at a path, given as text or as values; None where nothing is there. Raises Unread, ValueError for no
+        JSON."""
         value = self.at(path)
-        return json.loads(value) if isinstance(value, str) else value
+        return (json.loads(value) if value else None) if isinstance(value, str) else value
 
     def _shallow(self, path: str) -> Any:
-        value, walked = self.values, []
+        value, walked = self.values, [self.path] if self.path else []
+        self._there(value, walked)
         for step in path.split("."):
             walked.append(step)
             if isinstance(value, list):
                 value = value[int(step)] if step.isdigit() and int(step) < len(value) else None
             else:
                 value = value.get(step) if isinstance(value, Mapping) else None
-            if isinstance(value, Unknown) or value == REDACTED:
-                self._known(value, self.named(".".join(walked)))
+            self._there(value, walked)
         return value
+
+    def _there(self, value: Any, walked: list[str]) -> None:
+        if isinstance(value, Unknown) or value == REDACTED:
+            self._known(value, ".".join(walked) or "value")
 
     def _known(self, value: Any, path: str) -> None:
         if isinstance(value, Unknown):
@@ -136,8 +176,10 @@ class Resource(View):
 
 
 def type_of(token: str) -> str:
-    """A type token without the version of an API that Azure's may carry."""
-    return _VERSION.sub(r"\1:", token)
+    """A type token as rules know it: without the version of an API that Azure's may carry, and not by another name."""
+    match = _VERSION.match(token)
+    bare = f"{match[1] or f'azure-native:{match[2]}'}:{token[match.end() :]}" if match else token
+    return _ALIASES.get(bare, bare)
 
 
 class Graph:

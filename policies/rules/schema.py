@@ -15,7 +15,7 @@ def schema(rules: Sequence[Rule]) -> dict[str, Any]:
         "title": "Configuration of the policy pack",
         "type": "object",
         "additionalProperties": False,
-        "properties": {"$schema": {"type": "string"}, "all": _LEVELS, **{rule.id: _of(rule) for rule in rules}},
+        "properties": {"all": _LEVELS, **{rule.id: _of(rule) for rule in rules}},
     }
 
 

@@ -4,31 +4,78 @@ import re
 from collections.abc import Iterator
 
 from . import tokens as t
-from .documents import RESOURCE, keys_of, principals, statements
+from .apis import open_routes
+from .documents import RESOURCE, bound, denies_plain_http, kept_out, principals, statements, within
 from .model import Check, Context, Rule, equal, one_of, present, wanted
-from .reading import Resource, shown
+from .reading import Resource, Unknown, View, every, shown
 
 # Condition keys by which a statement for anyone is for one's own only.
-_OWN = {"aws:sourceaccount", "aws:sourcearn", "aws:principalorgid", "aws:principalaccount", "aws:sourceorgid", "aws:sourcevpce"}
+_OWN = {
+    *("aws:sourceaccount", "aws:sourcearn", "aws:sourceip", "aws:sourceorgid", "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce"),
+    *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"),
+}
 _ANYONE = ("allUsers", "allAuthenticatedUsers")
+_ASKED = ("JWT", "AWS_IAM", "CUSTOM")
+# An account, or somebody of it.
+_ACCOUNT = re.compile(r"\d{12}|arn:aws[a-z-]*:(iam|sts)::\d{12}:.+")
 
 
 def _policy_for_anyone(resource: Resource, _: Context) -> Iterator[str]:
-    for each in statements(resource, RESOURCE[resource.type]):
-        if "*" in principals(each) and not keys_of(each) & _OWN:
+    path = RESOURCE[resource.type]
+    others_out = [each for each in statements(resource, path, "Deny") if kept_out(each) in _OWN]
+    for each in statements(resource, path):
+        if "*" in principals(each) and not set(bound(each)) & _OWN and not any(within(each, denied) for denied in others_out):
             yield 'policy allows the principal "*": name the principal, or condition on aws:SourceAccount or aws:PrincipalOrgID.'
 
 
 def _grant_to_anyone(resource: Resource, _: Context) -> Iterator[str]:
-    for path, members in (("member", [resource.at("member")]), ("members", resource.at("members", []))):
-        for each in members:
-            if each in _ANYONE:
-                yield f'{path} is {shown(each)}: set it to the caller, "serviceAccount:<address>".'
+    def judge(member: View) -> Iterator[str]:
+        if member.known() in _ANYONE:
+            yield f'{member.path} is {shown(member.known())}: set it to the caller, "serviceAccount:<address>".'
+
+    return every([*resource.each("member"), *resource.each("members")], judge)
 
 
 def _method(resource: Resource, _: Context) -> Iterator[str]:
     if resource.at("authorization", "NONE") == "NONE" and not resource.at("apiKeyRequired") and resource.at("httpMethod") != "OPTIONS":
         yield 'authorization is "NONE" without a key: set it to "AWS_IAM", or apiKeyRequired to true.'
+
+
+def _unproven(route: Resource) -> str | None:
+    came = route.at("authorizationType")
+    return None if came in _ASKED else f"authorizationType is {shown(came)}: set it to {shown(_ASKED[0])}."
+
+
+def _route(route: Resource, _: Context) -> Iterator[str]:
+    """Of a WebSocket the way in is `$connect`; browsers send OPTIONS without a token. `$default` may be either's (`_default_route`)."""
+    told = _unproven(route)
+    key = str(route.at("routeKey")) if told else ""
+    if told and (key == "$connect" or (" " in key and not key.startswith("OPTIONS "))):
+        yield told
+
+
+def _default_route(route: Resource, context: Context) -> Iterator[str]:
+    told = _unproven(route)
+    if told and route.at("routeKey") == "$default":
+        api = context.graph.behind(route, "apiId", t.HTTP_API)
+        if api is None or api.at("protocolType") != "WEBSOCKET":
+            yield told
+
+
+def _document(api: Resource, _: Context) -> Iterator[str]:
+    if not (body := api.at("body")):
+        return
+    try:
+        routes = list(open_routes(body))
+    except ValueError as error:
+        yield f"body is {error}: give it an OpenAPI document, so that its routes can be judged."
+        return
+    yield from (f"body opens {each} to anyone: give it security, or x-amazon-apigateway-auth." for each in routes)
+
+
+def _quick(api: Resource, _: Context) -> Iterator[str]:
+    if api.at("target"):
+        yield "target makes a route that asks nobody who calls: make an Integration, and a Route with authorizationType."
 
 
 def _external_app(app: Resource, context: Context) -> Iterator[str]:
@@ -64,13 +111,31 @@ def _app_tls(resource: Resource, _: Context) -> Iterator[str]:
         yield "configuration.ingress.allowInsecure is true: set it to false."
 
 
+def _api_tls(resource: Resource, _: Context) -> Iterator[str]:
+    if resource.at("protocols", ["https"]) != ["https"]:
+        yield f'protocols is {shown(resource.at("protocols"))}: set it to ["https"].'
+
+
 def _tls_only(bucket: Resource, context: Context) -> Iterator[str]:
     for each in context.graph.all(t.BUCKET_POLICY):
-        if context.graph.behind(each, "bucket", t.S3) is bucket and any(
-            "*" in principals(denied) and "aws:securetransport" in keys_of(denied) for denied in statements(each, "policy", "Deny")
-        ):
+        if context.graph.behind(each, "bucket", t.S3) is bucket and any(map(denies_plain_http, statements(each, "policy", "Deny"))):
             return
-    yield 'no BucketPolicy denies requests without TLS: add a Deny for "*" where aws:SecureTransport is "false".'
+    # Where nobody wrote one the bucket's own policy is an output, which is not known before `up`.
+    own = not isinstance(bucket.values.get("policy"), Unknown)
+    if not own or not any(map(denies_plain_http, statements(bucket, "policy", "Deny"))):
+        yield 'no BucketPolicy denies requests without TLS: add a Deny of "s3:*" for "*" where Bool aws:SecureTransport is "false".'
+
+
+def _source(permission: Resource, _: Context) -> Iterator[str]:
+    """A service acts for every account that uses it; an account and an organization are themselves who calls."""
+    named = any(permission.at(each) for each in ("sourceArn", "sourceAccount", "principalOrgId"))
+    if not named and not _ACCOUNT.fullmatch(str(permission.at("principal"))):
+        yield "sourceArn is missing: set it to the caller's ARN."
+
+
+def _caller(permission: Resource, _: Context) -> Iterator[str]:
+    if permission.at("principal") == "*" and not permission.at("principalOrgId"):
+        yield 'principal is "*": set it to the service or account that calls.'
 
 
 _BLOCKS = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
@@ -135,7 +200,9 @@ RULES = (
         fix="Require a key, a token or a signature where requests come in.",
         checks=(
             Check((t.REST_METHOD,), _method),
-            *wanted(t.HTTP_ROUTE, one_of("authorizationType", ("JWT", "AWS_IAM", "CUSTOM"))),
+            Check((t.HTTP_ROUTE,), _route),
+            Check((t.REST_API, "aws:apigateway/restApiPut:RestApiPut", t.HTTP_API), _document),
+            Check((t.HTTP_API,), _quick),
             *wanted(t.LAMBDA_URL, equal("authorizationType", "AWS_IAM")),
             *wanted(t.RUN, one_of("invokerIamDisabled", (False, None))),
         ),
@@ -145,6 +212,17 @@ RULES = (
             "P:apigateway_restapi_public_with_authorizer",
         ),
         framework=("AWS Foundational Security Best Practices", "APIGateway.8"),
+    ),
+    Rule(
+        id="default-route-knows-callers",
+        group="security",
+        severity="critical",
+        idea="An HTTP API's route for everything else asks who calls.",
+        fix="Give the route an authorizer, or take it away: the API then answers 404 itself.",
+        checks=(Check((t.HTTP_ROUTE,), _default_route),),
+        answers=("CKV_AWS_309", "FSBP:APIGateway.8", "P:apigatewayv2_api_authorizers_enabled"),
+        framework=("AWS Foundational Security Best Practices", "APIGateway.8"),
+        stack=True,
     ),
     Rule(
         id="strangers-are-turned-away",
@@ -174,21 +252,9 @@ RULES = (
         idea="A function's permission is for one API, bucket or topic, and for calls alone.",
         fix="Set sourceArn (or sourceAccount) and lambda:InvokeFunction: a service acts for every account that uses it.",
         checks=(
-            Check(
-                (t.LAMBDA_PERMISSION,),
-                lambda resource, _: iter(
-                    ()
-                    if resource.at("sourceArn") or resource.at("sourceAccount")
-                    else ("sourceArn is missing: set it to the caller's ARN.",)
-                ),
-            ),
+            Check((t.LAMBDA_PERMISSION,), _source),
             *wanted(t.LAMBDA_PERMISSION, one_of("action", ("lambda:InvokeFunction", "lambda:InvokeFunctionUrl"))),
-            Check(
-                (t.LAMBDA_PERMISSION,),
-                lambda resource, _: iter(
-                    ('principal is "*": set it to the service or account that calls.',) if resource.at("principal") == "*" else ()
-                ),
-            ),
+            Check((t.LAMBDA_PERMISSION,), _caller),
         ),
         answers=("CKV_AWS_301", "CKV_AWS_364", "FSBP:Lambda.1", "nag:F13", "nag:W24"),
         framework=("AWS Foundational Security Best Practices", "Lambda.1"),
@@ -201,18 +267,12 @@ RULES = (
         fix="Refuse plain HTTP and old versions of TLS.",
         checks=(
             *wanted(t.STORAGE, equal("enableHttpsTrafficOnly", True), one_of("minimumTlsVersion", ("TLS1_2", "TLS1_3"))),
+            *wanted(t.COSMOS, equal("minimalTlsVersion", "Tls12")),
             Check((t.APP,), _app_tls),
-            Check(
-                (t.APIM_API,),
-                lambda resource, _: iter(
-                    ()
-                    if resource.at("protocols", ["https"]) == ["https"]
-                    else (f'protocols is {shown(resource.at("protocols"))}: set it to ["https"].',)
-                ),
-            ),
+            Check((t.APIM_API,), _api_tls),
         ),
         answers=(
-            *("CKV_AZURE_3", "CKV_AZURE_44", "AZR-000196", "AZR-000200", "AZR-000094", "CIS-Azure:9.3.6"),
+            *("CKV_AZURE_3", "CKV_AZURE_44", "AZR-000196", "AZR-000200", "AZR-000094", "AZR-000415", "CIS-Azure:9.3.6"),
             "Azure-Policy:EnableHTTPS",
         ),
         framework=("CIS Microsoft Azure Foundations Benchmark", "9.3.6"),

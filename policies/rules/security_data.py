@@ -5,49 +5,59 @@ from collections.abc import Iterator
 
 from . import tokens as t
 from .model import Check, Context, Rule, equal, one_of, present, wanted
-from .reading import Moot, Resource, View, shown
+from .reading import Moot, Resource, View, every, shown
 
 # Where a type keeps the variables of a container: the parts that have them, and where in a part; a mapping or a list of name and value.
 _VARIABLES = {
-    t.LAMBDA: ("environment", "variables"),
-    t.MODEL: ("primaryContainer", "environment"),
-    t.RUN: ("template.containers", "envs"),
-    t.APP: ("template.containers", "env"),
-    t.JOB: ("template.containers", "env"),
+    t.LAMBDA: (("environment", "variables"),),
+    t.MODEL: (("primaryContainer", "environment"), ("containers", "environment")),
+    t.RUN: (("template.containers", "envs"),),
+    t.APP: (("template.containers", "env"), ("template.initContainers", "env")),
+    t.JOB: (("template.containers", "env"), ("template.initContainers", "env")),
 }
 _SECRET_VALUE = re.compile(
     r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|AccountKey=|SharedAccess(Key|Signature)=|AIza[0-9A-Za-z_-]{35}"
     r"|gh[pousr]_[0-9A-Za-z]{36}|hf_[0-9A-Za-z]{30}|xox[abp]-[0-9A-Za-z-]{10}|[?&]sig=[0-9A-Za-z%]{20}|eyJ[0-9A-Za-z_-]{10,}\.eyJ"
+    # An address with a password.
+    r"|[a-z][a-z0-9+.-]*://[^/?#\s:@]*:[^/?#\s@]+@"
 )
-_SECRET_NAME = re.compile(r"(^|_)(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_KEY|ACCESS_KEY|CONNECTION_STRING)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|(SECRET|SIGNING|ENCRYPTION|PRIVATE|ACCESS|ACCOUNT)_?KEY"
+    r"|CONNECTION_?STRING)$",
+    re.IGNORECASE,
+)
+_LISTS = ("env", "envs")
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # What a variable with such a name may hold: where the secret is.
-_REFERENCE = re.compile(r"(arn:|projects/|https://[^/]+\.vault\.|secret://|[a-z]+://[^@]*$)")
+_REFERENCE = re.compile(r"arn:aws[a-z-]*:|projects/[^/]+/secrets/|(https|gs|s3)://[^@?]*$")
 # Where spans go; what it names is no key where the component takes identities alone, which `no-shared-keys` asks for.
 _SPANS = re.compile(r"InstrumentationKey=[0-9a-f-]{36}(;[A-Za-z]+(Endpoint|Id)=[^;]*)*;?")
 
 
 def _secret_variable(resource: Resource, _: Context) -> Iterator[str]:
-    place, key = _VARIABLES[resource.type]
-    for part in resource.each(place):
-        for name, path, value in _variables(part, key):
-            if _SECRET_VALUE.search(value) or (_SECRET_NAME.search(name) and value and not _named(value)):
-                yield f"{path} holds a secret in plain text: keep it in a secret store, and let the code ask there by its identity."
+    def of_part(part: View, key: str) -> Iterator[str]:
+        return every(part.each(key), _listed) if key in _LISTS else every(part.entries(key), _keyed)
+
+    return every(_VARIABLES[resource.type], lambda where: every(resource.each(where[0]), lambda part: of_part(part, where[1])))
+
+
+def _listed(variable: View) -> Iterator[str]:
+    return _secret(variable, str(variable.at("name", "")), str(variable.at("value", "")))
+
+
+def _keyed(variable: tuple[str, View]) -> Iterator[str]:
+    name, value = variable
+    return _secret(value, name, str(value.known() or ""))
+
+
+def _secret(variable: View, name: str, value: str) -> Iterator[str]:
+    if _SECRET_VALUE.search(value) or (value and _SECRET_NAME.search(_WORDS.sub("_", name)) and not _named(value)):
+        yield f"{variable.path} holds a secret in plain text: keep it in a secret store, and let the code ask there by its identity."
 
 
 def _named(value: str) -> bool:
     """Whether it tells only where something is."""
     return bool(_REFERENCE.match(value) or _SPANS.fullmatch(value))
-
-
-def _variables(part: View, key: str) -> Iterator[tuple[str, str, str]]:
-    """(name, path, value) of each variable."""
-    given = part.at(key, {})
-    if isinstance(given, dict):
-        yield from ((name, part.named(f"{key}.{name}"), str(value or "")) for name, value in given.items())
-    else:
-        yield from (
-            (str(each.get("name")), part.named(f"{key}[{place}]"), str(each.get("value") or "")) for place, each in enumerate(given)
-        )
 
 
 def _queue_encrypted(resource: Resource, _: Context) -> Iterator[str]:
@@ -56,10 +66,12 @@ def _queue_encrypted(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _bucket_encrypted(resource: Resource, _: Context) -> Iterator[str]:
-    for part in resource.each("rules"):
+    def judge(part: View) -> Iterator[str]:
         algorithm = part.at("applyServerSideEncryptionByDefault.sseAlgorithm")
         if algorithm not in ("AES256", "aws:kms", "aws:kms:dsse"):
             yield f'{part.named("applyServerSideEncryptionByDefault.sseAlgorithm")} is {shown(algorithm)}: set it to "AES256".'
+
+    return every(resource.each("rules"), judge)
 
 
 def _customer_key(resource: Resource, _: Context) -> Iterator[str]:
@@ -73,6 +85,7 @@ _KEYS = {
     t.BUCKET_ENCRYPTION: "rules.0.applyServerSideEncryptionByDefault.kmsMasterKeyId",
     t.ECR: "encryptionConfigurations.0.kmsKey",
     t.STORAGE: "encryption.keyVaultProperties",
+    t.COSMOS: "keyVaultKeyUri",
     t.QUEUE: "kmsMasterKeyId",
     t.TOPIC: "kmsMasterKeyId",
     t.LOG_GROUP: "kmsKeyId",
@@ -141,7 +154,7 @@ RULES = (
         fix="Name a key: its policy then says who may read, and it can be taken away. It costs by the month and by the call.",
         checks=(Check(tuple(_KEYS), _customer_key),),
         answers=(
-            *("CKV_AWS_145", "FSBP:S3.17", "CKV_AWS_136", "CKV2_AZURE_1"),
+            *("CKV_AWS_145", "FSBP:S3.17", "CKV_AWS_136", "CKV2_AZURE_1", "CKV_AZURE_100"),
             *("CKV_AWS_158", "CKV_AWS_173", "CKV_AWS_119", "CKV_AWS_98", "CKV2_AWS_73", "CKV_AWS_26", "CKV_AWS_297", "CKV_GCP_83"),
             *(
                 "CKV_GCP_84",
@@ -166,8 +179,12 @@ RULES = (
             *wanted(t.ACR, equal("adminUserEnabled", False), one_of("anonymousPullEnabled", (False, None))),
             *wanted(t.WORKSPACE, equal("features.disableLocalAuth", True)),
             *wanted(t.INSIGHTS, equal("disableLocalAuth", True)),
+            *wanted(t.COSMOS, equal("disableLocalAuth", True), equal("disableKeyBasedMetadataWriteAccess", True)),
         ),
-        answers=("CKV_AZURE_137", "CKV_AZURE_138", "AZR-000005", "AZR-000401"),
+        answers=(
+            *("CKV_AZURE_137", "CKV_AZURE_138", "AZR-000005", "AZR-000401", "CKV_AZURE_132", "CKV_AZURE_140", "AZR-000420"),
+            "P:cosmosdb_account_use_aad_and_rbac",
+        ),
         mend={t.ACR: {"adminUserEnabled": False}},
     ),
     Rule(

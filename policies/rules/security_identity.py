@@ -1,12 +1,13 @@
 """Security: what an identity may do, and that everything has one of its own."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from . import tokens as t
-from .documents import IDENTITY, RESOURCE, as_list, keys_of, principals, statements
+from .documents import IDENTITY, RESOURCE, as_list, bound, every_one, principals, statements
 from .model import Check, Context, Rule, one_of, wanted
-from .reading import Resource, shown
+from .reading import Resource, View, every, shown
 
 _TRUST = "assumeRolePolicy"
 _POLICIES = {**IDENTITY, **RESOURCE}
@@ -18,11 +19,22 @@ _WITHOUT_RESOURCE = (
     "xray:PutTelemetryRecords",
     "s3:ListAllMyBuckets",
     "scheduler:ListSchedules",
+    # It has one; Application Auto Scaling tries it, in its caller's name, on a name that it made up.
+    "sagemaker:DescribeEndpointConfig",
 )
 _ADMIN_ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(AdministratorAccess|IAMFullAccess|PowerUserAccess|job-function/.*)")
-_ADMIN_ROLE = re.compile(
-    r"roles/(owner|editor|viewer|browser|(.*[.])?(admin|[a-z]+Admin)|iam\.serviceAccount(TokenCreator|KeyAdmin)|iam\.workloadIdentityUser)"
-)
+# Where a type attaches policies: one, or a list.
+_ATTACHES = {
+    t.ATTACHMENT: "policyArn",
+    t.ROLE: "managedPolicyArns",
+    "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": "policyArn",
+    "aws:iam/policyAttachment:PolicyAttachment": "policyArn",
+    "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive": "policyArns",
+    "aws:iam/userPolicyAttachment:UserPolicyAttachment": "policyArn",
+}
+_ADMIN_ROLE = re.compile(r"roles/(owner|editor|viewer|browser|(.*[.])?[A-Za-z]*[Aa]dmin([.]v\d+)?)")
+# On a service account they are how one identity acts as that one; on a project, as every one.
+_ACTING_ROLE = re.compile(r"roles/iam[.](serviceAccount(User|TokenCreator|OpenIdTokenCreator)|workloadIdentityUser)")
 # Owner, Contributor, User Access Administrator, Role Based Access Control Administrator (Azure documentation, built-in roles).
 _ADMIN_GUIDS = {
     "8e3af657-a8ff-443c-a75c-2fe8c4bcb635": "Owner",
@@ -30,7 +42,13 @@ _ADMIN_GUIDS = {
     "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
     "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
 }
-_DEFAULT_ACCOUNT = re.compile(r".*(-compute@developer|@appspot|@cloudbuild)\.gserviceaccount\.com")
+# What takes in every resource below it, in small letters.
+_EVERYTHING = re.compile(r"/|/subscriptions/[^/]+/?|/providers/microsoft\.management/.*")
+_WHOLE_ACCOUNT = re.compile(r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:root")
+# Condition keys by which a trust in a whole account is one in somebody of it, or in a service that knows a secret.
+_SOMEBODY = {"aws:principalarn", "aws:userid", "aws:username", "sts:externalid"}
+_GITHUB = "token.actions.githubusercontent.com"
+_DEFAULT_ACCOUNT = re.compile(r"(serviceAccount:)?.*(-compute@developer|@appspot|@cloudbuild)\.gserviceaccount\.com")
 _ACTS_AS = {
     t.RUN: "template.serviceAccount",
     t.API_CONFIG: "gatewayConfig.backendConfig.googleServiceAccount",
@@ -45,43 +63,67 @@ _CALLS = {
 def _wildcard_action(resource: Resource, _: Context) -> Iterator[str]:
     for each in statements(resource, _POLICIES[resource.type]):
         for action in as_list(each.get("Action")):
-            if action == "*" or str(action).endswith(":*"):
+            if set(str(action)) & set("*?"):
                 yield f"policy allows {action!r}: name each action that is called."
 
 
 def _wildcard_resource(resource: Resource, context: Context) -> Iterator[str]:
     for each in statements(resource, IDENTITY[resource.type]):
-        wide = [str(action) for action in as_list(each.get("Action")) if action not in context.config["without"]]
-        if "*" in as_list(each.get("Resource")) and wide:
-            yield f'policy allows {", ".join(wide)} on "*": name the resources by their ARNs.'
+        actions = [str(action) for action in as_list(each.get("Action")) if action not in context.config["without"]]
+        for arn in map(str, as_list(each.get("Resource"))):
+            if actions and every_one(arn):
+                yield f'policy allows {", ".join(actions)} on "{arn}": name the resources by their ARNs.'
 
 
 def _negated(resource: Resource, _: Context) -> Iterator[str]:
-    for each in statements(resource, _POLICIES.get(resource.type, _TRUST)):
-        for key in ("NotAction", "NotResource", "NotPrincipal"):
-            if key in each:
-                yield f"a statement allows by {key}: name what is allowed with {key.removeprefix('Not')}."
+    paths = [path for path in (_POLICIES.get(resource.type), _TRUST if resource.type == t.ROLE else None) if path]
+    yield from every(paths, lambda path: every(statements(resource, path), _negations))
+
+
+def _negations(statement: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("NotAction", "NotResource", "NotPrincipal"):
+        if key in statement:
+            yield f"a statement allows by {key}: name what is allowed with {key.removeprefix('Not')}."
 
 
 def _trust(resource: Resource, _: Context) -> Iterator[str]:
     for each in statements(resource, _TRUST):
-        named = principals(each)
+        named, keys = principals(each), bound(each)
         if "*" in named:
             yield f'{_TRUST} trusts "*": name the service or the account.'
-        github = [one for one in named if one.endswith("token.actions.githubusercontent.com")]
-        if github and "token.actions.githubusercontent.com:sub" not in keys_of(each):
-            yield f"{_TRUST} trusts every repository of GitHub: condition token.actions.githubusercontent.com:sub on repository and branch."
+        whole = [one for one in named if _WHOLE_ACCOUNT.fullmatch(one)]
+        if whole and not set(keys) & _SOMEBODY:
+            yield f"{_TRUST} trusts all of {whole[0]}: name the role that takes it, or condition on aws:PrincipalArn or sts:ExternalId."
+        for one in named:
+            provider = one.partition("oidc-provider/")[2] or one
+            if provider.startswith(_GITHUB) and not _of_an_owner(keys.get(f"{provider}:sub", [])):
+                yield f"{_TRUST} trusts every repository of GitHub: condition {provider}:sub on repo:<owner>/<repository>:<what runs>."
 
 
-def _admin(resource: Resource, _: Context) -> Iterator[str]:
-    if resource.type == t.ATTACHMENT and _ADMIN_ARN.fullmatch(str(resource.at("policyArn"))):
-        yield f"policyArn is {shown(resource.at('policyArn'))}: attach a policy that names what is called."
-    if resource.type in t.GRANTS and _ADMIN_ROLE.fullmatch(str(resource.at("role"))):
-        yield f"role is {shown(resource.at('role'))}: set it to the smallest predefined role for the call, on that one resource."
-    if resource.type == t.ASSIGNMENT:
-        role = str(resource.at("roleDefinitionId")).rsplit("/", 1)[-1]
-        if role in _ADMIN_GUIDS:
-            yield f"roleDefinitionId is the role {_ADMIN_GUIDS[role]}: set it to a data role of the one resource."
+def _of_an_owner(subjects: list[str]) -> bool:
+    return bool(subjects) and all(re.match(r"repo:[^/*?]+/", each) for each in subjects)
+
+
+def _admin_of_aws(resource: Resource, _: Context) -> Iterator[str]:
+    def judge(attached: View) -> Iterator[str]:
+        if _ADMIN_ARN.fullmatch(str(attached.known())):
+            yield f"{attached.path} is {shown(attached.known())}: attach a policy that names what is called."
+
+    return every(resource.each(_ATTACHES[resource.type]), judge)
+
+
+def _admin_of_google(resource: Resource, _: Context) -> Iterator[str]:
+    role = str(resource.at("role"))
+    if _ADMIN_ROLE.fullmatch(role):
+        yield f"role is {shown(role)}: set it to the smallest predefined role for the call, on that one resource."
+    elif _ACTING_ROLE.fullmatch(role) and resource.type in t.GRANTS_ON_EVERYTHING:
+        yield f"role is {shown(role)} on every service account: grant it on the one that is acted as (serviceaccount.IAMMember)."
+
+
+def _admin_of_azure(resource: Resource, _: Context) -> Iterator[str]:
+    role = str(resource.at("roleDefinitionId")).rsplit("/", 1)[-1].lower()
+    if role in _ADMIN_GUIDS:
+        yield f"roleDefinitionId is the role {_ADMIN_GUIDS[role]}: set it to a data role of the one resource."
 
 
 def _own_account(resource: Resource, _: Context) -> Iterator[str]:
@@ -89,6 +131,14 @@ def _own_account(resource: Resource, _: Context) -> Iterator[str]:
     account = resource.at(path)
     if not account or _DEFAULT_ACCOUNT.fullmatch(str(account)):
         yield f"{path} is {shown(account)}: set it to a service account of its own; the default one may change the whole project."
+
+
+def _grant_to_default(resource: Resource, _: Context) -> Iterator[str]:
+    def judge(member: View) -> Iterator[str]:
+        if _DEFAULT_ACCOUNT.fullmatch(str(member.known())):
+            yield f"{member.path} is {shown(member.known())}, which others of the project run as: grant it to an account of its own."
+
+    return every([*resource.each("member"), *resource.each("members")], judge)
 
 
 def _proven_call(resource: Resource, _: Context) -> Iterator[str]:
@@ -99,14 +149,14 @@ def _proven_call(resource: Resource, _: Context) -> Iterator[str]:
 
 def _role_on_everything(resource: Resource, _: Context) -> Iterator[str]:
     scope = str(resource.at("scope"))
-    if re.fullmatch(r"/subscriptions/[^/]+/?", scope) or scope.startswith("/providers/Microsoft.Management/"):
+    if _EVERYTHING.fullmatch(scope.lower()):
         yield f"scope is {shown(scope)}: set it to the id of the resource that is used."
 
 
 def _account_condition(resource: Resource, context: Context) -> Iterator[str]:
     for each in statements(resource, _TRUST):
         services = [one for one in principals(each) if one in context.config["services"]]
-        if services and not keys_of(each) & {"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"}:
+        if services and not set(bound(each)) & {"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"}:
             yield f"{_TRUST} trusts {services[0]} for any account: condition aws:SourceAccount on this one."
 
 
@@ -122,7 +172,7 @@ RULES = (
         checks=(Check(tuple(_POLICIES), _wildcard_action),),
         answers=(
             *("CKV_AWS_62", "CKV_AWS_63", "CKV_AWS_72", "CKV2_AWS_40", "FSBP:IAM.1", "FSBP:IAM.21", "nag:F2", "nag:F3", "nag:F4"),
-            *("AWS-Config:sqs-queue-policy-full-access-check", "nag:F15", "nag:F20", "P:iam_policy_allows_privilege_escalation"),
+            *("AWS-Config:sqs-queue-policy-full-access-check", "nag:F15", "nag:F20"),
         ),
         framework=("AWS Foundational Security Best Practices", "IAM.21"),
     ),
@@ -135,7 +185,9 @@ RULES = (
         checks=(Check(tuple(IDENTITY), _wildcard_resource),),
         answers=("nag:W11", "nag:W12", "nag:F38", "nag:F39", "FSBP:KMS.1", "FSBP:KMS.2"),
         framework=("AWS Foundational Security Best Practices", "KMS.1"),
-        parameters={"without": {**_STRINGS, "default": list(_WITHOUT_RESOURCE), "description": "Actions that take no resource."}},
+        parameters={
+            "without": {**_STRINGS, "default": list(_WITHOUT_RESOURCE), "description": "Actions that take no resource, or a made-up one."}
+        },
     ),
     Rule(
         id="no-negated-policy",
@@ -143,7 +195,7 @@ RULES = (
         severity="medium",
         idea="A policy says what is allowed, not what is not.",
         fix="Turn the statement round: NotAction allows every action that AWS adds later.",
-        checks=(Check((*_POLICIES, t.ROLE), _negated),),
+        checks=(Check(tuple(_POLICIES), _negated),),
         answers=("nag:F6", "nag:F7", "nag:F8", "nag:W14", "nag:W15", "nag:W21"),
     ),
     Rule(
@@ -151,7 +203,7 @@ RULES = (
         group="security",
         severity="critical",
         idea="A role can be taken by those alone whom it names.",
-        fix="Name the service, the account, or the repository.",
+        fix="Name the service, the role, or the repository.",
         checks=(Check((t.ROLE,), _trust),),
         answers=("CKV_AWS_60", "CKV_AWS_61", "CKV_AWS_358"),
     ),
@@ -177,7 +229,11 @@ RULES = (
         severity="critical",
         idea="Nothing that runs is an administrator.",
         fix="Grant the role of the one call, on the one resource.",
-        checks=(Check((t.ATTACHMENT, t.ASSIGNMENT, *t.GRANTS), _admin),),
+        checks=(
+            Check(tuple(_ATTACHES), _admin_of_aws),
+            Check((*t.GRANTS, *t.MORE_GRANTS), _admin_of_google),
+            Check((t.ASSIGNMENT,), _admin_of_azure),
+        ),
         answers=(
             *("CKV_AWS_274", "CKV2_AWS_56", "nag:W43", "nag:W44", "CKV_GCP_41", "CKV_GCP_42", "CKV_GCP_49", "CKV_GCP_117"),
             *("CIS-GCP:1.5", "CIS-GCP:1.6", "P:app_function_identity_without_admin_privileges"),
@@ -198,7 +254,7 @@ RULES = (
         severity="high",
         idea="What runs on Google Cloud has a service account of its own.",
         fix="Make an account for it, with the roles of its calls.",
-        checks=(Check(tuple(_ACTS_AS), _own_account),),
+        checks=(Check(tuple(_ACTS_AS), _own_account), Check(t.GRANTS_ON_EVERYTHING, _grant_to_default)),
         answers=("CKV_GCP_46",),
     ),
     Rule(
@@ -209,7 +265,7 @@ RULES = (
         fix="Give it a user-assigned identity, and roles to that.",
         checks=wanted(
             (t.APP, t.JOB, t.EVENT_TOPIC, t.APIM),
-            one_of("identity.type", ("UserAssigned", "SystemAssigned", "SystemAssigned,UserAssigned")),
+            one_of("identity.type", ("UserAssigned", "SystemAssigned", "SystemAssigned,UserAssigned", "SystemAssigned, UserAssigned")),
         ),
         answers=(*("AZR-000361", "AZR-000099", "CKV_AZURE_191", "CKV_AZURE_194", "Azure-Policy:ManagedIdentity"),),
     ),

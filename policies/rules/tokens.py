@@ -15,6 +15,7 @@ ECR_LIFECYCLE = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
 ENDPOINT = "aws:sagemaker/endpoint:Endpoint"
 ENDPOINT_CONFIG = "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
 EVENT_INVOKE = "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig"
+HTTP_API = "aws:apigatewayv2/api:Api"
 HTTP_INTEGRATION = "aws:apigatewayv2/integration:Integration"
 HTTP_ROUTE = "aws:apigatewayv2/route:Route"
 HTTP_STAGE = "aws:apigatewayv2/stage:Stage"
@@ -27,6 +28,7 @@ MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
 MODEL = "aws:sagemaker/model:Model"
 QUEUE = "aws:sqs/queue:Queue"
 QUEUE_POLICY = "aws:sqs/queuePolicy:QueuePolicy"
+REDRIVE = "aws:sqs/redrivePolicy:RedrivePolicy"
 REST_API = "aws:apigateway/restApi:RestApi"
 REST_INTEGRATION = "aws:apigateway/integration:Integration"
 REST_METHOD = "aws:apigateway/method:Method"
@@ -61,13 +63,31 @@ GRANTS = (
     "gcp:storage/bucketIAMMember:BucketIAMMember",
 )
 MORE_GRANTS = (
+    "gcp:artifactregistry/repositoryIamBinding:RepositoryIamBinding",
     "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
+    "gcp:cloudfunctionsv2/functionIamBinding:FunctionIamBinding",
     "gcp:cloudfunctionsv2/functionIamMember:FunctionIamMember",
     "gcp:cloudrunv2/serviceIamBinding:ServiceIamBinding",
+    "gcp:folder/iAMBinding:IAMBinding",
+    "gcp:folder/iAMMember:IAMMember",
+    "gcp:organizations/iAMBinding:IAMBinding",
+    "gcp:organizations/iAMMember:IAMMember",
     "gcp:projects/iAMBinding:IAMBinding",
+    "gcp:pubsub/subscriptionIAMBinding:SubscriptionIAMBinding",
     "gcp:pubsub/topicIAMBinding:TopicIAMBinding",
+    "gcp:secretmanager/secretIamBinding:SecretIamBinding",
     "gcp:secretmanager/secretIamMember:SecretIamMember",
+    "gcp:serviceaccount/iAMBinding:IAMBinding",
     "gcp:storage/bucketIAMBinding:BucketIAMBinding",
+)
+# Of them those on a project and what is above it.
+GRANTS_ON_EVERYTHING = (
+    "gcp:folder/iAMBinding:IAMBinding",
+    "gcp:folder/iAMMember:IAMMember",
+    "gcp:organizations/iAMBinding:IAMBinding",
+    "gcp:organizations/iAMMember:IAMMember",
+    "gcp:projects/iAMBinding:IAMBinding",
+    "gcp:projects/iAMMember:IAMMember",
 )
 REGISTRY = "gcp:artifactregistry/repository:Repository"
 RUN = "gcp:cloudrunv2/service:Service"
@@ -88,6 +108,7 @@ ASSIGNMENT = "azure-native:authorization:RoleAssignment"
 AZURE_BUDGET = "azure-native:consumption:Budget"
 BLOB = "azure-native:storage:Blob"
 BLOBS = "azure-native:storage:BlobContainer"
+COSMOS = "azure-native:cosmosdb:DatabaseAccount"
 EVENT_SUBSCRIPTION = "azure-native:eventgrid:SystemTopicEventSubscription"
 EVENT_TOPIC = "azure-native:eventgrid:SystemTopic"
 JOB = "azure-native:app:Job"

@@ -3,7 +3,7 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, made, statement
+from .harness_breaks import GONE, Break, allowing, made, statement
 
 BREAKS = (
     *(
@@ -31,9 +31,77 @@ BREAKS = (
         },
         'allows the principal "*"',
     ),
-    Break("no-policy-for-anyone", "gcp-api", t.GRANTS[0], {"member": "allUsers"}, 'member is "allUsers"'),
-    Break("no-policy-for-anyone", "gcp-api", t.GRANTS[5], {"member": "allAuthenticatedUsers"}, 'member is "allAuthenticatedUsers"'),
-    Break("no-policy-for-anyone", "gcp-api", "", {}, 'members is "allUsers"', added=made(t.MORE_GRANTS[2], members=["allUsers"])),
+    *(
+        Break("no-policy-for-anyone", "gcp-api", each, {"member": member}, f'member is "{member}"')
+        for each in t.GRANTS
+        for member in ("allUsers", "allAuthenticatedUsers")
+    ),
+    *(
+        Break("no-policy-for-anyone", "gcp-api", "", {}, 'members[1] is "allUsers"', added=made(each, members=["user:a@b.c", "allUsers"]))
+        for each in t.MORE_GRANTS
+        if "Binding" in each
+    ),
+    *(
+        Break("no-policy-for-anyone", graph, type_, {"policy": allowing("x:Do", Principal="*")}, "name the principal")
+        for graph, type_ in (("aws-rest", t.QUEUE), ("aws-rest", t.TOPIC), ("aws-rest", t.S3), ("aws-rest", t.REST_API))
+    ),
+    *(
+        Break("no-policy-for-anyone", "aws-rest", "", {}, "name the principal", added=made(each, policy=allowing("x:Do", Principal="*")))
+        for each in (
+            "aws:apigateway/restApiPolicy:RestApiPolicy",
+            "aws:dynamodb/resourcePolicy:ResourcePolicy",
+            "aws:ecr/repositoryPolicy:RepositoryPolicy",
+            "aws:secretsmanager/secret:Secret",
+            "aws:secretsmanager/secretPolicy:SecretPolicy",
+        )
+    ),
+    *(
+        Break(
+            "no-policy-for-anyone",
+            "aws-events",
+            t.QUEUE_POLICY,
+            {"policy": statement(Principal="*", Condition=condition)},
+            "condition on aws:SourceAccount",
+        )
+        for condition in (
+            {"StringNotEquals": {"aws:SourceAccount": "111122223333"}},
+            {"StringLike": {"aws:SourceArn": "*"}},
+            {"StringLike": {"aws:SourceArn": ["arn:aws:s3:::bucket", "*"]}},
+            {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::*"}},
+            {"StringEqualsIfExists": {"aws:SourceAccount": "111122223333"}},
+            {"ForAllValues:StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}},
+            {"Null": {"aws:SourceAccount": "false"}},
+            {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}},
+            {"StringEquals": {"aws:RequestedRegion": "us-east-1"}},
+        )
+    ),
+    *(
+        # What is denied to others is less than what is allowed to all.
+        Break(
+            "no-policy-for-anyone",
+            "aws-rest",
+            t.REST_API,
+            {
+                "policy": json.dumps(
+                    {"Statement": [json.loads(allowing("x:Do", "y", Principal="*"))["Statement"][0], {"Effect": "Deny", **denied}]}
+                )
+            },
+            "name the principal",
+        )
+        for denied in (
+            {"Principal": "*", "Action": "x:Other", "Resource": "*", "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}},
+            {"Principal": "*", "Action": "x:Do", "Resource": "z", "Condition": {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}},
+            {"Principal": "*", "Action": "x:Do", "Resource": "y", "Condition": {"StringEquals": {"aws:SourceVpce": "vpce-1"}}},
+            {"Principal": "*", "Action": "x:Do", "Resource": "y", "Condition": {"StringNotLike": {"aws:SourceVpce": "*"}}},
+            {"Principal": {"AWS": "a"}, "Action": "x:Do", "Resource": "y", "Condition": {"StringNotEquals": {"aws:SourceVpce": "v"}}},
+            {
+                "Principal": "*",
+                "Action": "x:Do",
+                "Resource": "y",
+                "Condition": {"StringNotEquals": {"aws:SourceVpce": "v"}, "StringEquals": {"aws:username": "u"}},
+            },
+        )
+    ),
     Break("callers-are-known", "aws-rest", t.REST_METHOD, {"apiKeyRequired": False}, 'set it to "AWS_IAM"'),
     Break("callers-are-known", "aws-http", t.HTTP_ROUTE, {"authorizationType": "NONE"}, 'authorizationType is "NONE": set it to "JWT"'),
     Break(
@@ -43,6 +111,39 @@ BREAKS = (
         {},
         'authorizationType is "NONE": set it to "AWS_IAM"',
         added=made(t.LAMBDA_URL, authorizationType="NONE"),
+    ),
+    Break(
+        "callers-are-known", "aws-http", t.HTTP_ROUTE, {"routeKey": "$connect", "authorizationType": GONE}, "authorizationType is missing"
+    ),
+    Break(
+        "callers-are-known", "aws-http", t.HTTP_API, {"target": "arn:aws:lambda:us-east-1:111122223333:function:f"}, "target makes a route"
+    ),
+    *(
+        Break("callers-are-known", graph, type_, {"body": body}, says)
+        for graph, type_ in (("aws-rest", t.REST_API), ("aws-http", t.HTTP_API))
+        for body, says in (
+            (json.dumps({"openapi": "3.0.1", "paths": {"/x": {"get": {}}}}), "body opens GET /x to anyone"),
+            ("openapi: 3.0.1\npaths:\n  /x:\n    post:\n      security: [{}]\n", "body opens POST /x to anyone"),
+            ("security: [{key: []}]\npaths: {/x: {post: {security: []}, get: {}}}", "body opens POST /x to anyone"),
+            ("paths: {/x: {put: {x-amazon-apigateway-auth: {type: NONE}}}}", "body opens PUT /x to anyone"),
+            ("a: [", "body is neither JSON nor YAML"),
+            ("text", "body is no mapping"),
+        )
+    ),
+    Break(
+        "callers-are-known",
+        "aws-rest",
+        "",
+        {},
+        "body opens X-AMAZON-APIGATEWAY-ANY-METHOD /{proxy+}",
+        added=made("aws:apigateway/restApiPut:RestApiPut", body='{"paths": {"/{proxy+}": {"x-amazon-apigateway-any-method": {}}}}'),
+    ),
+    Break(
+        "default-route-knows-callers",
+        "aws-http",
+        t.HTTP_ROUTE,
+        {"routeKey": "$default", "authorizationType": "NONE"},
+        'authorizationType is "NONE": set it to "JWT"',
     ),
     Break("callers-are-known", "gcp-api", t.RUN, {"invokerIamDisabled": True}, "invokerIamDisabled is true: set it to false"),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {}, "nobody asks who calls", gone=True),
@@ -75,9 +176,21 @@ BREAKS = (
         "allowInsecure is true: set it to false",
         name="endpoint-app",
     ),
+    *(Break("tls-only", "azure-events", t.COSMOS, {"minimalTlsVersion": each}, 'set it to "Tls12"') for each in ("Tls11", GONE)),
     Break("tls-only", "azure-api", t.APIM_API, {"protocols": ["http", "https"]}, 'set it to ["https"]'),
     Break("bucket-refuses-plain-http", "aws-rest", t.BUCKET_POLICY, {}, "add a Deny", gone=True),
-    Break("bucket-refuses-plain-http", "aws-rest", t.BUCKET_POLICY, {"policy": statement(Condition=None)}, "aws:SecureTransport"),
+    *(
+        Break("bucket-refuses-plain-http", "aws-rest", t.BUCKET_POLICY, {"policy": statement(**change)}, "aws:SecureTransport")
+        for change in (
+            {"Condition": None},
+            {"Condition": {"Bool": {"aws:SecureTransport": "true"}}},
+            {"Condition": {"Null": {"aws:SecureTransport": "false"}}},
+            {"Condition": {"Bool": {"aws:SecureTransport": "false"}, "StringEquals": {"aws:username": "u"}}},
+            {"Action": "s3:GetObject"},
+            {"Principal": {"AWS": "arn:aws:iam::111122223333:role/r"}},
+            {"Resource": "arn:aws:s3:::bucket"},
+            {"Effect": "Allow", "Principal": {"Service": "x"}, "Action": "s3:GetObject"},
+        )
+    ),
     Break("api-key-for-one-api", "gcp-api", t.API_KEY, {"restrictions.apiTargets": []}, "name the service of the gateway's API"),
-    Break("no-policy-for-anyone", "gcp-api", "", {}, 'members is "allUsers"', added=made(t.MORE_GRANTS[2], members=["allUsers"])),
 )

@@ -14,6 +14,11 @@ BREAKS = (
             ("azure-api", t.JOB, "template.containers.0.image"),
         )
     ),
+    *(
+        Break("image-by-digest", "azure-api", each, {"template.initContainers": [{"image": "init:1"}]}, "initContainers[0].image is")
+        for each in (t.APP, t.JOB)
+    ),
+    Break("image-by-digest", "aws-rest", t.MODEL, {"containers": [{"image": "served:1"}]}, "containers[0].image is"),
     Break(
         "function-ends-before-gateway",
         "aws-rest",
@@ -40,6 +45,23 @@ BREAKS = (
         {"template.containers.0.resources.limits.memory": "40Gi"},
         "for 8 vCPU: set it to 4096Mi to 32768Mi",
         name="endpoint-service",
+    ),
+    *(
+        Break(
+            "memory-of-platform",
+            "gcp-api",
+            t.RUN,
+            {"template.containers.0.resources.limits": {"cpu": cpu, "memory": memory}, "template.executionEnvironment": generation},
+            f'"{memory}" for {cpu} vCPU: set it to {low}Mi to {high}Mi',
+            name="endpoint-service",
+        )
+        for cpu, memory, generation, low, high in (
+            ("1", "256Mi", "EXECUTION_ENVIRONMENT_GEN2", 512, 4096),
+            ("1", "64Mi", GONE, 128, 4096),
+            ("1000m", "1Ti", GONE, 128, 4096),
+            ("2", "9437184Ki", GONE, 128, 8192),
+            ("4", "1G", GONE, 2048, 16384),
+        )
     ),
     Break(
         "memory-of-platform",

@@ -39,6 +39,36 @@ BREAKS = (
         {"template.containers.0.env.0.value": "x?sig=aaaaaaaaaaaaaaaaaaaaaaaa"},
         "env[0] holds a secret",
     ),
+    *(
+        Break("no-secret-in-variables", "aws-rest", t.LAMBDA, {f"environment.variables.{name}": value}, f"variables.{name} holds a secret")
+        for name, value in (
+            ("X", "AKIAIOSFODNN7EXAMPLE"),
+            ("DATABASE_URL", "postgres://user:hunter2@host/db"),
+            ("CACHE", "redis://:hunter2@host:6379"),
+            ("SECRET_KEY", "hunter2"),
+            ("API_TOKEN", "secret://hunter2"),
+            ("SIGNING_KEY", "x"),
+            ("dbPassword", "x"),
+            ("apiKey", "projects"),
+        )
+    ),
+    *(
+        Break(
+            "no-secret-in-variables",
+            "azure-api",
+            each,
+            {"template.initContainers": [{"env": [{"name": "API_KEY", "value": "x"}]}]},
+            "initContainers[0].env[0] holds a secret",
+        )
+        for each in (t.APP, t.JOB)
+    ),
+    Break(
+        "no-secret-in-variables",
+        "aws-rest",
+        t.MODEL,
+        {"containers": [{"environment": {"A": "b"}}, {"environment": {"API_KEY": "x"}}]},
+        "containers[1].environment.API_KEY holds a secret",
+    ),
     Break("encrypted-at-rest", "aws-rest", t.QUEUE, {"sqsManagedSseEnabled": False}, "sqsManagedSseEnabled is false: set it to true"),
     Break("encrypted-at-rest", "aws-rest", t.BUCKET_ENCRYPTION, {"rules.0.applyServerSideEncryptionByDefault": GONE}, 'set it to "AES256"'),
     Break(
@@ -54,6 +84,10 @@ BREAKS = (
     Break("no-shared-keys", "azure-api", t.ACR, {"anonymousPullEnabled": True}, "anonymousPullEnabled is true: set it to false"),
     Break("no-shared-keys", "azure-api", t.WORKSPACE, {"features.disableLocalAuth": False}, "disableLocalAuth is false: set it to true"),
     Break("no-shared-keys", "azure-api", t.INSIGHTS, {"disableLocalAuth": False}, "disableLocalAuth is false: set it to true"),
+    Break("no-shared-keys", "azure-events", t.COSMOS, {"disableLocalAuth": GONE}, "disableLocalAuth is missing: set it to true"),
+    Break(
+        "no-shared-keys", "azure-events", t.COSMOS, {"disableKeyBasedMetadataWriteAccess": False}, "WriteAccess is false: set it to true"
+    ),
     Break(
         "account-takes-no-keys",
         "azure-api",
@@ -89,11 +123,14 @@ BREAKS = (
     Break("callers-are-throttled", "aws-rest", t.USAGE_PLAN, {"throttleSettings": GONE}, "set the calls a second"),
     Break("callers-are-throttled", "aws-rest", t.USAGE_PLAN, {"quotaSettings": GONE}, "set the calls a day"),
     Break("callers-are-throttled", "aws-http", t.HTTP_STAGE, {"defaultRouteSettings": GONE}, "set the calls a second"),
-    Break(
-        "callers-are-throttled",
-        "azure-api",
-        t.APIM_LIMITS,
-        {"value": lambda text: text.replace("<rate-limit", "<other")},
-        "value has no <rate-limit>",
+    *(
+        Break(
+            "callers-are-throttled",
+            "azure-api",
+            t.APIM_LIMITS,
+            {"value": lambda text, each=each: text.replace(f"<{each}", "<other")},
+            f"value has no <{each}>",
+        )
+        for each in ("rate-limit", "quota")
     ),
 )

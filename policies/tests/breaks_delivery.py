@@ -1,7 +1,9 @@
 """Breaks of the rules about messages."""
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, part
+from .harness_breaks import GONE, Break, made, part
+
+_DEAD = '{"deadLetterTargetArn": "arn:aws:sqs:us-east-1:111122223333:dead", "maxReceiveCount": 1}'
 
 BREAKS = (
     Break(
@@ -34,6 +36,9 @@ BREAKS = (
         {"redrivePolicy": part("maxReceiveCount", 101)},
         "maxReceiveCount is 101",
         name="answers-queue",
+    ),
+    Break(
+        "receives-are-bounded", "aws-rest", "", {}, "maxReceiveCount is 1", added=made(t.REDRIVE, queueUrl="https://q", redrivePolicy=_DEAD)
     ),
     Break("retries-are-bounded", "azure-events", t.EVENT_SUBSCRIPTION, {"retryPolicy": GONE}, "maxDeliveryAttempts is missing"),
     Break(
@@ -83,6 +88,16 @@ BREAKS = (
         "set it to a container",
     ),
     Break("calls-nobody-waits-for-are-kept", "aws-rest", t.EVENT_INVOKE, {"destinationConfig": GONE}, "set it to the ARN of a queue"),
+    Break(
+        "calls-nobody-waits-for-are-kept",
+        "aws-rest",
+        t.EVENT_INVOKE,
+        {},
+        "floor-invoke calls it and does not wait",
+        name="floor-async",
+        gone=True,
+    ),
+    Break("calls-nobody-waits-for-are-kept", "aws-events", t.EVENT_INVOKE, {}, "calls it and does not wait", name="ping-async", gone=True),
     Break("calls-nobody-waits-for-are-kept", "aws-rest", t.SCHEDULE, {"target.deadLetterConfig": GONE}, "set it to the ARN of a queue"),
     Break("calls-nobody-waits-for-are-kept", "aws-rest", t.TOPIC_SUBSCRIPTION, {"redrivePolicy": GONE}, "redrivePolicy is missing"),
 )

@@ -3,6 +3,16 @@
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break, made
 
+_TIDY = {"status": "Enabled", "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}
+_COSMOS = made(
+    t.COSMOS,
+    minimalTlsVersion="Tls12",
+    disableLocalAuth=True,
+    disableKeyBasedMetadataWriteAccess=True,
+    capabilities=[{"name": "EnableServerless"}],
+    tags={"project": "p", "stack": "s"},
+)
+
 BREAKS = (
     Break(
         "alarm-dimensions-exist",
@@ -30,6 +40,19 @@ BREAKS = (
             t.TABLE, deletionProtectionEnabled=False, billingMode="PAY_PER_REQUEST", tags={"project": "p", "stack": "s"}, name="added"
         ),
     ),
+    # A name like that of the stacks' own answers says nothing of what lies there.
+    *(
+        Break(
+            "data-is-protected",
+            "azure-events",
+            "",
+            {},
+            "the option protect is false",
+            config={"data-is-protected": {"dataRetention": "keep"}},
+            added={**_COSMOS, "name": each},
+        )
+        for each in ("added", "my-answers-account")
+    ),
     Break(
         "data-can-be-restored",
         "aws-rest",
@@ -46,7 +69,25 @@ BREAKS = (
         ),
     ),
     Break("objects-have-versions", "aws-rest", t.BUCKET_VERSIONING, {"versioningConfiguration.status": "Suspended"}, 'set it to "Enabled"'),
+    Break("objects-have-versions", "aws-rest", t.BUCKET_VERSIONING, {}, "has no BucketVersioning", gone=True),
+    *(
+        # The bucket of answers has no versions: all in it ends.
+        Break("objects-have-versions", "aws-rest", t.BUCKET_LIFECYCLE, {path: value}, "has no BucketVersioning", name="answers-lifecycle")
+        for path, value in (
+            ("rules.0.expiration", {"date": "2030-01-01"}),
+            ("rules", [_TIDY, {"status": "Enabled", "expiration": {"days": 2}, "filter": {"prefix": "old/"}}]),
+            ("rules", [_TIDY, {"status": "Enabled", "expiration": {"days": 2}, "prefix": "old/"}]),
+            ("rules", [_TIDY, {"status": "Disabled", "expiration": {"days": 2}}]),
+        )
+    ),
     Break("objects-have-versions", "gcp-events", t.GCS, {"versioning.enabled": False}, "versioning.enabled is not true"),
     Break("runtime-is-supported", "aws-rest", t.LAMBDA, {"runtime": "python3.9"}, "set it to python3.11 or later"),
-    Break("function-logs-where-it-is-kept", "aws-rest", t.LAMBDA, {"loggingConfig": GONE}, "set it to the name of a LogGroup"),
+    Break(
+        "function-logs-where-it-is-kept",
+        "aws-rest",
+        "",
+        {},
+        "set it to the name of a LogGroup with a retention, or make the LogGroup /aws/lambda/f",
+        added=made(t.LAMBDA, name="f", memorySize=128, tags={"project": "p", "stack": "s"}),
+    ),
 )

@@ -81,7 +81,8 @@ class Pack:
     def mended(self, spec: Spec) -> tuple[dict[str, Any], list[str]]:
         """A resource's inputs after all remediations, and the rules that changed them."""
         request = analyzer_pb2.AnalyzeRequest(type=spec["type"], urn=_urn(spec), name=spec["name"], properties=_struct(spec["inputs"]))
-        done = list(self._server.Remediate(request, None).remediations)
+        # One with a diagnostic only says why it could not run.
+        done = [each for each in self._server.Remediate(request, None).remediations if not each.diagnostic]
         inputs = json_format.MessageToDict(done[-1].properties) if done else dict(spec["inputs"])
         return inputs, [each.policyName for each in done]
 

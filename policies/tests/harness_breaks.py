@@ -20,7 +20,7 @@ Edit = Callable[[Any], Any]
 @dataclass(frozen=True)
 class Break:
     """One break: the resource of a graph (the first of a type whose name ends so), dotted paths of its inputs and their new values (`GONE`
-    takes one away, a function changes one), or the whole resource gone; a resource that is added; a configuration beyond `WRITTEN`."""
+    takes one away, a function changes one), or the whole resource gone; resources that are added; a configuration beyond `WRITTEN`."""
 
     rule: str
     graph: str
@@ -29,7 +29,7 @@ class Break:
     says: str
     name: str = ""
     gone: bool = False
-    added: Spec | None = None
+    added: Spec | tuple[Spec, ...] = ()
     config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -37,15 +37,22 @@ class Break:
 
     def broken(self) -> list[Spec]:
         """The graph with the break in it."""
-        resources = copy.deepcopy(good(self.graph))
-        if self.added:
-            return [*resources, self.added]
+        resources, added = good(self.graph), self._added()
+        if not self.change and not self.gone:
+            return [*resources, *added]
         place = next(n for n, each in enumerate(resources) if each["type"] == self.type and each["name"].endswith(self.name))
         if self.gone:
-            return resources[:place] + resources[place + 1 :]
+            return [*resources[:place], *resources[place + 1 :], *added]
         for path, value in self.change.items():
             put(resources[place]["inputs"], path, value)
-        return resources
+        return [*resources, *added]
+
+    def names(self) -> set[str]:
+        """Of the resources that are added."""
+        return {each["name"] for each in self._added()}
+
+    def _added(self) -> list[Spec]:
+        return [self.added] if isinstance(self.added, dict) else [*self.added]
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         return {**WRITTEN, **self.config}
@@ -89,5 +96,15 @@ def part(key: str, value: Any) -> Edit:
     return lambda text: json.dumps(json.loads(text) | {key: value})
 
 
+def allowing(action: str, resource: str = "arn:aws:sqs:us-east-1:111122223333:queue", **more: Any) -> str:
+    """A policy of one statement."""
+    return json.dumps({"Statement": [{"Effect": "Allow", "Action": action, "Resource": resource, **more}]})
+
+
 def made(type_: str, **inputs: Any) -> Spec:
     return {"type": type_, "name": "added", "inputs": inputs}
+
+
+def linked(spec: Spec, **links: Spec) -> Spec:
+    """A resource whose properties were taken from others that are added."""
+    return {**spec, "links": {key: [f"urn:pulumi:test::test::{each['type']}::{each['name']}"] for key, each in links.items()}}

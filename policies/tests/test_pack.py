@@ -5,16 +5,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
 
 from ..rules import RULES
+from ..rules import tokens as t
 from ..rules.model import Check, Rule
 from ..rules.pack import Fault, policies
+from ..rules.reading import type_of
 from .breaks import BREAKS
 from .harness import UNKNOWN, Pack
-from .harness_breaks import WRITTEN, good
+from .harness_breaks import WRITTEN, allowing, good
 
 PACK = Path(__file__).resolve().parents[1]
 STATE = good("azure-api")
@@ -81,6 +84,104 @@ def test_one_unknown_value_hides_no_other_violation() -> None:
     assert sorted(each.unread for each in found) == [False, True]
 
 
+_STAR = allowing("sqs:*")
+_NOT = allowing("sqs:SendMessage").replace('"Action"', '"NotAction"')
+_TOKEN = {"env": [{"name": "TOKEN", "value": "x"}]}
+_SMALL = {"resources": {"cpu": 1, "memory": "1Gi"}}
+# A type, inputs in which one part is not known and another is wrong, and what is said of that.
+_HALF_KNOWN: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    (
+        "no-secret-in-variables",
+        t.LAMBDA,
+        {"environment": {"variables": {"A": UNKNOWN, "KEY": "AKIAIOSFODNN7EXAMPLE", "Z": UNKNOWN}}},
+        "environment.variables.KEY holds a secret",
+    ),
+    (
+        "no-secret-in-variables",
+        t.RUN,
+        {"template": {"containers": [UNKNOWN, {"envs": [UNKNOWN, {"name": "A", "value": UNKNOWN}, {"name": "API_KEY", "value": "x"}]}]}},
+        "containers[1].envs[2] holds a secret",
+    ),
+    (
+        "no-secret-in-variables",
+        t.APP,
+        {"template": {"containers": UNKNOWN, "initContainers": [_TOKEN]}},
+        "env[0]",
+    ),
+    ("image-by-digest", t.RUN, {"template": {"containers": [{"image": UNKNOWN}, {"image": "a:latest"}, UNKNOWN]}}, "containers[1].image"),
+    ("encrypted-at-rest", t.BUCKET_ENCRYPTION, {"rules": [UNKNOWN, {"bucketKeyEnabled": True}]}, "rules[1].apply"),
+    ("no-wildcard-action", t.ROLE, {"inlinePolicies": [{"policy": UNKNOWN}, {"policy": _STAR}]}, "allows 'sqs:*'"),
+    (
+        "no-negated-policy",
+        t.ROLE,
+        {"assumeRolePolicy": UNKNOWN, "inlinePolicies": [{"policy": _NOT}]},
+        "NotAction",
+    ),
+    ("no-administrator", t.ROLE, {"managedPolicyArns": [UNKNOWN, "arn:aws:iam::aws:policy/AdministratorAccess"]}, "managedPolicyArns[1]"),
+    ("no-policy-for-anyone", t.MORE_GRANTS[0], {"members": [UNKNOWN, "allUsers"]}, "members[1]"),
+    (
+        "instances-are-bounded",
+        t.ENDPOINT_CONFIG,
+        {"productionVariants": [UNKNOWN, {"serverlessConfig": {"maxConcurrency": 201}}]},
+        "productionVariants[1].serverlessConfig.maxConcurrency",
+    ),
+    (
+        "memory-of-platform",
+        t.APP,
+        {"template": {"containers": [UNKNOWN, {"resources": {"cpu": 1, "memory": "1Gi"}}]}},
+        "containers[1].resources",
+    ),
+    ("nothing-by-the-hour", t.ENDPOINT_CONFIG, {"productionVariants": [UNKNOWN, {"instanceType": "ml.m5.large"}]}, "productionVariants[1]"),
+    (
+        "floor-has-an-end",
+        t.RUN,
+        {"name": "s", "scaling": {"minInstanceCount": UNKNOWN}, "template": {"scaling": {"minInstanceCount": 1}}},
+        "is 1",
+    ),
+)
+
+
+@pytest.mark.parametrize(("rule", "type_", "inputs", "says"), _HALF_KNOWN, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_not_known_is_told_beside_what_is_wrong(rule: str, type_: str, inputs: dict[str, Any], says: str) -> None:
+    one = next(each for each in RULES if each.id == rule)
+    found = Pack([one]).judge([{"type": type_, "name": "thing", "inputs": inputs}])
+    assert {each.unread for each in found} == {True, False}, found
+    assert [each.message for each in found if not each.unread and says not in each.message] == []
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "azure-native:storage/v20240101:StorageAccount",
+        "azure-native_storage_v20240101:storage:StorageAccount",
+        "azure-native:storage:StorageAccount",
+    ],
+)
+def test_a_version_of_azures_is_judged_as_its_type(token: str) -> None:
+    found = Pack(RULES, WRITTEN).judge([{"type": token, "name": "store", "inputs": {"allowBlobPublicAccess": True}}])
+    assert "storage-not-public" in {each.rule for each in found}
+
+
+@pytest.mark.parametrize(
+    ("token", "type_"),
+    [
+        ("azure-native:insights:Component", t.INSIGHTS),
+        ("azure-native:insights/v20200202:Component", t.INSIGHTS),
+        ("azure-native_insights_v20180301:insights:MetricAlert", t.METRIC_ALERT),
+        ("azure-native:insights:ScheduledQueryRule", t.LOG_ALERT),
+        ("azure-native:documentdb:DatabaseAccount", t.COSMOS),
+        ("aws:s3/bucketV2:BucketV2", t.S3),
+        ("aws:s3/bucketVersioningV2:BucketVersioningV2", t.BUCKET_VERSIONING),
+        ("aws:s3/bucketLifecycleConfigurationV2:BucketLifecycleConfigurationV2", t.BUCKET_LIFECYCLE),
+        ("aws:s3/bucketServerSideEncryptionConfigurationV2:BucketServerSideEncryptionConfigurationV2", t.BUCKET_ENCRYPTION),
+        (t.S3, t.S3),
+        ("pulumi:providers:azure-native_storage_v20240101", "pulumi:providers:azure-native_storage_v20240101"),
+    ],
+)
+def test_another_token_of_a_type_is_that_type(token: str, type_: str) -> None:
+    assert type_of(token) == type_
+
+
 def test_a_window_is_that_of_one_service_and_told_where_it_is_not_known() -> None:
     """A floor, and a schedule that names a service with a longer name; and one of which it is not known what it names."""
     rule = next(rule for rule in RULES if rule.id == "floor-has-an-end")
@@ -128,6 +229,29 @@ def test_what_a_rule_mends_it_has_nothing_against_and_mends_no_more(rule: Rule) 
         assert changed == [rule.id]
         assert pack.judge([{**broken, "inputs": inputs}]) == []
         assert pack.mended({**broken, "inputs": inputs})[1] == []
+
+
+_STORE = {"enableHttpsTrafficOnly": True, "minimumTlsVersion": "TLS1_3"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "type_", "inputs", "written"),
+    [
+        ("tls-only", t.STORAGE, _STORE, {}),
+        ("tls-only", t.STORAGE, _STORE | {"enableHttpsTrafficOnly": False}, {"enableHttpsTrafficOnly": True}),
+        ("tls-only", t.STORAGE, _STORE | {"minimumTlsVersion": "TLS1_1"}, {"minimumTlsVersion": "TLS1_2"}),
+        ("tls-only", t.STORAGE, {"enableHttpsTrafficOnly": UNKNOWN, "minimumTlsVersion": "TLS1_1"}, {"minimumTlsVersion": "TLS1_2"}),
+        ("encrypted-at-rest", t.QUEUE, {"kmsMasterKeyId": "alias/own"}, {}),
+        ("encrypted-at-rest", t.QUEUE, {"kmsMasterKeyId": "alias/own", "sqsManagedSseEnabled": False}, {}),
+        ("encrypted-at-rest", t.QUEUE, {"kmsMasterKeyId": UNKNOWN}, {}),
+        ("encrypted-at-rest", t.QUEUE, {"kmsMasterKeyId": ""}, {"sqsManagedSseEnabled": True}),
+        ("no-shared-keys", t.ACR, {"adminUserEnabled": False, "anonymousPullEnabled": True}, {}),
+        ("storage-not-public", t.GCS, {"publicAccessPrevention": "enforced"}, {}),
+    ],
+)
+def test_what_a_rule_takes_as_well_is_not_written_over(rule: str, type_: str, inputs: dict[str, Any], written: dict[str, Any]) -> None:
+    pack = Pack([next(each for each in RULES if each.id == rule)], {rule: {"enforcementLevel": "remediate"}})
+    assert pack.mended({"type": type_, "name": "thing", "inputs": inputs}) == (inputs | written, [rule] if written else [])
 
 
 def test_each_policy_carries_severity_group_and_fix() -> None:

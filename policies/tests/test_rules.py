@@ -8,6 +8,7 @@ import pytest
 from ..rules import RULES
 from ..rules.model import Rule
 from .breaks import BREAKS
+from .harmless import HARMLESS
 from .harness import UNKNOWN, Pack, secret
 from .harness_breaks import GRAPHS, WRITTEN, Break, good, put
 
@@ -38,9 +39,15 @@ def test_a_break_gives_the_message_of_its_rule_and_no_other(case: Break) -> None
     pack = Pack(RULES, case.settings()) if case.config else DEFAULTS
     found = pack.judge(case.broken(), only=lambda spec: spec not in unchanged)
     # A configuration that says more has something to say about the good graph, too.
-    found = [each for each in found if not case.config or each.resource == "added"]
+    found = [each for each in found if not case.config or each.resource in case.names()]
     assert {each.rule for each in found} == {case.rule}, found
     assert all(case.says in each.message and not each.unread for each in found), found
+
+
+@pytest.mark.parametrize("case", HARMLESS, ids=str)
+def test_what_looks_like_a_break_and_is_none_is_passed(case: Break) -> None:
+    unchanged = good(case.graph)
+    assert DEFAULTS.judge(case.broken(), only=lambda spec: spec not in unchanged) == []
 
 
 def test_every_rule_is_broken_and_can_fire_on_what_a_stack_makes() -> None:

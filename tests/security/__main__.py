@@ -21,6 +21,9 @@ from pilotlight.ci.linters import TOOLS
 from pilotlight.planned import planned, ready_stacks
 from pilotlight.toolchain import cache_folder
 from pilotlight.twin.iam_managed import managed_policy
+from policies.rules import RULES
+from policies.tests.breaks import BREAKS
+from policies.tests.harness_breaks import good
 from tests.security.arm import template
 from tests.security.linters import build_actionlint
 
@@ -63,12 +66,29 @@ def plan(folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps({"stack": stack, "resources": resources}))
 
 
+def plan_breaks(folder: Path) -> None:
+    """Write what each break of the policy pack's tests changes, before and after, with the ids of public checks that its rule answers."""
+    answers = {rule.id: [each for each in rule.answers if each.startswith("CKV_")] for rule in RULES}
+    cases = []
+    for number, case in enumerate(BREAKS):
+        if not answers[case.rule] or case.gone or case.added or not case.type.startswith(("aws:", "gcp:")):
+            continue
+        unchanged = good(case.graph)
+        for before, after in zip(unchanged, case.broken(), strict=True):
+            if before != after:
+                pair = [{**each, "taken_from": {}, "delete_first": False} for each in (before, after)]
+                cases.append({"name": f"{number}", "case": str(case), "rule": case.rule, "answers": answers[case.rule], "pair": pair})
+    folder.mkdir()
+    (folder / "cases.json").write_text(json.dumps(cases))
+
+
 def main() -> int:
     bin_folder = environment("security", HERE / "requirements.txt")
     checkov = environment("checkov", HERE / "checkov_requirements.txt") / "checkov"
     with tempfile.TemporaryDirectory(prefix="pilotlight-security-") as temporary:
         print("Planning every ready stack under several settings", flush=True)
         plan(Path(temporary))
+        plan_breaks(Path(temporary) / "breaks")
         variables = os.environ | {PLANS_VARIABLE: temporary, CHECKOV_VARIABLE: str(checkov)}
         if sys.argv[1:] == ["--record"]:
             return subprocess.run([bin_folder / "python", "-m", "tests.security.grants"], cwd=ROOT, env=variables).returncode
