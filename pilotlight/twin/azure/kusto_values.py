@@ -96,14 +96,23 @@ class Expressions:
             return _constant(MOMENT, self._now - span.of({}))
         if name == "bin" and len(given) == 2:
             return _binned(*given)
+        if name == "column_ifexists" and len(given) == 2:
+            return self._if_there(*given, columns)
         if name not in _FUNCTIONS:
-            raise syntax(f"the local twin knows the functions now, ago, bin, {', '.join(_FUNCTIONS)}, not {name!r}")
+            raise syntax(f"the local twin knows the functions now, ago, bin, column_ifexists, {', '.join(_FUNCTIONS)}, not {name!r}")
         takes, type_, made = _FUNCTIONS[name]
         if len(given) != 1 or given[0].type not in takes:
             shown = ", ".join(one.type for one in given) or "nothing"
             raise semantic(f"{name}() takes one {' or '.join(takes)}, not {shown}")
         of = given[0].of
         return Value(type_, lambda record: made(of(record)))
+
+    def _if_there(self, name: Value, other: Value, columns: Columns) -> Value:
+        """The column of that name, where the table has it, else the other value (column_ifexists)."""
+        if name.type != STRING:
+            raise semantic(f"column_ifexists() takes a column's name and another value, not {name.type} and {other.type}")
+        column = str(name.of({}))
+        return Value(columns[column], _read(column, columns[column])) if column in columns else other
 
     def _comparison(self, columns: Columns) -> Callable[[Record], Any]:
         left = self.value(columns)

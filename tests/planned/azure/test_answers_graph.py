@@ -110,11 +110,12 @@ def test_what_is_over_goes_blobs_by_days_and_rows_by_a_job_once_a_day() -> None:
     assert set(variables(job)) == {"ANSWERS_TABLE_URL", "SERVICE", "AZURE_CLIENT_ID"}
 
 
-def test_answers_are_not_kept_when_the_stack_goes_but_dead_letters_are() -> None:
+def test_answers_and_their_dead_letters_go_with_the_setting_whatever_is_kept() -> None:
+    """What is protected could not be turned off: the engine refuses the whole `up`."""
     made = plan_of({**ASYNC, "dataRetention": "keep"})
     assert {each.name.removeprefix("api-"): each.protect for each in made.all(ACCOUNT)} == {
         "answers-account": False,
-        "answers-letters-account": True,
+        "answers-letters-account": False,
         "models-account": True,
     }
 

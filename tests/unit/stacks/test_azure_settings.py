@@ -159,9 +159,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"network": {"addresses": "100.100.4.0/24"}}, "network.addresses: '100.100.4.0/24': overlaps 100.100.0.0/17, which Container Apps"),
     (
-        {"network": {"addresses": "10.8.0.0/27"}, "endpoint.maxConcurrency": 142},
-        "network.addresses: '10.8.0.0/27': has room for 70 replicas, and the endpoint may have 71: use /26 or larger, or lower "
-        "endpoint.maxConcurrency (Container Apps documentation, custom virtual networks: subnet, 2025-05)",
+        {"network": {"addresses": "10.8.0.0/27"}, "endpoint.maxConcurrency": 105},
+        "network.addresses: '10.8.0.0/27': has room for 70 replicas, and the stack may have 72 (endpoint 53, function 14, worker 4, jobs "
+        "1): use /26 or larger, or lower endpoint.maxConcurrency (Container Apps documentation, custom virtual networks: subnet, 2025-05)",
     ),
     (
         {"network": {"subnetId": SUBNET.rpartition("/subnets/")[0]}},
@@ -174,6 +174,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"image.registry": "Premium"}, "image.registry: 'Premium': did you mean premium? use basic or premium"),
     ({"tags": {"a/b": "c"}}, "tags.a/b: 'c': a key has none of < > % & \\ ? / and up to 128 characters"),
+    ({"tags": {"Team": "a", "team": "b"}}, "tags.team: 'b': there is 'Team', and in another case it is the same tag (Azure Resource Manager"),
+    ({"tags": {"Stack": "mine"}}, "tags.Stack: 'mine': there is 'stack', and in another case it is the same tag"),
     ({"tags": {"azure-team": "c"}}, "tags.azure-team: the prefix belongs to Azure: use another key"),
     (
         {"budget": {"monthlyUsd": 9, "email": "a@example.com", "alertAt": [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]}},
@@ -306,7 +308,7 @@ def test_a_subnet_has_the_room_that_the_documentation_tells(bits: int, room: int
 
 @pytest.mark.parametrize("addresses", ["10.0.0.0/8", "10.8.0.0/27", "192.168.7.32/27", "172.29.0.0/16", "100.64.0.0/16"])
 def test_a_network_is_taken_whose_range_can_be(addresses: str) -> None:
-    network = taken({"network": {"addresses": addresses}, "endpoint.maxConcurrency": 140}).network
+    network = taken({"network": {"addresses": addresses}, "endpoint.maxConcurrency": 104}).network
     assert (network.addresses, network.subnet_id) == (addresses, None)
 
 
