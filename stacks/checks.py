@@ -232,7 +232,7 @@ def _chain(settings: Settings) -> Iterator[Problem]:
             predict_s=predict,
             tier=_tier(settings),
         )
-        problem = timeouts.problem(plan, cold)
+        problem = timeouts.problem(plan, cold, facts.function_start)
         if problem is not None and not any(
             row.setting in ("answers", "answers.async") and settings.endpoint.platform in row.without for row in PLATFORM_SETTINGS
         ):
