@@ -73,7 +73,8 @@ def guard(function: az.app.ContainerApp, its: Identity, who: Identity) -> az.app
         validation=az.app.AzureActiveDirectoryValidationArgs(
             allowed_audiences=[AUDIENCE],
             default_authorization_policy=az.app.DefaultAuthorizationPolicyArgs(
-                allowed_principals=az.app.AllowedPrincipalsArgs(identities=[who.principal_id])
+                allowed_principals=az.app.AllowedPrincipalsArgs(identities=[who.principal_id]),
+                allowed_applications=[who.client_id],
             ),
         ),
     )

@@ -49,7 +49,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
         self._name, self._group = name, home.group(name, self)
         who = identity(name, home, "gateway", self)
         # Beside the service, whose making takes minutes: the function is not to be without its guard for so long.
-        granted = function.grant_invoke(Principal(name=name, identity=who.principal_id, parent=self))
+        granted = function.grant_invoke(Principal(name=name, identity=who.principal_id, client=who.client_id, parent=self))
         self._service = service = self._made(home, who, args)
         api = self._api(home, args)
         policy = self._policy(api, function, who, args, granted)

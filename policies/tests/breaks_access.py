@@ -73,7 +73,7 @@ BREAKS = (
         t.APP,
         {"configuration.ingress.allowInsecure": True},
         "allowInsecure is true: set it to false",
-        name="endpoint-app",
+        name="endpoint-app-a2f1a6",
     ),
     Break("tls-only", "azure-api", t.APIM_API, {"protocols": ["http", "https"]}, 'set it to ["https"]'),
     Break("bucket-refuses-plain-http", "aws-rest", t.BUCKET_POLICY, {}, "add a Deny", gone=True),

@@ -63,7 +63,11 @@ def test_requests_go_to_the_function_with_a_token_that_its_guard_takes() -> None
     directory = guard["identityProviders"]["azureActiveDirectory"]
     assert directory["validation"] == {
         "allowedAudiences": [token.attrib["resource"]],
-        "defaultAuthorizationPolicy": {"allowedPrincipals": {"identities": [identity.outputs["principalId"]]}},
+        # Both of one identity: a token must be of that, however the guard reads the two together.
+        "defaultAuthorizationPolicy": {
+            "allowedPrincipals": {"identities": [identity.outputs["principalId"]]},
+            "allowedApplications": [identity.outputs["clientId"]],
+        },
     }
     assert directory["registration"]["openIdIssuer"] == "https://sts.windows.net/00000000-0000-0000-0000-00000000000a/"
     assert list(plan.one(SERVICE).inputs["identity"]["userAssignedIdentities"]) == [identity.outputs["id"]]
