@@ -101,7 +101,7 @@ def document(function: str, client_id: str, later: bool) -> str:
     return (
         f"<policies><inbound><base />{NUMBERED}{arrived}"
         '<set-header name="x-api-key" exists-action="delete" /><set-query-parameter name="x-api-key" exists-action="delete" />'
-        f'{told if later else ""}'
+        f"{told if later else ''}"
         f'<authentication-managed-identity resource="{AUDIENCE}" client-id="{client_id}" />'
         f'<set-backend-service base-url="{function}" /></inbound>'
         f'<backend><forward-request timeout="{GATEWAY_S}" follow-redirects="false" /></backend>'

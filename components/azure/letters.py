@@ -13,7 +13,8 @@ LETTERS, DEAD = "letters", "dead"
 
 class Letters:
     """A queue in an account of its own: the metrics of queues are of all queues of an account, none of one alone, so that whatever is
-    put into this account is a dead letter (Azure Monitor documentation, supported metrics of queueServices). With `keep` it is protected."""
+    put into this account is a dead letter (Azure Monitor documentation, supported metrics of queueServices). With `keep` it is
+    protected."""
 
     url: pulumi.Output[str]
 

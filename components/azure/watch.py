@@ -25,8 +25,8 @@ DURATION_SHARE = 0.9
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
     """One metric of one resource (`scope`, of the type `namespace`) above `threshold`, looked at every minute over five, or by the hour
-    over a day where figures come `daily`; `where` are values of the metric's dimensions. Minutes without figures are good ones: at zero there
-    is no traffic.
+    over a day where figures come `daily`; `where` are values of the metric's dimensions. Minutes without figures are good ones: at zero
+    there is no traffic.
 
     Metrics: Azure Monitor documentation, supported metrics by resource type (2026-11).
     """

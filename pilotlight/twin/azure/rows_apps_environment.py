@@ -119,7 +119,9 @@ def _update(twin: Twin, old: Resource, new: Resource) -> None:
                 "WorkloadProfileTypeCannotBeChanged",
                 f"workloadProfiles: {name!r} is of the type {before[name]} and can't become {kind}: add a profile of another name.",
             )
-    used = {str(one["workloadProfileName"]): one for one in _held(twin, new) if one.get("workloadProfileName") in before.keys() - after.keys()}
+    used = {
+        str(one["workloadProfileName"]): one for one in _held(twin, new) if one.get("workloadProfileName") in before.keys() - after.keys()
+    }
     for name, one in used.items():
         raise Refusal("WorkloadProfileInUse", f"workloadProfiles: {name!r} can't be removed: {one['name']} runs on it. Move it first.", 409)
 

@@ -41,8 +41,8 @@ def apps(harness: AzureHarness) -> Iterator[Apps]:
 
 
 def watch(harness: AzureHarness, name: str, scope: str, **given: Any) -> Resource:
-    """An alert above a threshold (0 if it is not given), by the names of one criterion; `every` is its frequency, and `over` its window, which is
-    the same if it is not given."""
+    """An alert above a threshold (0 if it is not given), by the names of one criterion; `every` is its frequency, `over` its window, the
+    same if it is not given."""
     every = given.pop("every", "PT1M")
     over = given.pop("over", every)
     dimensions = [{"name": key, "operator": "Include", "values": [value]} for key, value in given.pop("where", {}).items()]

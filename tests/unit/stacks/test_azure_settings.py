@@ -97,8 +97,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"answers": None},
-        "endpoint: a start of the function of 22 s (microsoft/azure-container-apps issue 997), a cold start of 15 s and a prediction of 10 s "
-        "take 47 s, but 28 s are left behind a gateway that waits 30 s (Azure subscription service limits, API Management (Consumption): "
+        "endpoint: a start of the function of 22 s (microsoft/azure-container-apps issue 997), a cold start of 15 s and a prediction of 10 "
+        "s take 47 s, but 28 s are left behind a gateway that waits 30 s (Azure subscription service limits, API Management (Consumption): "
         "total request duration): lower endpoint.coldStartSeconds or endpoint.predictSeconds to 6 s together, or answer later: answers: ",
     ),
     ({"logs": {"retentionDays": 7}}, "logs.retentionDays: 7: use 30 to 730 days (Azure Monitor documentation"),
@@ -174,7 +174,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"image.registry": "Premium"}, "image.registry: 'Premium': did you mean premium? use basic or premium"),
     ({"tags": {"a/b": "c"}}, "tags.a/b: 'c': a key has none of < > % & \\ ? / and up to 128 characters"),
-    ({"tags": {"Team": "a", "team": "b"}}, "tags.team: 'b': there is 'Team', and in another case it is the same tag (Azure Resource Manager"),
+    (
+        {"tags": {"Team": "a", "team": "b"}},
+        "tags.team: 'b': there is 'Team', and in another case it is the same tag (Azure Resource Manager",
+    ),
     ({"tags": {"Stack": "mine"}}, "tags.Stack: 'mine': there is 'stack', and in another case it is the same tag"),
     ({"tags": {"azure-team": "c"}}, "tags.azure-team: the prefix belongs to Azure: use another key"),
     (
