@@ -37,7 +37,7 @@ def _room(settings: Settings, addresses: str) -> str | None:
         return None
     if one.requests not in facts.instance.most_requests:
         return None
-    parts = _replicas(settings, facts, one)
+    parts = _replicas(settings, facts, one, endpoint.max_concurrency)
     wanted, room = sum(parts.values()), subnets.replicas(int(addresses.partition("/")[2]))
     if wanted <= room:
         return None
@@ -48,19 +48,19 @@ def _room(settings: Settings, addresses: str) -> str | None:
     )
 
 
-def _replicas(settings: Settings, facts: PlatformFacts, one: InstanceArgs) -> dict[str, int]:
-    """How many replicas each part of a stack may have, as the components bound them."""
+def _replicas(settings: Settings, facts: PlatformFacts, one: InstanceArgs, at_once: int) -> dict[str, int]:
+    """How many replicas each part of a stack may have, as the components bound them, whose endpoint takes so many requests at once."""
     endpoint, most = settings.endpoint, CONTAINER_APPS_MAX_REPLICAS.high
     body = facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes
-    requests, found = requests_of(settings.function.memory_mb, body), {"endpoint": math.ceil(endpoint.max_concurrency / one.requests)}
+    requests, found = requests_of(settings.function.memory_mb, body), {"endpoint": math.ceil(at_once / one.requests)}
     if settings.events is not None:
         requests = requests_of(settings.function.memory_mb, max(body, settings.events.max_object_bytes))
         found["function"] = shared(max(1, settings.events.max_concurrency), requests, most)[0]
     else:
-        found["function"] = min(instances_of(endpoint.max_concurrency, requests), most)
+        found["function"] = min(instances_of(at_once, requests), most)
     later = settings.answers is not None and settings.answers.async_
     if later:
-        found["worker"] = shared(endpoint.max_concurrency, requests, most)[0]
+        found["worker"] = shared(at_once, requests, most)[0]
     pings = sum(rule.kind == "ping" for rule in settings.warming or ())
     drops = settings.budget is not None and settings.budget.on_exceeded == "drop-warming"
     return {**found, "jobs": pings + later + drops}
