@@ -195,7 +195,8 @@ class NetworkArgs:
 @dataclass(frozen=True, kw_only=True)
 class HomeArgs:
     """What every part of a service shares: whose it is, what happens to its data, how long logs are kept (days), whether requests are
-    traced, where a cloud is asked for that, and its network, where it is in one of the customer's."""
+    traced, where a cloud is asked for that, and where what runs is placed: its network, where it is in one of the customer's, and its
+    endpoint's GPU."""
 
     project: str
     stack: str
@@ -203,6 +204,7 @@ class HomeArgs:
     log_retention_days: int
     tracing: bool = False
     network: NetworkArgs | None = None
+    gpu: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

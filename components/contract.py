@@ -26,12 +26,14 @@ class Principal:
 
     name      prefix of the grant's logical name: the caller's own
     identity  a role's name, or the name of a service of the cloud
+    client    what its tokens call the application, on a cloud where that is another id of the same identity
     source    where a service calls: the ARN of the thing on whose behalf it does
     parent    the component that the grant belongs to
     """
 
     name: str
     identity: Input[str]
+    client: Input[str] | None = None
     source: Input[str] | None = None
     parent: Resource
 

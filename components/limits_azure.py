@@ -18,6 +18,10 @@ CONTAINER_APPS_POLLING_DEFAULT_S, CONTAINER_APPS_COOLDOWN_DEFAULT_S = 30, 300
 # Rules by these can't bring an app to zero and back (the same page): what is at zero uses no CPU and no memory that could be measured.
 CONTAINER_APPS_RESOURCE_RULES = ("cpu", "memory")
 
+# From zero to the first request, of a small image: no promise of the service's, and not steady. 5 to 7 s were seen elsewhere (issue 199,
+# protomaps/PMTiles issue 197), and 37 s in five starts of a laboratory of 2026-04.
+CONTAINER_APPS_START_S = Range(low=22, high=22, unit="s", source="microsoft/azure-container-apps issue 997", noted="2026-11")
+
 # A message counts how often it was taken, without an end; so many attempts are more than anybody waits for.
 STORAGE_QUEUE_VISIBILITY_S = Range(
     low=1, high=7 * 86_400, unit="s", source="Storage queues REST API, Get Messages: visibilitytimeout", noted="2026-11"

@@ -56,6 +56,7 @@ class PlatformFacts:
                        the service; `endpoint.coldStartSeconds` replaces it with what was measured (`Server-Timing`)
     shares_concurrency whether `maxConcurrency: null` is possible: nothing is reserved, the account's pool is the limit
     separate_function  whether a function of the pattern stands in front of the endpoint
+    function_start     what that function takes to start, which is at zero whenever the endpoint is; None: less than a hop's seconds
     zipped             whether functions are of the packaged zip; else they come in an image of their own
     function_s         how long a function behind a queue may run
     batched            whether the event function is brought several objects at a time
@@ -75,6 +76,7 @@ class PlatformFacts:
     function_memory_mb: Range
     function_s: Range
     batched: bool
+    function_start: Range | None = None
     instance: InstanceFacts | None = None
 
     @property
@@ -173,6 +175,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
         zipped=False,
         function_memory_mb=limits_azure.CONTAINER_APPS_MEMORY_MB,
         function_s=limits_azure.CONTAINER_APPS_INGRESS_S,
+        function_start=limits_azure.CONTAINER_APPS_START_S,
         batched=False,
         instance=InstanceFacts(
             cpu=None,

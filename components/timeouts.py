@@ -102,12 +102,16 @@ def queue_problem(plan: QueueChain, allowed: Range) -> str | None:
     )
 
 
-def problem(plan: Chain, cold_start_s: int) -> str | None:
-    """Why the first call after a rest can't be answered in time, or None when cold start and prediction fit."""
-    if cold_start_s + plan.model_s <= plan.endpoint_s:
+def problem(plan: Chain, cold_start_s: int, function_start: Range | None = None) -> str | None:
+    """Why the first call after a rest can't be answered in time, or None when cold start and prediction fit. Where the function has a cold
+    start of its own that counts (`function_start`), that comes before them: one starts when the other asks it."""
+    first_s = 0 if function_start is None else function_start.high
+    taken_s = first_s + cold_start_s + plan.model_s
+    if taken_s <= plan.endpoint_s:
         return None
+    first = "" if function_start is None else f"a start of the function of {first_s} s ({function_start.source}), "
     return (
-        f"a cold start of {cold_start_s} s and a prediction of {plan.model_s} s take {cold_start_s + plan.model_s} s, "
+        f"{first}a cold start of {cold_start_s} s and a prediction of {plan.model_s} s take {taken_s} s, "
         f"but {plan.endpoint_s} s are left behind a gateway that waits {plan.gateway_s} s ({plan.source}): "
-        f"lower endpoint.coldStartSeconds or endpoint.predictSeconds to {plan.endpoint_s} s together"
+        f"lower endpoint.coldStartSeconds or endpoint.predictSeconds to {plan.endpoint_s - first_s} s together"
     )

@@ -9,7 +9,7 @@ from components.capabilities import PATTERN_SETTINGS, PLACES, PLATFORM_SETTINGS
 from components.capabilities_auth import AUTH_SETTINGS
 from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from components.platforms import CLOUDS, ENDPOINTS, cloud_of
-from components.tags import is_label
+from components.tags import is_label, standard
 from stacks.checks_clouds import cloud_problems, given, read
 from stacks.checks_events import event_problems
 from stacks.checks_instances import instance_problems, is_gpu
@@ -22,7 +22,8 @@ from stacks.sizes import cold_start_s
 # What every service takes (AWS Tag Editor guide, naming limits); IAM and S3 refuse anything else, in the middle of an `up`.
 TAG = re.compile(r"[\w .:/=+@-]*")
 ARTIFACT = re.compile(r"[a-z0-9-]+-docker\.pkg\.dev/[\w.:-]+/[\w.-]+/[\w./%-]+@sha256:[0-9a-f]{64}")
-ACR = re.compile(r"[a-z0-9]{5,50}\.azurecr\.io/[\w./-]+@sha256:[0-9a-f]{64}")
+# A registry whose name nobody else may take has a label after its own (Container Registry documentation, domain name label).
+ACR = re.compile(r"[a-z0-9]{5,50}(-[a-z0-9]+)?\.azurecr\.io/[\w./-]+@sha256:[0-9a-f]{64}")
 AZURE_TAG, AZURE_RESERVED = re.compile(r"[^<>%&\\?/]+"), ("microsoft", "azure", "windows")
 # Where the code of a model of one's own lies (`handlers/models`), and what engine `torch` computes (`handlers/tasks`).
 OWN_MODELS = "handlers/models"
@@ -193,16 +194,21 @@ def _tags(settings: Settings) -> Iterator[Problem]:
                     f"tags.{key}",
                 )
         elif settings.cloud == "azure":
-            yield from _azure_tag(key, value)
+            yield from _azure_tag(key, value, settings.tags)
         elif key.lower().startswith("aws:"):
             yield told(f"tags.{key}: the prefix aws: belongs to AWS: use another key", f"tags.{key}")
         elif not TAG.fullmatch(key) or not TAG.fullmatch(value):
             yield told(f"tags.{key}: {shown(value)}: use letters, digits, spaces and _ . : / = + - @ in keys and values", f"tags.{key}")
 
 
-def _azure_tag(key: str, value: str) -> Iterator[Problem]:
+def _azure_tag(key: str, value: str, tags: Mapping[str, str]) -> Iterator[Problem]:
     limit = limits_azure.AZURE_TAG_KEY
-    if key.lower().startswith(AZURE_RESERVED):
+    before = (*standard("", ""), *list(tags)[: list(tags).index(key)])
+    same = next((other for other in before if other != key and other.lower() == key.lower()), None)
+    if same is not None:
+        text = f"there is {same!r}, and in another case it is the same tag ({limit.source}): use another key"
+        yield told(f"tags.{key}: {shown(value)}: {text}", f"tags.{key}")
+    elif key.lower().startswith(AZURE_RESERVED):
         yield told(f"tags.{key}: the prefix belongs to Azure: use another key", f"tags.{key}")
     elif AZURE_TAG.fullmatch(key) is None or len(key) not in limit:
         yield told(
@@ -227,7 +233,7 @@ def _chain(settings: Settings) -> Iterator[Problem]:
             predict_s=predict,
             tier=_tier(settings),
         )
-        problem = timeouts.problem(plan, cold)
+        problem = timeouts.problem(plan, cold, facts.function_start)
         if problem is not None and not any(
             row.setting in ("answers", "answers.async") and settings.endpoint.platform in row.without for row in PLATFORM_SETTINGS
         ):

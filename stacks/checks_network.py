@@ -4,8 +4,10 @@ import math
 from collections.abc import Iterator
 
 from components import subnets
-from components.limits_azure import CONTAINER_APPS_SUBNET
-from components.platform_facts import PLATFORM_FACTS
+from components.args import InstanceArgs
+from components.function_size import instances_of, requests_of, shared
+from components.limits_azure import CONTAINER_APPS_MAX_REPLICAS, CONTAINER_APPS_SUBNET
+from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from stacks.messages import Problem, shown, told
 from stacks.settings_service import Settings
 from stacks.sizes import instance
@@ -27,19 +29,38 @@ def network_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _room(settings: Settings, addresses: str) -> str | None:
-    """What is wrong with the size of a range that the endpoint's replicas don't fit in; the function's are fewer, and not counted."""
+    """What is wrong with the size of a range that the replicas of all that runs in it don't fit in."""
     endpoint = settings.endpoint
     facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
     one = None if facts is None else instance(endpoint, facts)
-    if facts is None or facts.instance is None or one is None or not endpoint.max_concurrency:
+    if facts is None or facts.instance is None or one is None or not endpoint.max_concurrency or settings.function is None:
         return None
     if one.requests not in facts.instance.most_requests:
         return None
-    wanted = math.ceil(endpoint.max_concurrency / one.requests)
-    room = subnets.replicas(int(addresses.partition("/")[2]))
+    parts = _replicas(settings, facts, one, endpoint.max_concurrency)
+    wanted, room = sum(parts.values()), subnets.replicas(int(addresses.partition("/")[2]))
     if wanted <= room:
         return None
+    told = ", ".join(f"{part} {count}" for part, count in parts.items() if count)
     return (
-        f"has room for {room} replicas, and the endpoint may have {wanted}: use /{subnets.longest_prefix(wanted)} or larger, or lower "
-        f"endpoint.maxConcurrency ({CONTAINER_APPS_SUBNET.source})"
+        f"has room for {room} replicas, and the stack may have {wanted} ({told}): use /{subnets.longest_prefix(wanted)} or larger, or "
+        f"lower endpoint.maxConcurrency ({CONTAINER_APPS_SUBNET.source})"
     )
+
+
+def _replicas(settings: Settings, facts: PlatformFacts, one: InstanceArgs, at_once: int) -> dict[str, int]:
+    """How many replicas each part of a stack may have, as the components bound them, whose endpoint takes so many requests at once."""
+    endpoint, most = settings.endpoint, CONTAINER_APPS_MAX_REPLICAS.high
+    body = facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes
+    requests, found = requests_of(settings.function.memory_mb, body), {"endpoint": math.ceil(at_once / one.requests)}
+    if settings.events is not None:
+        requests = requests_of(settings.function.memory_mb, max(body, settings.events.max_object_bytes))
+        found["function"] = shared(max(1, settings.events.max_concurrency), requests, most)[0]
+    else:
+        found["function"] = min(instances_of(at_once, requests), most)
+    later = settings.answers is not None and settings.answers.async_
+    if later:
+        found["worker"] = shared(at_once, requests, most)[0]
+    pings = sum(rule.kind == "ping" for rule in settings.warming or ())
+    drops = settings.budget is not None and settings.budget.on_exceeded == "drop-warming"
+    return {**found, "jobs": pings + later + drops}

@@ -40,6 +40,7 @@ def home_args(settings: Settings, project: str, stack: str) -> HomeArgs:
         data_retention=settings.data_retention,
         log_retention_days=settings.logs.retention_days,
         network=network_args(settings),
+        gpu=settings.endpoint.gpu,
         tracing=settings.tracing,
     )
 

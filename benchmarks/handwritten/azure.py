@@ -46,8 +46,10 @@ def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(depends_on=resources)
 
 
+# What runs beside another GPU is another environment, and other apps.
+placed = "" if settings.endpoint.gpu is None else f"-{digits(settings.endpoint.gpu, 6)}"
 # Names of the whole world, and those of apps.
-world, own = digits(f"{client.subscription_id}/{prefix}", 16), digits(prefix, 10)
+world, own = digits(f"{client.subscription_id}/{prefix}", 16), digits(f"{prefix}{placed}", 10)
 group = az.resources.ResourceGroup(f"{kind}-image-group", resource_group_name=prefix, location=az.config.location, tags=tags).name
 
 
@@ -175,4 +177,5 @@ stored = az.storage.Blob(
     resource_group_name=group,
     source=pulumi.FileAsset(str(artifact.path)),
     content_type="application/gzip",
+    opts=pulumi.ResourceOptions(delete_before_replace=False),
 )

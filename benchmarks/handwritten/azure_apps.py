@@ -21,6 +21,7 @@ from benchmarks.handwritten.azure import (
     models,
     own,
     packaged,
+    placed,
     prefix,
     registry,
     served,
@@ -51,7 +52,7 @@ workspace = az.operationalinsights.Workspace(
 )
 environment = az.app.ManagedEnvironment(
     f"{kind}-endpoint-environment-environment",
-    environment_name=prefix,
+    environment_name=f"{prefix}{placed}",
     resource_group_name=group,
     app_logs_configuration=az.app.AppLogsConfigurationArgs(destination="azure-monitor"),
     workload_profiles=[

@@ -1,10 +1,4 @@
-"""The stack `azure-container-apps-api` by hand: gateway -> function -> endpoint on Container Apps."""
+"""The stack `azure-container-apps-api` by hand: that with a GPU, whose settings tell it that there is none."""
 
-from benchmarks.handwritten.azure_apps import endpoint_of
-from benchmarks.handwritten.azure_gateway import function_of, gateway_of
-from benchmarks.handwritten.azure_watch import endpoint_alerts
-
-endpoint = endpoint_of({})
-function, who = function_of(endpoint)
-gateway_of(function, who, endpoint)
-endpoint_alerts(endpoint)
+# Importing a program runs it, as the language host does.
+import benchmarks.handwritten.azure_container_apps_gpu_api  # noqa: F401 (run, not used)

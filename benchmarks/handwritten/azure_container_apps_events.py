@@ -13,10 +13,11 @@ from benchmarks.handwritten.azure import (
     after,
     blobs_of,
     container,
+    digits,
     group,
     identity,
     may,
-    own,
+    prefix,
     queue,
     queue_url,
     settings,
@@ -93,7 +94,7 @@ granted = [
 ]
 topic = az.eventgrid.SystemTopic(
     "events-delivery-topic",
-    system_topic_name=f"objects-{own}",
+    system_topic_name=f"objects-{digits(prefix, 10)}",
     resource_group_name=group,
     source=held.id,
     topic_type="Microsoft.Storage.StorageAccounts",

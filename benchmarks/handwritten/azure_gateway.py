@@ -73,7 +73,8 @@ def guard(function: az.app.ContainerApp, its: Identity, who: Identity) -> az.app
         validation=az.app.AzureActiveDirectoryValidationArgs(
             allowed_audiences=[AUDIENCE],
             default_authorization_policy=az.app.DefaultAuthorizationPolicyArgs(
-                allowed_principals=az.app.AllowedPrincipalsArgs(identities=[who.principal_id])
+                allowed_principals=az.app.AllowedPrincipalsArgs(identities=[who.principal_id]),
+                allowed_applications=[who.client_id],
             ),
         ),
     )
@@ -96,8 +97,11 @@ def header(name: str, value: str) -> str:
 def document(function: str, client_id: str, later: bool) -> str:
     origin = 'context.Request.OriginalUrl.Scheme + "://" + context.Request.OriginalUrl.Host'
     told = header("x-pilotlight-caller", '"key:" + context.Subscription.Id') + header("x-pilotlight-gateway", origin)
+    arrived = header("x-pilotlight-arrived", 'context.Timestamp.ToString("o")')
     return (
-        f'<policies><inbound><base />{NUMBERED}<set-header name="x-api-key" exists-action="delete" />{told if later else ""}'
+        f"<policies><inbound><base />{NUMBERED}{arrived}"
+        '<set-header name="x-api-key" exists-action="delete" /><set-query-parameter name="x-api-key" exists-action="delete" />'
+        f"{told if later else ''}"
         f'<authentication-managed-identity resource="{AUDIENCE}" client-id="{client_id}" />'
         f'<set-backend-service base-url="{function}" /></inbound>'
         f'<backend><forward-request timeout="{GATEWAY_S}" follow-redirects="false" /></backend>'

@@ -21,9 +21,9 @@ def alert(
     statistic: str,
     threshold: float = 0,
     where: dict[str, str] | None = None,
-    hourly: bool = False,
+    daily: bool = False,
 ) -> None:
-    """`NAMESPACE/METRIC` above the threshold in five minutes, or in an hour."""
+    """`NAMESPACE/METRIC` above the threshold in five minutes, or in a day."""
     namespace, _, name = metric.rpartition("/")
     dimensions = [az.monitor.MetricDimensionArgs(name=each, operator="Include", values=[value]) for each, value in (where or {}).items()]
     one = az.monitor.MetricCriteriaArgs(
@@ -46,8 +46,8 @@ def alert(
         severity=1,
         auto_mitigate=True,
         scopes=[scope],
-        evaluation_frequency="PT1H" if hourly else "PT1M",
-        window_size="PT1H" if hourly else "PT5M",
+        evaluation_frequency="PT1H" if daily else "PT1M",
+        window_size="P1D" if daily else "PT5M",
         criteria=az.monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
             odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria", all_of=[one]
         ),
@@ -120,5 +120,5 @@ def queue_alerts(
     work, buried = (pulumi.Output.format("{0}/queueServices/default", each.id) for each in (queues, letters))
     put = {"ApiName": "PutMessage", "ResponseType": "Success"}
     alert(f"{role}-dead-letters", dead, buried, f"{QUEUES}/Transactions", "Total", where=put)
-    alert(f"{role}-dead-letters-waiting", dead, buried, f"{QUEUES}/QueueMessageCount", "Average", hourly=True)
-    alert(f"{role}-age", waiting, work, f"{QUEUES}/QueueMessageCount", "Average", most, hourly=True)
+    alert(f"{role}-dead-letters-waiting", dead, buried, f"{QUEUES}/QueueMessageCount", "Average", daily=True)
+    alert(f"{role}-age", waiting, work, f"{QUEUES}/QueueMessageCount", "Average", most, daily=True)

@@ -36,7 +36,7 @@ class AnswerStore(pulumi.ComponentResource):
         super().__init__("pilotlight:index:AnswerStore", name, None, opts)
         self._args, self.account = args, Account(name, home, ANSWERS, self, keep=False)
         self._container, self._table = self.account.container(ANSWERS), self.account.table(ANSWERS)
-        self.queue, self._letters = self.account.queue(ANSWERS), Letters(f"{name}-letters", home, self)
+        self.queue, self._letters = self.account.queue(ANSWERS), Letters(f"{name}-letters", home, self, keep=False)
         self._forgets = self.account.forgetting(expiry_days(args.keep_hours))
         self.database, self.table = self.account.service("table"), self._table.name
         self.queue_url, self.dead_letter_url, self.replay_topic = self.account.url(self.queue), self._letters.url, None

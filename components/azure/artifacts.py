@@ -24,7 +24,7 @@ class ModelStore(pulumi.ComponentResource):
     def __init__(self, name: str, home: AzureContext, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
         self._home, self.key = home, f"{artifact.sha256}/model.tar.gz"
-        group, inside = home.group(name, self), pulumi.ResourceOptions(parent=self)
+        group = home.group(name, self)
         account = Account(name, home, MODELS, self, keep=home.keep, shared_keys=True)
         self._container = azure.storage.BlobContainer(
             f"{name}-container",
@@ -42,7 +42,8 @@ class ModelStore(pulumi.ComponentResource):
             resource_group_name=group,
             source=pulumi.FileAsset(str(artifact.path)),
             content_type="application/gzip",
-            opts=inside,
+            # Replicas of before start from the old one until the endpoint has the new one. The provider deletes first what it did not name.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=False),
         )
         self.uri = pulumi.Output.format("{0}{1}/{2}", account.service("blob"), MODELS, self.key)
         self.register_outputs({"account": account.resource.name, "uri": self.uri})

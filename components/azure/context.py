@@ -39,7 +39,7 @@ class AzureContext:
         self.region: str = azure.config.location
         self.stack = args.stack
         self.network = args.network
-        self.names = names_of(args.project, args.stack, self.subscription, args.network)
+        self.names = names_of(args.project, args.stack, self.subscription, args.network, args.gpu)
         self.project = self.names.group
         self.keep = args.data_retention == "keep"
         self.log_retention_days = args.log_retention_days
@@ -50,8 +50,8 @@ class AzureContext:
         self._group: azure.resources.ResourceGroup | None = None
 
     def placed(self, name: str) -> str:
-        """The logical name of something that lies in the environment: another one in each network, so that it is there beside the old
-        one for a while, and is never without its guard."""
+        """The logical name of something that lies in the environment: another one in each network and for each GPU, so that it is there
+        beside the old one for a while, and is never without its guard."""
         return f"{name}{self.names.placed}"
 
     def lines(self) -> pulumi.Output[str]:

@@ -35,7 +35,7 @@ class ObjectSource(pulumi.ComponentResource):
         self.account = Account(name, home, WORK, self, keep=home.keep)
         self.objects, self.dead_events = self.account.container(OBJECTS), self.account.container(DEAD_EVENTS)
         self.events = self.account.queue(EVENTS)
-        self.letters = Letters(f"{name}-letters", home, self)
+        self.letters = Letters(f"{name}-letters", home, self, keep=home.keep)
         self.bucket, self.objects_url = OBJECTS, self.account.url(self.objects)
         self.queue_url, self.dead_letter_url, self.replay_topic = self.account.url(self.events), self.letters.url, None
         self.log_groups = []

@@ -92,7 +92,7 @@ class ApiFunction(pulumi.ComponentResource):
         self.register_outputs({"functionName": self.function_name, "url": self.invoke_target})
 
     def grant_invoke(self, principal: Principal) -> azure.app.ContainerAppsAuthConfig:
-        """Let the identity with that principal id call, and nobody else: an app has one guard, so this is asked once."""
+        """Let the identity with those ids call, and nobody else: an app has one guard, so this is asked once."""
         aad = azure.app.AzureActiveDirectoryArgs(
             enabled=True,
             registration=azure.app.AzureActiveDirectoryRegistrationArgs(
@@ -103,7 +103,9 @@ class ApiFunction(pulumi.ComponentResource):
             validation=azure.app.AzureActiveDirectoryValidationArgs(
                 allowed_audiences=[AUDIENCE],
                 default_authorization_policy=azure.app.DefaultAuthorizationPolicyArgs(
-                    allowed_principals=azure.app.AllowedPrincipalsArgs(identities=[principal.identity])
+                    allowed_principals=azure.app.AllowedPrincipalsArgs(identities=[principal.identity]),
+                    # Of the same identity: without any, the guard may take tokens of its own registration alone, which asks for none.
+                    allowed_applications=None if principal.client is None else [principal.client],
                 ),
             ),
         )

@@ -28,6 +28,13 @@ def _patience(family: str) -> pulumi.CustomTimeouts | None:
     return pulumi.CustomTimeouts(create=CLASSIC_TIMEOUT, update=CLASSIC_TIMEOUT, delete=CLASSIC_TIMEOUT) if family == "classic" else None
 
 
+def _keyless() -> azure.apimanagement.PipelineDiagnosticSettingsArgs:
+    """What is told of a request, whose address may hold a key where a header should."""
+    hidden = azure.apimanagement.DataMaskingEntityArgs(mode=azure.apimanagement.DataMaskingMode.HIDE, value=KEY_HEADER)
+    masked = azure.apimanagement.HttpMessageDiagnosticArgs(data_masking=azure.apimanagement.DataMaskingArgs(query_params=[hidden]))
+    return azure.apimanagement.PipelineDiagnosticSettingsArgs(request=masked)
+
+
 class ApiManagementGateway(pulumi.ComponentResource):
     """A service, of the Consumption tier unless another is asked for, with one API, under an identity of its own; for callers with a key
     also a product, whose limits are those of each key, and that key."""
@@ -42,7 +49,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
         self._name, self._group = name, home.group(name, self)
         who = identity(name, home, "gateway", self)
         # Beside the service, whose making takes minutes: the function is not to be without its guard for so long.
-        granted = function.grant_invoke(Principal(name=name, identity=who.principal_id, parent=self))
+        granted = function.grant_invoke(Principal(name=name, identity=who.principal_id, client=who.client_id, parent=self))
         self._service = service = self._made(home, who, args)
         api = self._api(home, args)
         policy = self._policy(api, function, who, args, granted)
@@ -147,7 +154,8 @@ class ApiManagementGateway(pulumi.ComponentResource):
     def _traced(
         self, home: AzureContext, api: azure.apimanagement.Api, who: azure.managedidentity.UserAssignedIdentity
     ) -> list[azure.apimanagement.ApiDiagnostic]:
-        """Every request is told, without headers and bodies; who it goes on to is told of its trace, as W3C has it."""
+        """Every request is told, without headers and bodies, and without a key in its address; who it goes on to is told of its trace, as
+        W3C has it."""
         if home.insights is None:
             return []
         may = grant_publisher(self._name, home, home.insights, who, self)
@@ -171,6 +179,8 @@ class ApiManagementGateway(pulumi.ComponentResource):
             http_correlation_protocol=azure.apimanagement.HttpCorrelationProtocol.W3_C,
             verbosity=azure.apimanagement.Verbosity.ERROR,
             log_client_ip=False,
+            frontend=_keyless(),
+            backend=_keyless(),
             opts=self._inside(api, logger),
             **self._place(),
         )

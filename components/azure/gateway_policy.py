@@ -12,6 +12,8 @@ from components.limits_azure import API_MANAGEMENT_TIERS, API_MANAGEMENT_WINDOW_
 KEY_HEADER, ID_HEADER = "x-api-key", "x-request-id"
 # Who calls, and where, which the function is told by the gateway alone: whatever the caller says of it is replaced.
 CALLER_HEADER, GATEWAY_HEADER = "x-pilotlight-caller", "x-pilotlight-gateway"
+# And when it came: a function that starts from zero for it has only what the gateway will still wait.
+ARRIVED_HEADER = "x-pilotlight-arrived"
 DAY_S, PREFLIGHT_S = 86_400, 300
 _BEARER = 'context.Request.Headers.GetValueOrDefault("Authorization", "").AsJwt()'
 
@@ -23,7 +25,8 @@ def api_policy(args: GatewayArgs, *, function: str, audience: str, client_id: st
         _tag("base"),
         *([_cors(args)] if args.allow_origins else []),
         _header(ID_HEADER, "@(context.RequestId.ToString())", "skip"),
-        *([*_tokens(args), *_counted(args)] if args.auth_mode == "jwt" else [_header(KEY_HEADER, None, "delete")]),
+        _header(ARRIVED_HEADER, '@(context.Timestamp.ToString("o"))', "override"),
+        *([*_tokens(args), *_counted(args)] if args.auth_mode == "jwt" else _without_key()),
         *(_told(args) if args.later else []),
         _tag("authentication-managed-identity", {"resource": audience, "client-id": client_id}),
         _tag("set-backend-service", {"base-url": function}),
@@ -32,6 +35,11 @@ def api_policy(args: GatewayArgs, *, function: str, audience: str, client_id: st
     forward = _tag("forward-request", {"timeout": str(args.timeouts.gateway_s), "follow-redirects": "false"})
     identified = [_tag("base"), _header(ID_HEADER, "@(context.RequestId.ToString())", "skip")]
     return _document(args, {"inbound": inbound, "backend": [forward], "outbound": identified, "on-error": identified})
+
+
+def _without_key() -> list[str]:
+    """The key stays here, wherever it was shown: API Management takes it from the query, too, and that can't be turned off."""
+    return [_header(KEY_HEADER, None, "delete"), _tag("set-query-parameter", {"name": KEY_HEADER, "exists-action": "delete"})]
 
 
 def product_policy(args: GatewayArgs) -> str:

@@ -11,7 +11,7 @@ from components.azure.context import AzureContext
 from components.limits_azure import CONSUMPTION
 
 # Its time seems to begin before it works: "Job was active longer than specified deadline" (azure-container-apps issue 986) is what
-# Kubernetes says of activeDeadlineSeconds, which a node and the pull of the image count in. A small image took 22 s to start (issue 997).
+# Kubernetes says of activeDeadlineSeconds, which a node and the pull of the image count in: more than CONTAINER_APPS_START_S, to be safe.
 START_S = 60
 
 

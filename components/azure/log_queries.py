@@ -15,6 +15,8 @@ FAULTS = (
     *("dead_letter_failed", "message_stuck", "settings_refused"),
 )
 _LINE = "extend line = parse_json(Log)"
+# A workspace that never had a line of a job may not have the column, and a query that names it is refused there.
+JOB = 'ContainerJobName = column_ifexists("ContainerJobName", "")'
 
 
 def cold_starts() -> str:
@@ -88,7 +90,7 @@ def troubles() -> str:
     return _query(
         _LINE,
         'where tostring(line.level) in ("WARNING", "ERROR")',
-        "project TimeGenerated, ContainerAppName, ContainerJobName, level = tostring(line.level), event = tostring(line.event), "
+        f"project TimeGenerated, ContainerAppName, {JOB}, level = tostring(line.level), event = tostring(line.event), "
         "reason = tostring(line.reason), message = tostring(line.message), request_id = tostring(line.request_id)",
         "order by TimeGenerated desc",
         "take 100",

@@ -29,8 +29,9 @@ PLACED_DIGITS = 6
 class Names:
     """Derived from project, stack and subscription, so that a second stack, also in another subscription, collides with nothing.
 
-    What lies in a network of the customer's has names of that network (`placed`, empty without): an environment can't move to another
-    one, so that there are two of them, with all that runs in each, until callers have moved.
+    What lies in a network of the customer's has names of that network, and what runs beside a GPU has names of that (`placed`, empty
+    without both): an environment can't move to another network, and can't change or lose a workload profile that an app runs on, so that
+    there are two of them, with all that runs in each, until callers have moved.
     """
 
     prefix: str
@@ -61,11 +62,12 @@ class Names:
         return fixed(f"{role}{self.world}", COSMOS_ACCOUNT_NAME)
 
 
-def names_of(project: str, stack: str, subscription: str, network: NetworkArgs | None = None) -> Names:
+def names_of(project: str, stack: str, subscription: str, network: NetworkArgs | None = None, gpu: str | None = None) -> Names:
     """All names of a stack. Raises RunError when one is longer than its service allows."""
     prefix = f"{slug(project)}-{slug(stack)}"
     # Ids are the same in any case.
-    placed = "" if network is None else f"-{short_hash(network.addresses or str(network.subnet_id).lower(), PLACED_DIGITS)}"
+    places = [*([] if network is None else [network.addresses or str(network.subnet_id).lower()]), *([] if gpu is None else [gpu])]
+    placed = f"-{short_hash(' '.join(places), PLACED_DIGITS)}" if places else ""
     world = short_hash(f"{subscription}/{prefix}", GLOBAL_DIGITS)
     return Names(
         prefix=prefix,

@@ -12,7 +12,9 @@ from components.azure.log_watch import LogAlarm, log_alert
 
 APPS, JOBS, GATEWAYS = "Microsoft.App/containerApps", "Microsoft.App/jobs", "Microsoft.ApiManagement/service"
 QUEUES, TOPICS = "Microsoft.Storage/storageAccounts/queueServices", "Microsoft.EventGrid/systemTopics"
-EVERY, WINDOW, HOURLY = "PT1M", "PT5M", "PT1H"
+EVERY, WINDOW = "PT1M", "PT5M"
+# For figures that come once a day: the seldomest check, over what surely holds one of them.
+SELDOM, DAY = "PT1H", "P1D"
 # A replica that starts and ends so often does so by itself.
 MOST_RESTARTS = 2
 # Of 0 to 4: an error, nothing critical.
@@ -23,8 +25,8 @@ DURATION_SHARE = 0.9
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
     """One metric of one resource (`scope`, of the type `namespace`) above `threshold`, looked at every minute over five, or by the hour
-    where there are no other figures; `where` are values of the metric's dimensions. Minutes without figures are good ones: at zero there
-    is no traffic.
+    over a day where figures come `daily`; `where` are values of the metric's dimensions. Minutes without figures are good ones: at zero
+    there is no traffic.
 
     Metrics: Azure Monitor documentation, supported metrics by resource type (2026-11).
     """
@@ -37,7 +39,7 @@ class Alarm:
     where: dict[str, str] = field(default_factory=dict)
     statistic: Literal["Total", "Maximum", "Average"]
     threshold: float
-    hourly: bool = False
+    daily: bool = False
 
 
 def errors(role: str, text: str, app: pulumi.Input[str]) -> Alarm:
@@ -109,8 +111,8 @@ def put(role: str, text: str, queues: pulumi.Input[str]) -> Alarm:
 
 
 def waiting(role: str, text: str, queues: pulumi.Input[str], most: int) -> Alarm:
-    """More than `most` messages in all queues of an account. No metric tells how long they wait, and how many there are is counted once
-    an hour."""
+    """More than `most` messages in all queues of an account. No metric tells how long they wait, and how many there are is refreshed once
+    a day (Azure Storage documentation, best practices for monitoring Queue Storage): it is for what was missed, not for the moment."""
     return Alarm(
         role=role,
         text=text,
@@ -119,7 +121,7 @@ def waiting(role: str, text: str, queues: pulumi.Input[str], most: int) -> Alarm
         metric="QueueMessageCount",
         statistic="Average",
         threshold=most,
-        hourly=True,
+        daily=True,
     )
 
 
@@ -177,8 +179,8 @@ class Watch(pulumi.ComponentResource):
                 severity=SEVERITY,
                 auto_mitigate=True,
                 scopes=[alarm.scope],
-                evaluation_frequency=HOURLY if alarm.hourly else EVERY,
-                window_size=HOURLY if alarm.hourly else WINDOW,
+                evaluation_frequency=SELDOM if alarm.daily else EVERY,
+                window_size=DAY if alarm.daily else WINDOW,
                 criteria=_criteria(alarm),
                 actions=None if mail is None else [azure.monitor.MetricAlertActionArgs(action_group_id=mail.id)],
                 opts=inside,

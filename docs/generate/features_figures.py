@@ -94,7 +94,10 @@ def wait(platform: str) -> Said:
 
     def left(mode: str) -> tuple[int, str]:
         chain = timeouts.chain(cloud=cloud, auth_mode=mode, separate_function=facts.separate_function, predict_s=1)
-        return chain.endpoint_s, "What the gateway waits, less a second for each hop."
+        start, hops = facts.function_start, "What the gateway waits, less a second for each hop"
+        if start is None:
+            return chain.endpoint_s, f"{hops}."
+        return chain.endpoint_s - start.high, f"{hops}, and {start.high} s in which the function starts from zero ({start.source})."
 
     return _each_mode(platform, left)
 

@@ -28,6 +28,8 @@ _SHOWN: Mapping[str, Changes] = {
 _QUEUE: Mapping[str, Changes] = {"`queue` in `events.results`": {"events.results": ["table", "queue"]}}
 _COSMOS: Changes = {"events.resultsTable": "cosmos"}
 _LATER: Changes = {"answers": {"async": True, "keepHours": 24}}
+# Nothing later: what starts from zero must then be there while the gateway waits.
+_AT_ONCE: Changes = {"answers": None, "endpoint.coldStartSeconds": 1, "endpoint.predictSeconds": 5}
 _KEPT: Changes = {"logs": {"retentionDays": 90}}
 _PLACED: Changes = {"network": {"addresses": "10.8.0.0/26"}}
 _HUB = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/hub"
@@ -71,7 +73,7 @@ _JUDGED: Mapping[str, Mapping[str, Changes]] = {
     "azure": {
         "drop scheduled": {"budget": _DROP, "warming": [_PING, {**_SCHEDULED, "leaseUntil": "2027-01-31"}]},
         "extras": {**_EXTRAS, "tracing": True, "image": _ACR, "budget": _BUDGET, **_KEPT, **_PLACED, "warming": _EVERYTHING},
-        "t4": {"endpoint.gpu": "t4", "endpoint.memoryMb": 57_344, "endpoint.coldStartSeconds": 15, "image.build.target": "gpu"},
+        "t4": {"endpoint.gpu": "t4", "endpoint.memoryMb": 57_344, "image.build.target": "gpu"},
         "subnet": {"network": {"subnetId": _SUBNET}},
     },
 }
@@ -82,7 +84,7 @@ _JUDGED_OF_PATTERN: Mapping[tuple[str, str], Mapping[str, Changes]] = {
     ("gcp", "api"): {"jwt": {**_JWT, **_LATER, "auth.scopes": None, "auth.requestsPerSecond": None}},
     ("azure", "api"): {
         "jwt": {**_JWT, "cors": {"allowOrigins": ["https://app.example"]}, "auth.requestsPerSecond": None},
-        "jwt later": {**_JWT, **_LATER, "auth.requestsPerSecond": None},
+        "at once": _AT_ONCE,
         "jwt standard": {**_JWT, "auth.dailyQuota": 1000, "gateway.tier": "standard"},
     },
     ("azure", "events"): {

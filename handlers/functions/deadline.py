@@ -43,6 +43,20 @@ class Until:
         return max(0, round((self._ends - time.monotonic()) * 1000))
 
 
+class Sooner:
+    """The deadline of a call that may have to end sooner than its own one says: `within` tells that, once it is known."""
+
+    def __init__(self, own: Deadline) -> None:
+        self._deadlines = [own]
+
+    def within(self, seconds: float) -> None:
+        """It ends so many seconds from now, unless it does before."""
+        self._deadlines.append(Until(seconds))
+
+    def get_remaining_time_in_millis(self) -> int:
+        return min(each.get_remaining_time_in_millis() for each in self._deadlines)
+
+
 def seconds_left(deadline: Deadline) -> float:
     """Seconds for the work, less those for the answer; negative when there are none."""
     return deadline.get_remaining_time_in_millis() / 1000 - MARGIN_S

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from handlers.functions.answers import Answer
 from handlers.functions.api import RESULTS, ApiFunction, ApiRequest, Endpoint
 from handlers.functions.call_settings import CallSettings
-from handlers.functions.deadline import Deadline
+from handlers.functions.deadline import Deadline, Sooner
 from handlers.functions.deferral import Deferral
 from handlers.functions.http_request import HttpRequest
 from handlers.functions.problems import RouteUnknown
@@ -29,21 +29,28 @@ class ApiRole:
         deferral: Deferral | None = None,
         owner: Callable[[Headers], str | None] = lambda headers: None,
         result_url: Callable[[Headers, str], str] = lambda headers, answer_id: f"{RESULTS}{answer_id}",
+        waited_s: Callable[[Headers], float | None] = lambda headers: None,
     ) -> None:
-        """With a `deferral` answers may come later: to whom one belongs, and where it is, is read off the headers of requests."""
+        """With a `deferral` answers may come later: to whom one belongs, and where it is, is read off the headers of requests, and so is
+        for how many seconds the caller has waited already, where the gateway tells it."""
         self._boot = boot
         self.max_body_bytes = settings.max_body_bytes
         self.request_timeout_s = settings.request_timeout_s
         self._later = deferral is not None
-        self._owner, self._result_url = owner, result_url
+        self._owner, self._result_url, self._waited_s = owner, result_url, waited_s
         self._api = ApiFunction(settings, endpoint, max_answer_bytes=max_answer_bytes, take_stages=boot.take, deferral=deferral)
 
     def answer(self, read: Read, *, call_id: str, deadline: Deadline) -> Answer:
         """The answer for the gateway's client. Never raises."""
         self._boot.came()
-        return self._api.answer(lambda: self._request(read()), call_id=call_id, deadline=deadline)
+        sooner = Sooner(deadline)
+        return self._api.answer(lambda: self._request(read(), sooner), call_id=call_id, deadline=sooner)
 
-    def _request(self, http: HttpRequest) -> ApiRequest:
+    def _request(self, http: HttpRequest, deadline: Sooner) -> ApiRequest:
+        waited_s = self._waited_s(http.headers)
+        # Beyond its whole time nobody waits any more, or a clock is wrong: either way the work is worth its own time.
+        if waited_s is not None and 0 <= waited_s < self.request_timeout_s:
+            deadline.within(self.request_timeout_s - waited_s)
         known = (PREDICT, f"{RESULTS}ID") if self._later else (PREDICT,)
         if http.path != PREDICT and not (self._later and http.path.startswith(RESULTS)):
             raise RouteUnknown(f"There is {', '.join(known)}.")

@@ -174,7 +174,7 @@ BREAKS = (
         t.APP,
         {"configuration.ingress.allowInsecure": True},
         "allowInsecure is true: set it to false",
-        name="endpoint-app",
+        name="endpoint-app-a2f1a6",
     ),
     *(Break("tls-only", "azure-events", t.COSMOS, {"minimalTlsVersion": each}, 'set it to "Tls12"') for each in ("Tls11", GONE)),
     Break("tls-only", "azure-api", t.APIM_API, {"protocols": ["http", "https"]}, 'set it to ["https"]'),

@@ -72,7 +72,14 @@ BREAKS = (
         name="endpoint-app",
     ),
     Break("startup-is-probed", "gcp-api", t.RUN, {"template.containers.0.startupProbe": GONE}, "set httpGet.path", name="endpoint-service"),
-    Break("startup-is-probed", "azure-api", t.APP, {"template.containers.0.probes": []}, "no probe of type Startup", name="endpoint-app"),
+    Break(
+        "startup-is-probed",
+        "azure-api",
+        t.APP,
+        {"template.containers.0.probes": []},
+        "no probe of type Startup",
+        name="endpoint-app-a2f1a6",
+    ),
     Break("startup-has-cpu", "gcp-api", t.RUN, {"template.containers.0.resources.startupCpuBoost": False}, "set it to true"),
     Break("model-in-region", "gcp-api", t.GCS, {"location": "us-central1"}, "make the bucket in europe-west1", name="models-bucket"),
 )

@@ -278,7 +278,8 @@ class AzureWarmed(Warmed):
         rules = [
             rule
             for found in self._state()
-            if found["urn"].endswith("endpoint-app")
+            # Beside a GPU or in a network its name has a mark.
+            if "endpoint-app" in found["urn"].rpartition("::")[2]
             for rule in found["outputs"]["template"]["scale"]["rules"]
         ]
         return sum(rule.get("custom", {}).get("type") == "cron" for rule in rules)

@@ -19,12 +19,21 @@ def make_role(
 ) -> ApiRole:
     """With `kept` answers may come later; `most` bytes may an answer have, and `at_once` calls come at a time."""
     if kept is None:
-        return ApiRole(calls, endpoint, boot, max_answer_bytes=most)
+        return ApiRole(calls, endpoint, boot, max_answer_bytes=most, waited_s=callers.waited_s)
     # Here, since most processes answer at once, and none of it is loaded for them.
     from handlers.functions.azure.deferral import make_deferral
 
     deferral = make_deferral(kept, calls.endpoint_timeout_s, calls.service, calls=at_once)
-    return ApiRole(calls, endpoint, boot, max_answer_bytes=most, deferral=deferral, owner=callers.owner, result_url=callers.result_url)
+    return ApiRole(
+        calls,
+        endpoint,
+        boot,
+        max_answer_bytes=most,
+        deferral=deferral,
+        owner=callers.owner,
+        result_url=callers.result_url,
+        waited_s=callers.waited_s,
+    )
 
 
 def make(variables: Mapping[str, str], boot: Boot) -> tuple[ApiRole, ServerSettings]:

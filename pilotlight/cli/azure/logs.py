@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from components.azure.log_queries import JOB, TABLE
 from pilotlight.cli.api_errors import ApiError, short
 from pilotlight.cli.azure.clients import ADDRESS, PATIENCE_S
 from pilotlight.cli.azure.storage import LOG_ANALYTICS, Login, told
 from pilotlight.cli.clouds import Failure, Line
 from pilotlight.cli.exits import CommandError
 
-TABLE = "ContainerAppConsoleLogs"
-COLUMNS = "TimeGenerated, ContainerAppName, ContainerJobName, ContainerGroupName, Log"
+COLUMNS = f"TimeGenerated, ContainerAppName, {JOB}, ContainerGroupName, Log"
 
 
 class ConsoleLogs:
@@ -70,7 +70,7 @@ class ConsoleLogs:
 def _line(row: Mapping[str, str]) -> Line:
     return Line(
         at=int(datetime.fromisoformat(row["TimeGenerated"]).timestamp() * 1000),
-        group=row["ContainerAppName"] or row["ContainerJobName"],
+        group=row["ContainerAppName"] or row["ContainerJobName"] or row["ContainerGroupName"],
         text=row["Log"].rstrip("\n"),
         # A line has no id of its own.
         identity=json.dumps([row["TimeGenerated"], row["ContainerGroupName"], row["Log"]]),

@@ -72,7 +72,7 @@ def _rules(subject: Subject) -> Any:
 def _endpoint(subject: Subject) -> Mapping[str, Any] | None:
     """The endpoint's app, None where there is none."""
     assert subject.settings is not None
-    names = names_of(subject.project.name, subject.stack, subject.account, network_args(subject.settings))
+    names = names_of(subject.project.name, subject.stack, subject.account, network_args(subject.settings), subject.settings.endpoint.gpu)
     group = f"/subscriptions/{subject.account}/resourceGroups/{names.group}"
     try:
         found: Mapping[str, Any] = subject.clients.manager().ask(

@@ -76,7 +76,7 @@ def _usages(subject: Subject) -> dict[str, tuple[int, int]]:
 def is_there(subject: Subject) -> bool:
     """Whether the stack's own environment is among them."""
     assert subject.settings is not None
-    names = names_of(subject.project.name, subject.stack, subject.account, network_args(subject.settings))
+    names = names_of(subject.project.name, subject.stack, subject.account, network_args(subject.settings), subject.settings.endpoint.gpu)
     group = f"/subscriptions/{subject.account}/resourceGroups/{names.group}"
     try:
         subject.clients.manager().ask(f"{group}/providers/Microsoft.App/managedEnvironments/{names.environment}", VERSION)

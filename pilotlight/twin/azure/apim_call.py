@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
@@ -147,6 +148,8 @@ class Call:
     subscription: Subscription | None = None
     base_url: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
+    # By the machine's clock, as functions have it.
+    timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
     response: ApiResponse | None = None
     error: LastError | None = None
     extra: list[tuple[str, str]] = field(default_factory=list)

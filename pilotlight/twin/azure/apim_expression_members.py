@@ -8,6 +8,7 @@ import uuid
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -54,6 +55,13 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
+def round_trip(moment: datetime, form: str) -> str:
+    """A moment as .NET's format `o` writes one of UTC. ValueError for another format."""
+    if form != "o":
+        raise ValueError(f"the local twin writes a moment in the format o, not {form}")
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
 def _attribute(type_: str, name: str) -> Member:
     return Member(type_, lambda owner: getattr(owner, name))
 
@@ -85,6 +93,7 @@ _TO_STRING = {"ToString": Member("string", text_of)}
 MEMBERS: Mapping[str, Mapping[str, Member]] = {
     "context": {
         "RequestId": _attribute("guid", "request_id"),
+        "Timestamp": _attribute("datetime", "timestamp"),
         "Request": _attribute("request", "request"),
         "Response": _attribute("response", "response"),
         "Variables": _attribute("variables", "variables"),
@@ -155,6 +164,7 @@ METHODS: Mapping[str, Mapping[str, Member]] = {
         "EndsWith": Member("bool", str.endswith, ("string",)),
         "Replace": Member("string", str.replace, ("string", "string")),
     },
+    "datetime": {"ToString": Member("string", lambda moment, form: round_trip(moment, form), ("string",))},
     "guid": _TO_STRING,
     "int": _TO_STRING,
     "bool": _TO_STRING,

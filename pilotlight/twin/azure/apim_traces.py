@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
 from pilotlight.twin.azure import arm, identities, insights
 from pilotlight.twin.azure.apim_call import Call
@@ -70,10 +71,11 @@ class Traced:
         operation = self._call.operation.id if self._call.operation else ""
         name = f"{self._api['name']};rev={self._api.get('apiRevision') or 1} - {operation}"
         url = self._call.request.original_url
+        told_url = f"{url.scheme}://{url.host}{url.path}{self._query(url.raw_query, 'frontend')}"
         request = {
             **_base(self._id, name, time.time() - self._began, status),
             "responseCode": str(status),
-            "url": f"{url.scheme}://{url.host}{url.path}",
+            "url": told_url,
             "properties": self._properties(),
         }
         self._tell("Request", self._began, self._parent, name, request)
@@ -81,9 +83,18 @@ class Traced:
             base = _base(
                 self._asked.id, f"{self._call.request.method} {self._call.request.url.path}", self._asked.seconds, self._asked.status
             )
-            target = (self._call.base_url or "").partition("://")[2].rstrip("/")
-            told = {**base, "resultCode": str(self._asked.status), "type": "Backend", "target": target}
+            backend, sent = (self._call.base_url or "").rstrip("/"), self._call.request.url
+            data = f"{backend}{sent.path}{self._query(sent.raw_query, 'backend')}"
+            told = {**base, "resultCode": str(self._asked.status), "type": "Backend", "target": backend.partition("://")[2], "data": data}
             self._tell("RemoteDependency", self._asked.began, self._id, name, told)
+
+    def _query(self, raw: str, side: str) -> str:
+        """The query of an address as it is told, `?` and all: what the diagnostic masks on that side is not in it."""
+        request = (self._diagnostic.get(side) or {}).get("request") or {}
+        masks = {str(one["value"]): one.get("mode") for one in (request.get("dataMasking") or {}).get("queryParams") or []}
+        pairs = [(name, "****" if masks.get(name) == "Mask" else value) for name, value in parse_qsl(raw, keep_blank_values=True)]
+        kept = urlencode([pair for pair in pairs if masks.get(pair[0]) != "Hide"])
+        return f"?{kept}" if kept else ""
 
     def _tell(self, kind: str, began: float, parent: str, operation: str, base: Mapping[str, Any]) -> None:
         credentials = self._logger.get("credentials") or {}

@@ -96,8 +96,11 @@ class Expressions:
             return _constant(MOMENT, self._now - span.of({}))
         if name == "bin" and len(given) == 2:
             return _binned(*given)
+        if name == "column_ifexists" and len(given) == 2:
+            name_of, other = given
+            return _if_there(name_of, other, columns)
         if name not in _FUNCTIONS:
-            raise syntax(f"the local twin knows the functions now, ago, bin, {', '.join(_FUNCTIONS)}, not {name!r}")
+            raise syntax(f"the local twin knows the functions now, ago, bin, column_ifexists, {', '.join(_FUNCTIONS)}, not {name!r}")
         takes, type_, made = _FUNCTIONS[name]
         if len(given) != 1 or given[0].type not in takes:
             shown = ", ".join(one.type for one in given) or "nothing"
@@ -128,6 +131,14 @@ class Expressions:
         for one in values:
             _require_alike("==", left, one)
         return lambda record: left.of(record) in [one.of(record) for one in values]
+
+
+def _if_there(name: Value, other: Value, columns: Columns) -> Value:
+    """The column of that name, where the table has it, else the other value (column_ifexists)."""
+    if name.type != STRING:
+        raise semantic(f"column_ifexists() takes a column's name and another value, not {name.type} and {other.type}")
+    column = str(name.of({}))
+    return Value(columns[column], _read(column, columns[column])) if column in columns else other
 
 
 def _require_alike(sign: str, left: Value, right: Value) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pilotlight.twin.world import Resource
 
 PLACE = "metric_alerts:MetricAlerts"
-_HOUR_S = 3600
+_DAY_S = 86_400
 _APPS, _JOBS, _GATEWAYS = "microsoft.app/containerapps", "microsoft.app/jobs", "microsoft.apimanagement/service"
 _QUEUES, _TOPICS = "microsoft.storage/storageaccounts/queueservices", "microsoft.eventgrid/systemtopics"
 REQUESTS, RESPONSE_TIME, RESTARTS = "Requests", "ResponseTime", "RestartCount"
@@ -92,15 +92,15 @@ def event_given_up(twin: Twin, subscription_id: str, metric: str) -> None:
 
 
 async def sample(twin: Twin, plane: MetricAlerts, due: float) -> None:
-    """What stands at the end of the minute before `due`: restarts of replicas, and by the hour messages that wait."""
+    """What stands at the end of the minute before `due`: restarts of replicas, and by the day messages that wait."""
     for app in twin.world.find(APP):
         if plane.wants(app.id, RESTARTS):
             apps: AppsPlane = twin.azure.planes.made("apps_plane:AppsPlane")  # type: ignore[assignment]
             for restarts in apps.replicas(app).restarts():
                 plane.count(app.id, {RESTARTS: float(restarts)}, {}, at=due - 1)
     for account in twin.world.find(STORAGE_ACCOUNT):
-        # Azure Storage documentation, "Metrics of Queue Storage": capacity is told once an hour.
-        if due % _HOUR_S == 0 and plane.wants(_queues(account), MESSAGES):
+        # Azure Storage documentation, "Best practices for monitoring Azure Queue Storage": the count is refreshed daily.
+        if due % _DAY_S == 0 and plane.wants(_queues(account), MESSAGES):
             held = await _held(twin, account)
             plane.count(_queues(account), {MESSAGES: float(held)}, {}, at=due - 1)
 

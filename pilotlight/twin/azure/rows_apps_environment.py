@@ -109,9 +109,35 @@ def _computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
     }
 
 
+def _update(twin: Twin, old: Resource, new: Resource) -> None:
+    """A profile keeps its type, and one that something runs on stays (Container Apps documentation, workload profiles: a profile is
+    deleted once no app is left in it)."""
+    before, after = _profiles(old), _profiles(new)
+    for name, kind in after.items():
+        if before.get(name, kind) != kind:
+            raise Refusal(
+                "WorkloadProfileTypeCannotBeChanged",
+                f"workloadProfiles: {name!r} is of the type {before[name]} and can't become {kind}: add a profile of another name.",
+            )
+    used = {
+        str(one["workloadProfileName"]): one for one in _held(twin, new) if one.get("workloadProfileName") in before.keys() - after.keys()
+    }
+    for name, one in used.items():
+        raise Refusal("WorkloadProfileInUse", f"workloadProfiles: {name!r} can't be removed: {one['name']} runs on it. Move it first.", 409)
+
+
+def _profiles(environment: Resource) -> dict[str, str]:
+    return {str(one["name"]): str(one["workloadProfileType"]) for one in environment.get("workloadProfiles") or []}
+
+
+def _held(twin: Twin, environment: Resource) -> list[Resource]:
+    """The apps and jobs of an environment."""
+    return [one for token in (APP, JOB) for one in twin.world.find(token) if arm.same(_environment(one), environment.id)]
+
+
 def _delete(twin: Twin, resource: Resource) -> None:
     """One with apps or jobs in it stays: those go first."""
-    held = [one for token in (APP, JOB) for one in twin.world.find(token) if arm.same(_environment(one), resource.id)]
+    held = _held(twin, resource)
     if held:
         raise Refusal(
             "ManagedEnvironmentHasContainerApps",
@@ -136,6 +162,7 @@ ROWS: tuple[Row, ...] = (
             assigned=_assigned,
             computed=_computed,
             check=environment_subnets.check,
+            update=_update,
             delete=_delete,
         ),
         absent=frozenset({"privateLinkDefaultDomain"}),

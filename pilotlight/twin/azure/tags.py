@@ -17,7 +17,10 @@ def tag_problems(tags: Any) -> list[str]:
     if not isinstance(tags, Mapping):
         return []
     found = [f"tags: there are {len(tags)}: use at most {MAX_TAGS}."] if len(tags) > MAX_TAGS else []
+    spelt: dict[str, str] = {}
     for name, value in tags.items():
+        if (other := spelt.setdefault(name.lower(), name)) != name:
+            found.append(f"tags: {other!r} and {name!r} differ in case alone, which makes one name of them: use another.")
         if not 0 < len(name) <= _LONGEST_NAME or _REFUSED.search(name):
             found.append(f"tags: the name {name!r} is not allowed: use 1 to {_LONGEST_NAME} characters without < > % & \\ ? /.")
         elif isinstance(value, str) and len(value) > _LONGEST_VALUE:

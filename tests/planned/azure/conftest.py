@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from docs.generate.options import judged
 from pilotlight.planned import Planned
 from tests.planned import looked_up
 from tests.planned.looked_up import Plan
@@ -36,9 +37,15 @@ JWT: Mapping[str, Any] = {
 }
 
 
+# What the plain stack is without what comes later, which `LATER` shows.
+AT_ONCE = judged(STACK)["at once"]
+
+
 def plan_of(changes: Mapping[str, Any] | None = None, stack: str = STACK) -> Plan:
-    """The plan of the ready stack with changed settings; equal calls share one."""
-    return looked_up.plan_of(stack, changes)
+    """The plan of the ready stack with changed settings, the plain one without answers that come later unless these ask for them; equal
+    calls share one."""
+    given = dict(changes or {})
+    return looked_up.plan_of(stack, {**AT_ONCE, **given} if stack == STACK and "answers" not in given else given)
 
 
 def container(app: Planned) -> dict[str, Any]:

@@ -15,13 +15,14 @@ from tests.planned.azure.conftest import (
     ALERT,
     APP,
     ASSIGNMENT,
+    AT_ONCE,
     FORGETS,
     IDENTITY,
     JOB,
     JWT,
-    LATER,
     OPERATION,
     POLICY,
+    PREFIX,
     QUEUE,
     STACK,
     TABLE,
@@ -32,7 +33,6 @@ from tests.planned.azure.conftest import (
     variables,
 )
 
-PREFIX = f"pilotlight-{LATER}"
 ASYNC: Mapping[str, Any] = {"answers": {"async": True, "keepHours": 30}}
 EDGES = [
     (f"{APP}*function-app", f"{ASSIGNMENT}*function-hands-over"),
@@ -49,13 +49,13 @@ EDGES = [
 
 @pytest.mark.parametrize(("waits", "for_"), EDGES)
 def test_a_first_deploy_makes_things_in_an_order_that_works(waits: str, for_: str) -> None:
-    made = plan_of(stack=LATER)
+    made = plan_of(ASYNC)
     found = [made.one(*each.split("*")) for each in (waits, for_)]
     assert found[1].urn in made.before(found[0])
 
 
 def test_each_identity_may_do_what_its_part_does_and_no_more() -> None:
-    assert granted(plan_of(stack=LATER), PREFIX) == {
+    assert granted(plan_of(ASYNC), PREFIX) == {
         ("endpoint", "AcrPull", "registry"),
         ("endpoint", "Storage Blob Data Reader", "models/containers/models"),
         ("api", "AcrPull", "registry"),
@@ -113,11 +113,12 @@ def test_what_is_over_goes_blobs_by_days_and_rows_by_a_job_once_a_day() -> None:
     assert set(variables(job)) == {"ANSWERS_TABLE_URL", "SERVICE", "AZURE_CLIENT_ID"}
 
 
-def test_answers_are_not_kept_when_the_stack_goes_but_dead_letters_are() -> None:
+def test_answers_and_their_dead_letters_go_with_the_setting_whatever_is_kept() -> None:
+    """What is protected could not be turned off: the engine refuses the whole `up`."""
     made = plan_of({**ASYNC, "dataRetention": "keep"})
     assert {each.name.removeprefix("api-"): each.protect for each in made.all(ACCOUNT)} == {
         "answers-account": False,
-        "answers-letters-account": True,
+        "answers-letters-account": False,
         "models-account": True,
     }
 
@@ -136,7 +137,8 @@ def test_the_gateway_alone_says_whose_a_request_is(changes: Mapping[str, Any]) -
     top = [each for each in inbound if each.tag == "set-header" and str(each.get("name")).startswith("x-pilotlight-")]
     actions = {str(each.get("name")): str(each.get("exists-action")) for each in top}
     keyed = changes is ASYNC
-    assert actions == {"x-pilotlight-caller": "override" if keyed else "delete", "x-pilotlight-gateway": "override"}
+    always = {"x-pilotlight-arrived": "override", "x-pilotlight-gateway": "override"}
+    assert actions == {"x-pilotlight-caller": "override" if keyed else "delete", **always}
     inside = [
         each for each in inbound.iter("set-header") if each.get("name") == "x-pilotlight-caller" and each.get("exists-action") != "delete"
     ]
@@ -176,7 +178,7 @@ def test_the_page_says_how_long_the_pauses_between_attempts_are(stack: str) -> N
 
 def test_without_answers_nothing_is_told_and_nothing_made() -> None:
     made = plan_of()
-    assert "x-pilotlight" not in made.one(POLICY).inputs["value"]
+    assert set(re.findall("x-pilotlight-[a-z]+", made.one(POLICY).inputs["value"])) == {"x-pilotlight-arrived"}
     assert (made.all(JOB), made.all(QUEUE), made.all(TABLE)) == ([], [], [])
 
 
@@ -191,5 +193,5 @@ def test_alerts_watch_dead_letters_waiting_work_the_worker_and_what_forgets_rows
 
 
 def test_what_applies_is_an_output() -> None:
-    new = set(plan(STACK, ASYNC).outputs) - set(plan(STACK).outputs)
+    new = set(plan(STACK, ASYNC).outputs) - set(plan(STACK, AT_ONCE).outputs)
     assert new == {"answersDatabase", "answersTable", "answersQueueUrl", "deadLetterQueueUrl"}

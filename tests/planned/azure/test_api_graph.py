@@ -225,7 +225,7 @@ def test_each_hop_is_told_its_deadline() -> None:
     plan = plan_of()
     assert 'timeout="30"' in plan.one(POLICY).inputs["value"]
     function, endpoint = variables(plan.one(APP, "function-app")), variables(plan.one(APP, "endpoint-app"))
-    assert (function["REQUEST_TIMEOUT_S"], function["ENDPOINT_TIMEOUT_S"], endpoint["REQUEST_TIMEOUT_S"]) == ("29", "28", "10")
+    assert (function["REQUEST_TIMEOUT_S"], function["ENDPOINT_TIMEOUT_S"], endpoint["REQUEST_TIMEOUT_S"]) == ("29", "28", "5")
 
 
 def test_the_function_is_told_its_endpoint_and_its_role() -> None:
@@ -283,7 +283,7 @@ def test_alerts_watch_metrics_of_the_stacks_own_resources() -> None:
         "function-errors": (function, "Requests", failed, "Total", 0),
         "function-latency": (function, "ResponseTime", {}, "Maximum", 26_100),
         "endpoint-errors": (endpoint, "Requests", failed, "Total", 0),
-        "endpoint-latency": (endpoint, "ResponseTime", {}, "Maximum", 9_000),
+        "endpoint-latency": (endpoint, "ResponseTime", {}, "Maximum", 4_500),
     }
 
 

@@ -6,6 +6,7 @@ from pulumi import RunError
 from components.args import GatewayArgs
 from components.azure.gateway_policy import api_policy
 from components.timeouts import chain
+from handlers.functions.azure import callers
 from tests.planned.azure.conftest import API, APP, GUARD, IDENTITY, JWT, KEY, LIMITS, POLICY, SERVICE, plan_of, policy, variables
 
 SCOPED = {**JWT, "auth.scopes": ["predict", "admin"]}
@@ -62,7 +63,11 @@ def test_requests_go_to_the_function_with_a_token_that_its_guard_takes() -> None
     directory = guard["identityProviders"]["azureActiveDirectory"]
     assert directory["validation"] == {
         "allowedAudiences": [token.attrib["resource"]],
-        "defaultAuthorizationPolicy": {"allowedPrincipals": {"identities": [identity.outputs["principalId"]]}},
+        # Both of one identity: a token must be of that, however the guard reads the two together.
+        "defaultAuthorizationPolicy": {
+            "allowedPrincipals": {"identities": [identity.outputs["principalId"]]},
+            "allowedApplications": [identity.outputs["clientId"]],
+        },
     }
     assert directory["registration"]["openIdIssuer"] == "https://sts.windows.net/00000000-0000-0000-0000-00000000000a/"
     assert list(plan.one(SERVICE).inputs["identity"]["userAssignedIdentities"]) == [identity.outputs["id"]]
@@ -80,8 +85,10 @@ def test_keys_are_asked_for_in_the_header_and_not_handed_on() -> None:
     api = plan.one(API).inputs
     assert (api["subscriptionRequired"], api["protocols"], api["path"]) == (True, ["https"], "")
     assert api["subscriptionKeyParameterNames"]["header"] == "x-api-key"
-    [dropped] = [each for each in policy(plan.one(POLICY)).findall("inbound/set-header") if each.get("exists-action") == "delete"]
-    assert dropped.get("name") == "x-api-key"
+    inbound = policy(plan.one(POLICY)).findall("inbound/*")
+    dropped = {each.tag: each.get("name") for each in inbound if each.get("exists-action") == "delete"}
+    # API Management takes a key from the query as well, and that can't be turned off.
+    assert dropped == {"set-header": "x-api-key", "set-query-parameter": "x-api-key"}
     assert plan.one(KEY).inputs["scope"].endswith("/products/callers")
 
 
@@ -132,6 +139,14 @@ def test_browsers_are_let_in_only_by_setting() -> None:
     assert [each.text for each in cors.iter("method")] == ["POST"]
     # Before anything that refuses: a preflight shows no token.
     assert [each.tag for each in document.findall("inbound/*")].index("cors") == 1
+
+
+@pytest.mark.parametrize("changes", [{}, JWT], ids=["api-key", "jwt"])
+def test_the_function_is_told_by_the_gateway_alone_since_when_a_caller_waits(changes: dict[str, object]) -> None:
+    [told] = [
+        each for each in policy(plan_of(changes).one(POLICY)).findall("inbound/set-header") if each.get("name") == callers.ARRIVED_HEADER
+    ]
+    assert (told.get("exists-action"), told.findtext("value")) == ("override", '@(context.Timestamp.ToString("o"))')
 
 
 def test_every_answer_has_the_requests_id() -> None:

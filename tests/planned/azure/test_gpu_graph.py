@@ -10,7 +10,7 @@ GPUS = {"t4": ("Consumption-GPU-NC8as-T4", 8, 57_344, "56Gi"), "a100": ("Consump
 
 
 def changes(gpu: str) -> dict[str, object]:
-    return {"endpoint.gpu": gpu, "endpoint.memoryMb": GPUS[gpu][2], "endpoint.coldStartSeconds": 15, "image.build.target": "gpu"}
+    return {"endpoint.gpu": gpu, "endpoint.memoryMb": GPUS[gpu][2], "image.build.target": "gpu"}
 
 
 def plan_in(location: str, gpu: str) -> Plan:
@@ -26,7 +26,8 @@ def test_a_replica_has_the_whole_of_its_profile_which_has_no_counts(gpu: str, lo
     profiles = {each["name"]: each for each in plan.one(ENVIRONMENT).inputs["workloadProfiles"]}
     assert {name: each["workloadProfileType"] for name, each in profiles.items()} == {"Consumption": "Consumption", "gpu": type_}
     assert not any({"minimumCount", "maximumCount"} & set(each) for each in profiles.values())
-    endpoint, function = plan.one(APP, "endpoint-app"), plan.one(APP, "function-app")
+    apps = {each.name.partition("-app")[0]: each for each in plan.all(APP)}
+    endpoint, function = apps["api-endpoint"], apps["api-function"]
     assert (endpoint.inputs["workloadProfileName"], function.inputs["workloadProfileName"]) == ("gpu", "Consumption")
     assert container(endpoint)["resources"] == {"cpu": cpu, "memory": memory}
     assert variables(endpoint)["REQUIRE_GPU"] == "1"

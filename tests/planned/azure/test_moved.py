@@ -18,11 +18,13 @@ BEHIND = {"aws-sagemaker-api": {"auth.burst"}, "aws-lambda-api": {"auth.burst"}}
 
 @pytest.mark.parametrize(("stack", "changes"), MOVED, ids=[f"{stack} {' '.join(changes)}" for stack, changes in MOVED])
 def test_an_aws_stack_file_of_common_settings_becomes_an_azure_one_by_few_lines(stack: str, changes: Mapping[str, Any]) -> None:
-    """Cloud, location and subscription, platform, and who publishes; all else stays as it was written. Both can be planned."""
+    """Cloud, location and subscription, platform, and who publishes; all else stays as it was written, but that answers may come later
+    where they could not: the function is at zero, too. Both can be planned."""
     service = without_what_is_not_common(changed(config_of(stack)["pilotlight:service"], changes), ("aws", "azure"))
     before = yaml.safe_dump({"config": {"aws:region": "us-east-1", "pilotlight:service": service}}).splitlines()
+    later = "" if "answers" in service else "    answers:\n      async: true\n"
     lines = {
-        "    cloud: aws": "    cloud: azure\n    gateway:\n      publisherEmail: api@example.com\n      publisherName: Example",
+        "    cloud: aws": f"{later}    cloud: azure\n    gateway:\n      publisherEmail: api@example.com\n      publisherName: Example",
         f"      platform: {stack.rpartition('-')[0]}": "      platform: azure-container-apps",
         "  aws:region: us-east-1": f"  azure-native:location: eastus\n  azure-native:subscriptionId: {SUBSCRIPTION}",
     }

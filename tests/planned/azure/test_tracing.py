@@ -65,5 +65,6 @@ def test_the_gateway_tells_of_every_request_and_hands_its_trace_on() -> None:
     assert (diagnostic["loggerId"], diagnostic["apiId"]) == (logger.outputs["id"], made.one(API).inputs["apiId"])
     assert (diagnostic["httpCorrelationProtocol"], diagnostic["sampling"]) == ("W3C", {"samplingType": "fixed", "percentage": 100})
     assert (diagnostic["diagnosticId"], diagnostic["logClientIp"]) == ("applicationinsights", False)
-    # Neither bodies nor headers.
-    assert not {"frontend", "backend"} & {*diagnostic}
+    # Neither bodies nor headers, and no key in an address.
+    hidden = {"request": {"dataMasking": {"queryParams": [{"mode": "Hide", "value": "x-api-key"}]}}}
+    assert (diagnostic["frontend"], diagnostic["backend"]) == (hidden, hidden)

@@ -154,7 +154,7 @@ def test_pings_are_jobs_as_one_identity_that_pulls_their_image_and_does_nothing_
     assert first == {
         "ENDPOINT_URL": f"https://{host}",
         # A cold start, a prediction, two pings side by side, a hop.
-        "REQUEST_TIMEOUT_S": "27",
+        "REQUEST_TIMEOUT_S": "8",
         "SERVICE": STACK,
         "PARALLEL": "2",
         "INSTANCES": "1",

@@ -16,6 +16,7 @@ from components.args import GatewayArgs
 from components.azure.gateway_policy import api_policy
 from components.limits import Range
 from components.timeouts import chain
+from handlers.functions.azure import callers
 from pilotlight.twin.azure import apim_plane, types
 from pilotlight.twin.azure.account import TENANT
 from pilotlight.twin.azure.apim_policy_limits import timespan
@@ -237,6 +238,21 @@ def test_the_policies_of_a_stack_with_tokens(gateway: Callable[..., Gateway], ha
         assert ask(scope=None, scp="predict").status_code == 200, "as Entra tells scopes"
         assert [ask(scope="read").status_code, ask(scope="admin", scp="read").status_code] == [403, 403]
         assert [ask(aud="other").status_code, made.ask(headers={}).status_code] == [401, 401]
+
+
+def test_the_policies_of_a_stack_with_keys(gateway: Callable[..., Gateway], harness: AzureHarness, url: str) -> None:
+    who, timeouts = harness.identity("keyed"), chain(cloud="azure", auth_mode="api-key", separate_function=True, predict_s=5)
+    args = GatewayArgs(auth_mode="api-key", requests_per_second=5, burst=1, timeouts=timeouts)
+    policy = api_policy(args, function=f"{url}/fn", audience=MANAGER, client_id=who["clientId"])
+    names = {"header": "x-api-key", "query": "x-api-key"}
+    made = gateway(policy, url=None, identity=who, subscriptionKeyParameterNames=names)
+    long_ago = {callers.ARRIVED_HEADER: "2020-01-01T00:00:00Z"}
+    for path, key in (("/predict?a=1", {"x-api-key": made.key}), (f"/predict?x-api-key={made.key}&a=1", {})):
+        seen = made.ask(path, headers={**long_ago, **key}).json()
+        assert (seen["path"], made.key in str(seen)) == ("/fn/predict?a=1", False)
+        waited_s = callers.waited_s(seen["headers"])
+        assert waited_s is not None
+        assert 0 <= waited_s < 60, "when it came is the gateway's to say"
 
 
 def test_a_tier_that_counts_by_any_key_counts_each_caller_with_a_token(

@@ -185,6 +185,17 @@ def test_a_gateway_hands_its_trace_on_and_tells_its_part(told: Told) -> None:
         assert told.rows(f'AppDependencies | where OperationId == "{8:032x}"') == []
 
 
+def test_a_key_in_the_query_is_told_as_the_diagnostic_says(told: Told) -> None:
+    masked = {"request": {"dataMasking": {"queryParams": [{"mode": "Hide", "value": "subscription-key"}, {"mode": "Mask", "value": "b"}]}}}
+    with backend() as url:
+        for diagnostic, query in (({}, "?a=1&b=2&subscription-key={}"), ({"frontend": masked, "backend": masked}, "?a=1&b=%2A%2A%2A%2A")):
+            gateway = traced_gateway(told, url, **diagnostic)
+            assert gateway.ask(f"/predict?a=1&b=2&subscription-key={gateway.key}", headers={}).status_code == 200
+            role, seen = f'AppRoleName startswith "{gateway.name}"', query.format(gateway.key)
+            assert told.rows(f"AppRequests | where {role} | project Url") == [[f"https://{gateway.host}/predict{seen}"]]
+            assert told.rows(f"AppDependencies | where {role} | project Data") == [[f"{url}/predict{seen}"]]
+
+
 def test_what_a_diagnostic_passes_over_is_not_told(told: Told) -> None:
     with backend() as url:
         gateway = traced_gateway(told, url, sampling={"samplingType": "fixed", "percentage": 0}, alwaysLog="allErrors")

@@ -22,7 +22,7 @@ from tests.unit.twin.azure.test_alerts import alert, criterion
 
 APPS, JOBS, QUEUES = "Microsoft.App/containerApps", "Microsoft.App/jobs", "Microsoft.Storage/storageAccounts/queueServices"
 TOPICS = "Microsoft.EventGrid/systemTopics"
-HOUR_S = 3600
+HOUR_S, DAY_S = 3600, 86_400
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,12 @@ def apps(harness: AzureHarness) -> Iterator[Apps]:
 
 
 def watch(harness: AzureHarness, name: str, scope: str, **given: Any) -> Resource:
-    """An alert above a threshold (0 if it is not given), by the names of one criterion; `every` is frequency and window."""
+    """An alert above a threshold (0 if it is not given), by the names of one criterion; `every` is its frequency, `over` its window, the
+    same if it is not given."""
     every = given.pop("every", "PT1M")
+    over = given.pop("over", every)
     dimensions = [{"name": key, "operator": "Include", "values": [value]} for key, value in given.pop("where", {}).items()]
-    declared = alert(scope, criterion(dimensions=dimensions, **given), evaluationFrequency=every, windowSize=every, ruleName=name)
+    declared = alert(scope, criterion(dimensions=dimensions, **given), evaluationFrequency=every, windowSize=over, ruleName=name)
     return harness.make(METRIC_ALERT, name, **declared)
 
 
@@ -144,15 +146,15 @@ def _again(replicas: Replicas, count: int) -> bool:
     return replicas.restarts() == [count]
 
 
-def test_messages_are_counted_when_they_are_put_and_by_the_hour_while_they_wait(harness: AzureHarness) -> None:
+def test_messages_are_counted_when_they_are_put_and_by_the_day_while_they_wait(harness: AzureHarness) -> None:
     stored = account(harness)
     letters, more = queue(harness, stored, "dead"), queue(harness, stored, "events")
     service = f"{stored.id}/queueServices/default"
     put = {"ApiName": "PutMessage", "ResponseType": "Success"}
     watch(harness, "dead-letters", service, metricNamespace=QUEUES, metricName="Transactions", where=put)
-    held = {"metricNamespace": QUEUES, "metricName": "QueueMessageCount", "timeAggregation": "Average", "every": "PT1H"}
-    watch(harness, "age", service, **held, threshold=1)
-    forward(harness, HOUR_S)
+    held = {"metricNamespace": QUEUES, "metricName": "QueueMessageCount", "timeAggregation": "Average"}
+    watch(harness, "age", service, **held, threshold=1, every="PT1H", over="P1D")
+    forward(harness, DAY_S)
     assert {"dead-letters", "age"} & fired(harness) == set()
     letters.send_message("x")
     list(letters.peek_messages())
@@ -160,6 +162,8 @@ def test_messages_are_counted_when_they_are_put_and_by_the_hour_while_they_wait(
     assert {"dead-letters", "age"} & fired(harness) == {"dead-letters"}
     more.send_message("y")
     forward(harness, HOUR_S)
+    assert "age" not in fired(harness), "nobody has counted them yet"
+    forward(harness, DAY_S)
     assert figures(harness, service, "Transactions") == {"PutMessage Success": 2.0}
     assert "age" in fired(harness), "two messages in two queues"
 

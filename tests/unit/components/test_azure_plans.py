@@ -97,6 +97,13 @@ def test_what_lies_in_another_network_has_other_names_and_everything_else_keeps_
     assert made[0].environment == made[0].prefix
 
 
+def test_what_runs_beside_another_gpu_has_other_names_too_and_the_network_stays_among_them() -> None:
+    networks, gpus = (None, NetworkArgs(addresses="10.8.0.0/26")), (None, "t4", "a100")
+    made = [names_of("pilotlight", "one", SUBSCRIPTION, network, gpu) for network in networks for gpu in gpus]
+    assert len({each.app("endpoint") for each in made}) == len({each.environment for each in made}) == 6
+    assert len({(each.account("models"), each.identity("api"), each.group, each.workspace, each.registry) for each in made}) == 1
+
+
 @given(st.from_regex(r"[A-Za-z][\w.-]{0,44}", fullmatch=True))
 def test_every_stack_name_makes_names_that_azure_takes(stack: str) -> None:
     names = names_of("pilotlight", stack[:40], SUBSCRIPTION)

@@ -90,6 +90,15 @@ def test_a_cold_start_that_just_fits_is_allowed_and_one_second_more_is_not() -> 
     assert "28 s, but 27 s are left behind a gateway that waits 29 s (API Gateway developer guide, quotas" in told
 
 
+def test_a_function_that_starts_from_zero_takes_its_time_before_the_endpoint_does() -> None:
+    plan = timeouts.chain(cloud="azure", auth_mode="jwt", separate_function=True, predict_s=5)
+    assert timeouts.problem(plan, 1, limits_azure.CONTAINER_APPS_START_S) is None
+    told = str(timeouts.problem(plan, 2, limits_azure.CONTAINER_APPS_START_S))
+    assert told.startswith("a start of the function of 22 s (microsoft/azure-container-apps issue 997), a cold start of 2 s and a ")
+    assert "take 29 s, but 28 s are left" in told
+    assert told.endswith("to 6 s together")
+
+
 @given(st.text(min_size=1))
 def test_a_slug_is_taken_by_every_service_and_is_stable(text: str) -> None:
     clean = slug(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import jwt
@@ -30,6 +31,7 @@ def call(**more: Any) -> Call:
     return Call(
         **{
             "request_id": "6f3e",
+            "timestamp": datetime(2026, 11, 27, 3, 2, 3, 4500, timezone(timedelta(hours=2))),
             "request": request,
             "deployment": Deployment(service_name="one", region="westeurope"),
             "api": Entity(id="api", name="Api"),
@@ -45,6 +47,7 @@ def call(**more: Any) -> Call:
     ("text", "value"),
     [
         ("@(context.RequestId.ToString())", "6f3e"),
+        ('@(context.Timestamp.ToString("o"))', "2026-11-27T01:02:03.0045000Z"),
         ("@(context.Subscription.Id)", "first"),
         ("@(context.Subscription?.Key)", "k"),
         ("@(context.Product?.Id)", None),

@@ -11,7 +11,7 @@ from pilotlight.twin.rows import Refusal
 from pilotlight.twin.values import UNKNOWN
 from pilotlight.twin.world import Resource
 from tests.unit.twin.azure.account import IN_GROUP, PORT, Account
-from tests.unit.twin.azure.apps import CONTAINER, INGRESS, Place
+from tests.unit.twin.azure.apps import CONTAINER, INGRESS, PROFILES, Place
 
 
 @pytest.fixture
@@ -90,6 +90,19 @@ def test_secrets_are_told_to_nobody(place: Place) -> None:
 )
 def test_what_is_not_there_is_refused(place: Place, more: dict[str, Any], text: str) -> None:
     assert text in place.account.refused(APP, place.inputs(**more))
+
+
+def test_a_workload_profile_keeps_its_type_and_stays_while_something_runs_on_it(place: Place) -> None:
+    consumption, gpu = PROFILES
+    other = {**gpu, "name": "other"}
+    environment = place.account.change(place.environment, {"workloadProfiles": [consumption, gpu, other]})
+    with pytest.raises(Refusal, match="'gpu' is of the type Consumption-GPU-NC8as-T4 and can't become Consumption"):
+        place.account.change(environment, {"workloadProfiles": [consumption, {**gpu, "workloadProfileType": "Consumption"}, other]})
+    app(place, workloadProfileName="gpu", container={"resources": {"cpu": 8, "memory": "56Gi"}})
+    with pytest.raises(Refusal, match="WorkloadProfileInUse: workloadProfiles: 'gpu' can't be removed: server runs on it"):
+        place.account.change(environment, {"workloadProfiles": [consumption, other]})
+    left = place.account.change(environment, {"workloadProfiles": [consumption, gpu]})
+    assert [each["name"] for each in left["workloadProfiles"]] == ["Consumption", "gpu"]
 
 
 def test_an_image_that_is_not_pushed_is_refused(place: Place) -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from components.azure import log_queries
+from components.azure.log_queries import TABLE
+from pilotlight.cli.azure.logs import COLUMNS
 from pilotlight.twin.azure import kusto
 from pilotlight.twin.azure.times import iso
 from pilotlight.twin.rows import Refusal
@@ -68,6 +71,24 @@ def test_groups_are_counted_by_time_and_by_values() -> None:
 def test_of_no_records_there_is_one_row_without_keys_and_none_with() -> None:
     assert answer('Lines | where App == "none" | summarize n = count()') == [[0]]
     assert answer('Lines | where App == "none" | summarize n = count() by App') == []
+
+
+def test_a_column_that_may_be_missing_is_asked_for_with_what_stands_for_it() -> None:
+    asked = 'Lines | take 1 | project job = column_ifexists("Job", "none"), app = column_ifexists("App", "")'
+    assert answer(asked) == [["none", "one"]]
+    assert kusto.read(asked, TABLES, NOW).columns == {"job": "string", "app": "string"}
+    with pytest.raises(Refusal, match="takes a column's name and another value, not datetime and string"):
+        answer('Lines | project job = column_ifexists(TimeGenerated, "")')
+
+
+@pytest.mark.parametrize("query", [f"{TABLE} | project {COLUMNS}", log_queries.troubles()], ids=["pilotlight logs", "the workbook"])
+def test_lines_are_read_where_no_job_ever_wrote_one(query: str) -> None:
+    """A workspace has a column once a line had it; one that a query names and that is not there is refused."""
+    known = {"TimeGenerated": "datetime", **dict.fromkeys(("ContainerAppName", "ContainerGroupName", "Log"), "string")}
+    line = json.dumps({"level": "ERROR", "event": "function_fault"})
+    row = {"TimeGenerated": iso(NOW), "ContainerAppName": "one", "ContainerGroupName": "one--1", "Log": line}
+    [found] = kusto.read(query, {TABLE: known}, NOW).run([row])
+    assert (found["ContainerAppName"], found["ContainerJobName"]) == ("one", "")
 
 
 def test_null_is_neither_more_nor_less_nor_equal() -> None:
