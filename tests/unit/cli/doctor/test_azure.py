@@ -360,7 +360,7 @@ def test_a_subnet_has_room_for_the_replicas_and_may_be_the_stacks_own_already(az
     placed(azure, serviceAssociationLinks=LINKED)
     large = {**PLACED, "endpoint": {"platform": "azure-container-apps", "maxConcurrency": 142, **AT_ONCE}}
     found = one(subnet(azure.subject(root, large)))
-    assert found.found == "10.8.0.0/27 has room for 70 replicas, and the endpoint may have 71; it is in use by /environments/another"
+    assert found.found == "10.8.0.0/27 has room for 70 replicas, and the stack may have 89; it is in use by /environments/another"
     names = names_of("pilotlight", "demo", SUBSCRIPTION, NetworkArgs(subnet_id=SUBNET))
     own = f"{START}/resourceGroups/{names.group}/providers/Microsoft.App/managedEnvironments/{names.environment}"
     azure.says(own, {"name": names.environment})
