@@ -30,14 +30,7 @@ def network_problems(settings: Settings) -> Iterator[Problem]:
 
 def _room(settings: Settings, addresses: str) -> str | None:
     """What is wrong with the size of a range that the replicas of all that runs in it don't fit in."""
-    endpoint = settings.endpoint
-    facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
-    one = None if facts is None else instance(endpoint, facts)
-    if facts is None or facts.instance is None or one is None or not endpoint.max_concurrency or settings.function is None:
-        return None
-    if one.requests not in facts.instance.most_requests:
-        return None
-    parts = _replicas(settings, facts, one, endpoint.max_concurrency)
+    parts = replicas(settings)
     wanted, room = sum(parts.values()), subnets.replicas(int(addresses.partition("/")[2]))
     if wanted <= room:
         return None
@@ -48,8 +41,18 @@ def _room(settings: Settings, addresses: str) -> str | None:
     )
 
 
-def _replicas(settings: Settings, facts: PlatformFacts, one: InstanceArgs, at_once: int) -> dict[str, int]:
-    """How many replicas each part of a stack may have, as the components bound them, whose endpoint takes so many requests at once."""
+def replicas(settings: Settings) -> dict[str, int]:
+    """How many replicas each part of a stack may have, as the components bound them; nothing where the settings don't tell it."""
+    endpoint = settings.endpoint
+    facts = None if endpoint is None else PLATFORM_FACTS.get(endpoint.platform)
+    one = None if facts is None else instance(endpoint, facts)
+    if facts is None or facts.instance is None or one is None or not endpoint.max_concurrency or settings.function is None:
+        return {}
+    return _parts(settings, facts, one, endpoint.max_concurrency) if one.requests in facts.instance.most_requests else {}
+
+
+def _parts(settings: Settings, facts: PlatformFacts, one: InstanceArgs, at_once: int) -> dict[str, int]:
+    """The same, where the endpoint takes so many requests at once."""
     endpoint, most = settings.endpoint, CONTAINER_APPS_MAX_REPLICAS.high
     body = facts.max_body_bytes if endpoint.max_body_bytes is None else endpoint.max_body_bytes
     requests, found = requests_of(settings.function.memory_mb, body), {"endpoint": math.ceil(at_once / one.requests)}

@@ -190,7 +190,7 @@ def test_the_longest_predictions_are_those_that_the_program_takes(platform: str)
     cases = {
         "longest prediction for an object": ("events", {} if cloud_of(platform) != "aws" else {"events.batchSize": 1}),
         "longest prediction with an asynchronous answer": ("api", {"answers": {"async": True}}),
-        "cold start and prediction together, while the caller waits": ("api", {"answers": None, "endpoint.coldStartSeconds": 10}),
+        "cold start and prediction together, while the caller waits": ("api", {"answers": None, "endpoint.coldStartSeconds": 1}),
     }
     for name, (pattern, changes) in cases.items():
         said = cell(next(row for row in ROWS if row.words == name), platform)

@@ -1,18 +1,16 @@
 """Look at the subnet that a stack names: whether its environment can be placed there, which `up` would tell after minutes."""
 
 import ipaddress
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components import subnets
 from components.limits_azure import CONTAINER_APPS_DELEGATION, CONTAINER_APPS_SUBNET
-from components.platform_facts import PLATFORM_FACTS
 from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.azure.quotas import is_there
 from pilotlight.doctor.findings import Finding, fail, ok
 from pilotlight.doctor.subject import Subject
-from stacks.sizes import instance
+from stacks.checks_network import replicas
 
 # Network API, subnets.get and virtualNetworks.get.
 VERSION = "2024-05-01"
@@ -75,13 +73,11 @@ def _size(subject: Subject, properties: Mapping[str, Any]) -> Iterator[str]:
     if not prefix:
         yield ONE_PREFIX
         return
-    held, endpoint = ipaddress.IPv4Network(prefix), subject.settings.endpoint
-    one = instance(endpoint, PLATFORM_FACTS[endpoint.platform])
-    wanted = math.ceil((endpoint.max_concurrency or 1) / (1 if one is None else one.requests))
+    held, wanted = ipaddress.IPv4Network(prefix), sum(replicas(subject.settings).values())
     if held.prefixlen > CONTAINER_APPS_SUBNET.high:
         yield f"{held} is too small"
     elif _room(prefix) < wanted:
-        yield f"{held} has room for {_room(prefix)} replicas, and the endpoint may have {wanted}"
+        yield f"{held} has room for {_room(prefix)} replicas, and the stack may have {wanted}"
     if kept := subnets.overlapped(held):
         yield f"{held} overlaps {kept}, which Container Apps keeps"
 

@@ -22,12 +22,14 @@ OID, REGION = "33333333-3333-4333-8333-333333333333", "westeurope"
 START = f"/subscriptions/{SUBSCRIPTION}"
 PROVIDERS = f"{START}/providers"
 PLACE = f"{PROVIDERS}/Microsoft.App/locations/{REGION}"
+# Seconds that a start of function and endpoint has room for while the gateway waits.
+AT_ONCE = {"coldStartSeconds": 1, "predictSeconds": 5}
 AZURE: dict[str, Any] = {
     "pattern": "api",
     "cloud": "azure",
     "model": {"source": "pypi:some-model", "task": "sentence-embedding"},
     "image": {"build": {"target": "cpu"}},
-    "endpoint": {"platform": "azure-container-apps"},
+    "endpoint": {"platform": "azure-container-apps", **AT_ONCE},
     "auth": {"mode": "api-key"},
     "gateway": {"publisherEmail": "api@example.com", "publisherName": "Example"},
 }
@@ -40,7 +42,7 @@ T4: dict[str, Any] = {
         "memoryMb": 57344,
         "maxConcurrency": 16,
         "requestsPerInstance": 8,
-        "coldStartSeconds": 18,
+        **AT_ONCE,
     },
 }
 

@@ -19,6 +19,7 @@ from pilotlight.doctor.findings import Finding, ok
 from pilotlight.doctor.run import examine
 from pilotlight.doctor.subject import AzureApis, cloud_of
 from tests.unit.cli.azure_subscription import (
+    AT_ONCE,
     EVENTS,
     OID,
     PLACE,
@@ -357,9 +358,9 @@ def test_a_subnet_that_can_t_take_the_environment_is_told(
 
 def test_a_subnet_has_room_for_the_replicas_and_may_be_the_stacks_own_already(azure: AzureSubscription, root: Path) -> None:
     placed(azure, serviceAssociationLinks=LINKED)
-    large = {**PLACED, "endpoint": {"platform": "azure-container-apps", "maxConcurrency": 142}}
+    large = {**PLACED, "endpoint": {"platform": "azure-container-apps", "maxConcurrency": 142, **AT_ONCE}}
     found = one(subnet(azure.subject(root, large)))
-    assert found.found == "10.8.0.0/27 has room for 70 replicas, and the endpoint may have 71; it is in use by /environments/another"
+    assert found.found == "10.8.0.0/27 has room for 70 replicas, and the stack may have 89; it is in use by /environments/another"
     names = names_of("pilotlight", "demo", SUBSCRIPTION, NetworkArgs(subnet_id=SUBNET))
     own = f"{START}/resourceGroups/{names.group}/providers/Microsoft.App/managedEnvironments/{names.environment}"
     azure.says(own, {"name": names.environment})
