@@ -79,14 +79,23 @@ def _goes_with_stack(resource: Resource, context: Context) -> bool:
         return True
     written = context.config["dataRetention"]
     if written == "as-the-stack-says":
-        service = pulumi.Config("pilotlight").get("service")
+        service = _service()
         if service is None:
             raise Unread(
                 f"{resource.name}: the state does not say whether data may go with the stack; set the parameter dataRetention "
                 'to "delete" or "keep"'
             )
-        written = json.loads(service).get("dataRetention", "keep")
+        written = service.get("dataRetention", "keep")
     return bool(written == "delete")
+
+
+def _service() -> dict[str, Any] | None:
+    """The stack's own settings; None where it has none, or a value of that name that is somebody else's."""
+    try:
+        service = json.loads(pulumi.Config("pilotlight").get("service") or "")
+    except ValueError:
+        return None
+    return service if isinstance(service, dict) else None
 
 
 def _protected(resource: Resource, context: Context) -> Iterator[str]:

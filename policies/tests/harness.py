@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pulumi
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
 from pulumi_policy import EnforcementLevel
@@ -63,6 +64,8 @@ class Pack:
         for name, values in given.items():
             request.policyConfig[name].enforcementLevel = _LEVELS[values["enforcementLevel"]]
             request.policyConfig[name].properties.update({key: value for key, value in values.items() if key != "enforcementLevel"})
+        # A pack is a process of its own, which knows the config of its stack alone.
+        pulumi.runtime.set_all_config({})
         self._server.ConfigureStack(analyzer_pb2.AnalyzerStackConfigureRequest(config=stack_config or {}), None)
         self._server.Configure(request, None)
 

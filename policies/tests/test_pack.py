@@ -200,8 +200,9 @@ def test_a_window_is_that_of_one_service_and_told_where_it_is_not_known() -> Non
     assert said(UNKNOWN) == [True]
 
 
-def test_without_a_word_about_data_a_state_cannot_be_judged() -> None:
-    found = {each.rule: each for each in Pack(RULES).judge(good("aws-events")) if each.unread}
+@pytest.mark.parametrize("stack_config", [None, {"pilotlight:service": "[1]"}, {"pilotlight:service": "someone's"}])
+def test_without_a_word_about_data_a_state_cannot_be_judged(stack_config: dict[str, str] | None) -> None:
+    found = {each.rule: each for each in Pack(RULES, stack_config=stack_config).judge(good("aws-events")) if each.unread}
     assert set(found) == set(WRITTEN)
     assert "set the parameter dataRetention" in found["data-is-protected"].message
 

@@ -20,6 +20,7 @@ from tests.planned.azure.conftest import (
     IDENTITY,
     JOB,
     JWT,
+    LATER,
     OPERATION,
     POLICY,
     PREFIX,

@@ -250,6 +250,7 @@ def test_config_that_is_no_mapping_is_told_so(text: str) -> None:
     pulumi.runtime.set_all_config({"pilotlight:service": text})
     with pytest.raises(pulumi.RunError, match=r"pilotlight:service"):
         load_settings("mine")
+    pulumi.runtime.set_all_config({})
 
 
 def test_a_mistake_in_a_part_does_not_hide_the_other_ones_in_it() -> None:
