@@ -131,6 +131,11 @@ def test_the_model_lies_under_its_hash_in_a_container_that_nobody_lists_from_out
     assert variables(plan.one(APP, "endpoint-app"))["MODEL_URI"] == blob.outputs["url"]
 
 
+def test_the_model_of_before_stays_until_nothing_starts_from_it() -> None:
+    """azure-native deletes first what a replacement names anew; replicas of before that start meanwhile would find nothing."""
+    assert plan_of().one(BLOB, "model").delete_first is False
+
+
 def test_what_runs_is_named_by_digest_and_built_from_relative_paths() -> None:
     plan = plan_of()
     server, digest = plan.one(REGISTRY).outputs["loginServer"], "sha256:" + "d" * 64
