@@ -22,7 +22,7 @@ from tests.conformance.warmed import (
     next_monday,
 )
 from tests.support.deployment import Deployment
-from tests.support.size import only_all
+from tests.support.size import ALL, only_all
 
 PINGED = 2
 # Before the window that keeps one instance warm, so that none is warm but by the pings.
@@ -96,6 +96,8 @@ def assert_only_its_job_calls_the_warmer(warmed: GoogleWarmed, ran: list[dict[st
 def test_a_spent_budget_is_told_and_drops_the_floor_until_an_up_with_a_refresh(warmed: Warmed) -> None:
     if isinstance(warmed, AzureWarmed):
         pytest.skip("a budget is looked at once a day there, and asked (the test below)")
+    if isinstance(warmed, GoogleWarmed) and not ALL:
+        pytest.skip("a large run; what drops the floor there is in tests/twin/gcp/test_budget_drop.py too")
     warmed.goes_to(warmed.at("08:00") + SOON)
     assert warmed.floor() == 1
     warmed.deployment.twin("spend", {"usd": 0.6 * USD})
@@ -202,6 +204,7 @@ def test_an_up_at_the_very_end_of_a_lease_inside_its_window_leaves_no_floor(warm
     assert all(warmed.pings in name for name in warmed.schedules())
 
 
+@only_all
 def test_pings_go_by_the_local_clock_and_end_with_their_lease(warmed: Warmed) -> None:
     """On Azure, where jobs start by UTC and the warmer looks at its clock: whether a start is inside the window, and before the end."""
     if not isinstance(warmed, AzureWarmed):
