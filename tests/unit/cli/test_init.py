@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -218,12 +219,24 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         deadline = time.monotonic() + PATIENCE_S
-        while text not in self.seen:
+        while not self.says(text):
             assert time.monotonic() < deadline, self.seen
+
+    def says(self, text: str) -> bool:
+        """Whether it has said so by now, or within a second."""
+        while text not in self.seen and select.select([self._master], [], [], 1)[0]:
             try:
                 self.seen += os.read(self._master, 4096).decode()
             except OSError:  # the other end is closed
                 raise AssertionError(self.seen) from None
+        return text in self.seen
+
+    def interrupt(self, told: str) -> None:
+        """Until it is heard: Python loses a signal between the question and the reading of its answer."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.says(told):
+            assert time.monotonic() < deadline, self.seen
+            self.process.send_signal(signal.SIGINT)
 
     def answer(self, question: str, text: str) -> None:
         self.wait_for(question)
@@ -257,7 +270,6 @@ def test_an_interrupt_at_a_question_leaves_nothing(checkout: Path) -> None:
     before = listed(checkout)
     terminal = Terminal(checkout, "mine")
     terminal.wait_for("Cloud (aws, gcp, azure) [aws]:")
-    terminal.process.send_signal(signal.SIGINT)
-    terminal.wait_for("Nothing was written.")
+    terminal.interrupt("Nothing was written.")
     assert terminal.end() == Exit.INTERRUPTED
     assert listed(checkout) == before
