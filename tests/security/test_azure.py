@@ -29,7 +29,7 @@ from tests.security.psrule import KEPT
 from tests.security.test_checkov import run_checkov
 
 VARIANTS = [name for name in names() if name.startswith("azure-")]
-API, LATER, EVENTS = "azure-container-apps-api", "azure-container-apps-gpu-api", "azure-container-apps-events"
+API, EVENTS = "azure-container-apps-api", "azure-container-apps-events"
 DROPS, COSMOS_DB = f"{API}+drop-scheduled", f"{EVENTS}+cosmos"
 TRACED = "azure-container-apps-api+extras"
 SCHEMA = "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#"
@@ -211,11 +211,11 @@ def test_each_rule_finds_its_fault(name: str, way: str, value: Any, rule: str) -
         (EVENTS, "-function-writes-results", "scope", "…/blobServices/default/containers/objects", "wider than its use"),
         (EVENTS, "-objects-account", "allowSharedKeyAccess", True, "local auth"),
         (EVENTS, "-objects-objects", "publicAccess", "Blob", "open to anyone"),
-        (LATER, "-forgets-job", "identity.type", "None", "nobody's identity"),
-        (LATER, "-forgets-job", "configuration.replicaTimeout", None, "unbounded"),
-        (LATER, "-forgets-job", "template.containers", [{"image": "images.azurecr.io/functions:latest"}], "unbounded"),
+        (API, "-forgets-job", "identity.type", "None", "nobody's identity"),
+        (API, "-forgets-job", "configuration.replicaTimeout", None, "unbounded"),
+        (API, "-forgets-job", "template.containers", [{"image": "images.azurecr.io/functions:latest"}], "unbounded"),
         (
-            LATER,
+            API,
             "-forgets-job",
             "template.containers",
             [{"image": f"i@sha256:{'0' * 64}", "env": [{"name": "DB_PASSWORD", "value": "x"}]}],
