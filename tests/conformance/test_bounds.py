@@ -163,6 +163,10 @@ def refreshed(warmed: Warmed) -> None:
 
 
 def test_the_lease_ends_the_window_and_the_next_up_takes_away_what_it_made(warmed: Warmed) -> None:
+    last = warmed.at("12:00", days=1) + SOON
+    if local_now(warmed.deployment) < last:
+        # The window of the last day is over, whichever tests came before.
+        warmed.goes_to(last)
     ran = warmed.goes_to(warmed.at("08:00", days=2) + timedelta(minutes=20))
     assert warmed.floor() == 0
     if isinstance(warmed, GoogleWarmed):
