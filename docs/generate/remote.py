@@ -4,7 +4,7 @@ Pulumi reads a package's schema from annotations and the texts below them in the
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -64,7 +64,7 @@ def _fields(
     fields: Mapping[str, FieldInfo],
     above: str,
     classes: dict[str, tuple[str, list[Field]]],
-    required: set[str] = frozenset(),  # type: ignore[assignment]
+    required: Set[str] = frozenset(),
 ) -> Iterator[Field]:
     """The fields of a part; the classes that they need come first."""
     for name, field in fields.items():

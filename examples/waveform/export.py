@@ -52,7 +52,7 @@ def export(files: Path, cache: Path) -> float:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 (a command: how far the training is)
 
 
 if __name__ == "__main__":
