@@ -180,12 +180,14 @@ AccountDataStore.prototype.getAccount = (name) => ({ name, key1: key });
 
 const MachineDate = Date;
 let ahead = 0;
+let shown = 0;
+const now = () => (shown = Math.max(shown, MachineDate.now() + ahead));
 globalThis.Date = class Date extends MachineDate {
   constructor(...given) {
-    super(...(given.length ? given : [MachineDate.now() + ahead]));
+    super(...(given.length ? given : [now()]));
   }
   static now() {
-    return MachineDate.now() + ahead;
+    return now();
   }
   static [Symbol.hasInstance](value) {
     return value instanceof MachineDate;
@@ -193,7 +195,8 @@ globalThis.Date = class Date extends MachineDate {
 };
 const emit = http.Server.prototype.emit;
 http.Server.prototype.emit = function (event, request, ...given) {
-  if (event === "request" && request.headers["x-twin-time"]) ahead = Number(request.headers["x-twin-time"]) - MachineDate.now();
+  // Never back: where the twin's time stands still, a message would be put a moment after the one at which it is looked for.
+  if (event === "request" && request.headers["x-twin-time"]) ahead = Math.max(Number(request.headers["x-twin-time"]), shown) - MachineDate.now();
   return emit.call(this, event, request, ...given);
 };
 

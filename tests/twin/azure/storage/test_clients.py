@@ -137,6 +137,19 @@ def test_a_message_is_hidden_counted_and_seen_again_at_the_twins_time(harness: A
     assert work.receive_message() is None
 
 
+def test_a_message_is_there_for_who_asks_next_though_the_twins_time_stands_still(harness: AzureHarness, stored: Resource) -> None:
+    stands_still = queue(harness, stored, "still")
+    harness.clock.run_at(0)
+    try:
+        for number in range(100):
+            stands_still.send_message(str(number))
+            found = stands_still.receive_message()
+            assert found is not None
+            assert found.content == str(number)
+    finally:
+        harness.clock.run_at(1)
+
+
 def test_how_long_a_queue_is_counts_what_is_being_worked_on(harness: AzureHarness, stored: Resource, plane: Any) -> None:
     work = queue(harness, stored, "counted")
     for _ in range(3):
