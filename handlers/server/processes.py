@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -154,6 +155,9 @@ class _Processes:
             service = Service(self._settings, self._stages or Stages.since_process_start(), self._loader)
             service.board = self._board.slot(slot)
             service.start()
+            if self._stages is None:
+                # Others serve: on the port it would be dealt its share of the requests, which would wait for this model.
+                wait((service.worker.loaded,))
             failure = serve(service, alive=self._alive)
             if failure is not None:
                 logs.write_fault("model_failed", failure)

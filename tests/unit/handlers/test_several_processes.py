@@ -41,12 +41,12 @@ def until(condition):
     return found
 
 
-def ask(server, times=1, inputs="cold start"):
+def ask(server, times=1, inputs="cold start", headers=None):
     """Answers over connections of their own, which the kernel deals out."""
     answers = []
     for _ in range(times):
         with httpx.Client(base_url=server.client.base_url, timeout=PATIENCE_S, verify=False) as client:
-            answers.append(client.post("/predict", json={"inputs": inputs}))
+            answers.append(client.post("/predict", json={"inputs": inputs}, headers=headers))
     assert {answer.status_code for answer in answers} == {200}
     return answers
 
@@ -99,6 +99,22 @@ def test_a_child_that_is_no_process_of_the_server_may_end(tiny, workshop):
         ask(server, 4)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(timeout=9) == 0
+
+
+def test_a_process_that_is_begun_again_takes_no_request_before_its_model_is_there(tiny, workshop, tmp_path):
+    slowly = tmp_path / "slowly"
+    with running(
+        workshop, module=("tests.unit.handlers.slow_again",), MODEL_DIR=str(tiny), WORKERS="2", SLOWLY=str(slowly), **WAYS["each its own"]
+    ) as server:
+        both = until(lambda: len(found := children(server.process.pid)) == 2 and found)
+        ask(server, 10)
+        slowly.touch()
+        os.kill(both[0], signal.SIGKILL)
+        until(lambda: len(found := children(server.process.pid)) == 2 and both[0] not in found)
+        # More than none would be dealt to the one that loads.
+        ask(server, 20, headers={"x-request-timeout-ms": "20000"})
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=20) == 0
 
 
 def test_a_model_that_fails_after_a_long_load_ends_the_server():
