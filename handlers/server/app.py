@@ -58,7 +58,8 @@ class App:
             answer = self._refusal(problem, call)
         except asyncio.CancelledError:
             # The server leaves and has no time left: say so, instead of the bare 500 that the transport would send.
-            self._service.metrics.shed("leaving")
+            if call.ping is None:
+                self._service.metrics.shed("leaving")
             answer, gone = self._refusal(Overloaded("The server is shutting down.", retry_after_s=1), call), True
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._refusal(self._service.unexpected(error, call.request_id), call)

@@ -125,7 +125,7 @@ class Service:
         logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
 
     async def _computed(self, request: PredictionRequest, form: Form = PLAIN, seconds: float = math.inf) -> tuple[Encoded, float]:
-        patience, until = self._patience(seconds)
+        patience, until = self._patience(seconds, counted=request is not _PING)
         job: _Job | None = None
         try:
             async with asyncio.timeout(patience) as limit:
@@ -142,7 +142,7 @@ class Service:
                 job.cancellation.cancel()
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
-        patience, until = self._patience(seconds)
+        patience, until = self._patience(seconds, counted=request is not _PING)
         job = self.worker.submit(_job(request if request.uri is None else self._references.fetched(request, self.kind), PLAIN, until))
         try:
             return job.future.result(timeout=max(until - time.monotonic(), 0))
@@ -151,11 +151,12 @@ class Service:
         finally:
             job.cancellation.cancel()
 
-    def _patience(self, seconds: float) -> tuple[float, float]:
+    def _patience(self, seconds: float, *, counted: bool) -> tuple[float, float]:
         """How long an answer may take, and until when. Raises DeadlineExceeded where that is over."""
         patience = min(seconds, self.settings.request_timeout_s)
         if patience <= 0:
-            self.metrics.shed("deadline")
+            if counted:
+                self.metrics.shed("deadline")
             raise DeadlineExceeded("Its time was over before it could wait for the model.")
         return patience, time.monotonic() + patience
 
