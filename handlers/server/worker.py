@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Generic
 
 from handlers.engines.loading import Model
+from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
 from handlers.server.waiting import Answered, Asked, Job, Waiting
 
@@ -71,14 +72,18 @@ class Worker(Generic[Asked, Answered]):
     def _answer(self, model: Model, jobs: Sequence[Job[Asked, Answered]]) -> None:
         began, started = time.monotonic(), time.perf_counter()
         self._metrics.batch([began - job.came for job in jobs if job.counted])
+        batch = BatchSpans(jobs, began)
         try:
             for job, answer in self._compute(model, jobs):
+                batch.answered(job, answer if isinstance(answer, Exception) else None)
                 if isinstance(answer, Exception):
                     job.fail(answer)
                 else:
                     job.answer(answer, time.perf_counter() - started)
         except BaseException as error:  # noqa: BLE001  (handed to the requests that wait for it; this thread goes on, whatever a model raises)
             for job in jobs:
+                batch.answered(job, error)
                 job.fail(error)
         finally:
+            batch.done()
             self._jobs.done(time.perf_counter() - started)
