@@ -155,9 +155,10 @@ def test_a_collector_that_takes_nothing_is_nobodys_trouble(tiny, tmp_path, kind)
         address = {"silent": f"127.0.0.1:{silent.getsockname()[1]}", "closed": "127.0.0.1:9", "no name": "collector.invalid:4318"}[kind]
         more = {PAUSE: "10", "OTEL_BSP_MAX_QUEUE_SIZE": "20", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "10"}
         with running(tmp_path, MODEL_DIR=str(tiny), **{ENDPOINT: f"http://{address}"}, **more) as started:
-            began = time.monotonic()
-            assert {called(started)[0].status_code for _ in range(30)} == {200}
-            assert time.monotonic() - began < 10
+            answers = [called(started)[0] for _ in range(30)]
+            assert {answer.status_code for answer in answers} == {200}
+            # Half of what one that waited for the collector would take, OTEL_EXPORTER_OTLP_TIMEOUT.
+            assert max(answer.elapsed.total_seconds() for answer in answers) < 5
             # 5 of the start and 4 of each request, of which no more than 30 have a place.
             until(lambda: counters(started)['pilotlight_spans_total{outcome="dropped"}'] >= 95)
             assert counters(started)['pilotlight_spans_total{outcome="sent"}'] == 0
