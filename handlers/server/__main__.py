@@ -56,7 +56,7 @@ def _serve_http() -> int:
 
 
 def _collect_spans() -> None:
-    """Raises SettingsError."""
+    """What sends spans is imported where they are asked for, by no other start. Raises SettingsError."""
     if "APPLICATIONINSIGHTS_CONNECTION_STRING" in os.environ:
         from handlers.functions.azure.settings import collect_spans
         from handlers.functions.environment import Environment
@@ -64,6 +64,10 @@ def _collect_spans() -> None:
         environment = Environment(os.environ)
         collect_spans(environment)
         environment.check()
+    elif "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ or "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in os.environ:
+        from handlers.functions import otlp
+
+        otlp.start(os.environ)
 
 
 if __name__ == "__main__":

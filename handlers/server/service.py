@@ -15,10 +15,12 @@ import orjson
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded, Mark, Model, load
 from handlers.engines.manifest import Manifest
-from handlers.functions import logs, problems
+from handlers.functions import logs, problems, spans
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
 from handlers.functions.requests import PredictionRequest, check, parse, takes
+from handlers.functions.traces import Trace
+from handlers.server import inner_spans
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
@@ -61,6 +63,7 @@ class Service:
         self.manifest: Manifest | None = None
         self._providers: tuple[str, ...] = ()
         self._model: Model | None = None
+        self._start_span: Trace | None = None
         self._loader = load
         self.worker: Worker[_Asked, Encoded] = Worker(
             self._load,
@@ -183,6 +186,7 @@ class Service:
         loaded = self._loader(self.settings, self.stages.mark)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self.loaded_at = time.time()
+        self._start_span = inner_spans.started(self.stages.known(), loaded.providers[0])
         return loaded.model
 
     def _compute(self, model: Model, jobs: Sequence[_Job]) -> Iterator[tuple[_Job, Encoded | Exception]]:
@@ -229,6 +233,7 @@ class Service:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
             told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "ahead": start.ahead, "providers": self._providers}
             logs.write("cold_start", request_id=request_id, **told)
+            spans.note({"faas.coldstart": not start.ahead}, [self._start_span] if self._start_span else [])
             if not start.ahead:
                 timing = {"server-timing": server_timing(stages)}
                 headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.functions import spans
 from handlers.functions.problems import DeadlineExceeded, Overloaded
 from handlers.server.faults import carried
 from handlers.server.metrics import Metrics
@@ -32,6 +33,8 @@ class Job(Generic[Asked, Answered]):
         self.cost = inputs if cost is None else cost
         self.counted = counted
         self.came = time.monotonic()
+        # The span of the request that waits for it, where somebody hears of that.
+        self.span = spans.heard() if counted else None
         self.cancellation = Cancellation()
         self.future: Future[tuple[Answered, float]] = Future()
 

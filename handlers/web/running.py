@@ -13,6 +13,7 @@ from handlers.web.protocol import bounded
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 1.0
+_SPANS_S = 2.0
 # A request that was sent on an open connection before its client heard of the end is here by then.
 _LINGER_S = 0.5
 _LOOK_S = 0.01
@@ -44,18 +45,21 @@ class _Server(uvicorn.Server):
         self._program = program
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        began = time.monotonic()
+        began, drain_s = time.monotonic(), self.config.timeout_graceful_shutdown or 0
+        # From now on what is told is sent at once, so that little is left for the end.
+        spans.flush(0)
         for server in self.servers:
             server.close()
         self._program.leaving = True
         # Looked at: uvicorn tells of no connection's end.
         while self.server_state.connections and time.monotonic() - began < _LINGER_S:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
-        self.config.timeout_graceful_shutdown = max(1, int((self.config.timeout_graceful_shutdown or 0) - (time.monotonic() - began)))
+        self.config.timeout_graceful_shutdown = max(1, int(drain_s - (time.monotonic() - began)))
         await super().shutdown(sockets)
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS_S)
-        await asyncio.to_thread(spans.flush, _LAST_WORDS_S)
+        # A collector that answers nobody takes no more than is left.
+        await asyncio.to_thread(spans.flush, max(0.0, min(_SPANS_S, began + drain_s + _LAST_WORDS_S - time.monotonic())))
 
 
 def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> uvicorn.Server:
