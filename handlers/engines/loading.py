@@ -6,6 +6,7 @@ every file is proven.
 
 import importlib
 import importlib.util
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from handlers.tasks import CUSTOM, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
+# ONNX Runtime is imported by then. torch takes seconds, and a platform's probe looks for the port.
+_HEAD_START_S = 0.3
 
 Mark = Callable[[str], None]
 
@@ -57,13 +60,37 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
             if not name.endswith(_WEIGHTS):
                 proof.result()
         try:
-            loaded = load_proven(folder, manifest, settings)
+            loaded = load_proven(folder, manifest, settings, soon=True)
         finally:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in proofs.values():
                 proof.result()
         mark("load")
         return loaded
+
+
+def begin(settings: HandlerSettings, mark: Mark) -> Callable[[HandlerSettings, Mark], Loaded]:
+    """Begin to load in a thread of its own; what is returned waits for its end, as `load` called there and then.
+
+    Returns when the engine's libraries are imported, after `_HEAD_START_S` at the latest. Imports of two threads only take turns, and
+    what comes after them does not need the interpreter: so it is what the caller imports next that runs beside it.
+    """
+    imported, outcome = threading.Event(), Future[Loaded]()
+
+    def marked(stage: str) -> None:
+        mark(stage)
+        imported.set()
+
+    def run() -> None:
+        try:
+            outcome.set_result(load(settings, marked))
+        except BaseException as error:  # noqa: BLE001  (handed to who waits for the model)
+            outcome.set_exception(error)
+        imported.set()
+
+    threading.Thread(target=run, name="model-loading", daemon=True).start()
+    imported.wait(_HEAD_START_S)
+    return lambda _settings, _mark: outcome.result()
 
 
 def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:
@@ -78,9 +105,9 @@ def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:
     return folder, manifest
 
 
-def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings) -> Loaded:
-    """The served model of files that are proven. Raises ModelError."""
-    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size)
+def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings, *, soon: bool = False) -> Loaded:
+    """The served model of files that are proven; `soon`: first answers before speed (`OnnxEngine`). Raises ModelError."""
+    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size, soon=soon)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
@@ -137,10 +164,10 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
 
 def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = HandlerSettings.batch_size) -> Model:
     """The task over its engine, which computes as many texts at once. Raises ModelError for a task that is not served."""
-    return _built(folder, manifest, threads, most_texts).model
+    return _built(folder, manifest, threads, most_texts, soon=False).model
 
 
-def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> Loaded:
+def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int, *, soon: bool) -> Loaded:
     if manifest.task not in TASKS:
         raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
     if manifest.task == CUSTOM:
@@ -148,7 +175,7 @@ def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> L
 
         own = OwnModel(folder, manifest, threads)
         return Loaded(manifest, own, own.providers)
-    engine = _engine(folder, manifest, threads)
+    engine = _engine(folder, manifest, threads, soon=soon)
     module, name = (TEXT_TASKS | IMAGE_TASKS)[manifest.task]
     served = _text(folder, manifest, engine, most_texts) if manifest.task in TEXT_TASKS else engine
     model: Model = getattr(importlib.import_module(module), name)(served, manifest)
@@ -161,7 +188,7 @@ def _text(folder: Path, manifest: Manifest, engine: Any, most_texts: int) -> Any
     return TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine, most_texts)
 
 
-def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
+def _engine(folder: Path, manifest: Manifest, threads: int, *, soon: bool) -> Any:
     if manifest.engine == "torch":
         if manifest.task not in TORCH_TASKS:
             raise ModelError(f"manifest.json: engine torch serves {', '.join(TORCH_TASKS)}, not {manifest.task}: package it for onnx.")
@@ -170,4 +197,4 @@ def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
         return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
     from handlers.engines.onnx import OnnxEngine
 
-    return OnnxEngine(folder, threads)
+    return OnnxEngine(folder, threads, soon=soon)

@@ -5,9 +5,8 @@ import socket
 import time
 from typing import Any
 
-import uvicorn
-
 from handlers.functions import spans
+from handlers.web.bare_uvicorn import Config, Server
 from handlers.web.protocol import bounded
 
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
@@ -36,11 +35,11 @@ class _Leaving:
         await self._app(scope, receive, answer)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Loses no request when it leaves: uvicorn closes idle connections at once, on which requests may be under way, and is gone before
     those that are given up at the end of the drain can say so."""
 
-    def __init__(self, config: uvicorn.Config, program: _Leaving) -> None:
+    def __init__(self, config: Config, program: _Leaving) -> None:
         super().__init__(config)
         self._program = program
 
@@ -62,14 +61,14 @@ class _Server(uvicorn.Server):
         await asyncio.to_thread(spans.flush, max(0.0, min(_SPANS_S, began + drain_s + _LAST_WORDS_S - time.monotonic())))
 
 
-def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> uvicorn.Server:
+def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> Server:
     """A server that is to be awaited (`serve()`); a request's headers may take `arrival_s` seconds.
 
     On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
     connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
     """
     program = _Leaving(app)
-    config = uvicorn.Config(
+    config = Config(
         program,
         host=host,
         port=port,
