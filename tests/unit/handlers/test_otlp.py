@@ -193,7 +193,7 @@ def test_what_can_not_be_had_is_told_and_nothing_is_collected(capsys, variables,
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, lambda read: read.most_kept == 2048),
         ({"OTEL_EXPORTER_OTLP_COMPRESSION": "zstd"}, lambda read: read.zipped is False),
     ],
-    ids=str,
+    ids=lambda given: str(given) if isinstance(given, dict) else "",
 )
 def test_a_mistake_is_told_and_passed_over(capsys, variables, kept):
     settings = OtlpSettings.read({ENDPOINT: "http://127.0.0.1:4318"} | variables)
