@@ -63,7 +63,9 @@ def test_a_ping_that_has_no_time_is_in_no_figure_of_requests():
     service = Service(HandlerSettings(), Stages(0.0))
 
     def late():
-        return re.search(r'shed_total\{reason="deadline"\} (\d+)', service.metrics.text(ready=False, waiting=0, stages={}, tokens={}))[1]
+        return re.search(
+            r'shed_total\{reason="deadline"\} (\d+)', service.metrics.text(ready=False, waiting=0, stages={}, tokens={}, spans={})
+        )[1]
 
     with pytest.raises(DeadlineExceeded):
         service.ping_within(Ping("ping-1", LEAST_HOLD_S), 0)

@@ -24,7 +24,7 @@ class Line(Waiting):
         super().__init__(most, self.figures)
 
     def shed(self):
-        text = self.figures.text(ready=True, waiting=0, stages={}, tokens={})
+        text = self.figures.text(ready=True, waiting=0, stages={}, tokens={}, spans={})
         found = {reason: int(count) for reason, count in re.findall(r'pilotlight_shed_total\{reason="(\w+)"\} (\d+)', text)}
         assert set(found) == set(REASONS)
         return {reason: count for reason, count in found.items() if count}
