@@ -60,7 +60,7 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
             if not name.endswith(_WEIGHTS):
                 proof.result()
         try:
-            loaded = load_proven(folder, manifest, settings, soon=True)
+            loaded = load_proven(folder, manifest, settings)
         finally:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in proofs.values():
@@ -105,9 +105,9 @@ def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:
     return folder, manifest
 
 
-def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings, *, soon: bool = False) -> Loaded:
-    """The served model of files that are proven; `soon`: first answers before speed (`OnnxEngine`). Raises ModelError."""
-    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size, soon=soon)
+def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings) -> Loaded:
+    """The served model of files that are proven. Raises ModelError."""
+    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
@@ -164,10 +164,10 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
 
 def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = HandlerSettings.batch_size) -> Model:
     """The task over its engine, which computes as many texts at once. Raises ModelError for a task that is not served."""
-    return _built(folder, manifest, threads, most_texts, soon=False).model
+    return _built(folder, manifest, threads, most_texts).model
 
 
-def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int, *, soon: bool) -> Loaded:
+def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> Loaded:
     if manifest.task not in TASKS:
         raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
     if manifest.task == CUSTOM:
@@ -175,7 +175,7 @@ def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int, *, s
 
         own = OwnModel(folder, manifest, threads)
         return Loaded(manifest, own, own.providers)
-    engine = _engine(folder, manifest, threads, soon=soon)
+    engine = _engine(folder, manifest, threads)
     module, name = (TEXT_TASKS | IMAGE_TASKS)[manifest.task]
     served = _text(folder, manifest, engine, most_texts) if manifest.task in TEXT_TASKS else engine
     model: Model = getattr(importlib.import_module(module), name)(served, manifest)
@@ -188,7 +188,7 @@ def _text(folder: Path, manifest: Manifest, engine: Any, most_texts: int) -> Any
     return TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine, most_texts)
 
 
-def _engine(folder: Path, manifest: Manifest, threads: int, *, soon: bool) -> Any:
+def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
     if manifest.engine == "torch":
         if manifest.task not in TORCH_TASKS:
             raise ModelError(f"manifest.json: engine torch serves {', '.join(TORCH_TASKS)}, not {manifest.task}: package it for onnx.")
@@ -197,4 +197,4 @@ def _engine(folder: Path, manifest: Manifest, threads: int, *, soon: bool) -> An
         return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
     from handlers.engines.onnx import OnnxEngine
 
-    return OnnxEngine(folder, threads, soon=soon)
+    return OnnxEngine(folder, threads)

@@ -1,6 +1,5 @@
 """Engine `onnx`: ONNX Runtime, on the CPU with weights mapped from the file, or on the GPU where its build and the machine have one."""
 
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from handlers.engines.manifest import ModelError
 from handlers.functions import logs
 
 Array = np.ndarray[Any, Any]
-# Whoever waited for the start is answered by then, and those who come later find the weights laid out.
-_PACKED_AFTER_S = 0.5
 
 
 class OnnxEngine:
@@ -25,25 +22,23 @@ class OnnxEngine:
     `on_gpu`: whether it computes there.
     """
 
-    def __init__(self, folder: Path, threads: int, *, soon: bool = False) -> None:
-        """Raises ModelError when ONNX Runtime refuses the file.
-
-        `soon` computes with the weights as they lie in the file and lays them out for this processor in a thread, half a second later:
-        the first answers take longer to compute, and come sooner. A process that forks must not have that thread.
-        """
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Raises ModelError when ONNX Runtime refuses the file."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that wait for work sleep. By default they spin, a whole core while nothing is asked, which is worse than slow where
+        # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
         wanted = wanted_of(ort.get_available_providers())
         if CUDA in wanted:
             # CUDA's libraries are packages of the image, where no loader looks by itself.
             ort.preload_dlls()
-        soon = soon and CUDA not in wanted
         try:
-            self._session = ort.InferenceSession(folder / "model.onnx", _options(threads, packed=not soon), providers=wanted)
+            self._session = ort.InferenceSession(folder / "model.onnx", options, providers=wanted)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
-        if soon:
-            packing = threading.Timer(_PACKED_AFTER_S, self._pack, (folder, threads))
-            packing.daemon = True
-            packing.start()
         self.providers = tuple(self._session.get_providers())
         if self.providers[0] != wanted[0]:
             logs.write("gpu_unused", level="WARNING", wanted=wanted, providers=self.providers, message="The model computes on the CPU.")
@@ -74,25 +69,6 @@ class OnnxEngine:
                     raise Cancelled from error
                 raise
         return np.asarray(output, dtype=np.float32)
-
-    def _pack(self, folder: Path, threads: int) -> None:
-        try:
-            self._session = ort.InferenceSession(folder / "model.onnx", _options(threads, packed=True), providers=self.providers)
-        except Exception as error:  # noqa: BLE001  (this session goes on: each answer is right, and takes longer)
-            logs.write("weights_not_packed", level="WARNING", message=f"The model computes with weights as they lie in the file: {error}")
-
-
-def _options(threads: int, *, packed: bool) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # Threads that wait for work sleep. By default they spin, a whole core while nothing is asked, which is worse than slow where
-    # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if not packed:
-        options.add_session_config_entry("session.disable_prepacking", "1")
-    options.log_severity_level = 3
-    return options
 
 
 def wanted_of(available: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The first answer comes soon: what a start leaves out, what it puts off, and what runs beside what."""
+"""The first answer comes soon: what a start leaves out, and what runs beside what."""
 
 import json
 import subprocess
@@ -6,21 +6,15 @@ import sys
 import threading
 import time
 from pathlib import Path
-from shutil import copytree
-from typing import Any
 
-import numpy as np
 import pytest
 
-from handlers.engines import loading, onnx
-from handlers.engines.cancellation import Cancellation
+from handlers.engines import loading
 from handlers.engines.manifest import ModelError
-from handlers.engines.onnx import OnnxEngine
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.processes import ROOT
 
 LEFT_OUT = ("click", "watchfiles", "multiprocessing")
-TOKENS = np.ones((1, 9), dtype=np.int64)
 
 
 def loaded_by(code: str) -> set[str]:
@@ -48,46 +42,6 @@ def test_who_asks_for_the_whole_of_it_gets_it(use: str) -> None:
 
 def test_who_had_the_whole_of_it_keeps_it() -> None:
     loaded_by("import uvicorn; had = uvicorn.Server; import handlers.web.running as ours; assert ours.Server is had; uvicorn.run")
-
-
-def run(engine: OnnxEngine) -> Any:
-    return engine.run(TOKENS, np.zeros_like(TOKENS), Cancellation())
-
-
-def packed(engine: OnnxEngine, first: Any) -> bool:
-    """Whether the first session gave way to another within the time that it has."""
-    deadline = time.monotonic() + 30
-    while engine._session is first and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return engine._session is not first
-
-
-def test_weights_are_laid_out_once_the_first_answers_are_given(tiny: Path) -> None:
-    engine = OnnxEngine(tiny, threads=1, soon=True)
-    first, before = engine._session, run(engine)
-    assert packed(engine, first)
-    np.testing.assert_allclose(run(engine), before, atol=1e-5)
-    np.testing.assert_allclose(run(OnnxEngine(tiny, threads=1)), before, atol=1e-5)
-
-
-def test_weights_that_can_t_be_laid_out_are_told_of_and_used_as_they_are(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(onnx, "_PACKED_AFTER_S", 0.05)
-    folder = copytree(tiny, tmp_path / "model")
-    engine = OnnxEngine(folder, threads=1, soon=True)
-    (folder / "model.onnx").unlink()
-    deadline = time.monotonic() + 30
-    while "weights_not_packed" not in (told := capsys.readouterr().out) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert "weights_not_packed" in told
-    assert run(engine).shape[:2] == TOKENS.shape
-
-
-def test_a_process_that_forks_has_no_thread_that_lays_weights_out(tiny: Path) -> None:
-    before = threading.active_count()
-    OnnxEngine(tiny, threads=1)
-    assert threading.active_count() == before
 
 
 def settings_of(folder: Path) -> HandlerSettings:
