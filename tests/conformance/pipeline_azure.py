@@ -79,10 +79,17 @@ class AzurePipeline(Pipeline):
     def _letters(self) -> list[dict[str, Any]]:
         """Of every dead letter, which stays there: its time out of sight ends with the reading."""
         queue = self._login.queue(self._outputs["deadLetterQueueUrl"])
-        taken = list(self._taken(queue))
-        for message in taken:
+        # Where the reading takes longer than they are out of sight the first ones come again, and only the newest receipt gives one back.
+        found: dict[str, Any] = {}
+        for page in queue.receive_messages(messages_per_page=TAKEN, visibility_timeout=HELD_S).by_page():
+            messages = list(page)
+            again = all(message.id in found for message in messages)
+            found |= {message.id: message for message in messages}
+            if again:
+                break
+        for message in found.values():
             queue.update_message(message, visibility_timeout=0)
-        return [_content(message) for message in taken]
+        return [_content(message) for message in found.values()]
 
     def _taken(self, queue: Any) -> Iterator[Any]:
         yield from queue.receive_messages(messages_per_page=TAKEN, visibility_timeout=HELD_S)
