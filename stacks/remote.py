@@ -158,7 +158,10 @@ def _packages(providers: Any) -> list[str]:
 def _packaging(settings: Settings) -> str:
     """What `pilotlight package` must be given for these settings: there is no stack of this project to name."""
     model = settings.model
-    return f"{model.source} --task {model.task} --engine {model.engine}{' --function' if needs_function(settings) else ''}"
+    shrunk = f" --quantize {model.quantize}" if model.quantize else ""
+    shrunk += f" --prune {model.prune:g}" if model.prune else ""
+    shrunk += f" --max-drift {model.max_drift:g}" if shrunk else ""
+    return f"{model.source} --task {model.task} --engine {model.engine}{shrunk}{' --function' if needs_function(settings) else ''}"
 
 
 def _from_here(args: Args) -> Args:

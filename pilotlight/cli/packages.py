@@ -15,7 +15,6 @@ from pilotlight.cli.shrunk import shrunk_table
 from pilotlight.toolchain import cache_folder
 
 Say = Callable[[str], None]
-_WRONG = Shrink()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,19 +57,17 @@ def wanted_by(project: Project, stack: str) -> Wanted | None:
     rules, budget = service.get("warming"), service.get("budget")
     kinds = [str(rule.get("kind")) for rule in rules if isinstance(rule, Mapping)] if isinstance(rules, list) else []
     drops = isinstance(budget, Mapping) and budget.get("onExceeded") == "drop-warming"
-    shrink = _shrink_in(model)
-    if shrink is _WRONG:
+    if not _says_how(model):
         return None
+    shrink = shrink_of(model.get("quantize"), model.get("prune"), model.get("maxDrift"))
     return Wanted(source=str(source), task=str(task), engine=str(engine), function=needs_functions(platform, kinds, drops), shrink=shrink)
 
 
-def _shrink_in(model: Mapping[str, Any]) -> Shrink | None:
-    """How a stack's model is shrunk; `_WRONG` for what is of another kind."""
-    quantize, shares = model.get("quantize"), [model.get("prune"), model.get("maxDrift")]
-    numbers = all(share is None or (isinstance(share, int | float) and not isinstance(share, bool)) for share in shares)
-    if not numbers or not (quantize is None or isinstance(quantize, str)):
-        return _WRONG
-    return shrink_of(quantize, *shares)
+def _says_how(model: Mapping[str, Any]) -> bool:
+    """Whether what a stack's file says of shrinking is of the right kinds; the values are the program's and the packager's matter."""
+    shares = [share for share in (model.get("prune"), model.get("maxDrift")) if share is not None]
+    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
+    return numbers and isinstance(model.get("quantize"), str | None)
 
 
 def package_for_up(session: Session, stack: str, say: Say) -> None:
@@ -158,7 +155,8 @@ def command(
         if shrinking != Shrinking():
             raise CommandError(
                 f"{target} is a stack: {project.stack_file(target)} tells what it needs; "
-                "leave --quantize, --prune, --max-drift and --samples out."
+                "leave --quantize, --prune and --max-drift out and set model.quantize, model.prune and model.maxDrift there; "
+                "leave --samples out."
             )
         wanted = wanted_by(project, target)
         if wanted is None:
@@ -172,7 +170,7 @@ def command(
             raise CommandError(
                 f"{target!r} is no stack (known: {stacks}); for a model's source say what it is for: --task feature-extraction, say."
             )
-        wanted = Wanted(source=target, task=task, engine=engine or "onnx", function=function, **_shrinking(shrinking))
+        wanted = _wanted(target, task, engine or "onnx", function, shrinking)
         found = package(wanted, project.root, say, force=force)
     if as_json:
         sys.stdout.write(json.dumps([asdict(item) for item in found], indent=2) + "\n")
@@ -185,8 +183,11 @@ def command(
     return Exit.OK
 
 
-def _shrinking(options: Shrinking) -> dict[str, Any]:
-    """As a model is packaged; raises CommandError for what has no meaning alone."""
+def _wanted(source: str, task: str, engine: str, function: bool, options: Shrinking) -> Wanted:
+    """What is asked for; raises CommandError for options without a meaning, together with whatever else is wrong."""
+    from pilotlight.packaging.errors import listed
+    from pilotlight.packaging.model import problems
+
     shrink = shrink_of(options.quantize, options.prune, options.max_drift)
     wrong = []
     if options.prune == 0:
@@ -194,5 +195,5 @@ def _shrinking(options: Shrinking) -> dict[str, Any]:
     if shrink is None and options.max_drift is not None:
         wrong.append(f"--max-drift {options.max_drift:g}: it bounds what --quantize and --prune do; give one of them, or leave it out.")
     if wrong:
-        raise CommandError("\n".join(wrong))
-    return {"shrink": shrink, "samples": options.samples}
+        raise CommandError(listed([*wrong, *problems(task, engine, shrink, options.samples)]))
+    return Wanted(source=source, task=task, engine=engine, function=function, shrink=shrink, samples=options.samples)

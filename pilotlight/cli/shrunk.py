@@ -7,10 +7,10 @@ from typing import Any
 def shrunk_table(report: Mapping[str, Any]) -> str:
     """Lines of `before` and `after`, then what became of the answers."""
     rows = [("bytes of graph and weights", f"{report['bytes_before']:,}", f"{report['bytes_after']:,}", _times("bytes", report))]
-    rows.append(("ms a sample, alone, one thread", f"{report['ms_before']:.2f}", f"{report['ms_after']:.2f}", _times("ms", report)))
+    rows.append(("CPU ms a sample, one alone", f"{report['ms_before']:.2f}", f"{report['ms_after']:.2f}", _times("ms", report)))
     if report["together_ms_before"] is not None:
         before, after = report["together_ms_before"], report["together_ms_after"]
-        rows.append(("ms a sample, up to 8 at once", f"{before:.2f}", f"{after:.2f}", _times("together_ms", report)))
+        rows.append(("CPU ms a sample, up to 8 at once", f"{before:.2f}", f"{after:.2f}", _times("together_ms", report)))
     lines = [f"  {'':32}{'before':>14}{'after':>14}", *(f"  {name:32}{one:>14}{other:>14}  {share}" for name, one, other, share in rows)]
     lines.append(
         f"  drift {report['drift']:.3g} of {report['max_drift']:g} allowed ({report['measure']}); "

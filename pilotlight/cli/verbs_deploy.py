@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from components.artifact import MAX_DRIFT
 from pilotlight.cli.app import HERE, AsJson, At, Cloud, Cwd, Local, PackConfigs, Packs, Stack, Yes, say, where_of
 from pilotlight.cli.exits import CommandError, Exit
 
@@ -157,7 +158,7 @@ def package(
     force: Annotated[bool, typer.Option("--force", help="Also when it is packaged already.")] = False,
     quantize: Annotated[str | None, typer.Option(help="Make a model smaller: int8 or fp16.", show_default=False)] = None,
     prune: Annotated[float | None, typer.Option(help="Take out this share of its neurons.", show_default=False)] = None,
-    max_drift: Annotated[float | None, typer.Option(help="How far answers may move by that.", show_default="0.02")] = None,
+    max_drift: Annotated[float | None, typer.Option(help="How far answers may move by that.", show_default=f"{MAX_DRIFT:g}")] = None,
     samples: Annotated[
         Path | None, typer.Option(help="What tells: a file with a text in each line, a folder of images.", show_default="built in")
     ] = None,

@@ -11,7 +11,7 @@ from components.artifact import Shrink, model_folder, model_key
 from pilotlight.packaging import store
 from pilotlight.packaging.archive import write_tar_gz
 from pilotlight.packaging.build import Smaller, build
-from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.errors import PackagingError, listed
 from pilotlight.packaging.samples import Samples, read_samples
 from pilotlight.packaging.shrink import shrink_problems
 from pilotlight.packaging.sources import HUB, Say, Source, resolve
@@ -108,8 +108,20 @@ def needs_torch(source: str, task: str, engine: str, cache: Path, *, progress: S
     return choose(found.folder, found.config, engine) == "export"
 
 
+def problems(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> list[str]:
+    """Everything that is wrong with what is asked for beside the model."""
+    return _read(task, engine, shrink, samples)[0]
+
+
 def _checked(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> Smaller | None:
     """What is asked for beside the model. Raises PackagingError with everything that is wrong with it."""
+    found, read = _read(task, engine, shrink, samples)
+    if found:
+        raise PackagingError(listed(found))
+    return Smaller(shrink=shrink, samples=read) if shrink else None
+
+
+def _read(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> tuple[list[str], Samples]:
     found = [
         f"Model {name} {value!r}: use {', '.join(allowed)}."
         for name, value, allowed in (("task", task, TASKS), ("engine", engine, ENGINES))
@@ -125,9 +137,7 @@ def _checked(task: str, engine: str, shrink: Shrink | None, samples: Path | None
         found.append(str(error))
     if samples is not None and shrink is None:
         found.append(f"--samples {samples}: what a shrunk model is tried on; ask for quantize or prune as well, or leave it out.")
-    if found:
-        raise PackagingError(found[0] if len(found) == 1 else "\n".join([f"{len(found)} mistakes:", *(f"- {each}" for each in found)]))
-    return Smaller(shrink=shrink, samples=read) if shrink else None
+    return found, read
 
 
 def _tried_on(folder: Path, smaller: Smaller | None) -> bool:
@@ -155,7 +165,11 @@ def _build(
     progress("Packing the artifact")
     digest, size = write_tar_gz(work / ARCHIVE, built.members)
     index = {"sha256": digest, "bytes": size, "task": task, "engine": engine, "source": found.shown}
-    record = {"content": store.content_hash(found.folder), "revision": found.revision, "max_abs_difference": built.parity.measured}
+    record: dict[str, Any] = {
+        "content": store.content_hash(found.folder),
+        "revision": found.revision,
+        "max_abs_difference": built.parity.measured,
+    }
     if smaller and built.shrunk:
         record |= {"shrunk": built.shrunk.report(), "samples": smaller.samples.mark}
     return index, record

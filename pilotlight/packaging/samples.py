@@ -64,7 +64,8 @@ class Samples:
 
     def image_feeds(self, image: Mapping[str, Any], name: str) -> list[Feed]:
         """The same for images, which are only brought to the model's size: the original and the shrunk model are given the same."""
-        height, width = image["crop"] or image["size"]
+        # A size by the shortest edge stands beside a crop only (`image_config.py`).
+        height, width = image["size"] if image["crop"] is None else image["crop"]
         pictures = [_opened(path, (width, height)) for path in self.images] if self.images else _made(width, height)
         mean, deviation = np.array(image["mean"], np.float32), np.array(image["deviation"], np.float32)
         scaled = [(picture.astype(np.float32) * np.float32(image["scale"]) - mean) / deviation for picture in pictures]

@@ -123,7 +123,7 @@ def shrink_members(
 
 def _too_far(shrink: Shrink, drift: Drift, samples: Samples) -> str:
     came = "a value that is no number" if math.isnan(drift.drift) else f"{drift.drift:.3g}"
-    ways = ["a --max-drift that your use allows"]
+    ways = ["a --max-drift (of a stack: model.maxDrift) that your use allows"]
     ways += [f"a smaller prune ratio than {shrink.prune:g}, or none"] if shrink.prune else []
     ways += ["quantize fp16"] if shrink.quantize == "int8" else []
     return (

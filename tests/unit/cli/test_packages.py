@@ -75,7 +75,8 @@ def packaging(session: Session, target: str, **options: str | bool | Shrinking |
     [
         (Shrinking(prune=0.0), "--prune 0: use a share above 0"),
         (Shrinking(max_drift=0.5), "--max-drift 0.5: it bounds what"),
-        (Shrinking(prune=0.0, max_drift=0.5), "(?s)--prune 0.*--max-drift 0.5"),
+        (Shrinking(prune=0.0, max_drift=0.5), "(?s)^2 mistakes:\n- --prune 0: .*\n- --max-drift 0.5: "),
+        (Shrinking(quantize="int4", prune=0.0, max_drift=7.0), "(?s)^3 mistakes:\n- --prune 0: .*\n- quantize 'int4': .*\n- max drift 7: "),
     ],
 )
 def test_options_without_a_meaning_are_refused(session_in: Callable[[str], Session], shrinking: Shrinking, told: str) -> None:
@@ -84,7 +85,7 @@ def test_options_without_a_meaning_are_refused(session_in: Callable[[str], Sessi
 
 
 def test_a_stack_takes_no_other_shrinking_than_its_files(session_in: Callable[[str], Session]) -> None:
-    with pytest.raises(CommandError, match="leave --quantize, --prune, --max-drift and --samples out"):
+    with pytest.raises(CommandError, match=r"leave --quantize, --prune and --max-drift out and set model\.quantize"):
         packaging(session_in("local"), "demo", shrinking=Shrinking(quantize="int8"))
 
 
