@@ -22,7 +22,7 @@ import pulumi
 import yaml
 from pulumi.runtime import mocks, rpc
 
-from components.artifact import function_folder, function_key, model_folder, model_key
+from components.artifact import function_folder, function_key, model_folder, model_key, shrink_of
 from components.capabilities import PLACES
 from components.platforms import RESERVED
 from pilotlight.planned_azure import without_registry
@@ -181,7 +181,8 @@ def _program(program: Callable[[], None], outputs: dict[str, Any]) -> pulumi.Out
 
 def _package(model: Mapping[str, Any], cache: Path) -> None:
     """What `find_model` and `find_function` look for, with nothing in it."""
-    key = model_key(model["source"], model["task"], model.get("engine", "onnx"), ROOT)
+    shrink = shrink_of(model.get("quantize"), model.get("prune"), model.get("maxDrift"))
+    key = model_key(model["source"], model["task"], model.get("engine", "onnx"), ROOT, shrink)
     for folder, name in ((model_folder(cache, key), "model"), (function_folder(cache, function_key(ROOT)), "function")):
         folder.mkdir(parents=True)
         archive = folder / {"model": "model.tar.gz", "function": "function.zip"}[name]

@@ -10,7 +10,7 @@ import platformdirs
 import pulumi
 
 from components.args import ModelArtifact
-from components.artifact import function_folder, function_key, missing, model_folder, model_key
+from components.artifact import function_folder, function_key, missing, model_folder, model_key, shrink_of
 from components.platform_facts import PLATFORM_FACTS, needs_functions
 from stacks.settings_service import Settings
 from stacks.sizes import model_bytes
@@ -28,7 +28,9 @@ def cache_folder() -> Path:
 def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -> ModelArtifact:
     """The packaged model of these settings. Raises RunError when it is missing, damaged or larger than the platform takes."""
     model = settings.model
-    folder = model_folder(cache, model_key(model.source, model.task, model.engine, root))
+    folder = model_folder(
+        cache, model_key(model.source, model.task, model.engine, root, shrink_of(model.quantize, model.prune, model.max_drift))
+    )
     if missing(folder, ["artifact.json", "model.tar.gz"]):
         raise pulumi.RunError(f"The model {model.source!r} is not packaged: run `pilotlight package {stack}`.")
     described = _described(folder / "artifact.json", stack)

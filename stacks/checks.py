@@ -139,6 +139,7 @@ def _engine(settings: Settings) -> Iterator[Problem]:
     if source is not None and (task == "custom") != (OWN_MODEL.fullmatch(source) is not None) and task is not None:
         use = f"use {OWN_MODELS}/NAME, a folder there with its code" if task == "custom" else "use task custom for a model of one's own"
         yield told(f"model.source: {shown(source)}: not with model.task {task!r}: {use}")
+    yield from _shrinking(settings)
     if settings.model.engine != "torch":
         return
     if task is not None and task not in TORCH_TASKS:
@@ -147,6 +148,17 @@ def _engine(settings: Settings) -> Iterator[Problem]:
         yield told("model.engine: 'torch': it computes on the CPU alone, in any image: use onnx, or leave endpoint.gpu out")
     elif build is not None:
         yield told(f"model.engine: 'torch': the image {build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch")
+
+
+def _shrinking(settings: Settings) -> Iterator[Problem]:
+    """Models that are served as they are, and GPUs, which have no product of int8."""
+    model, facts = settings.model, _facts(settings)
+    for key, asked in (("quantize", model.quantize), ("prune", model.prune)):
+        if asked and (model.engine == "torch" or model.task == "custom"):
+            way = "task custom" if model.task == "custom" else "engine torch"
+            yield told(f"model.{key}: {asked!r}: {way} serves files as they are: leave it out")
+    if model.quantize == "int8" and facts is not None and is_gpu(settings.endpoint, facts):
+        yield told("model.quantize: 'int8': a GPU would leave its products to the CPU: use fp16, or leave endpoint.gpu out")
 
 
 def _auth(settings: Settings) -> Iterator[Problem]:

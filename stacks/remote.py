@@ -140,7 +140,7 @@ def _service(pattern: str, name: str, args: Any, opts: ResourceOptions | None) -
     project, stack = pulumi.get_project(), pulumi.get_stack()
     # A program may have several, so that each counts as a stack of its own: in names, in tags, in the budget's filter.
     part = f"{stack}-{name}"
-    packaged = _packaging(settings)
+    packaged = packaging(settings)
     return _Service(
         settings=settings,
         model=find_model(settings, packaged, cache_folder()),
@@ -155,10 +155,14 @@ def _packages(providers: Any) -> list[str]:
     return [*providers] if isinstance(providers, dict) else [each.package for each in providers]
 
 
-def _packaging(settings: Settings) -> str:
+def packaging(settings: Settings) -> str:
     """What `pilotlight package` must be given for these settings: there is no stack of this project to name."""
     model = settings.model
-    return f"{model.source} --task {model.task} --engine {model.engine}{' --function' if needs_function(settings) else ''}"
+    shrunk = f" --quantize {model.quantize}" if model.quantize else ""
+    # With all their digits: the artifact's key has them.
+    shrunk += f" --prune {model.prune}" if model.prune else ""
+    shrunk += f" --max-drift {model.max_drift}" if shrunk else ""
+    return f"{model.source} --task {model.task} --engine {model.engine}{shrunk}{' --function' if needs_function(settings) else ''}"
 
 
 def _from_here(args: Args) -> Args:

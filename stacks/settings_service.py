@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from components.artifact import MAX_DRIFT, MOST_PRUNED
 from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER
 from components.platforms import CLOUDS, ENDPOINTS
 from stacks.parts import MAIL, MAIL_TEXT, Part, Source, Text
@@ -34,6 +35,9 @@ class Model(Part):
         "custom",
     ]
     engine: Literal["onnx", "torch"] = "onnx"
+    quantize: Literal["int8", "fp16"] | None = None
+    prune: float = Field(default=0.0, ge=0, le=MOST_PRUNED, allow_inf_nan=False)
+    max_drift: float = Field(default=MAX_DRIFT, gt=0, le=1, allow_inf_nan=False)
 
 
 class Build(Part):

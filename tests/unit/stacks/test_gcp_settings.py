@@ -115,6 +115,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "endpoint.cpu: 2 with endpoint.gpu l4: use 4, 6 or 8 vCPU (Cloud Run documentation, GPU support for services)",
     ),
     ({**L4, "model.engine": "torch"}, "model.engine: 'torch': it computes on the CPU alone, in any image: use onnx, or leave endpoint.gpu"),
+    (
+        {**L4, "model.quantize": "int8"},
+        "model.quantize: 'int8': a GPU would leave its products to the CPU: use fp16, or leave endpoint.gpu",
+    ),
     ({**L4, "endpoint.memoryMb": 8192}, "endpoint.memoryMb: 8192 with endpoint.gpu l4: use 16384 to 32768 MiB"),
     ({**L4, "endpoint.cpu": 4, "endpoint.memoryMb": 32_768}, "endpoint.memoryMb: 32768: use 2048 to 16384 MiB with 4 vCPU"),
     (

@@ -122,8 +122,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"warming": [{"kind": "ping"}]}, "warming.0.everyMinutes: missing: it has no default"),
     ({"budget": {"monthlyUsd": 9}}, "budget.email: missing: use one address, name@example.com, here or in alarms.email"),
-    ({"model": None}, "model: missing: use a mapping with source, task, engine"),
-    ({"model": "minilm"}, "model: 'minilm': use a mapping with source, task, engine"),
+    ({"model": None}, "model: missing: use a mapping with source, task, engine, quantize, prune, maxDrift"),
+    ({"model": "minilm"}, "model: 'minilm': use a mapping with source, task, engine, quantize, prune, maxDrift"),
     ({"model.task": "features"}, "model.task: 'features': "),
     ({"model.source": "hf://org/name@main"}, "model.source: 'hf://org/name@main': use pypi:NAME, hf://ORG/NAME@COMMIT"),
     ({"model.source": "hf://org/name"}, "model.source: 'hf://org/name': use pypi:NAME"),
@@ -133,6 +133,13 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"model.task": "custom"}, "not with model.task 'custom': use handlers/models/NAME, a folder there with its code"),
     ({"model.source": "handlers/models/house_price"}, "not with model.task 'feature-extraction': use task custom for a model of one's own"),
+    ({"model.quantize": "int4"}, "model.quantize: 'int4': did you mean int8? use int8 or fp16"),
+    ({"model.prune": 1.5}, "model.prune: 1.5: use "),
+    ({"model.maxDrift": 0}, "model.maxDrift: 0: use "),
+    (
+        {"model.source": "handlers/models/house_price", "model.task": "custom", "model.quantize": "int8"},
+        "model.quantize: 'int8': task custom serves files as they are: leave it out",
+    ),
     ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, or image.uri of one with torch"),
     ({"image": {}}, "image: neither is set: use either image.build or image.uri"),
     ({"image.uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}, "image: both are set: use either"),
@@ -179,6 +186,13 @@ def test_one_mistake_is_one_sentence(changes: dict[str, Any], told: str) -> None
     found = lines(complaint(changes))
     assert len(found) == 1, found
     assert told in found[0]
+
+
+def test_what_torch_serves_is_not_shrunk() -> None:
+    found = lines(complaint({"model.engine": "torch", "model.quantize": "fp16", "model.prune": 0.1}))
+    for told in ("model.quantize: 'fp16'", "model.prune: 0.1"):
+        assert f"{told}: engine torch serves files as they are: leave it out" in found
+    assert len(found) == 3, found  # and the image, which holds onnxruntime only
 
 
 @pytest.mark.parametrize(("issuer", "taken"), [("https://i.example/", True), ("http://127.0.0.1:90/a", True), ("http://i.example", False)])
