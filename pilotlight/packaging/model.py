@@ -24,11 +24,12 @@ TASKS = (
     "text-classification",
     "token-classification",
     "zero-shot-classification",
+    "text-generation",
     "image-classification",
     "custom",
 )
 # engine -> the tasks that it computes.
-ENGINES = {"onnx": TASKS, "torch": TASKS[:3]}
+ENGINES = {"onnx": tuple(task for task in TASKS if task != "text-generation"), "torch": (*TASKS[:3], "text-generation")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,8 @@ def _check_choices(task: str, engine: str) -> None:
         if value not in allowed:
             raise PackagingError(f"Model {name} {value!r}: use {', '.join(allowed)}.")
     if task not in ENGINES[engine]:
-        raise PackagingError(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use onnx.")
+        other = next(name for name, tasks in ENGINES.items() if task in tasks)
+        raise PackagingError(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use {other}.")
 
 
 def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:
