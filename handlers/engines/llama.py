@@ -67,7 +67,7 @@ class Llama:
 
     @property
     def words(self) -> int:
-        return self._weights["lm_head.weight"].shape[0]
+        return int(self._weights["lm_head.weight"].shape[0])
 
     def __call__(self, tokens: Tensor, positions: Tensor, keep: Keep, mask: Tensor | None, check: Callable[[], None]) -> Tensor:
         """`tokens` and their `positions`, (rows, tokens); `mask` is true where a query looks, None where it looks at everything. `check` is

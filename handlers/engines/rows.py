@@ -74,7 +74,8 @@ class TorchGenerator:
         with torch.inference_mode():
             logits = self._model(torch.tensor([tokens]), positions[None], prompt.keep, mask, check)
         prompt.length += count
-        return _numbers(logits)[0]
+        last: Array = _numbers(logits)[0]
+        return last
 
     def join(self, prompt: Read) -> None:
         """The prompt as the next row of the batch."""

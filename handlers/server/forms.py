@@ -57,10 +57,10 @@ class Form(NamedTuple):
 
     def settled(self, request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
         """The request to the model that is here. Raises TaskMismatch and ModelUnknown, before anything is computed."""
-        check_name(self.model, manifest)
         if self.tasks is not None and manifest.task not in self.tasks:
             served = " and ".join(sorted(self.tasks))
             raise TaskMismatch(f"{self.contract} serves {served}, and this model's task is {manifest.task}: use POST /predict.")
+        check_name(self.model, manifest)
         return self.adapt(request, manifest)
 
 

@@ -94,8 +94,8 @@ class Stream:
             raise ClientGone
         if piece is None:
             assert self._job is not None  # it ended
-            if (error := self._job.future.exception()) is not None:
-                raise error
+            if (failure := self._job.future.exception()) is not None:
+                raise failure
         return piece
 
     def _last(self) -> bytes:

@@ -14,10 +14,10 @@ STOP, LENGTH = "stop", "length"
 
 
 class Piece(NamedTuple):
-    """What a token added to the text of an input: `index` is the input's place, `details` are the token's where they are asked for,
+    """What a token added to the text of an input: `place` is the input's, `details` are the token's where they are asked for,
     `output` the whole answer where it was the last token."""
 
-    index: int
+    place: int
     text: str
     details: dict[str, Any] | None
     output: dict[str, Any] | None

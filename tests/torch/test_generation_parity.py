@@ -21,8 +21,9 @@ from tests.torch.texts import TEXTS
 
 # Those that leave place for an answer.
 PROMPTS = [text for text in TEXTS.values() if text and len(text) < 200]
-LONG = " ".join(PROMPTS)[:900]
 NEW = 48
+# More than is read between two steps, and short enough for an answer.
+LONG = " ".join(PROMPTS)[:286]
 
 
 def served(models: Path, kind: str, places: int = 32) -> TextGeneration:
@@ -67,6 +68,7 @@ def test_every_token_is_the_one_of_generate(models, sources, kind):
         assert row[0]["generated_text"] == written
         assert row[0]["finish_reason"] == ("stop" if wanted[-1] == 1 else "length")
         seen |= set(wanted)
+    assert 256 < row[0]["prompt_tokens"] <= CONTEXT - NEW, "the long one is read in parts"
     assert len(seen) > 2 * len(PROMPTS), "a model that writes one token for ever shows nothing"
 
 

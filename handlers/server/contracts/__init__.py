@@ -56,7 +56,7 @@ CONTRACTS: dict[str, Contract] = {
     ),
     "open_inference": Contract(
         "Open Inference Protocol v2",
-        _KNOWN - {GENERATION},
+        _KNOWN,
         {
             "GET /v2": "server",
             "GET /v2/health/live": "live",

@@ -104,7 +104,7 @@ def _event(piece: "Piece", manifest: Manifest) -> bytes:
 
     output = piece.output
     details = None if output is None else {**_details(output), "input_length": output["prompt_tokens"]}
-    return event({"index": piece.index, "token": piece.details, "generated_text": output and output["generated_text"], "details": details})
+    return event({"index": piece.place, "token": piece.details, "generated_text": output and output["generated_text"], "details": details})
 
 
 def _broken(problem: RequestProblem) -> bytes:

@@ -96,7 +96,7 @@ class _Texts:
         if piece.output is not None:
             told.append({**self.grown(""), "finish_reason": piece.output["finish_reason"]})
         head = self._of(self._chunk, manifest)
-        return b"".join(event({**head, "choices": [{"index": piece.index, "logprobs": None, **choice}]}) for choice in told)
+        return b"".join(event({**head, "choices": [{"index": piece.place, "logprobs": None, **choice}]}) for choice in told)
 
     def end(self, predicted: Predicted, *, usage: bool) -> bytes:
         told = event({**self._of(self._chunk, predicted.manifest), "choices": [], "usage": _usage(predicted)}) if usage else b""
