@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import LlamaConfig as Theirs
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.engines.llama import LlamaConfig, _frequencies
 from handlers.engines.loading import build, import_engine
 from handlers.engines.manifest import read_manifest
 from handlers.functions.problems import InputRefused
@@ -111,6 +114,25 @@ def test_who_is_given_up_leaves_and_the_others_lose_nothing(models, sources, kin
     with pytest.raises(Cancelled):
         opened[0].outputs()
     assert (model.free, model._batch, len(model._opened)) == (32, [], 0)
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "default", "rope_theta": 10_000.0},
+        {"rope_type": "linear", "rope_theta": 50_000.0, "factor": 3.0},
+        WRITERS["llama-scaled"]["rope_parameters"],
+    ],
+    ids=lambda rope: rope["rope_type"],
+)
+def test_positions_turn_as_transformers_turns_them(rope):
+    theirs = Theirs(hidden_size=64, num_attention_heads=4, rope_parameters=dict(rope))
+    found = _frequencies(LlamaConfig.from_values(theirs.to_dict()))
+    assert torch.equal(found, LlamaRotaryEmbedding(theirs).inv_freq)
+    # As checkpoints have it that were saved before transformers 5.
+    old = {name: value for name, value in rope.items() if name != "rope_theta"}
+    before = {**theirs.to_dict(), "rope_parameters": None, "rope_scaling": old, "rope_theta": rope["rope_theta"]}
+    assert torch.equal(_frequencies(LlamaConfig.from_values(before)), found)
 
 
 def test_the_log_chance_of_a_token_is_the_models(models, sources):
