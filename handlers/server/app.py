@@ -71,7 +71,7 @@ class App:
             from handlers.server.streaming import send_stream
 
             try:
-                sent = await send_stream(send, answer.stream, call, _encoded(answer, call.request_id))
+                sent = await send_stream(send, answer.stream, call.left, _encoded(answer, call.request_id))
             except ClientGone:
                 logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
                 return

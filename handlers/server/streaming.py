@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
 from handlers.functions.problems import DeadlineExceeded, Overloaded, RequestProblem
-from handlers.server.calls import Call
 from handlers.server.forms import Encoded
 from handlers.server.waiting import Job
 from handlers.web.bodies import ClientGone
@@ -110,10 +109,15 @@ class Stream:
             self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
 
 
-async def send_stream(send: Callable[[Any], Awaitable[None]], stream: Stream, call: Call, headers: list[tuple[bytes, bytes]]) -> int:
-    """Send an answer piece by piece; how many bytes that were. Raises ClientGone as soon as the client leaves."""
+async def send_stream(
+    send: Callable[[Any], Awaitable[None]],
+    stream: Stream,
+    left: Callable[[], Coroutine[Any, Any, None]],
+    headers: list[tuple[bytes, bytes]],
+) -> int:
+    """Send an answer piece by piece; how many bytes that were. `left` returns when the client leaves, then ClientGone is raised."""
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    watching = asyncio.ensure_future(call.left())
+    watching = asyncio.ensure_future(left())
     watching.add_done_callback(lambda task: None if task.cancelled() else stream.give_up())
     sent = 0
     try:
