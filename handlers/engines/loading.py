@@ -6,6 +6,7 @@ every file is proven.
 
 import importlib
 import importlib.util
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from handlers.tasks import CUSTOM, GENERATION, IMAGE_TASKS, TASKS, TEXT_TASKS, T
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
+# ONNX Runtime is imported by then. torch takes seconds, and a platform's probe looks for the port.
+_HEAD_START_S = 0.3
 
 Mark = Callable[[str], None]
 
@@ -64,6 +67,30 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
                 proof.result()
         mark("load")
         return loaded
+
+
+def begin(settings: HandlerSettings, mark: Mark) -> Callable[[HandlerSettings, Mark], Loaded]:
+    """Begin to load in a thread of its own; what is returned waits for its end, as `load` called there and then.
+
+    Returns when the engine's libraries are imported, after `_HEAD_START_S` at the latest. Imports of two threads only take turns, and
+    what comes after them does not need the interpreter: so it is what the caller imports next that runs beside it.
+    """
+    imported, outcome = threading.Event(), Future[Loaded]()
+
+    def marked(stage: str) -> None:
+        mark(stage)
+        imported.set()
+
+    def run() -> None:
+        try:
+            outcome.set_result(load(settings, marked))
+        except BaseException as error:  # noqa: BLE001  (handed to who waits for the model)
+            outcome.set_exception(error)
+        imported.set()
+
+    threading.Thread(target=run, name="model-loading", daemon=True).start()
+    imported.wait(_HEAD_START_S)
+    return lambda _settings, _mark: outcome.result()
 
 
 def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:

@@ -15,11 +15,13 @@ import orjson
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded, Mark, Model, load
 from handlers.engines.manifest import Manifest
-from handlers.functions import logs, problems
+from handlers.functions import logs, problems, spans
 from handlers.functions.parameters import DEFAULT_NEW_TOKENS
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
 from handlers.functions.requests import PredictionRequest, check, parse, takes
+from handlers.functions.traces import Trace
+from handlers.server import inner_spans
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
@@ -74,6 +76,7 @@ class Service:
         self.manifest: Manifest | None = None
         self._providers: tuple[str, ...] = ()
         self._model: Model | None = None
+        self._start_span: Trace | None = None
         self._loader = load
         self.worker: Worker[_Asked, Encoded] = Worker(
             self._load,
@@ -116,7 +119,7 @@ class Service:
         """The same, with the answer's pieces as they are computed: it comes with the first of them. Raises RequestProblem."""
         from handlers.server.streaming import EVENTS, Stream
 
-        _, until = self._patience(seconds)
+        _, until = self._patience(seconds, counted=True)
         came = time.perf_counter()
         stream = Stream(until, form.broken, lambda error: self.unexpected(error, request_id), self.metrics.predicted)
         stream.of(self.worker.submit(self._job(request, form, until, stream.tell)))
@@ -151,7 +154,7 @@ class Service:
         logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
 
     async def _computed(self, request: PredictionRequest, form: Form = PLAIN, seconds: float = math.inf) -> tuple[Encoded, float]:
-        patience, until = self._patience(seconds)
+        patience, until = self._patience(seconds, counted=request is not _PING)
         job: _Job | None = None
         try:
             async with asyncio.timeout(patience) as limit:
@@ -168,7 +171,7 @@ class Service:
                 job.cancellation.cancel()
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
-        patience, until = self._patience(seconds)
+        patience, until = self._patience(seconds, counted=request is not _PING)
         request = request if request.uri is None else self._references.fetched(request, self.kind)
         job = self.worker.submit(self._job(request, PLAIN, until))
         try:
@@ -178,11 +181,12 @@ class Service:
         finally:
             job.cancellation.cancel()
 
-    def _patience(self, seconds: float) -> tuple[float, float]:
+    def _patience(self, seconds: float, *, counted: bool) -> tuple[float, float]:
         """How long an answer may take, and until when. Raises DeadlineExceeded where that is over."""
         patience = min(seconds, self.settings.request_timeout_s)
         if patience <= 0:
-            self.metrics.shed("deadline")
+            if counted:
+                self.metrics.shed("deadline")
             raise DeadlineExceeded("Its time was over before it could wait for the model.")
         return patience, time.monotonic() + patience
 
@@ -209,6 +213,7 @@ class Service:
         loaded = self._loader(self.settings, self.stages.mark)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self.loaded_at = time.time()
+        self._start_span = inner_spans.started(self.stages.known(), loaded.providers[0])
         return loaded.model
 
     def _compute(self, model: Model, jobs: Sequence[_Job]) -> Iterator[tuple[_Job, Encoded | Exception]]:
@@ -287,6 +292,7 @@ class Service:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
             told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "ahead": start.ahead, "providers": self._providers}
             logs.write("cold_start", request_id=request_id, **told)
+            spans.note({"faas.coldstart": not start.ahead}, [self._start_span] if self._start_span else [])
             if not start.ahead:
                 return {"server-timing": server_timing(stages), "x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
         return {}

@@ -7,9 +7,13 @@ from concurrent.futures import Future
 from typing import Generic, NoReturn
 
 from handlers.engines.loading import Model
+from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
 from handlers.server.running import Running
 from handlers.server.waiting import Answered, Asked, Job, Waiting
+
+# When each job that goes on with others began (performance counter), and its spans.
+_Began = dict[Job[Asked, Answered], tuple[float, BatchSpans]]
 
 
 class Worker(Generic[Asked, Answered]):
@@ -77,27 +81,40 @@ class Worker(Generic[Asked, Answered]):
     def _answer(self, model: Model, jobs: Sequence[Job[Asked, Answered]]) -> None:
         began, started = time.monotonic(), time.perf_counter()
         self._metrics.batch([began - job.came for job in jobs if job.counted])
+        batch = BatchSpans(jobs, began)
+        try:
+            self._answer_each(model, jobs, started, batch)
+        finally:
+            batch.done()
+            self._jobs.done(time.perf_counter() - started)
+
+    def _answer_each(self, model: Model, jobs: Sequence[Job[Asked, Answered]], started: float, batch: BatchSpans) -> None:
         try:
             for job, answer in self._compute(model, jobs):
+                batch.answered(job, answer if isinstance(answer, Exception) else None)
                 if isinstance(answer, Exception):
                     job.fail(answer)
                 else:
                     job.answer(answer, time.perf_counter() - started)
-        except BaseException as error:  # noqa: BLE001  (handed to the requests that wait for it; this thread goes on, whatever a model raises)
+        except BaseException as error:  # noqa: BLE001  (handed to the request that it belongs to; this thread goes on, whatever a model raises)
+            if len(jobs) == 1:
+                batch.answered(jobs[0], error)
+                jobs[0].fail(error)
+                return
+            # A panic of what is below Python, say, says not in whose text: alone, only that one fails.
             for job in jobs:
-                job.fail(error)
-        finally:
-            self._jobs.done(time.perf_counter() - started)
+                if not job.future.done():
+                    self._answer_each(model, [job], started, batch)
 
     def _go_on(self, running: Running[Asked, Answered]) -> NoReturn:
         """Whoever comes joins those that are computed already, as soon as there is a place."""
-        began: dict[Job[Asked, Answered], float] = {}
+        began: _Began[Asked, Answered] = {}
         while True:
             joined = self._jobs.join(self._batch_size, running.free)
             now = time.monotonic()
             self._metrics.batch([now - job.came for job in joined if job.counted])
             for job in joined:
-                began[job] = time.perf_counter()
+                began[job] = time.perf_counter(), BatchSpans([job], now)
                 if (error := running.begin(job)) is not None:
                     self._over(job, error, began)
             try:
@@ -107,8 +124,12 @@ class Worker(Generic[Asked, Answered]):
                 for job in running.give_up():
                     self._over(job, error, began)
 
-    def _over(self, job: Job[Asked, Answered], answer: Answered | BaseException, began: dict[Job[Asked, Answered], float]) -> None:
-        seconds = time.perf_counter() - began.pop(job)
+    def _over(self, job: Job[Asked, Answered], answer: Answered | BaseException, began: _Began[Asked, Answered]) -> None:
+        started, spans = began.pop(job)
+        seconds = time.perf_counter() - started
+        # Told before whoever waits goes on.
+        spans.answered(job, answer if isinstance(answer, BaseException) else None)
+        spans.done()
         if isinstance(answer, BaseException):
             job.fail(answer)
         else:
