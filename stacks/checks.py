@@ -28,7 +28,7 @@ AZURE_TAG, AZURE_RESERVED = re.compile(r"[^<>%&\\?/]+"), ("microsoft", "azure", 
 # Where the code of a model of one's own lies (`handlers/models`), and what engine `torch` computes (`handlers/tasks`).
 OWN_MODELS = "handlers/models"
 OWN_MODEL = re.compile(rf"(\./)?{OWN_MODELS}/[a-z][a-z0-9_]{{0,62}}/?")
-TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification")
+TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification", "text-generation")
 RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE, "azure": limits_azure.API_MANAGEMENT_RATE}
 QUOTAS = {"azure": limits_azure.API_MANAGEMENT_QUOTA}
 RETENTION: dict[str, limits.Range] = {"azure": limits_azure.WORKSPACE_RETENTION_DAYS}
@@ -141,6 +141,8 @@ def _engine(settings: Settings) -> Iterator[Problem]:
         yield told(f"model.source: {shown(source)}: not with model.task {task!r}: {use}")
     yield from _shrinking(settings)
     if settings.model.engine != "torch":
+        if task == "text-generation":
+            yield told("model.engine: 'onnx': it does not serve text-generation: use torch, and image.uri of an image with torch")
         return
     if task is not None and task not in TORCH_TASKS:
         yield told(f"model.engine: 'torch': it serves {', '.join(TORCH_TASKS)}: use onnx for {task}")

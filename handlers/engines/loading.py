@@ -18,7 +18,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
 from handlers.settings import HandlerSettings
-from handlers.tasks import CUSTOM, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
+from handlers.tasks import CUSTOM, GENERATION, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
@@ -157,7 +157,7 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
         return
     try:
         importlib.import_module(IMAGE_TASKS[task][0] if task in IMAGE_TASKS else "handlers.tasks.text")
-        importlib.import_module(f"handlers.engines.{engine}")
+        importlib.import_module("handlers.engines.rows" if task == GENERATION and engine == "torch" else f"handlers.engines.{engine}")
     except ModuleNotFoundError as error:
         raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
 
@@ -175,11 +175,26 @@ def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> L
 
         own = OwnModel(folder, manifest, threads)
         return Loaded(manifest, own, own.providers)
+    if manifest.task == GENERATION:
+        return _generating(folder, manifest, threads, most_texts)
     engine = _engine(folder, manifest, threads)
     module, name = (TEXT_TASKS | IMAGE_TASKS)[manifest.task]
     served = _text(folder, manifest, engine, most_texts) if manifest.task in TEXT_TASKS else engine
     model: Model = getattr(importlib.import_module(module), name)(served, manifest)
     return Loaded(manifest, model, engine.providers)
+
+
+def _generating(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> Loaded:
+    if manifest.engine != "torch":
+        raise ModelError(f"manifest.json: engine {manifest.engine} does not serve {manifest.task}: package it for torch.")
+    from handlers.engines.rows import TorchGenerator
+    from handlers.tasks.text import load_tokenizer
+    from handlers.tasks.text_generation import TextGeneration
+
+    generator = TorchGenerator(folder, threads)
+    # Not cut where the context ends but behind it, so that a prompt which is too long is seen, and refused.
+    tokenizer = load_tokenizer(folder / "tokenizer.json", manifest.max_tokens + 1)
+    return Loaded(manifest, TextGeneration(generator, tokenizer, manifest, most_texts), generator.providers)
 
 
 def _text(folder: Path, manifest: Manifest, engine: Any, most_texts: int) -> Any:

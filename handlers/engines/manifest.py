@@ -52,8 +52,20 @@ class ImageInput:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Generation:
+    """How a model writes: tokens that end a text, and what makes one text of a chat (a Jinja template, None where there is none) with the
+    texts of its first and last token."""
+
+    ends: tuple[int, ...]
+    chat_template: str | None
+    bos_token: str
+    eos_token: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A packaged model's own description. `labels` are in the order of the model's outputs, `image` is an image task's.
+    """A packaged model's own description. `labels` are in the order of the model's outputs, `image` is an image task's,
+    `generation` that of one that writes.
 
     Of a model of one's own, `architecture` is its name, the folder of its code in `handlers/models`.
     """
@@ -69,6 +81,7 @@ class Manifest:
     problem_type: str | None
     files: Mapping[str, FileRecord]
     image: ImageInput | None = None
+    generation: Generation | None = None
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -125,6 +138,7 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
         problem_type=value.get("problem_type"),
         files={str(name): FileRecord(_hash(record["sha256"]), int(record["bytes"])) for name, record in value["files"].items()},
         image=image_of(value["image"]) if value.get("image") else None,
+        generation=_generation(value["generation"]) if value.get("generation") else None,
     )
 
 
@@ -140,6 +154,16 @@ def image_of(value: Mapping[str, Any]) -> ImageInput:
         scale=float(value["scale"]),
         mean=tuple(map(float, value["mean"])),
         deviation=tuple(map(float, value["deviation"])),
+    )
+
+
+def _generation(value: Mapping[str, Any]) -> Generation:
+    template = value["chat_template"]
+    return Generation(
+        ends=tuple(map(int, value["ends"])),
+        chat_template=None if template is None else str(template),
+        bos_token=str(value["bos_token"]),
+        eos_token=str(value["eos_token"]),
     )
 
 

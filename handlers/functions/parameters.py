@@ -13,6 +13,11 @@ MOST_LABELS = 100
 # Of a label and of the template that it goes into: what is tokenized is cut only afterwards, and can't be given up meanwhile.
 _MOST_CHARACTERS = 500
 
+# Of a text whose caller does not say how long it may become.
+DEFAULT_NEW_TOKENS = 100
+# Texts to stop at, and the characters of each: every token is compared with them.
+MOST_STOPS, MOST_STOP_CHARACTERS = 4, 100
+
 Check = Callable[[object], None]
 
 
@@ -70,10 +75,52 @@ def _hypothesis_template(value: object) -> None:
         raise _refuse("hypothesis_template", value, allowed)
 
 
-def _multi_label(value: object) -> None:
-    if not isinstance(value, bool):
-        raise _refuse("multi_label", value, "true or false")
+def _whole(name: str, least: int, most: int) -> Check:
+    def check(value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise _refuse(name, value, f"a whole number from {least} to {most}")
 
+    return check
+
+
+def _number(name: str, above: float, most: float, *, included: bool) -> Check:
+    def check(value: object) -> None:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not above <= value <= most or (value == above and not included):
+            raise _refuse(name, value, f"a number from {above:g} to {most:g}" if included else f"a number above {above:g}, up to {most:g}")
+
+    return check
+
+
+def _flag(name: str) -> Check:
+    def check(value: object) -> None:
+        if not isinstance(value, bool):
+            raise _refuse(name, value, "true or false")
+
+    return check
+
+
+def _stop(value: object) -> None:
+    texts = value if isinstance(value, list) else []
+    fit = all(isinstance(text, str) and 1 <= len(text) <= MOST_STOP_CHARACTERS for text in texts)
+    if not isinstance(value, list) or len(texts) > MOST_STOPS or not fit:
+        raise _refuse("stop", value, f"a list of up to {MOST_STOPS} texts of 1 to {MOST_STOP_CHARACTERS} characters")
+    for text in texts:
+        check_text(text, "parameters.stop")
+
+
+_GENERATION: dict[str, Check] = {
+    # The model's context is the smaller bound, told with the prompt's length.
+    "max_new_tokens": _whole("max_new_tokens", 1, 1_000_000),
+    "do_sample": _flag("do_sample"),
+    "temperature": _number("temperature", 0, 100, included=True),
+    "top_k": _whole("top_k", 1, 1_000_000),
+    "top_p": _number("top_p", 0, 1, included=False),
+    "seed": _whole("seed", 0, 2**64 - 1),
+    "stop": _stop,
+    "return_full_text": _flag("return_full_text"),
+    "details": _flag("details"),
+    "add_special_tokens": _flag("add_special_tokens"),
+}
 
 # task -> parameter -> its check; None: the model of one's own checks them itself. A task that a model server can serve has a row here.
 PARAMETERS: dict[str, dict[str, Check] | None] = {
@@ -87,8 +134,9 @@ PARAMETERS: dict[str, dict[str, Check] | None] = {
     "zero-shot-classification": {
         "candidate_labels": _candidate_labels,
         "hypothesis_template": _hypothesis_template,
-        "multi_label": _multi_label,
+        "multi_label": _flag("multi_label"),
     },
+    "text-generation": _GENERATION,
     "image-classification": {"top_k": _top_k, "function_to_apply": _one_of("function_to_apply", FUNCTIONS_TO_APPLY)},
     "custom": None,
 }

@@ -3,7 +3,8 @@
 import asyncio
 import importlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -68,8 +69,19 @@ class App:
         span.answered(answer.status)
         if call.route is not None:
             span.attributes["http.route"] = call.route.path
-        await _send(send, answer, call.request_id, head=scope["method"] == "HEAD")
-        self._record(scope, answer, call, time.perf_counter() - started)
+        sent = len(answer.body)
+        if answer.stream is None:
+            await _send(send, answer, call.request_id, head=scope["method"] == "HEAD")
+        else:
+            from handlers.server.streaming import send_stream
+
+            try:
+                sent = await send_stream(send, answer.stream, call.left, _encoded(answer, call.request_id))
+            except ClientGone:
+                span.attributes["error.type"] = "client_gone"
+                logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
+                return
+        self._record(scope, answer, call, time.perf_counter() - started, sent)
         if gone:
             raise asyncio.CancelledError
 
@@ -116,14 +128,14 @@ class App:
 
         return Answer(200, _JSON, orjson.dumps(openapi.document(self._service.settings, self._service.manifest, self._service.schemas)))
 
-    def _record(self, scope: Any, answer: Answer, call: Call, seconds: float) -> None:
+    def _record(self, scope: Any, answer: Answer, call: Call, seconds: float, sent: int) -> None:
         if call.ping:
             self._service.record_ping(answer, call.request_id, seconds)
             return
         quiet = _is_quiet(scope)
         self._service.metrics.answered(answer.status, None if quiet else seconds)
         if not quiet:
-            fields = {"route": scope["path"][:80], "status": answer.status, "ms": round(seconds * 1000, 1), "bytes": len(answer.body)}
+            fields = {"route": scope["path"][:80], "status": answer.status, "ms": round(seconds * 1000, 1), "bytes": sent}
             logs.write("request", request_id=call.request_id, **fields)
 
 
@@ -133,9 +145,11 @@ def _is_quiet(scope: Any) -> bool:
 
 
 async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:
-    headers = {**answer.headers, "content-length": str(len(answer.body)), "x-request-id": request_id}
-    if answer.status in _CLOSING:
-        headers["connection"] = "close"
-    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+    length = {"content-length": str(len(answer.body))} | ({"connection": "close"} if answer.status in _CLOSING else {})
+    await send({"type": "http.response.start", "status": answer.status, "headers": _encoded(answer, request_id, length)})
     await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+
+def _encoded(answer: Answer, request_id: str, more: Mapping[str, str] = MappingProxyType({})) -> list[tuple[bytes, bytes]]:
+    headers = {**answer.headers, **more, "x-request-id": request_id}
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -70,7 +70,8 @@ class Call:
 
     async def answered(self, request: PredictionRequest, form: Form = PLAIN) -> Answer:
         """The answer to a prediction in a contract's form. Raises RequestProblem, and ClientGone when nobody waits for it any more."""
-        return await self.while_there(self.service.answer(request, self.request_id, self.form(form), self.seconds_left()))
+        answering = self.service.streamed if form.piece is not None else self.service.answer
+        return await self.while_there(answering(request, self.request_id, self.form(form), self.seconds_left()))
 
     def seconds_left(self) -> float:
         """What the caller has left for an answer, without end where it does not tell. Raises TimeoutRefused."""
@@ -84,7 +85,7 @@ class Call:
     async def while_there(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` gives, which is given up when the client leaves (ClientGone): that frees the model for the next one."""
         answering = asyncio.ensure_future(work)
-        leaving = asyncio.ensure_future(self._disconnected())
+        leaving = asyncio.ensure_future(self.left())
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
@@ -94,7 +95,7 @@ class Call:
             answering.cancel()
             leaving.cancel()
 
-    async def _disconnected(self) -> None:
+    async def left(self) -> None:
         """Returns when the client leaves; the body is complete, so nothing else can come."""
         while (await self._receive())["type"] != "http.disconnect":
             pass

@@ -11,7 +11,7 @@ import orjson
 
 from handlers.engines.loading import Model
 from handlers.engines.manifest import Manifest
-from handlers.functions.problems import ModelUnknown, TaskMismatch
+from handlers.functions.problems import ModelUnknown, RequestProblem, TaskMismatch
 from handlers.functions.requests import PredictionRequest
 
 JSON = "application/json"
@@ -41,14 +41,19 @@ class Form(NamedTuple):
     """What a contract does with a prediction.
 
     `tasks` are the only ones that it serves (None: every one), `model` is the name by which it asked for the model (None: whichever
-    is here), `adapt` gives the request as it is for a task.
+    is here), `adapt` gives the request as it is for the model that is here (InputRefused).
+
+    With a `piece` the answer goes out while it is computed: that is what each piece becomes, `encode` then gives what comes behind the
+    last one, and `broken` what comes where it goes wrong on the way.
     """
 
     contract: str
     encode: Callable[[Predicted], Encoded]
     tasks: frozenset[str] | None = None
     model: str | None = None
-    adapt: Callable[[PredictionRequest, str], PredictionRequest] = lambda request, task: request
+    adapt: Callable[[PredictionRequest, Manifest], PredictionRequest] = lambda request, manifest: request
+    piece: Callable[[Any, Manifest], bytes] | None = None
+    broken: Callable[[RequestProblem], bytes] = lambda problem: b""
 
     def settled(self, request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
         """The request to the model that is here. Raises TaskMismatch and ModelUnknown, before anything is computed."""
@@ -56,7 +61,7 @@ class Form(NamedTuple):
             served = " and ".join(sorted(self.tasks))
             raise TaskMismatch(f"{self.contract} serves {served}, and this model's task is {manifest.task}: use POST /predict.")
         check_name(self.model, manifest)
-        return self.adapt(request, manifest.task)
+        return self.adapt(request, manifest)
 
 
 def check_name(asked: str | None, manifest: Manifest) -> None:

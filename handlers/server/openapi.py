@@ -13,6 +13,7 @@ from handlers.server.contracts.cog_predictions import ID
 from handlers.server.contracts.open_inference import VERSION
 from handlers.server.forms import FORMATS, JSON, model_name
 from handlers.settings import HandlerSettings
+from handlers.tasks import GENERATION
 
 # What any route can answer, a prediction, and whatever asks for the model that is here.
 _ANY = (400, 408, 431, 500)
@@ -37,7 +38,7 @@ def document(settings: HandlerSettings, manifest: Manifest | None, own: Mapping[
         "openapi": "3.1.0",
         "info": {"title": "Pilotlight model server", "version": "1"},
         "paths": paths,
-        "components": {"schemas": schemas.of(settings, parameters, own)},
+        "components": {"schemas": schemas.of(settings, parameters, own, writes=task == GENERATION)},
     }
 
 
@@ -98,13 +99,17 @@ def _other(media_types: Sequence[str]) -> dict[str, Any]:
 
 
 _PLAIN = ({**_content("Request"), **_other(FORMATS)}, {**_content("Answer"), **_other(FORMATS)}, (200,), (*_PREDICTION, 406, 502))
+_EVENTS = "text/event-stream"
+_TEXTS = ({**_content("Completion"), **_other((_EVENTS,))}, (200,), (*_PREDICTION, 404))
 _COG = (_content("PredictionRequest"), _content("Prediction"), (200, 202), (*_PREDICTION, 406, 409))
 # Method and path (of a model's only version: without it) -> summary, what is sent, what is answered, statuses of answers and of problems.
 _OPERATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Sequence[int], Sequence[int]]] = {
     "POST /predict": ("Predict", *_PLAIN),
     "POST /invocations": ("Predict, as InvokeEndpoint asks", *_PLAIN),
-    "POST /": ("Predict", _content("HuggingFaceRequest"), _content("Outputs"), (200,), _PREDICTION),
+    "POST /": ("Predict", _content("HuggingFaceRequest"), {**_content("Outputs"), **_other((_EVENTS,))}, (200,), _PREDICTION),
     "POST /v1/embeddings": ("Embed", _content("EmbeddingsRequest"), _content("Embeddings"), (200,), (*_PREDICTION, 404)),
+    "POST /v1/completions": ("Continue texts; with `stream` as events", _content("CompletionsRequest"), *_TEXTS),
+    "POST /v1/chat/completions": ("Answer a chat; with `stream` as events", _content("ChatRequest"), *_TEXTS),
     "GET /v1/models": ("The models, which are one", {}, _content("Models"), (200,), (503,)),
     "GET /v1/models/{model}": ("A model", {}, _content("Model"), (200,), _MODEL),
     "GET /v2": ("This server", {}, _content("Server"), (200,), ()),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from handlers.functions.parameters import MOST_STOP_CHARACTERS, MOST_STOPS
 from handlers.server.contracts.cog_predictions import EVENTS, ID
 from handlers.server.contracts.tensors import INPUT
 from handlers.settings import HandlerSettings
@@ -13,8 +14,11 @@ _BOOLEAN = {"type": "boolean"}
 _ANYTHING: dict[str, Any] = {}
 
 
-def of(settings: HandlerSettings, parameters: Iterable[str] | None, own: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Every schema by its name; `parameters` are those of the model's task, None while it loads; `own` is a model of one's own."""
+def of(
+    settings: HandlerSettings, parameters: Iterable[str] | None, own: Mapping[str, Any] | None, *, writes: bool = False
+) -> dict[str, Any]:
+    """Every schema by its name; `parameters` are those of the model's task, None while it loads; `own` is a model of one's own, `writes`
+    tells one that writes texts."""
     texts = {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": settings.max_inputs}
     known: dict[str, Any] = {"type": "object", "default": {}}
     if parameters is not None:
@@ -26,8 +30,9 @@ def of(settings: HandlerSettings, parameters: Iterable[str] | None, own: Mapping
         "Answer": _open({"outputs": _ANYTHING}, "outputs"),
         "Outputs": {"description": "What the model's task answers, with nothing around it."},
         "Problem": _open({**dict.fromkeys(("type", "title", "detail", "instance"), _TEXT), "status": _WHOLE}),
-        "HuggingFaceRequest": _hugging_face(inputs, texts, known),
+        "HuggingFaceRequest": _hugging_face(inputs, texts, known, _BOOLEAN if writes else {"const": False}),
         **_openai(inputs),
+        **_openai_texts(inputs),
         **_open_inference(known, settings.max_inputs),
         "ScoreRequest": {"oneOf": [_object({"inputs": inputs, "parameters": known}, "inputs"), _mlflow(texts, known)]},
         **_cog(inputs, known, webhooks=settings.webhooks_uri is not None),
@@ -59,12 +64,13 @@ def _open(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "required": list(required or properties), "properties": properties}
 
 
-def _hugging_face(inputs: dict[str, Any], texts: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+def _hugging_face(inputs: dict[str, Any], texts: dict[str, Any], known: dict[str, Any], stream: dict[str, Any]) -> dict[str, Any]:
     others = {**texts, "maxItems": texts["maxItems"] - 1}
     compared = _object({"source_sentence": _TEXT, "sentences": others}, "source_sentence", "sentences")
     options = _object(dict.fromkeys(("use_cache", "wait_for_model"), _BOOLEAN))
     beside = {"normalize": _BOOLEAN, "truncate": {"const": True}, "truncation_direction": {"enum": ["right", "Right"]}}
-    return _object({"inputs": {"oneOf": [*inputs["oneOf"], compared]}, "parameters": known, "options": options, **beside}, "inputs")
+    asked = {"inputs": {"oneOf": [*inputs["oneOf"], compared]}, "parameters": known, "options": options, "stream": stream, **beside}
+    return _object(asked, "inputs")
 
 
 def _openai(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -83,6 +89,54 @@ def _openai(inputs: dict[str, Any]) -> dict[str, Any]:
         "Embeddings": _open(answer, "object", "data", "model"),
         "Model": model,
         "Models": _open({"object": {"const": "list"}, "data": {"type": "array", "items": model}}),
+    }
+
+
+def _openai_texts(inputs: dict[str, Any]) -> dict[str, Any]:
+    absent = {"type": "null"}
+    each = {**_TEXT, "minLength": 1, "maxLength": MOST_STOP_CHARACTERS}
+    stop = {"oneOf": [each, {"type": "array", "items": each, "maxItems": MOST_STOPS}]}
+    said: dict[str, Any] = {
+        "model": _TEXT,
+        "temperature": {"type": "number", "minimum": 0, "maximum": 100},
+        "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "seed": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+        "stop": stop,
+        "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+        "stream": _BOOLEAN,
+        "stream_options": _object({"include_usage": _BOOLEAN, "include_obfuscation": {"const": False}}),
+        "user": _TEXT,
+        "n": {"const": 1},
+        "presence_penalty": {"const": 0},
+        "frequency_penalty": {"const": 0},
+        "logit_bias": absent,
+        "store": {"const": False},
+    }
+    of_texts = {"prompt": inputs, "echo": _BOOLEAN, "best_of": {"const": 1}, "logprobs": absent, "suffix": absent}
+    part = _object({"type": {"const": "text"}, "text": _TEXT}, "type", "text")
+    message = {
+        "role": {"enum": ["system", "developer", "user", "assistant"]},
+        "content": {"oneOf": [_TEXT, {"type": "array", "items": part}]},
+        "name": _TEXT,
+        "refusal": absent,
+    }
+    of_chats = {
+        "messages": {"type": "array", "items": _object(message, "role", "content"), "minItems": 1, "maxItems": 1000},
+        "max_completion_tokens": said["max_tokens"],
+        "response_format": _object({"type": {"const": "text"}}, "type"),
+        "logprobs": {"const": False},
+        "top_logprobs": absent,
+    }
+    answer = {
+        **dict.fromkeys(("id", "object", "model"), _TEXT),
+        "created": _WHOLE,
+        "choices": {"type": "array", "items": _open({"index": _WHOLE, "finish_reason": {"enum": ["stop", "length"]}})},
+        "usage": _open(dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), _WHOLE)),
+    }
+    return {
+        "CompletionsRequest": _object({**said, **of_texts}, "model", "prompt"),
+        "ChatRequest": _object({**said, **of_chats}, "model", "messages"),
+        "Completion": _open(answer),
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -16,6 +16,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded, Mark, Model, load
 from handlers.engines.manifest import Manifest
 from handlers.functions import logs, problems, spans
+from handlers.functions.parameters import DEFAULT_NEW_TOKENS
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
 from handlers.functions.requests import PredictionRequest, check, parse, takes
@@ -24,15 +25,26 @@ from handlers.server import inner_spans
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
+from handlers.server.running import Continuous, Running
 from handlers.server.stages import Stages, custom_attributes, server_timing
 from handlers.server.waiting import Job
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
+from handlers.tasks import GENERATION
 
 if TYPE_CHECKING:
     from handlers.server.board import Slot
+    from handlers.server.streaming import Stream
 
-_Asked = tuple[PredictionRequest, Form]
+
+class _Asked(NamedTuple):
+    """What is asked, how it is answered, and who hears the pieces of an answer as they are computed, if anybody."""
+
+    request: PredictionRequest
+    form: Form
+    told: Callable[[bytes], None] | None = None
+
+
 _Job = Job[_Asked, Encoded]
 # A run of its own takes about as long as a dozen tokens; most models cut a text at 512 of them.
 _EACH, _READ = 60, 2500
@@ -42,11 +54,12 @@ _PING = PredictionRequest((), many=False, parameters={})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Status, headers (lower-case names) and body, ready for any transport."""
+    """Status, headers (lower-case names) and body, ready for any transport; or the `stream` in place of a body."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    stream: "Stream | None" = None
 
 
 class Service:
@@ -68,6 +81,7 @@ class Service:
         self.worker: Worker[_Asked, Encoded] = Worker(
             self._load,
             self._compute,
+            continuous=self._continuous,
             max_queue=settings.max_queue,
             batch_size=settings.batch_size,
             batch_wait_s=settings.batch_wait_s,
@@ -100,6 +114,18 @@ class Service:
         Raises RequestProblem; cancelling gives the prediction up.
         """
         return self._answered(*await self._computed(request, form, seconds), request_id)
+
+    async def streamed(self, request: PredictionRequest, request_id: str, form: Form, seconds: float = math.inf) -> Answer:
+        """The same, with the answer's pieces as they are computed: it comes with the first of them. Raises RequestProblem."""
+        from handlers.server.streaming import EVENTS, Stream
+
+        _, until = self._patience(seconds, counted=True)
+        came = time.perf_counter()
+        stream = Stream(until, form.broken, lambda error: self.unexpected(error, request_id), self.metrics.predicted)
+        stream.of(self.worker.submit(self._job(request, form, until, stream.tell)))
+        await stream.first()
+        headers = {"content-type": EVENTS, "cache-control": "no-store", **self._started(time.perf_counter() - came, request_id)}
+        return Answer(200, headers, stream=stream)
 
     def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
         """The same for a caller without an event loop."""
@@ -134,7 +160,7 @@ class Service:
             async with asyncio.timeout(patience) as limit:
                 if request.uri is not None:
                     request = await asyncio.to_thread(self._references.fetched, request, self.kind)
-                job = self.worker.submit(_job(request, form, until))
+                job = self.worker.submit(self._job(request, form, until))
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
             if not limit.expired():
@@ -146,7 +172,8 @@ class Service:
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
         patience, until = self._patience(seconds, counted=request is not _PING)
-        job = self.worker.submit(_job(request if request.uri is None else self._references.fetched(request, self.kind), PLAIN, until))
+        request = request if request.uri is None else self._references.fetched(request, self.kind)
+        job = self.worker.submit(self._job(request, PLAIN, until))
         try:
             return job.future.result(timeout=max(until - time.monotonic(), 0))
         except FutureTimeout as error:
@@ -194,16 +221,36 @@ class Service:
         settled: list[tuple[_Job, PredictionRequest]] = []
         for job in jobs:
             try:
-                settled.append((job, self._settled(model, *job.request)))
+                settled.append((job, self._settled(model, job.request)))
             except Exception as error:  # noqa: BLE001  (its answer)
                 yield job, error
         for place, outputs in _outcomes(model, [(request, job.cancellation) for job, request in settled]):
             job, request = settled[place]
-            yield job, self._encoded(model, request, job.request[1], outputs)
+            yield job, self._encoded(model, request, job.request.form, outputs)
 
-    def _settled(self, model: Model, request: PredictionRequest, form: Form) -> PredictionRequest:
+    def _continuous(self, model: Model) -> Running[_Asked, Encoded] | None:
+        """What goes on with the requests to a model that takes them side by side; None for another model."""
+        if not isinstance(model, Continuous):
+            return None
+        continuous = model
+
+        def begin(job: _Job) -> tuple[Any, PredictionRequest]:
+            request = self._settled(model, job.request)
+            return continuous.begin(request, job.cancellation, self._told(job.request)), request
+
+        return Running(continuous, begin, lambda job, request, outputs: self._encoded(model, request, job.request.form, outputs))
+
+    def _told(self, asked: _Asked) -> Callable[[Any], None] | None:
+        """Who hears the pieces of an answer, in the bytes of its contract."""
+        piece, told, manifest = asked.form.piece, asked.told, self.manifest
+        if piece is None or told is None:
+            return None
+        assert manifest is not None  # the worker computes only after _load
+        return lambda each: told(piece(each, manifest))
+
+    def _settled(self, model: Model, asked: _Asked) -> PredictionRequest:
         assert self.manifest is not None  # the worker computes only after _load
-        request = form.settled(model.warm_up if request is _PING else request, self.manifest)
+        request = asked.form.settled(model.warm_up if asked.request is _PING else asked.request, self.manifest)
         check(self.manifest.task, request)
         return request
 
@@ -221,13 +268,25 @@ class Service:
             return AnswerTooLarge(f"The answer has {len(encoded.body)} bytes, {limit} can be sent: send fewer or shorter texts.")
         return encoded
 
+    def _job(self, request: PredictionRequest, form: Form, until: float, told: Callable[[bytes], None] | None = None) -> _Job:
+        inputs, cost = max(len(request.texts), 1), sum(map(_cost, request.texts)) or _EACH
+        if self.manifest is not None and self.manifest.task == GENERATION:
+            # Every token is a pass.
+            tokens = request.parameters.get("max_new_tokens")
+            cost += inputs * _EACH * (tokens if isinstance(tokens, int) else DEFAULT_NEW_TOKENS)
+        return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING)
+
     def _too_late(self, seconds: float) -> DeadlineExceeded:
         what = "The prediction took" if self.worker.ready else "The model took"
         return DeadlineExceeded(f"{what} longer than the {seconds:g} s that it may take.")
 
     def _answered(self, encoded: Encoded, seconds: float, request_id: str) -> Answer:
         self.metrics.predicted(seconds)
-        headers = {"content-type": encoded.content_type, **encoded.headers}
+        headers = {"content-type": encoded.content_type, **encoded.headers, **self._started(seconds, request_id)}
+        return Answer(200, headers, encoded.body)
+
+    def _started(self, seconds: float, request_id: str) -> dict[str, str]:
+        """The headers that tell the first caller of the cold start; nothing for a later one."""
         start = self.stages.take(seconds)
         if start is not None:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
@@ -235,20 +294,14 @@ class Service:
             logs.write("cold_start", request_id=request_id, **told)
             spans.note({"faas.coldstart": not start.ahead}, [self._start_span] if self._start_span else [])
             if not start.ahead:
-                timing = {"server-timing": server_timing(stages)}
-                headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
-        return Answer(200, headers, encoded.body)
+                return {"server-timing": server_timing(stages), "x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
+        return {}
 
     def _pinged(self, seconds: float) -> Answer:
         """What a ping is told: it takes the cold start's stages, so that they don't stand in a caller's first answer."""
         start = self.stages.take(seconds)
         told = {"cold": start is not None and not start.ahead, "instance": self._instance, "stages": start.stages if start else {}}
         return Answer(200, {"content-type": "application/json"}, orjson.dumps({"ping": told}))
-
-
-def _job(request: PredictionRequest, form: Form, until: float) -> _Job:
-    inputs, cost = max(len(request.texts), 1), sum(map(_cost, request.texts))
-    return Job((request, form), inputs, until, cost=cost or _EACH, counted=request is not _PING)
 
 
 def _cost(item: object) -> int:

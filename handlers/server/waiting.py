@@ -66,6 +66,8 @@ class Waiting(Generic[Asked, Answered]):
         self._taken: list[Job[Asked, Answered]] = []
         self._began = 0.0
         self._cost_s: float | None = None
+        # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
+        self._places = 0
 
     def __len__(self) -> int:
         """Requests that wait; those that are computed are not counted."""
@@ -113,9 +115,31 @@ class Waiting(Generic[Asked, Answered]):
             # What was given up in the middle says nothing of how long the whole takes, and who failed may have been refused at once.
             answered = [job for job in self._taken if job.future.done() and not job.future.cancelled() and job.future.exception() is None]
             if answered and not any(job.future.cancelled() for job in self._taken):
-                measured = seconds / sum(job.cost for job in answered)
-                self._cost_s = measured if self._cost_s is None else self._cost_s + _SHARE * (measured - self._cost_s)
+                self._measured(seconds / sum(job.cost for job in answered))
             self._taken = []
+
+    def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
+        """The requests that find a place among those that were taken before and go on, of `places` inputs that `free` are left of. Blocks
+        where nobody goes on."""
+        with self._came:
+            self._places = places
+            if not self._taken:
+                self._came.wait_for(lambda: self._jobs)
+            elif not self._jobs or self._jobs[0].inputs > free:
+                return []
+            joined = self._next(free)
+            self._taken += joined
+            return joined
+
+    def left(self, job: Job[Asked, Answered], seconds: float) -> None:
+        """One of those that go on side by side is over, after so long."""
+        with self._came:
+            self._taken.remove(job)
+            if not job.future.cancelled() and job.future.exception() is None:
+                self._measured(seconds / (job.cost * self._places) * job.inputs)
+
+    def _measured(self, cost_s: float) -> None:
+        self._cost_s = cost_s if self._cost_s is None else self._cost_s + _SHARE * (cost_s - self._cost_s)
 
     def _next(self, most_inputs: int) -> list[Job[Asked, Answered]]:
         taken: list[Job[Asked, Answered]] = []
@@ -160,8 +184,14 @@ class Waiting(Generic[Asked, Answered]):
         """How long a request that comes now will wait."""
         if self._cost_s is None:
             return 0.0
+        waiting_s = sum(job.cost for job in self._jobs) * self._cost_s
+        if self._places:
+            if not self._jobs and sum(job.inputs for job in self._taken) < self._places:
+                return 0.0
+            # One of them is over about as soon as a place has had its share of one.
+            return waiting_s + sum(job.cost for job in self._taken) / max(len(self._taken), 1) * self._cost_s
         running_s = sum(job.cost for job in self._taken) * self._cost_s - (time.monotonic() - self._began) if self._taken else 0.0
-        return max(running_s, 0.0) + sum(job.cost for job in self._jobs) * self._cost_s
+        return max(running_s, 0.0) + waiting_s
 
 
 def _whole(seconds: float) -> int:

@@ -4,12 +4,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Generic
+from typing import Generic, NoReturn
 
 from handlers.engines.loading import Model
 from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
+from handlers.server.running import Running
 from handlers.server.waiting import Answered, Asked, Job, Waiting
+
+# When each job that goes on with others began (performance counter), and its spans.
+_Began = dict[Job[Asked, Answered], tuple[float, BatchSpans]]
 
 
 class Worker(Generic[Asked, Answered]):
@@ -20,14 +24,17 @@ class Worker(Generic[Asked, Answered]):
         load: Callable[[], Model],
         compute: Callable[[Model, Sequence[Job[Asked, Answered]]], Iterator[tuple[Job[Asked, Answered], Answered | Exception]]],
         *,
+        continuous: Callable[[Model], Running[Asked, Answered] | None] = lambda model: None,
         max_queue: int,
         batch_size: int = 1,
         batch_wait_s: float = 0.0,
         metrics: Metrics | None = None,
     ) -> None:
-        """`compute` gives each job with its answer, or the exception that is its answer, as it is done."""
+        """`compute` gives each job with its answer, or the exception that is its answer, as it is done; where the model is one that goes on
+        with many at once, `continuous` gives what does that in its place."""
         self._load = load
         self._compute = compute
+        self._continuous = continuous
         self._batch_size = batch_size
         self._batch_wait_s = batch_wait_s
         self._metrics = metrics or Metrics()
@@ -64,6 +71,8 @@ class Worker(Generic[Asked, Answered]):
             self.loaded.set_exception(error)
             return
         self.loaded.set_result(None)
+        if (running := self._continuous(model)) is not None:
+            self._go_on(running)
         most_inputs = self._batch_size if hasattr(model, "predict_together") else 1
         while True:
             if jobs := self._jobs.take(most_inputs, self._batch_wait_s):
@@ -96,3 +105,33 @@ class Worker(Generic[Asked, Answered]):
             for job in jobs:
                 if not job.future.done():
                     self._answer_each(model, [job], started, batch)
+
+    def _go_on(self, running: Running[Asked, Answered]) -> NoReturn:
+        """Whoever comes joins those that are computed already, as soon as there is a place."""
+        began: _Began[Asked, Answered] = {}
+        while True:
+            joined = self._jobs.join(self._batch_size, running.free)
+            now = time.monotonic()
+            self._metrics.batch([now - job.came for job in joined if job.counted])
+            for job in joined:
+                began[job] = time.perf_counter(), BatchSpans([job], now)
+                if (error := running.begin(job)) is not None:
+                    self._over(job, error, began)
+            try:
+                for job, answer in running.step():
+                    self._over(job, answer, began)
+            except BaseException as error:  # noqa: BLE001  (handed to the requests that were computed; this thread goes on)
+                for job in running.give_up():
+                    self._over(job, error, began)
+
+    def _over(self, job: Job[Asked, Answered], answer: Answered | BaseException, began: _Began[Asked, Answered]) -> None:
+        started, spans = began.pop(job)
+        seconds = time.perf_counter() - started
+        # Told before whoever waits goes on.
+        spans.answered(job, answer if isinstance(answer, BaseException) else None)
+        spans.done()
+        if isinstance(answer, BaseException):
+            job.fail(answer)
+        else:
+            job.answer(answer, seconds)
+        self._jobs.left(job, seconds)

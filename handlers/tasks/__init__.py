@@ -11,6 +11,8 @@ TEXT_TASKS = {
     "zero-shot-classification": ("handlers.tasks.zero_shot", "ZeroShotClassification"),
 }
 IMAGE_TASKS = {"image-classification": ("handlers.tasks.image_classification", "ImageClassification")}
-TASKS = (*TEXT_TASKS, *IMAGE_TASKS, CUSTOM)
-# Engine `torch` computes what `bert.py` does; everything else is ONNX Runtime's.
-TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification")
+# Texts that grow token by token (`handlers/tasks/text_generation.py`).
+GENERATION = "text-generation"
+TASKS = (*TEXT_TASKS, GENERATION, *IMAGE_TASKS, CUSTOM)
+# Engine `torch` computes what `bert.py` and `llama.py` do; everything else is ONNX Runtime's.
+TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification", GENERATION)

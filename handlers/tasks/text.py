@@ -51,24 +51,24 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, text: str, pair: str | None = None) -> Encoding:
+def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special: bool = True) -> Encoding:
     """The tokens of a text, truncated, as if the whole text had been tokenized, at a cost that follows the tokens kept.
 
-    With `pair` those of both, where the tokenizer cuts the first alone.
+    With `pair` those of both, where the tokenizer cuts the first alone. Without `special` none is added that the text does not have.
 
     Tokenizers cut only after they have tokenized everything: 4 MB of text cost 4 s and 1.6 GB, enough to kill a small
     container. Where the text ends changes its last word only, so a beginning with enough tokens after the cut is as good.
     """
-    beside = tokenizer.num_special_tokens_to_add(pair is not None)
+    beside = tokenizer.num_special_tokens_to_add(pair is not None) if special else 0
     if pair is not None:
         beside += len(tokenizer.encode(pair, add_special_tokens=False).ids)
     length = _FIRST_CHARACTERS
     while length < len(text):
-        encoding = tokenizer.encode(text[:length], pair)
+        encoding = tokenizer.encode(text[:length], pair, add_special_tokens=special)
         if sum(len(part.ids) - beside for part in encoding.overflowing) >= _TOKENS_BEYOND:
             return encoding
         length *= 4
-    return tokenizer.encode(text, pair)
+    return tokenizer.encode(text, pair, add_special_tokens=special)
 
 
 def finite(output: Array) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.artifact import Shrink
 from pilotlight.packaging.archive import file_sha256
+from pilotlight.packaging.generation import context, read_generation
 from pilotlight.packaging.image_config import image_input
 from pilotlight.packaging.images import INPUT, build_image
 from pilotlight.packaging.labels import HEADS, read_labels
@@ -52,7 +53,8 @@ def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, pr
     if task == "image-classification":
         return _image(source, config, labels or {}, work, progress, smaller)
     sentence = read_sentence(source.folder, task)
-    limit = max_tokens(source.folder, config, task)
+    writes = task == "text-generation"
+    limit = context(config, source.shown) if writes else max_tokens(source.folder, config, task)
     job = Job(source=source, config=config, task=task, engine=engine, labels=labels, limit=limit, work=work, cache=cache, progress=progress)
     tokenizer = write_tokenizer(
         source.folder, work / TOKENIZER, limit=limit, vocabulary=config.get("vocab_size"), lower_case=sentence.lower_case
@@ -60,6 +62,7 @@ def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, pr
     members, parity = go(choose(source.folder, config, engine), job, tokenizer)
     members |= {TOKENIZER: work / TOKENIZER}
     said = _of_config(config, labels) | {"engine": engine, "max_tokens": limit}
+    said |= {"generation": read_generation(source.folder, config)} if writes else {}
     said |= {"pooling": sentence.pooling, "normalize": sentence.normalize}
     return _shrunk(source, task, work, members, parity, said, smaller, lambda samples: samples.feeds(tokenizer, task), progress)
 

@@ -26,11 +26,12 @@ TASKS = (
     "text-classification",
     "token-classification",
     "zero-shot-classification",
+    "text-generation",
     "image-classification",
     "custom",
 )
 # engine -> the tasks that it computes.
-ENGINES = {"onnx": TASKS, "torch": TASKS[:3]}
+ENGINES = {"onnx": tuple(task for task in TASKS if task != "text-generation"), "torch": (*TASKS[:3], "text-generation")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +129,8 @@ def _read(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -
         if value not in allowed
     ]
     if not found and task not in ENGINES[engine]:
-        found.append(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use onnx.")
+        other = next(name for name, tasks in ENGINES.items() if task in tasks)
+        found.append(f"Model engine {engine!r} serves {', '.join(ENGINES[engine])}, not {task}: use {other}.")
     found += shrink_problems(shrink, task, engine)
     read = Samples()
     try:

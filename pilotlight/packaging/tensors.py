@@ -70,6 +70,10 @@ class Weights:
     def shape(self, name: str) -> tuple[int, ...]:
         return self._find(name)[2]
 
+    def dtype(self, name: str) -> str:
+        """As safetensors calls it: F32, F16, BF16, I8, …"""
+        return self._find(name)[1]
+
     def get(self, name: str) -> Array:
         """A read-only float32 array: a view of the file where the file is float32, else an upcast copy."""
         file, dtype, shape, start, end = self._find(name)

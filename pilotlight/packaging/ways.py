@@ -15,6 +15,7 @@ from pilotlight.packaging.bert_reference import BertReference
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.export import export_with_torch
 from pilotlight.packaging.labels import HEADS
+from pilotlight.packaging.llama_config import check_llama, require_llama
 from pilotlight.packaging.onnx_writer import DATA, GRAPH
 from pilotlight.packaging.parity import Parity
 from pilotlight.packaging.ready_onnx import find_ready, take_ready
@@ -90,12 +91,21 @@ def _bert_weights(job: Job) -> Weights:
 
 
 def _copy(job: Job, tokenizer: Tokenizer) -> Result:
+    if job.task == "text-generation":
+        require_llama(job.config, job.source.shown)
+        weights = Weights(weight_files(job.source.folder))
+        check_llama(job.config, weights)
+        return _single(job, weights)
     if not is_plain_bert(job.config):
         raise PackagingError(
             f"{job.source.shown}: engine torch serves model_type 'bert' with absolute positions, this is {job.config['model_type']!r}: "
             "use engine onnx."
         )
-    weights = _bert_weights(job)
+    return _single(job, _bert_weights(job))
+
+
+def _single(job: Job, weights: Weights) -> Result:
+    """Configuration and weights as they are, shards of them in one file."""
     single = job.source.folder / tensors.SINGLE
     if not single.is_file():
         single = job.work / tensors.SINGLE

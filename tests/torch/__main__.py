@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from pilotlight.packaging import package_model
 from pilotlight.toolchain import cache_folder
-from tests.torch.models import INFERENCE, KINDS, TAGGERS
+from tests.torch.models import INFERENCE, KINDS, TAGGERS, WRITERS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("requirements.txt")
@@ -49,6 +49,7 @@ def package(sources: Path, models: Path) -> None:
     wanted = [(*model, engine) for model in both for engine in ("onnx", "torch")]
     wanted += [(kind, str(sources / kind), "token-classification", "onnx") for kind in TAGGERS]
     wanted += [(kind, str(sources / kind), "zero-shot-classification", "onnx") for kind in INFERENCE]
+    wanted += [(kind, str(sources / kind), "text-generation", "torch") for kind in WRITERS]
     for kind, source, task, engine in wanted:
         packaged = package_model(source, task, engine, models / "cache", progress=lambda line: None)
         with tarfile.open(packaged.archive) as archive:

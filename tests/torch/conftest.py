@@ -8,7 +8,11 @@ import pytest
 
 _READY = find_spec("transformers") is not None and find_spec("torch") is not None and "PILOTLIGHT_TORCH_MODELS" in os.environ
 # Those modules import torch: here they can't even be collected.
-collect_ignore = [] if _READY else ["test_image_parity.py", "test_torch_parity.py", "test_torch_server.py"]
+collect_ignore = (
+    []
+    if _READY
+    else ["test_generation_parity.py", "test_generation_server.py", "test_image_parity.py", "test_torch_parity.py", "test_torch_server.py"]
+)
 
 
 @pytest.fixture(scope="session")

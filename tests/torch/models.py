@@ -1,4 +1,4 @@
-"""Tiny classifiers with random weights, made with transformers: python -m tests.torch.models FOLDER."""
+"""Tiny models with random weights, made with transformers: python -m tests.torch.models FOLDER."""
 
 import shutil
 import sys
@@ -16,10 +16,35 @@ KINDS = {
 # Of other tasks, on engine onnx alone: what tags tokens, by WordPiece and by a tokenizer that marks no subwords, and inference.
 TAGS = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC", 5: "MISC"}
 TAGGERS = {"tagger": {"num_labels": 6, "id2label": TAGS}, "tagger-bpe": {"num_labels": 6, "id2label": TAGS}}
+BYTE_PAIRS = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "tokenizer.json")
 INFERENCE = {
     "inference": {"num_labels": 3, "label2id": {"contradiction": 0, "neutral": 1, "entailment": 2}},
     "inference-first": {"num_labels": 2, "label2id": {"ENTAILMENT": 0, "NOT_ENTAILMENT": 1}},
 }
+# That write: one whose heads share keys and values, with a chat template; one with Llama 3.1's rotary embedding, tied words and biases.
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'developer' %}{{ raise_exception('no developers') }}{% endif %}"
+    "[{{ message['role'] }}] {{ message['content'] | trim }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
+)
+WRITERS: dict[str, dict[str, Any]] = {
+    "llama-plain": {"num_key_value_heads": 2},
+    "llama-scaled": {
+        "num_key_value_heads": 4,
+        "head_dim": 16,
+        "tie_word_embeddings": True,
+        "attention_bias": True,
+        "mlp_bias": True,
+        "rope_parameters": {
+            "rope_type": "llama3",
+            "rope_theta": 500_000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+    },
+}
+CONTEXT = 320
 
 
 def make(folder: Path) -> None:
@@ -39,10 +64,30 @@ def make(folder: Path) -> None:
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
             shutil.copy(tokenizer / name, folder / kind)
     write_byte_pairs(folder / "tagger-bpe")
+    for index, (kind, settings) in enumerate(WRITERS.items()):
+        write_llama(folder / kind, index, settings)
 
 
-def write_byte_pairs(folder: Path) -> None:
-    """A byte-level BPE in place of the tokenizer in a folder, learnt from the texts that are compared."""
+def write_llama(folder: Path, seed: int, settings: dict[str, Any]) -> None:
+    """A Llama of some hundred kilobytes, whose weights are wide enough that it does not write one token for ever."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 96, "initializer_range": 0.3}
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 3}
+    config = LlamaConfig(vocab_size=600, max_position_embeddings=CONTEXT, **sizes, **ends, **settings)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(("bias", "norm.weight")):
+                weight.add_(torch.randn_like(weight) * 0.2)
+    model.save_pretrained(folder)
+    write_byte_pairs(folder, ends=False, chat_template=CHAT_TEMPLATE if seed == 0 else None)
+
+
+def write_byte_pairs(folder: Path, *, ends: bool = True, **settings: Any) -> None:
+    """A byte-level BPE in place of the tokenizer in a folder, learnt from the texts that are compared; it `ends` every text."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -54,12 +99,12 @@ def write_byte_pairs(folder: Path) -> None:
     trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
     made.train_from_iterator(list(TEXTS.values()), trainer)
     made.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+        single="<s> $A </s>" if ends else "<s> $A", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
     )
-    for name in ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "tokenizer.json"):
-        (folder / name).unlink()
+    for name in BYTE_PAIRS:
+        (folder / name).unlink(missing_ok=True)
     names = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=made, **names, **settings).save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from handlers.functions.problems import MethodNotAllowed, RequestProblem, RouteUnknown, document
-from handlers.tasks import CUSTOM, TASKS
+from handlers.tasks import CUSTOM, GENERATION, TASKS
 
 _Members = Callable[[RequestProblem], dict[str, Any]]
 
@@ -46,6 +46,12 @@ CONTRACTS: dict[str, Contract] = {
         "OpenAI",
         frozenset({"sentence-embedding"}),
         {"POST /v1/embeddings": "embeddings", "GET /v1/models": "models", "GET /v1/models/{model}": "model"},
+        _object_member,
+    ),
+    "openai_texts": Contract(
+        "OpenAI, written texts",
+        frozenset({GENERATION}),
+        {"POST /v1/completions": "completions", "POST /v1/chat/completions": "chat"},
         _object_member,
     ),
     "open_inference": Contract(

@@ -5,18 +5,23 @@ otherwise, the caller's own labels with their scores; `normalize`, `truncate` an
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from handlers.engines.manifest import Manifest
 from handlers.functions import values
-from handlers.functions.problems import InputRefused
+from handlers.functions.problems import InputRefused, RequestProblem
 from handlers.functions.requests import PredictionRequest, of_texts
 from handlers.functions.wording import kind
 from handlers.server.calls import Call
 from handlers.server.contracts.fields import fields_of, object_in, one_of
 from handlers.server.forms import Encoded, Form, Predicted, dumped
 from handlers.server.service import Answer
+from handlers.tasks import GENERATION
+
+if TYPE_CHECKING:
+    from handlers.tasks.continuing import Piece
 
 Array = np.ndarray[Any, Any]
 _NAME = "Hugging Face's contract"
@@ -34,7 +39,7 @@ async def infer(call: Call) -> Answer:
 
 def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:
     """What is asked, and how it is answered. Raises InputRefused."""
-    fields = fields_of(body, "The body", required=("inputs",), allowed=("parameters", "options", *_BESIDE))
+    fields = fields_of(body, "The body", required=("inputs",), allowed=("parameters", "options", "stream", *_BESIDE))
     # Said by older clients: a model is always waited for, and no answer comes out of a cache.
     options = fields_of(object_in(fields, "options"), "'options'", required=(), allowed=("use_cache", "wait_for_model"))
     for name in options:
@@ -46,14 +51,20 @@ def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, For
     parameters = object_in(fields, "parameters")
     if isinstance(fields["inputs"], dict):
         return _comparison(fields["inputs"], parameters, max_inputs)
+    if one_of(fields, "stream", (True, False)):
+        return of_texts(fields["inputs"], {**parameters, "details": True}, max_inputs=1), _STREAM
     request = of_texts(fields["inputs"], parameters, max_inputs=max_inputs)
     if normalize is not None:
         return request, Form(f"{_NAME} with 'normalize'", lambda predicted: _normalized(predicted, normalize), _VECTORS)
     return request, _FORM
 
 
-def _with_every_label(request: PredictionRequest, task: str) -> PredictionRequest:
-    if task != "text-classification" or "top_k" in request.parameters:
+def _adapted(request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
+    if manifest.task == GENERATION:
+        from handlers.server.contracts.generated import known
+
+        return replace(request, parameters=known(request.parameters))
+    if manifest.task != "text-classification" or "top_k" in request.parameters:
         return request
     return replace(request, parameters={**request.parameters, "top_k": None})
 
@@ -62,6 +73,8 @@ def _outputs(predicted: Predicted) -> Encoded:
     task, many, outputs = predicted.manifest.task, predicted.request.many, predicted.outputs
     if task == "zero-shot-classification":
         outputs = [_scored(each) for each in outputs] if many else _scored(outputs)
+    if task == GENERATION:
+        outputs = [[_written(each) for each in row] for row in outputs] if many else [_written(each) for each in outputs]
     return Encoded(dumped([outputs] if task == "text-classification" and not many else outputs))
 
 
@@ -70,7 +83,44 @@ def _scored(output: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"label": label, "score": score} for label, score in zip(output["labels"], output["scores"], strict=True)]
 
 
-_FORM = Form(_NAME, _outputs, adapt=_with_every_label)
+_FORM = Form(_NAME, _outputs, adapt=_adapted)
+# What Text Generation Inference calls the two reasons for which a text is over here.
+_REASONS = {"stop": "eos_token", "length": "length"}
+
+
+def _written(output: dict[str, Any]) -> dict[str, Any]:
+    """A text as Text Generation Inference answers it, with its `details` where they are asked for."""
+    told = {"generated_text": output["generated_text"]}
+    return told | ({"details": {**_details(output), "prefill": [], "tokens": output["tokens"]}} if "tokens" in output else {})
+
+
+def _details(output: dict[str, Any]) -> dict[str, Any]:
+    return {"finish_reason": _REASONS[output["finish_reason"]], "generated_tokens": output["generated_tokens"], "seed": None}
+
+
+def _event(piece: "Piece", manifest: Manifest) -> bytes:
+    """One token; the last one with the whole text."""
+    from handlers.server.contracts.generated import event
+
+    output = piece.output
+    details = None if output is None else {**_details(output), "input_length": output["prompt_tokens"]}
+    return event({"index": piece.place, "token": piece.details, "generated_text": output and output["generated_text"], "details": details})
+
+
+def _broken(problem: RequestProblem) -> bytes:
+    from handlers.server.contracts.generated import event
+
+    return event({"error": problem.detail, "error_type": "generation"})
+
+
+_STREAM = Form(
+    f"{_NAME} with 'stream'",
+    lambda predicted: Encoded(b""),
+    frozenset({GENERATION}),
+    adapt=_adapted,
+    piece=_event,
+    broken=_broken,
+)
 
 
 def _normalized(predicted: Predicted, wanted: bool) -> Encoded:

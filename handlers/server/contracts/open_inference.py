@@ -111,8 +111,8 @@ def _outputs(value: object, binary: bool) -> dict[str, bool]:
     return found
 
 
-def _adapted(wanted: Wanted, request: PredictionRequest, task: str) -> PredictionRequest:
-    there = tensors.outputs_of(task)
+def _adapted(wanted: Wanted, request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
+    there = tensors.outputs_of(manifest.task)
     if unknown := sorted(wanted.outputs.keys() - there.keys()):
         raise InputRefused(f"'outputs' names {clipped(', '.join(unknown))}: this model has {', '.join(there)}.")
     return request

@@ -286,7 +286,7 @@ class Fixed:
     def num_special_tokens_to_add(self, pair):
         return 2
 
-    def encode(self, text, pair=None):
+    def encode(self, text, pair=None, add_special_tokens=True):
         return Encoding
 
     def run(self, tokens, types, cancellation, mask=None):

@@ -244,3 +244,45 @@ def test_a_batch_that_is_full_is_not_held():
     line.put(job("second"))
     thread.join(timeout=5)
     assert found[0][0] == ["first", "second"]
+
+
+def test_who_comes_joins_those_that_go_on_where_a_place_is_free():
+    line = Line()
+    for name, inputs in (("a", 1), ("b", 2), ("c", 1)):
+        line.put(job(name, inputs))
+    first, second = line.join(3, free=3)
+    assert names((first, second)) == ["a", "b"]
+    assert line.join(3, free=0) == []
+    line.put(job("pair", inputs=2))
+    first.answer(b"", 1)
+    line.left(first, 1)
+    (third,) = line.join(3, free=1)
+    assert (third.request, line.join(3, free=1)) == ("c", []), "nobody overtakes who needs more places"
+    for each in (second, third):
+        each.answer(b"", 1)
+        line.left(each, 1)
+    assert names(line.join(3, free=3)) == ["pair"]
+
+
+def test_a_wait_beside_those_that_go_on_is_reckoned_by_the_places():
+    line = Line()
+    line.put(job("a"))
+    line.put(job("b"))
+    first, second = line.join(2, free=2)
+    first.answer(b"", 4)
+    # Four seconds in one of two places: one is free every two seconds.
+    line.left(first, 4)
+    line.put(job("c", within_s=0.1))
+    assert len(line) == 1, "a place is free: it waits for nobody"
+    (third,) = line.join(2, free=1)
+    assert refused(line, lambda: job("d", within_s=1.9)).retry_after_s == 2
+    line.put(job("e", within_s=2.1))
+    assert refused(line, lambda: job("f", within_s=3.9)).retry_after_s == 4
+    # Who failed or left teaches nothing.
+    second.fail(Cancelled())
+    line.left(second, 60)
+    third.fail(Overloaded("x", retry_after_s=1))
+    line.left(third, 60)
+    assert names(line.join(2, free=2)) == ["e"]
+    line.put(job("g", within_s=0.1))
+    assert line.shed() == {"wait": 2 * TRIES}

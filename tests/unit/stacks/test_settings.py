@@ -129,8 +129,9 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"model.source": "hf://org/name"}, "model.source: 'hf://org/name': use pypi:NAME"),
     (
         {"model.engine": "torch", "model.task": "token-classification"},
-        "model.engine: 'torch': it serves feature-extraction, sentence-embedding, text-classification: use onnx for token-classification",
+        "it serves feature-extraction, sentence-embedding, text-classification, text-generation: use onnx for token-classification",
     ),
+    ({"model.task": "text-generation"}, "model.engine: 'onnx': it does not serve text-generation: use torch, and image.uri of an image"),
     ({"model.task": "custom"}, "not with model.task 'custom': use handlers/models/NAME, a folder there with its code"),
     ({"model.source": "handlers/models/house_price"}, "not with model.task 'feature-extraction': use task custom for a model of one's own"),
     ({"model.quantize": "int4"}, "model.quantize: 'int4': did you mean int8? use int8 or fp16"),

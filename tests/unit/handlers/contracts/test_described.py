@@ -9,9 +9,12 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from handlers.server import openapi
+from handlers.server.app import App
+from handlers.server.contracts import CONTRACTS
 from handlers.settings import HandlerSettings
 from tests.support.size import examples
 from tests.unit.handlers.contracts.conftest import address
+from tests.unit.handlers.contracts.test_written_texts import MODEL, serving
 
 ITEMS = openapi.document(HandlerSettings(), None)["paths"]
 OPERATIONS = [(method, path) for path, item in ITEMS.items() for method in item]
@@ -26,6 +29,8 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.negative_data_rejection,
 ]
+# Of another task than the served one: described by every server, and refused by this one whatever comes.
+WRITTEN = [route.partition(" ")[::2] for route in CONTRACTS["openai_texts"].routes]
 OTHER_METHODS = ("get", "post", "put", "patch", "delete", "options", "trace", "query")
 
 
@@ -34,10 +39,16 @@ def described(embedder):
     return schemathesis.openapi.from_url(f"{address(embedder)}/openapi.json")
 
 
+@pytest.fixture(scope="module")
+def writer():
+    return schemathesis.openapi.from_asgi("/openapi.json", App(serving()[0]))
+
+
 def all_told(case):
-    """Whether a schema can tell all that is asked: not what is text in a table, how many texts a tensor's shape stands for, and that an
-    id in the path is the one in the body."""
-    return case.media_type in (None, "application/json") and not case.path.endswith(("/infer", "/{id}"))
+    """Whether a schema can tell all that is asked: not what is text in a table, how many texts a tensor's shape stands for, that an
+    id in the path is the one in the body, and which tasks a contract serves."""
+    served = (case.method, case.path) not in WRITTEN
+    return served and case.media_type in (None, "application/json") and not case.path.endswith(("/infer", "/{id}"))
 
 
 @pytest.mark.parametrize(("method", "path", "mode"), MODES, ids=lambda value: getattr(value, "value", value))
@@ -47,6 +58,18 @@ def test_every_answer_is_one_that_the_description_tells(embedder, described, met
     case = data.draw(described[path][method].as_strategy(generation_mode=mode))
     accepted = [checks.positive_data_acceptance] if all_told(case) else []
     case.call_and_validate(base_url=address(embedder), checks=[*CHECKS, *accepted])
+
+
+@pytest.mark.parametrize(("method", "path"), WRITTEN, ids=lambda value: value)
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value)
+@settings(max_examples=examples(8, 300), deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_answer_of_a_model_that_writes_is_one_that_the_description_tells(writer, method, path, mode, data):
+    case = data.draw(writer[path][method].as_strategy(generation_mode=mode))
+    if mode is GenerationMode.POSITIVE:
+        # Of a name that is drawn nothing else would be looked at.
+        case.body["model"] = MODEL
+    case.call_and_validate(checks=CHECKS)
 
 
 @pytest.mark.parametrize("path", ITEMS)

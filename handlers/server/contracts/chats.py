@@ -1,0 +1,56 @@
+"""From the messages of a chat to the text that a model continues, by the template that the model came with.
+
+A template is a program. It runs in Jinja's sandbox, which lets it neither reach Python's objects nor change what it is given; how long it
+computes nobody limits, so it is trusted as the model is, whose hash proves it.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NoReturn
+
+from handlers.engines.manifest import Manifest
+from handlers.functions.problems import InputRefused, TaskMismatch
+from handlers.functions.wording import clipped
+
+Messages = Sequence[dict[str, str]]
+
+
+def text_of(messages: Messages, manifest: Manifest) -> str:
+    """The text, up to where the answer begins. Raises TaskMismatch where the model has no template, InputRefused."""
+    generation = manifest.generation
+    if generation is None or generation.chat_template is None:
+        raise TaskMismatch("This model's tokenizer has no chat template, so it does not chat: use POST /v1/completions.")
+    try:
+        from jinja2 import TemplateError
+    except ModuleNotFoundError as error:
+        raise TaskMismatch("Chats need the package jinja2, which this image does not carry: use POST /v1/completions.") from error
+    try:
+        return str(
+            _compiled(generation.chat_template).render(
+                messages=messages, add_generation_prompt=True, bos_token=generation.bos_token, eos_token=generation.eos_token
+            )
+        )
+    except TemplateError as error:
+        raise InputRefused(f"The model's chat template refuses these messages: {clipped(str(error))}.") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        raise InputRefused("The model's chat template breaks on these messages: send roles and texts that it knows.") from error
+
+
+@lru_cache(maxsize=1)
+def _compiled(template: str) -> Any:
+    """As transformers compiles it, with the same functions."""
+    from jinja2 import TemplateError
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def raise_exception(message: object) -> NoReturn:
+        raise TemplateError(str(message))
+
+    def to_json(value: object, indent: int | None = None) -> str:
+        return json.dumps(value, ensure_ascii=False, indent=indent)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    environment.filters["tojson"] = to_json
+    environment.globals["raise_exception"] = raise_exception
+    return environment.from_string(template)

@@ -1,0 +1,200 @@
+"""Written texts by every contract that has them, over the whole server but for its socket, with the real clients."""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+from openai import InternalServerError, NotFoundError, OpenAI, UnprocessableEntityError
+from starlette.testclient import TestClient
+
+from handlers.engines.loading import Loaded
+from handlers.server.app import App
+from handlers.server.service import Service
+from handlers.server.stages import Stages
+from handlers.settings import HandlerSettings
+from tests.unit.handlers.alphabet import alphabet_model, manifest
+from tests.unit.handlers.contracts.conftest import problem
+
+MODEL = "alphabet"
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def serving(pause_s=0.0, places=2, **settings):
+    model = alphabet_model(pause_s, places)
+    made = Service(
+        HandlerSettings(model_dir=Path("/nowhere"), batch_size=places, **settings),
+        Stages(0.0),
+        lambda *_: Loaded(manifest(), model, ("cpu",)),
+    )
+    made.start()
+    made.worker.loaded.result(timeout=30)
+    return made, model
+
+
+@pytest.fixture(scope="module")
+def client():
+    return TestClient(App(serving()[0]))
+
+
+@pytest.fixture(scope="module")
+def openai(client):
+    return OpenAI(base_url="http://testserver/v1", api_key="none", max_retries=0, http_client=client)
+
+
+def events(answer):
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/event-stream"
+    return [line.removeprefix("data: ") for line in answer.text.split("\n\n") if line]
+
+
+def test_our_own_contract_and_those_that_are_bare(client):
+    row = {"generated_text": "wxyz", "finish_reason": "stop", "prompt_tokens": 1, "generated_tokens": 4}
+    for route in ("/predict", "/invocations"):
+        assert client.post(route, json={"inputs": "v"}).json() == {"outputs": [row]}
+    asked = {"inputs": ["v", "y"], "parameters": {"max_new_tokens": 1, "return_full_text": True}}
+    assert [each["generated_text"] for (each,) in client.post("/predict", json=asked).json()["outputs"]] == ["vw", "yz"]
+    assert client.post("/score", json={"inputs": "v"}).json() == [row]
+    assert client.post("/predictions", json={"input": {"inputs": "v"}}).json()["output"] == [row]
+    tensor = {"inputs": [{"name": "inputs", "shape": [1], "datatype": "BYTES", "data": ["v"]}]}
+    (output,) = client.post(f"/v2/models/{MODEL}/infer", json=tensor).json()["outputs"]
+    assert (output["datatype"], [orjson.loads(each) for each in output["data"]]) == ("BYTES", [[row]])
+
+
+def test_completions_whole_and_streamed(openai):
+    asked = {"model": MODEL, "prompt": "s", "temperature": 0, "max_tokens": 5}
+    whole = openai.completions.create(**asked)
+    assert (whole.choices[0].text, whole.choices[0].finish_reason) == ("tuvwx", "length")
+    assert (whole.usage.prompt_tokens, whole.usage.completion_tokens, whole.usage.total_tokens) == (1, 5, 6)
+    chunks = list(openai.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    assert [chunk.choices[0].text for chunk in chunks if chunk.choices] == [*"tuvwx", ""]
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices] == [None] * 5 + ["length"]
+    assert (chunks[-1].usage, {chunk.id for chunk in chunks}) == (whole.usage, {chunks[0].id})
+    assert [each.text for each in openai.completions.create(**(asked | {"prompt": ["x", "a"]})).choices] == ["yz", "bcdef"]
+    assert openai.completions.create(**asked, echo=True, stop="w").choices[0].text == "stuv"
+    assert openai.completions.create(model=MODEL, prompt="a", temperature=0).usage.completion_tokens == 16
+
+
+def test_chats_whole_and_streamed(openai):
+    asked = {"model": MODEL, "messages": [{"role": "system", "content": "no "}, {"role": "user", "content": "t"}], "temperature": 0}
+    whole = openai.chat.completions.create(**asked)
+    assert (whole.choices[0].message.content, whole.choices[0].finish_reason) == ("uvwxyz", "stop")
+    chunks = list(openai.chat.completions.create(**asked, stream=True, max_completion_tokens=3))
+    assert [(chunk.choices[0].delta.content, chunk.choices[0].finish_reason) for chunk in chunks] == [
+        *((letter, None) for letter in "uvw"),
+        (None, "length"),
+    ]
+    with pytest.raises(UnprocessableEntityError, match="no developers"):
+        openai.chat.completions.create(model=MODEL, messages=[{"role": "developer", "content": "t"}])
+
+
+def test_what_is_not_served_is_refused_by_name(client, openai):
+    with pytest.raises(NotFoundError):
+        openai.completions.create(model="gpt", prompt="a")
+    for body in ({"n": 2}, {"logprobs": 1}, {"presence_penalty": 1}, {"prompt": [1]}, {"echo": True, "stream": True}, {"tools": []}):
+        answer = client.post("/v1/completions", json={"model": MODEL, "prompt": "a", **body})
+        assert problem(answer) == (422, "input-refused"), body
+        assert next(iter(body)) in answer.json()["error"]["message"], body
+    for message in ({"role": "tool", "content": "a"}, {"role": "user", "content": None}, {"role": "user"}, "a"):
+        assert problem(client.post("/v1/chat/completions", json={"model": MODEL, "messages": [message]})) == (422, "input-refused")
+    assert problem(client.post("/v1/embeddings", json={"model": MODEL, "input": "a"})) == (422, "task-mismatch")
+    answer = client.post("/v1/completions", json={"model": MODEL, "prompt": "a", "max_tokens": 64, "stream": True})
+    assert problem(answer) == (422, "input-refused"), "before the first piece it is a status"
+
+
+def test_hugging_faces_shapes(client):
+    answer = client.post("/", json={"inputs": "w", "parameters": {"max_new_tokens": None, "repetition_penalty": 1.0, "best_of": None}})
+    assert answer.json() == [{"generated_text": "xyz"}]
+    told = client.post("/", json={"inputs": "w", "parameters": {"details": True}}).json()[0]["details"]
+    assert (told["finish_reason"], told["generated_tokens"]) == ("eos_token", 3)
+    streamed = [orjson.loads(each) for each in events(client.post("/", json={"inputs": "w", "stream": True}))]
+    assert [each["token"]["text"] for each in streamed] == ["x", "y", "z", ""]
+    assert [each["token"]["special"] for each in streamed] == [False] * 3 + [True]
+    assert [each["generated_text"] for each in streamed] == [None] * 3 + ["xyz"]
+    refused = client.post("/", json={"inputs": "w", "parameters": {"repetition_penalty": 1.5}})
+    assert (problem(refused), "repetition_penalty" in refused.text) == ((422, "input-refused"), True)
+
+
+def test_what_breaks_in_the_middle_is_told_and_the_next_one_is_served(client, openai):
+    with pytest.raises(InternalServerError):
+        openai.completions.create(model=MODEL, prompt="a!", stream=True)
+    assert openai.completions.create(model=MODEL, prompt="y", temperature=0).choices[0].text == "z"
+
+
+def test_time_that_is_over_ends_a_stream_with_its_last_event():
+    made, model = serving(pause_s=0.25)
+    answer = TestClient(App(made)).post(
+        "/v1/completions",
+        json={"model": MODEL, "prompt": "a", "max_tokens": 25, "temperature": 0, "stream": True},
+        headers={"x-request-timeout-ms": "3000"},
+    )
+    *_, last = events(answer)
+    assert orjson.loads(last)["error"]["code"] == "deadline-exceeded"
+    assert model._generator.steps < 20
+
+
+def test_who_leaves_in_the_middle_is_not_written_on():
+    made, model = serving(pause_s=0.02)
+
+    async def ask():
+        body = orjson.dumps({"model": MODEL, "prompt": "a", "max_tokens": 25, "temperature": 0, "stream": True})
+        incoming = [{"type": "http.request", "body": body}]
+        begun = asyncio.Event()
+        sent = []
+
+        async def receive():
+            if incoming:
+                return incoming.pop()
+            await begun.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+            if message["type"] == "http.response.body":
+                begun.set()
+
+        scope = {"method": "POST", "path": "/v1/completions", "raw_path": b"/v1/completions", "headers": []}
+        await App(made)(scope, receive, send)
+        return sent
+
+    sent = asyncio.run(ask())
+    assert sent[0]["status"] == 200
+    assert sent[-1].get("more_body"), "the answer has no end that its client could take for one"
+    until = time.monotonic() + 30
+    while model.free < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert (model.free, model._generator.steps < 20) == (2, True)
+
+
+def test_a_short_text_is_there_before_a_long_one_that_came_before():
+    made, model = serving(pause_s=0.02)
+    client, over = TestClient(App(made)), []
+
+    def ask(text):
+        assert client.post("/predict", json={"inputs": text}).status_code == 200
+        over.append(text)
+
+    first = threading.Thread(target=ask, args=("a",))
+    first.start()
+    while model._generator.steps < 3:
+        time.sleep(0.001)
+    ask("x")
+    first.join()
+    assert over == ["x", "a"]
+    assert model._generator.steps <= 26, "they were written side by side"
+
+
+def test_a_full_queue_refuses_at_once_and_a_place_is_found_again():
+    made, _ = serving(pause_s=0.02, places=1, max_queue=1)
+    client, statuses = TestClient(App(made)), []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(client.post("/predict", json={"inputs": "a"}).status_code)) for _ in range(6)
+    ]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert set(statuses) == {200, 503}
+    assert client.post("/predict", json={"inputs": "y"}).json()["outputs"][0]["generated_text"] == "z"

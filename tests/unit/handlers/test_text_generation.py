@@ -1,0 +1,165 @@
+"""Texts that are written side by side, without torch: what is drawn, what is told, who joins and who leaves."""
+
+import numpy as np
+import pytest
+
+from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.functions.problems import InputRefused, InternalFault
+from handlers.functions.requests import PredictionRequest, check
+from handlers.tasks.sampling import Wishes, choose, log_chance, wishes_of
+from handlers.tasks.writing import Writing
+from tests.unit.handlers.alphabet import CONTEXT, TASK, alphabet_model, byte_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return byte_tokenizer()
+
+
+@pytest.fixture
+def model():
+    return alphabet_model()
+
+
+def asked(*texts, many=False, **parameters):
+    request = PredictionRequest(texts, many, parameters)
+    check(TASK, request)
+    return request
+
+
+def test_a_text_goes_on_until_it_ends_or_is_long_enough(model):
+    (row,) = model.predict(asked("tu"), Cancellation())
+    assert (row["generated_text"], row["finish_reason"], row["prompt_tokens"], row["generated_tokens"]) == ("vwxyz", "stop", 2, 5)
+    assert model.predict(asked("ab", max_new_tokens=3), Cancellation())[0] | {"prompt_tokens": 0} == {
+        "generated_text": "cde",
+        "finish_reason": "length",
+        "prompt_tokens": 0,
+        "generated_tokens": 3,
+    }
+    assert model.counted() == {"text": 4, "generated": 9}
+
+
+def test_more_texts_than_places_are_all_written_in_their_order(model):
+    answers = model.predict(asked("x", "w", "m", "z", "a", many=True, max_new_tokens=9), Cancellation())
+    assert [row["generated_text"] for (row,) in answers] == ["yz", "xyz", "nopqrstuv", "", "bcdefghij"]
+    assert model.free == 2
+
+
+def test_who_comes_joins_and_who_is_done_leaves(model):
+    long = model.begin(asked("a", max_new_tokens=20), Cancellation())
+    for _ in range(3):
+        assert model.step() == []
+    short = model.begin(asked("x"), Cancellation())
+    steps = 0
+    while short not in model.step():
+        steps += 1
+    assert (steps, model.free, short.outputs()[0]["generated_text"]) == (1, 1, "yz")
+    while long not in model.step():
+        pass
+    assert long.outputs()[0]["generated_text"] == "bcdefghijklmnopqrstu"
+
+
+def test_a_place_is_free_at_the_next_step_of_who_is_given_up(model):
+    leaving, staying = Cancellation(), Cancellation()
+    gone, kept = model.begin(asked("a", "b", "c", many=True), leaving), model.begin(asked("t"), staying)
+    model.step()
+    leaving.cancel()
+    assert model.step() == [gone]
+    with pytest.raises(Cancelled):
+        gone.outputs()
+    while kept not in model.step():
+        pass
+    assert (kept.outputs()[0]["generated_text"], model.free) == ("uvwxyz", 2)
+
+
+def test_numbers_that_are_none_fail_their_own_request_alone(model):
+    bad, good = model.begin(asked("?"), Cancellation()), model.begin(asked("w"), Cancellation())
+    over = []
+    while len(over) < 2:
+        over += model.step()
+    assert over == [bad, good]
+    with pytest.raises(InternalFault, match="not a number"):
+        bad.outputs()
+    assert good.outputs()[0]["generated_text"] == "xyz"
+
+
+def test_a_long_prompt_is_read_in_parts(model):
+    model._context = 600
+    model._tokenizer.enable_truncation(601)
+    model.predict(asked("a" * 590, max_new_tokens=2), Cancellation())
+    assert model._generator.read_at_once == [256, 256, 78]
+
+
+def test_what_does_not_fit_is_refused_and_a_default_gives_way(model):
+    (row,) = model.predict(asked("b" * (CONTEXT - 2)), Cancellation())
+    assert (row["generated_text"], row["finish_reason"]) == ("cd", "length")
+    for text, parameters, said in [
+        ("b" * (CONTEXT - 2), {"max_new_tokens": 3}, "2 are left"),
+        ("b" * CONTEXT, {}, "shorten it"),
+        ("b" * 100_000, {}, "shorten it"),
+        ("", {}, "no token"),
+    ]:
+        with pytest.raises(InputRefused, match=said):
+            model.predict(asked("a", text, many=True, **parameters), Cancellation())
+    assert model.free == 2, "a request is refused as a whole"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("max_new_tokens", value) for value in (0, -1, True, 1.5, "3", None, 10**9)),
+        *(("temperature", value) for value in (-0.1, 101, True, "1", None)),
+        *(("top_p", value) for value in (0, 1.1, None)),
+        *(("top_k", value) for value in (0, 1.5)),
+        *(("seed", value) for value in (-1, 2**64, 1.0)),
+        *(("stop", value) for value in ("x", [""], [1], ["x"] * 5, ["x" * 101])),
+        *((name, 1) for name in ("do_sample", "details", "return_full_text", "add_special_tokens")),
+        ("repetition_penalty", 1.1),
+    ],
+)
+def test_what_a_parameter_can_not_be_is_refused_by_its_name(name, value):
+    with pytest.raises(InputRefused, match=rf"parameters\.{name}"):
+        asked("a", **{name: value})
+
+
+def test_what_is_drawn_is_cut_as_asked():
+    logits = np.log(np.array([0.1, 0.4, 0.2, 0.3], np.float32))
+
+    def drawn(**wishes):
+        random = np.random.default_rng(0)
+        found = [choose(logits, Wishes(1, temperature=1.0)._replace(**wishes), random) for _ in range(2000)]
+        return [round(found.count(token) / len(found), 1) for token in range(4)]
+
+    assert drawn() == [0.1, 0.4, 0.2, 0.3]
+    assert drawn(temperature=0.0) == drawn(temperature=1e-9) == drawn(top_k=1) == drawn(top_p=0.4) == [0, 1, 0, 0]
+    assert drawn(top_k=2) == drawn(top_p=0.6) == [0, 0.6, 0, 0.4]
+    assert log_chance(logits, 1) == pytest.approx(np.log(0.4), abs=1e-6)
+
+
+def test_something_is_drawn_where_it_is_asked_for():
+    given = ({}, {"temperature": 0.5}, {"top_p": 0.5}, {"do_sample": True}, {"do_sample": False, "temperature": 2}, {"temperature": 0})
+    assert [wishes_of(parameters, 5).temperature for parameters in given] == [0, 0.5, 1, 1, 0, 0]
+
+
+def write(tokenizer, text, *stop):
+    writing = Writing(tokenizer, stop)
+    pieces = []
+    for token in tokenizer.encode(text, add_special_tokens=False).ids:
+        pieces.append(writing.add(token))
+        if writing.stopped:
+            break
+    return [piece for piece in [*pieces, writing.finish()] if piece], writing
+
+
+def test_characters_of_several_tokens_come_whole(tokenizer):
+    assert write(tokenizer, "a€ü")[0] == ["a", "€", "ü"]
+    writing = Writing(tokenizer, ())
+    assert [writing.add(token) for token in tokenizer.encode("€").ids[:2]] == ["", ""]
+    assert writing.finish(), "half a character is told as one that is none"
+
+
+def test_what_may_be_the_end_is_held_until_it_is_not(tokenizer):
+    pieces, writing = write(tokenizer, "abXabYc", "abY")
+    assert (pieces, writing.text, writing.stopped) == (["abX"], "abX", True)
+    assert write(tokenizer, "abXab", "abY")[0] == ["abX", "ab"]
+    assert write(tokenizer, "aab", "ab", "b")[1].text == "a"
