@@ -6,13 +6,13 @@ every file is proven.
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from handlers.engines import CUDA, fetching
+from handlers.engines import CUDA, fetching, weights
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
@@ -39,11 +39,22 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The served model; `providers` are what its engine computes with, the first one first."""
+    """The served model; `providers` are what its engine computes with, the first one first, `tier` is where its files were."""
 
     manifest: Manifest
     model: Model
     providers: tuple[str, ...]
+    tier: str = weights.LOCAL
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A model's folder and manifest, the tier that it came from, and a running proof per file."""
+
+    folder: Path
+    manifest: Manifest
+    tier: str
+    proofs: Mapping[str, Future[None]]
 
 
 def load(settings: HandlerSettings, mark: Mark) -> Loaded:
@@ -52,50 +63,51 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
     Raises ModelError, which names the file, what was expected and what was found.
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
-        folder, manifest, proofs = _brought(settings, mark, files)
-        for name, proof in proofs.items():
+        brought = _brought(settings, mark, files)
+        for name, proof in brought.proofs.items():
             if not name.endswith(_WEIGHTS):
                 proof.result()
         try:
-            loaded = load_proven(folder, manifest, settings)
+            loaded = load_proven(brought, settings)
         finally:
             # Also when it can't be built: weights that were changed are the better explanation.
-            for proof in proofs.values():
+            for proof in brought.proofs.values():
                 proof.result()
         mark("load")
         return loaded
 
 
-def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:
-    """Folder and manifest of the model, every file of it proven and its engine imported: what processes share before each loads it.
+def prove(settings: HandlerSettings, mark: Mark) -> Brought:
+    """The model's files, every one of them proven and its engine imported: what processes share before each loads it.
 
     No thread is left. Raises ModelError.
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
-        folder, manifest, proofs = _brought(settings, mark, files)
-        for proof in proofs.values():
+        brought = _brought(settings, mark, files)
+        for proof in brought.proofs.values():
             proof.result()
-    return folder, manifest
+    return brought
 
 
-def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings) -> Loaded:
+def load_proven(brought: Brought, settings: HandlerSettings) -> Loaded:
     """The served model of files that are proven. Raises ModelError."""
-    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size)
+    loaded = replace(_built(brought.folder, brought.manifest, settings.model_threads, settings.batch_size), tier=brought.tier)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
 
 
-def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
-    """Folder and manifest of the model and a running proof per file, the engine imported meanwhile."""
+def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> Brought:
+    """The model's files, the engine imported meanwhile."""
     found = files.submit(_found, settings, files)
     engine, task = _to_import(settings)
     import_engine(engine, task)
     mark("import")
-    folder, manifest, proofs = found.result()
+    brought = found.result()
     mark("fetch")
-    import_engine(manifest.engine, manifest.task)  # for a model fetched into an image that carries several engines
-    return folder, manifest, proofs
+    # For a model fetched into an image that carries several engines.
+    import_engine(brought.manifest.engine, brought.manifest.task)
+    return brought
 
 
 def check_gpu(loaded: Loaded) -> None:
@@ -106,13 +118,18 @@ def check_gpu(loaded: Loaded) -> None:
         raise ModelError(f"REQUIRE_GPU is set and {came}: {CUDA} is needed first; {mend} (REQUIRE_GPU=0 serves on the CPU).")
 
 
-def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
-    """Folder and manifest of the model, and a running proof per file, small files first."""
-    folder = fetching.fetch(settings)
+def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> Brought:
+    """The model's files, the proofs of small ones first."""
+    fetched = fetching.fetch(settings)
+    folder = fetched.folder
     manifest = read_manifest(folder)
     check_sizes(folder, manifest)
     names = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
-    return folder, manifest, {name: files.submit(verify, folder, manifest, name) for name in names}
+    for name in names:
+        if name.endswith(_WEIGHTS) and name not in fetched.hashes:
+            weights.read_ahead(folder / name, fetched.tier)
+    proofs = {name: files.submit(verify, folder, manifest, name, fetched.hashes.get(name)) for name in names}
+    return Brought(folder, manifest, fetched.tier, proofs)
 
 
 def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None]:
