@@ -4,7 +4,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +17,33 @@ import psutil
 from benchmarks.record import BenchmarkError
 
 _BETWEEN_TRIES_S = 0.005
-_PATIENCE_S = 180
+_PATIENCE_S = 90
+
+
+def _body(inputs: Any) -> Any:
+    return {"inputs": inputs}
+
+
+def _outputs(answer: Any) -> Any:
+    return answer["outputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How one server is started, and where it is asked. Ports are given to it as the variable PORT."""
+    """How one server is started, and where it is asked, with what for one input, and where its answer has the output.
+
+    The port is given to it as the variable PORT, and in place of `{port}` in its arguments and its other variables.
+    """
 
     name: str
     argv: Sequence[str]
     cwd: Path
     path: str
     env: Mapping[str, str] = field(default_factory=dict)
+    body: Callable[[Any], Any] = _body
+    outputs: Callable[[Any], Any] = _outputs
+    # What it answers while it or its model is being started.
+    not_yet: Sequence[int] = (503,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +56,9 @@ class Start:
     outputs: Any
 
 
-def cold_start(server: Server, port: int, body: Any, expected: Any | None = None) -> Start:
+def cold_start(server: Server, port: int, inputs: Any, expected: Any | None = None) -> Start:
     """Start a server, wait for its first answer, stop it. BenchmarkError where it is wrong or does not come."""
-    with running(server, port, body) as start:
+    with running(server, port, inputs) as start:
         pass
     if expected is not None and not same(start.outputs, expected):
         raise BenchmarkError(f"{server.name} gave another answer than the first server.")
@@ -51,20 +66,20 @@ def cold_start(server: Server, port: int, body: Any, expected: Any | None = None
 
 
 @contextmanager
-def running(server: Server, port: int, body: Any) -> Iterator[Start]:
+def running(server: Server, port: int, inputs: Any) -> Iterator[Start]:
     """A server that has given its first answer, stopped after the block. BenchmarkError where none comes."""
     with tempfile.TemporaryFile() as log:
         started = time.monotonic()
         process = subprocess.Popen(
-            server.argv,
+            [argument.replace("{port}", str(port)) for argument in server.argv],
             cwd=server.cwd,
-            env={**server.env, "PORT": str(port)},
+            env={name: value.replace("{port}", str(port)) for name, value in server.env.items()} | {"PORT": str(port)},
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
         try:
-            outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", body, started)
+            outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", server.body(inputs), started)
             yield Start(pid=process.pid, seconds=time.monotonic() - started, resident_mb=resident_mb(process.pid), outputs=outputs)
         except BenchmarkError as error:
             log.seek(0)
@@ -104,8 +119,8 @@ def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any
                 time.sleep(_BETWEEN_TRIES_S)
                 continue
             if response.status_code == 200:
-                return response.json()["outputs"]
-            if response.status_code != 503:
+                return server.outputs(response.json())
+            if response.status_code not in server.not_yet:
                 raise BenchmarkError(f"{server.name} answered {response.status_code}: {response.text[:300]}")
             time.sleep(_BETWEEN_TRIES_S)
     raise BenchmarkError(f"{server.name} gave no answer within {_PATIENCE_S} s.")
