@@ -1,4 +1,4 @@
-"""The peers' environments: each made once per user from a lock with hashes, at idle priority."""
+"""The peers' environments: each made once per user from a lock with hashes."""
 
 import hashlib
 import os
@@ -52,7 +52,7 @@ def installed_mb(interpreter: Path) -> float:
 def _make(place: Path, peer: str, lock: Path) -> None:
     print(f"Installing {peer} ({'with torch: 5 GB, ' if peer != OURS else ''}once per user) ...", flush=True)
     shutil.rmtree(place, ignore_errors=True)
-    uv = [*_idle(), sys.executable, "-m", "uv"]
+    uv = [sys.executable, "-m", "uv"]
     install = ["pip", "install", "--quiet", "--compile-bytecode", "--require-hashes", "--python", str(place), "--requirement", str(lock)]
     for command in ([*uv, "venv", "--quiet", "--python", sys.executable, str(place)], [*uv, *install]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -60,11 +60,6 @@ def _make(place: Path, peer: str, lock: Path) -> None:
             shutil.rmtree(place, ignore_errors=True)
             raise BenchmarkError(f"The environment of {peer} could not be made:\n{done.stderr[-2000:]}")
     (place / "complete").touch()
-
-
-def _idle() -> list[str]:
-    """What makes a command wait for everything else that this machine does."""
-    return ["chrt", "-i", "0"] if shutil.which("chrt") else ["nice", "-n", "19"] if shutil.which("nice") else []
 
 
 def versions(interpreter: Path, *names: str) -> dict[str, str]:

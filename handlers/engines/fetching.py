@@ -103,8 +103,7 @@ def _unpacked(stream: Any, part: Callable[[int, int], bytes], size: int, cache: 
     """An object that is being read already; a large one by parts instead."""
     if size <= PART or _kept(cache, origin):
         return unpack(stream, cache, origin=origin)
-    with Ranges(part, size) as parts:
-        return unpack(parts, cache, origin=origin)
+    return unpack(Ranges(part, size), cache, origin=origin)
 
 
 def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Fetched:

@@ -6,6 +6,8 @@ every file is proven.
 
 import importlib
 import importlib.util
+import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,6 +24,10 @@ from handlers.tasks import CUSTOM, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
+# How the names of all threads begin that bring a model's files.
+_THREADS = "model-"
+# A connection to a store stands still for 20 s at most; who asks once more then has the rest.
+_LEFT_S = 30.0
 
 Mark = Callable[[str], None]
 
@@ -62,7 +68,7 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
 
     Raises ModelError, which names the file, what was expected and what was found.
     """
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"{_THREADS}files") as files:
         brought = _brought(settings, mark, files)
         for name, proof in brought.proofs.items():
             if not name.endswith(_WEIGHTS):
@@ -80,12 +86,17 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
 def prove(settings: HandlerSettings, mark: Mark) -> Brought:
     """The model's files, every one of them proven and its engine imported: what processes share before each loads it.
 
-    No thread is left. Raises ModelError.
+    No thread is left, unless its connection hangs time and again. Raises ModelError.
     """
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"{_THREADS}files") as files:
         brought = _brought(settings, mark, files)
         for proof in brought.proofs.values():
             proof.result()
+    # Those that read ahead, and a part that was asked for twice and is on its way to nobody.
+    until = time.monotonic() + _LEFT_S
+    for thread in threading.enumerate():
+        if thread.name.startswith(_THREADS):
+            thread.join(max(0.0, until - time.monotonic()))
     return brought
 
 

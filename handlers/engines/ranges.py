@@ -1,12 +1,13 @@
-"""One object as a stream whose parts are fetched side by side: a store gives one connection a share of what it gives several."""
+"""One object as a stream whose parts are fetched side by side: a store gives one connection a share of what it gives several.
+
+A part that nobody waits for any more may hang as long as its connection does. Its thread holds up no exit of the process.
+"""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from types import TracebackType
-from typing import Self
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 # What a store advises for ranges (S3 user guide, "Performance guidelines": 8–16 MB), and few enough to be held in memory.
 PART, AT_ONCE = 8 << 20, 4
@@ -15,24 +16,16 @@ _LEAST_PATIENCE_S, _TIMES = 2.0, 4
 
 
 class Ranges:
-    """Reads `size` bytes in their order, of which `fetch(start, end)` gives any part; several threads call it. It is to be closed."""
+    """Reads `size` bytes in their order, of which `fetch(start, end)` gives any part; several threads call it."""
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, part: int = PART, at_once: int = AT_ONCE) -> None:
         self._fetch, self._size, self._part = fetch, size, part
-        # Twice as many threads: each part may be asked for twice.
-        self._pool = ThreadPoolExecutor(2 * at_once, thread_name_prefix="model-parts")
         self._starts = iter(range(0, size, part))
         self._coming: deque[tuple[int, Future[bytes]]] = deque()
         self._chunk, self._place = b"", 0
         self._lock, self._took = threading.Lock(), [0.0, 0.0]
         for _ in range(at_once):
             self._ask()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def read(self, size: int, /) -> bytes:
         """Up to `size` bytes; none at the end alone. Raises what `fetch` raised for these."""
@@ -48,14 +41,24 @@ class Ranges:
     def _ask(self) -> None:
         """For the next part that nobody was asked for."""
         if (start := next(self._starts, None)) is not None:
-            self._coming.append((start, self._pool.submit(self._timed, start)))
+            self._coming.append((start, self._begun(start)))
 
-    def _timed(self, start: int) -> bytes:
+    def _begun(self, start: int) -> Future[bytes]:
+        # Not of a pool: Python waits for a pool's threads before it exits, and one that hangs would take the place of another.
+        future = Future[bytes]()
+        threading.Thread(target=self._fetched, args=(start, future), name="model-parts", daemon=True).start()
+        return future
+
+    def _fetched(self, start: int, future: Future[bytes]) -> None:
         began = time.monotonic()
-        content = self._fetch(start, min(start + self._part, self._size))
+        try:
+            content = self._fetch(start, min(start + self._part, self._size))
+        except BaseException as error:  # noqa: BLE001  (whatever it is, it is the reader's)
+            future.set_exception(error)
+            return
         with self._lock:
             self._took = [self._took[0] + 1, self._took[1] + time.monotonic() - began]
-        return content
+        future.set_result(content)
 
     def _awaited(self, start: int, first: Future[bytes]) -> bytes:
         asked, twice = {first}, False
@@ -67,7 +70,7 @@ class Ranges:
             if done and not asked:
                 return done.pop().result()
             if not done:
-                asked.add(self._pool.submit(self._timed, start))
+                asked.add(self._begun(start))
                 twice = True
 
     def _patience_s(self) -> float:

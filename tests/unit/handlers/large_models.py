@@ -1,14 +1,20 @@
-"""Archives of models of engine torch, for what brings them: weights of some megabytes, and nothing that could be served."""
+"""Models of engine torch for what brings them: weights of some megabytes, of many small parts, and nothing that could be served."""
 
 import hashlib
 import json
 import struct
 from pathlib import Path
 
-from handlers.engines.manifest import MANIFEST
+import pytest
+
+from handlers.engines import fetching, ranges, weights
+from handlers.engines.fetching import Fetched
+from handlers.engines.manifest import MANIFEST, read_manifest
 from pilotlight.packaging.archive import write_tar_gz
+from tests.unit.handlers.http_servers import Front
 
 WEIGHTS = "model.safetensors"
+PART = 1 << 20
 
 
 def write_archive(folder: Path, size: int) -> Path:
@@ -26,3 +32,26 @@ def write_archive(folder: Path, size: int) -> Path:
     (files / MANIFEST).write_text(json.dumps(about | {"files": records}))
     write_tar_gz(folder / "model.tar.gz", {path.name: path for path in files.iterdir()})
     return folder / "model.tar.gz"
+
+
+def with_small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a megabyte, so that a model of some has several."""
+    monkeypatch.setattr(fetching, "PART", PART)
+    monkeypatch.setattr(ranges.Ranges.__init__, "__kwdefaults__", {"part": PART, "at_once": 4})
+
+
+def asked_ranges(front: Front, header: str = "range") -> list[str]:
+    return [headers[header] for _, _, headers in front.seen if header in headers]
+
+
+def parts_of(archive: Path) -> set[str]:
+    """The ranges that are all of it."""
+    size = archive.stat().st_size
+    return {f"bytes={at}-{min(at + PART, size) - 1}" for at in range(0, size, PART)}
+
+
+def assert_whole(fetched: Fetched, archive: Path) -> None:
+    assert fetched.tier == weights.STORE
+    assert (fetched.folder / WEIGHTS).read_bytes() == (archive.parent / "files" / WEIGHTS).read_bytes()
+    records = read_manifest(fetched.folder).files
+    assert {name: fetched.hashes[name] for name in records} == {name: record.sha256 for name, record in records.items()}

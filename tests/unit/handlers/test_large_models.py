@@ -7,13 +7,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from handlers.engines import fetching, ranges, weights
-from handlers.engines.manifest import ModelError, read_manifest
+from handlers.engines import fetching, ranges
+from handlers.engines.manifest import ModelError
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.http_servers import front_of
-from tests.unit.handlers.large_models import WEIGHTS, write_archive
+from tests.unit.handlers.large_models import WEIGHTS, asked_ranges, assert_whole, parts_of, with_small_parts, write_archive
 
-PART = 1 << 20
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -46,35 +45,22 @@ def front(s3, archive, monkeypatch):
 
 @pytest.fixture
 def settings(front, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "PART", PART)
-    monkeypatch.setattr(ranges.Ranges.__init__, "__kwdefaults__", {"part": PART, "at_once": 4})
+    with_small_parts(monkeypatch)
     return HandlerSettings(model_dir=tmp_path / "none", model_uri="s3://models/model.tar.gz", model_cache=tmp_path / "cache")
 
 
-def whole(fetched, archive):
-    assert fetched.tier == weights.STORE
-    assert (fetched.folder / WEIGHTS).read_bytes() == (archive.parent / "files" / WEIGHTS).read_bytes()
-    records = read_manifest(fetched.folder).files
-    assert {name: fetched.hashes[name] for name in records} == {name: record.sha256 for name, record in records.items()}
-
-
-def asked_ranges(front):
-    return [headers["range"] for _, _, headers in front.seen if "range" in headers]
-
-
 def test_it_is_asked_for_by_parts_and_its_weights_lie_in_memory(settings, archive, front):
-    whole(fetching.fetch(settings), archive)
-    size = archive.stat().st_size
+    assert_whole(fetching.fetch(settings), archive)
     # Each once; a machine that is busy may have made one slow, which is asked for twice.
-    assert set(asked_ranges(front)) == {f"bytes={at}-{min(at + PART, size) - 1}" for at in range(0, size, PART)}
+    assert set(asked_ranges(front)) == parts_of(archive)
     assert (settings.model_cache / WEIGHTS).is_symlink()
 
 
 def test_parts_whose_connections_break_are_asked_for_again(settings, archive, front):
     # The first answer tells the size, and is not read.
     front.cut_after[:] = [1000, 500_000, 10]
-    whole(fetching.fetch(settings), archive)
-    assert len(asked_ranges(front)) >= -(-archive.stat().st_size // PART) + 2
+    assert_whole(fetching.fetch(settings), archive)
+    assert len(asked_ranges(front)) >= len(parts_of(archive)) + 2
 
 
 def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(settings, archive, front, monkeypatch):
@@ -89,7 +75,7 @@ def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(se
 
     front.guard = stand_still
     try:
-        whole(fetching.fetch(settings), archive)
+        assert_whole(fetching.fetch(settings), archive)
         assert len(seen) == 2
         assert not slow.is_set()
     finally:

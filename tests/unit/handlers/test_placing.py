@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks import page_cache
-from handlers.engines import fetching, placing, weights
+from handlers.engines import fetching, loading, placing, weights
 from handlers.engines.loading import prove
 from handlers.engines.manifest import ModelError, read_manifest, verify
 from handlers.settings import HandlerSettings
@@ -212,3 +213,32 @@ def test_reading_ahead_brings_a_file_into_the_page_cache_and_minds_no_file_that_
 def test_the_tier_goes_along_with_the_proven_files(archive, tmp_path, monkeypatch):
     monkeypatch.setattr("handlers.engines.loading.import_engine", lambda *_: None)
     assert prove(settings(archive, tmp_path), lambda stage: None).tier == "local"
+
+
+def test_what_is_in_memory_is_not_read_ahead(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_BLOCK", 1 << 20)
+    place = Path(shutil.copy(files_of(archive) / WEIGHTS, tmp_path / WEIGHTS))
+    page_cache.drop(place)
+    if page_cache.resident(place) > 0.5:
+        pytest.skip("this file system keeps every page")
+    with place.open("rb") as file:
+        assert list(weights._absent(file.fileno(), 0, 1)) == [0, 1 << 20, 2 << 20, 3 << 20]
+        assert list(weights._absent(file.fileno(), 1, 2)) == [1 << 20, 3 << 20]
+        file.read()
+        assert list(weights._absent(file.fileno(), 0, 1)) == []
+
+
+@pytest.mark.parametrize(("lasts_s", "left_s", "expected"), [(0.5, 60.0, False), (60.0, 0.2, True)])
+def test_before_a_process_is_forked_a_part_that_hangs_is_waited_for_and_not_for_ever(
+    archive, tmp_path, monkeypatch, lasts_s, left_s, expected
+):
+    monkeypatch.setattr("handlers.engines.loading.import_engine", lambda *_: None)
+    monkeypatch.setattr(loading, "_LEFT_S", left_s)
+    hung = threading.Event()
+    thread = threading.Thread(target=hung.wait, args=(lasts_s,), name="model-parts", daemon=True)
+    thread.start()
+    try:
+        prove(settings(archive, tmp_path), lambda stage: None)
+        assert thread.is_alive() is expected
+    finally:
+        hung.set()

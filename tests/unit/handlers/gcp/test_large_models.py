@@ -5,12 +5,10 @@ import threading
 
 import pytest
 
-from handlers.engines import fetching, ranges, weights
-from handlers.engines.manifest import ModelError, read_manifest
+from handlers.engines import fetching, ranges
+from handlers.engines.manifest import ModelError
 from handlers.settings import HandlerSettings
-from tests.unit.handlers.large_models import WEIGHTS, write_archive
-
-PART = 1 << 20
+from tests.unit.handlers.large_models import WEIGHTS, asked_ranges, assert_whole, parts_of, with_small_parts, write_archive
 
 
 @pytest.fixture(scope="module")
@@ -21,28 +19,14 @@ def archive(tmp_path_factory):
 @pytest.fixture
 def settings(google, bucket, archive, tmp_path, monkeypatch):
     bucket.put("model.tar.gz", archive.read_bytes(), "application/gzip")
-    monkeypatch.setattr(fetching, "PART", PART)
-    monkeypatch.setattr(ranges.Ranges.__init__, "__kwdefaults__", {"part": PART, "at_once": 4})
+    with_small_parts(monkeypatch)
     return HandlerSettings(model_dir=tmp_path / "none", model_uri=f"gs://{bucket.name}/model.tar.gz", model_cache=tmp_path / "cache")
 
 
-def whole(fetched, archive):
-    assert fetched.tier == weights.STORE
-    assert (fetched.folder / WEIGHTS).read_bytes() == (archive.parent / "files" / WEIGHTS).read_bytes()
-    records = read_manifest(fetched.folder).files
-    assert {name: fetched.hashes[name] for name in records} == {name: record.sha256 for name, record in records.items()}
-
-
-def asked_ranges(front):
-    return [headers["range"] for _, _, headers in front.seen if "range" in headers]
-
-
 def test_it_is_asked_for_by_parts_and_its_weights_lie_in_memory(settings, archive, front):
-    whole(fetching.fetch(settings), archive)
-    size = archive.stat().st_size
-    parts = [f"bytes={start}-{min(start + PART, size) - 1}" for start in range(0, size, PART)]
+    assert_whole(fetching.fetch(settings), archive)
     # Each once; a machine that is busy may have made one slow, which is asked for twice.
-    assert set(asked_ranges(front)) == set(parts)
+    assert set(asked_ranges(front)) == parts_of(archive)
     assert (settings.model_cache / WEIGHTS).is_symlink()
 
 
@@ -50,8 +34,8 @@ def test_parts_that_break_or_are_refused_for_now_are_asked_for_again(settings, a
     # Of the first answer, which tells the size, nothing is read.
     front.statuses[:] = [None, None, 503, None, 429]
     front.cut_after[:] = [100, 500_000, 10]
-    whole(fetching.fetch(settings), archive)
-    assert len(asked_ranges(front)) > -(-archive.stat().st_size // PART)
+    assert_whole(fetching.fetch(settings), archive)
+    assert len(asked_ranges(front)) > len(parts_of(archive))
 
 
 def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(settings, archive, front, monkeypatch):
@@ -66,7 +50,7 @@ def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(se
 
     front.guard = stand_still
     try:
-        whole(fetching.fetch(settings), archive)
+        assert_whole(fetching.fetch(settings), archive)
         assert len(seen) == 2
         assert not slow.is_set()
     finally:
