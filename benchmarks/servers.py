@@ -1,5 +1,6 @@
 """A model server as a process: started, asked until it gives the right answer, measured, stopped."""
 
+import random
 import socket
 import subprocess
 import tempfile
@@ -102,10 +103,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port of this machine that nobody listens on: below those that the system gives out, which multi-model-server calls invalid."""
+    while True:
+        with socket.socket() as listener, suppress(OSError):
+            port = random.randrange(10_000, 32_000)
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:
