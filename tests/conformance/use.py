@@ -126,7 +126,7 @@ def assert_all_work_on(staying: Sequence[Running], meanwhile: Callable[[], Any])
         assert meanwhile() == "succeeded"
         time.sleep(max(0.0, ends - time.monotonic()))
     for one, done in zip(staying, used, strict=True):
-        assert done.failed == [], one.ready.name
+        assert not done.failed, f"{one.ready.name}: {done.failed}"
         assert done.right >= USES - 2, "whatever begins or ends with the use"
         changes = one.deployment.report("preview", one.ready.name, "--local")["changes"]
         assert {operation for operation, count in changes.items() if count} <= {"same", "unchanged"}
