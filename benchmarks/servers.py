@@ -1,5 +1,6 @@
 """A model server as a process: started, asked until it gives the right answer, measured, stopped."""
 
+import os
 import random
 import socket
 import subprocess
@@ -78,6 +79,7 @@ def running(server: Server, port: int, inputs: Any) -> Iterator[Start]:
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
             outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", server.body(inputs), started)
@@ -89,15 +91,25 @@ def running(server: Server, port: int, inputs: Any) -> Iterator[Start]:
             _end(process)
 
 
+def _members(pid: int) -> list[psutil.Process]:
+    """A server's processes: it, what it began, and who else is of its session, since multi-model-server's Java has lost its parent."""
+    found: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        found = [process, *process.children(recursive=True)]
+    for each in psutil.process_iter():
+        with suppress(OSError):
+            if os.getsid(each.pid) == pid and each not in found:
+                found.append(each)
+    return found
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Servers with processes of their own leave them behind when they are killed."""
-    try:
-        own = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        own = []
+    members = _members(process.pid)
     process.kill()
     process.wait()
-    for each in own:
+    for each in members:
         with suppress(psutil.NoSuchProcess):
             each.kill()
 
@@ -130,9 +142,12 @@ def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process and its children; mapped files count as far as they were touched."""
-    process = psutil.Process(pid)
-    return sum(member.memory_info().rss for member in [process, *process.children(recursive=True)]) / 1e6
+    """Resident memory of a server that `running` has started, with all its processes; mapped files count as far as they were touched."""
+    total = 0
+    for each in _members(pid):
+        with suppress(psutil.NoSuchProcess):
+            total += each.memory_info().rss
+    return total / 1e6
 
 
 def same(one: Any, other: Any) -> bool:
