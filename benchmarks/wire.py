@@ -68,6 +68,8 @@ def saturate(port: int, asked: bytes, *, connections: int, seconds: float) -> He
                     sockets[number].sendall(asked)
                 else:
                     del sent[number]
+                    # The server may close it while the others are still answered: after 5 s, uvicorn's do.
+                    poll.unregister(number)
                     heard.last.append(answer)
     heard.span_s = time.perf_counter() - began
     return heard

@@ -1,9 +1,11 @@
 """Comparisons: callers that count every answer, peers that fail and keep their rows, pictures, and a cache that is cold."""
 
+import itertools
 import json
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +24,20 @@ from tests.unit.handlers.http_servers import Quiet, serving
 ASKED = wire.request("/predict", {"inputs": "x"})
 
 
+TURNS = itertools.count()
+
+
 class Answers(Quiet):
     """By its path: with a length, in chunks, refused, or not at all."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/gone":
+            self.close_connection = True
+        elif self.path == "/in-turns":
+            if next(TURNS):
+                time.sleep(0.5)
+            self.reply(200, b'{"outputs": [1.0, 2]}')
             self.close_connection = True
         elif self.path == "/chunks":
             self.send_response(200)
@@ -52,6 +62,10 @@ def test_every_answer_is_counted_however_it_tells_its_end(port: int, path: str) 
     assert all(0 < seconds <= heard.span_s for seconds in heard.seconds)
     slower = saturate_slowly(port, path, [b'{"inputs": "x"}'], connections=2, seconds=0.1)
     assert all(call.value == {"outputs": [1.0, 2]} for call in slower)
+
+
+def test_a_connection_that_is_done_may_be_closed_while_another_is_answered(port: int) -> None:
+    assert len(wire.saturate(port, wire.request("/in-turns", {}), connections=2, seconds=0).last) == 2
 
 
 def test_as_many_are_asked_as_the_rate_says(port: int) -> None:
