@@ -13,6 +13,6 @@ except ModuleNotFoundError as error:
     ) from None
 
 from rules import RULES
-from rules.pack import serve
+from rules.server import serve
 
 serve(RULES)

@@ -12,6 +12,7 @@ from components.capabilities import (
     CLOUD_CONFIG,
     CLOUD_NEEDS,
     CLOUD_SETTINGS,
+    PLACES,
     PLATFORM_SETTINGS,
     UNSUPPORTED_SETTINGS,
     OfCloud,
@@ -26,6 +27,14 @@ _EXAMPLES = {
     "gcp:region": "europe-west1",
     "azure-native:location": "westeurope",
     "azure-native:subscriptionId": "00000000-0000-0000-0000-000000000001",
+}
+# The shape of what a cloud calls a region or a project; which of them there are is the provider's to say.
+_WORD = re.compile(r"[a-z][a-z0-9-]*")
+_SHAPES = {
+    "aws:region": (_WORD, "a region's name, us-east-1, say"),
+    "gcp:region": (_WORD, "a region's name, europe-west1, say"),
+    "gcp:project": (re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]*"), "the project's id, not its number or its name"),
+    "azure-native:location": (re.compile(r"[A-Za-z][A-Za-z0-9 ]*"), "a region's name, westeurope, say"),
 }
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -82,6 +91,12 @@ def _place(settings: Settings, place: Mapping[str, str | None] | None) -> Iterat
     for key in CLOUD_CONFIG.get(settings.cloud, ()):
         if not place.get(key):
             yield told(f"{key}: missing beside pilotlight:service: use `{key}: {_EXAMPLES[key]}`, say", key)
+    for key in sorted({PLACES.get(settings.cloud, ""), *CLOUD_CONFIG.get(settings.cloud, ())} & _SHAPES.keys()):
+        shape, words = _SHAPES[key]
+        value = place.get(key)
+        # What is empty where it is needed is told above.
+        if value is not None and not shape.fullmatch(value) and (value or key not in CLOUD_CONFIG[settings.cloud]):
+            yield told(f"{key}: {shown(value)}: use {words}", key)
     subscription = place.get("azure-native:subscriptionId")
     if settings.cloud == "azure" and subscription and _ID.fullmatch(subscription) is None:
         yield told(f"azure-native:subscriptionId: {shown(subscription)}: use a subscription's id, `az account show --query id`")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pulumi import RunError
+
 from components.limits import (
     DATABASE_NAME,
     GATEWAY_ID,
@@ -59,8 +61,13 @@ class Names:
 
 
 def names_of(project: str, stack: str) -> Names:
-    """All names of a stack. Raises RunError when one is longer than its service allows."""
+    """All names of a stack. Raises RunError when one is longer than its service allows, or begins as none of them may."""
     prefix = f"{slug(project)}-{slug(stack)}"
+    # Cloud Run API v2, services.create: serviceId; Eventarc API, triggers.create; Firestore API, databases.create (2026-11).
+    if not prefix[0].isalpha():
+        raise RunError(
+            f"The name {prefix!r} begins with a digit, and services of Google Cloud with a letter: change `name:` in Pulumi.yaml."
+        )
     # The longest name of each limit, with which all others fit as well.
     fixed(f"{prefix}-predict", RUN_SERVICE_NAME)
     fixed(f"{prefix}-objects-{short_hash('')}", GCS_BUCKET_NAME)

@@ -24,10 +24,12 @@ from handlers.tasks import CUSTOM, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
-# How the names of all threads begin that bring a model's files.
-_THREADS = "model-"
+# Threads that may be left when the files are there.
+_LEFT_OVER = ("model-ahead", "model-parts")
 # A connection to a store stands still for 20 s at most; who asks once more then has the rest.
 _LEFT_S = 30.0
+# ONNX Runtime is imported by then. torch takes seconds, and a platform's probe looks for the port.
+_HEAD_START_S = 0.3
 
 Mark = Callable[[str], None]
 
@@ -68,7 +70,7 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
 
     Raises ModelError, which names the file, what was expected and what was found.
     """
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"{_THREADS}files") as files:
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
         brought = _brought(settings, mark, files)
         for name, proof in brought.proofs.items():
             if not name.endswith(_WEIGHTS):
@@ -83,19 +85,43 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
         return loaded
 
 
+def begin(settings: HandlerSettings, mark: Mark) -> Callable[[HandlerSettings, Mark], Loaded]:
+    """Begin to load in a thread of its own; what is returned waits for its end, as `load` called there and then.
+
+    Returns when the engine's libraries are imported, after `_HEAD_START_S` at the latest. Imports of two threads only take turns, and
+    what comes after them does not need the interpreter: so it is what the caller imports next that runs beside it.
+    """
+    imported, outcome = threading.Event(), Future[Loaded]()
+
+    def marked(stage: str) -> None:
+        mark(stage)
+        imported.set()
+
+    def run() -> None:
+        try:
+            outcome.set_result(load(settings, marked))
+        except BaseException as error:  # noqa: BLE001  (handed to who waits for the model)
+            outcome.set_exception(error)
+        imported.set()
+
+    threading.Thread(target=run, name="model-loading", daemon=True).start()
+    imported.wait(_HEAD_START_S)
+    return lambda _settings, _mark: outcome.result()
+
+
 def prove(settings: HandlerSettings, mark: Mark) -> Brought:
     """The model's files, every one of them proven and its engine imported: what processes share before each loads it.
 
     No thread is left, unless its connection hangs time and again. Raises ModelError.
     """
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"{_THREADS}files") as files:
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
         brought = _brought(settings, mark, files)
         for proof in brought.proofs.values():
             proof.result()
     # Those that read ahead, and a part that was asked for twice and is on its way to nobody.
     until = time.monotonic() + _LEFT_S
     for thread in threading.enumerate():
-        if thread.name.startswith(_THREADS):
+        if thread.name in _LEFT_OVER:
             thread.join(max(0.0, until - time.monotonic()))
     return brought
 

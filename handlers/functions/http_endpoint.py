@@ -53,7 +53,7 @@ class HttpEndpoint:
         sent = {"Content-Type": "application/json", "Accept": "application/json", **dict.fromkeys(self._id_headers, request_id), **headers}
         with spans.calling(f"POST {path}", self._host, request_id) as span:
             if trace := traces.current.get():
-                sent["traceparent"] = trace.parent
+                sent |= trace.headers
             answer, text = self._let_in(path, body, sent, until)
             span.answered(answer.status)
         return answer, text

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping
 
 from handlers.functions import traces
+from handlers.functions.traces import Trace
 
 # What a caller may choose as its correlation id: enough for UUIDs, ULIDs, trace ids and API Gateway's own.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:=/+-]{1,128}")
@@ -27,8 +28,9 @@ REQUEST_ID_ATTRIBUTE = "request-id="
 def write(event: str, *, level: str = "INFO", **fields: object) -> None:
     """Write one log line. `fields` must be JSON values; a value that is not is written as its repr."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d}Z"
-    special = {"severity": level, "time": stamp, **_trace_fields()} if on_cloud_run() else {}
-    line = json.dumps({"timestamp": stamp, "level": level, "event": event, **special, **fields}, default=repr)
+    trace = traces.current.get()
+    special = {"severity": level, "time": stamp, **_cloud_trace(trace)} if on_cloud_run() else {}
+    line = json.dumps({"timestamp": stamp, "level": level, "event": event, **_ids(trace), **special, **fields}, default=repr)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -49,9 +51,16 @@ def on_container_apps() -> bool:
     return "CONTAINER_APP_NAME" in os.environ or "CONTAINER_APP_JOB_NAME" in os.environ
 
 
-def _trace_fields() -> dict[str, object]:
-    """What lets a line stand beside the request that it belongs to."""
-    trace, project = traces.current.get(), os.environ.get("GOOGLE_CLOUD_PROJECT")
+def _ids(trace: Trace | None) -> dict[str, str]:
+    """What lets a line stand beside the span that it belongs to (OpenTelemetry, "Trace context in non-OTLP log formats")."""
+    if trace is None:
+        return {}
+    return {"trace_id": trace.id, "span_id": trace.span} if trace.span else {"trace_id": trace.id}
+
+
+def _cloud_trace(trace: Trace | None) -> dict[str, object]:
+    """What lets a line stand beside the request that it belongs to, in Cloud Logging."""
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT")
     if trace is None or not project:
         return {}
     span = {"logging.googleapis.com/spanId": trace.span} if trace.span else {}

@@ -4,6 +4,7 @@ One process of the model server: a Lambda runtime where AWS_LAMBDA_RUNTIME_API i
 ignored (SageMaker runs an image with `serve`). Exit status: 0 after a signal, 1 when the settings or the model can't be used.
 """
 
+import gc
 import os
 import sys
 
@@ -20,6 +21,8 @@ def main() -> int:
 
 
 def _serve_http() -> int:
+    # Nothing of what is imported is ever garbage.
+    gc.disable()
     from handlers.web.process import leave_on_signals
 
     leave_on_signals()
@@ -29,7 +32,6 @@ def _serve_http() -> int:
     from handlers.engines.manifest import ModelError
     from handlers.functions import logs
     from handlers.functions.environment import SettingsError
-    from handlers.server.service import Service
     from handlers.settings import HandlerSettings
 
     try:
@@ -39,14 +41,22 @@ def _serve_http() -> int:
         logs.write("settings_refused", level="ERROR", message=str(error))
         return 1
     if settings.workers > 1:
+        gc.enable()
         from handlers.server.processes import serve_several
 
         return serve_several(settings, stages)
-    service = Service(settings, stages)
+    from handlers.engines.loading import begin
+
     # The model comes up in its own thread while the HTTP side is imported.
+    loader = begin(settings, stages.mark)
+    from handlers.server.service import Service
+
+    service = Service(settings, stages, loader)
     service.start()
     from handlers.server.http_server import serve
 
+    gc.freeze()
+    gc.enable()
     failure = serve(service)
     if isinstance(failure, ModelError):
         logs.write("model_refused", level="ERROR", message=str(failure))
@@ -56,7 +66,7 @@ def _serve_http() -> int:
 
 
 def _collect_spans() -> None:
-    """Raises SettingsError."""
+    """What sends spans is imported where they are asked for, by no other start. Raises SettingsError."""
     if "APPLICATIONINSIGHTS_CONNECTION_STRING" in os.environ:
         from handlers.functions.azure.settings import collect_spans
         from handlers.functions.environment import Environment
@@ -64,6 +74,10 @@ def _collect_spans() -> None:
         environment = Environment(os.environ)
         collect_spans(environment)
         environment.check()
+    elif "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ or "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in os.environ:
+        from handlers.functions import otlp
+
+        otlp.start(os.environ)
 
 
 if __name__ == "__main__":

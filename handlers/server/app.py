@@ -41,28 +41,33 @@ class App:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         call = Call(self._service, self.lasting, headers, receive, logs.request_id(headers))
-        with spans.serving(scope, headers, quiet=scope["path"] in _QUIET_ROUTES, request_id=call.request_id) as span:
+        # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
+        call.ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
+        quiet = call.ping is not None or _is_quiet(scope)
+        with spans.serving(scope, headers, quiet=quiet, request_id=call.request_id) as span:
             await self._served(scope, call, send, span)
 
     async def _served(self, scope: Any, call: Call, send: Send, span: spans.Span) -> None:
         started = time.perf_counter()
-        # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
-        call.ping = pings.of_headers(call.headers) if scope["path"] == "/invocations" else None
         gone = False
         try:
             answer = await self._answer(scope, call)
         except ClientGone:
+            span.attributes["error.type"] = "client_gone"
             logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
             return
         except RequestProblem as problem:
             answer = self._refusal(problem, call)
         except asyncio.CancelledError:
             # The server leaves and has no time left: say so, instead of the bare 500 that the transport would send.
-            self._service.metrics.shed("leaving")
+            if call.ping is None:
+                self._service.metrics.shed("leaving")
             answer, gone = self._refusal(Overloaded("The server is shutting down.", retry_after_s=1), call), True
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._refusal(self._service.unexpected(error, call.request_id), call)
         span.answered(answer.status)
+        if call.route is not None:
+            span.attributes["http.route"] = call.route.path
         await _send(send, answer, call.request_id, head=scope["method"] == "HEAD")
         self._record(scope, answer, call, time.perf_counter() - started)
         if gone:
@@ -103,8 +108,8 @@ class App:
 
     def _figures(self) -> str:
         service = self._service
-        stages, tokens = service.stages.known(), service.tokens()
-        return service.metrics.text(ready=service.worker.ready, waiting=service.worker.waiting, stages=stages, tokens=tokens)
+        known: dict[str, Any] = {"stages": service.stages.known(), "tokens": service.tokens(), "spans": spans.counts()}
+        return service.metrics.text(ready=service.worker.ready, waiting=service.worker.waiting, **known)
 
     def _openapi(self) -> Answer:
         from handlers.server import openapi
@@ -115,10 +120,16 @@ class App:
         if call.ping:
             self._service.record_ping(answer, call.request_id, seconds)
             return
-        self._service.metrics.answered(answer.status)
-        if scope["method"] == "POST" or scope["path"] not in _QUIET_ROUTES:
+        quiet = _is_quiet(scope)
+        self._service.metrics.answered(answer.status, None if quiet else seconds)
+        if not quiet:
             fields = {"route": scope["path"][:80], "status": answer.status, "ms": round(seconds * 1000, 1), "bytes": len(answer.body)}
             logs.write("request", request_id=call.request_id, **fields)
+
+
+def _is_quiet(scope: Any) -> bool:
+    """Whether a request is one of whoever watches the server, which nobody waits for. What is posted to `/` is a prediction."""
+    return scope["method"] in ("GET", "HEAD") and scope["path"] in _QUIET_ROUTES
 
 
 async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:

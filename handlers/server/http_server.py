@@ -3,10 +3,9 @@
 import asyncio
 import socket
 
-import uvicorn
-
 from handlers.server.app import App
 from handlers.server.service import Service
+from handlers.web.bare_uvicorn import Server
 from handlers.web.running import make_server
 
 _FIGURES_EVERY_S = 0.5
@@ -37,7 +36,7 @@ def listener(host: str, port: int, *, shared: bool) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)
 
 
-async def _serve(server: uvicorn.Server, service: Service, app: App, alive: int | None) -> BaseException | None:
+async def _serve(server: Server, service: Service, app: App, alive: int | None) -> BaseException | None:
     watching = [asyncio.ensure_future(_stop_when_unservable(server, service))]
     sockets = None
     if alive is not None:
@@ -59,7 +58,7 @@ async def _tell_figures(app: App) -> None:
         await asyncio.sleep(_FIGURES_EVERY_S)
 
 
-async def _stop_when_unservable(server: uvicorn.Server, service: Service) -> None:
+async def _stop_when_unservable(server: Server, service: Service) -> None:
     # Looked at, not awaited: a wrapped future that is given up would cancel the loading thread's own.
     while not service.worker.loaded.done():  # noqa: ASYNC110
         await asyncio.sleep(0.02)

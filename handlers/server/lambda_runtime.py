@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from handlers.functions import deadline, idempotency, logs, pings
+from handlers.functions import deadline, idempotency, logs, pings, traces
 from handlers.functions.aws import events_http
 from handlers.functions.aws.s3_events import is_sqs
 from handlers.functions.http_request import HttpRequest, require_post
@@ -42,6 +42,7 @@ class LambdaHandler:
 
         A batch of SQS messages goes to the event pipeline. Raises RuntimeError where there is none, so that no message is lost.
         """
+        traces.follow({})
         if is_sqs(event):
             if self._batches is None:
                 raise RuntimeError("SQS messages came and RESULTS_TABLE is not set: this function serves no event pipeline.")
@@ -73,6 +74,7 @@ class LambdaHandler:
         except RequestProblem as problem:
             answer = self._service.refusal(problem, request_id)
         else:
+            traces.follow(request.headers)
             gateway_id = request.request_id or request_id
             request_id = logs.request_id(request.headers, gateway_id)
             # Both in the log: an access log knows nothing of an id that the caller chose.

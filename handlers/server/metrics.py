@@ -43,13 +43,16 @@ class Metrics:
         self._answers: Counter[int] = Counter()
         self._pings: Counter[int] = Counter()
         self._shed: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
-        self._batches, self._waits = Histogram(_BATCHES), Histogram(_WAITS_S)
+        self._batches, self._waits, self._requests = Histogram(_BATCHES), Histogram(_WAITS_S), Histogram(_WAITS_S)
         self._predictions = 0
         self._seconds = 0.0
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, seconds: float | None = None) -> None:
+        """`seconds` are how long it took, None where nobody waited for it."""
         with self._lock:
             self._answers[status] += 1
+            if seconds is not None:
+                self._requests.add(seconds)
 
     def pinged(self, status: int) -> None:
         with self._lock:
@@ -74,8 +77,8 @@ class Metrics:
         with self._lock:
             self._shed[reason] += 1
 
-    def text(self, *, ready: bool, waiting: int, stages: Mapping[str, float], tokens: Mapping[str, int]) -> str:
-        """The exposition; `stages` are the cold start's, in milliseconds, `tokens` those that were computed, by kind."""
+    def text(self, *, ready: bool, waiting: int, stages: Mapping[str, float], tokens: Mapping[str, int], spans: Mapping[str, int]) -> str:
+        """The exposition: `stages` of the cold start in milliseconds, `tokens` that were computed by kind, `spans` by outcome."""
         with self._lock:
             lines = [
                 *_counter("pilotlight_answers_total", "status", sorted(self._answers.items())),
@@ -86,7 +89,9 @@ class Metrics:
                 *_counter("pilotlight_shed_total", "reason", self._shed.items()),
                 *self._batches.lines("pilotlight_batch_requests"),
                 *self._waits.lines("pilotlight_queue_seconds"),
+                *self._requests.lines("pilotlight_request_seconds"),
             ]
+        lines += _counter("pilotlight_spans_total", "outcome", spans.items())
         lines += _counter("pilotlight_tokens_total", "kind", tokens.items())
         lines += ["# TYPE pilotlight_ready gauge", f"pilotlight_ready {int(ready)}"]
         lines += ["# TYPE pilotlight_waiting gauge", f"pilotlight_waiting {waiting}"]

@@ -11,6 +11,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -32,6 +34,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS_S = 0.9
 # One that ends sooner has not served; so many in a row, and none will.
 _LEAST_LIFE_S, _MOST_FAILURES = 5.0, 5
+# The exit status of one whose model can't be served: it has not served either, however long it took to load.
+_UNSERVABLE = 3
 
 
 def serve_several(settings: HandlerSettings, stages: Stages) -> int:
@@ -112,13 +116,16 @@ class _Processes:
         self._stages = None
         while self._running:
             pid, status = os.wait()
-            self._ended(self._running.pop(pid), os.waitstatus_to_exitcode(status))
+            # Others are children too: what whoever started this server began before, and in a container whatever lost its parent.
+            if (process := self._running.pop(pid, None)) is not None:
+                self._ended(process, os.waitstatus_to_exitcode(status))
         return 1 if self._failures >= _MOST_FAILURES else 0
 
     def _ended(self, process: _Process, status: int) -> None:
         if self._leaving:
             return
-        self._failures = self._failures + 1 if time.monotonic() - process.began < _LEAST_LIFE_S else 0
+        failed = status == _UNSERVABLE or time.monotonic() - process.began < _LEAST_LIFE_S
+        self._failures = self._failures + 1 if failed else 0
         logs.write("worker_ended", level="ERROR", status=status, slot=process.slot, message="A process of the server ended by itself.")
         if self._failures >= _MOST_FAILURES:
             self._leave()
@@ -148,10 +155,13 @@ class _Processes:
             service = Service(self._settings, self._stages or Stages.since_process_start(), self._loader)
             service.board = self._board.slot(slot)
             service.start()
+            if self._stages is None:
+                # Others serve: on the port it would be dealt its share of the requests, which would wait for this model.
+                wait((service.worker.loaded,))
             failure = serve(service, alive=self._alive)
             if failure is not None:
                 logs.write_fault("model_failed", failure)
-            status = 0 if failure is None else 1
+            status = 0 if failure is None else _UNSERVABLE
         except BaseException as error:  # noqa: BLE001  (whatever it is, this process may not go on as the first one)
             logs.write_fault("worker_failed", error)
         finally:
@@ -166,4 +176,6 @@ class _Processes:
 
     def _send(self, number: signal.Signals) -> None:
         for pid in list(self._running):
-            os.kill(pid, number)
+            # A signal may come just when one was waited for.
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)

@@ -15,10 +15,12 @@ import orjson
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded, Mark, Model, load
 from handlers.engines.manifest import Manifest
-from handlers.functions import logs, problems
+from handlers.functions import logs, problems, spans
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
 from handlers.functions.requests import PredictionRequest, check, parse, takes
+from handlers.functions.traces import Trace
+from handlers.server import inner_spans
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
@@ -62,6 +64,7 @@ class Service:
         self._providers: tuple[str, ...] = ()
         self._tier = ""
         self._model: Model | None = None
+        self._start_span: Trace | None = None
         self._loader = load
         self.worker: Worker[_Asked, Encoded] = Worker(
             self._load,
@@ -126,7 +129,7 @@ class Service:
         logs.write("ping", request_id=request_id, status=answer.status, ms=round(seconds * 1000, 1), **told)
 
     async def _computed(self, request: PredictionRequest, form: Form = PLAIN, seconds: float = math.inf) -> tuple[Encoded, float]:
-        patience, until = self._patience(seconds)
+        patience, until = self._patience(seconds, counted=request is not _PING)
         job: _Job | None = None
         try:
             async with asyncio.timeout(patience) as limit:
@@ -143,7 +146,7 @@ class Service:
                 job.cancellation.cancel()
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
-        patience, until = self._patience(seconds)
+        patience, until = self._patience(seconds, counted=request is not _PING)
         job = self.worker.submit(_job(request if request.uri is None else self._references.fetched(request, self.kind), PLAIN, until))
         try:
             return job.future.result(timeout=max(until - time.monotonic(), 0))
@@ -152,11 +155,12 @@ class Service:
         finally:
             job.cancellation.cancel()
 
-    def _patience(self, seconds: float) -> tuple[float, float]:
+    def _patience(self, seconds: float, *, counted: bool) -> tuple[float, float]:
         """How long an answer may take, and until when. Raises DeadlineExceeded where that is over."""
         patience = min(seconds, self.settings.request_timeout_s)
         if patience <= 0:
-            self.metrics.shed("deadline")
+            if counted:
+                self.metrics.shed("deadline")
             raise DeadlineExceeded("Its time was over before it could wait for the model.")
         return patience, time.monotonic() + patience
 
@@ -184,6 +188,7 @@ class Service:
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self._tier = loaded.tier
         self.loaded_at = time.time()
+        self._start_span = inner_spans.started(self.stages.known(), loaded.providers[0])
         return loaded.model
 
     def _compute(self, model: Model, jobs: Sequence[_Job]) -> Iterator[tuple[_Job, Encoded | Exception]]:
@@ -231,6 +236,7 @@ class Service:
             told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "tier": self._tier, "ahead": start.ahead}
             told["providers"] = self._providers
             logs.write("cold_start", request_id=request_id, **told)
+            spans.note({"faas.coldstart": not start.ahead}, [self._start_span] if self._start_span else [])
             if not start.ahead:
                 timing = {"server-timing": server_timing(stages)}
                 headers |= timing | {"x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Generic, TypeVar
 
 from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.functions import spans
 from handlers.functions.problems import DeadlineExceeded, Overloaded
 from handlers.server.faults import carried
 from handlers.server.metrics import Metrics
@@ -32,6 +33,8 @@ class Job(Generic[Asked, Answered]):
         self.cost = inputs if cost is None else cost
         self.counted = counted
         self.came = time.monotonic()
+        # The span of the request that waits for it, where somebody hears of that.
+        self.span = spans.heard() if counted else None
         self.cancellation = Cancellation()
         self.future: Future[tuple[Answered, float]] = Future()
 
@@ -79,6 +82,10 @@ class Waiting(Generic[Asked, Answered]):
             self._require_place(counted=job.counted)
             expected_s = self._expected_s()
             if job.came + expected_s > job.until:
+                # Who left, or whose time is over, keeps nobody waiting.
+                self._drop()
+                expected_s = self._expected_s()
+            if job.came + expected_s > job.until:
                 self._shed("wait", job.counted)
                 waits, has = f"{expected_s:.2g} s", f"{max(job.until - job.came, 0):.2g} s"
                 raise Overloaded(f"It would wait for about {waits}, and has {has}.", retry_after_s=_whole(expected_s))
@@ -103,9 +110,10 @@ class Waiting(Generic[Asked, Answered]):
     def done(self, seconds: float) -> None:
         """What was taken is computed, which took so long."""
         with self._came:
-            # What was given up in the middle, or failed, says nothing of how long the whole takes.
-            if self._taken and all(job.future.done() and not job.future.cancelled() for job in self._taken):
-                measured = seconds / sum(job.cost for job in self._taken)
+            # What was given up in the middle says nothing of how long the whole takes, and who failed may have been refused at once.
+            answered = [job for job in self._taken if job.future.done() and not job.future.cancelled() and job.future.exception() is None]
+            if answered and not any(job.future.cancelled() for job in self._taken):
+                measured = seconds / sum(job.cost for job in answered)
                 self._cost_s = measured if self._cost_s is None else self._cost_s + _SHARE * (measured - self._cost_s)
             self._taken = []
 
@@ -123,12 +131,15 @@ class Waiting(Generic[Asked, Answered]):
         if len(self._jobs) < self._most:
             return
         # Places of those who left are free.
-        now = time.monotonic()
-        kept = deque(job for job in self._jobs if not self._dropped(job, now))
-        if len(kept) == self._most:
+        self._drop()
+        if len(self._jobs) == self._most:
             self._shed("full", counted)
             raise Overloaded(f"{self._most} requests are waiting already.", retry_after_s=_whole(self._expected_s()))
-        self._jobs = kept
+
+    def _drop(self) -> None:
+        """Forget those who wait and for whom nobody does any more."""
+        now = time.monotonic()
+        self._jobs = deque(job for job in self._jobs if not self._dropped(job, now))
 
     def _dropped(self, job: Job[Asked, Answered], now: float) -> bool:
         if now >= job.until:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Generic
 
 from handlers.engines.loading import Model
+from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
 from handlers.server.waiting import Answered, Asked, Job, Waiting
 
@@ -71,14 +72,27 @@ class Worker(Generic[Asked, Answered]):
     def _answer(self, model: Model, jobs: Sequence[Job[Asked, Answered]]) -> None:
         began, started = time.monotonic(), time.perf_counter()
         self._metrics.batch([began - job.came for job in jobs if job.counted])
+        batch = BatchSpans(jobs, began)
+        try:
+            self._answer_each(model, jobs, started, batch)
+        finally:
+            batch.done()
+            self._jobs.done(time.perf_counter() - started)
+
+    def _answer_each(self, model: Model, jobs: Sequence[Job[Asked, Answered]], started: float, batch: BatchSpans) -> None:
         try:
             for job, answer in self._compute(model, jobs):
+                batch.answered(job, answer if isinstance(answer, Exception) else None)
                 if isinstance(answer, Exception):
                     job.fail(answer)
                 else:
                     job.answer(answer, time.perf_counter() - started)
-        except BaseException as error:  # noqa: BLE001  (handed to the requests that wait for it; this thread goes on, whatever a model raises)
+        except BaseException as error:  # noqa: BLE001  (handed to the request that it belongs to; this thread goes on, whatever a model raises)
+            if len(jobs) == 1:
+                batch.answered(jobs[0], error)
+                jobs[0].fail(error)
+                return
+            # A panic of what is below Python, say, says not in whose text: alone, only that one fails.
             for job in jobs:
-                job.fail(error)
-        finally:
-            self._jobs.done(time.perf_counter() - started)
+                if not job.future.done():
+                    self._answer_each(model, [job], started, batch)

@@ -5,14 +5,14 @@ import socket
 import time
 from typing import Any
 
-import uvicorn
-
 from handlers.functions import spans
+from handlers.web.bare_uvicorn import Config, Server
 from handlers.web.protocol import bounded
 
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
 _LAST_WORDS_S = 1.0
+_SPANS_S = 2.0
 # A request that was sent on an open connection before its client heard of the end is here by then.
 _LINGER_S = 0.5
 _LOOK_S = 0.01
@@ -35,37 +35,40 @@ class _Leaving:
         await self._app(scope, receive, answer)
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """Loses no request when it leaves: uvicorn closes idle connections at once, on which requests may be under way, and is gone before
     those that are given up at the end of the drain can say so."""
 
-    def __init__(self, config: uvicorn.Config, program: _Leaving) -> None:
+    def __init__(self, config: Config, program: _Leaving) -> None:
         super().__init__(config)
         self._program = program
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        began = time.monotonic()
+        began, drain_s = time.monotonic(), self.config.timeout_graceful_shutdown or 0
+        # From now on what is told is sent at once, so that little is left for the end.
+        spans.flush(0)
         for server in self.servers:
             server.close()
         self._program.leaving = True
         # Looked at: uvicorn tells of no connection's end.
         while self.server_state.connections and time.monotonic() - began < _LINGER_S:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
-        self.config.timeout_graceful_shutdown = max(1, int((self.config.timeout_graceful_shutdown or 0) - (time.monotonic() - began)))
+        self.config.timeout_graceful_shutdown = max(1, int(drain_s - (time.monotonic() - began)))
         await super().shutdown(sockets)
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS_S)
-        await asyncio.to_thread(spans.flush, _LAST_WORDS_S)
+        # A collector that answers nobody takes no more than is left.
+        await asyncio.to_thread(spans.flush, max(0.0, min(_SPANS_S, began + drain_s + _LAST_WORDS_S - time.monotonic())))
 
 
-def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> uvicorn.Server:
+def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> Server:
     """A server that is to be awaited (`serve()`); a request's headers may take `arrival_s` seconds.
 
     On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
     connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
     """
     program = _Leaving(app)
-    config = uvicorn.Config(
+    config = Config(
         program,
         host=host,
         port=port,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pilotlight.ci.comment import mark, markdown
+from pilotlight.ci.comment import mark, markdown, missing
 from pilotlight.ci.github import GitHub, GitHubError
 from pilotlight.ci.selection import SelectionError, affected, changed_since, chosen, matrix
 
@@ -56,11 +56,15 @@ def _parser() -> argparse.ArgumentParser:
         told.add_argument("--link", default="", help="the run's address")
         if name == "comment":
             told.add_argument("--number", type=int, required=True, help="the pull request")
+            matrix_of = "the stacks that have a comment, as `stacks` prints them (default: the variable MATRIX, or those of the plans)"
+            told.add_argument("--matrix", default=os.environ.get("MATRIX", ""), help=matrix_of)
     made = commands.add_parser("environment")
     made.add_argument("--number", type=int, required=True, help="the pull request")
     made.add_argument("--stack", required=True, help="the stack whose file is copied")
     made.add_argument("--create", action="store_true", help="make the stack in the backend too, where it is not yet")
     made.add_argument("--secrets-provider", default="", help="by what its secrets are encrypted: awskms://…, gcpkms://…, azurekeyvault://…")
+    made.add_argument("--google-account", default="", help="the service account that deploys it: it goes into that one's project")
+    made.add_argument("--subscription", default="", help="the Azure subscription that it goes to")
     commands.add_parser("end").add_argument("name", help="pr-NUMBER-STACK")
     swept = commands.add_parser("sweep")
     swept.add_argument("--cloud", required=True, choices=("aws", "gcp", "azure"))
@@ -104,15 +108,17 @@ def _comment(options: argparse.Namespace) -> int:
     for plan in plans:
         body = markdown(plan, commit=options.commit, link=options.link)
         _say(api.upsert_comment(options.number, mark(str(plan["stack"])), body))
+    for stack in sorted(_stacks_of(options.matrix) - {plan["stack"] for plan in plans}):
+        _say(api.upsert_comment(options.number, mark(stack), missing(stack, commit=options.commit, link=options.link)))
     return _failed("\n".join(problems)) if problems else 0
 
 
 def _environment(options: argparse.Namespace) -> int:
-    from pilotlight.ci.environment import Backend, EnvironmentProblem, write
+    from pilotlight.ci.environment import Backend, EnvironmentProblem, place_of, write
     from pilotlight.cli.session import find_tools
 
     try:
-        name = write(options.root, options.number, options.stack)
+        name = write(options.root, options.number, options.stack, place_of(options.google_account, options.subscription))
         if options.create:
             Backend(root=options.root, tools=find_tools()).create(name, options.secrets_provider)
     except EnvironmentProblem as error:
@@ -139,7 +145,7 @@ def _sweep(options: argparse.Namespace) -> int:
     api = _api()
     backend, lease = Backend(root=options.root, tools=find_tools()), timedelta(hours=options.hours)
     try:
-        failed = sweep(backend, options.cloud, is_open=api.is_open, now=datetime.now(UTC), lease=lease, say=_say)
+        failed = sweep(backend, options.cloud, pull=api.pull, now=datetime.now(UTC), lease=lease, say=_say)
     except EnvironmentProblem as error:
         failed = [error]
     return _failed("\n".join(str(each) for each in failed)) if failed else 0
@@ -161,6 +167,11 @@ def _plans(places: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str]]:
         else:
             problems.append(f"{file} is no plan: it names no stack; `pilotlight preview STACK --json` writes one.")
     return plans, problems
+
+
+def _stacks_of(told: str) -> set[str]:
+    """The stacks of a matrix."""
+    return {each["stack"] for each in json.loads(told)["include"]} if told else set()
 
 
 def _output(name: str, value: str) -> None:

@@ -39,6 +39,12 @@ def markdown(plan: Mapping[str, Any], *, commit: str = "", link: str = "") -> st
     return text + "\n"
 
 
+def missing(stack: str, *, commit: str = "", link: str = "") -> str:
+    """What stands in the place of a plan that there is none of: the one of an earlier commit would pass for it."""
+    said = [f"### {_code(stack)}: no plan", "The job failed before it had one: its log says why.", _foot({}, commit, link)]
+    return "\n\n".join(part for part in said if part) + "\n"
+
+
 def _title(plan: Mapping[str, Any]) -> str:
     verdict = "succeeded" if plan.get("result") == "succeeded" else "failed"
     return f"### {_code(plan.get('stack'))}: {_word(plan.get('operation'))} {verdict}"

@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
+from pilotlight.ci.github import GitHubError, Pull
 from pilotlight.ci.selection import SelectionError, cloud_of
 from pilotlight.toolchain import Toolchain
 
+# Of a pull request: it has environments while it has this one.
+LABEL = "environment"
 _NAME = re.compile(r"pr-([1-9]\d{0,9})-(.+)")
 # Without these a state's secrets could be read by nobody but the stack that wrote the file.
 _OF_THE_BACKEND = ("secretsprovider", "encryptedkey", "encryptionsalt")
@@ -47,8 +51,22 @@ def parsed(name: str) -> tuple[int, str] | None:
     return (int(match[1]), match[2]) if match else None
 
 
-def write(root: Path, number: int, base: str) -> str:
+def place_of(google_account: str, subscription: str) -> dict[str, str]:
+    """Where the identities of environments may write, by the keys of a stack's config: the project of a service account, a subscription.
+    Empty ones say nothing. Raises EnvironmentProblem."""
+    place = {"azure-native:subscriptionId": subscription} if subscription else {}
+    if google_account:
+        project = re.fullmatch(r"[^@]+@([^@]+)\.iam\.gserviceaccount\.com", google_account)
+        if project is None:
+            raise EnvironmentProblem(f"--google-account {google_account!r}: use NAME@PROJECT.iam.gserviceaccount.com.")
+        place["gcp:project"] = project[1]
+    return place
+
+
+def write(root: Path, number: int, base: str, place: Mapping[str, str] = MappingProxyType({})) -> str:
     """Write the environment's stack file, beside the one that it copies, and return the stack's name.
+
+    It goes where `place` says, in the config's own keys, as far as the copied one says it: production has a project of its own.
 
     Nothing outlives it, is kept warm or mails: no data kept, no floor, no budget, the account's log role as it is. Its alarms stay, since
     the policies ask for them.
@@ -66,6 +84,7 @@ def write(root: Path, number: int, base: str) -> str:
     key = next((each for each in config if each.endswith(":service")), "")
     name = name_of(number, base)
     config[key] = _short_lived(config[key], name)
+    config |= {each: value for each, value in place.items() if each in config}
     rest = {each: value for each, value in held.items() if each not in (*_OF_THE_BACKEND, "config")}
     target = source.with_name(f"Pulumi.{name}.yaml")
     target.write_text(f"# The environment of pull request {number}, from {source.name}.\n" + yaml.safe_dump({**rest, "config": config}))
@@ -100,10 +119,13 @@ def environments(listed: Iterable[Mapping[str, Any]]) -> list[Environment]:
     return sorted(found, key=lambda each: (each.number, each.name))
 
 
-def over(each: Environment, *, is_open: bool, now: datetime, lease: timedelta) -> str:
+def over(each: Environment, *, pull: Pull, now: datetime, lease: timedelta) -> str:
     """Why an environment has to go; empty while it may stay. The lease runs from its last `up`."""
-    if not is_open:
+    if not pull.is_open:
         return f"pull request {each.number} is closed"
+    # The workflow that ends it then may have been replaced while it waited: GitHub keeps the newest that waits.
+    if LABEL not in pull.labels:
+        return f"pull request {each.number} has no label {LABEL!r} any more"
     if each.updated is not None and now - each.updated > lease:
         return f"nothing was deployed there for {lease.total_seconds() / 3600:.0f} h"
     return ""
@@ -149,7 +171,7 @@ class Backend:
 
 
 def sweep(
-    backend: Backend, cloud: str, *, is_open: Callable[[int], bool], now: datetime, lease: timedelta, say: Say
+    backend: Backend, cloud: str, *, pull: Callable[[int], Pull], now: datetime, lease: timedelta, say: Say
 ) -> list[EnvironmentProblem]:
     """End every environment of a cloud whose time is over, each on its own; returns what failed."""
     failed = []
@@ -157,12 +179,12 @@ def sweep(
         try:
             if cloud_of(each.base, backend.root) != cloud:
                 continue
-            reason = over(each, is_open=is_open(each.number), now=now, lease=lease)
+            reason = over(each, pull=pull(each.number), now=now, lease=lease)
             if reason:
                 say(f"{each.name}: {reason}.")
                 backend.end(each.name, say)
         except SelectionError as error:
             failed.append(EnvironmentProblem(f"{each.name}: {error} Or end it by hand: python -m pilotlight.ci end {each.name}"))
-        except EnvironmentProblem as error:
+        except (EnvironmentProblem, GitHubError) as error:
             failed.append(EnvironmentProblem(f"{each.name}: {error}"))
     return failed

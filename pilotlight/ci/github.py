@@ -23,6 +23,14 @@ class GitHubError(RuntimeError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pull:
+    """A pull request: whether it is open, and the names of its labels."""
+
+    is_open: bool
+    labels: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class GitHub:
     """One repository, `owner/name`; `api` is the address that `GITHUB_API_URL` names."""
 
@@ -46,9 +54,10 @@ class GitHub:
                 return str(self._call("PATCH", f"/repos/{self.repository}/issues/comments/{comment['id']}", text)["html_url"])
         return str(self._call("POST", path, text)["html_url"])
 
-    def is_open(self, number: int) -> bool:
-        """Whether a pull request is open."""
-        return bool(self._call("GET", f"/repos/{self.repository}/pulls/{number}")["state"] == "open")
+    def pull(self, number: int) -> Pull:
+        """A pull request as it is now."""
+        found = self._call("GET", f"/repos/{self.repository}/pulls/{number}")
+        return Pull(is_open=found["state"] == "open", labels=frozenset(label["name"] for label in found["labels"]))
 
     def last_success(self, workflow: str, branch: str) -> str | None:
         """The commit of the newest run of a workflow (its file's name) on a branch that went well; None where there is none."""
@@ -80,7 +89,7 @@ class GitHub:
             connection.request(method, place.path.rstrip("/") + path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace")
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise GitHubError(f"{self.api} does not answer ({error}): run the job again.") from error
         finally:
             connection.close()

@@ -11,7 +11,7 @@ from pilotlight.toolchain import cache_folder
 
 # Where `make test-security` puts what is no package of the tool's own environment.
 TOOLS = "workflows"
-PATIENCE_S = 120
+PATIENCE_S: float = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,10 @@ class Linter:
     def problems(self, root: Path) -> list[str]:
         """What it says, none where all is well."""
         command = [self.program or self.name, *self.arguments, *self.files(root)]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        try:
+            done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return [f"was not done after {PATIENCE_S:g} s"]
         if done.returncode == 0:
             return []
         # What it shows is on standard output; that it could not run at all, on the other.

@@ -6,7 +6,7 @@ run a job in an environment is decided there (reviewers, branches), and each env
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,9 @@ AWS_AUDIENCE = "sts.amazonaws.com"
 AZURE_AUDIENCE = "api://AzureADTokenExchange"
 # GitHub environment -> what the identity behind it may do in the cloud.
 ENVIRONMENTS: Mapping[str, str] = {"preview": "read", "environments": "write", "production": "write"}
+# What a stack of a pull request runs in has an account of its own (docs/ci.md), so that its lines never come with the others'.
+APART = "environments"
+TOGETHER = tuple(name for name in ENVIRONMENTS if name != APART)
 POOL = "github"
 _NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
@@ -81,22 +84,33 @@ def azure_credential(repository: Repository, environment: str) -> dict[str, Any]
     }
 
 
-def aws(repository: Repository, account: str) -> list[str]:
-    """Shell lines that make provider and roles."""
+def require_environments(names: Sequence[str]) -> None:
+    """Raises TrustError for one that no workflow has, and where the code of pull requests would get an administrator beside production."""
+    if unknown := [name for name in names if name not in ENVIRONMENTS]:
+        raise TrustError(f"--environment {', '.join(map(repr, unknown))}: use {', '.join(ENVIRONMENTS)}.")
+    if APART in names and set(names) != {APART}:
+        raise TrustError(
+            f"--environment {APART!r} beside others: whoever pushes a branch is administrator of its account: "
+            f"give it one where nothing else is, by a call of its own."
+        )
+
+
+def aws(repository: Repository, account: str, environments: Sequence[str] = TOGETHER) -> list[str]:
+    """Shell lines that make provider and roles for these GitHub environments."""
     _must_match(account, r"\d{12}", "--account", "the twelve digits of an AWS account")
     lines = [f"aws iam create-open-id-connect-provider --url https://{ISSUER} --client-id-list {AWS_AUDIENCE}"]
-    for environment, may in ENVIRONMENTS.items():
+    for environment in dict.fromkeys(environments):
         role, trusted = f"pilotlight-{environment}", json.dumps(aws_trust(repository, account, environment))
         lines += [
             f"aws iam create-role --role-name {role} --assume-role-policy-document '{trusted}'",
             f"aws iam attach-role-policy --role-name {role} --policy-arn arn:aws:iam::aws:policy/"
-            + ("ReadOnlyAccess" if may == "read" else "AdministratorAccess"),
+            + ("ReadOnlyAccess" if ENVIRONMENTS[environment] == "read" else "AdministratorAccess"),
             f"gh variable set AWS_ROLE --repo {repository.name} --env {environment} --body arn:aws:iam::{account}:role/{role}",
         ]
     return lines
 
 
-def google(repository: Repository, account: str) -> list[str]:
+def google(repository: Repository, account: str, environments: Sequence[str] = TOGETHER) -> list[str]:
     """The same; `account` is the project's id. The project's number is asked for where it is needed."""
     _must_match(account, r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "--account", "the id of a Google Cloud project")
     provider = f"projects/$NUMBER/locations/global/workloadIdentityPools/{POOL}"
@@ -108,7 +122,7 @@ def google(repository: Repository, account: str) -> list[str]:
         f'--workload-identity-pool={POOL} --issuer-uri=https://{ISSUER} --attribute-mapping="{mapping}" '
         f'--attribute-condition="{google_condition(repository)}"',
     ]
-    for environment, may in ENVIRONMENTS.items():
+    for environment in dict.fromkeys(environments):
         name, mail = f"pilotlight-{environment}", f"pilotlight-{environment}@{account}.iam.gserviceaccount.com"
         member = f"principal://iam.googleapis.com/{provider}/subject/{repository.subject(environment)}"
         lines += [
@@ -116,26 +130,26 @@ def google(repository: Repository, account: str) -> list[str]:
             f"gcloud iam service-accounts add-iam-policy-binding {mail} --project={account} "
             f'--role=roles/iam.workloadIdentityUser --member="{member}"',
             f"gcloud projects add-iam-policy-binding {account} --member=serviceAccount:{mail} --condition=None "
-            f"--role=roles/{'viewer' if may == 'read' else 'owner'}",
+            f"--role=roles/{'viewer' if ENVIRONMENTS[environment] == 'read' else 'owner'}",
             f'gh variable set GOOGLE_PROVIDER --repo {repository.name} --env {environment} --body "{provider}/providers/{POOL}"',
             f"gh variable set GOOGLE_ACCOUNT --repo {repository.name} --env {environment} --body {mail}",
         ]
     return lines
 
 
-def azure(repository: Repository, account: str) -> list[str]:
+def azure(repository: Repository, account: str, environments: Sequence[str] = TOGETHER) -> list[str]:
     """The same; `account` is the subscription's id."""
     _must_match(account, r"[0-9a-fA-F-]{36}", "--account", "the id of an Azure subscription")
     group, scope = "pilotlight-ci", f"/subscriptions/{account}"
     lines = [f"az group create --subscription {account} --name {group} --location westeurope"]
-    for environment, may in ENVIRONMENTS.items():
+    for environment in dict.fromkeys(environments):
         identity, credential = f"pilotlight-{environment}", azure_credential(repository, environment)
         asked = f"az identity show --subscription {account} --resource-group {group} --name {identity} --output tsv --query"
         lines += [
             f"az identity create --subscription {account} --resource-group {group} --name {identity}",
             f"az identity federated-credential create --subscription {account} --resource-group {group} --identity-name {identity} "
             f"--name {credential['name']} --issuer {credential['issuer']} --subject '{credential['subject']}' --audiences {AZURE_AUDIENCE}",
-            f"az role assignment create --role {'Reader' if may == 'read' else 'Owner'} --scope {scope} "
+            f"az role assignment create --role {'Reader' if ENVIRONMENTS[environment] == 'read' else 'Owner'} --scope {scope} "
             f'--assignee-principal-type ServicePrincipal --assignee-object-id "$({asked} principalId)"',
             f'gh variable set AZURE_CLIENT_ID --repo {repository.name} --env {environment} --body "$({asked} clientId)"',
             f'gh variable set AZURE_TENANT_ID --repo {repository.name} --env {environment} --body "$({asked} tenantId)"',

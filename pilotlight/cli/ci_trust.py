@@ -2,17 +2,31 @@
 
 import json
 import sys
+from collections.abc import Sequence
 
-from pilotlight.ci.trust import COMMANDS, Repository, TrustError
+from pilotlight.ci.trust import COMMANDS, TOGETHER, Repository, TrustError, require_environments
 from pilotlight.cli.exits import CommandError, Exit
 
 
-def show(repository: str, cloud: str, account: str, owner_id: int | None, repository_id: int | None, *, as_json: bool) -> Exit:
-    """Print the lines; changes nothing. Raises CommandError for a name or an account that is none."""
+def show(
+    repository: str,
+    cloud: str,
+    account: str,
+    owner_id: int | None,
+    repository_id: int | None,
+    environments: Sequence[str],
+    *,
+    as_json: bool,
+) -> Exit:
+    """Print the lines; changes nothing.
+
+    Raises CommandError for a name or an account that is none, and for environments that don't go together.
+    """
     if cloud not in COMMANDS:
         raise CommandError(f"--cloud {cloud!r}: use {', '.join(COMMANDS)}.")
     try:
-        lines = COMMANDS[cloud](Repository(name=repository, owner_id=owner_id, id=repository_id), account)
+        require_environments(environments)
+        lines = COMMANDS[cloud](Repository(name=repository, owner_id=owner_id, id=repository_id), account, environments or TOGETHER)
     except TrustError as error:
         raise CommandError(str(error)) from error
     sys.stdout.write(json.dumps(lines, indent=2) + "\n" if as_json else "\n".join(lines) + "\n")

@@ -13,6 +13,7 @@ import typer
 from pulumi import RunError
 
 from components.platforms import CLOUDS, RESERVED
+from pilotlight.ci.environment import parsed
 from pilotlight.cli.app import say
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.init_choices import OWN_MODELS, Settled, Wishes, own_models, placeholders, settled
@@ -20,8 +21,8 @@ from pilotlight.cli.init_file import text_of
 from pilotlight.cli.project import Project, find
 from stacks.settings import parse
 
-# What Pulumi's engine takes as the name of a stack.
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+# What Pulumi's engine takes as the name of a stack, but for what a command line takes as an option, and a folder as a hidden file.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _TEXT = {"inputs": "any sentence"}
 # A call to try the stack with, by the task of its model; the others have theirs in docs/tasks.md.
 _BODIES = {
@@ -72,12 +73,14 @@ def problems(stack: Settled, wishes: Wishes, project: Project) -> list[str]:
 def _of_name(stack: Settled, project: Project) -> list[str]:
     name = stack.name
     if not _NAME.fullmatch(name):
-        return [f"NAME: {name!r}: use letters, digits, '_', '.' and '-', up to 100"]
+        return [f"NAME: {name!r}: use letters, digits, '_', '.' and '-', up to 100, a letter or digit first"]
     found = []
     if name in project.stacks:
         found.append(f"NAME: {name!r}: {project.config_folder / f'Pulumi.{name}.yaml'} is there and stays as it is: use another name")
     elif name.startswith(RESERVED):
         found.append(f"NAME: {name!r}: {' and '.join(f'{each}…' for each in RESERVED)} are names of ready stacks: use my-{name}, say")
+    elif parsed(name) is not None:
+        found.append(f"NAME: {name!r}: pr-NUMBER-… are environments of pull requests, which CI destroys (docs/ci.md): use another name")
     service, subscription = stack.config["pilotlight:service"], stack.config.get("azure-native:subscriptionId", "")
     if service["cloud"] in CLOUDS:
         names_of = import_module(f"components.{service['cloud']}.names").names_of

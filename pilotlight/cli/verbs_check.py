@@ -90,9 +90,13 @@ def ci_trust(
     account: Annotated[str, typer.Option(help="AWS account, Google Cloud project or Azure subscription.", show_default=False)],
     owner_id: Annotated[int | None, typer.Option(help="The owner's number on GitHub (docs/ci.md).", show_default=False)] = None,
     repository_id: Annotated[int | None, typer.Option(help="The repository's number on GitHub.", show_default=False)] = None,
+    environment: Annotated[
+        list[str] | None,
+        typer.Option(help="preview and production (both without it), or environments, in an account of its own.", show_default=False),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Print the commands after which the workflows of a repository may sign in to a cloud without any key. Changes nothing."""
     from pilotlight.cli.ci_trust import show
 
-    raise typer.Exit(show(repository, cloud, account, owner_id, repository_id, as_json=json))
+    raise typer.Exit(show(repository, cloud, account, owner_id, repository_id, tuple(environment or ()), as_json=json))

@@ -35,6 +35,7 @@ class Control:
     providers read, and `uses`, the packages that the program is about to use.
     POST clock takes `advance_s` (seconds) or `until` (ISO 8601 with its offset, or seconds since the epoch): everything that is due
     until then runs, in its order, before the answer; `ran` in it tells what. Or `speed`, how fast time runs from now on.
+    GET faults tells beside what is set how often it has `met` something.
     GET google tells the variables that lead Google's clients of a developer to the twin; what serves them is started for it. GET azure
     those by which a developer's programs trust the twin's TLS front, which listens from then on.
     POST spend takes `usd`, what the current month has cost so far, and a `budget`'s name, without which it counts for every budget of
@@ -96,7 +97,7 @@ class Control:
             raise Refusal("Unavailable", str(error), 409) from None
 
     async def _faults(self, twin: Twin, wanted: Answer) -> Answer:
-        return twin.faults.state()
+        return {**twin.faults.state(), "met": twin.faults.met()}
 
     async def _set_faults(self, twin: Twin, wanted: Answer) -> Answer:
         try:

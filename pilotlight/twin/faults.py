@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,6 +68,7 @@ class Faults:
             self._draws = random.Random(0)  # noqa: S311 (failures to test with, nothing to guess)
             self._events: dict[str, Any] = {}
             self._event_draws = random.Random(0)  # noqa: S311 (the same)
+            self._met: Counter[str] = Counter()
 
     def set(self, wanted: Mapping[str, Any]) -> None:
         """Replace the named faults and leave the others; null or an empty value turns one off. ValueError names what is wrong."""
@@ -102,6 +104,12 @@ class Faults:
                 "account": self._account or None,
             }
 
+    def met(self) -> dict[str, int]:
+        """How often what was set since the last `clear` has met something: `executions.KEY.KIND`, `events.duplicates`, and `outages.NAME`,
+        which counts questions."""
+        with self._lock:
+            return dict(self._met)
+
     def create_delay(self, urn: str) -> float:
         """Seconds that the creation of this resource waits."""
         with self._lock:
@@ -119,7 +127,11 @@ class Faults:
             return left > 0
 
     def is_out(self, service: str) -> bool:
-        return service in self._outages
+        out = service in self._outages
+        if out:
+            with self._lock:
+                self._met[f"outages.{service}"] += 1
+        return out
 
     def quota(self, code: str) -> int:
         """The account's quota of that code."""
@@ -146,7 +158,7 @@ class Faults:
         """How the next execution of a service (of what has that name in it) is to go wrong, and when: the kind, and a number in 0..1 to
         place it in time with."""
         with self._lock:
-            shares, left = self._shares(service, name), self._executions.get("times")
+            (key, shares), left = self._shares(service, name), self._executions.get("times")
             if not shares or left == 0:
                 return None
             point, when = self._draws.random(), self._draws.random()
@@ -155,16 +167,16 @@ class Faults:
                 if point < 0:
                     if left is not None:
                         self._executions["times"] = left - 1
+                    self._met[f"executions.{key}.{kind}"] += 1
                     return kind, when
             return None
 
-    def _shares(self, service: str, name: str) -> Mapping[str, float] | None:
+    def _shares(self, service: str, name: str) -> tuple[str, Mapping[str, float]]:
         for key, shares in self._executions.items():
             meant, _, one = key.partition(":")
             if meant == service and one in ("", name):
-                found: Mapping[str, float] = shares
-                return found
-        return None
+                return key, shares
+        return "", {}
 
     def event_delays(self) -> list[float | None]:
         """A delay in seconds for each copy of the next event; None is no delay but the queue's own."""
@@ -172,6 +184,7 @@ class Faults:
             if not self._events:
                 return [None]
             copies = 2 if self._event_draws.random() < self._events.get("duplicates", 0) else 1
+            self._met["events.duplicates"] += copies - 1
             return [self._event_draws.uniform(0, self._events.get("delay_s", 0)) for _ in range(copies)]
 
     @property

@@ -53,18 +53,15 @@ def _gateway_waits(resource: Resource, _: Context) -> Iterator[str]:
         yield f"timeoutMilliseconds is {shown(came)}: set it to {low} to {high}."
 
 
-def _variant(variant: View, path: str, bounds: tuple[int, int], step: int = 1) -> Iterator[str]:
-    came = variant.at(path)
-    if came is not None and not (bounds[0] <= came <= bounds[1] and (came - bounds[0]) % step == 0):
-        steps = f" in steps of {step}" if step > 1 else ""
-        yield f"{variant.named(path)} is {shown(came)}: set it to {bounds[0]} to {bounds[1]}{steps}."
-
-
 def _serverless(resource: Resource, _: Context) -> Iterator[str]:
-    low, high, step = limits.SAGEMAKER_MEMORY_MB
-    return every(
-        resource.each("productionVariants"), lambda variant: _variant(variant, "serverlessConfig.memorySizeInMb", (low, high), step)
-    )
+    (low, high, step), path = limits.SAGEMAKER_MEMORY_MB, "serverlessConfig.memorySizeInMb"
+
+    def judge(variant: View) -> Iterator[str]:
+        came = variant.at(path)
+        if came is not None and not (low <= came <= high and (came - low) % step == 0):
+            yield f"{variant.named(path)} is {shown(came)}: set it to {low} to {high} in steps of {step}."
+
+    return every(resource.each("productionVariants"), judge)
 
 
 def _amount(text: str) -> float:
@@ -93,7 +90,7 @@ def _memory_for_cpu(resource: Resource, _: Context) -> Iterator[str]:
 def _run_memory(part: View, service: Resource) -> Iterator[str]:
     cpu, memory = str(part.at("resources.limits.cpu", "1")), part.at("resources.limits.memory", "512Mi")
     low, high = limits.CLOUD_RUN_CPU_MEMORY_MB.get(int(_amount(cpu)), (0, 0))
-    if not high or low <= _mib(str(memory)) <= high:
+    if not high:
         return
     second = service.at("template.executionEnvironment") == "EXECUTION_ENVIRONMENT_GEN2"
     # 1 and 2 vCPUs ask for no memory of their own: their least is the generation's.

@@ -48,7 +48,7 @@ def _windowed(resource: Resource, context: Context) -> bool:
     if resource.type == t.ENDPOINT_CONFIG:
         # Schedules give an endpoint another configuration, or turn the number of one of its variants.
         named += _endpoints(resource, context)
-    own = [name for each in named for key in ("name", "functionName", "resourceId") if isinstance(name := each.values.get(key), str)]
+    own = [name for each in named for key in ("name", "functionName") if isinstance(name := each.values.get(key), str)]
     if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(each.values)) for each in schedules for name in own):
         return True
     for each in schedules:

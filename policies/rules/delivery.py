@@ -72,7 +72,7 @@ def _kept_shorter(queue: Resource, context: Context) -> Iterator[str]:
     if "deadLetterTargetArn" not in redrive:
         return
     dead = context.graph.behind(holder, "redrivePolicy", t.QUEUE)
-    if dead is None or dead is queue:
+    if dead is None:
         arn = str(redrive["deadLetterTargetArn"])
         dead = next((each for each in context.graph.all(t.QUEUE) if arn.endswith(f":{each.at('name')}")), None)
     if dead is not None and dead.at("messageRetentionSeconds", 345_600) <= queue.at("messageRetentionSeconds", 345_600):

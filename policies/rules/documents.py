@@ -119,8 +119,8 @@ def every_one(arn: str) -> bool:
 def _narrow(value: str) -> bool:
     """Whether a condition's value, with its wildcards, is less than all: of an ARN the account or the resource is named."""
     parts = value.split(":", 5)
-    if value.startswith("arn:") and len(parts) == 6:
-        return _literal(parts[4]) or not every_one(value)
+    if value.startswith("arn:"):
+        return len(parts) == 6 and (_literal(parts[4]) or not every_one(value))
     return _literal(value) and not value.endswith("/0")
 
 

@@ -106,14 +106,13 @@ def present(path: str, advice: str) -> Condition:
     return told
 
 
-def between(path: str, low: float, high: float, unit: str = "", step: float = 0) -> Condition:
-    """The property is a number of the range, in steps from its lower end."""
+def between(path: str, low: float, high: float, unit: str = "") -> Condition:
+    """The property is a number of the range."""
 
     def told(resource: Resource) -> str | None:
         came = resource.at(path)
-        if isinstance(came, int | float) and low <= came <= high and (not step or (came - low) % step == 0):
+        if isinstance(came, int | float) and low <= came <= high:
             return None
-        steps = f" in steps of {step}" if step else ""
-        return f"{path} is {shown(came)}: set it to {low} to {high}{steps}{' ' + unit if unit else ''}."
+        return f"{path} is {shown(came)}: set it to {low} to {high}{' ' + unit if unit else ''}."
 
     return told

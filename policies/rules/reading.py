@@ -187,6 +187,7 @@ class Graph:
 
     def __init__(self, resources: Sequence[Resource]) -> None:
         self.resources = tuple(resources)
+        self.types = frozenset(each.type for each in resources)
         self._by_urn = {each.urn: each for each in resources}
 
     def all(self, *types: str) -> Iterator[Resource]:

@@ -95,7 +95,7 @@ def _external_app(app: Resource, context: Context) -> Iterator[str]:
 def _open_api(api: Resource, context: Context) -> Iterator[str]:
     if api.at("subscriptionRequired"):
         return
-    policies = [each for each in context.graph.all(t.APIM_POLICY) if each.at("apiId") == api.at("name", api.at("apiId"))]
+    policies = [each for each in context.graph.all(t.APIM_POLICY) if each.at("apiId") == api.at("apiId")]
     policies += [each for each in context.graph.all(t.APIM_POLICY) if context.graph.behind(each, "apiId", t.APIM_API) is api]
     if not any(re.search("<validate-(jwt|azure-ad-token)", str(each.at("value", ""))) for each in policies):
         yield "subscriptionRequired is false and no policy of it has <validate-jwt>: set it to true, or add the element."
@@ -107,7 +107,7 @@ def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:
 
 
 def _app_tls(resource: Resource, _: Context) -> Iterator[str]:
-    if resource.at("configuration.ingress") and resource.at("configuration.ingress.allowInsecure"):
+    if resource.at("configuration.ingress.allowInsecure"):
         yield "configuration.ingress.allowInsecure is true: set it to false."
 
 

@@ -16,7 +16,7 @@ from pulumi_policy import EnforcementLevel
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from ..rules.model import Rule
-from ..rules.pack import NAME, checking, policies
+from ..rules.server import NAME, parts
 
 UNKNOWN = UNKNOWN_STRING_VALUE
 # How the engine's wire format marks a secret.
@@ -56,7 +56,8 @@ class Pack:
         config: Mapping[str, Mapping[str, Any]] | None = None,
         stack_config: Mapping[str, str] | None = None,
     ) -> None:
-        self._server = checking(rules)(NAME, "0.0.0", policies(rules), EnforcementLevel.MANDATORY)
+        server, policies = parts(rules)
+        self._server = server(NAME, "0.0.0", policies, EnforcementLevel.MANDATORY)
         given: dict[str, dict[str, Any]] = {rule.id: {"enforcementLevel": rule.level, **rule.configured({})} for rule in rules}
         for name, values in (config or {}).items():
             given[name] = given.get(name, {"enforcementLevel": "mandatory"}) | dict(values)
@@ -78,7 +79,7 @@ class Pack:
             request = analyzer_pb2.AnalyzeRequest(type=spec["type"], urn=_urn(spec), name=spec["name"], properties=_struct(spec["inputs"]))
             request.options.protect = bool(spec.get("protect"))
             found += [_finding(each, spec["name"]) for each in self._server.Analyze(request, None).diagnostics]
-        stack = analyzer_pb2.AnalyzeStackRequest(resources=[_stack_resource(spec) for spec in specs])
+        stack = analyzer_pb2.AnalyzeStackRequest(resources=[sent(spec) for spec in specs])
         return found + [_finding(each, "") for each in self._server.AnalyzeStack(stack, None).diagnostics]
 
     def mended(self, spec: Spec) -> tuple[dict[str, Any], list[str]]:
@@ -102,7 +103,8 @@ def _finding(diagnostic: Any, name: str) -> Finding:
     )
 
 
-def _stack_resource(spec: Spec) -> Any:
+def sent(spec: Spec) -> Any:
+    """A resource as the engine sends it with the whole stack."""
     given = {**spec["inputs"], **spec.get("outputs", {})}
     resource = analyzer_pb2.AnalyzerResource(type=spec["type"], urn=_urn(spec), name=spec["name"], properties=_struct(given))
     resource.options.protect = bool(spec.get("protect"))

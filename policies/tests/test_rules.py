@@ -8,9 +8,11 @@ import pytest
 from ..rules import RULES
 from ..rules.model import Rule
 from .breaks import BREAKS
+from .edges import EDGES
 from .harmless import HARMLESS
 from .harness import UNKNOWN, Pack, secret
 from .harness_breaks import GRAPHS, WRITTEN, Break, good, put
+from .harness_edges import Edge
 
 DEFAULTS = Pack(RULES, WRITTEN)
 RULE = {rule.id: rule for rule in RULES}
@@ -48,6 +50,12 @@ def test_a_break_gives_the_message_of_its_rule_and_no_other(case: Break) -> None
 def test_what_looks_like_a_break_and_is_none_is_passed(case: Break) -> None:
     unchanged = good(case.graph)
     assert DEFAULTS.judge(case.broken(), only=lambda spec: spec not in unchanged) == []
+
+
+@pytest.mark.parametrize("edge", EDGES, ids=str)
+def test_at_an_edge_a_rule_says_what_is_meant(edge: Edge) -> None:
+    found = Pack([RULE[edge.rule]], {edge.rule: {"enforcementLevel": "mandatory", **edge.config}}).judge(edge.resources)
+    assert [edge.says in each.message and not each.unread for each in found] == ([True] if edge.says else []), found
 
 
 def test_every_rule_is_broken_and_can_fire_on_what_a_stack_makes() -> None:

@@ -68,6 +68,8 @@ def test_damage_to_messages_is_found(kind: str, broken: list[dict[str, Any]]) ->
     ("kind", "broken"),
     [
         ("lost", rows()[1:]),
+        ("doubled", [*rows(), rows()[0]]),
+        ("doubled", [*rows(), rows()[2]]),
         ("strange", [*rows(), {"object": f"{BUCKET}/b", "version": "v9", "result": "[]"}]),
         ("wrong", [rows()[0] | {"result": rows()[1]["result"]}, *rows()[1:]]),
         ("not_newest", [*rows()[:2], rows()[2] | {"latest": "v1"}]),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ class Verdict:
     dead: int
     again: int = 0
     lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     not_newest: list[str] = field(default_factory=list)
@@ -38,7 +40,7 @@ class Verdict:
     @property
     def faults(self) -> list[str]:
         """Everything that must not be, in sentences."""
-        kinds = ("lost", "strange", "wrong", "not_newest", "unsent", "unlike")
+        kinds = ("lost", "doubled", "strange", "wrong", "not_newest", "unsent", "unlike")
         return [f"{kind}: {text}" for kind in kinds for text in getattr(self, kind)]
 
 
@@ -87,11 +89,13 @@ def judge(
     """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented; where results are sent as
     `messages` too, each row is or waits among the dead letters, and whatever is sent again is the same."""
     texts = {(f"{bucket}/{done.upload.key}", done.version): done.upload.text for done in uploaded}
+    counted = Counter((row["object"], row["version"]) for row in rows)
     results = {(row["object"], row["version"]): row for row in rows if row["version"] != LATEST}
     pointers = {row["object"]: row for row in rows if row["version"] == LATEST}
     in_grave = set(dead)
     verdict = Verdict(rows=len(results), dead=len(in_grave))
     verdict.lost = [str(identity) for identity in texts if identity not in results and identity not in in_grave]
+    verdict.doubled = [str(identity) for identity, count in counted.items() if count > 1]
     verdict.strange = [str(identity) for identity in [*results, *in_grave] if identity not in texts]
     verdict.wrong = [str(identity) for identity, text in texts.items() if identity in results and not agrees(results[identity], text)]
     for name, version in latest.items():

@@ -25,10 +25,12 @@ COMMAND = Path(sys.prefix) / "bin" / "pilotlight"
 PATIENCE_S = 240
 # Days of schedules on a machine that is busy with other tests.
 FORWARD_S = 900
+UPSTREAM = "pilotlight"
 
 
 def copy_checkout(target: Path) -> Path:
-    """The files of this checkout (tracked, or new and not ignored), so that a test may edit them."""
+    """The files of this checkout (tracked, or new and not ignored), so that a test may edit them; the project has upstream's name, which
+    tests know it by, also where the checkout is a fork's."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -36,7 +38,14 @@ def copy_checkout(target: Path) -> Path:
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    named_upstream(target)
     return target
+
+
+def named_upstream(checkout: Path) -> None:
+    """Give the project of a copy upstream's name."""
+    file = checkout / "Pulumi.yaml"
+    file.write_text(re.sub(r"^name: .+$", f"name: {UPSTREAM}", file.read_text(), count=1, flags=re.MULTILINE))
 
 
 @dataclass(frozen=True, kw_only=True)

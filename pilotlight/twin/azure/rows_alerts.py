@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.limits_azure import ACTION_GROUP_SHORT_NAME
 from pilotlight.twin.azure import alert_rules, arm, times, watched
 from pilotlight.twin.azure.base import azure
 from pilotlight.twin.azure.monitor_metrics import METRICS, Metric
@@ -19,7 +20,6 @@ _WINDOWS = tuple(alert_rules.DURATIONS)
 _FREQUENCIES = _WINDOWS[:5]
 _SEVERITIES = range(5)
 _CRITERIA_HIGH = 5
-_SHORT_NAME_HIGH = 12
 # What this twin has no way to send: it keeps mails, and tells of nothing else.
 _RECEIVERS = (
     *("armRoleReceivers", "automationRunbookReceivers", "azureAppPushReceivers", "azureFunctionReceivers", "eventHubReceivers"),
@@ -107,8 +107,8 @@ def _check_alert(twin: Twin, inputs: Properties) -> None:
 def _group_limits(inputs: Properties) -> list[str]:
     found = []
     short = inputs.get("groupShortName")
-    if isinstance(short, str) and not 1 <= len(short) <= _SHORT_NAME_HIGH:
-        found.append(f"groupShortName: {short!r} has {len(short)} characters: use 1 to {_SHORT_NAME_HIGH}.")
+    if isinstance(short, str) and len(short) not in ACTION_GROUP_SHORT_NAME:
+        found.append(f"groupShortName: {short!r} has {len(short)} characters: use 1 to {ACTION_GROUP_SHORT_NAME.high}.")
     found += [f"{name}: is not served by the local twin: use emailReceivers." for name in _RECEIVERS if inputs.get(name)]
     for position, one in enumerate(inputs.get("emailReceivers") or []):
         address = one.get("emailAddress") if isinstance(one, Mapping) else None

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from components.limits_azure import AZURE_TAGS
+
 # Resource Manager documentation, "Use tags to organize your Azure resources", limitations (read 2026-11).
-MAX_TAGS = 50
 _LONGEST_NAME, _LONGEST_VALUE = 512, 256
 _REFUSED = re.compile(r"[<>%&\\?/]")
 
@@ -16,7 +17,7 @@ def tag_problems(tags: Any) -> list[str]:
     """What is wrong with tags, a sentence each."""
     if not isinstance(tags, Mapping):
         return []
-    found = [f"tags: there are {len(tags)}: use at most {MAX_TAGS}."] if len(tags) > MAX_TAGS else []
+    found = [f"tags: there are {len(tags)}: use at most {AZURE_TAGS.high}."] if len(tags) not in AZURE_TAGS else []
     spelt: dict[str, str] = {}
     for name, value in tags.items():
         if (other := spelt.setdefault(name.lower(), name)) != name:

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -37,7 +38,7 @@ SERVICES += ("scheduler", "secretsmanager", "sns", "sqs", "ssm", "sts")
 
 @dataclass(frozen=True)
 class Granted:
-    """One right of a role: an action in one of its statements."""
+    """One right of a role: an action on one resource of one of its statements."""
 
     role: str
     action: str
@@ -71,8 +72,8 @@ class Account:
         for name, role in self.roles.items():
             for document in documents(self.plan, role):
                 for statement in document["Statement"]:
-                    for action in as_list(statement["Action"]):
-                        yield Granted(name, action, json.dumps(statement))
+                    for action, resource in itertools.product(as_list(statement["Action"]), as_list(statement["Resource"])):
+                        yield Granted(name, action, json.dumps({**statement, "Action": action, "Resource": resource}))
 
 
 def table(stack: str, variant: str, buckets: Mapping[str, str], configs: Mapping[int, str]) -> dict[str, list[Call]]:

@@ -143,6 +143,8 @@ def test_what_is_deployed_has_not_drifted_and_an_environment_beside_it_comes_and
         "matrix.stack": STACK,
         "vars.PULUMI_BACKEND_URL": "",
         "vars.PULUMI_SECRETS_PROVIDER": "",
+        "vars.GOOGLE_ACCOUNT": "",
+        "vars.AZURE_SUBSCRIPTION_ID": "",
         "github.event.pull_request.number": "7",
         "inputs.drift": "true",
     }

@@ -15,11 +15,13 @@ REPOSITORY = "octo/blueprints"
 
 @dataclass
 class World:
-    """What the repository has; `calls` are the methods and paths that came."""
+    """What the repository has, pull requests by their states; one has the label `environment` where `labels` has no others for it. `calls`
+    are the methods and paths that came."""
 
     url: str = ""
     comments: list[dict[str, Any]] = field(default_factory=list)
     pulls: dict[int, str] = field(default_factory=dict)
+    labels: dict[int, list[str]] = field(default_factory=dict)
     runs: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
 
@@ -43,7 +45,8 @@ class World:
             comment["body"] = body["body"]
             return 200, comment
         if place.startswith("/pulls/") and int(place.rsplit("/", 1)[-1]) in self.pulls:
-            return 200, {"state": self.pulls[int(place.rsplit("/", 1)[-1])]}
+            number = int(place.rsplit("/", 1)[-1])
+            return 200, {"state": self.pulls[number], "labels": [{"name": name} for name in self.labels.get(number, ["environment"])]}
         if place.startswith("/actions/workflows/deploy.yml/runs"):
             wanted = {"branch": query["branch"][0], "status": query["status"][0]}
             return 200, {"workflow_runs": [run for run in self.runs if {**run, **wanted} == run][: int(query["per_page"][0])]}

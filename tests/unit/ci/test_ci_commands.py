@@ -137,6 +137,20 @@ def test_a_plan_that_is_none_hides_no_other(tmp_path: Path, world: World, capsys
     assert "list.json is no plan: it names no stack" in said
 
 
+def test_an_earlier_plan_does_not_stand_for_one_that_failed(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = write(tmp_path / "both", mine=PLAN, other={**PLAN, "stack": "other"})
+    assert main(["comment", str(both), "--number", "7"]) == 0
+    monkeypatch.setenv("MATRIX", json.dumps({"include": [{"stack": each, "cloud": "aws"} for each in ("mine", "other", "new")]}))
+    plans = write(tmp_path / "one", mine=PLAN, other="")
+    assert main(["comment", str(plans), "--number", "7", "--commit", "0123456789abcdef", "--link", "https://github.example/run"]) == 1
+    mine, other, new = (comment["body"] for comment in world.comments)
+    assert "preview succeeded" in mine
+    assert "### `other`: no plan" in other
+    assert "preview succeeded" not in other
+    assert "of `0123456789ab` · [the run](https://github.example/run)" in other
+    assert "### `new`: no plan" in new
+
+
 def test_no_plan_at_all_fails(tmp_path: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["comment", str(write(tmp_path / "plans")), "--number", "7"]) == 1
     assert "No plan in" in capsys.readouterr().err

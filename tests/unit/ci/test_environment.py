@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pilotlight.ci.environment import Backend, Environment, EnvironmentProblem, environments, name_of, over, parsed, write
+from pilotlight.ci.environment import Backend, Environment, EnvironmentProblem, environments, name_of, over, parsed, place_of, sweep, write
+from pilotlight.ci.github import GitHubError, Pull
 from pilotlight.ci.selection import SelectionError
 from pilotlight.planned import ready_stacks
 from pilotlight.toolchain import Toolchain
@@ -16,6 +17,9 @@ from stacks.settings import parse
 ROOT = Path(__file__).resolve().parents[3]
 NOW = datetime(2026, 11, 2, 3, 17, tzinfo=UTC)
 LEASE = timedelta(hours=72)
+WANTED = Pull(is_open=True, labels=frozenset({"environment", "bug"}))
+UNLABELLED = Pull(is_open=True, labels=frozenset({"bug"}))
+CLOSED = Pull(is_open=False, labels=frozenset({"environment"}))
 
 
 @pytest.fixture
@@ -74,6 +78,19 @@ def test_what_costs_at_rest_or_outlives_it_is_left_out_and_the_rest_kept(checkou
     assert {key: after[key] for key in kept} == {key: before[key] for key in kept}
 
 
+def test_it_goes_where_its_identity_may_write_and_not_where_the_copied_stack_is(checkout: Path) -> None:
+    place = place_of("pilotlight-environments@my-pull-requests.iam.gserviceaccount.com", "00000000-0000-0000-0000-000000000002")
+    google = config_of(checkout, write(checkout, 3, "gcp-cloud-run-api", place))
+    assert (google["gcp:project"], google["gcp:region"]) == ("my-pull-requests", "europe-west1")
+    azure = config_of(checkout, write(checkout, 3, "azure-container-apps-api", place))
+    assert azure["azure-native:subscriptionId"] == "00000000-0000-0000-0000-000000000002"
+    assert "gcp:project" not in azure
+    assert set(config_of(checkout, write(checkout, 3, "aws-lambda-api", place))) == {"aws:region", "pilotlight:service"}
+    assert place_of("", "") == {}
+    with pytest.raises(EnvironmentProblem, match=r"'me@example\.com': use NAME@PROJECT"):
+        place_of("me@example.com", "")
+
+
 def test_the_key_of_the_copied_stack_is_not_copied(checkout: Path) -> None:
     path = checkout / "stacks/Pulumi.gcp-cloud-run-api.yaml"
     path.write_text("secretsprovider: gcpkms://k\nencryptedkey: abc\nencryptionsalt: v1:x\n" + path.read_text())
@@ -115,19 +132,39 @@ def test_the_stacks_of_pull_requests_are_found_among_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "is_open", "because"),
+    ("hours", "pull", "because"),
     [
-        (1, True, ""),
-        (72, True, ""),
-        (72.1, True, "nothing was deployed there for 72 h"),
-        (1, False, "pull request 5 is closed"),
-        (None, True, ""),
-        (None, False, "pull request 5 is closed"),
+        (1, WANTED, ""),
+        (72, WANTED, ""),
+        (72.1, WANTED, "nothing was deployed there for 72 h"),
+        (1, CLOSED, "pull request 5 is closed"),
+        (1, UNLABELLED, "pull request 5 has no label 'environment' any more"),
+        (None, WANTED, ""),
+        (None, CLOSED, "pull request 5 is closed"),
+        (None, UNLABELLED, "pull request 5 has no label 'environment' any more"),
     ],
 )
-def test_an_environment_ends_with_its_pull_request_or_its_lease(hours: float | None, is_open: bool, because: str) -> None:
+def test_an_environment_ends_with_its_pull_request_its_label_or_its_lease(hours: float | None, pull: Pull, because: str) -> None:
     updated = None if hours is None else NOW - timedelta(hours=hours)
-    assert over(Environment(name="pr-5-a", number=5, base="a", updated=updated), is_open=is_open, now=NOW, lease=LEASE) == because
+    assert over(Environment(name="pr-5-a", number=5, base="a", updated=updated), pull=pull, now=NOW, lease=LEASE) == because
+
+
+def test_a_pull_request_that_github_does_not_tell_of_keeps_no_other_from_its_end(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pull(number: int) -> Pull:
+        if number == 5:
+            raise GitHubError("GitHub answered 502.")
+        return CLOSED
+
+    ended: list[str] = []
+    name = "aws-lambda-api"
+    monkeypatch.setattr(
+        Backend, "environments", lambda _: [Environment(name=name_of(n, name), number=n, base=name, updated=NOW) for n in (5, 6)]
+    )
+    monkeypatch.setattr(Backend, "end", lambda _, name, say: ended.append(name))
+    backend = Backend(root=checkout, tools=Toolchain(pulumi=checkout / "pulumi", path=()))
+    failed = sweep(backend, "aws", pull=pull, now=NOW, lease=LEASE, say=print)
+    assert [str(each) for each in failed] == ["pr-5-aws-lambda-api: GitHub answered 502."]
+    assert ended == ["pr-6-aws-lambda-api"]
 
 
 def test_what_is_no_environment_is_not_ended(tmp_path: Path) -> None:

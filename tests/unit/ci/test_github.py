@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pilotlight.ci.github import GitHub, GitHubError
+from pilotlight.ci.github import GitHub, GitHubError, Pull
 from tests.unit.ci.api import REPOSITORY, TOKEN, World, github
 
 MARK = "<!-- pilotlight plan: mine -->"
@@ -50,9 +50,10 @@ def test_what_a_person_wrote_is_left_alone(world: World) -> None:
     assert len(world.comments) == 3
 
 
-def test_a_pull_request_is_open_or_not(world: World) -> None:
-    world.pulls = {1: "open", 2: "closed"}
-    assert (client(world).is_open(1), client(world).is_open(2)) == (True, False)
+def test_a_pull_request_is_open_or_not_and_has_labels(world: World) -> None:
+    world.pulls, world.labels = {1: "open", 2: "closed"}, {2: ["bug", "environment"]}
+    assert client(world).pull(1).is_open
+    assert client(world).pull(2) == Pull(is_open=False, labels=frozenset({"bug", "environment"}))
 
 
 def test_the_last_run_that_went_well_is_the_newest_of_that_branch(world: World) -> None:
@@ -68,16 +69,16 @@ def test_the_last_run_that_went_well_is_the_newest_of_that_branch(world: World) 
 
 def test_a_refusal_has_githubs_words_and_what_to_do(world: World) -> None:
     with pytest.raises(GitHubError, match=r"answered 401: Bad credentials\. The token is over"):
-        client(world, "another").is_open(1)
+        client(world, "another").pull(1)
     with pytest.raises(GitHubError, match="answered 404: Not Found"):
-        client(world).is_open(9)
+        client(world).pull(9)
 
 
 def test_nobody_at_the_address_is_told() -> None:
     with github() as gone:
         pass
     with pytest.raises(GitHubError, match="does not answer"):
-        client(gone).is_open(1)
+        client(gone).pull(1)
 
 
 @pytest.mark.parametrize(("repository", "token", "says"), [("octo", TOKEN, "use OWNER/NAME"), (REPOSITORY, "", "GITHUB_TOKEN is empty")])

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from pilotlight.ci import linters
 from pilotlight.ci.linters import LINTERS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,3 +40,9 @@ def test_a_linter_that_is_nowhere_is_known_to_be() -> None:
 def test_a_program_that_fails_without_a_word_is_no_pass(tmp_path: Path) -> None:
     silent = replace(BY_NAME["hadolint"], name="false", arguments=())
     assert silent.problems(tmp_path) == ["ended with 1 and said nothing"]
+
+
+def test_a_program_that_does_not_end_is_a_problem_and_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linters, "PATIENCE_S", 0.1)
+    endless = replace(BY_NAME["hadolint"], name="sleep", arguments=("60",), files=lambda root: [])
+    assert endless.problems(tmp_path) == ["was not done after 0.1 s"]

@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 from docs.generate.__main__ import generated_ci
+from docs.generate.ci import APART_ACCOUNTS
 from pilotlight.ci import trust
-from pilotlight.ci.trust import COMMANDS, ENVIRONMENTS, Repository, TrustError
+from pilotlight.ci.trust import APART, COMMANDS, ENVIRONMENTS, TOGETHER, Repository, TrustError
+from pilotlight.cli.ci_trust import show
+from pilotlight.cli.exits import CommandError
 from pilotlight.twin.policy import Effect, Question, evaluate
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMED = Repository(name="octo/blueprints")
 NUMBERED = Repository(name="octo/blueprints", owner_id=123, id=456)
 ACCOUNTS = {"aws": "111122223333", "gcp": "my-project", "azure": "00000000-0000-0000-0000-000000000001"}
+# Calls of their own.
+GROUPS = (TOGETHER, (APART,))
 
 
 def test_a_subject_is_the_repository_and_the_environment() -> None:
@@ -26,7 +31,7 @@ def test_a_subject_is_the_repository_and_the_environment() -> None:
 @pytest.mark.parametrize("cloud", COMMANDS)
 @pytest.mark.parametrize("repository", [NAMED, NUMBERED], ids=["named", "numbered"])
 def test_each_environment_has_an_identity_of_its_own_and_its_exact_subject(cloud: str, repository: Repository) -> None:
-    lines = COMMANDS[cloud](repository, ACCOUNTS[cloud])
+    lines = [line for group in GROUPS for line in COMMANDS[cloud](repository, ACCOUNTS[cloud], group)]
     text = "\n".join(lines)
     for environment in ENVIRONMENTS:
         assert text.count(repository.subject(environment)) == 1
@@ -39,7 +44,8 @@ def test_each_environment_has_an_identity_of_its_own_and_its_exact_subject(cloud
 def test_what_only_reads_gets_no_right_to_write(cloud: str) -> None:
     granted = [
         line
-        for line in COMMANDS[cloud](NAMED, ACCOUNTS[cloud])
+        for environment in ENVIRONMENTS
+        for line in COMMANDS[cloud](NAMED, ACCOUNTS[cloud], (environment,))
         if "attach-role-policy" in line or "role assignment" in line or "projects add-iam" in line
     ]
     assert len(granted) == len(ENVIRONMENTS)
@@ -49,8 +55,30 @@ def test_what_only_reads_gets_no_right_to_write(cloud: str) -> None:
 
 
 @pytest.mark.parametrize("cloud", COMMANDS)
+def test_pull_requests_get_no_identity_in_the_account_of_production(cloud: str) -> None:
+    """Their code runs before anybody has read it, as what may write."""
+    assert "environments" not in "\n".join(COMMANDS[cloud](NAMED, ACCOUNTS[cloud]))
+    alone = "\n".join(COMMANDS[cloud](NAMED, ACCOUNTS[cloud], ("environments",)))
+    assert "production" not in alone
+    assert "--env environments" in alone
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("environments", "production"), "by a call of its own"),
+        (("preview", "environments"), "by a call of its own"),
+        (("staging",), "use preview"),
+    ],
+)
+def test_environments_that_do_not_go_together_are_refused(names: tuple[str, ...], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        show("octo/blueprints", "aws", ACCOUNTS["aws"], None, None, names, as_json=False)
+
+
+@pytest.mark.parametrize("cloud", COMMANDS)
 def test_every_line_is_one_shell_command(cloud: str) -> None:
-    for line in COMMANDS[cloud](NUMBERED, ACCOUNTS[cloud]):
+    for line in [line for group in GROUPS for line in COMMANDS[cloud](NUMBERED, ACCOUNTS[cloud], group)]:
         assert shlex.split(line)
         assert "\n" not in line
 
@@ -59,6 +87,7 @@ def test_the_page_shows_what_the_command_prints() -> None:
     page = (ROOT / "docs/ci.md").read_text()
     assert page == generated_ci(page), "run `make docs`"
     assert all(line in page for cloud, account in ACCOUNTS.items() for line in COMMANDS[cloud](NUMBERED, account))
+    assert all(line in page for cloud, account in APART_ACCOUNTS.items() for line in COMMANDS[cloud](NUMBERED, account, (APART,)))
 
 
 def test_every_mistake_comes_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from pilotlight.ci.trust import ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / ".github"
-WORKFLOWS = sorted((FOLDER / "workflows").glob("*.yml"))
+# Those of a fork's own are what it makes them (docs/forking.md).
+WORKFLOWS = sorted(path for path in (FOLDER / "workflows").glob("*.yml") if not path.name.startswith("own-"))
 ACTIONS = sorted((FOLDER / "actions").glob("*/action.yml"))
 PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 TOKEN_OF_CLOUDS = {"id-token": "write"}
@@ -99,6 +101,43 @@ def needed(jobs_: dict[str, Any], name: str) -> set[str]:
     needs = jobs_[name].get("needs", [])
     direct = {needs} if isinstance(needs, str) else set(needs)
     return direct.union(*(needed(jobs_, each) for each in direct))
+
+
+def holds(condition: str, action: str, state: str, labels: tuple[str, ...], label: str = "") -> bool:
+    """What GitHub makes of a job's `if` for an event of a pull request of this repository."""
+    text = condition.replace("&&", " and ").replace("||", " or ").replace("pull_request.labels.*.name", "labels")
+    head = SimpleNamespace(repo=SimpleNamespace(full_name="octo/blueprints"))
+    pull = SimpleNamespace(state=state, head=head)
+    event = SimpleNamespace(action=action, label=SimpleNamespace(name=label), labels=labels, pull_request=pull)
+    names = {
+        "github": SimpleNamespace(event=event, repository="octo/blueprints"),
+        "vars": SimpleNamespace(ENVIRONMENT_STACKS="mine"),
+        "needs": SimpleNamespace(select=SimpleNamespace(outputs=SimpleNamespace(any="true"))),
+        "contains": lambda values, value: value in values,
+    }
+    return bool(eval(" ".join(text.split()), names))
+
+
+@pytest.mark.parametrize(
+    ("event", "does"),
+    [
+        (("labeled", "open", ("environment",), "environment"), ["select", "up"]),
+        (("labeled", "open", ("bug",), "bug"), []),
+        (("synchronize", "open", ("environment",)), ["select", "up"]),
+        (("synchronize", "open", ()), []),
+        (("unlabeled", "open", ("bug",), "environment"), ["select", "end"]),
+        (("unlabeled", "open", ("environment",), "bug"), ["select", "up"]),
+        (("closed", "closed", ("environment",)), ["select", "end"]),
+        (("closed", "closed", ()), []),
+        # A bot's label on what is merged already: by then the end may have been replaced in the queue.
+        (("labeled", "closed", ("environment", "released"), "released"), ["select", "end"]),
+        (("unlabeled", "closed", (), "environment"), ["select", "end"]),
+    ],
+)
+def test_an_environment_is_made_for_what_is_open_and_ended_with_it(event: Any, does: list[str]) -> None:
+    found = read(FOLDER / "workflows/environment.yml")["jobs"]
+    selected = holds(found["select"]["if"], *event)
+    assert [name for name, job in found.items() if selected and holds(job["if"], *event)] == does
 
 
 @pytest.mark.parametrize(("where", "step"), steps(), ids=lambda each: each if isinstance(each, str) else "")

@@ -30,6 +30,7 @@ from pilotlight.cli.project import Project
 from pilotlight.planned import config_of, ready_stacks
 from stacks.settings import parse
 from stacks.words import PLACES, SETTINGS
+from tests.support.deployment import named_upstream
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 60
@@ -43,6 +44,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copy(ROOT / f"stacks/Pulumi.{name}.yaml", tmp_path / "stacks")
     shutil.copytree(ROOT / "handlers/models/house_price", tmp_path / "handlers/models/house_price")
     shutil.copy(ROOT / "Pulumi.yaml", tmp_path)
+    named_upstream(tmp_path)
     return tmp_path
 
 
@@ -136,6 +138,16 @@ def test_all_mistakes_come_at_once(checkout: Path) -> None:
     [
         ({"name": ""}, "NAME: ''"),
         ({"name": "../up"}, "NAME: '../up'"),
+        ({"name": ".."}, "NAME: '..'"),
+        ({"name": "-x"}, "NAME: '-x': use letters"),
+        ({"name": "pr-7-mine"}, "NAME: 'pr-7-mine': pr-NUMBER-… are environments of pull requests"),
+        ({"region": ""}, "aws:region: '': use a region's name"),
+        ({"region": "us east"}, "aws:region: 'us east': use a region's name"),
+        ({"region": "eu-central-1\n"}, "use a region's name"),
+        ({"cloud": "azure", "region": "west/europe"}, "azure-native:location: 'west/europe': use a region's name"),
+        ({"cloud": "gcp", "account": "123456789012"}, "gcp:project: '123456789012': use the project's id"),
+        ({"cloud": "gcp", "account": "My Project"}, "gcp:project: 'My Project': use the project's id"),
+        ({"cloud": "gcp", "account": ""}, "gcp:project: missing"),
         ({"name": "gcp-cloud-run-api"}, "is there and stays as it is"),
         ({"name": "aws-mine"}, "names of ready stacks: use my-aws-mine, say"),
         ({"name": "m" * 60}, "NAME: The name 'pilotlight-mmm"),
@@ -151,6 +163,15 @@ def test_all_mistakes_come_at_once(checkout: Path) -> None:
 def test_a_mistake_is_told_alone(checkout: Path, said: dict[str, str], problem: str) -> None:
     (found,) = told(checkout, **said)
     assert problem in found
+
+
+def test_a_project_whose_name_google_cloud_refuses_is_told_before_a_stack_is_up(checkout: Path) -> None:
+    file = checkout / "Pulumi.yaml"
+    file.write_text(file.read_text().replace("name: pilotlight", "name: 3d-models", 1))
+    (found,) = told(checkout, cloud="gcp")
+    assert found.startswith("NAME: The name '3d-models-")
+    assert found.endswith("change `name:` in Pulumi.yaml.")
+    assert told(checkout, cloud="aws") == []
 
 
 def test_a_file_is_whole_or_not_there(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,28 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from pilotlight.cli.exits import HELP, Exit
 from pilotlight.cli.main import app, main
 
-COMMANDS = (
-    "init",
-    "preview",
-    "up",
-    "refresh",
-    "destroy",
-    "down",
-    "invoke",
-    "logs",
-    "status",
-    "env",
-    "package",
-    "clock",
-    "upload",
-    "results",
-    "replay",
-)
+GROUP = get_command(app)
+assert isinstance(GROUP, TyperGroup)
+COMMANDS = dict(GROUP.commands)
+# The body of a request is what `invoke` calls so, and prints the answer as it came; `down` has nothing to tell.
+WITHOUT_JSON = {"down", "invoke"}
 
 
 def pilotlight(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -51,6 +41,12 @@ def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert result.exit_code == 0
     assert "Example: " in result.output
     assert f"pilotlight {command}" in result.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_that_tells_something_tells_it_in_json_too(command: str) -> None:
+    flags = {name for option in COMMANDS[command].params if getattr(option, "is_flag", False) for name in option.opts}
+    assert ("--json" in flags) is (command not in WITHOUT_JSON)
 
 
 def test_the_help_lists_every_command_and_the_exit_codes() -> None:

@@ -1,6 +1,8 @@
 """Rules of the deploy-time code that a reader would else have to check by eye, on its syntax trees."""
 
 import ast
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted([*(ROOT / "components").rglob("*.py"), *(ROOT / "stacks").glob("*.py")])
+# Who may read a limit.
+READERS = ("components", "stacks", "handlers", "pilotlight", "policies/rules", "docs/generate")
 RESOURCES = ("aws.", "azure.", "docker_build.", "gcp.")
 
 
@@ -87,6 +91,23 @@ def test_every_resource_says_its_options(path: Path) -> None:
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     text = path.read_text()
     assert not text.strip() or ast.get_docstring(ast.parse(text))
+
+
+def test_every_limit_is_read_by_something() -> None:
+    """One that nothing reads limits nothing, or stands somewhere else as well."""
+    texts = [path.read_text() for folder in READERS for path in (ROOT / folder).rglob("*.py")]
+    words = Counter(word for text in texts for word in re.findall(r"\w+", text))
+    limits = [ast.parse((ROOT / "components" / f"{name}.py").read_text()) for name in ("limits", "limits_azure")]
+    names = [
+        target.id
+        for tree in limits
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    ]
+    assert len(names) > 100
+    assert [name for name in names if words[name] < 2] == []
 
 
 def test_the_program_stays_short() -> None:

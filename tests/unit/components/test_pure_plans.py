@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import jsonschema
 import pulumi
@@ -22,6 +23,7 @@ from components.limits import BUCKET_NAME, ENDPOINT_NAME, ROLE_NAME, Choice, Ran
 from components.naming import AUTO_SUFFIX, bounded, fixed, slug
 from components.platforms import load_endpoint, load_home
 
+ROOT = Path(__file__).resolve().parents[3]
 PLACE = Place(partition="aws", region="eu-central-1", account="111122223333")
 
 
@@ -209,6 +211,20 @@ def test_one_clouds_stack_never_imports_anothers_sdk(cloud: str, platform: str, 
     loaded = f"[m for m in sys.modules if m.startswith({foreign})]"
     load = f"load_home('{cloud}'); load_endpoint('{platform}')"
     assert fresh(f"import sys; from stacks.settings import *; from components.platforms import *; {load}; print({loaded})") == "[]"
+
+
+@pytest.mark.parametrize("cloud", ["aws", "gcp", "azure"])
+def test_no_module_of_a_cloud_or_of_all_imports_anothers_sdk(cloud: str) -> None:
+    """Whatever settings make of a stack: patterns, warming, answers, budgets, dashboards."""
+    own = [path for folder in ("components", f"components/{cloud}", "stacks") for path in sorted((ROOT / folder).glob("*.py"))]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in own if not path.stem.startswith("__")]
+    assert f"components.{cloud}.home" in names
+    foreign = tuple(f"pulumi_{other}" for other in ("aws", "gcp", "azure") if other != cloud)
+    code = f"import sys; from importlib import import_module; [import_module(name) for name in {names}]"
+    assert (
+        fresh(f"{code}; print([m for m in sys.modules if m.startswith({foreign})], {f'pulumi_{cloud}'!r} in ' '.join(sys.modules))")
+        == "[] True"
+    )
 
 
 @pytest.mark.parametrize(("cloud", "module"), [("aws", "pulumi_aws"), ("gcp", "pulumi_gcp"), ("azure", "pulumi_azure_native")])

@@ -28,7 +28,14 @@ def written(capsys, headers=None, **fields):
     return json.loads(line)
 
 
-@pytest.mark.parametrize("headers", [GOOGLE, W3C, GOOGLE | {"traceparent": f"00-{'0' * 31}1-{SPAN}-00"}], ids=["google", "w3c", "both"])
+LATER = {"traceparent": f"cc-{TRACE}-{SPAN}-01-what-comes-later"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [GOOGLE, W3C, GOOGLE | {"traceparent": f"00-{'0' * 31}1-{SPAN}-00"}, LATER],
+    ids=["google", "w3c", "both", "later version"],
+)
 def test_a_line_on_cloud_run_stands_beside_its_request(capsys, cloud_run, headers):
     line = written(capsys, headers, level="WARNING", request_id="r1")
     assert (line["severity"], line["level"], line["request_id"], line["event"]) == ("WARNING", "WARNING", "r1", "odd")
@@ -39,7 +46,18 @@ def test_a_line_on_cloud_run_stands_beside_its_request(capsys, cloud_run, header
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"traceparent": "00-1-2-3"}, {"x-cloud-trace-context": f"{TRACE}/1\n"}, {"traceparent": f"01-{TRACE}-{SPAN}-01"}],
+    [
+        {},
+        {"traceparent": "00-1-2-3"},
+        {"x-cloud-trace-context": f"{TRACE}/1\n"},
+        # W3C Trace Context, 3.2.2: no version, ids of zeros, capitals, more than its version has.
+        {"traceparent": f"ff-{TRACE}-{SPAN}-01"},
+        {"traceparent": f"00-{'0' * 32}-{SPAN}-01"},
+        {"traceparent": f"00-{TRACE}-{'0' * 16}-01"},
+        {"traceparent": f"00-{TRACE.upper()}-{SPAN}-01"},
+        {"traceparent": f"00-{TRACE}-{SPAN}-01-more"},
+        {"traceparent": f"cc-{TRACE}-{SPAN}-01.more"},
+    ],
     ids=str,
 )
 def test_headers_that_tell_of_no_trace_are_passed_over(capsys, cloud_run, headers):
@@ -53,9 +71,18 @@ def test_a_trace_without_a_span_or_a_decision_is_one(capsys, cloud_run):
     assert "logging.googleapis.com/spanId" not in written(capsys, {"x-cloud-trace-context": TRACE})
 
 
-def test_elsewhere_a_line_has_none_of_it(capsys, monkeypatch):
+def test_elsewhere_a_line_has_the_ids_alone(capsys, monkeypatch):
     monkeypatch.delenv("K_SERVICE", raising=False)
-    assert set(written(capsys, GOOGLE)) == {"timestamp", "level", "event"}
+    assert set(written(capsys)) == {"timestamp", "level", "event"}
+    line = written(capsys, GOOGLE)
+    assert set(line) == {"timestamp", "level", "event", "trace_id", "span_id"}
+    assert (line["trace_id"], line["span_id"]) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize(("state", "kept"), [("one=1,two=2", "one=1,two=2"), ("a=\n", ""), ("x" * 513, "")], ids=["some", "a line", "long"])
+def test_what_vendors_keep_in_a_trace_goes_on(state, kept):
+    assert traces.of(W3C | {"tracestate": state}).headers == W3C | ({"tracestate": kept} if kept else {})
+    assert traces.of({"tracestate": state}) is None
 
 
 def test_one_requests_trace_is_not_anothers(capsys, cloud_run):

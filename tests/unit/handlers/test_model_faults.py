@@ -4,6 +4,7 @@ import asyncio
 import concurrent.futures
 import json
 import sys
+import threading
 import time
 import types
 
@@ -78,6 +79,29 @@ def test_what_a_model_raises_is_a_fault_with_its_traceback_and_the_next_request_
 def test_a_models_own_timeout_is_no_deadline_where_a_thread_waits(service):
     with pytest.raises(RuntimeError, match="TimeoutError"):
         service.answer_within(PredictionRequest(("late",), False, {}), "a", 5)
+
+
+def test_what_ends_a_whole_batch_fails_for_the_request_alone_that_is_at_fault():
+    """A text at which the tokenizer panics, which no `except Exception` sees."""
+    batches, go = [], threading.Event()
+
+    def compute(model, jobs):
+        go.wait(10)
+        batches.append([job.request for job in jobs])
+        for job in jobs:
+            if job.request == "bad":
+                raise Panic("index out of bounds")
+            yield job, job.request
+
+    worker = Worker(lambda: types.SimpleNamespace(predict_together=None), compute, max_queue=8, batch_size=8)
+    jobs = [worker.submit(Job(request)) for request in ("first", "bad", "second", "third")]
+    worker.start()
+    go.set()
+    with pytest.raises(RuntimeError, match="Panic"):
+        jobs.pop(1).future.result(timeout=10)
+    assert [job.future.result(timeout=10)[0] for job in jobs] == ["first", "second", "third"]
+    assert batches == [["first", "bad", "second", "third"], ["bad"], ["second"], ["third"]]
+    assert worker.ready
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -214,18 +214,19 @@ def test_a_worker_survives_a_prediction_that_fails_and_tells_a_load_that_fails()
     assert not failing.ready
 
 
-def test_a_worker_survives_a_batch_that_fails_as_a_whole():
+def test_what_ends_a_batch_as_a_whole_fails_for_the_request_that_it_belongs_to():
     def compute(model, jobs):
-        yield jobs[0], b"told"
-        raise MemoryError("no room")
+        for job in jobs:
+            if job.request == "large":
+                raise MemoryError("no room")
+            yield job, b"told"
 
     worker = Worker(lambda: SimpleNamespace(predict_together=None), compute, max_queue=4, batch_size=4)
-    jobs = [worker.submit(Job(place)) for place in range(3)]
+    jobs = [worker.submit(Job(request)) for request in ("first", "large", "last")]
     worker.start()
-    assert jobs[0].future.result(timeout=10)[0] == b"told"
-    for job in jobs[1:]:
-        with pytest.raises(MemoryError, match="no room"):
-            job.future.result(timeout=10)
+    with pytest.raises(MemoryError, match="no room"):
+        jobs[1].future.result(timeout=10)
+    assert [jobs[place].future.result(timeout=10)[0] for place in (0, 2)] == [b"told", b"told"]
     assert worker.submit(Job("next")).future.result(timeout=10)[0] == b"told"
 
 

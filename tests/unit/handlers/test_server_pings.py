@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from handlers.functions import pings
 from handlers.functions.pings import LEAST_HOLD_S, MOST_HOLD_S, Ping
-from handlers.functions.problems import InputRefused
-from handlers.server.stages import AHEAD_S
+from handlers.functions.problems import DeadlineExceeded, InputRefused
+from handlers.functions.requests import PredictionRequest
+from handlers.server.service import Service
+from handlers.server.stages import AHEAD_S, Stages
+from handlers.settings import HandlerSettings
 from tests.unit.handlers.events import EVENTS
 from tests.unit.handlers.processes import running
 from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process
@@ -54,6 +57,22 @@ def test_a_ping_of_sagemaker_takes_the_path_up_to_the_model_and_tells_whether_it
     assert first["stages"]["first"] > 0
     assert second["stages"] == {}
     assert first["instance"] == second["instance"]
+
+
+def test_a_ping_that_has_no_time_is_in_no_figure_of_requests():
+    service = Service(HandlerSettings(), Stages(0.0))
+
+    def late():
+        return re.search(
+            r'shed_total\{reason="deadline"\} (\d+)', service.metrics.text(ready=False, waiting=0, stages={}, tokens={}, spans={})
+        )[1]
+
+    with pytest.raises(DeadlineExceeded):
+        service.ping_within(Ping("ping-1", LEAST_HOLD_S), 0)
+    assert late() == "0"
+    with pytest.raises(DeadlineExceeded):
+        service.answer_within(PredictionRequest(("text",), False, {}), "request-1", 0)
+    assert late() == "1"
 
 
 def test_a_ping_counts_in_its_own_figures_only(fresh):

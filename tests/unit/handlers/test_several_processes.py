@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,9 +14,9 @@ import numpy as np
 import pytest
 
 from handlers.server.board import Board, merged
-from tests.unit.handlers.processes import exit_of, running
+from tests.unit.handlers.processes import ROOT, exit_of, free_port, running
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 # Forked from a loaded one; and each loading for itself.
 WAYS = {"shared": {"MODEL_THREADS": "1"}, "each its own": {"MODEL_THREADS": "2"}}
 
@@ -39,12 +41,12 @@ def until(condition):
     return found
 
 
-def ask(server, times=1, inputs="cold start"):
+def ask(server, times=1, inputs="cold start", headers=None):
     """Answers over connections of their own, which the kernel deals out."""
     answers = []
     for _ in range(times):
         with httpx.Client(base_url=server.client.base_url, timeout=PATIENCE_S, verify=False) as client:
-            answers.append(client.post("/predict", json={"inputs": inputs}))
+            answers.append(client.post("/predict", json={"inputs": inputs}, headers=headers))
     assert {answer.status_code for answer in answers} == {200}
     return answers
 
@@ -88,6 +90,51 @@ def test_processes_answer_while_they_end_and_leave_none_behind(tiny, workshop, w
         server.process.send_signal(signal.SIGKILL)
         server.process.wait(timeout=9)
         until(lambda: all(map(ended, left)))
+
+
+def test_a_child_that_is_no_process_of_the_server_may_end(tiny, workshop):
+    """What a script began before it became the server; in a container also what lost its parent."""
+    with running(workshop, module=("tests.unit.handlers.behind_another",), MODEL_DIR=str(tiny), WORKERS="2", **WAYS["shared"]) as server:
+        until(lambda: len(children(server.process.pid)) == 2)
+        ask(server, 4)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=9) == 0
+
+
+def test_a_process_that_is_begun_again_takes_no_request_before_its_model_is_there(tiny, workshop, tmp_path):
+    slowly = tmp_path / "slowly"
+    with running(
+        workshop, module=("tests.unit.handlers.slow_again",), MODEL_DIR=str(tiny), WORKERS="2", SLOWLY=str(slowly), **WAYS["each its own"]
+    ) as server:
+        both = until(lambda: len(found := children(server.process.pid)) == 2 and found)
+        ask(server, 10)
+        slowly.touch()
+        os.kill(both[0], signal.SIGKILL)
+        until(lambda: len(found := children(server.process.pid)) == 2 and both[0] not in found)
+        # More than none would be dealt to the one that loads.
+        ask(server, 20, headers={"x-request-timeout-ms": "20000"})
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=20) == 0
+
+
+def test_a_model_that_fails_after_a_long_load_ends_the_server():
+    """The second process finds no room on the GPU, say: for ever, and nobody would be told."""
+    code = """
+from handlers.engines.manifest import ModelError
+from handlers.server import processes
+from handlers.server.stages import Stages
+from handlers.settings import HandlerSettings
+
+processes._LEAST_LIFE_S = 0.0
+
+def load(settings, mark):
+    raise ModelError("There is no room for it.")
+
+settings = HandlerSettings(workers=2, port=PORT, bind_host="127.0.0.1", drain_s=1)
+raise SystemExit(processes._Processes(settings, Stages(0), load).run())
+"""
+    command = [sys.executable, "-c", code.replace("PORT", str(free_port()))]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 1
 
 
 def test_a_model_or_a_port_that_can_not_be_used_is_refused_before_there_are_processes(tiny, tmp_path):

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from handlers.engines.cancellation import Cancelled
-from handlers.functions.problems import DeadlineExceeded, Overloaded
+from handlers.functions.problems import DeadlineExceeded, InputRefused, Overloaded
 from handlers.server.metrics import REASONS, Metrics
 from handlers.server.waiting import Job, Waiting
 
@@ -24,7 +24,7 @@ class Line(Waiting):
         super().__init__(most, self.figures)
 
     def shed(self):
-        text = self.figures.text(ready=True, waiting=0, stages={}, tokens={})
+        text = self.figures.text(ready=True, waiting=0, stages={}, tokens={}, spans={})
         found = {reason: int(count) for reason, count in re.findall(r'pilotlight_shed_total\{reason="(\w+)"\} (\d+)', text)}
         assert set(found) == set(REASONS)
         return {reason: count for reason, count in found.items() if count}
@@ -125,6 +125,39 @@ def test_what_was_given_up_in_the_middle_teaches_nothing():
     line.done(0.01)
     line.put(job("a"))
     assert refused(line, lambda: job("b", within_s=0.9)).retry_after_s == 1
+
+
+def test_a_refusal_among_those_that_are_computed_teaches_nothing():
+    line = Line()
+    line.learn(1)
+    for _ in range(10):
+        line.put(job("refused", inputs=8))
+        (taken,) = line.take(8, 0)
+        taken.fail(InputRefused("It says nothing."))
+        line.done(0.001)
+    line.put(job("good"))
+    line.put(job("refused", inputs=7))
+    good, bad = line.take(8, 0)
+    good.answer(b"", 1)
+    bad.fail(InputRefused("It says nothing."))
+    line.done(1)
+    line.put(job("a"))
+    assert refused(line, lambda: job("b", within_s=0.9)).detail.startswith("It would wait for about 1 s")
+
+
+def test_those_who_left_keep_nobody_waiting():
+    line = Line()
+    line.learn(0.5)
+    left = [job("left", inputs=8) for _ in range(3)]
+    for each in left:
+        line.put(each)
+        each.cancellation.cancel()
+    late = job("late", inputs=8)
+    line.put(late)
+    late.until = time.monotonic()
+    line.put(job("stays", within_s=1))
+    assert names(line.take(32, 0)) == ["stays"]
+    assert line.shed() == {"deadline": 1, "gone": 3}
 
 
 def test_what_nobody_waits_for_is_dropped_before_it_is_computed():

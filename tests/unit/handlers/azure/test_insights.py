@@ -66,7 +66,7 @@ def taken():
 @pytest.fixture
 def collecting(taken, identities, monkeypatch):
     """Of this process."""
-    monkeypatch.setattr(insights, "_GATHER_S", 0.05)
+    monkeypatch.setattr(insights.Insights, "gather_s", 0.05)
     for name, value in identities.variables.items():
         monkeypatch.setenv(name, value)
     insights.start(Environment({insights.CONNECTION: taken.connection, "CONTAINER_APP_NAME": "mine-predict"}))
@@ -136,7 +136,7 @@ def test_what_is_no_span_is_not_sent_again(collecting, capsys):
 
 
 def test_there_is_room_for_so_many_and_the_oldest_go(collecting, monkeypatch):
-    monkeypatch.setattr(insights, "_MOST_KEPT", 3)
+    monkeypatch.setattr(insights.Insights, "most_kept", 3)
     collecting.statuses[:] = [503]
     for number in range(5):
         with spans.serving(f"GET /{number}", {}) as span:

@@ -164,6 +164,21 @@ def test_no_more_executions_go_wrong_than_were_asked_for() -> None:
     assert faults.state()["executions"] == {"sagemaker": {"timeout": 1}, "times": 0}
 
 
+def test_what_a_fault_has_met_is_counted_until_all_are_cleared() -> None:
+    faults = Faults()
+    assert not faults.is_out("s3")
+    assert faults.met() == {}
+    faults.set({"outages": ["s3"], "events": {"duplicates": 1}, "executions": {"run:events": {"kill": 1}, "lambda": {"kill": 0}}})
+    assert [faults.is_out(name) for name in ("s3", "sqs", "s3")] == [True, False, True]
+    assert len(faults.event_delays()) == 2
+    assert [faults.execution(*one) is not None for one in (("run", "events"), ("run", "endpoint"), ("lambda", ""))] == [True, False, False]
+    faults.set({"outages": None, "events": None, "executions": None})
+    assert not faults.is_out("s3")
+    assert faults.met() == {"outages.s3": 2, "events.duplicates": 1, "executions.run:events.kill": 1}
+    faults.clear()
+    assert faults.met() == {}
+
+
 def test_one_service_of_cloud_run_is_meant_by_its_name() -> None:
     faults = Faults()
     faults.set({"executions": {"run:events": {"kill": 1}, "run:endpoint": {"error": 1}}})

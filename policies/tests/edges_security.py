@@ -1,0 +1,172 @@
+"""Edges of security."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..rules import tokens as t
+from .harness import UNKNOWN
+from .harness_breaks import Spec, allowing, linked, made
+from .harness_edges import called, edges
+
+
+def _trust(conditions: Mapping[str, Any] | None, **principal: Any) -> Spec:
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal} | ({"Condition": conditions} if conditions else {})
+    return made(t.ROLE, assumeRolePolicy=json.dumps({"Statement": [statement]}))
+
+
+def _for_anyone(**condition: Mapping[str, Any]) -> Spec:
+    return made(t.QUEUE_POLICY, policy=allowing("sqs:SendMessage", Principal="*", Condition=condition))
+
+
+def _kept_out(operator: str, values: object = "vpce-1", actions: object = "execute-api:*") -> Spec:
+    """An API that anyone may call and everyone is denied whom a condition does not name."""
+    deny = {"Effect": "Deny", "Principal": "*", "Action": actions, "Resource": "*", "Condition": {operator: {"aws:SourceVpce": values}}}
+    allow = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+    return made(t.REST_API, policy=json.dumps({"Statement": [allow, deny]}))
+
+
+def _no_http(operator: str = "Bool") -> str:
+    return json.dumps(
+        {
+            "Statement": [
+                {
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "s3:*",
+                    "Resource": "*",
+                    "Condition": {operator: {"aws:SecureTransport": "false"}},
+                }
+            ]
+        }
+    )
+
+
+def _opened(method: str, operation: Any) -> Spec:
+    return made(t.REST_API, body=json.dumps({"paths": {"/x": {method: operation}}}))
+
+
+_JWT = "<inbound><validate-jwt /></inbound>"
+_GITHUB = "token.actions.githubusercontent.com"
+_API = made(t.APIM_API, subscriptionRequired=False, apiId="a")
+_TOKENS = made(t.APIM_POLICY, apiId="a", value=_JWT)
+_ACCOUNT = made(t.STORAGE, accountName="store")
+_ALL_KEYS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (t.BUCKET_ENCRYPTION, {"rules": [{"applyServerSideEncryptionByDefault": {"kmsMasterKeyId": "k"}}]}),
+    (t.ECR, {"encryptionConfigurations": [{"kmsKey": "k"}]}),
+    (t.STORAGE, {"encryption": {"keyVaultProperties": {"keyName": "k"}}}),
+    (t.COSMOS, {"keyVaultKeyUri": "k"}),
+    (t.QUEUE, {"kmsMasterKeyId": "k"}),
+    (t.TOPIC, {"kmsMasterKeyId": "k"}),
+    (t.LOG_GROUP, {"kmsKeyId": "k"}),
+    (t.LAMBDA, {"kmsKeyArn": "k"}),
+    (t.TABLE, {"serverSideEncryption": {"kmsKeyArn": "k"}}),
+    (t.ENDPOINT_CONFIG, {"kmsKeyArn": "k"}),
+    (t.REGISTRY, {"kmsKeyName": "k"}),
+    ("gcp:pubsub/topic:Topic", {"kmsKeyName": "k"}),
+    (t.SCHEDULE, {"kmsKeyArn": "k"}),
+)
+
+SECURITY = (
+    *edges(
+        "callers-are-known", *(("", made(t.HTTP_ROUTE, routeKey="GET /", authorizationType=each)) for each in ("JWT", "AWS_IAM", "CUSTOM"))
+    ),
+    *edges(
+        "callers-are-known",
+        ("", made(t.REST_METHOD, httpMethod="GET", authorization="AWS_IAM")),
+        ("", made(t.REST_METHOD, httpMethod="OPTIONS", authorization="NONE")),
+        ('authorization is "NONE" without a key', made(t.REST_METHOD, httpMethod="GET")),
+        *((f"body opens {each.upper()} /x", _opened(each, {})) for each in ("get", "put", "post", "delete", "patch", "head")),
+        ("body opens GET /x", _opened("get", None)),
+        ("body opens GET /x", _opened("get", {"security": [{"key": []}, {}]})),
+        ("", made(t.REST_API, body='{"openapi": "3.0.1"}')),
+    ),
+    *edges(
+        "default-route-knows-callers",
+        ("", made(t.HTTP_ROUTE, routeKey="$default", authorizationType="JWT")),
+        ("", made(t.HTTP_ROUTE, routeKey="POST /x", authorizationType="NONE")),
+        ('authorizationType is "NONE"', made(t.HTTP_ROUTE, routeKey="$default", authorizationType="NONE", apiId="elsewhere")),
+    ),
+    *edges(
+        "strangers-are-turned-away",
+        (
+            "",
+            [
+                app := made(t.APP, configuration={"ingress": {"external": True}}),
+                linked(
+                    made(t.APP_AUTH, platform={"enabled": True}, globalValidation={"unauthenticatedClientAction": "Return403"}),
+                    containerAppName=app,
+                ),
+            ],
+        ),
+        ("", [_API, _TOKENS]),
+        ("", [_API, {**_TOKENS, "inputs": {"value": "<validate-azure-ad-token />"}, "links": linked({}, apiId=_API)["links"]}]),
+        ("", [_API, _TOKENS, called("second", made(t.APIM_POLICY, apiId="a", value="<base />"))]),
+        ("no policy of it has <validate-jwt>", [_API, made(t.APIM_POLICY, apiId="b", value=_JWT)]),
+    ),
+    *edges("permission-names-its-caller", ("", made(t.LAMBDA_PERMISSION, action="lambda:InvokeFunctionUrl", principal="111122223333"))),
+    *edges("tls-only", ("", made(t.APIM_API)), ("", made(t.STORAGE, enableHttpsTrafficOnly=True, minimumTlsVersion="TLS1_3"))),
+    *edges(
+        "bucket-refuses-plain-http",
+        ("no BucketPolicy denies", made(t.S3, policy=UNKNOWN)),
+        ("", made(t.S3, policy=_no_http())),
+        ("", made(t.S3, policy=_no_http("BoolIfExists"))),
+    ),
+    *edges(
+        "no-policy-for-anyone",
+        ("", made(t.QUEUE_POLICY, policy=allowing("sqs:SendMessage", Principal={"Service": "s3.amazonaws.com"}))),
+        *(("", _for_anyone(**{each: {"aws:SourceAccount": "1"}})) for each in ("StringEqualsIgnoreCase", "StringLike")),
+        ("", _for_anyone(ArnEquals={"aws:SourceArn": "arn:aws:s3:::bucket"})),
+        ("", _for_anyone(ArnEquals={"aws:SourceArn": "arn:aws:lambda:us-east-1:111122223333:function:f"})),
+        ('the principal "*"', _for_anyone(ArnLike={"aws:SourceArn": "arn:aws:lambda:us-east-1:*:function:*"})),
+        ('the principal "*"', _for_anyone(StringLike={"aws:SourceArn": "arn:aws:*"})),
+        *(
+            ("", _kept_out(each))
+            for each in (
+                *("StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotEquals", "ArnNotLike", "NotIpAddress"),
+                "StringNotEqualsIfExists",
+            )
+        ),
+        ("", _kept_out("StringNotEquals", actions=["execute-api:Invoke", "execute-api:ManageConnections"])),
+        ("", _kept_out("StringNotEquals", actions="execute-api:Invok?")),
+        ('the principal "*"', _kept_out("StringNotEquals", ["vpce-1", "*"])),
+    ),
+    *edges(
+        "no-wildcard-resource",
+        ("", made(t.ROLE_POLICY, policy=allowing("sns:Unsubscribe", "arn:aws:sns:us-east-1:111122223333:topic:*"))),
+        ("policy allows sqs:SendMessage", made(t.ROLE_POLICY, policy=allowing("sqs:SendMessage", "arn:aws:sqs:us-east-1:111122223333:"))),
+    ),
+    *edges(
+        "trust-names-who",
+        ("trusts every repository of GitHub", _trust(None, Federated=_GITHUB)),
+        ("trusts every repository", _trust({"StringLike": {f"{_GITHUB}:sub": ["repo:o/r:ref:main", "repo:*/x:y"]}}, Federated=_GITHUB)),
+    ),
+    *edges("calls-carry-a-token", ("", made(t.CRON_JOB, httpTarget={"uri": "https://s", "oidcToken": {"serviceAccountEmail": "a"}}))),
+    *edges("managed-identity", *(("", made(t.APP, identity={"type": each})) for each in ("SystemAssigned", "SystemAssigned,UserAssigned"))),
+    *edges("no-secret-in-variables", ("", made(t.LAMBDA, environment={"variables": {"API_KEY": None}}))),
+    *edges(
+        "encrypted-at-rest",
+        ("", made(t.QUEUE, kmsMasterKeyId="k")),
+        ("sqsManagedSseEnabled is false", made(t.QUEUE, kmsMasterKeyId="", sqsManagedSseEnabled=False)),
+    ),
+    *edges("own-keys", *(("", made(type_, **inputs)) for type_, inputs in _ALL_KEYS)),
+    *edges("own-keys", *(("is missing: set it to the key's id", made(type_)) for type_, _ in _ALL_KEYS)),
+    *edges(
+        "account-takes-no-keys",
+        ("", [_ACCOUNT, linked(made(t.BLOB), accountName=_ACCOUNT), called("other", made(t.BLOB, accountName="other"))]),
+    ),
+    *edges(
+        "requests-are-validated",
+        *(("requestValidatorId or requestModels is missing", made(t.REST_METHOD, httpMethod=each)) for each in ("POST", "PUT", "PATCH")),
+        ("is missing", made(t.REST_METHOD, httpMethod="POST", requestValidatorId="v")),
+    ),
+    *edges(
+        "gateway-writes-access-log",
+        ("", made(t.REST_SETTINGS, settings={"loggingLevel": "INFO"})),
+        ("", made(t.APP_ENVIRONMENT, appLogsConfiguration={"destination": "log-analytics"})),
+    ),
+    *edges(
+        "callers-are-throttled",
+        ("rateLimit is missing", made(t.USAGE_PLAN, throttleSettings={"rateLimit": ""}, quotaSettings={"limit": 1})),
+    ),
+)

@@ -1,0 +1,255 @@
+"""Edges of delivery, cold starts, cost and operations."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..rules import tokens as t
+from .harness_breaks import Spec, linked, made
+from .harness_edges import called, edges
+
+
+def _run(container: Mapping[str, Any] | None = None, **more: Any) -> Spec:
+    return made(t.RUN, template={"containers": [container or {}], **more})
+
+
+def _run_limits(cpu: str, memory: str) -> dict[str, Any]:
+    return {"resources": {"limits": {"cpu": cpu, "memory": memory}}}
+
+
+def _app(container: Mapping[str, Any] | None = None, **more: Any) -> Spec:
+    return made(t.APP, template={"containers": [container or {}]}, **more)
+
+
+def _function(**more: Any) -> Spec:
+    return made(t.LAMBDA, name="f", arn="arn:aws:lambda:r:1:function:f", **more)
+
+
+def _queue(name: str, **more: Any) -> Spec:
+    return called(name, made(t.QUEUE, name=name, arn=f"arn:aws:sqs:r:1:{name}", **more))
+
+
+def _mapping(queue: str = "q", function: str = "f", **more: Any) -> Spec:
+    return made(t.MAPPING, eventSourceArn=f"arn:aws:sqs:r:1:{queue}", functionName=function, **more)
+
+
+def _redrive(count: object = 3, dead: str = "dead") -> str:
+    return json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:r:1:{dead}", "maxReceiveCount": count})
+
+
+def _variant(**serverless: Any) -> Spec:
+    return made(t.ENDPOINT_CONFIG, productionVariants=[{"serverlessConfig": serverless}])
+
+
+_BUCKET = made(t.S3, bucket="b")
+_GOOD_LIFE = {"status": "Enabled", "expiration": {"days": 7}, "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}
+_KEEP = {"dataRetention": "keep"}
+_WRITTEN_BY = "urn:pulumi:s::p::pilotlight:index:EventPipeline$pilotlight:index:AnswerStore$aws:dynamodb/table:Table::t"
+
+COST = (
+    *edges(
+        "log-retention",
+        ("", made(t.LOG_GROUP, retentionInDays=1)),
+        ("", made(t.LOG_GROUP, retentionInDays=731)),
+        ("is 732: set it to 1 to 731", made(t.LOG_GROUP, retentionInDays=732)),
+    ),
+    *edges(
+        "instances-are-bounded",
+        ("", _run(scaling={"maxInstanceCount": 200})),
+        ("is 201: set it to 1 to 200", _run(scaling={"maxInstanceCount": 201})),
+    ),
+    *edges(
+        "floor-has-an-end",
+        (
+            "",
+            [
+                config := _variant(provisionedConcurrency=1),
+                linked(made(t.ENDPOINT, name="ep"), endpointConfigName=config),
+                made(t.SCHEDULE, target={"input": "ep"}),
+            ],
+        ),
+        ("no schedule ends it", [config, made(t.ENDPOINT, name="ep", endpointConfigName="other")]),
+    ),
+    *edges("uploads-are-tidied", ("", made(t.BUCKET_LIFECYCLE, rules=[_GOOD_LIFE, {"status": "Disabled"}]))),
+)
+DELIVERY = (
+    *edges(
+        "visibility-covers-function",
+        ("", [_mapping("elsewhere"), _function(timeout=900)]),
+        ("", [_mapping(function="elsewhere"), _queue("q", visibilityTimeoutSeconds=1)]),
+        ("", [_mapping(), _function(), _queue("q", visibilityTimeoutSeconds=18)]),
+        (
+            "has visibilityTimeoutSeconds 30: set it to 31",
+            [_mapping(maximumBatchingWindowInSeconds=1), _function(timeout=5), _queue("q")],
+        ),
+    ),
+    *edges("queue-has-dead-letters", ("", _mapping("elsewhere"))),
+    *edges(
+        "receives-are-bounded",
+        ("", _queue("q", redrivePolicy=_redrive(2))),
+        ("", _queue("q", redrivePolicy=_redrive(100))),
+        ("is 1: set it to 2 to 100", _queue("q", redrivePolicy=_redrive(1))),
+        ("is missing", _queue("q", redrivePolicy=_redrive(None))),
+    ),
+    *edges("retries-are-bounded", ("", made(t.EVENT_INVOKE, maximumRetryAttempts=100))),
+    *edges(
+        "dead-letters-outlive-messages",
+        ("", _queue("q", redrivePolicy=_redrive(dead="elsewhere"))),
+        ("has messageRetentionSeconds missing", [_queue("q", redrivePolicy=_redrive()), _queue("dead")]),
+        ("", [_queue("q", redrivePolicy=_redrive()), _queue("dead", messageRetentionSeconds=345_601)]),
+        ("", [_queue("q", redrivePolicy=_redrive(), messageRetentionSeconds=60), _queue("dead", messageRetentionSeconds=61)]),
+        (
+            "has messageRetentionSeconds 60",
+            [_queue("q", redrivePolicy=_redrive(), messageRetentionSeconds=60), _queue("dead", messageRetentionSeconds=60)],
+        ),
+        (
+            "the queue known-by-link of what failed",
+            [linked(_queue("q", redrivePolicy=_redrive()), redrivePolicy=_queue("known-by-link")), _queue("known-by-link")],
+        ),
+    ),
+    *edges("batches-fail-in-part", ("", made(t.MAPPING, eventSourceArn="arn:aws:kinesis:r:1:stream/s"))),
+    *edges(
+        "push-waits-for-service",
+        ("", [made(t.SUBSCRIPTION, pushConfig={"pushEndpoint": "https://elsewhere.example"}), _run()]),
+        ("", [linked(made(t.SUBSCRIPTION, pushConfig={"attributes": {"a": "b"}}), pushConfig=_run()), _run()]),
+        (
+            "is 299: set it to 300",
+            [linked(made(t.SUBSCRIPTION, pushConfig={"pushEndpoint": "https://s"}, ackDeadlineSeconds=299), pushConfig=_run()), _run()],
+        ),
+        (
+            "is 10: set it to 11",
+            [linked(made(t.SUBSCRIPTION, pushConfig={"pushEndpoint": "https://s"}), pushConfig=_run()), _run(timeout="11s")],
+        ),
+    ),
+    *edges(
+        "push-has-dead-letters",
+        (
+            "deadLetterPolicy.deadLetterTopic is missing: give it a topic",
+            made(t.SUBSCRIPTION, pushConfig={"pushEndpoint": "https://s"}),
+        ),
+        ("a trigger keeps nothing: give the service, in a variable, a topic", made(t.EVENTARC, destination={"cloudRunService": {}})),
+        # What reads the topic of the variable pushes as well, to somebody who keeps nothing.
+        (
+            "a trigger keeps nothing",
+            [
+                linked(made(t.EVENTARC, destination={"cloudRunService": {}}), destination=_run()),
+                _run({"envs": [{"name": "FAILED", "value": "failed"}]}),
+                made(t.SUBSCRIPTION, topic="failed", pushConfig={"pushEndpoint": "https://s"}, deadLetterPolicy={"deadLetterTopic": "t"}),
+            ],
+        ),
+    ),
+    *edges("event-grid-has-dead-letters", ("", made(t.EVENT_SUBSCRIPTION, deadLetterDestination={"endpointType": "StorageBlob"}))),
+    *edges(
+        "calls-nobody-waits-for-are-kept",
+        (
+            "added calls it and does not wait",
+            [
+                called("f", _function()),
+                made(t.SCHEDULE, target={"arn": "arn:aws:lambda:r:1:function:f", "deadLetterConfig": {"arn": "a"}}),
+            ],
+        ),
+        ("", made(t.TOPIC_SUBSCRIPTION, protocol="email")),
+        *((("redrivePolicy is missing"), made(t.TOPIC_SUBSCRIPTION, protocol=each)) for each in ("lambda", "sqs", "https")),
+    ),
+)
+COLD_START = (
+    *edges(
+        "function-ends-before-gateway",
+        ("", made(t.REST_INTEGRATION, uri="https://elsewhere.example", timeoutMilliseconds=50)),
+        (
+            "",
+            [
+                made(t.REST_INTEGRATION, uri="arn:aws:apigateway:r:lambda:path/arn:aws:lambda:r:1:function:f", timeoutMilliseconds=3001),
+                _function(),
+            ],
+        ),
+    ),
+    *edges("gateway-timeout-exists", ("", made(t.REST_INTEGRATION, timeoutMilliseconds=50))),
+    *edges(
+        "memory-of-platform",
+        ("", _variant(memorySizeInMb=1024)),
+        ("", _variant(memorySizeInMb=6144)),
+        ("", _variant(maxConcurrency=1)),
+        ("is 7168: set it to 1024 to 6144 in steps of 1024", _variant(memorySizeInMb=7168)),
+        ("is 0: set it to 1024 to 6144", _variant(memorySizeInMb=0)),
+        ("", _function(memorySize=128)),
+        ("", _function(memorySize=10240)),
+        ("", _run()),
+        ("", _run(_run_limits("1", "4294M"))),
+        ("", _run(_run_limits("1", "128Mi"))),
+        ("", _run(_run_limits("1", "4096Mi"))),
+        ("", _run(_run_limits("3", "1Gi"))),
+        ('is "1Gi" for 4 vCPU: set it to 2048Mi', _run(_run_limits("4", "1Gi"))),
+        ("", _app()),
+        ('set it to "2Gi"', _app({"resources": {"cpu": 1, "memory": "1Gi"}})),
+    ),
+    *edges(
+        "startup-is-probed",
+        ("", _app()),
+        ("asks no path", _run(_run_limits("1", "1024Mi"))),
+        ("", _run({**_run_limits("1", "2Gi"), "startupProbe": {"grpc": {"port": 1}}})),
+    ),
+    *edges("startup-has-cpu", ("is 1: set it to true", _run({"resources": {"startupCpuBoost": 1}}))),
+    *edges(
+        "model-in-region",
+        (
+            "",
+            [
+                made(t.RUN, location="us", template={"containers": [{"envs": [{"name": "MODEL", "value": "gs://here/m"}]}]}),
+                called("here", made(t.GCS, name="here", location="US")),
+                called("there", made(t.GCS, name="there", location="EU")),
+            ],
+        ),
+    ),
+)
+OPERATIONS = (
+    *edges(
+        "alarm-dimensions-exist",
+        *(
+            (f'dimensions.{key} is "none", and the stack has none:', made(t.ALARM, dimensions={key: "none"}))
+            for key in ("FunctionName", "QueueName", "EndpointName", "TableName", "ApiName", "TopicName")
+        ),
+        ("", [made(t.ALARM, dimensions={"TopicName": "t"}), made(t.TOPIC, name="t")]),
+        ("", made(t.ALARM, dimensions={"Unknown": "x"})),
+        ("the stack has a, b: an alarm", [made(t.ALARM, dimensions={"QueueName": "c"}), _queue("b"), _queue("a")]),
+    ),
+    *edges("alarm-says-what-silence-means", ("", made(t.ALARM, treatMissingData="breaching"))),
+    *edges("dead-letters-are-watched", ("", [_mapping(), _queue("q")]), ("", _mapping("elsewhere"))),
+    *edges(
+        "data-is-protected",
+        ("", made(t.DATABASE, deleteProtectionState="DELETE_PROTECTION_ENABLED")),
+        ("", made(t.TABLE, deletionProtectionEnabled=True)),
+        ("", {**made(t.TABLE), "protect": True}),
+        ("", {**made(t.TABLE), "urn": _WRITTEN_BY}),
+        *(("the option protect is false", made(each)) for each in (t.S3, t.GCS, t.STORAGE, t.COSMOS)),
+        **_KEEP,
+    ),
+    *edges(
+        "data-can-be-restored",
+        ("", made(t.TABLE, pointInTimeRecovery={"enabled": True})),
+        ("", made(t.DATABASE, pointInTimeRecoveryEnablement="POINT_IN_TIME_RECOVERY_ENABLED")),
+        **_KEEP,
+    ),
+    *edges(
+        "objects-have-versions",
+        ("", made(t.S3, versioning={"enabled": True})),
+        ("has no BucketVersioning", made(t.S3, versioning={"enabled": False})),
+        ("", [_BUCKET, made(t.BUCKET_LIFECYCLE, bucket="b", rules=[_GOOD_LIFE, {"status": "Disabled"}])]),
+    ),
+    *edges(
+        "runtime-is-supported",
+        *(("", made(t.LAMBDA, runtime=each)) for each in ("python3.11", "nodejs20.x", "java17", "dotnet8", "ruby3.3", "provided.al2023")),
+        *(
+            (f"set it to {least} or later", made(t.LAMBDA, runtime=each))
+            for each, least in (
+                ("python3.10", "python3.11"),
+                ("nodejs18.x", "nodejs20"),
+                ("java11", "java17"),
+                ("dotnet6", "dotnet8"),
+                ("ruby3.2", "ruby3.3"),
+            )
+        ),
+    ),
+    *edges("function-logs-where-it-is-kept", ("", _function(loggingConfig={"logGroup": "own"}))),
+)
+SERVICE = (*COST, *DELIVERY, *COLD_START, *OPERATIONS)
