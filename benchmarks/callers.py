@@ -20,8 +20,8 @@ class Call:
     answer: bytes
 
     @property
-    def outputs(self) -> Any:
-        return json.loads(self.answer)["outputs"]
+    def value(self) -> Any:
+        return json.loads(self.answer)
 
 
 def saturate(port: int, path: str, bodies: Sequence[bytes], *, connections: int, seconds: float) -> list[Call]:
@@ -67,9 +67,21 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
     head = await reader.readuntil(b"\r\n\r\n")
     lines = head.decode("latin-1").lower().split("\r\n")
     length = next((int(line.partition(":")[2]) for line in lines if line.startswith("content-length:")), None)
-    if length is None:
+    if length is not None:
+        body = await reader.readexactly(length)
+    elif any(line.startswith("transfer-encoding:") and "chunked" in line for line in lines):
+        body = await _chunks(reader)
+    else:
         raise BenchmarkError(f"An answer came without its length:\n{head.decode('latin-1')}")
-    body = await reader.readexactly(length)
     if not lines[0].startswith("http/1.1 200"):
         raise BenchmarkError(f"A server under load answered {lines[0]}: {body[:300]!r}")
     return body
+
+
+async def _chunks(reader: asyncio.StreamReader) -> bytes:
+    """A body of chunks without trailers (RFC 9112, 7.1)."""
+    body = bytearray()
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:size]
+    await reader.readexactly(2)
+    return bytes(body)

@@ -57,8 +57,12 @@ def summary(values: Sequence[float], digits: int = 3) -> dict[str, Any]:
 
 
 def write(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> str:
-    """Write `<name>.json`; returns the line for people that the result carries under `headline`."""
+    """Write `<name>.json`, and `<name>.svg` where it has a `picture`; returns the line for people that it carries under `headline`."""
     folder.mkdir(parents=True, exist_ok=True)
+    picture = result.get("picture")
+    if picture is not None:
+        (folder / f"{name}.svg").write_text(picture.svg())
+        result = {**result, "picture": f"{name}.svg"}
     document = {
         "benchmark": name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

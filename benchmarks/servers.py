@@ -1,10 +1,12 @@
 """A model server as a process: started, asked until it gives the right answer, measured, stopped."""
 
+import os
+import random
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,18 +19,33 @@ import psutil
 from benchmarks.record import BenchmarkError
 
 _BETWEEN_TRIES_S = 0.005
-_PATIENCE_S = 180
+_PATIENCE_S = 90
+
+
+def _body(inputs: Any) -> Any:
+    return {"inputs": inputs}
+
+
+def _outputs(answer: Any) -> Any:
+    return answer["outputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """How one server is started, and where it is asked. Ports are given to it as the variable PORT."""
+    """How one server is started, and where it is asked, with what for one input, and where its answer has the output.
+
+    The port is given to it as the variable PORT, and in place of `{port}` in its arguments and its other variables.
+    """
 
     name: str
     argv: Sequence[str]
     cwd: Path
     path: str
     env: Mapping[str, str] = field(default_factory=dict)
+    body: Callable[[Any], Any] = _body
+    outputs: Callable[[Any], Any] = _outputs
+    # What it answers while it or its model is being started.
+    not_yet: Sequence[int] = (503,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +58,9 @@ class Start:
     outputs: Any
 
 
-def cold_start(server: Server, port: int, body: Any, expected: Any | None = None) -> Start:
+def cold_start(server: Server, port: int, inputs: Any, expected: Any | None = None) -> Start:
     """Start a server, wait for its first answer, stop it. BenchmarkError where it is wrong or does not come."""
-    with running(server, port, body) as start:
+    with running(server, port, inputs) as start:
         pass
     if expected is not None and not same(start.outputs, expected):
         raise BenchmarkError(f"{server.name} gave another answer than the first server.")
@@ -51,20 +68,21 @@ def cold_start(server: Server, port: int, body: Any, expected: Any | None = None
 
 
 @contextmanager
-def running(server: Server, port: int, body: Any) -> Iterator[Start]:
+def running(server: Server, port: int, inputs: Any) -> Iterator[Start]:
     """A server that has given its first answer, stopped after the block. BenchmarkError where none comes."""
     with tempfile.TemporaryFile() as log:
         started = time.monotonic()
         process = subprocess.Popen(
-            server.argv,
+            [argument.replace("{port}", str(port)) for argument in server.argv],
             cwd=server.cwd,
-            env={**server.env, "PORT": str(port)},
+            env={name: value.replace("{port}", str(port)) for name, value in server.env.items()} | {"PORT": str(port)},
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         try:
-            outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", body, started)
+            outputs = _first(server, process, f"http://127.0.0.1:{port}{server.path}", server.body(inputs), started)
             yield Start(pid=process.pid, seconds=time.monotonic() - started, resident_mb=resident_mb(process.pid), outputs=outputs)
         except BenchmarkError as error:
             log.seek(0)
@@ -73,24 +91,36 @@ def running(server: Server, port: int, body: Any) -> Iterator[Start]:
             _end(process)
 
 
+def _members(pid: int) -> list[psutil.Process]:
+    """A server's processes: it, what it began, and who else is of its session, since multi-model-server's Java has lost its parent."""
+    found: list[psutil.Process] = []
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        found = [process, *process.children(recursive=True)]
+    for each in psutil.process_iter():
+        with suppress(OSError):
+            if os.getsid(each.pid) == pid and each not in found:
+                found.append(each)
+    return found
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Servers with processes of their own leave them behind when they are killed."""
-    try:
-        own = psutil.Process(process.pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        own = []
+    members = _members(process.pid)
     process.kill()
     process.wait()
-    for each in own:
+    for each in members:
         with suppress(psutil.NoSuchProcess):
             each.kill()
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port of this machine that nobody listens on: below those that the system gives out, which multi-model-server calls invalid."""
+    while True:
+        with socket.socket() as listener, suppress(OSError):
+            port = random.randrange(10_000, 32_000)
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:
@@ -104,17 +134,20 @@ def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any
                 time.sleep(_BETWEEN_TRIES_S)
                 continue
             if response.status_code == 200:
-                return response.json()["outputs"]
-            if response.status_code != 503:
+                return server.outputs(response.json())
+            if response.status_code not in server.not_yet:
                 raise BenchmarkError(f"{server.name} answered {response.status_code}: {response.text[:300]}")
             time.sleep(_BETWEEN_TRIES_S)
     raise BenchmarkError(f"{server.name} gave no answer within {_PATIENCE_S} s.")
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process and its children; mapped files count as far as they were touched."""
-    process = psutil.Process(pid)
-    return sum(member.memory_info().rss for member in [process, *process.children(recursive=True)]) / 1e6
+    """Resident memory of a server that `running` has started, with all its processes; mapped files count as far as they were touched."""
+    total = 0
+    for each in _members(pid):
+        with suppress(psutil.NoSuchProcess):
+            total += each.memory_info().rss
+    return total / 1e6
 
 
 def same(one: Any, other: Any) -> bool:

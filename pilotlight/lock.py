@@ -11,6 +11,8 @@ PYTHON_VERSION = "3.11"
 TOOL_LISTS = ("locks/aws.in", "locks/gcp.in", "locks/azure.in", "locks/tool.in", "locks/dev.in")
 # Each is an environment of its own, for Linux on both processors.
 IMAGE_LISTS = "containers/requirements/*.in"
+# What our servers and loaders are compared with.
+PEER_LISTS = "benchmarks/peers/locks/*.in"
 OTHER_LISTS = (
     "policies/requirements.in",
     "pilotlight/twin/aws/lambda_runtime_requirements.in",
@@ -46,7 +48,7 @@ def compile_modules(folder: Path) -> None:
 
 def main() -> int:
     lists = [ROOT / name for name in (*TOOL_LISTS, *OTHER_LISTS) if (ROOT / name).is_file()]
-    for path in [*lists, *sorted(ROOT.glob(IMAGE_LISTS))]:
+    for path in [*lists, *sorted(ROOT.glob(IMAGE_LISTS)), *sorted(ROOT.glob(PEER_LISTS))]:
         print(path.relative_to(ROOT), flush=True)  # noqa: T201 (progress: each takes a while)
         compile_list(path)
     print(f"{MODULES}/package-lock.json", flush=True)  # noqa: T201 (as above)

@@ -1,4 +1,4 @@
-"""The peers' environments: each made once per user from pinned versions."""
+"""The peers' environments: each made once per user from a lock with hashes."""
 
 import hashlib
 import os
@@ -12,8 +12,10 @@ from platformdirs import user_cache_path
 
 from benchmarks.record import BenchmarkError
 
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-LITSERVE = Path(__file__).with_name("requirements_litserve.txt")
+# `<peer>.in` says what is installed, `<peer>.txt` is its lock (`make lock`).
+LOCKS = Path(__file__).with_name("locks")
+# What the image's `cpu` target installs.
+OURS, IMAGE = "ours", Path(__file__).resolve().parents[2] / "containers/requirements/cpu.txt"
 
 
 def cache() -> Path:
@@ -21,14 +23,16 @@ def cache() -> Path:
     return Path(os.environ.get("PILOTLIGHT_CACHE") or user_cache_path("pilotlight"))
 
 
-def python(requirements: Path = REQUIREMENTS) -> Path:
-    """The Python of some peers, with its packages' bytecode compiled. Installs 5 GB on first need; BenchmarkError where that fails."""
-    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    place = cache() / "envs" / f"peers-{key}"
+def python(peer: str) -> Path:
+    """The Python of a peer, or of ours, with its packages' bytecode compiled. Installs up to 5 GB on first need; BenchmarkError where that
+    fails."""
+    lock = IMAGE if peer == OURS else LOCKS / f"{peer}.txt"
+    key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    place = cache() / "envs" / f"peers-{peer}-{key}"
     place.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(place.with_suffix(".lock")):
+    with FileLock(f"{place}.lock"):
         if not (place / "complete").is_file():
-            _make(place, requirements)
+            _make(place, peer, lock)
     return place / "bin/python"
 
 
@@ -39,17 +43,22 @@ def minilm(interpreter: Path) -> Path:
     return next(path.parent for path in package.rglob("config.json") if (path.parent / "model.safetensors").is_file())
 
 
-def _make(place: Path, requirements: Path) -> None:
-    print(f"Installing the peers of {requirements.name} (torch, transformers: 5 GB) ...", flush=True)
+def installed_mb(interpreter: Path) -> float:
+    """What is installed in an environment, in MB, without the bytecode that Python makes of it."""
+    files = (path for path in interpreter.parent.parent.rglob("*") if path.suffix != ".pyc" and path.is_file() and not path.is_symlink())
+    return round(sum(path.stat().st_size for path in files) / 1e6, 1)
+
+
+def _make(place: Path, peer: str, lock: Path) -> None:
+    print(f"Installing {peer} ({'with torch: 5 GB, ' if peer != OURS else ''}once per user) ...", flush=True)
     shutil.rmtree(place, ignore_errors=True)
     uv = [sys.executable, "-m", "uv"]
-    for command in (
-        [*uv, "venv", "--quiet", "--python", sys.executable, str(place)],
-        [*uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(place), "--requirement", str(requirements)],
-    ):
+    install = ["pip", "install", "--quiet", "--compile-bytecode", "--require-hashes", "--python", str(place), "--requirement", str(lock)]
+    for command in ([*uv, "venv", "--quiet", "--python", sys.executable, str(place)], [*uv, *install]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise BenchmarkError(f"The peers' environment could not be made:\n{done.stderr[-2000:]}")
+            shutil.rmtree(place, ignore_errors=True)
+            raise BenchmarkError(f"The environment of {peer} could not be made:\n{done.stderr[-2000:]}")
     (place / "complete").touch()
 
 

@@ -2,14 +2,18 @@
 
 import shutil
 import tarfile
-import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from handlers.engines.manifest import MANIFEST, ModelError
+from handlers.engines.placing import Source, copied, draft, goes_to_memory, in_memory
+from handlers.engines.ranges import PART, Ranges
+from handlers.engines.weights import STORE, tier
 from handlers.functions import logs
 from handlers.settings import HandlerSettings
 
@@ -25,15 +29,26 @@ GRANT_S = 120.0
 # Azure's take up to ten ("Troubleshoot Azure RBAC", symptom: role assignment changes aren't being detected).
 ROLE_S = 600.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
+# In a row, for a part of an object of S3, whose connections may break or stand still.
+_ATTEMPTS = 4
 
 
-def fetch(settings: HandlerSettings) -> Path:
-    """The folder that holds the unpacked model: MODEL_DIR if it does, else what MODEL_URI names, unpacked in MODEL_CACHE.
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The folder that holds the unpacked model, the tier that it comes from, and the SHA-256 of what was just written there by name."""
+
+    folder: Path
+    tier: str
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+
+def fetch(settings: HandlerSettings) -> Fetched:
+    """The unpacked model: in MODEL_DIR if it is there, else what MODEL_URI names, unpacked in MODEL_CACHE.
 
     Raises ModelError when neither gives one.
     """
     if (settings.model_dir / MANIFEST).is_file():
-        return settings.model_dir
+        return Fetched(settings.model_dir, tier(settings.model_dir))
     if settings.model_uri is None:
         raise ModelError(f"{settings.model_dir / MANIFEST} does not exist and MODEL_URI is not set: mount a model there, or set MODEL_URI.")
     address = urlsplit(settings.model_uri)
@@ -45,42 +60,65 @@ def fetch(settings: HandlerSettings) -> Path:
     return _from_folder(Path(address.path), settings.model_cache)
 
 
-def _from_folder(folder: Path, cache: Path) -> Path:
+def _from_folder(folder: Path, cache: Path) -> Fetched:
     if (folder / MANIFEST).is_file():
-        return folder
+        return Fetched(folder, tier(folder))
     archive = folder / ARCHIVE
     if not archive.is_file():
         raise ModelError(f"MODEL_URI is {str(folder)!r}, which holds neither {MANIFEST} nor {ARCHIVE}.")
     status = archive.stat()
     with archive.open("rb") as stream:
-        return unpack(stream, cache, origin=f"{archive} {status.st_size} {status.st_mtime_ns}")
+        return unpack(stream, cache, origin=f"{archive} {status.st_size} {status.st_mtime_ns}", held_by=tier(folder))
 
 
-def _from_s3(bucket: str, key: str, cache: Path) -> Path:
+def _from_s3(bucket: str, key: str, cache: Path) -> Fetched:
     import boto3  # 0.2 s, and only a server that fetches its model pays it
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
     where = f"s3://{bucket}/{key}"
     try:
-        answer = boto3.client("s3").get_object(Bucket=bucket, Key=key)
-        return unpack(answer["Body"], cache, origin=f"{where} {answer['ETag']}")
+        # More connections than are in use at once, and none that stands still for a minute.
+        client = boto3.client("s3", config=Config(max_pool_connections=16, connect_timeout=5, read_timeout=20))
+        answer = client.get_object(Bucket=bucket, Key=key)
+        size, version = int(answer["ContentLength"]), str(answer["ETag"])
+
+        def part(start: int, end: int) -> bytes:
+            for attempt in range(_ATTEMPTS):
+                try:
+                    ranged = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=version)
+                    content: bytes = ranged["Body"].read()
+                    return content
+                except BotoCoreError:  # while the body is read: the client itself tries only the call again
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+            raise AssertionError("the last attempt returns or raises")
+
+        return _unpacked(answer["Body"], part, size, cache, f"{where} {version}")
     except (BotoCoreError, ClientError) as error:
         raise ModelError(f"{where} can't be fetched: {error}") from error
 
 
-def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Path:
+def _unpacked(stream: Any, part: Callable[[int, int], bytes], size: int, cache: Path, origin: str) -> Fetched:
+    """An object that is being read already; a large one by parts instead."""
+    if size <= PART or _kept(cache, origin):
+        return unpack(stream, cache, origin=origin)
+    return unpack(Ranges(part, size), cache, origin=origin)
+
+
+def _from_cloud_storage(bucket: str, key: str, cache: Path) -> Fetched:
     from handlers.functions.gcp.storage import Storage
 
     return _once_granted(lambda: Storage().open(bucket, key), f"gs://{bucket}/{key}", cache, patience_s=GRANT_S)
 
 
-def _from_blob(host: str, path: str, cache: Path) -> Path:
+def _from_blob(host: str, path: str, cache: Path) -> Fetched:
     from handlers.functions.azure.blobs import Blobs
 
     return _once_granted(lambda: Blobs(f"https://{host}").open(unquote(path)), f"https://{host}/{path}", cache, patience_s=ROLE_S)
 
 
-def _once_granted(opened: "Callable[[], Download]", where: str, cache: Path, *, patience_s: float) -> Path:
+def _once_granted(opened: "Callable[[], Download]", where: str, cache: Path, *, patience_s: float) -> Fetched:
     """What `opened` gives, unpacked; while the store refuses it for want of a right it is asked for again."""
     from handlers.functions.rest import ApiError
 
@@ -88,7 +126,7 @@ def _once_granted(opened: "Callable[[], Download]", where: str, cache: Path, *, 
     while True:
         try:
             with opened() as download:
-                return unpack(download, cache, origin=f"{where} {download.version}")
+                return _unpacked(download, download.part, download.size, cache, f"{where} {download.version}")
         except ApiError as error:
             if error.status not in (401, 403) or time.monotonic() + pause_s > until:
                 raise ModelError(f"{where} can't be fetched: {error}") from error
@@ -101,51 +139,52 @@ def _once_granted(opened: "Callable[[], Download]", where: str, cache: Path, *, 
 _STORES = {"s3": _from_s3, "gs": _from_cloud_storage, "https": _from_blob}
 
 
-class Readable(Protocol):
-    """What an archive is read from: at most `size` bytes a call, none at its end."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
-def unpack(stream: Readable, cache: Path, *, origin: str) -> Path:
-    """Unpack a `.tar.gz` as it arrives into `cache` and return that folder; one that holds `origin` already is kept.
-
-    The archive is never stored: a Lambda's disk holds the model once. Raises ModelError for an archive that is damaged,
-    holds anything but plain files at its root, or does not fit the disk.
-    """
+def _kept(cache: Path, origin: str) -> bool:
     marker = cache / _ORIGIN
-    if marker.is_file() and marker.read_text() == origin:
-        return cache
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f"{cache.name}.", dir=cache.parent))
-    except OSError as error:
-        raise ModelError(f"MODEL_CACHE is {str(cache)!r}, which can't be written: {error.strerror}.") from error
-    try:
-        source: Any = stream  # tarfile's types ask for all of a file, and it only reads
-        with tarfile.open(fileobj=source, mode="r|gz", bufsize=_CHUNK) as archive:
-            _extract(archive, archive, partial, free=shutil.disk_usage(partial).free)
-        (partial / _ORIGIN).write_text(origin)
-        shutil.rmtree(cache, ignore_errors=True)
-        return partial.rename(cache)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return marker.is_file() and marker.read_text() == origin
 
 
-def _extract(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], folder: Path, *, free: int) -> None:
-    """Write each member by hand: no path, link, device, owner or mode of the archive reaches the disk."""
+def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) -> Fetched:
+    """Unpack a `.tar.gz` as it arrives into `cache`; one that holds `origin` already is kept, and local.
+
+    The archive is never stored: a Lambda's disk holds the model once, and what fits the memory it does not hold at all. Raises ModelError
+    for an archive that is damaged, holds anything but plain files at its root, or does not fit the disk.
+    """
+    if _kept(cache, origin):
+        return Fetched(cache, tier(cache))
+    with ExitStack() as made:
+        try:
+            partial = made.enter_context(draft(cache))
+        except OSError as error:
+            raise ModelError(f"MODEL_CACHE is {str(cache)!r}, which can't be written: {error.strerror}.") from error
+        try:
+            source: Any = stream  # tarfile's types ask for all of a file, and it only reads
+            with tarfile.open(fileobj=source, mode="r|gz", bufsize=_CHUNK) as archive:
+                hashes = _extract(archive, archive, partial, free=shutil.disk_usage(partial).free)
+            # What lies in memory is gone with this process.
+            if not any((partial / name).is_symlink() for name in hashes):
+                (partial / _ORIGIN).write_text(origin)
+            shutil.rmtree(cache, ignore_errors=True)
+            return Fetched(partial.rename(cache), held_by, hashes)
+        except (tarfile.TarError, EOFError, OSError) as error:
+            raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
+
+
+def _extract(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], folder: Path, *, free: int) -> dict[str, str]:
+    """Write each member by hand: no path, link, device, owner or mode of the archive reaches the disk. Returns the hashes by name."""
+    hashes: dict[str, str] = {}
     for member in members:
         name = member.name.removeprefix("./")
         if member.isdir() and name in ("", "."):
             continue
         if not member.isreg() or "/" in name or name in ("", ".", "..") or name.startswith("."):
             raise tarfile.TarError(f"member {member.name!r} is not a plain file at the archive's root")
-        free -= member.size
+        held = goes_to_memory(name, member.size)
+        free -= 0 if held else member.size
         if free < 0:
             raise tarfile.TarError(f"member {member.name!r} of {member.size} bytes does not fit the disk")
         source = archive.extractfile(member)
         assert source is not None  # a regular file has content
-        with (folder / name).open("xb") as target:
-            shutil.copyfileobj(source, target, _CHUNK)
+        with in_memory(folder / name) if held else (folder / name).open("xb") as target:
+            hashes[name] = copied(source, target, member.size)
+    return hashes

@@ -7,13 +7,14 @@ every file is proven.
 import importlib
 import importlib.util
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from handlers.engines import CUDA, fetching
+from handlers.engines import CUDA, fetching, weights
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
@@ -23,6 +24,10 @@ from handlers.tasks import CUSTOM, GENERATION, IMAGE_TASKS, TASKS, TEXT_TASKS, T
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
+# Threads that may be left when the files are there.
+_LEFT_OVER = ("model-ahead", "model-parts")
+# A connection to a store stands still for 20 s at most; who asks once more then has the rest.
+_LEFT_S = 30.0
 # ONNX Runtime is imported by then. torch takes seconds, and a platform's probe looks for the port.
 _HEAD_START_S = 0.3
 
@@ -42,11 +47,22 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The served model; `providers` are what its engine computes with, the first one first."""
+    """The served model; `providers` are what its engine computes with, the first one first, `tier` is where its files were."""
 
     manifest: Manifest
     model: Model
     providers: tuple[str, ...]
+    tier: str = weights.LOCAL
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """A model's folder and manifest, the tier that it came from, and a running proof per file."""
+
+    folder: Path
+    manifest: Manifest
+    tier: str
+    proofs: Mapping[str, Future[None]]
 
 
 def load(settings: HandlerSettings, mark: Mark) -> Loaded:
@@ -55,15 +71,15 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
     Raises ModelError, which names the file, what was expected and what was found.
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
-        folder, manifest, proofs = _brought(settings, mark, files)
-        for name, proof in proofs.items():
+        brought = _brought(settings, mark, files)
+        for name, proof in brought.proofs.items():
             if not name.endswith(_WEIGHTS):
                 proof.result()
         try:
-            loaded = load_proven(folder, manifest, settings)
+            loaded = load_proven(brought, settings)
         finally:
             # Also when it can't be built: weights that were changed are the better explanation.
-            for proof in proofs.values():
+            for proof in brought.proofs.values():
                 proof.result()
         mark("load")
         return loaded
@@ -93,36 +109,42 @@ def begin(settings: HandlerSettings, mark: Mark) -> Callable[[HandlerSettings, M
     return lambda _settings, _mark: outcome.result()
 
 
-def prove(settings: HandlerSettings, mark: Mark) -> tuple[Path, Manifest]:
-    """Folder and manifest of the model, every file of it proven and its engine imported: what processes share before each loads it.
+def prove(settings: HandlerSettings, mark: Mark) -> Brought:
+    """The model's files, every one of them proven and its engine imported: what processes share before each loads it.
 
-    No thread is left. Raises ModelError.
+    No thread is left, unless its connection hangs time and again. Raises ModelError.
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
-        folder, manifest, proofs = _brought(settings, mark, files)
-        for proof in proofs.values():
+        brought = _brought(settings, mark, files)
+        for proof in brought.proofs.values():
             proof.result()
-    return folder, manifest
+    # Those that read ahead, and a part that was asked for twice and is on its way to nobody.
+    until = time.monotonic() + _LEFT_S
+    for thread in threading.enumerate():
+        if thread.name in _LEFT_OVER:
+            thread.join(max(0.0, until - time.monotonic()))
+    return brought
 
 
-def load_proven(folder: Path, manifest: Manifest, settings: HandlerSettings) -> Loaded:
+def load_proven(brought: Brought, settings: HandlerSettings) -> Loaded:
     """The served model of files that are proven. Raises ModelError."""
-    loaded = _built(folder, manifest, settings.model_threads, settings.batch_size)
+    loaded = replace(_built(brought.folder, brought.manifest, settings.model_threads, settings.batch_size), tier=brought.tier)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
 
 
-def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
-    """Folder and manifest of the model and a running proof per file, the engine imported meanwhile."""
+def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> Brought:
+    """The model's files, the engine imported meanwhile."""
     found = files.submit(_found, settings, files)
     engine, task = _to_import(settings)
     import_engine(engine, task)
     mark("import")
-    folder, manifest, proofs = found.result()
+    brought = found.result()
     mark("fetch")
-    import_engine(manifest.engine, manifest.task)  # for a model fetched into an image that carries several engines
-    return folder, manifest, proofs
+    # For a model fetched into an image that carries several engines.
+    import_engine(brought.manifest.engine, brought.manifest.task)
+    return brought
 
 
 def check_gpu(loaded: Loaded) -> None:
@@ -133,13 +155,18 @@ def check_gpu(loaded: Loaded) -> None:
         raise ModelError(f"REQUIRE_GPU is set and {came}: {CUDA} is needed first; {mend} (REQUIRE_GPU=0 serves on the CPU).")
 
 
-def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> tuple[Path, Manifest, dict[str, Future[None]]]:
-    """Folder and manifest of the model, and a running proof per file, small files first."""
-    folder = fetching.fetch(settings)
+def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> Brought:
+    """The model's files, the proofs of small ones first."""
+    fetched = fetching.fetch(settings)
+    folder = fetched.folder
     manifest = read_manifest(folder)
     check_sizes(folder, manifest)
     names = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
-    return folder, manifest, {name: files.submit(verify, folder, manifest, name) for name in names}
+    for name in names:
+        if name.endswith(_WEIGHTS) and name not in fetched.hashes:
+            weights.read_ahead(folder / name, fetched.tier)
+    proofs = {name: files.submit(verify, folder, manifest, name, fetched.hashes.get(name)) for name in names}
+    return Brought(folder, manifest, fetched.tier, proofs)
 
 
 def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
+from handlers.engines import weights
 from handlers.engines.bert import Bert, BertConfig
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
@@ -31,7 +31,7 @@ class TorchEngine:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{config_path} is not a configuration that engine torch serves: {error}") from error
         try:
-            self._model = Bert(config, load_file(weights_path), classifies=classifies)
+            self._model = Bert(config, weights.load(weights_path), classifies=classifies)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{weights_path} can't be loaded: {error}") from error
         except KeyError as error:

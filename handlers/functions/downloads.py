@@ -35,8 +35,11 @@ class Download(ABC):
         self.content_type: str | None = self._answer.headers.get("content-type")
 
     @abstractmethod
-    def _asked(self, place: int) -> AbstractContextManager[HTTPResponse]:
-        """The answer from the byte `place` on: from 0 with the whole object, else with status 206. Raises ApiError."""
+    def _asked(self, place: int, end: int | None = None) -> AbstractContextManager[HTTPResponse]:
+        """The answer from the byte `place` on, to before `end` where one is given: the whole object for 0 alone, else with status 206.
+
+        Raises ApiError.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +64,19 @@ class Download(ABC):
                 return chunk
         raise ApiError(f"{ATTEMPTS} answers brought no part of the object from byte {self._place} on.")
 
+    def part(self, start: int, end: int) -> bytes:
+        """The bytes from `start` to before `end`, by a request of its own: threads may ask side by side. Raises ApiError."""
+        return patiently(lambda: self._part(start, end))
+
+    def _part(self, start: int, end: int) -> bytes:
+        with self._asked(start, end) as answer:
+            if answer.status != 206:
+                raise ApiError(f"A part was asked for and {answer.status} {answer.reason} came.")
+            content = answer.read(end - start)
+        if len(content) != end - start:
+            raise ApiError(f"An answer brought {len(content)} of {end - start} bytes from byte {start} on.")
+        return content
+
     def whole(self) -> bytes:
         """All of it. Raises ApiError."""
         body = bytearray()
@@ -84,3 +100,8 @@ class Download(ABC):
         if self._place and answer.status != 206:
             raise ApiError(f"A part was asked for and {answer.status} {answer.reason} came.")
         return answer
+
+
+def ranged(start: int, end: int | None) -> str:
+    """The value of a Range header (RFC 9110, 14.1.2)."""
+    return f"bytes={start}-{'' if end is None else end - 1}"

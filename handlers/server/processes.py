@@ -59,10 +59,10 @@ def require_port(settings: HandlerSettings) -> None:
 
 def _loader(settings: HandlerSettings, mark: Mark) -> Loader:
     """What gives each process its model. Raises ModelError."""
-    folder, manifest = prove(settings, mark)
-    if not _shared(settings, manifest):
-        return lambda settings, mark: _marked(load_proven(folder, manifest, settings), mark, "load")
-    loaded = _marked(load_proven(folder, manifest, settings), mark, "load")
+    brought = prove(settings, mark)
+    if not _shared(settings, brought.manifest):
+        return lambda settings, mark: _marked(load_proven(brought, settings), mark, "load")
+    loaded = _marked(load_proven(brought, settings), mark, "load")
     return lambda _, mark: _marked(loaded, mark, "fork")
 
 

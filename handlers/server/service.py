@@ -75,6 +75,7 @@ class Service:
         self.began_at = self.loaded_at = time.time()
         self.manifest: Manifest | None = None
         self._providers: tuple[str, ...] = ()
+        self._tier = ""
         self._model: Model | None = None
         self._start_span: Trace | None = None
         self._loader = load
@@ -212,6 +213,7 @@ class Service:
     def _load(self) -> Model:
         loaded = self._loader(self.settings, self.stages.mark)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
+        self._tier = loaded.tier
         self.loaded_at = time.time()
         self._start_span = inner_spans.started(self.stages.known(), loaded.providers[0])
         return loaded.model
@@ -290,7 +292,8 @@ class Service:
         start = self.stages.take(seconds)
         if start is not None:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
-            told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "ahead": start.ahead, "providers": self._providers}
+            told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "tier": self._tier, "ahead": start.ahead}
+            told["providers"] = self._providers
             logs.write("cold_start", request_id=request_id, **told)
             spans.note({"faas.coldstart": not start.ahead}, [self._start_span] if self._start_span else [])
             if not start.ahead:

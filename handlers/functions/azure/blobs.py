@@ -8,7 +8,7 @@ from http.client import HTTPResponse
 from urllib.parse import quote, urlencode
 
 from handlers.functions.azure.storage_api import TIMEOUT_S, StorageApi
-from handlers.functions.downloads import Download
+from handlers.functions.downloads import Download, ranged
 from handlers.functions.rest import ApiError, patiently
 
 _THERE = ("BlobAlreadyExists", "ConditionNotMet")
@@ -52,9 +52,9 @@ class BlobDownload(Download):
         self.version = self._answer.headers.get("etag")
         self.md5 = self._answer.headers.get("content-md5")
 
-    def _asked(self, place: int) -> AbstractContextManager[HTTPResponse]:
+    def _asked(self, place: int, end: int | None = None) -> AbstractContextManager[HTTPResponse]:
         headers = {"If-Match": self.version} if self.version else {}
-        return self._api.asked("GET", self._target, headers | ({"x-ms-range": f"bytes={place}-"} if place else {}))
+        return self._api.asked("GET", self._target, headers | ({"x-ms-range": ranged(place, end)} if place or end else {}))
 
 
 def _path(name: str) -> str:

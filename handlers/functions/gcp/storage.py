@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from urllib.parse import quote, urlencode
 
-from handlers.functions.downloads import Download
+from handlers.functions.downloads import Download, ranged
 from handlers.functions.gcp import metadata
 from handlers.functions.rest import Api, ApiError, patiently
 
@@ -79,10 +79,10 @@ class ObjectDownload(Download):
         hashes = (part.strip() for value in headers.get_all("x-goog-hash") or () for part in value.split(","))
         self.md5 = next((part.removeprefix("md5=") for part in hashes if part.startswith("md5=")), None)
 
-    def _asked(self, place: int) -> AbstractContextManager[HTTPResponse]:
+    def _asked(self, place: int, end: int | None = None) -> AbstractContextManager[HTTPResponse]:
         query = {"alt": "media"} | ({"generation": self.version} if self.version else {})
         # What is stored compressed comes as it is stored, with its length and its hashes.
-        headers = {"Accept-Encoding": "gzip"} | ({"Range": f"bytes={place}-"} if place else {})
+        headers = {"Accept-Encoding": "gzip"} | ({"Range": ranged(place, end)} if place or end else {})
         return self._api.asked("GET", f"{self._path}?{urlencode(query)}", headers)
 
 

@@ -41,6 +41,16 @@ def test_a_first_answer_is_timed_and_weighed_and_the_process_is_gone(tmp_path: P
     assert [child for child in psutil.Process().children() if str(tmp_path) in " ".join(child.cmdline())] == []
 
 
+def test_a_process_that_a_server_leaves_to_the_system_is_weighed_and_gone_too(tmp_path: Path, free_tcp_port: int) -> None:
+    marker = f"left-by-{free_tcp_port}"
+    orphan = [sys.executable, "-c", "import time; held = bytes([1]) * 200_000_000; time.sleep(600)", marker]
+    parent = f"import subprocess, time; subprocess.Popen({orphan!r}); time.sleep(3)"
+    made = server(tmp_path)
+    (tmp_path / "server.py").write_text(f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {parent!r}])\n{SCRIPT}")
+    assert cold_start(made, free_tcp_port, {"inputs": "x"}).resident_mb > 200
+    assert [each for each in psutil.process_iter(["cmdline"]) if marker in (each.info["cmdline"] or ())] == []
+
+
 def test_a_wrong_answer_gives_no_figure(tmp_path: Path, free_tcp_port: int) -> None:
     with pytest.raises(BenchmarkError, match="another answer"):
         cold_start(server(tmp_path), free_tcp_port, {"inputs": "x"}, expected=[1.001])

