@@ -4,6 +4,7 @@ import functools
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 
@@ -110,7 +111,8 @@ class Sending:
                 raise
             logs.write("spans_refused", level="WARNING", message=str(error))
         except Exception as error:  # noqa: BLE001  (no span may end the thread that sends all others)
-            logs.write_fault("spans_fault", error)
+            trace = "".join(traceback.format_exception(error))
+            logs.write("spans_lost", level="WARNING", error=type(error).__name__, message=str(error), traceback=trace)
         return len(batch)
 
     def _keep(self, batch: Sequence[Span]) -> None:

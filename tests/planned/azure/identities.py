@@ -71,6 +71,8 @@ BELOW = frozenset(
     (
         "handlers/functions/rest.py: asked",
         "handlers/functions/tokens.py: ask",
+        # Spans go to the collector that whoever runs the image names, with nobody's right.
+        "handlers/functions/otlp_http.py: take",
         # Cog's webhooks go to whom the stack names, with nobody's right.
         "handlers/server/contracts/webhooks.py: _once",
         f"{_OURS}blobs.py: _asked",
@@ -200,7 +202,7 @@ def calls(role: str, places: Places) -> list[Call]:
 def _tells(role: str, places: Places) -> list[Call]:
     """Spans, by whoever has a part in answering; the gateway by itself."""
     by = {"gateway": "API Management documentation, Application Insights: managed identity credentials"}
-    by |= dict.fromkeys(("endpoint", "api", "worker", "events"), f"{_OURS}insights.py: _sent")
+    by |= dict.fromkeys(("endpoint", "api", "worker", "events"), f"{_OURS}insights.py: send")
     return [Call(TELL, True, places.insights, by[role])] if places.insights and role in by else []
 
 
