@@ -111,6 +111,10 @@ _ENDPOINT = (
     ),
     Feature(words="models of PyPI, of Hugging Face, of a folder", keys=("model.source",)),
     Feature(
+        words="a smaller model: weights of 8 or 16 bits, neurons left out, within a bound of what answers change by",
+        keys=("model.quantize", "model.prune", "model.maxDrift"),
+    ),
+    Feature(
         words=f"tasks: {_TASKS}; by ONNX; the first three and text-generation by torch, in an image of your own",
         keys=("model.task", "model.engine"),
     ),

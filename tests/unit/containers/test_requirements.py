@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "containers/requirements"
-# The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those.
-TORCH_ONLY = {"torch", "safetensors"}
+# The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those; chats of a model that writes
+# are laid out with jinja2.
+TORCH_ONLY = {"torch", "safetensors", "jinja2"}
 # uvicorn reads with it (handlers/web/protocol.py); nothing of ours imports it by its own name.
 BY_NAME = {"httptools"}
 LAMBDA_RUNTIME = {"boto3", "botocore"}

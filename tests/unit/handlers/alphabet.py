@@ -28,13 +28,14 @@ def byte_tokenizer(most: int = CONTEXT + 1) -> Tokenizer:
 
 
 class Alphabet:
-    """A generator whose rows are what was read of them; `pause_s` is how long a step takes. Behind ! it breaks, behind ? is no number."""
+    """A generator whose rows are what was read of them; `pause_s` is how long a step takes. Behind ! it breaks, behind ? is no number,
+    unless it is `sound`."""
 
     words = END + 1
 
-    def __init__(self, tokenizer: Tokenizer, pause_s: float = 0.0) -> None:
+    def __init__(self, tokenizer: Tokenizer, pause_s: float = 0.0, *, sound: bool = False) -> None:
         self._next = {tokenizer.token_to_id(chr(place)): tokenizer.token_to_id(chr(place + 1)) for place in range(97, 122)}
-        self._breaks, self._none = (tokenizer.token_to_id(character) for character in "!?")
+        self._breaks, self._none = (None if sound else tokenizer.token_to_id(character) for character in "!?")
         self.pause_s = pause_s
         self.rows: list[list[int]] = []
         self.read_at_once: list[int] = []
@@ -88,6 +89,6 @@ def manifest(template: str | None = TEMPLATE) -> Manifest:
     )
 
 
-def alphabet_model(pause_s: float = 0.0, places: int = 2) -> TextGeneration:
+def alphabet_model(pause_s: float = 0.0, places: int = 2, *, sound: bool = False) -> TextGeneration:
     tokenizer = byte_tokenizer()
-    return TextGeneration(Alphabet(tokenizer, pause_s), tokenizer, manifest(), places)
+    return TextGeneration(Alphabet(tokenizer, pause_s, sound=sound), tokenizer, manifest(), places)

@@ -41,7 +41,7 @@ def described(embedder):
 
 @pytest.fixture(scope="module")
 def writer():
-    return schemathesis.openapi.from_asgi("/openapi.json", App(serving()[0]))
+    return schemathesis.openapi.from_asgi("/openapi.json", App(serving(sound=True)[0]))
 
 
 def all_told(case):

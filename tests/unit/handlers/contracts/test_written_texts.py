@@ -22,8 +22,8 @@ MODEL = "alphabet"
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def serving(pause_s=0.0, places=2, **settings):
-    model = alphabet_model(pause_s, places)
+def serving(pause_s=0.0, places=2, *, sound=False, **settings):
+    model = alphabet_model(pause_s, places, sound=sound)
     made = Service(
         HandlerSettings(model_dir=Path("/nowhere"), batch_size=places, **settings),
         Stages(0.0),
