@@ -28,6 +28,6 @@ def _bare() -> None:
 _bare()
 
 from uvicorn.config import Config as Config  # noqa: E402  (the package must be there, and bare, before its modules)
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINE  # noqa: E402
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpToolsProtocol  # noqa: E402
-from uvicorn.server import Server as Server  # noqa: E402
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINE  # noqa: E402  (as above)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpToolsProtocol  # noqa: E402  (as above)
+from uvicorn.server import Server as Server  # noqa: E402  (as above)
