@@ -115,7 +115,8 @@ class Process:
         if self.running:
             self.signal(signal.SIGTERM)
             with contextlib.suppress(TimeoutError):
-                return await asyncio.wait_for(asyncio.shield(self.wait()), grace_s)
+                async with asyncio.timeout(grace_s):
+                    return await self.wait()
             self.signal(signal.SIGKILL)
         return await self.wait()
 

@@ -132,6 +132,8 @@ class Timers:
         task = asyncio.get_running_loop().create_task(owned())
         self._jobs[task] = job
         task.add_done_callback(self._ended)
+        # Cancelled before its first turn, it never ran: closed, Python does not warn of it.
+        task.add_done_callback(lambda _: work.close())
         return task
 
     def upcoming(self, limit: int = 100) -> list[Timer]:
@@ -162,8 +164,12 @@ class Timers:
                 self._wake.clear()
                 while (taken := self._take(self.now())) is not None:
                     self.spawn(self._fire(taken[1], taken[0]))
+                    # Where a fast clock has more due than this machine gets done, everything else still has its turn.
+                    await asyncio.sleep(0)
             try:
-                await asyncio.wait_for(self._wake.wait(), self._real_wait_s())
+                # Not wait_for: Python 3.11's loses a cancellation that comes while what it waits for ends, and `close` would wait forever.
+                async with asyncio.timeout(self._real_wait_s()):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

@@ -130,7 +130,8 @@ class Pool(Generic[W]):
     async def end(self, grace_s: float) -> None:
         """`drain`, and after `grace_s` seconds `kill`."""
         try:
-            await asyncio.wait_for(self.drain(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await self.drain()
         except TimeoutError:
             await self.kill()
 

@@ -129,7 +129,8 @@ class SqsService:
                 if found or left <= 0:
                     return found
                 try:
-                    await asyncio.wait_for(told.wait(), left)
+                    async with asyncio.timeout(left):
+                        await told.wait()
                 except TimeoutError:
                     continue
         finally:

@@ -41,6 +41,8 @@ class CloudRun(Plane):
         self._tokens = twin.gcp.tokens(twin)
         self._metadata = MetadataServer(self._tokens)
         self._serving: dict[str, Instances] = {}
+        # Of earlier revisions, at the requests that they still have.
+        self._leaving: dict[str, set[Instances]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
@@ -79,9 +81,7 @@ class CloudRun(Plane):
         return self._outputs(new)
 
     def delete(self, resource: Resource) -> None:
-        instances = self._serving.pop(resource.id, None)
-        if instances is not None:
-            self.twin.wait(instances.stop())
+        self.twin.wait(self._removed(resource.id))
         self.twin.world.delete(FLOOR, resource.id)
 
     def read(self, resource: Resource) -> dict[str, Any] | None:
@@ -123,7 +123,21 @@ class CloudRun(Plane):
         self._serving[service.id] = instances
         self.twin.world.delete(FLOOR, service.id)
         if before is not None:
-            self._background(before.drain())
+            self._background(self._left(service.id, before))
+
+    async def _left(self, service: str, instances: Instances) -> None:
+        leaving = self._leaving.setdefault(service, set())
+        leaving.add(instances)
+        try:
+            await instances.drain()
+        finally:
+            leaving.discard(instances)
+
+    async def _removed(self, service: str) -> None:
+        """Every revision goes with its service, whatever it is at."""
+        serving = self._serving.pop(service, None)
+        gone = self._leaving.pop(service, set()) | ({serving} if serving is not None else set())
+        await asyncio.gather(*(instances.stop() for instances in gone))
 
     async def _ready(self, instances: Instances, floor: int, least: int) -> None:
         """Refusal where the instances do not start."""

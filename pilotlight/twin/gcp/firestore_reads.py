@@ -61,7 +61,8 @@ class Reads:
         deadline = loop.time() + TURN_S
         while self.store.held_by_others(names, transaction) and (left := deadline - loop.time()) > 0:
             try:
-                await asyncio.wait_for(self._ended.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._ended.wait()
             except TimeoutError:
                 return
 

@@ -225,7 +225,8 @@ class _Api:
                     counted = attempts(self._pubsub.subscription(name)) is not None
                     return types.PullResponse.pb()(received_messages=[pubsub_streams.received(one, counted) for one in found])
                 try:
-                    await asyncio.wait_for(told.wait(), left)
+                    async with asyncio.timeout(left):
+                        await told.wait()
                 except TimeoutError:
                     continue
         finally:

@@ -214,6 +214,19 @@ def test_delete_ends_everything(run: Run) -> None:
     assert run.ask(service).status_code == 404
 
 
+def test_delete_ends_an_earlier_revision_at_its_requests(run: Run) -> None:
+    service = run({"WHICH": "one"})
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(run.ask, service, sleep=15)
+        until(lambda: len(run.processes(service)) == 1)
+        time.sleep(0.5)
+        changed = run.harness.change(service, template=run.template({"WHICH": "two"}))
+        until(lambda: len(run.processes(service)) == 2)
+        run.harness.remove(changed)
+        assert run.processes(service) == []
+        assert asked.result().status_code == 503
+
+
 def test_who_may_come_in(run: Run, caller: str, runner: str) -> None:
     service, other = run(), run()
     assert run.ask(service, headers={}).status_code == 403

@@ -37,6 +37,36 @@ def noting(seen: list[Any], what: Any = None) -> Callable[[float], Awaitable[str
     return callback
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_it_closes_at_any_turn_of_what_wakes_it(turns: int) -> None:
+    """Python 3.11's `wait_for` loses a cancellation that comes in one of the turns between the wake and who waited for it."""
+
+    async def work() -> None:
+        timers = Timers(Clock())
+        timers.at(timers.now() + 1000, noting([]))
+        await timers.start()
+        await asyncio.sleep(0.01)
+        timers.at(timers.now() + 100, noting([]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await timers.close()
+
+    asyncio.run(work())
+
+
+def test_more_due_than_gets_done_leaves_the_loop_to_others() -> None:
+    async def work() -> None:
+        timers = Timers(Clock(speed=1e9))
+        await timers.start()
+        timers.every(lambda instant: instant + 0.001, noting([]))
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0.05)
+            await timers.close()
+
+    asyncio.run(work())
+
+
 def test_a_callback_runs_when_its_moment_comes_and_gets_it() -> None:
     async def work(timers: Timers, clock: Clock) -> None:
         seen: list[float] = []
