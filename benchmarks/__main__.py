@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks import batching, cold_start, events, loader, program, storm, throughput, up, warm_chain
+from benchmarks import batching, cold_start, events, loader, policies, program, storm, throughput, up, warm_chain
 from benchmarks.record import BenchmarkError, busy_note, write
 
 BENCHMARKS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
@@ -12,6 +12,7 @@ BENCHMARKS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
     "cold-start": cold_start.measure,
     "events": events.measure,
     "loader": loader.measure,
+    "policies": policies.measure,
     "program": program.measure,
     "storm": storm.measure,
     "throughput": throughput.measure,

@@ -36,9 +36,9 @@ class Twin:
             raise BenchmarkError(f"pilotlight {' '.join(arguments)} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
         return seconds, done.stdout
 
-    def deploy(self, operation: str, stack: str = STACK) -> tuple[float, dict[str, Any]]:
+    def deploy(self, operation: str, stack: str = STACK, *arguments: str) -> tuple[float, dict[str, Any]]:
         """`pilotlight OPERATION STACK --local`: wall seconds, and its JSON report."""
-        seconds, output = self.run(operation, stack, "--local", "--json")
+        seconds, output = self.run(operation, stack, "--local", "--json", *arguments)
         return seconds, json.loads(output)
 
     def api_key(self, stack: str = STACK) -> str:

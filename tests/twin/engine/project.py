@@ -105,14 +105,16 @@ def sweep(seconds: float = 4) -> None:
     try:
         while gc.collect() is not None and _programs() and time.monotonic() < deadline:
             time.sleep(0.1)
-        # One that waits for an engine that is gone never ends by itself: while it is held, it is not heard of after the last test.
+        # One that waits for an engine that is gone never ends by itself: while it is held, it is not heard of after the last test, and
+        # no later test waits for it again.
         _left.extend(_programs())
     finally:
         sys.unraisablehook = told
 
 
 def _programs() -> list[Any]:
-    return [one for one in gc.get_objects() if inspect.iscoroutine(one) and one.__name__ == "run_in_stack"]
+    left = {id(one) for one in _left}
+    return [one for one in gc.get_objects() if inspect.iscoroutine(one) and one.__name__ == "run_in_stack" and id(one) not in left]
 
 
 def engines() -> list[psutil.Process]:
