@@ -12,6 +12,7 @@ from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
+_MOST_HELD_BYTES = 16_384
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
 
@@ -31,6 +32,9 @@ class _Joined:
         if not self._held:
             self._loop.call_soon(self._send)
         self._held.append(data)
+        # What is long is not held, so that whoever writes is told when the client does not read.
+        if len(data) > _MOST_HELD_BYTES:
+            self._send()
 
     def close(self) -> None:
         self._send()
