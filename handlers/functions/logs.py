@@ -23,15 +23,27 @@ _CHOSEN, _GIVEN = (CLIENT_REQUEST_ID_HEADER, "x-request-id"), "x-amzn-requestid"
 # InvokeEndpoint lets a caller hand one free line to the container: that is how the id crosses SageMaker.
 CUSTOM_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 REQUEST_ID_ATTRIBUTE = "request-id="
+_ENCODER = json.JSONEncoder(default=repr)
 
 
 def write(event: str, *, level: str = "INFO", **fields: object) -> None:
     """Write one log line. `fields` must be JSON values; a value that is not is written as its repr."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + f".{int(time.time() * 1000) % 1000:03d}Z"
+    write_soon(event, level=level, **fields)
+    flush()
+
+
+def write_soon(event: str, *, level: str = "INFO", **fields: object) -> None:
+    """The same, but it leaves with the next line or by `flush`: each time takes a call of the system."""
+    now = time.time()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
     trace = traces.current.get()
     special = {"severity": level, "time": stamp, **_cloud_trace(trace)} if on_cloud_run() else {}
-    line = json.dumps({"timestamp": stamp, "level": level, "event": event, **_ids(trace), **special, **fields}, default=repr)
+    line = _ENCODER.encode({"timestamp": stamp, "level": level, "event": event, **_ids(trace), **special, **fields})
     sys.stdout.write(line + "\n")
+
+
+def flush() -> None:
+    """Hand on what was written soon."""
     sys.stdout.flush()
 
 

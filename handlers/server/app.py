@@ -2,7 +2,10 @@
 
 import asyncio
 import importlib
+import os
 import time
+import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,9 +18,11 @@ from handlers.server import contracts, metrics
 from handlers.server.calls import Call, Lasting
 from handlers.server.service import Answer, Service
 from handlers.web.bodies import ClientGone, Receive
+from handlers.web.protocol import LEAVING
 
 Send = Callable[[Any], Awaitable[None]]
 _MOST_HEADER_BYTES = 32_768
+_IDS = 256
 _JSON = {"content-type": "application/json"}
 # After these the rest of the body is still on its way, so the connection can't carry another request.
 _CLOSING = {408, 413, 415, 431, 404, 405}
@@ -31,6 +36,8 @@ class App:
     def __init__(self, service: Service) -> None:
         self._service = service
         self.lasting = Lasting()
+        self._random: deque[bytes] = deque()
+        self._flushing = False
         self._gets: dict[str, Callable[[], Answer]] = {
             **dict.fromkeys(_PROBES, self._ready),
             "/": self._front,
@@ -41,12 +48,20 @@ class App:
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        call = Call(self._service, self.lasting, headers, receive, logs.request_id(headers))
+        leaving = scope.get("extensions", {}).get(LEAVING, {}).get("tell")
+        call = Call(self._service, self.lasting, headers, receive, logs.request_id(headers, self._new_id()), leaving)
         # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
         call.ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
         quiet = call.ping is not None or _is_quiet(scope)
         with spans.serving(scope, headers, quiet=quiet, request_id=call.request_id) as span:
             await self._served(scope, call, send, span)
+
+    def _new_id(self) -> str:
+        """A UUID. The system is asked for the randomness of many at once: each time takes as long as a short prediction."""
+        if not self._random:
+            fresh = os.urandom(16 * _IDS)
+            self._random.extend(fresh[at : at + 16] for at in range(0, len(fresh), 16))
+        return str(uuid.UUID(bytes=self._random.pop(), version=4))
 
     async def _served(self, scope: Any, call: Call, send: Send, span: spans.Span) -> None:
         started = time.perf_counter()
@@ -136,7 +151,15 @@ class App:
         self._service.metrics.answered(answer.status, None if quiet else seconds)
         if not quiet:
             fields = {"route": scope["path"][:80], "status": answer.status, "ms": round(seconds * 1000, 1), "bytes": sent}
-            logs.write("request", request_id=call.request_id, **fields)
+            logs.write_soon("request", request_id=call.request_id, **fields)
+            if not self._flushing:
+                self._flushing = True
+                asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Send the lines of all requests that were answered in one turn of the loop."""
+        self._flushing = False
+        logs.flush()
 
 
 def _is_quiet(scope: Any) -> bool:

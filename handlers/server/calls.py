@@ -41,7 +41,16 @@ class Lasting:
 class Call:
     """One request. Header names are lower-case; `route` and `names`, the parts of the path that have names, are set once it is known."""
 
-    def __init__(self, service: Service, lasting: Lasting, headers: Mapping[str, str], receive: Receive, request_id: str) -> None:
+    def __init__(
+        self,
+        service: Service,
+        lasting: Lasting,
+        headers: Mapping[str, str],
+        receive: Receive,
+        request_id: str,
+        leaving: Callable[[Callable[[], Any] | None], None] | None = None,
+    ) -> None:
+        """`leaving` takes what is to be called when the client leaves; without it that is found out by `receive`."""
         self.service = service
         self.lasting = lasting
         self.headers = headers
@@ -50,6 +59,7 @@ class Call:
         self.names: Mapping[str, str] = {}
         self.ping: Ping | None = None
         self._receive = receive
+        self._leaving = leaving
         self._came = time.monotonic()
 
     @property
@@ -84,6 +94,8 @@ class Call:
 
     async def while_there(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` gives, which is given up when the client leaves (ClientGone): that frees the model for the next one."""
+        if self._leaving is not None:
+            return await self._unless_it_leaves(work, self._leaving)
         answering = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(self.left())
         try:
@@ -94,6 +106,27 @@ class Call:
         finally:
             answering.cancel()
             leaving.cancel()
+
+    async def _unless_it_leaves(self, work: Coroutine[Any, Any, _T], leaving: Callable[[Callable[[], Any] | None], None]) -> _T:
+        """The same in this task, where the connection tells of its end: two tasks fewer for each request."""
+        task, gone = asyncio.current_task(), False
+        assert task is not None  # ASGI's
+
+        def leave() -> None:
+            nonlocal gone
+            gone = True
+            task.cancel()
+
+        leaving(leave)
+        try:
+            return await work
+        except asyncio.CancelledError:
+            # The server, which leaves, may have cancelled it too.
+            if gone and not task.uncancel():
+                raise ClientGone from None
+            raise
+        finally:
+            leaving(None)
 
     async def left(self) -> None:
         """Returns when the client leaves; the body is complete, so nothing else can come."""

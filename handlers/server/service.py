@@ -5,10 +5,11 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -22,6 +23,7 @@ from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, Intern
 from handlers.functions.requests import PredictionRequest, check, parse, takes
 from handlers.functions.traces import Trace
 from handlers.server import inner_spans
+from handlers.server.deliveries import Deliveries
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.references import References
@@ -46,6 +48,7 @@ class _Asked(NamedTuple):
 
 
 _Job = Job[_Asked, Encoded]
+_T = TypeVar("_T")
 # A run of its own takes about as long as a dozen tokens; most models cut a text at 512 of them.
 _EACH, _READ = 60, 2500
 # Stands for what a ping asks, until the model is there and says what that is.
@@ -90,6 +93,7 @@ class Service:
         )
         self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
+        self._deliveries: Deliveries | None = None
 
     def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
         """A request's body within the settings. Raises RequestProblem."""
@@ -162,7 +166,7 @@ class Service:
                 if request.uri is not None:
                     request = await asyncio.to_thread(self._references.fetched, request, self.kind)
                 job = self.worker.submit(self._job(request, form, until))
-                return await asyncio.wrap_future(job.future)
+                return await self._delivered(job.future)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -170,6 +174,12 @@ class Service:
         finally:
             if job is not None:
                 job.cancellation.cancel()
+
+    def _delivered(self, done: Future[_T]) -> asyncio.Future[_T]:
+        loop = asyncio.get_running_loop()
+        if self._deliveries is None or self._deliveries.loop is not loop:
+            self._deliveries = Deliveries(loop)
+        return self._deliveries.awaited(done)
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
         patience, until = self._patience(seconds, counted=request is not _PING)

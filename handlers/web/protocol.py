@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from handlers.functions import logs, problems
@@ -11,6 +12,38 @@ from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
+_MOST_HELD_BYTES = 16_384
+# Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
+LEAVING = "pilotlight.leaving"
+
+
+class _Joined:
+    """A transport that sends what is written within one turn of the loop as one: head and body of an answer are written apart."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+        # What is long is not held, so that whoever writes is told when the client does not read.
+        if len(data) > _MOST_HELD_BYTES:
+            self._send()
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._held:
+            self._transport.write(b"".join(self._held))
+            self._held.clear()
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -27,25 +60,35 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread_bytes = 0
         self._waiting: asyncio.TimerHandle | None = None
         self._begun = False
+        self._leaving: Callable[[], Any] | None = None
+        self._lost = False
+        self._extensions: dict[str, dict[object, object]] = {LEAVING: {"tell": self._when_it_leaves}}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
         self._wait(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
         super().connection_lost(exc)
+        self._lost = True
+        if self._leaving is not None:
+            self._leaving()
 
     def data_received(self, data: bytes) -> None:
         self._unread_bytes += len(data)
         super().data_received(data)
+        if self._begun and self._waiting is None:
+            self._wait(self.arrival_s)
         if self._unread_bytes > _MOST_UNREAD_BYTES:
             self._refuse(HeadersTooLarge(f"Headers and path, or trailers, have more than {_MOST_UNREAD_BYTES} bytes."))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions
         self._begun = True
-        self._wait(self.arrival_s)
+        # Its time begins where what came does not end it: most requests come whole.
+        self._wait(None)
 
     def on_headers_complete(self) -> None:
         self._begun, self._unread_bytes = False, 0
@@ -62,6 +105,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(RequestMalformed("The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."))
+
+    def _when_it_leaves(self, told: Callable[[], Any] | None) -> None:
+        self._leaving = told
+        if self._lost and told is not None:
+            told()
 
     def _wait(self, seconds: float | None) -> None:
         if self._waiting is not None:

@@ -90,6 +90,13 @@ def test_a_connection_that_is_kept_may_rest_between_requests(server):
             assert received.startswith(b"HTTP/1.1 200 ")
 
 
+def test_head_and_body_of_an_answer_leave_as_one(server):
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(GET + b"\r\n")
+            assert connection.recv(65_536).endswith(b'\r\n\r\n{"status":"alive"}')
+
+
 def test_requests_behind_each_other_are_answered_in_order(server):
     body = b'{"inputs": "cold"}'
     predict = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
