@@ -22,6 +22,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
 
 from benchmarks.record import BenchmarkError
+from benchmarks.twin import Twin
 from components.capabilities import PLACES
 from pilotlight import toolchain
 from pilotlight.planned import PROJECT, ROOT, config_of
@@ -133,7 +134,7 @@ class ProgramRunner:
             started = time.monotonic()
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         if done.returncode != 0:
-            said = "\n".join([*engine.said, done.stdout, done.stderr])
+            said = "\n".join([done.stdout, done.stderr, *engine.said])
             raise BenchmarkError(f"{program} ended with {done.returncode}:\n{said[-2000:]}")
         resources = [(kind, json.dumps(_plain(inputs), sort_keys=True)) for _, kind, inputs in monitor.arrived]
         sdks = sorted(set(_IMPORTED.findall(done.stderr))) if watch_imports else None
@@ -147,8 +148,9 @@ class ProgramRunner:
 
 @contextmanager
 def program_runner(stack: str) -> Iterator[ProgramRunner]:
-    """A runner for one stack, and meanwhile the registry that programs on Azure log in to."""
+    """A runner for one stack, which is packaged first, and meanwhile the registry that programs on Azure log in to."""
     with tempfile.TemporaryDirectory(prefix="pilotlight-bench-") as folder, token_exchange(Path(folder)) as registry:
+        Twin(folder).run("package", stack)
         yield ProgramRunner(stack, registry)
 
 

@@ -10,7 +10,6 @@ import pytest
 from components.warming_checks import AVERAGED
 from tests.conformance.warmed import (
     APIS,
-    ROLLING,
     SOON,
     WINDOW,
     ZONE,
@@ -22,7 +21,7 @@ from tests.conformance.warmed import (
     next_monday,
 )
 from tests.support.deployment import Deployment
-from tests.support.size import ALL, only_all
+from tests.support.size import only_all
 
 PINGED = 2
 # Before the window that keeps one instance warm, so that none is warm but by the pings.
@@ -37,6 +36,8 @@ PINGS = {
 USD = 100
 MAIL = "ops@example.com"
 BUDGET = {"monthlyUsd": USD, "alertAt": [0.5], "onExceeded": "drop-warming", "email": MAIL}
+# By default one, by `make test-all` every one.
+USUAL = "aws-lambda-api"
 BOUNDED = [name for name, ready in APIS.items() if ready.has("warming.ping")]
 
 
@@ -45,7 +46,7 @@ def pings_of(stack: str) -> dict[str, Any]:
     return {**PINGS, "parallel": 1 if APIS[stack].service["endpoint"]["platform"] in AVERAGED else PINGED}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name in ROLLING else only_all) for name in BOUNDED])
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name == USUAL else only_all) for name in BOUNDED])
 def warmed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Warmed]:
     """Up on a Monday before its pings; the lease of the window ends with Tuesday."""
     stack = str(request.param)
@@ -96,8 +97,6 @@ def assert_only_its_job_calls_the_warmer(warmed: GoogleWarmed, ran: list[dict[st
 def test_a_spent_budget_is_told_and_drops_the_floor_until_an_up_with_a_refresh(warmed: Warmed) -> None:
     if isinstance(warmed, AzureWarmed):
         pytest.skip("a budget is looked at once a day there, and asked (the test below)")
-    if isinstance(warmed, GoogleWarmed) and not ALL:
-        pytest.skip("a large run; what drops the floor there is in tests/twin/gcp/test_budget_drop.py too")
     warmed.goes_to(warmed.at("08:00") + SOON)
     assert warmed.floor() == 1
     warmed.deployment.twin("spend", {"usd": 0.6 * USD})

@@ -252,7 +252,7 @@ def test_a_version_that_does_not_start_fails_the_up_and_takes_no_traffic(first: 
             time.sleep(AFTERWARDS_S)
     finally:
         source.write_bytes(good)
-    assert done.failed == []
+    assert done.failed == [], f"{done}\n{first.deployment.run('logs', first.stack, '--tail', '200').stdout}"
     assert done.right >= 8
     # The others say where the reason is.
     assert first.ready.service["endpoint"]["platform"] != "aws-lambda" or "this version does not start" in said

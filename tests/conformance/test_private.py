@@ -1,7 +1,7 @@
 """An endpoint that the internet can't reach: what calls it through the stack's own network comes in, and nothing else does; it becomes
 so, and public again, without a failed use.
 
-One stack by default, every one of a platform that has the setting with PILOTLIGHT_ALL=1.
+Large runs: by default tests/twin/gcp/test_cloud_run.py asks the wire who comes in, and tests/planned/gcp what is declared.
 """
 
 import time
@@ -19,15 +19,16 @@ from tests.conformance.pipeline import pipeline_of
 from tests.conformance.stacks import STACKS, ReadyStack
 from tests.conformance.use import USES, Use, use_of
 from tests.support.deployment import Deployment, post
-from tests.support.size import ALL, only_all
+from tests.support.size import only_all
 from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
 
-FIRST, *OTHERS = [ready for ready in STACKS if ready.has("endpoint.private")]
+PRIVATE = [ready for ready in STACKS if ready.has("endpoint.private")]
 ENGLISH = TEXTS["english"]["text"]
+pytestmark = only_all
 # How a function is told to send through the network, and the same without.
 FUNCTION, EGRESS, NO_EGRESS = "components/gcp/function.py", r"network=None if .*\.egress\(\),$", "network=None,"
 # The use goes on for a while, so that what is new is used too.
-AFTERWARDS_S = 6 if ALL else 3
+AFTERWARDS_S = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ class Private:
         return found
 
 
-@pytest.fixture(params=[FIRST, *(pytest.param(ready, marks=only_all) for ready in OTHERS)], ids=lambda ready: ready.name)
+@pytest.fixture(params=PRIVATE, ids=lambda ready: ready.name)
 def up(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Private]:
     ready: ReadyStack = request.param
     source = deployment.checkout / FUNCTION

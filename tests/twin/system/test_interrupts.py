@@ -15,11 +15,8 @@ from tests.support.deployment import Deployment, interrupt
 from tests.support.size import only_all
 
 WAYS = ("one Ctrl-C", "two Ctrl-C", "the command killed", "the engine killed")
-# By default one stack and one way, since each way has a small program of its own in every run (tests/twin/cli).
-USUAL = {(STACKS[0], WAYS[0])}
-RUNS = [
-    pytest.param(ready, how, id=f"{ready.name}-{how}", marks=[] if (ready, how) in USUAL else only_all) for ready in STACKS for how in WAYS
-]
+# Large runs, since each way has a small program of its own in every run (tests/twin/cli).
+RUNS = [pytest.param(ready, how, id=f"{ready.name}-{how}", marks=only_all) for ready in STACKS for how in WAYS]
 
 
 def wait_for_creations(deployment: Deployment, count: int) -> None:

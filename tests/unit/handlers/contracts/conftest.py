@@ -54,10 +54,10 @@ class Heard:
             return self.states
 
 
-@pytest.fixture
-def heard() -> Iterator[Heard]:
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Heard]:
+    """One for a file, and so are the servers that may call it."""
     made = Heard()
-    made.answering.set()
 
     class Receiver(Quiet):
         def do_POST(self) -> None:
@@ -73,6 +73,15 @@ def heard() -> Iterator[Heard]:
     with serving(Receiver) as where:
         made.root = f"http://{where}/hooks/"
         yield made
+
+
+@pytest.fixture
+def heard(receiver: Heard) -> Heard:
+    """The same, with nothing heard yet."""
+    with receiver.changed:
+        receiver.states, receiver.paths, receiver.statuses = [], [], []
+    receiver.answering.set()
+    return receiver
 
 
 def address(server: Server) -> str:

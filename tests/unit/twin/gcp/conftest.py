@@ -22,3 +22,11 @@ def account(tmp_path: Path) -> Iterator[Account]:
 def made(account: Account) -> Made:
     """Everything in the account, by name."""
     return fill(account)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Account, Made]]:
+    """An account with everything, for tests that change nothing in it."""
+    account = Account(tmp_path_factory.mktemp("whole"))
+    yield account, fill(account)
+    account.world.close()

@@ -53,7 +53,8 @@ def test_a_service_that_google_does_not_have_is_refused(account: Account) -> Non
 @pytest.mark.parametrize(
     "name", ["member", "repositoryMember", "invoker", "bucketMember", "topicMember", "subscriptionMember", "accountMember"]
 )
-def test_nothing_is_granted_to_nobody(account: Account, made: Made, name: str) -> None:
+def test_nothing_is_granted_to_nobody(whole: tuple[Account, Made], name: str) -> None:
+    account, made = whole
     inputs = {key: value for key, value in made[name].inputs.items() if key != "condition"}
     assert "does not exist: make it in this program" in account.refused(made[name].token, {**inputs, "member": MISSING})
     assert "Role projects/tried-project/roles/none does not exist" in account.refused(
@@ -72,7 +73,8 @@ def test_nothing_is_granted_to_nobody(account: Account, made: Made, name: str) -
         ("accountMember", {"serviceAccountId": f"projects/{PROJECT}/serviceAccounts/none@x.iam.gserviceaccount.com"}),
     ],
 )
-def test_nothing_is_granted_on_nothing(account: Account, made: Made, name: str, change: dict[str, Any]) -> None:
+def test_nothing_is_granted_on_nothing(whole: tuple[Account, Made], name: str, change: dict[str, Any]) -> None:
+    account, made = whole
     assert "does not exist" in account.refused(made[name].token, {**made[name].inputs, **change})
 
 
@@ -112,7 +114,8 @@ def test_a_private_bucket_opens_to_nobody_unknown(account: Account, made: Made) 
         ("job", {"httpTarget": None, "pubsubTarget": {"topicName": "none", "data": "e30="}}, "Topic none does not exist"),
     ],
 )
-def test_what_is_not_there_cannot_be_used(account: Account, made: Made, name: str, change: dict[str, Any], expected: str) -> None:
+def test_what_is_not_there_cannot_be_used(whole: tuple[Account, Made], name: str, change: dict[str, Any], expected: str) -> None:
+    account, made = whole
     inputs = {key: value for key, value in {**made[name].inputs, **change}.items() if value is not None}
     assert expected in account.refused(made[name].token, inputs)
 
