@@ -69,6 +69,7 @@ function = takes(
         "DEAD_LETTER_QUEUE_URL": queue_url(buried, dead),
         "OBJECT_SUFFIXES": ",".join(events.suffixes),
         "RESULTS": "table",
+        "RESULTS_TABLE_SERVICE": "storage",
         "RESULTS_TABLE_URL": table_url(kept, rows),
         "RESULTS_CONTAINER_URL": blobs_of(kept, large.name),
         "MEMORY_MB": str(settings.function.memory_mb),

@@ -73,7 +73,7 @@ def test_every_cloud_with_answers_is_held_to_them() -> None:
     assert {ready.cloud for ready in ANSWERED} == set(ANSWERING)
 
 
-@on()
+@on(large="gcp")
 class TestEverywhere:
     @pytest.mark.parametrize("own", [None, "mine-1"])
     def test_one_id_goes_from_the_gateway_over_the_worker_to_the_model(self, up: Answering, own: str | None) -> None:

@@ -269,6 +269,7 @@ def test_a_function_that_is_killed_while_it_works_leaves_one_result_of_each_obje
 
 
 @on(*EVENTED)
+@only_all
 def test_one_stack_works_on_while_the_other_is_destroyed(together: list[Evented]) -> None:
     if len(together) < 2:
         pytest.skip("PILOTLIGHT_ALL=1 tries every stack of a cloud")

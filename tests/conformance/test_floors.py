@@ -1,6 +1,6 @@
 """Where the live floor is another one than the plan's and no schedule mends it, `doctor` says so, and what does.
 
-A function of AWS by default, whose floor and maximum are two things; every platform with PILOTLIGHT_ALL=1.
+Large runs: what `doctor` says of a floor is in tests/unit/cli/doctor by default.
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from pilotlight.cli.doctor import subject_of
 from pilotlight.cli.project import find
 from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.run import examine
-from tests.conformance.warmed import APIS, CLOUDS, ROLLING, SOON, WINDOW, AwsWarmed, Warmed, brought_up, local_now, next_monday, requests_of
+from tests.conformance.warmed import APIS, CLOUDS, SOON, WINDOW, AwsWarmed, Warmed, brought_up, local_now, next_monday, requests_of
 from tests.support.deployment import Deployment, post
 from tests.support.size import only_all
 
+pytestmark = only_all
 USD = 100
 BUDGET = {"monthlyUsd": USD, "email": "ops@example.com", "onExceeded": "drop-warming"}
 # On Azure an endpoint's own rules are its floor, so that there is no other one to tell of (test_warming.py) but what a budget left of them
 # (test_bounds.py).
 DRIFTING = [name for name, ready in APIS.items() if CLOUDS[ready.cloud].drifts]
-USUAL = next(name for name in DRIFTING if name in ROLLING)
 HIGH, LOW = 3, 1
 ALWAYS = {"kind": "provisioned", "instances": LOW}
 # So many instances there may be.
 MOST = 10
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name == USUAL else only_all) for name in DRIFTING])
+@pytest.fixture(scope="module", params=DRIFTING)
 def warmed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[Warmed]:
     """Up on a Monday before its window, with a budget that drops the floor."""
     stack = str(request.param)
@@ -63,7 +63,6 @@ def test_a_floor_that_is_the_plans_is_well(warmed: Warmed) -> None:
     assert (told["status"], told["found"]) == ("ok", f"{HIGH} instances are kept warm, as the plan says for now")
 
 
-@only_all
 def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> None:
     warmed.deployment.twin("spend", {"usd": 1.01 * USD})
     warmed.goes_to(warmed.at("10:00"))
@@ -104,7 +103,6 @@ def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_i
     assert (warmed.floor(), warmed.told()) == (0, {})
 
 
-@only_all
 def test_a_floor_and_its_maximum_lowered_together(warmed: Warmed) -> None:
     """An endpoint takes both as one configuration. A function's reservation comes before its alias, and below the floor it is refused:
     nothing has changed then, `doctor` says in which order it goes, and both can be raised together."""

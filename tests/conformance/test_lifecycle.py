@@ -86,7 +86,7 @@ class Up:
 
 
 # Of the parts that they are made of every run brings up each, in a stack that rolls, or in other tests of whole stacks (the REST API of
-# AWS: tests/twin/cli/test_whole.py; event stacks: test_events.py); `make test-all` brings up every stack here.
+# AWS: test_refusals.py; event stacks: test_events.py); `make test-all` brings up every stack here.
 TRIED = [ready for ready in STACKS if ALL or ready.rolls]
 
 

@@ -309,8 +309,6 @@ def requests_of(stack: str) -> int:
 
 
 CLOUDS: Mapping[str, type[Warmed]] = {"aws": AwsWarmed, "azure": AzureWarmed, "gcp": GoogleWarmed}
-# One of each cloud, the one that rolls.
-ROLLING = [name for name, ready in APIS.items() if ready.rolls]
 
 
 def brought_up(

@@ -47,7 +47,8 @@ def tree() -> str:
     ).stdout
 
 
-@pytest.mark.parametrize("stack", ["aws-sagemaker-api", pytest.param("aws-lambda-api", marks=only_all)])
+@only_all
+@pytest.mark.parametrize("stack", ["aws-sagemaker-api", "aws-lambda-api"])
 def test_a_ready_stack_comes_up_answers_is_looked_at_and_goes(home: Path, stack: str) -> None:
     before = tree()
     up = pilotlight(home, "up", stack, "--local", "--json")

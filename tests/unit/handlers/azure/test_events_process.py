@@ -10,6 +10,7 @@ import time
 import pytest
 
 from handlers.functions.azure.consuming import CUT_OFF
+from tests.support.size import only_all
 from tests.unit.handlers.answering import Model
 from tests.unit.handlers.azure.answering import Cloud, asked
 from tests.unit.handlers.azure.event_world import World, until
@@ -128,6 +129,7 @@ def test_a_process_that_is_told_to_leave_finishes_what_it_has_and_gives_back_the
     assert world.held()[0]["pilotlight"]["spared"] == 1
 
 
+@only_all
 def test_an_idle_process_costs_next_to_nothing(world, endpoint, tmp_path):
     """Container Apps asks less for a replica below 0.01 of a core and 1,000 bytes a second."""
     with process(world, endpoint, tmp_path) as started:
