@@ -3,6 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ class Storm(ABC):
         self._pipeline = pipeline
         self._uploaded: list[Uploaded] = []
         self._messages: list[dict[str, Any]] = []
+        # How often the weather met something, by what the twin calls each of its faults.
+        self.met: Counter[str] = Counter()
 
     @abstractmethod
     def _parts(self) -> tuple[str, str]:
@@ -107,7 +110,15 @@ class Storm(ABC):
             yield
         finally:
             outages.join()
+            self.met.update(twin_client.call(self._twin, "faults")["met"])
             self._call("faults", {})
+
+    def missed(self) -> set[str]:
+        """What of the weather has met nothing so far: a storm that nothing hangs on."""
+        told = self._weather.faults(*self._parts())["executions"]
+        kinds = {f"executions.{name}.{kind}" for name, shares in told.items() if isinstance(shares, dict) for kind in shares}
+        expected = {"events.duplicates", *(f"outages.{service}" for service in self.outages), *kinds}
+        return {kind for kind in expected if not self.met[kind]}
 
     def uploads(self, count: int) -> Sequence[Uploaded]:
         """Upload under the weather; returns what the bucket has accepted."""
@@ -240,6 +251,7 @@ class AzureStorm(ContainerStorm):
         super()._turn(out)
         for pid in self._observed.processes(self._outputs["functionName"]):
             psutil.Process(pid).kill()
+            self.met[f"executions.{self._parts()[0]}.kill"] += 1
 
     def _under_way(self) -> int:
         return self._pipeline.waiting()
