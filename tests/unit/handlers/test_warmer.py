@@ -15,7 +15,7 @@ from handlers.functions.aws import warmer as warmer_module
 from handlers.functions.aws.warmer import to_endpoint, to_function
 from handlers.functions.environment import SettingsError
 from handlers.functions.pings import LEAST_HOLD_S
-from handlers.functions.warming import MOST_PARALLEL, Warmer, WarmingFailed, parallel_of
+from handlers.functions.warming import MOST_PARALLEL, Warmer, WarmingFailed, hold_of, parallel_of
 from tests.unit.handlers.processes import running
 from tests.unit.handlers.test_api_function import Context
 from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process
@@ -62,8 +62,8 @@ def test_pings_run_side_by_side_and_are_counted_by_instance_and_cold_ones(capsys
 def test_the_more_pings_the_longer_each_keeps_its_instance(parallel):
     model = Instances(parallel)
     Warmer(model).warm(parallel, batch_id="batch", seconds=20)
-    assert {ping.hold_s for ping in model.pings} == {LEAST_HOLD_S * parallel}
-    assert LEAST_HOLD_S * parallel >= 0.1
+    assert {ping.hold_s for ping in model.pings} == {hold_of(parallel)}
+    assert hold_of(1) == LEAST_HOLD_S < hold_of(2) < hold_of(20)
 
 
 def test_fewer_instances_than_pings_are_told(capsys):
