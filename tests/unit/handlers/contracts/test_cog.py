@@ -18,7 +18,7 @@ LATER = {"prefer": "respond-async"}
 WIDE = {"MAX_INPUTS": "100000", "MAX_BODY_BYTES": "100000000", "MAX_ANSWER_BYTES": "1000000000"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cog(sentences, workshop, receiver):
     """A server that may call the receiver, and takes long work."""
     with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=receiver.root, **WIDE) as started:
