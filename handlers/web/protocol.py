@@ -65,6 +65,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._extensions: dict[str, dict[object, object]] = {LEAVING: {"tell": self._when_it_leaves}}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        # uvicorn asks for asyncio's own class, and uses what _Joined hands on of it.
         super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
         self._wait(self.timeout_keep_alive)
 

@@ -113,13 +113,6 @@ class Storm(ABC):
             self.met.update(twin_client.call(self._twin, "faults")["met"])
             self._call("faults", {})
 
-    def missed(self) -> set[str]:
-        """What of the weather has met nothing so far: a storm that nothing hangs on."""
-        told = self._weather.faults(*self._parts())["executions"]
-        kinds = {f"executions.{name}.{kind}" for name, shares in told.items() if isinstance(shares, dict) for kind in shares}
-        expected = {"events.duplicates", *(f"outages.{service}" for service in self.outages), *kinds}
-        return {kind for kind in expected if not self.met[kind]}
-
     def uploads(self, count: int) -> Sequence[Uploaded]:
         """Upload under the weather; returns what the bucket has accepted."""
         plan: list[list[Upload]] = planned(count, self._weather.seed)
