@@ -30,6 +30,8 @@ ATTEMPTS = 3
 SHORT = {"predictSeconds": 5, "coldStartSeconds": 15}
 # The first uploads are under way when the first service stops.
 BEFORE_S = 1.5
+# So long after the uploads the weather may take to have met the work with everything it has.
+WEATHER_S = 300
 
 
 def settings_of(stack: str, **events: Any) -> dict[str, Any]:
@@ -101,16 +103,21 @@ class Storm(ABC):
 
     @contextmanager
     def weather(self) -> Iterator[None]:
-        """The faults for as long as the block lasts; the clock goes on running fast until `calm`."""
+        """The faults for as long as the block lasts, and then until each has met something and nine tenths of the work are done.
+
+        The clock goes on running fast until `calm`.
+        """
         self._call("clock", {"speed": self._weather.speed})
         self._call("faults", self._weather.faults(*self._parts()))
         outages = threading.Thread(target=self._outages)
         outages.start()
         try:
             yield
+            outages.join()
+            self._weathered()
         finally:
             outages.join()
-            self.met.update(twin_client.call(self._twin, "faults")["met"])
+            self.met.update(self._met())
             self._call("faults", {})
 
     def uploads(self, count: int) -> Sequence[Uploaded]:
@@ -119,6 +126,10 @@ class Storm(ABC):
         with self.weather():
             self._uploaded += carried_out(self._pipeline.put, plan)
         return self._uploaded
+
+    def missed(self) -> list[str]:
+        """The faults that have met nothing."""
+        return self._missed(self.met)
 
     def doomed(self, count: int, patience_s: float) -> None:
         """Further uploads while no execution ends well, until one of them is among the dead letters."""
@@ -154,6 +165,25 @@ class Storm(ABC):
     def replaced(self) -> int:
         """Dead letters that no replay helps: another version has taken the place of theirs, where a bucket keeps one alone."""
         return 0
+
+    def _met(self) -> Counter[str]:
+        found: dict[str, int] = twin_client.call(self._twin, "faults")["met"]
+        return Counter(found)
+
+    def _missed(self, met: Counter[str]) -> list[str]:
+        function, endpoint = self._parts()
+        executions = (f"executions.{function}.kill", f"executions.{endpoint}.error", f"executions.{endpoint}.timeout")
+        return [name for name in ("events.duplicates", *(f"outages.{service}" for service in self.outages), *executions) if not met[name]]
+
+    def _weathered(self) -> None:
+        deadline = time.monotonic() + WEATHER_S
+        while self._missed(self.met + self._met()) or self._waiting() > len(self._uploaded) // 10:
+            if time.monotonic() > deadline:
+                return
+            # An outage in which nobody asked, since all who could were held up by the other one, comes once more.
+            again = [service for service in self.outages if not self._met()[f"outages.{service}"]]
+            self._call("faults", {"outages": again or None})
+            time.sleep(0.5)
 
     def _outages(self) -> None:
         first, second = self.outages

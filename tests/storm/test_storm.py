@@ -41,6 +41,7 @@ def up(stack: str, results: list[str], deployment: Deployment) -> Iterator[str]:
 def test_every_version_gets_one_row_whatever_fails(deployment: Deployment, up: str) -> None:
     storm = storm_of(deployment, deployment.outputs(up), Weather())
     assert len(storm.uploads(SIZE)) == SIZE
+    assert storm.missed() == [], storm.met
     storm.doomed(DOOMED, PATIENCE_S)
     storm.settled(PATIENCE_S)
     after = storm.verdict()
