@@ -4,6 +4,8 @@ CLOUD ?= all
 BIN := .venv/bin
 # Tests of one kind run side by side; the twin's own processes share these cores, so not more workers than cores.
 WORKERS ?= 2
+# A test that fails on a busy machine is tried once more and named; a third of them fails the run (docs/decisions/0024).
+AGAIN := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks -rR
 ONLY ?=
 STACKS ?=
 PLANS ?=
@@ -23,7 +25,7 @@ demo: setup ## deploy the main stack on the twin, call it, show where the cold s
 	@$(BIN)/python -m pilotlight.demo
 
 test: setup-dev ## every test that needs neither torch nor root
-	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/planned tests/unit policies/tests -n $(WORKERS)
+	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/planned tests/unit policies/tests -n $(WORKERS) $(AGAIN)
 
 test-unit: setup-dev ## the tests that need pip packages only
 	$(BIN)/pytest tests/unit policies/tests -n $(WORKERS)

@@ -30,6 +30,8 @@ with contextlib.suppress(ImportError):
     for _module in (grpc, grpc.aio):
         _module.insecure_channel = _with_connections_of_its_own(_module.insecure_channel)
 
+# Tests of one run that may have needed a second try.
+MOST_AGAIN = 2
 # Two whole stacks under load at once would only measure the machine: one worker runs all of these, one after another.
 UNDER_LOAD = ("tests/conformance/", "tests/storm/", "tests/twin/system/test_limits.py")
 # Whole stacks whose tests ask for no rate, on twins of their own: another worker runs these meanwhile, also one after another.
@@ -56,6 +58,16 @@ def what_is_raised_by_garbage_fails_a_test() -> Iterator[None]:
     """Each worker looks once more before its last test ends: later nobody would hear of it."""
     yield
     gc.collect()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run in which too many tests passed only by a second try has failed. Where each worker counts its own, this is for the whole run."""
+    reporter = session.config.pluginmanager.getplugin("terminalreporter")
+    again = sorted({report.nodeid for report in reporter.stats.get("rerun", ())}) if reporter else []
+    if len(again) > MOST_AGAIN and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"\n{len(again)} tests passed only by a second try, at most {MOST_AGAIN} may: {', '.join(again)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def group_of(nodeid: str) -> str:
