@@ -95,10 +95,20 @@ def _external_app(app: Resource, context: Context) -> Iterator[str]:
 def _open_api(api: Resource, context: Context) -> Iterator[str]:
     if api.at("subscriptionRequired"):
         return
-    policies = [each for each in context.graph.all(t.APIM_POLICY) if each.at("apiId") == api.at("apiId")]
-    policies += [each for each in context.graph.all(t.APIM_POLICY) if context.graph.behind(each, "apiId", t.APIM_API) is api]
+    policies = [each for each in context.graph.all(t.APIM_POLICY) if _is_policy_of(each, api, context)]
     if not any(re.search("<validate-(jwt|azure-ad-token)", str(each.at("value", ""))) for each in policies):
         yield "subscriptionRequired is false and no policy of it has <validate-jwt>: set it to true, or add the element."
+
+
+def _is_policy_of(policy: Resource, api: Resource, context: Context) -> bool:
+    """What came out of Azure names no API: there a policy's own address is below the address of its API."""
+    if context.graph.behind(policy, "apiId", t.APIM_API) is api:
+        return True
+    names = policy.at("apiId"), api.at("apiId")
+    if None not in names:
+        return bool(names[0] == names[1])
+    address = str(api.at("id", "")).lower()
+    return bool(address) and str(policy.at("id", "")).lower().startswith(f"{address}/policies/")
 
 
 def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:

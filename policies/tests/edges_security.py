@@ -49,6 +49,7 @@ def _opened(method: str, operation: Any) -> Spec:
 _JWT = "<inbound><validate-jwt /></inbound>"
 _GITHUB = "token.actions.githubusercontent.com"
 _API = made(t.APIM_API, subscriptionRequired=False, apiId="a")
+_SAVED_API = made(t.APIM_API, subscriptionRequired=False, id="/service/s/apis/a")
 _TOKENS = made(t.APIM_POLICY, apiId="a", value=_JWT)
 _ACCOUNT = made(t.STORAGE, accountName="store")
 _ALL_KEYS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -103,6 +104,10 @@ SECURITY = (
         ("", [_API, {**_TOKENS, "inputs": {"value": "<validate-azure-ad-token />"}, "links": linked({}, apiId=_API)["links"]}]),
         ("", [_API, _TOKENS, called("second", made(t.APIM_POLICY, apiId="a", value="<base />"))]),
         ("no policy of it has <validate-jwt>", [_API, made(t.APIM_POLICY, apiId="b", value=_JWT)]),
+        # As a saved state has both.
+        ("", [_SAVED_API, made(t.APIM_POLICY, id="/service/s/apis/A/policies/policy", value=_JWT)]),
+        ("no policy of it has <validate-jwt>", [_SAVED_API, made(t.APIM_POLICY, id="/service/s/apis/a2/policies/policy", value=_JWT)]),
+        ("no policy of it has <validate-jwt>", [_SAVED_API, made(t.APIM_POLICY, value=_JWT)]),
     ),
     *edges("permission-names-its-caller", ("", made(t.LAMBDA_PERMISSION, action="lambda:InvokeFunctionUrl", principal="111122223333"))),
     *edges("tls-only", ("", made(t.APIM_API)), ("", made(t.STORAGE, enableHttpsTrafficOnly=True, minimumTlsVersion="TLS1_3"))),
