@@ -15,6 +15,7 @@ _OWN = {
     *("aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths"),
 }
 _ANYONE = ("allUsers", "allAuthenticatedUsers")
+_EVERY_PATH = frozenset(("*", "/*"))
 _ASKED = ("JWT", "AWS_IAM", "CUSTOM")
 # An account, or somebody of it.
 _ACCOUNT = re.compile(r"\d{12}|arn:aws[a-z-]*:(iam|sts)::\d{12}:.+")
@@ -81,14 +82,17 @@ def _quick(api: Resource, _: Context) -> Iterator[str]:
 def _external_app(app: Resource, context: Context) -> Iterator[str]:
     if not app.at("configuration.ingress.external"):
         return
+    # One of them may leave out routes, which is its author's choice, but not all of them.
     guards = [each for each in context.graph.all(t.APP_AUTH) if context.graph.behind(each, "containerAppName", t.APP) is app]
     if not any(
-        each.at("platform.enabled") and each.at("globalValidation.unauthenticatedClientAction") in ("Return401", "Return403")
+        each.at("platform.enabled")
+        and each.at("globalValidation.unauthenticatedClientAction") in ("Return401", "Return403")
+        and not _EVERY_PATH & set(each.at("globalValidation.excludedPaths") or ())
         for each in guards
     ):
         yield (
             "configuration.ingress.external is true and nobody asks who calls: add a ContainerAppsAuthConfig with platform.enabled true "
-            'and globalValidation.unauthenticatedClientAction "Return401", or set external to false.'
+            'and globalValidation.unauthenticatedClientAction "Return401" and not every path in excludedPaths, or set external to false.'
         )
 
 
@@ -107,8 +111,8 @@ def _is_policy_of(policy: Resource, api: Resource, context: Context) -> bool:
     names = policy.at("apiId"), api.at("apiId")
     if None not in names:
         return bool(names[0] == names[1])
-    address = str(api.at("id", "")).lower()
-    return bool(address) and str(policy.at("id", "")).lower().startswith(f"{address}/policies/")
+    addresses = policy.at("id"), api.at("id")
+    return None not in addresses and str(addresses[0]).lower().startswith(f"{addresses[1]}/policies/".lower())
 
 
 def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:

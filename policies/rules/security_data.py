@@ -17,12 +17,12 @@ _VARIABLES = {
 }
 _SECRET_VALUE = re.compile(
     r"(AKIA|ASIA)[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|AccountKey=|SharedAccess(Key|Signature)=|AIza[0-9A-Za-z_-]{35}"
-    r"|gh[pousr]_[0-9A-Za-z]{36}|hf_[0-9A-Za-z]{30}|xox[abp]-[0-9A-Za-z-]{10}|[?&]sig=[0-9A-Za-z%]{20}|eyJ[0-9A-Za-z_-]{10,}\.eyJ"
+    r"|gh[pousr]_[0-9A-Za-z]{36}|hf_[0-9A-Za-z]{30}|xox[abp]-[0-9A-Za-z-]{10}|\bsk-[0-9A-Za-z_-]{20}|[?&]sig=[0-9A-Za-z%]{20}|eyJ[0-9A-Za-z_-]{10,}\.eyJ"
     # An address with a password.
     r"|[a-z][a-z0-9+.-]*://[^/?#\s:@]*:[^/?#\s@]+@"
 )
 _SECRET_NAME = re.compile(
-    r"(^|_)(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|(SECRET|SIGNING|ENCRYPTION|PRIVATE|ACCESS|ACCOUNT)_?KEY"
+    r"(^|_)(PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|API_?KEY|(SECRET|SIGNING|ENCRYPTION|PRIVATE|ACCESS|ACCOUNT)_?KEY"
     r"|CONNECTION_?STRING)$",
     re.IGNORECASE,
 )
@@ -112,7 +112,9 @@ def _access_log(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _validated(resource: Resource, _: Context) -> Iterator[str]:
-    if resource.at("httpMethod") in ("POST", "PUT", "PATCH") and not (resource.at("requestValidatorId") and resource.at("requestModels")):
+    if resource.at("httpMethod") in ("POST", "PUT", "PATCH", "ANY") and not (
+        resource.at("requestValidatorId") and resource.at("requestModels")
+    ):
         yield "requestValidatorId or requestModels is missing: set both, so that the gateway turns away what is no request."
 
 

@@ -96,12 +96,12 @@ def _trust(resource: Resource, _: Context) -> Iterator[str]:
             yield f"{_TRUST} trusts all of {whole[0]}: name the role that takes it, or condition on aws:PrincipalArn or sts:ExternalId."
         for one in named:
             provider = one.partition("oidc-provider/")[2] or one
-            if provider.startswith(_GITHUB) and not _of_an_owner(keys.get(f"{provider}:sub", [])):
-                yield f"{_TRUST} trusts every repository of GitHub: condition {provider}:sub on repo:<owner>/<repository>:<what runs>."
+            if provider.startswith(_GITHUB) and not _of_a_repository(keys.get(f"{provider}:sub", [])):
+                yield f"{_TRUST} trusts repositories it does not name: condition {provider}:sub on repo:<owner>/<repository>:<what runs>."
 
 
-def _of_an_owner(subjects: list[str]) -> bool:
-    return bool(subjects) and all(re.match(r"repo:[^/*?]+/", each) for each in subjects)
+def _of_a_repository(subjects: list[str]) -> bool:
+    return bool(subjects) and all(re.match(r"repo:[^/*?]+/[^/*?:]+:", each) for each in subjects)
 
 
 def _admin_of_aws(resource: Resource, _: Context) -> Iterator[str]:

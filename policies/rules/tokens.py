@@ -67,6 +67,8 @@ MORE_GRANTS = (
     "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
     "gcp:cloudfunctionsv2/functionIamBinding:FunctionIamBinding",
     "gcp:cloudfunctionsv2/functionIamMember:FunctionIamMember",
+    "gcp:cloudrun/iamBinding:IamBinding",
+    "gcp:cloudrun/iamMember:IamMember",
     "gcp:cloudrunv2/serviceIamBinding:ServiceIamBinding",
     "gcp:folder/iAMBinding:IAMBinding",
     "gcp:folder/iAMMember:IAMMember",

@@ -149,6 +149,9 @@ BREAKS = (
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {}, "nobody asks who calls", gone=True),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {"platform.enabled": False}, "nobody asks who calls"),
     Break(
+        "strangers-are-turned-away", "azure-api", t.APP_AUTH, {"globalValidation.excludedPaths": ["/live", "/*"]}, "nobody asks who calls"
+    ),
+    Break(
         "strangers-are-turned-away",
         "azure-api",
         t.APP_AUTH,

@@ -48,6 +48,9 @@ BREAKS = (
             ("SECRET_KEY", "hunter2"),
             ("API_TOKEN", "secret://hunter2"),
             ("SIGNING_KEY", "x"),
+            ("DB_PASS", "hunter2"),
+            ("REDIS_PWD", "hunter2"),
+            ("OPENAI", "sk-aaaaaaaaaaaaaaaaaaaaaaaa"),
             ("dbPassword", "x"),
             ("apiKey", "projects"),
         )

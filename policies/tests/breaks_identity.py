@@ -74,7 +74,7 @@ BREAKS = (
                 Principal={"Federated": "arn:aws:iam::1:oidc-provider/token.actions.githubusercontent.com"}, Condition={}
             )
         },
-        "every repository of GitHub",
+        "repositories it does not name",
     ),
     *(
         Break(
@@ -87,12 +87,14 @@ BREAKS = (
                     Condition={test: {f"{_TRUSTED}:{claim}": value}, "StringEquals": {"aws:SourceAccount": "111122223333"}},
                 )
             },
-            "every repository of GitHub",
+            "repositories it does not name",
         )
         for test, claim, value in (
             ("StringLike", "sub", "*"),
             ("StringLike", "sub", "repo:*"),
             ("StringLike", "sub", "repo:*/models:*"),
+            ("StringLike", "sub", "repo:acme/*"),
+            ("StringLike", "sub", "repo:acme/models*"),
             ("StringLike", "sub", ["repo:acme/models:*", "*"]),
             ("StringNotLike", "sub", "repo:acme/models:*"),
             ("StringLike", "aud", "repo:acme/models:*"),

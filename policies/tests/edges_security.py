@@ -143,8 +143,11 @@ SECURITY = (
     ),
     *edges(
         "trust-names-who",
-        ("trusts every repository of GitHub", _trust(None, Federated=_GITHUB)),
-        ("trusts every repository", _trust({"StringLike": {f"{_GITHUB}:sub": ["repo:o/r:ref:main", "repo:*/x:y"]}}, Federated=_GITHUB)),
+        ("trusts repositories it does not name", _trust(None, Federated=_GITHUB)),
+        (
+            "trusts repositories it does not name",
+            _trust({"StringLike": {f"{_GITHUB}:sub": ["repo:o/r:ref:main", "repo:*/x:y"]}}, Federated=_GITHUB),
+        ),
     ),
     *edges("calls-carry-a-token", ("", made(t.CRON_JOB, httpTarget={"uri": "https://s", "oidcToken": {"serviceAccountEmail": "a"}}))),
     *edges("managed-identity", *(("", made(t.APP, identity={"type": each})) for each in ("SystemAssigned", "SystemAssigned,UserAssigned"))),
@@ -162,7 +165,10 @@ SECURITY = (
     ),
     *edges(
         "requests-are-validated",
-        *(("requestValidatorId or requestModels is missing", made(t.REST_METHOD, httpMethod=each)) for each in ("POST", "PUT", "PATCH")),
+        *(
+            ("requestValidatorId or requestModels is missing", made(t.REST_METHOD, httpMethod=each))
+            for each in ("POST", "PUT", "PATCH", "ANY")
+        ),
         ("is missing", made(t.REST_METHOD, httpMethod="POST", requestValidatorId="v")),
     ),
     *edges(
