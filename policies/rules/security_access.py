@@ -67,7 +67,7 @@ def _document(api: Resource, _: Context) -> Iterator[str]:
     if not (body := api.at("body")):
         return
     try:
-        routes = list(open_routes(body))
+        routes = list(open_routes(body, keys=api.type == t.REST_API))
     except ValueError as error:
         yield f"body is {error}: give it an OpenAPI document, so that its routes can be judged."
         return

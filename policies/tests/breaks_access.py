@@ -5,6 +5,8 @@ import json
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break, allowing, made, statement
 
+_OWN = "securityDefinitions: {own: {x-amazon-apigateway-authorizer: {type: request}}}"
+
 BREAKS = (
     *(
         Break("storage-not-public", "aws-rest", t.ACCESS_BLOCK, {each: False}, f"{each} is false: set it to true")
@@ -124,11 +126,23 @@ BREAKS = (
         for body, says in (
             (json.dumps({"openapi": "3.0.1", "paths": {"/x": {"get": {}}}}), "body opens GET /x to anyone"),
             ("openapi: 3.0.1\npaths:\n  /x:\n    post:\n      security: [{}]\n", "body opens POST /x to anyone"),
-            ("security: [{key: []}]\npaths: {/x: {post: {security: []}, get: {}}}", "body opens POST /x to anyone"),
+            (f"{_OWN}\nsecurity: [{{own: []}}]\npaths: {{/x: {{post: {{security: []}}, get: {{}}}}}}", "body opens POST /x to anyone"),
             ("paths: {/x: {put: {x-amazon-apigateway-auth: {type: NONE}}}}", "body opens PUT /x to anyone"),
+            ("security: [{key: []}]\npaths: {/x: {get: {}}}", "body opens GET /x to anyone"),
+            (
+                "components: {securitySchemes: {t: {type: http}}}\nsecurity: [{t: []}]\npaths: {/x: {get: {}}}",
+                "body opens GET /x to anyone",
+            ),
             ("a: [", "body is neither JSON nor YAML"),
             ("text", "body is no mapping"),
         )
+    ),
+    Break(
+        "callers-are-known",
+        "aws-http",
+        t.HTTP_API,
+        {"body": "securityDefinitions: {key: {type: apiKey}}\nsecurity: [{key: []}]\npaths: {/x: {get: {}}}"},
+        "body opens GET /x to anyone",
     ),
     Break(
         "callers-are-known",

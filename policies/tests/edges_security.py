@@ -42,8 +42,11 @@ def _no_http(operator: str = "Bool") -> str:
     )
 
 
+_KEY = {"key": {"type": "apiKey"}}
+
+
 def _opened(method: str, operation: Any) -> Spec:
-    return made(t.REST_API, body=json.dumps({"paths": {"/x": {method: operation}}}))
+    return made(t.REST_API, body=json.dumps({"securityDefinitions": _KEY, "paths": {"/x": {method: operation}}}))
 
 
 _JWT = "<inbound><validate-jwt /></inbound>"

@@ -33,6 +33,10 @@ _PRIVATE = {
         },
     ]
 }
+_SCHEMES = {
+    "key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
+    "own": {"type": "oauth2", "x-amazon-apigateway-authorizer": {"type": "jwt"}},
+}
 
 HARMLESS = (
     *(
@@ -51,11 +55,17 @@ HARMLESS = (
         _passed("callers-are-known", graph, type_, {"body": json.dumps({"paths": {"/x": operations}, **more})})
         for graph, type_ in (("aws-rest", t.REST_API), ("aws-http", t.HTTP_API))
         for operations, more in (
-            ({"get": {"security": [{"key": []}]}, "options": {}, "parameters": {}}, {}),
-            ({"get": {}}, {"security": [{"token": ["read"]}]}),
+            ({"get": {"security": [{"own": []}]}, "options": {}, "parameters": {}}, {"securityDefinitions": _SCHEMES}),
+            ({"get": {}}, {"security": [{"own": ["read"], "key": []}], "components": {"securitySchemes": _SCHEMES}}),
             ({"get": {"x-amazon-apigateway-auth": {"type": "AWS_IAM"}}}, {}),
             ({"get": {}}, {"x-amazon-apigateway-auth": {"type": "AWS_IAM"}}),
         )
+    ),
+    _passed(
+        "callers-are-known",
+        "aws-rest",
+        t.REST_API,
+        {"body": json.dumps({"securityDefinitions": _SCHEMES, "security": [{"key": []}], "paths": {"/x": {"get": {}}}})},
     ),
     *(
         _passed("callers-are-known", "aws-http", t.HTTP_ROUTE, {"routeKey": each, "authorizationType": "NONE"})
