@@ -193,7 +193,7 @@ def test_a_window_is_that_of_one_service_and_told_where_it_is_not_known() -> Non
     }
 
     def said(uri: str) -> list[bool]:
-        job = {"type": "gcp:cloudscheduler/job:Job", "name": "job", "inputs": {"httpTarget": {"uri": uri}}}
+        job = {"type": "gcp:cloudscheduler/job:Job", "name": "job", "inputs": {"httpTarget": {"httpMethod": "PATCH", "uri": uri}}}
         return [each.unread for each in Pack([rule]).judge([service, job])]
 
     assert said("https://run.googleapis.com/v2/services/served?updateMask=scaling") == []
