@@ -41,19 +41,57 @@ _BOUNDS = {
 
 
 def _windowed(resource: Resource, context: Context) -> bool:
-    """Whether a schedule names it, or an action on its target, so that something turns the floor down again. Raises Unread where none does
-    and one is not wholly known."""
-    schedules = list(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION))
+    """Whether a schedule moves its floor, so that something turns it down again. Raises Unread where none does and one may, as far as is
+    known."""
     named = [resource]
     if resource.type == t.ENDPOINT_CONFIG:
         # Schedules give an endpoint another configuration, or turn the number of one of its variants.
         named += _endpoints(resource, context)
     own = [name for each in named for key in ("name", "functionName") if isinstance(name := each.values.get(key), str)]
-    if any(re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", str(each.values)) for each in schedules for name in own):
-        return True
-    for each in schedules:
-        each.known()
-    return False
+
+    def judge(schedule: Resource) -> Iterator[bool]:
+        moved = _moved(schedule, resource.type)
+        # A function's name may be given as its ARN.
+        yield any(re.search(rf"(?<![\w-]){re.escape(name.split(':')[-1])}(?![\w-])", moved) for name in own)
+
+    return any(every(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION), judge))
+
+
+def _moved(schedule: Resource, type_: str) -> str:
+    """The text in which a schedule names whose floor it moves, where floors of the type are moved by such: not that of one that is off, or
+    that only calls what is kept warm."""
+    if schedule.type == t.SCALED_ACTION:
+        scaled = str(schedule.at("resourceId"))
+        return scaled if type_ in _SCALED and scaled.startswith(_SCALED[type_]) else ""
+    if schedule.type == t.CRON_JOB:
+        if type_ != t.RUN or schedule.at("paused") or schedule.at("httpTarget.httpMethod") not in ("PATCH", "PUT", "DELETE"):
+            return ""
+        address = str(schedule.at("httpTarget.uri"))
+        return address if _RUN_API.match(address) else ""
+    if type_ not in _CALLS or schedule.at("state") == "DISABLED":
+        return ""
+    call = str(schedule.at("target.arn")).rpartition(":aws-sdk:")[2]
+    return str(schedule.at("target.input")) if call in _CALLS[type_] else ""
+
+
+# How application auto scaling names what it scales.
+_SCALED = {t.ENDPOINT_CONFIG: "endpoint/", t.LAMBDA_PROVISIONED: "function:"}
+# A service's own address is one of run.app: to call that is a ping.
+_RUN_API = re.compile(r"https://([a-z0-9-]+-)?run\.googleapis\.com/")
+# Calls of EventBridge Scheduler's universal target.
+_CALLS = {
+    t.ENDPOINT_CONFIG: (
+        "sagemaker:deleteEndpoint",
+        "sagemaker:updateEndpoint",
+        "sagemaker:updateEndpointWeightsAndCapacities",
+        "applicationautoscaling:registerScalableTarget",
+    ),
+    t.LAMBDA_PROVISIONED: (
+        "lambda:deleteProvisionedConcurrencyConfig",
+        "lambda:putProvisionedConcurrencyConfig",
+        "applicationautoscaling:registerScalableTarget",
+    ),
+}
 
 
 def _endpoints(config: Resource, context: Context) -> Iterator[Resource]:
@@ -131,6 +169,21 @@ def _dedicated(resource: Resource, _: Context) -> Iterator[str]:
             yield f"{variant.path} has instances: set serverlessConfig in their place, which is billed by the call."
 
     return every(resource.each("productionVariants"), judge)
+
+
+def _kept_nodes(environment: Resource, context: Context) -> Iterator[str]:
+    if environment.name in context.config["allowed"]:
+        return
+
+    def judge(profile: View) -> Iterator[str]:
+        # Those of the consumption plan have none of their own.
+        if profile.at("minimumCount") and not str(profile.at("workloadProfileType")).startswith("Consumption"):
+            yield (
+                f"{profile.named('minimumCount')} is {shown(profile.at('minimumCount'))}: set it to 0, or name {environment.name} in the "
+                "parameter allowed."
+            )
+
+    yield from every(environment.each("workloadProfiles"), judge)
 
 
 def _registry_forgets(repository: Resource, context: Context) -> Iterator[str]:
@@ -234,7 +287,7 @@ RULES = (
         severity="medium",
         idea="Nothing is billed by the hour unasked.",
         fix="Use what is billed by the call, or allow the resource by name.",
-        checks=(Check(_HOURLY, _by_the_hour), Check((t.ENDPOINT_CONFIG,), _dedicated)),
+        checks=(Check(_HOURLY, _by_the_hour), Check((t.ENDPOINT_CONFIG,), _dedicated), Check((t.APP_ENVIRONMENT,), _kept_nodes)),
         moot={
             "CKV_AWS_117": "A function in a network needs endpoints or a NAT gateway, by the hour; it calls AWS alone, by signed requests.",
             "CKV2_AWS_29": "A web ACL is billed by the month; callers have keys and are throttled.",

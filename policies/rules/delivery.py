@@ -76,8 +76,9 @@ def _kept_shorter(queue: Resource, context: Context) -> Iterator[str]:
         arn = str(redrive["deadLetterTargetArn"])
         dead = next((each for each in context.graph.all(t.QUEUE) if arn.endswith(f":{each.at('name')}")), None)
     if dead is not None and dead.at("messageRetentionSeconds", 345_600) <= queue.at("messageRetentionSeconds", 345_600):
-        came = shown(dead.at("messageRetentionSeconds"))
-        yield f"the queue {dead.name} of what failed has messageRetentionSeconds {came}, not more than this one: set it to 1209600."
+        came = dead.at("messageRetentionSeconds")
+        advice = "set it to 1209600" if came is None or came < 1_209_600 else "it can't be more, so set this one's to less, 345600 say"
+        yield f"the queue {dead.name} of what failed has messageRetentionSeconds {shown(came)}, not more than this one: {advice}."
 
 
 def _of_queue(mapping: Resource) -> bool:

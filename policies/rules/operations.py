@@ -44,6 +44,8 @@ _RESTORED = {
     t.DATABASE: ("pointInTimeRecoveryEnablement", "POINT_IN_TIME_RECOVERY_ENABLED"),
 }
 _OLDEST = {"python": (3, 11), "nodejs": (20,), "java": (17,), "dotnet": (8,), "ruby": (3, 3)}
+# Without a number that tells, and what came in their place.
+_REPLACED = {"go1.x": "provided.al2023", "provided": "provided.al2023", "nodejs": "nodejs20.x", "nodejs4.3-edge": "nodejs20.x"}
 
 
 def _dimension(alarm: Resource, context: Context) -> Iterator[str]:
@@ -137,7 +139,9 @@ def _versioned(bucket: Resource, context: Context) -> Iterator[str]:
 
 def _runtime(resource: Resource, _: Context) -> Iterator[str]:
     runtime = resource.at("runtime")
-    match = re.fullmatch(r"(python|nodejs|java|dotnet|ruby)([\d.]+)(\.x)?", str(runtime)) if runtime else None
+    if runtime in _REPLACED:
+        yield f"runtime is {shown(runtime)}, which is no longer mended: set it to {_REPLACED[runtime]}."
+    match = re.fullmatch(r"(python|nodejs|java|dotnet|ruby)(?:core)?([\d.]+)(\.x|\.al2)?", str(runtime)) if runtime else None
     if match and (came := tuple(int(each) for each in match[2].strip(".").split("."))) < _OLDEST[match[1]]:
         least = ".".join(map(str, _OLDEST[match[1]]))
         yield f"runtime is {shown(runtime)} ({'.'.join(map(str, came))}): set it to {match[1]}{least} or later."

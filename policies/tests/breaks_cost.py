@@ -55,6 +55,13 @@ BREAKS = (
     Break(
         "nothing-by-the-hour", "aws-rest", t.ENDPOINT_CONFIG, {"productionVariants.0.instanceType": "ml.m5.large"}, "set serverlessConfig"
     ),
+    Break(
+        "nothing-by-the-hour",
+        "azure-events",
+        t.APP_ENVIRONMENT,
+        {"workloadProfiles.0": {"name": "d", "workloadProfileType": "D4", "minimumCount": 1}},
+        "workloadProfiles[0].minimumCount is 1: set it to 0",
+    ),
     Break("smallest-tier", "azure-api", t.ACR, {"sku.name": "Premium"}, 'sku.name is "Premium": set it to "Basic"'),
     Break("smallest-tier", "azure-api", t.APIM, {"sku.name": "Developer"}, 'set it to "Consumption"'),
     Break("smallest-tier", "aws-rest", t.REST_STAGE, {"cacheClusterEnabled": True}, "set it to false"),

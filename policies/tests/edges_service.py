@@ -41,6 +41,23 @@ def _variant(**serverless: Any) -> Spec:
     return made(t.ENDPOINT_CONFIG, productionVariants=[{"serverlessConfig": serverless}])
 
 
+def _calls(call: str, text: str, **more: Any) -> Spec:
+    return made(t.SCHEDULE, target={"arn": f"arn:aws:scheduler:::aws-sdk:{call}", "input": text}, **more)
+
+
+def _job(method: str, uri: str, **more: Any) -> Spec:
+    return made(t.CRON_JOB, httpTarget={"httpMethod": method, "uri": uri}, **more)
+
+
+def _profiles(*profiles: Mapping[str, Any]) -> Spec:
+    return made(t.APP_ENVIRONMENT, workloadProfiles=profiles)
+
+
+_MOST = {"messageRetentionSeconds": 1_209_600}
+_FLOOR = made(t.LAMBDA_PROVISIONED, functionName="f", provisionedConcurrentExecutions=1)
+_PUT = "lambda:putProvisionedConcurrencyConfig"
+_RUN_API = "https://run.googleapis.com/v2/projects/p/locations/l/services/"
+_SERVED = made(t.RUN, name="s", scaling={"minInstanceCount": 1})
 _BUCKET = made(t.S3, bucket="b")
 _GOOD_LIFE = {"status": "Enabled", "expiration": {"days": 7}, "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}
 _KEEP = {"dataRetention": "keep"}
@@ -65,11 +82,66 @@ COST = (
             [
                 config := _variant(provisionedConcurrency=1),
                 linked(made(t.ENDPOINT, name="ep"), endpointConfigName=config),
-                made(t.SCHEDULE, target={"input": "ep"}),
+                _calls("sagemaker:updateEndpoint", "ep"),
             ],
         ),
         ("no schedule ends it", [config, made(t.ENDPOINT, name="ep", endpointConfigName="other")]),
+        *(
+            ("", [_FLOOR, _calls(each, "f")])
+            for each in (
+                "lambda:deleteProvisionedConcurrencyConfig",
+                "lambda:putProvisionedConcurrencyConfig",
+                "applicationautoscaling:registerScalableTarget",
+            )
+        ),
+        *(
+            ("", [{**config, "inputs": {**config["inputs"], "name": "c"}}, each])
+            for each in (
+                _calls("sagemaker:deleteEndpoint", "c"),
+                _calls("sagemaker:updateEndpointWeightsAndCapacities", "c"),
+                _calls("applicationautoscaling:registerScalableTarget", "c"),
+                made(t.SCALED_ACTION, resourceId="endpoint/c/variant/v"),
+            )
+        ),
+        ("", [_FLOOR, made(t.SCALED_ACTION, resourceId="function:f:live")]),
+        ("", [{**_FLOOR, "inputs": {**_FLOOR["inputs"], "functionName": "arn:aws:lambda:r:1:function:f"}}, _calls(_PUT, "f")]),
+        # What only calls it keeps it warm; what is off, or is about another thing of that name, ends nothing.
+        *(
+            ("no schedule ends it", [_FLOOR, each])
+            for each in (
+                made(t.SCHEDULE, target={"arn": "arn:aws:lambda:r:1:function:f", "input": "f"}),
+                _calls("lambda:invoke", "f"),
+                _calls("sagemaker:updateEndpoint", "f"),
+                _calls(_PUT, "f", state="DISABLED"),
+                made(t.SCALED_ACTION, resourceId="endpoint/f/variant/v"),
+                _job("PATCH", f"{_RUN_API}f"),
+            )
+        ),
+        *(
+            ("", [_SERVED, _job(method, f"{host}s?updateMask=scaling")])
+            for method in ("PATCH", "PUT", "DELETE")
+            for host in (_RUN_API, _RUN_API.replace("run.", "europe-west1-run."))
+        ),
+        *(
+            ("no schedule ends it", [_SERVED, each])
+            for each in (
+                _job("POST", f"{_RUN_API}s"),
+                _job("PATCH", "https://s-123.europe-west1.run.app/s"),
+                _job("PATCH", f"{_RUN_API}s", paused=True),
+                made(t.SCALED_ACTION, resourceId="s"),
+                made(t.SCHEDULE, target={"arn": "s", "input": "s"}),
+            )
+        ),
     ),
+    *edges(
+        "nothing-by-the-hour",
+        ("", _profiles({"workloadProfileType": "D4", "minimumCount": 0}, {"workloadProfileType": "Consumption", "minimumCount": 1})),
+        (
+            "workloadProfiles[1].minimumCount is 2: set it to 0, or name added",
+            _profiles({"workloadProfileType": "Consumption"}, {"workloadProfileType": "D4", "minimumCount": 2}),
+        ),
+    ),
+    *edges("nothing-by-the-hour", ("", _profiles({"workloadProfileType": "D4", "minimumCount": 1})), allowed=["added"]),
     *edges("uploads-are-tidied", ("", made(t.BUCKET_LIFECYCLE, rules=[_GOOD_LIFE, {"status": "Disabled"}]))),
 )
 DELIVERY = (
@@ -101,6 +173,14 @@ DELIVERY = (
         (
             "has messageRetentionSeconds 60",
             [_queue("q", redrivePolicy=_redrive(), messageRetentionSeconds=60), _queue("dead", messageRetentionSeconds=60)],
+        ),
+        *(
+            (f"{came}, not more than this one: {says}", [_queue("q", **queue, redrivePolicy=_redrive()), _queue("dead", **kept)])
+            for came, says, queue, kept in (
+                (1_209_600, "it can't be more, so set this one's to less", _MOST, _MOST),
+                (1_209_599, "set it to 1209600", _MOST, {"messageRetentionSeconds": 1_209_599}),
+                ("missing", "set it to 1209600", _MOST, {}),
+            )
         ),
         (
             "the queue known-by-link of what failed",
@@ -240,12 +320,23 @@ OPERATIONS = (
         "runtime-is-supported",
         *(("", made(t.LAMBDA, runtime=each)) for each in ("python3.11", "nodejs20.x", "java17", "dotnet8", "ruby3.3", "provided.al2023")),
         *(
+            (f"is no longer mended: set it to {later}", made(t.LAMBDA, runtime=each))
+            for each, later in (
+                ("go1.x", "provided.al2023"),
+                ("provided", "provided.al2023"),
+                ("nodejs", "nodejs20.x"),
+                ("nodejs4.3-edge", "nodejs20.x"),
+            )
+        ),
+        *(
             (f"set it to {least} or later", made(t.LAMBDA, runtime=each))
             for each, least in (
                 ("python3.10", "python3.11"),
                 ("nodejs18.x", "nodejs20"),
                 ("java11", "java17"),
+                ("java8.al2", "java17"),
                 ("dotnet6", "dotnet8"),
+                ("dotnetcore3.1", "dotnet8"),
                 ("ruby3.2", "ruby3.3"),
             )
         ),

@@ -1,9 +1,12 @@
 """The pack as a whole: what it refuses, what it says when a rule fails, what it mends."""
 
+import ast
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +196,7 @@ def test_a_window_is_that_of_one_service_and_told_where_it_is_not_known() -> Non
     }
 
     def said(uri: str) -> list[bool]:
-        job = {"type": "gcp:cloudscheduler/job:Job", "name": "job", "inputs": {"httpTarget": {"uri": uri}}}
+        job = {"type": "gcp:cloudscheduler/job:Job", "name": "job", "inputs": {"httpTarget": {"httpMethod": "PATCH", "uri": uri}}}
         return [each.unread for each in Pack([rule]).judge([service, job])]
 
     assert said("https://run.googleapis.com/v2/services/served?updateMask=scaling") == []
@@ -270,11 +273,39 @@ def test_without_its_package_the_pack_says_what_to_install(tmp_path: Path) -> No
 
 
 def test_the_pack_imports_nothing_of_the_repository() -> None:
-    names = ("components", "stacks", "pilotlight.", "handlers", "docs", "tests")
-    lines = [
-        line
-        for path in [PACK / "__main__.py", *PACK.glob("rules/*.py"), *PACK.glob("tests/*.py")]
-        for line in path.read_text().splitlines()
-    ]
-    imports = [line.strip() for line in lines if line.startswith(("import ", "from "))]
-    assert [line for line in imports if line.split()[1].startswith(names)] == []
+    """Not within a function either; and relatively no further than itself."""
+    others = {"components", "stacks", "pilotlight", "handlers", "docs", "tests", "policies"}
+    files = [path for path in PACK.rglob("*.py") if not {".venv", "__pycache__"} & set(path.parts[len(PACK.parts) :])]
+    assert len(files) > 30
+    assert [(path.name, each) for path in files for each in _imported(path.read_text(), len(path.parts) - len(PACK.parts)) & others] == []
+
+
+def test_an_import_is_seen_wherever_and_however_it_is_written() -> None:
+    source = "import a, pilotlight.cli as b\nfrom docs import c\ndef f():\n    from stacks.d import e\nfrom . import g\nfrom .. import h"
+    assert _imported(source, 1) == {"a", "pilotlight", "docs", "stacks", "policies"}
+    assert _imported(source, 2) == {"a", "pilotlight", "docs", "stacks"}
+
+
+def _imported(source: str, depth: int) -> set[str]:
+    """The first name of each module that a file of the pack imports absolutely; what is above the pack is "policies", too."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {each.name.split(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+        elif isinstance(node, ast.ImportFrom) and node.level > depth:
+            found.add("policies")
+    return found
+
+
+def test_a_copy_of_the_folder_alone_loads_and_has_its_rules(tmp_path: Path) -> None:
+    """Of this Python its packages alone: no path that a `.pth` adds leads back to the repository."""
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(PACK, copy, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    program = (
+        f"import sys; sys.path[:0] = [{str(copy)!r}]; sys.path += [{sysconfig.get_path('purelib')!r}]; "
+        "from rules import RULES; from rules.server import parts; print(*(each.name for each in parts(RULES)[1]))"
+    )
+    result = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.stdout.split() == [rule.id for rule in RULES], result.stderr

@@ -11,7 +11,7 @@ from .breaks import BREAKS
 from .edges import EDGES
 from .harmless import HARMLESS
 from .harness import UNKNOWN, Pack, secret
-from .harness_breaks import GRAPHS, WRITTEN, Break, good, put
+from .harness_breaks import GONE, GRAPHS, WRITTEN, Break, good, put
 from .harness_edges import Edge
 
 DEFAULTS = Pack(RULES, WRITTEN)
@@ -88,6 +88,16 @@ def test_what_is_not_known_yet_is_told_and_does_not_pass(case: Break) -> None:
 @pytest.mark.parametrize("case", [case for case in OF_ONE_INPUT if not case.config], ids=str)
 def test_a_secret_is_judged_as_its_value(case: Break) -> None:
     assert Pack([RULE[case.rule]], _of_rule(case)).judge(_with(case, secret)) == []
+
+
+@pytest.mark.parametrize("case", [case for case in OF_ONE_INPUT if GONE not in case.change.values()], ids=str)
+def test_a_secret_that_is_wrong_is_told_as_its_value_is(case: Break) -> None:
+    """To skip what is secret would pass the test before."""
+    ((path, value),) = case.change.items()
+    hidden = dataclasses.replace(case, change={path: lambda came: secret(value(came) if callable(value) else value)})
+    found = Pack([RULE[case.rule]], _of_rule(case)).judge(hidden.broken())
+    assert any(case.says in each.message for each in found), found
+    assert not any(each.unread for each in found), found
 
 
 def _of_rule(case: Break) -> dict[str, Any]:
