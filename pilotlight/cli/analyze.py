@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pilotlight.cli.deploy import Request, policy_packs
+from pilotlight.cli.deploy import PACK, Request, own_config, policy_packs
 from pilotlight.cli.diagnostics import Violation
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
@@ -17,7 +17,6 @@ from pilotlight.cli.home import Where
 from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session, open_session
 
-PACK = "policies"
 RETENTION = "dataRetention"
 # The engine's last words where it has judged everything.
 FOUND = "one or more mandatory policy violations were found"
@@ -57,12 +56,17 @@ def _judged(session: Session, stack: str, packs: list[str]) -> tuple[Run, str]:
 
 
 def _written(project: Project, stack: str, pack: Path, scratch: Path) -> Path:
-    """The pack's configuration with what the stack's file says of its data, which no state tells."""
+    """The pack's configuration, the fork's own included, with what the stack's file says of its data, which no state tells."""
     file = scratch / "config.json"
     retention = project.service(stack).get(RETENTION, "keep")
     schema = json.loads((pack / "config.schema.json").read_text())
     rules = {rule: levels for rule, described in schema["properties"].items() if (levels := _levels(described))}
-    file.write_text(json.dumps({rule: {"enforcementLevel": level, RETENTION: retention} for rule, level in rules.items()}))
+    own = own_config(pack)
+    told = json.loads(own.read_text()) if own else {}
+    for rule, level in rules.items():
+        given = told.get(rule, {})
+        told[rule] = {"enforcementLevel": level, RETENTION: retention} | (given if isinstance(given, dict) else {"enforcementLevel": given})
+    file.write_text(json.dumps(told))
     return file
 
 

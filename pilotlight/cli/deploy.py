@@ -1,5 +1,6 @@
 """`preview`, `up`, `refresh` and `destroy`: one engine run each, from getting ready to the last line."""
 
+import json
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -21,6 +22,9 @@ from pilotlight.cli.session import Session, open_session, with_advice
 from pilotlight.cli.stacks import LocalStack
 
 Operation = Literal["preview", "up", "refresh", "destroy"]
+
+
+PACK, OWN_CONFIG = "policies", Path("own/policies.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,20 +159,43 @@ def _remember(operation: Operation, session: Session, stack: str, *, succeeded: 
 
 
 def policy_packs(request: Request) -> list[str]:
-    """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none."""
+    """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none.
+
+    A single pack without a configuration gets the fork's own (`own_config`).
+    """
     for folder in request.policy_packs:
         if not (folder / "PulumiPolicy.yaml").is_file():
             raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack.")
     for file in request.pack_configs:
         if not file.is_file():
             raise CommandError(f"--policy-pack-config {file}: no such file; name a JSON file of levels and parameters.")
-    given, packs = len(request.pack_configs), len(request.policy_packs)
+    configs = request.pack_configs
+    if not configs and len(request.policy_packs) == 1 and (own := own_config(request.policy_packs[0])):
+        configs = (own,)
+    given, packs = len(configs), len(request.policy_packs)
     if given not in (0, packs):
         raise CommandError(
             f"--policy-pack-config is given {given} times, --policy-pack {packs} times: give one for each pack, in its order."
         )
-    named = {"--policy-pack": request.policy_packs, "--policy-pack-config": request.pack_configs}
+    named = {"--policy-pack": request.policy_packs, "--policy-pack-config": configs}
     return [part for option, paths in named.items() for path in paths for part in (option, str(path.resolve()))]
+
+
+def own_config(pack: Path) -> Path | None:
+    """A fork's levels and parameters, `own/policies.json` beside its `policies/`; None where it has none, or for another pack.
+
+    Raises CommandError for a file that is no JSON object: to judge without it would be to pass what it forbids.
+    """
+    file = pack.resolve().parent / OWN_CONFIG
+    if pack.resolve().name != PACK or not file.is_file():
+        return None
+    try:
+        told = json.loads(file.read_text())
+    except ValueError as error:
+        raise CommandError(f"{OWN_CONFIG} is no JSON: {error}") from None
+    if not isinstance(told, dict):
+        raise CommandError(f"{OWN_CONFIG} is {type(told).__name__}: write an object, a rule's name to its level or its parameters.")
+    return file
 
 
 def _last_words(output: str, status: int) -> str:

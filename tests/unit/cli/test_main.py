@@ -107,6 +107,17 @@ def test_a_policy_pack_that_is_none_is_refused_before_anything_starts(tmp_path: 
     assert "no PulumiPolicy.yaml there" in result.stderr
 
 
+@pytest.mark.parametrize(("text", "says"), [("{", "own/policies.json is no JSON"), ("[]", "own/policies.json is list: write an object")])
+def test_a_forks_own_configuration_that_is_none_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "PulumiPolicy.yaml").write_text("runtime: python\n")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "policies.json").write_text(text)
+    result = pilotlight("preview", "demo", "--local", "--policy-pack", "policies", folder=tmp_path)
+    assert result.returncode == Exit.USAGE
+    assert says in result.stderr
+
+
 def test_a_configuration_of_a_policy_pack_that_is_none_or_one_too_many_is_refused(tmp_path: Path) -> None:
     pack = ("--policy-pack", str(Path(__file__).parents[3] / "policies"))
     (tmp_path / "config.json").write_text("{}")

@@ -1,0 +1,53 @@
+"""What a fork says of the policy pack's rules reaches every verb that judges."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pilotlight.cli.analyze import _written
+from pilotlight.cli.deploy import Request, policy_packs
+from pilotlight.cli.project import find
+
+ROOT = Path(__file__).parents[3]
+OWN = {"log-retention": {"minimumDays": 365}, "data-outlives-destroy": "advisory"}
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> Path:
+    for pack in ("policies", "others"):
+        (tmp_path / pack).mkdir()
+        (tmp_path / pack / "PulumiPolicy.yaml").write_text("runtime: python\n")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "policies.json").write_text(json.dumps(OWN))
+    return tmp_path
+
+
+def asked(*packs: Path, configs: tuple[Path, ...] = ()) -> list[str]:
+    return policy_packs(
+        Request(operation="preview", stack="demo", folder=packs[0].parent, where=None, policy_packs=packs, pack_configs=configs)
+    )
+
+
+def test_the_forks_own_configuration_goes_with_its_pack_alone(fork: Path) -> None:
+    pack, other, own = fork / "policies", fork / "others", fork / "own" / "policies.json"
+    assert asked(pack) == ["--policy-pack", str(pack), "--policy-pack-config", str(own)]
+    assert asked(other) == ["--policy-pack", str(other)]
+    assert asked(pack, other) == ["--policy-pack", str(pack), "--policy-pack", str(other)]
+    said = fork / "said.json"
+    said.write_text("{}")
+    assert asked(pack, configs=(said,))[-1] == str(said)
+    own.unlink()
+    assert asked(pack) == ["--policy-pack", str(pack)]
+
+
+def test_a_saved_state_is_judged_by_it_too(fork: Path, tmp_path: Path) -> None:
+    (fork / "policies" / "config.schema.json").write_bytes((ROOT / "policies" / "config.schema.json").read_bytes())
+    project = find(ROOT)
+    told = json.loads(_written(project, "aws-sagemaker-events", fork / "policies", tmp_path).read_text())
+    assert told["log-retention"] == OWN["log-retention"]
+    taking = [rule for rule, levels in told.items() if isinstance(levels, dict) and "dataRetention" in levels]
+    assert taking
+    (fork / "own" / "policies.json").write_text(json.dumps({taking[0]: "advisory"}))
+    told = json.loads(_written(project, "aws-sagemaker-events", fork / "policies", tmp_path).read_text())
+    assert told[taking[0]] == {"enforcementLevel": "advisory", "dataRetention": "delete"}
