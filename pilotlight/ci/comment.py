@@ -51,7 +51,8 @@ def _title(plan: Mapping[str, Any]) -> str:
 
 
 def _counts(plan: Mapping[str, Any]) -> str:
-    changes = plan.get("changes") or {}
+    given = plan.get("changes")
+    changes = {name: count for name, count in given.items() if isinstance(count, int)} if isinstance(given, Mapping) else {}
     told = [f"**{int(changes[name])} to {name}**" for name in ("create", "update", "replace", "delete") if changes.get(name)]
     told += [f"{int(count)} {_word(name)}" for name, count in changes.items() if name not in _OPERATIONS]
     if not any(changes.get(name) for name in _OPERATIONS) and plan.get("result") == "succeeded":
@@ -60,7 +61,7 @@ def _counts(plan: Mapping[str, Any]) -> str:
 
 
 def _policies(plan: Mapping[str, Any]) -> str:
-    packs, found = plan.get("policyPacks") or [], _violations(plan)
+    packs, found = plan.get("policyPacks"), _violations(plan)
     if not packs and not found:
         return "**No policy pack has judged this.**"
     if not found:
@@ -85,12 +86,8 @@ def _about(violation: Mapping[str, Any]) -> list[str]:
 
 def _problems(plan: Mapping[str, Any]) -> str:
     """Errors and warnings, without those of the policies, which have a table."""
-    ruled = {(each.get("resource"), each.get("message")) for each in _violations(plan)}
-    told = [
-        each
-        for each in plan.get("diagnostics") or []
-        if isinstance(each, Mapping) and each.get("severity") in ("error", "warning") and not _is_ruled(each, ruled)
-    ]
+    ruled = [(each.get("resource"), each.get("message")) for each in _violations(plan)]
+    told = [each for each in _parts(plan, "diagnostics") if each.get("severity") in ("error", "warning") and not _is_ruled(each, ruled)]
     if not told:
         return ""
     rows = ([_text(each.get("severity")), _code(each.get("resource")), _text(each.get("message"), 4 * _MAX_CELL)] for each in told)
@@ -98,17 +95,23 @@ def _problems(plan: Mapping[str, Any]) -> str:
 
 
 def _violations(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [each for each in plan.get("violations") or [] if isinstance(each, Mapping)]
+    return _parts(plan, "violations")
 
 
-def _is_ruled(diagnostic: Mapping[str, Any], ruled: set[tuple[Any, Any]]) -> bool:
+def _parts(plan: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """What a list of the plan has of the form that is told; anything else a stranger wrote."""
+    given = plan.get(name)
+    return [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
+
+
+def _is_ruled(diagnostic: Mapping[str, Any], ruled: list[tuple[Any, Any]]) -> bool:
     """Whether a diagnostic is a policy's: the rule's name stands before its message there."""
     message = str(diagnostic.get("message"))
     return any(resource == diagnostic.get("resource") and message.endswith(str(text)) for resource, text in ruled)
 
 
 def _changes(plan: Mapping[str, Any]) -> str:
-    steps = [each for each in plan.get("resources") or [] if isinstance(each, Mapping) and each.get("operation") not in _UNTOLD]
+    steps = [each for each in _parts(plan, "resources") if str(each.get("operation")) not in _UNTOLD]
     if not steps:
         return ""
     order = list(_OPERATIONS)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from pilotlight.ci.comment import mark, markdown
 from pilotlight.ci.github import MAX_BODY
@@ -110,6 +112,20 @@ def test_what_a_stranger_wrote_is_neither_markup_nor_a_mention() -> None:
     assert not [line for line in text.splitlines() if line.startswith("#") and "Approved" in line and not line.startswith("### `")]
     assert "\n" not in mark(HOSTILE)
     assert "--" not in mark(HOSTILE)[4:-3].replace("plan: ", "") or mark(HOSTILE).count("-->") == 1
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["operation", "level", "create", "resource"]), inner),
+    max_leaves=6,
+)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(["changes", "resources", "diagnostics", "violations", "policyPacks", "seconds"], ANYTHING)))
+@example({"changes": {"create": "x"}})
+@example({"resources": [{"operation": ["create"]}]})
+def test_what_has_no_form_of_a_plan_keeps_no_other_plan_from_being_told(plan: dict[str, Any]) -> None:
+    assert markdown(made(**plan)).startswith("### ")
 
 
 def test_a_table_has_as_many_cells_in_every_row() -> None:
