@@ -25,13 +25,14 @@ _COLOURS = {"ok": "green", "skipped": "yellow", "fail": "red"}
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One check of a stack or a file: its problems, and what is worth knowing and no problem."""
+    """One check of a stack or a file: its problems, and what is worth knowing and no problem. `missing`: what would check is not here."""
 
     check: str
     subject: str
     status: Literal["ok", "fail", "skipped"]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: bool = False
 
 
 def check(stacks: tuple[str, ...], folder: Path, packs: tuple[Path, ...], *, plans: Path | None, as_json: bool) -> Exit:
@@ -57,7 +58,9 @@ def check(stacks: tuple[str, ...], folder: Path, packs: tuple[Path, ...], *, pla
         told = {"result": "fail" if failed else "ok", "seconds": round(seconds, 3), "checks": [asdict(result) for result in results]}
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
-        sys.stdout.write(f"{len(results)} checks in {seconds:.1f} s: {f'{failed} failed' if failed else 'all is well'}\n")
+        skipped = ", ".join(result.check for result in results if result.missing)
+        verdict = f"{failed} failed" if failed else "what was checked is well" if skipped else "all is well"
+        sys.stdout.write(f"{len(results)} checks in {seconds:.1f} s: {verdict}{f'; not checked: {skipped}' if skipped else ''}\n")
     return Exit.FAILED if failed else Exit.OK
 
 
@@ -134,7 +137,9 @@ def _linted(linter: Linter, root: Path) -> Result:
     if not linter.files(root):
         return Result(check=linter.name, subject=subject, status="skipped", notes=("there is none",))
     if linter.program is None:
-        return Result(check=linter.name, subject=subject, status="skipped", notes=(f"{linter.name} is not installed: {linter.install}",))
+        return Result(
+            check=linter.name, subject=subject, status="skipped", missing=True, notes=(f"{linter.name} is not installed: {linter.install}",)
+        )
     problems = linter.problems(root)
     return Result(check=linter.name, subject=subject, status="fail" if problems else "ok", problems=tuple(problems))
 

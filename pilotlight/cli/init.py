@@ -64,6 +64,8 @@ def problems(stack: Settled, wishes: Wishes, project: Project) -> list[str]:
     except RunError as error:
         found += str(error).split("\n  ")[1:]
     source = service["model"]["source"]
+    if not source and service["model"]["task"] == "custom" and (several := own_models(project.root)):
+        found.append(f"model.source: there are several models here: say which with --model: {', '.join(several)}")
     if source.startswith(f"{OWN_MODELS}/") and source.rstrip("/") not in own_models(project.root):
         known = ", ".join(own_models(project.root)) or "none yet"
         found.append(f"model.source: {source!r}: there is no such model: known are {known}; docs/tasks.md tells how to write one")

@@ -128,7 +128,8 @@ def _models(task: str, root: Path) -> tuple[str, ...]:
 def _model(task: str, ready: dict[str, Any], root: Path) -> str:
     """The model that is meant where none is named, "" where that is not clear."""
     if task == "custom":
-        return next(iter(own_models(root)), "")
+        known = own_models(root)
+        return known[0] if len(known) == 1 else ""
     # Its model answers both.
     return str(ready["model"]["source"]) if task in ("feature-extraction", "sentence-embedding") else ""
 

@@ -126,6 +126,13 @@ def test_only_what_makes_sense_is_asked(checkout: Path) -> None:
     assert "GPU" not in asked
 
 
+def test_of_several_models_none_is_taken_unasked(checkout: Path) -> None:
+    assert told(checkout, task="custom", cloud="aws") == []
+    shutil.copytree(checkout / "handlers/models/house_price", checkout / "handlers/models/a_price")
+    found = told(checkout, task="custom", cloud="aws")
+    assert found[-1].endswith("say which with --model: handlers/models/a_price, handlers/models/house_price")
+
+
 def test_all_mistakes_come_at_once(checkout: Path) -> None:
     found = told(checkout, name="aws-x", cloud="awss", pattern="apis", task="custom", model="handlers/models/none_such")
     assert [problem.partition(":")[0] for problem in found] == ["NAME", "pattern", "cloud", "model.source"]
