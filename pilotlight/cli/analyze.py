@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pilotlight.cli.deploy import PACK, Request, own_config, policy_packs
+from pilotlight.cli.deploy import PACK, Request, levels_of, own_config, policy_packs
 from pilotlight.cli.diagnostics import Violation
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
@@ -62,7 +62,7 @@ def _written(project: Project, stack: str, pack: Path, scratch: Path) -> Path:
     schema = json.loads((pack / "config.schema.json").read_text())
     rules = {rule: levels for rule, described in schema["properties"].items() if (levels := _levels(described))}
     own = own_config(pack)
-    told = json.loads(own.read_text()) if own else {}
+    told = levels_of(own) if own else {}
     for rule, level in rules.items():
         given = told.get(rule, {})
         told[rule] = {"enforcementLevel": level, RETENTION: retention} | (given if isinstance(given, dict) else {"enforcementLevel": given})

@@ -5,8 +5,9 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 
@@ -177,6 +178,8 @@ def policy_packs(request: Request) -> list[str]:
         raise CommandError(
             f"--policy-pack-config is given {given} times, --policy-pack {packs} times: give one for each pack, in its order."
         )
+    for folder, file in zip(request.policy_packs, configs, strict=False):
+        _must_name_rules(file, folder / "config.schema.json")
     named = {"--policy-pack": request.policy_packs, "--policy-pack-config": configs}
     return [part for option, paths in named.items() for path in paths for part in (option, str(path.resolve()))]
 
@@ -189,13 +192,30 @@ def own_config(pack: Path) -> Path | None:
     file = pack.resolve().parent / OWN_CONFIG
     if pack.resolve().name != PACK or not file.is_file():
         return None
+    levels_of(file)
+    return file
+
+
+def levels_of(file: Path) -> dict[str, Any]:
+    """A pack's configuration as it is written. Raises CommandError."""
     try:
         told = json.loads(file.read_text())
     except ValueError as error:
-        raise CommandError(f"{OWN_CONFIG} is no JSON: {error}") from None
+        raise CommandError(f"{file} is no JSON: {error}") from None
     if not isinstance(told, dict):
-        raise CommandError(f"{OWN_CONFIG} is {type(told).__name__}: write an object, a rule's name to its level or its parameters.")
-    return file
+        raise CommandError(f"{file} is {type(told).__name__}: write an object, a rule's name to its level or its parameters.")
+    return told
+
+
+def _must_name_rules(file: Path, schema: Path) -> None:
+    """Raises CommandError for names that no rule has, where the pack says which it has: the engine's own words for them name nothing."""
+    if not schema.is_file():
+        return
+    known = json.loads(schema.read_text()).get("properties", {})
+    unknown = [name for name in levels_of(file) if name not in known]
+    if unknown:
+        meant = [f"{name!r}{f' (do you mean {near[0]!r}?)' if (near := get_close_matches(name, known, 1)) else ''}" for name in unknown]
+        raise CommandError(f"{file} names rules that {schema.parent.name} does not have: {', '.join(meant)}.")
 
 
 def _last_words(output: str, status: int) -> str:

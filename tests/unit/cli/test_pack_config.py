@@ -7,10 +7,11 @@ import pytest
 
 from pilotlight.cli.analyze import _written
 from pilotlight.cli.deploy import Request, policy_packs
+from pilotlight.cli.exits import CommandError
 from pilotlight.cli.project import find
 
 ROOT = Path(__file__).parents[3]
-OWN = {"log-retention": {"minimumDays": 365}, "data-outlives-destroy": "advisory"}
+OWN = {"log-retention": {"minimumDays": 365}, "data-is-protected": "advisory"}
 
 
 @pytest.fixture
@@ -39,6 +40,13 @@ def test_the_forks_own_configuration_goes_with_its_pack_alone(fork: Path) -> Non
     assert asked(pack, configs=(said,))[-1] == str(said)
     own.unlink()
     assert asked(pack) == ["--policy-pack", str(pack)]
+
+
+def test_a_name_that_no_rule_has_is_refused_whatever_it_is_told(fork: Path) -> None:
+    (fork / "policies" / "config.schema.json").write_bytes((ROOT / "policies" / "config.schema.json").read_bytes())
+    (fork / "own" / "policies.json").write_text(json.dumps({"all": "advisory", "log-retenton": {"minimumDays": 365}, "x": "mandatory"}))
+    with pytest.raises(CommandError, match=r"does not have: 'log-retenton' \(do you mean 'log-retention'\?\), 'x'\."):
+        asked(fork / "policies")
 
 
 def test_a_saved_state_is_judged_by_it_too(fork: Path, tmp_path: Path) -> None:
