@@ -51,8 +51,9 @@ def _title(plan: Mapping[str, Any]) -> str:
 
 
 def _counts(plan: Mapping[str, Any]) -> str:
-    given = plan.get("changes")
-    changes = {name: count for name, count in given.items() if isinstance(count, int)} if isinstance(given, Mapping) else {}
+    changes = plan.get("changes") or {}
+    if not isinstance(changes, Mapping) or not all(isinstance(count, int) for count in changes.values()):
+        return "**How much changes can't be told: the plan has no numbers for it.** The job's log says more."
     told = [f"**{int(changes[name])} to {name}**" for name in ("create", "update", "replace", "delete") if changes.get(name)]
     told += [f"{int(count)} {_word(name)}" for name, count in changes.items() if name not in _OPERATIONS]
     if not any(changes.get(name) for name in _OPERATIONS) and plan.get("result") == "succeeded":

@@ -128,6 +128,13 @@ def test_what_has_no_form_of_a_plan_keeps_no_other_plan_from_being_told(plan: di
     assert markdown(made(**plan)).startswith("### ")
 
 
+@pytest.mark.parametrize("changes", [{"create": "x"}, ["create"], "create", {"create": 1, "delete": None}])
+def test_counts_that_are_none_do_not_pass_for_no_change(changes: Any) -> None:
+    text = markdown(made(changes=changes))
+    assert "can't be told" in text
+    assert "Nothing changes" not in text
+
+
 def test_a_table_has_as_many_cells_in_every_row() -> None:
     text = markdown(made(violations=[violation("advisory", HOSTILE)], resources=[step("create", HOSTILE)]))
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
