@@ -127,6 +127,21 @@ UNUSED: Mapping[str, str] = {
     "Key Vault": "azure-native:keyvault:",
     "Azure ML": "azure-native:machinelearningservices:",
 }
+# And of single checks of services that stacks do have.
+UNUSED_ONES: Mapping[str, str] = {
+    "P:iam_workload_identity_pool_provider_attribute_condition": "gcp:iam/workloadIdentityPool",
+    **dict.fromkeys(("FSBP:EventBridge.3", "P:eventbridge_bus_exposed"), "aws:cloudwatch/eventBus"),
+    "P:dynamodb_table_cross_account_access": "aws:dynamodb/resourcePolicy:",
+    **dict.fromkeys(("CKV2_AWS_75", "P:awslambda_function_url_cors_policy"), "aws:lambda/functionUrl:"),
+    **dict.fromkeys(("CKV_GCP_107", "CKV2_GCP_10"), "gcp:cloudfunctions"),
+    "P:secretmanager_secret_rotation_enabled": "gcp:secretmanager/",
+    **dict.fromkeys(("CKV_AZURE_192", "AZR-000100"), "azure-native:eventgrid:Topic"),
+    "CKV_AZURE_195": "azure-native:eventgrid:Domain",
+    **dict.fromkeys(
+        ("CKV_AZURE_199", "CKV_AZURE_201", "CKV_AZURE_202", "CKV_AZURE_203", "CKV_AZURE_204", "CKV_AZURE_205", "AZR-000178", "AZR-000358"),
+        "azure-native:servicebus:",
+    ),
+}
 # Id → why it does not apply; where the idea of a rule is near, the rule says it (`moot`).
 NOT_APPLICABLE: dict[str, str] = {
     **dict.fromkeys(("CKV_AWS_50", "CKV_AWS_73", "FSBP:APIGateway.3"), _PAID),
@@ -203,15 +218,10 @@ OUT_OF_SCOPE: Mapping[str, str] = {
         ("P:iam_policy_allows_privilege_escalation",),
         "About all policies of a role at once, which rules read one by one: a checker of roles does (cloudsplaining, say)",
     ),
-    **dict.fromkeys(("P:iam_workload_identity_pool_provider_attribute_condition",), _UNUSED),
-    **dict.fromkeys(
-        ("P:awslambda_function_using_cross_account_layers", "nag:F45", "P:apigateway_restapi_no_secrets_in_stage_variables"), _UNUSED
-    ),
-    **dict.fromkeys(("FSBP:EventBridge.3", "P:eventbridge_bus_exposed", "P:dynamodb_table_cross_account_access"), _UNUSED),
-    **dict.fromkeys(("CKV2_AWS_75", "P:awslambda_function_url_cors_policy", "CKV_GCP_107", "CKV2_GCP_10"), _UNUSED),
-    **dict.fromkeys(("P:secretmanager_secret_rotation_enabled", "CKV_AZURE_192", "CKV_AZURE_195", "AZR-000100"), _UNUSED),
-    **dict.fromkeys(("CKV_AZURE_199", "CKV_AZURE_201", "CKV_AZURE_202", "CKV_AZURE_203", "CKV_AZURE_204", "CKV_AZURE_205"), _UNUSED),
-    **dict.fromkeys(("AZR-000178", "AZR-000358"), _UNUSED),
+    **dict.fromkeys(UNUSED_ONES, _UNUSED),
+    "P:awslambda_function_using_cross_account_layers": "No function has layers: all that it needs is in its image or its archive",
+    "nag:F45": "No permission has an event source token, which is for Alexa skills",
+    "P:apigateway_restapi_no_secrets_in_stage_variables": "No stage has variables",
     **dict.fromkeys(
         ("CKV_AWS_217", "CKV_AWS_237", "AZR-000400", "AZR-000378", "AZR-000365", "CKV_AZURE_215"),
         "Tests of the components, not of a resource",

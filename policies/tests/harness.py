@@ -60,7 +60,10 @@ class Pack:
         self._server = server(NAME, "0.0.0", policies, EnforcementLevel.MANDATORY)
         given: dict[str, dict[str, Any]] = {rule.id: {"enforcementLevel": rule.level, **rule.configured({})} for rule in rules}
         for name, values in (config or {}).items():
-            given[name] = given.get(name, {"enforcementLevel": "mandatory"}) | dict(values)
+            given[name] = given.get(name, {}) | dict(values)
+            if "enforcementLevel" not in given[name]:
+                # The engine's own words, which it says before it asks a pack.
+                raise ValueError(f'{name}: invalid enforcement level ""')
         request = analyzer_pb2.ConfigureAnalyzerRequest()
         for name, values in given.items():
             request.policyConfig[name].enforcementLevel = _LEVELS[values["enforcementLevel"]]

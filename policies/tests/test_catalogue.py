@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 from ..rules import RULES
+from ..rules import tokens as t
 from ..rules.catalogue import LISTED, NOT_APPLICABLE, OUT_OF_SCOPE, coverage
 from ..rules.schema import schema
+from .harness_breaks import GRAPHS, good
 
 IDS = [each for ids in LISTED.values() for each in ids.split()]
 ANSWERED = {each for rule in RULES for each in rule.answers}
@@ -25,6 +27,14 @@ def test_no_check_has_a_rule_and_a_reason_why_none() -> None:
 
 def test_nothing_stands_for_a_check_that_is_not_listed() -> None:
     assert (ANSWERED | REASONED) - set(IDS) == set()
+
+
+def test_what_is_said_to_have_no_setting_has_none() -> None:
+    """Of types that stacks do make: `UNUSED_ONES` has those that none makes, which a test of all plans reads."""
+    settings = {t.LAMBDA: "layers", t.LAMBDA_PERMISSION: "eventSourceToken", t.REST_STAGE: "variables"}
+    resources = [each for graph in GRAPHS for each in good(graph) if each["type"] in settings]
+    assert {each["type"] for each in resources} == set(settings)
+    assert [each["name"] for each in resources if each["inputs"].get(settings[each["type"]])] == []
 
 
 def test_the_schema_beside_the_pack_is_that_of_its_rules() -> None:

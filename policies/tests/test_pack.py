@@ -18,6 +18,7 @@ from ..rules import tokens as t
 from ..rules.model import Check, Rule
 from ..rules.pack import Fault
 from ..rules.reading import type_of
+from ..rules.schema import schema
 from ..rules.server import parts
 from .breaks import BREAKS
 from .harness import UNKNOWN, Pack
@@ -36,7 +37,15 @@ def test_ids_are_told_apart_and_every_parameter_has_a_default() -> None:
 
 def test_a_configuration_that_misnames_a_rule_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(Fault, match="names the rule 'log-retenton', which this pack does not have; do you mean 'log-retention'"):
+        Pack(RULES, {"log-retenton": {"enforcementLevel": "mandatory", "minimumDays": 365}})
+
+
+def test_of_a_misnamed_rule_without_a_level_the_engine_is_first_and_the_schema_knows_better() -> None:
+    """No pack is asked then; a reader of the schema (an editor, CI) refuses the name."""
+    with pytest.raises(ValueError, match='log-retenton: invalid enforcement level ""'):
         Pack(RULES, {"log-retenton": {"minimumDays": 365}})
+    assert schema(RULES)["additionalProperties"] is False
+    assert "log-retenton" not in schema(RULES)["properties"]
 
 
 def test_a_configuration_that_misnames_a_parameter_is_refused_with_those_that_there_are() -> None:

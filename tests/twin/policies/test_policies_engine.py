@@ -113,6 +113,9 @@ def test_a_saved_state_is_judged(pulumi: Any, tmp_path: Path, breaks: list[Break
     ("config", "says"),
     [
         ({"log-retenton": "mandatory"}, "which this pack does not have; do you mean 'log-retention'?"),
+        ({"log-retenton": {"enforcementLevel": "mandatory", "minimumDays": 365}}, "do you mean 'log-retention'?"),
+        # Here the engine is first, and asks no pack.
+        ({"log-retenton": {"minimumDays": 365}}, 'invalid enforcement level ""'),
         ({"log-retention": {"minimumDay": 365}}, "the parameter 'minimumDay': it takes minimumDays, maximumDays"),
         ({"log-retention": {"minimumDays": "a year"}}, "log-retention: minimumDays: Invalid type"),
         ({"log-retention": "loud"}, '"loud" is not a valid enforcement level'),
