@@ -41,7 +41,7 @@ def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, An
     storm = storm_of(deployment, deployment.outputs(stack), weather)
     began = time.monotonic()
     try:
-        storm.uploads(UPLOADS)
+        uploads = len(storm.uploads(UPLOADS))
         weathered = time.monotonic() - began
         storm.settled(PATIENCE_S)
         settled = time.monotonic() - began
@@ -58,10 +58,11 @@ def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, An
     storm.calm()
     if missed := storm.missed():
         raise BenchmarkError(f"{stack}: {missed} met nothing: {dict(storm.met)}.")
-    if first.faults or last.faults or (last.rows, last.dead) != (UPLOADS + DOOMED - replaced, replaced):
+    if first.faults or last.faults or (last.rows, last.dead) != (uploads + DOOMED - replaced, replaced):
         raise BenchmarkError(f"{stack}: {(first.faults + last.faults)[:5]}, {last.rows} rows and {last.dead} dead letters at the end.")
     deployment.report("destroy", stack)
     return {
+        "uploads": uploads,
         "outages": storm.outages,
         "met": dict(storm.met),
         "seconds": {"weathered": round(weathered, 1), "settled": round(settled, 1), "replayed": round(replayed, 1)},

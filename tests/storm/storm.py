@@ -31,7 +31,9 @@ SHORT = {"predictSeconds": 5, "coldStartSeconds": 15}
 # The first uploads are under way when the first service stops.
 BEFORE_S = 1.5
 # So long after the uploads the weather may take to have met the work with everything it has.
-WEATHER_S = 300
+WEATHER_S = 180
+# Further uploads at a time, where all work is done and some fault has met none of it: a pipeline calls its model once for many objects.
+MORE = 20
 
 
 def settings_of(stack: str, **events: Any) -> dict[str, Any]:
@@ -121,7 +123,8 @@ class Storm(ABC):
             self._call("faults", {})
 
     def uploads(self, count: int) -> Sequence[Uploaded]:
-        """Upload under the weather; returns what the bucket has accepted."""
+        """Upload under the weather, `count` and as many more as it takes for every fault to meet something; returns what the bucket has
+        accepted."""
         plan: list[list[Upload]] = planned(count, self._weather.seed)
         with self.weather():
             self._uploaded += carried_out(self._pipeline.put, plan)
@@ -176,10 +179,13 @@ class Storm(ABC):
         return [name for name in ("events.duplicates", *(f"outages.{service}" for service in self.outages), *executions) if not met[name]]
 
     def _weathered(self) -> None:
-        deadline = time.monotonic() + WEATHER_S
-        while self._missed(self.met + self._met()) or self._waiting() > len(self._uploaded) // 10:
+        deadline, more = time.monotonic() + WEATHER_S, 0
+        while (missed := self._missed(self.met + self._met())) or self._waiting() > len(self._uploaded) // 10:
             if time.monotonic() > deadline:
                 return
+            if missed and self._waiting() <= len(self._uploaded) // 10:
+                more += 1
+                self._uploaded += carried_out(self._pipeline.put, planned(MORE, self._weather.seed, f"more {more}/"))
             # An outage in which nobody asked, since all who could were held up by the other one, comes once more.
             again = [service for service in self.outages if not self._met()[f"outages.{service}"]]
             self._call("faults", {"outages": again or None})

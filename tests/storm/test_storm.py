@@ -40,18 +40,19 @@ def up(stack: str, results: list[str], deployment: Deployment) -> Iterator[str]:
 @pytest.mark.parametrize(("stack", "results"), STACKS)
 def test_every_version_gets_one_row_whatever_fails(deployment: Deployment, up: str) -> None:
     storm = storm_of(deployment, deployment.outputs(up), Weather())
-    assert len(storm.uploads(SIZE)) == SIZE
+    accepted = len(storm.uploads(SIZE))
+    assert accepted >= SIZE
     assert storm.missed() == [], storm.met
     storm.doomed(DOOMED, PATIENCE_S)
     storm.settled(PATIENCE_S)
     after = storm.verdict()
     assert after.faults == [], f"{after}\n{deployment.run('logs', up, '--tail', '100').stdout}"
     # A version that is dead by one copy of its event may have a row by another, so the two can be more than the versions.
-    assert after.rows + after.dead >= SIZE + DOOMED
+    assert after.rows + after.dead >= accepted + DOOMED
     assert after.dead > 0
     deployment.run("replay", up)
     storm.settled(PATIENCE_S)
     replayed, replaced = storm.verdict(), storm.replaced()
     storm.calm()
     assert replayed.faults == []
-    assert (replayed.rows, replayed.dead) == (SIZE + DOOMED - replaced, replaced)
+    assert (replayed.rows, replayed.dead) == (accepted + DOOMED - replaced, replaced)
