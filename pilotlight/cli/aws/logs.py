@@ -34,8 +34,12 @@ class CloudWatchLogs:
         try:
             for group in self._groups:
                 if group.startswith(FUNCTION_LOGS):
-                    found = self._client.filter_log_events(logGroupName=group, startTime=since, filterPattern=f'"{word}"')
-                    failures += [failure for event in found["events"] if (failure := _failure(event["message"]))]
+                    # Pages may be empty although others follow (CloudWatch Logs, FilterLogEvents).
+                    pages = self._client.get_paginator("filter_log_events").paginate(
+                        logGroupName=group, startTime=since, filterPattern=f'"{word}"'
+                    )
+                    found = (event for page in pages for event in page.get("events", []))
+                    failures += [failure for event in found if (failure := _failure(event["message"]))]
         except (ClientError, BotoCoreError):
             return None
         return failures[-1] if failures else None
