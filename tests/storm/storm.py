@@ -186,9 +186,12 @@ class Storm(ABC):
             if missed and self._waiting() <= len(self._uploaded) // 10:
                 more += 1
                 self._uploaded += carried_out(self._pipeline.put, planned(MORE, self._weather.seed, f"more {more}/"))
-            # An outage in which nobody asked, since all who could were held up by the other one, comes once more.
-            again = [service for service in self.outages if not self._met()[f"outages.{service}"]]
-            self._call("faults", {"outages": again or None})
+            # An outage in which nobody asked, since all who could were held up by the other one, comes once more. It is over before what
+            # waits is counted, which asks the same service.
+            if again := [service for service in self.outages if f"outages.{service}" in missed]:
+                self._call("faults", {"outages": again})
+                time.sleep(1)
+                self._call("faults", {"outages": None})
             time.sleep(0.5)
 
     def _outages(self) -> None:
