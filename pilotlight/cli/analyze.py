@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pilotlight.cli.deploy import PACK, Request, levels_of, own_config, policy_packs
 from pilotlight.cli.diagnostics import Violation
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
+from pilotlight.cli.packs import PACK, levels_of, own_config, policy_packs
 from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session, open_session
 
@@ -31,8 +31,7 @@ def analyze(stack: str, folder: Path, where: Where | None, packs: tuple[Path, ..
             configs = configs or (_written(session.project, stack, packs[0], Path(scratch)),)
         if not packs:
             raise CommandError("No policy pack: name its folder with --policy-pack.")
-        request = Request(operation="preview", stack=stack, folder=folder, where=where, policy_packs=packs, pack_configs=configs)
-        run, broken = _judged(session, stack, policy_packs(request))
+        run, broken = _judged(session, stack, policy_packs(packs, configs))
     failed = [each for each in run.diagnostics.violations if each.level in ("mandatory", "undecided")]
     if run.diagnostics.violations or not broken:
         _print(stack, run, failed, as_json=as_json)

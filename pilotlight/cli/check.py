@@ -11,15 +11,15 @@ from typing import Literal
 
 from pilotlight.ci.linters import LINTERS, Linter
 from pilotlight.cli.app import say
-from pilotlight.cli.deploy import Request, policy_packs, run_engine
+from pilotlight.cli.deploy import Request, run_engine
 from pilotlight.cli.diagnostics import Diagnostics
 from pilotlight.cli.exits import CommandError, Exit
+from pilotlight.cli.packs import PACK, policy_packs
 from pilotlight.cli.project import SERVICE, Project, find
 from pilotlight.cli.report import Report, document
 from pilotlight.cli.session import open_session
 from pilotlight.cli.stacks import LocalStack
 
-PACK = "policies"
 _COLOURS = {"ok": "green", "skipped": "yellow", "fail": "red"}
 
 
@@ -102,7 +102,7 @@ def _plan(project: Project, stack: str, packs: tuple[Path, ...], plans: Path | N
 
     request = Request(operation="preview", stack=stack, folder=project.root, where="local", policy_packs=packs)
     try:
-        arguments = policy_packs(request)
+        arguments = policy_packs(packs)
         session = open_session(project.root, "local", stack)
         local, report = LocalStack(session, stack), _Quiet("preview", stack, as_json=True)
         local.make_ready(report.say)

@@ -1,13 +1,11 @@
 """`preview`, `up`, `refresh` and `destroy`: one engine run each, from getting ready to the last line."""
 
-import json
 import sys
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import typer
 
@@ -18,14 +16,12 @@ from pilotlight.cli.engine_run import EngineRun, scratch_folder
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
+from pilotlight.cli.packs import policy_packs
 from pilotlight.cli.report import Report
 from pilotlight.cli.session import Session, open_session, with_advice
 from pilotlight.cli.stacks import LocalStack
 
 Operation = Literal["preview", "up", "refresh", "destroy"]
-
-
-PACK, OWN_CONFIG = "policies", Path("own/policies.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,7 @@ class Done:
 
 def run(request: Request) -> Exit:
     """Do it and return the exit code; raises CommandError for what is wrong before the engine starts."""
-    packs = policy_packs(request)
+    packs = policy_packs(request.policy_packs, request.pack_configs)
     report = Report(request.operation, request.stack, as_json=request.as_json)
     session = open_session(request.folder, request.where, request.stack)
     # A file that is no YAML is told here, by name.
@@ -157,65 +153,6 @@ def _remember(operation: Operation, session: Session, stack: str, *, succeeded: 
         session.home.remember(session.project.name, stack, session.where)
     elif operation == "destroy" and succeeded and session.home.last_up(session.project.name, stack) == session.where:
         session.home.remember(session.project.name, stack, None)
-
-
-def policy_packs(request: Request) -> list[str]:
-    """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none.
-
-    A single pack without a configuration gets the fork's own (`own_config`).
-    """
-    for folder in request.policy_packs:
-        if not (folder / "PulumiPolicy.yaml").is_file():
-            raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack.")
-    for file in request.pack_configs:
-        if not file.is_file():
-            raise CommandError(f"--policy-pack-config {file}: no such file; name a JSON file of levels and parameters.")
-    configs = request.pack_configs
-    if not configs and len(request.policy_packs) == 1 and (own := own_config(request.policy_packs[0])):
-        configs = (own,)
-    given, packs = len(configs), len(request.policy_packs)
-    if given not in (0, packs):
-        raise CommandError(
-            f"--policy-pack-config is given {given} times, --policy-pack {packs} times: give one for each pack, in its order."
-        )
-    for folder, file in zip(request.policy_packs, configs, strict=False):
-        _must_name_rules(file, folder / "config.schema.json")
-    named = {"--policy-pack": request.policy_packs, "--policy-pack-config": configs}
-    return [part for option, paths in named.items() for path in paths for part in (option, str(path.resolve()))]
-
-
-def own_config(pack: Path) -> Path | None:
-    """A fork's levels and parameters, `own/policies.json` beside its `policies/`; None where it has none, or for another pack.
-
-    Raises CommandError for a file that is no JSON object: to judge without it would be to pass what it forbids.
-    """
-    file = pack.resolve().parent / OWN_CONFIG
-    if pack.resolve().name != PACK or not file.is_file():
-        return None
-    levels_of(file)
-    return file
-
-
-def levels_of(file: Path) -> dict[str, Any]:
-    """A pack's configuration as it is written. Raises CommandError."""
-    try:
-        told = json.loads(file.read_text())
-    except ValueError as error:
-        raise CommandError(f"{file} is no JSON: {error}") from None
-    if not isinstance(told, dict):
-        raise CommandError(f"{file} is {type(told).__name__}: write an object, a rule's name to its level or its parameters.")
-    return told
-
-
-def _must_name_rules(file: Path, schema: Path) -> None:
-    """Raises CommandError for names that no rule has, where the pack says which it has: the engine's own words for them name nothing."""
-    if not schema.is_file():
-        return
-    known = json.loads(schema.read_text()).get("properties", {})
-    unknown = [name for name in levels_of(file) if name not in known]
-    if unknown:
-        meant = [f"{name!r}{f' (do you mean {near[0]!r}?)' if (near := get_close_matches(name, known, 1)) else ''}" for name in unknown]
-        raise CommandError(f"{file} names rules that {schema.parent.name} does not have: {', '.join(meant)}.")
 
 
 def _last_words(output: str, status: int) -> str:

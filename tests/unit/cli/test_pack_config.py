@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from pilotlight.cli.analyze import _written
-from pilotlight.cli.deploy import Request, policy_packs
 from pilotlight.cli.exits import CommandError
+from pilotlight.cli.packs import policy_packs
 from pilotlight.cli.project import find
 
 ROOT = Path(__file__).parents[3]
@@ -25,9 +25,7 @@ def fork(tmp_path: Path) -> Path:
 
 
 def asked(*packs: Path, configs: tuple[Path, ...] = ()) -> list[str]:
-    return policy_packs(
-        Request(operation="preview", stack="demo", folder=packs[0].parent, where=None, policy_packs=packs, pack_configs=configs)
-    )
+    return policy_packs(packs, configs)
 
 
 def test_the_forks_own_configuration_goes_with_its_pack_alone(fork: Path) -> None:

@@ -1,0 +1,69 @@
+"""Policy packs and their configurations, as verbs are told them and as the engine is."""
+
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pilotlight.cli.exits import CommandError
+
+PACK, OWN_CONFIG = "policies", Path("own/policies.json")
+
+
+def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[str]:
+    """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none.
+
+    A single pack without a configuration gets the fork's own (`own_config`).
+    """
+    for folder in folders:
+        if not (folder / "PulumiPolicy.yaml").is_file():
+            raise CommandError(f"--policy-pack {folder}: no PulumiPolicy.yaml there; name the folder of a policy pack.")
+    for file in configs:
+        if not file.is_file():
+            raise CommandError(f"--policy-pack-config {file}: no such file; name a JSON file of levels and parameters.")
+    if not configs and len(folders) == 1 and (own := own_config(folders[0])):
+        configs = (own,)
+    given, packs = len(configs), len(folders)
+    if given not in (0, packs):
+        raise CommandError(
+            f"--policy-pack-config is given {given} times, --policy-pack {packs} times: give one for each pack, in its order."
+        )
+    for folder, file in zip(folders, configs, strict=False):
+        _must_name_rules(file, folder / "config.schema.json")
+    named = {"--policy-pack": folders, "--policy-pack-config": configs}
+    return [part for option, paths in named.items() for path in paths for part in (option, str(path.resolve()))]
+
+
+def own_config(pack: Path) -> Path | None:
+    """A fork's levels and parameters, `own/policies.json` beside its `policies/`; None where it has none, or for another pack.
+
+    Raises CommandError for a file that is no JSON object: to judge without it would be to pass what it forbids.
+    """
+    file = pack.resolve().parent / OWN_CONFIG
+    if pack.resolve().name != PACK or not file.is_file():
+        return None
+    levels_of(file)
+    return file
+
+
+def levels_of(file: Path) -> dict[str, Any]:
+    """A pack's configuration as it is written. Raises CommandError."""
+    try:
+        told = json.loads(file.read_text())
+    except ValueError as error:
+        raise CommandError(f"{file} is no JSON: {error}") from None
+    if not isinstance(told, dict):
+        raise CommandError(f"{file} is {type(told).__name__}: write an object, a rule's name to its level or its parameters.")
+    return told
+
+
+def _must_name_rules(file: Path, schema: Path) -> None:
+    """Raises CommandError for names that no rule has, where the pack says which it has: the engine's own words for them name nothing."""
+    if not schema.is_file():
+        return
+    known = json.loads(schema.read_text()).get("properties", {})
+    unknown = [name for name in levels_of(file) if name not in known]
+    if unknown:
+        meant = [f"{name!r}{f' (do you mean {near[0]!r}?)' if (near := get_close_matches(name, known, 1)) else ''}" for name in unknown]
+        raise CommandError(f"{file} names rules that {schema.parent.name} does not have: {', '.join(meant)}.")
