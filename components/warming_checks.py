@@ -20,11 +20,15 @@ MOST_PARALLEL = 200
 Placed = Sequence[tuple[int, Rule]]
 TAKE_OUT = "take the rule out, or move leaseUntil"
 ABOVE = {
-    "aws-lambda": "no more can be provisioned than is reserved (Lambda developer guide, provisioned concurrency)",
+    "aws-lambda": "a floor that is all of what is reserved leaves the next version no place to start in (Lambda developer guide, "
+    "provisioned concurrency)",
     "aws-sagemaker": "no more can be provisioned than the maximum (SageMaker API reference, ProductionVariantServerlessConfig)",
     "gcp-cloud-run": "no more can be kept than may run (Cloud Run documentation, minimum instances)",
     "azure-container-apps": "no more can be kept than may run (Container Apps documentation, set scaling rules)",
 }
+# Places that no floor may hold. On Lambda a floor that is all of what is reserved throttles every other version of the function (its
+# developer guide, provisioned concurrency), so the next `up` too, which asks a new version by its number before it takes traffic.
+BESIDE = {"aws-lambda": 1}
 # Where a window is a cron rule, which knows no year: beyond so many months a lease's first dates would come again within it.
 YEARLESS = {"azure-container-apps": "KEDA documentation, cron"}
 MOST_MONTHS = 11
@@ -148,14 +152,14 @@ def _crons(key: str, cron: str, until: str) -> Iterator[str]:
 def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
     name, value = ("parallel", rule.parallel) if isinstance(rule, Ping) else ("instances", rule.instances)
     most, sent, averaged = facts.most, MOST_PARALLEL // facts.requests, AVERAGED.get(facts.platform)
+    beside = 0 if isinstance(rule, Ping) else BESIDE.get(facts.platform, 0)
     if averaged is not None and isinstance(rule, Ping) and value > 1:
         yield f"{key}.parallel: {value}: use 1: one instance answers them all; a provisioned or scheduled rule keeps several ({averaged})"
     elif isinstance(rule, Ping) and value > sent:
         yield f"{key}.parallel: {value}: use 1 to {sent}: one function sends them all"
-    elif value < 1 or (most is not None and value > most):
+    elif value < 1 or (most is not None and value > most - beside):
         why = "" if value < 1 or isinstance(rule, Ping) else f": {ABOVE.get(facts.platform, 'no more can be warm than may run')}"
-        top = " or more" if most is None else f" to {most}, which is {facts.bound}, or raise that"
-        yield f"{key}.{name}: {value}: use 1{top}{why}"
+        yield f"{key}.{name}: {value}: {_allowed(most, beside, facts.bound)}{why}"
     if most is None and not isinstance(rule, Ping):
         yield (
             f"{key}.{name}: {value}: endpoint.maxConcurrency is null, so that nothing is reserved that a floor could be part of: "
@@ -168,6 +172,15 @@ def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
         elif rule.cron is not None and rule.every_minutes not in IN_WINDOW:
             allowed = ", ".join(map(str, IN_WINDOW))
             yield f"{key}.everyMinutes: {rule.every_minutes}: within a window use {allowed}, or leave cron and until out"
+
+
+def _allowed(most: int | None, beside: int, bound: str) -> str:
+    if most is None:
+        return "use 1 or more"
+    if most <= beside:
+        return f"raise {bound} to {beside + 1} or more"
+    less = f" less {beside}" if beside else ""
+    return f"use 1 to {most - beside}, which is {bound}{less}, or raise that"
 
 
 def _together(placed: Placed, base: int) -> Iterator[str]:

@@ -26,7 +26,8 @@ from components.naming import fixed
 
 FLOOR = "floor"
 FLOOR_MB = 256
-FLOOR_S = 60
+# Of a swapped endpoint it waits for a move under way, which takes minutes, and for its own: all the time that Lambda gives, three times.
+FLOOR_S = 900
 SPENT = 1.0
 
 

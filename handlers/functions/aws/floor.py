@@ -23,6 +23,11 @@ _KEPT = (
     "ScheduleExpressionTimezone", "StartDate", "Target",
 )  # fmt: skip
 Client = Callable[[str], Any]
+# How long the invocation has, in seconds.
+Left = Callable[[], float]
+# An endpoint under way is looked at so often, first soon, then more seldom, and as long as an answer still fits in.
+POLL_S, MOST_POLL_S, SPARE_S = 1.0, 16.0, 20.0
+_SETTLED = ("InService", "Failed", "OutOfService", "UpdateRollbackFailed")
 RESTORED_BY = "`pulumi up --refresh` restores the plan; an up without the refresh does not see what was dropped"
 
 
@@ -54,16 +59,20 @@ class Floor:
         return floor
 
 
+class BusyError(Exception):
+    """The endpoint was being moved for as long as there was time."""
+
+
 class _Errors:
     """One part after the other is tried, whatever became of the one before; the first error is raised at the end."""
 
     def __init__(self) -> None:
-        self._found: list[ClientError] = []
+        self._found: list[ClientError | BusyError] = []
 
     def tried(self, part: Callable[..., list[str]], *arguments: Any) -> list[str]:
         try:
             return part(*arguments)
-        except ClientError as error:
+        except (ClientError, BusyError) as error:
             self._found.append(error)
             return []
 
@@ -75,8 +84,8 @@ class _Errors:
         return done
 
 
-def drop(floor: Floor, client: Client) -> list[str]:
-    """Drop it; the names of what was done. botocore's errors go on: Lambda calls again, then the event is a dead letter."""
+def drop(floor: Floor, client: Client, left: Left) -> list[str]:
+    """Drop it; the names of what was done. botocore's errors and BusyError go on: Lambda calls again, then the event is a dead letter."""
     errors, done = _Errors(), list[str]()
     if floor.schedule_group is not None:
         scheduler = client("scheduler")
@@ -85,7 +94,7 @@ def drop(floor: Floor, client: Client) -> list[str]:
     if floor.scalable_resource is not None and floor.scalable_dimension is not None:
         done += errors.tried(_suspended, client("application-autoscaling"), floor.scalable_resource, floor.scalable_dimension)
     if floor.endpoint is not None:
-        done += errors.tried(_cooled, client("sagemaker"), floor.endpoint, str(floor.cold_config))
+        done += errors.tried(_cooled, client("sagemaker"), floor.endpoint, str(floor.cold_config), left)
     if floor.model_function is not None:
         done += errors.tried(_deprovisioned, client("lambda"), floor.model_function)
     return errors.told(done)
@@ -119,12 +128,30 @@ def _suspended(scaling: Any, resource: str, dimension: str) -> list[str]:
     return [f"suspended {resource}"]
 
 
-def _cooled(sagemaker: Any, endpoint: str, config: str) -> list[str]:
-    """Not twice: whether UpdateEndpoint takes the configuration in use is not documented."""
-    if sagemaker.describe_endpoint(EndpointName=endpoint)["EndpointConfigName"] == config:
-        return []
-    sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
-    return [f"moved {endpoint} to {config}"]
+def _cooled(sagemaker: Any, endpoint: str, config: str, left: Left) -> list[str]:
+    """Seen in service with this configuration, or BusyError.
+
+    An endpoint under way takes no update, and what it has is not what it will have: a swap that began before its schedule was disabled
+    still brings the warm one up. So only what has settled is compared, and looked at again after the move. A configuration in use is
+    not asked for: whether UpdateEndpoint takes it is not documented.
+    """
+    done, pause = list[str](), POLL_S
+    while True:
+        found = sagemaker.describe_endpoint(EndpointName=endpoint)
+        if found["EndpointStatus"] in _SETTLED:
+            if found["EndpointConfigName"] == config:
+                return done
+            try:
+                sagemaker.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
+                done = [f"moved {endpoint} to {config}"]
+            except ClientError as error:
+                if "in-progress" not in str(error):
+                    raise
+        if left() < pause + SPARE_S:
+            has = f"{found['EndpointStatus']} with {found['EndpointConfigName']}"
+            raise BusyError(f"The endpoint {endpoint} is {has}, not in service with {config}, and there is no more time to wait.")
+        time.sleep(pause)
+        pause = min(2 * pause, MOST_POLL_S)
 
 
 def _deprovisioned(functions: Any, alias_arn: str) -> list[str]:
@@ -149,11 +176,11 @@ def _client(service: str) -> Any:
     return boto.client(service)
 
 
-def handler(event: Mapping[str, Any], context: object) -> dict[str, list[str]]:
-    """Drop the floor, whatever the message says: only budgets of this account can send one."""
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, list[str]]:
+    """Drop the floor, whatever the message says: only budgets of this account can send one. `context` is Lambda's."""
     try:
-        done = drop(_floor(), _client)
-    except ClientError as error:
+        done = drop(_floor(), _client, lambda: context.get_remaining_time_in_millis() / 1000)
+    except (ClientError, BusyError) as error:
         logs.write_fault("floor_not_dropped", error)
         raise
     logs.write("floor_dropped", level="WARNING", done=done, restored_by=RESTORED_BY)

@@ -109,7 +109,7 @@ class LambdaService:
             judge_source(self.twin.world, name, qualifier, source, source_arn, self.twin.account)
         judge_payload(payload, MAX_EVENT_BYTES)
         try:
-            with self._concurrency.slot(name):
+            with self._concurrency.slot(name, qualifier):
                 answer = await self._run(version, payload or b"{}", f"{version.arn}:{qualifier}" if qualifier else version.arn)
         except Throttled:
             function_throttled(self.twin.metrics, name, qualifier)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pilotlight.twin.aws.lambda_version import FUNCTION
+from pilotlight.twin.aws.lambda_version import FUNCTION, LIVE_FLOOR
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import World
 
@@ -58,27 +58,37 @@ def account_settings(world: World, total: int) -> dict[str, object]:
 
 
 class Concurrency:
-    """Events in progress per function. Lives in the loop."""
+    """Events in progress per function and qualifier. Lives in the loop.
+
+    What an alias or version has provisioned is taken out of what its function has reserved, or of the account's pool, whether it is
+    in use or not: where it is all of a reservation, everything else of that function is throttled (Lambda developer guide,
+    provisioned concurrency).
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._running: Counter[str] = Counter()
+        self._running: Counter[tuple[str, str]] = Counter()
 
     @contextmanager
-    def slot(self, name: str) -> Iterator[None]:
-        """Hold one place for an event of `name`; Throttled when there is none."""
-        functions = {function["name"]: _reserved(function.get("reservedConcurrentExecutions")) for function in self._world.find(FUNCTION)}
-        own = functions.get(name)
-        if own is not None and self._running[name] >= own:
-            raise Throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
-        if own is None:
-            shared = sum(count for other, count in self._running.items() if functions.get(other) is None)
-            if shared >= ACCOUNT_CONCURRENCY - sum(value for value in functions.values() if value is not None):
-                raise Throttled("ConcurrentInvocationLimitExceeded")
-        self._running[name] += 1
+    def slot(self, name: str, qualifier: str | None = None) -> Iterator[None]:
+        """Hold one place for an event of `name`, called by `qualifier`; Throttled when there is none."""
+        self._judge(name, qualifier or "")
+        self._running[name, qualifier or ""] += 1
         try:
             yield
         finally:
-            self._running[name] -= 1
-            if not self._running[name]:
-                del self._running[name]
+            self._running[name, qualifier or ""] -= 1
+            self._running += Counter()
+
+    def _judge(self, name: str, qualifier: str) -> None:
+        floors = {(found["functionName"], found["qualifier"]): int(found["requested"]) for found in self._world.find(LIVE_FLOOR)}
+        if self._running[name, qualifier] < floors.get((name, qualifier), 0):
+            return
+        functions = {function["name"]: _reserved(function.get("reservedConcurrentExecutions")) for function in self._world.find(FUNCTION)}
+        own = functions.get(name)
+        sharing = {name} if own is not None else {other for other in {*functions, name} if functions.get(other) is None}
+        spilled = sum(max(0, count - floors.get(of, 0)) for of, count in self._running.items() if of[0] in sharing)
+        provisioned = sum(count for (other, _), count in floors.items() if other in sharing)
+        total = own if own is not None else ACCOUNT_CONCURRENCY - sum(value for value in functions.values() if value is not None)
+        if spilled >= total - provisioned:
+            raise Throttled("ConcurrentInvocationLimitExceeded" if own is None else "ReservedFunctionConcurrentInvocationLimitExceeded")

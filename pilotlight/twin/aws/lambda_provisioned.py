@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pilotlight.twin.aws.lambda_concurrency import ACCOUNT_CONCURRENCY, UNRESERVED_MINIMUM, reserved_by
-from pilotlight.twin.aws.lambda_version import FUNCTION, LATEST, FunctionVersion, latest, resolve, split_name
+from pilotlight.twin.aws.lambda_version import FUNCTION, LATEST, LIVE_FLOOR, FunctionVersion, latest, resolve, split_name
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 from pilotlight.twin.world import Resource, World
 
 if TYPE_CHECKING:
     from pilotlight.twin.aws.lambda_ import LambdaService
 
-# What is in force, whoever asked for it last; no program declares it, so the engine sees it through the resource that it declares.
-LIVE = "pilotlight:lambda/provisioned:Provisioned"
 _PATH = re.compile(r"/2019-09-30/functions/(?P<name>[^/]+)/provisioned-concurrency/?")
 _OPERATIONS = {
     "GET": "GetProvisionedConcurrencyConfig",
@@ -29,30 +27,30 @@ _OPERATIONS = {
 
 def asked(world: World, name: str, qualifier: str) -> int:
     """The provisioned concurrency of an alias or version; 0 where there is none."""
-    found = world.get(LIVE, f"{name}:{qualifier}")
+    found = world.get(LIVE_FLOOR, f"{name}:{qualifier}")
     return int(found["requested"]) if found else 0
 
 
 def record(world: World, name: str, qualifier: str, count: int, now: float) -> None:
     """Remember what is asked for; 0 forgets it."""
     if count == 0:
-        world.delete(LIVE, f"{name}:{qualifier}")
+        world.delete(LIVE_FLOOR, f"{name}:{qualifier}")
         return
     outputs = {"functionName": name, "qualifier": qualifier, "requested": count, "modified": now}
-    world.put(Resource(token=LIVE, id=f"{name}:{qualifier}", urn="", outputs=outputs))
+    world.put(Resource(token=LIVE_FLOOR, id=f"{name}:{qualifier}", urn="", outputs=outputs))
 
 
 def forget(world: World, name: str, qualifier: str | None = None) -> None:
     """The alias, or the whole function, is gone."""
-    for found in world.find(LIVE, functionName=name):
+    for found in world.find(LIVE_FLOOR, functionName=name):
         if qualifier in (None, found["qualifier"]):
-            world.delete(LIVE, found.id)
+            world.delete(LIVE_FLOOR, found.id)
 
 
 def floors(world: World) -> Mapping[tuple[str, str], tuple[FunctionVersion, int]]:
     """(function, version) -> what runs, and how many workers of it must be ready for all its aliases together."""
     wanted: dict[tuple[str, str], tuple[FunctionVersion, int]] = {}
-    for found in world.find(LIVE):
+    for found in world.find(LIVE_FLOOR):
         try:
             version = resolve(world, found["functionName"], found["qualifier"])
         except Refusal:
@@ -64,7 +62,7 @@ def floors(world: World) -> Mapping[tuple[str, str], tuple[FunctionVersion, int]
 
 def total(world: World, name: str, without: str = "") -> int:
     """What a function's aliases and versions other than `without` have provisioned."""
-    return sum(int(found["requested"]) for found in world.find(LIVE, functionName=name) if found["qualifier"] != without)
+    return sum(int(found["requested"]) for found in world.find(LIVE_FLOOR, functionName=name) if found["qualifier"] != without)
 
 
 def judge(world: World, name: str, qualifier: str, count: int) -> None:
@@ -123,7 +121,7 @@ def handle(service: LambdaService, request: AwsRequest) -> AwsResponse | None:
     (name, qualifier), world = place, service.twin.world
     latest(world, name)
     if "List" in request.query:
-        found = [one["qualifier"] for one in world.find(LIVE, functionName=name)]
+        found = [one["qualifier"] for one in world.find(LIVE_FLOOR, functionName=name)]
         return _answer(200, {"ProvisionedConcurrencyConfigs": [_described(service, name, one) for one in found]})
     resolve(world, name, qualifier)
     if request.method == "PUT":
@@ -145,7 +143,7 @@ def handle(service: LambdaService, request: AwsRequest) -> AwsResponse | None:
 
 def _described(service: LambdaService, name: str, qualifier: str) -> dict[str, Any]:
     world = service.twin.world
-    found = world.get(LIVE, f"{name}:{qualifier}")
+    found = world.get(LIVE_FLOOR, f"{name}:{qualifier}")
     assert found is not None
     requested, pool = int(found["requested"]), service.pool(resolve(world, name, qualifier))
     available = min(requested, pool.ready)

@@ -25,6 +25,8 @@ EVENT_CONFIG = "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig"
 INVOCATION = "aws:lambda/invocation:Invocation"
 # What a publication froze; no program declares it, so the engine never sees it.
 VERSION = "pilotlight:lambda/version:Version"
+# Provisioned concurrency in force, whoever asked for it last; the engine sees it through the resource that it declares.
+LIVE_FLOOR = "pilotlight:lambda/provisioned:Provisioned"
 LATEST = "$LATEST"
 # What makes two versions different: everything that decides how the function runs.
 DECISIVE = (

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
+from handlers.functions.aws.floor import Floor, drop
 from pilotlight.twin.rows import Refusal
 from tests.twin.compute.test_endpoints import ask, instances
 from tests.twin.warming.conftest import GROUP, SCHEDULE, Timed
@@ -178,6 +179,18 @@ def test_an_endpoint_that_is_being_updated_takes_no_other_update(served):
     ):
         with pytest.raises(ClientError, match=said):
             client.update_endpoint(**wrong)
+
+
+def test_a_floor_is_dropped_in_the_middle_of_the_swap_that_brings_it_up(served):
+    """The schedule that began it is disabled too late, and the endpoint says `cold` until it is warm."""
+    client = served.client("sagemaker")
+    client.update_endpoint(EndpointName="model", EndpointConfigName="warm")
+    under_way = client.describe_endpoint(EndpointName="model")
+    assert (under_way["EndpointStatus"], under_way["EndpointConfigName"]) == ("Updating", "cold")
+    floor = Floor.read({"ENDPOINT_NAME": "model", "COLD_CONFIG": "cold"})
+    assert drop(floor, served.client, lambda: 60) == ["moved model to cold"]
+    assert (config(served), provisioned(served)) == ("cold", 0)
+    assert drop(floor, served.client, lambda: 60) == []
 
 
 def test_a_configuration_whose_instance_does_not_come_up_changes_nothing(served):

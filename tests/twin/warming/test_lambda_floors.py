@@ -183,6 +183,19 @@ def test_more_than_is_reserved_is_refused_and_so_is_reserving_less_than_is_provi
         model.create(CONFIG, functionName="other", qualifier="1", provisionedConcurrentExecutions=899)
 
 
+def test_a_floor_of_all_that_is_reserved_throttles_every_other_version(model):
+    model.update(model.model, reservedConcurrentExecutions=2)
+    model.create(CONFIG, functionName="model", qualifier="live", provisionedConcurrentExecutions=2)
+    call(model)
+    client = model.client("lambda")
+    for qualifier in ("1", "$LATEST"):
+        with pytest.raises(client.exceptions.TooManyRequestsException) as caught:
+            client.invoke(FunctionName="model", Qualifier=qualifier, Payload=b"{}")
+        assert caught.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    client.put_provisioned_concurrency_config(FunctionName="model", Qualifier="live", ProvisionedConcurrentExecutions=1)
+    assert client.invoke(FunctionName="model", Qualifier="1", Payload=b"{}")["StatusCode"] == 200
+
+
 def test_a_floor_that_cannot_be_set_is_told_in_the_activities(model):
     model.update(model.model, reservedConcurrentExecutions=1)
     scaled(model, 0)

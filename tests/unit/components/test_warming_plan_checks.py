@@ -22,9 +22,22 @@ def told(*rules: Rule, facts: Facts = SAGEMAKER) -> list[str]:
 
 @pytest.mark.parametrize("facts", [LAMBDA, SAGEMAKER])
 def test_a_good_plan_has_no_problem(facts: Facts) -> None:
-    night = replace(OFFICE, cron="0 18 * * MON-FRI", until="0 20 * * MON-FRI", instances=5)
+    night = replace(OFFICE, cron="0 18 * * MON-FRI", until="0 20 * * MON-FRI", instances=4 if facts is LAMBDA else 5)
     assert told(OFFICE, PING, ALWAYS, night, facts=facts) == []
     assert told(facts=facts) == []
+
+
+@pytest.mark.parametrize("rule", [replace(OFFICE, instances=5), Provisioned(instances=5)])
+def test_a_floor_on_lambda_leaves_the_next_version_a_place(rule: Rule) -> None:
+    (found,) = told(rule, facts=LAMBDA)
+    assert found == (
+        "warming.0.instances: 5: use 1 to 4, which is endpoint.maxConcurrency less 1, or raise that: a floor that is all of what is "
+        "reserved leaves the next version no place to start in (Lambda developer guide, provisioned concurrency)"
+    )
+    assert told(rule, facts=replace(LAMBDA, most=6)) == []
+    (found,) = told(replace(rule, instances=1), facts=replace(LAMBDA, most=1))
+    assert found.startswith("warming.0.instances: 1: raise endpoint.maxConcurrency to 2 or more: a floor that is all")
+    assert told(replace(PING, parallel=5), facts=LAMBDA) == []
 
 
 def test_one_function_sends_so_many_pings_and_no_more() -> None:

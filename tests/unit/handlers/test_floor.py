@@ -10,11 +10,12 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from handlers.functions.aws import floor as module
-from handlers.functions.aws.floor import Floor, drop
+from handlers.functions.aws.floor import BusyError, Floor, drop
 from handlers.functions.environment import SettingsError
 
 ENDPOINT, GROUP = "pilotlight-dev", "pilotlight-dev"
 ALIAS = "arn:aws:lambda:eu-central-1:111122223333:function:pilotlight-dev-model:live"
+LONG = 600.0
 NONE = dict.fromkeys(("schedule_group", "scalable_resource", "scalable_dimension", "endpoint", "cold_config", "model_function"))
 
 
@@ -24,6 +25,16 @@ def stubbed(service: str) -> tuple[Any, Stubber]:
     stub = Stubber(client)
     stub.activate()
     return client, stub
+
+
+class Context:
+    """What Lambda says of an invocation."""
+
+    def __init__(self, left_s: float = LONG) -> None:
+        self.left_s = left_s
+
+    def get_remaining_time_in_millis(self) -> int:
+        return round(1000 * self.left_s)
 
 
 def described(stub: Stubber, config: str, status: str = "InService") -> None:
@@ -56,7 +67,7 @@ def test_schedules_are_disabled_and_keep_everything_else() -> None:
     stub.add_response("list_schedules", {"Schedules": [{"Name": "ping-0"}]}, {"GroupName": GROUP, "State": "ENABLED"})
     stub.add_response("get_schedule", {**SCHEDULE, "State": "ENABLED", "Arn": "arn:aws:scheduler:x:1:schedule/g/s"})
     stub.add_response("update_schedule", {"ScheduleArn": "arn:aws:scheduler:x:1:schedule/g/s"}, {**SCHEDULE, "State": "DISABLED"})
-    assert drop(Floor(**{**NONE, "schedule_group": GROUP}), {"scheduler": client}.__getitem__) == ["disabled ping-0"]
+    assert drop(Floor(**{**NONE, "schedule_group": GROUP}), {"scheduler": client}.__getitem__, lambda: LONG) == ["disabled ping-0"]
     stub.assert_no_pending_responses()
 
 
@@ -66,16 +77,62 @@ def test_dropping_twice_changes_nothing_more() -> None:
     schedules.add_response("list_schedules", {"Schedules": []})
     described(endpoints, "scheduled-0")
     floor = Floor(**{**NONE, "schedule_group": GROUP, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
-    assert drop(floor, {"scheduler": scheduler, "sagemaker": sagemaker}.__getitem__) == []
+    assert drop(floor, {"scheduler": scheduler, "sagemaker": sagemaker}.__getitem__, lambda: LONG) == []
     endpoints.assert_no_pending_responses()
 
 
-def test_an_endpoint_is_moved_to_the_configuration_without_a_floor() -> None:
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.0)
+
+
+def test_an_endpoint_is_moved_to_the_configuration_without_a_floor_and_seen_there() -> None:
     client, stub = stubbed("sagemaker")
     described(stub, "config-2")
     moved(stub, "scheduled-0")
+    described(stub, "config-2", "Updating")
+    described(stub, "scheduled-0")
     floor = Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
-    assert drop(floor, {"sagemaker": client}.__getitem__) == [f"moved {ENDPOINT} to scheduled-0"]
+    assert drop(floor, {"sagemaker": client}.__getitem__, lambda: LONG) == [f"moved {ENDPOINT} to scheduled-0"]
+
+
+COOL = Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
+
+
+def test_a_swap_under_way_is_waited_for_and_undone() -> None:
+    """It has the cold configuration still, the warm one is coming."""
+    client, stub = stubbed("sagemaker")
+    described(stub, "scheduled-0", "Updating")
+    described(stub, "scheduled-1")
+    stub.add_client_error("update_endpoint", "ValidationException", 'Cannot update in-progress endpoint "arn:aws:sagemaker:x:1:endpoint/e".')
+    described(stub, "scheduled-1", "Updating")
+    described(stub, "scheduled-1")
+    moved(stub, "scheduled-0")
+    described(stub, "scheduled-0")
+    assert drop(COOL, {"sagemaker": client}.__getitem__, lambda: LONG) == [f"moved {ENDPOINT} to scheduled-0"]
+    stub.assert_no_pending_responses()
+
+
+def test_an_endpoint_that_stays_busy_is_an_error_so_that_lambda_calls_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client, stub = stubbed("sagemaker")
+    described(stub, "scheduled-0", "Updating")
+    monkeypatch.setattr(module, "_floor", lambda: COOL)
+    monkeypatch.setattr(module, "_client", {"sagemaker": client}.__getitem__)
+
+    with pytest.raises(BusyError, match="is Updating with scheduled-0, not in service with scheduled-0"):
+        module.handler({}, Context(19))
+    lines = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert lines == ["floor_in_part", "floor_not_dropped"]
+
+
+def test_a_refusal_of_another_kind_is_not_waited_out() -> None:
+    client, stub = stubbed("sagemaker")
+    described(stub, "scheduled-1")
+    stub.add_client_error("update_endpoint", "AccessDeniedException", "not authorized to perform: sagemaker:UpdateEndpoint")
+    with pytest.raises(ClientError, match="not authorized"):
+        drop(COOL, {"sagemaker": client}.__getitem__, lambda: LONG)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +153,7 @@ def test_a_scalable_target_is_suspended_and_an_alias_goes_to_zero(resource: str,
     }
     stub.add_response("register_scalable_target", {}, {**asked, **bounds})
     floor = Floor(**{**NONE, "scalable_resource": resource, "scalable_dimension": dimension})
-    assert drop(floor, {"application-autoscaling": client}.__getitem__) == [f"suspended {resource}"]
+    assert drop(floor, {"application-autoscaling": client}.__getitem__, lambda: LONG) == [f"suspended {resource}"]
 
 
 def test_an_aliass_floor_is_taken_away_once() -> None:
@@ -105,7 +162,7 @@ def test_an_aliass_floor_is_taken_away_once() -> None:
     stub.add_response("delete_provisioned_concurrency_config", {}, asked)
     stub.add_client_error("delete_provisioned_concurrency_config", "ResourceNotFoundException")
     floor = Floor(**{**NONE, "model_function": ALIAS})
-    assert [drop(floor, {"lambda": client}.__getitem__) for _ in range(2)] == [[f"deprovisioned {ALIAS}"], []]
+    assert [drop(floor, {"lambda": client}.__getitem__, lambda: LONG) for _ in range(2)] == [[f"deprovisioned {ALIAS}"], []]
 
 
 def test_variables_that_belong_together_are_asked_for_together() -> None:
@@ -120,9 +177,10 @@ def test_the_log_tells_what_was_dropped_and_what_restores_it(monkeypatch: pytest
     client, stub = stubbed("sagemaker")
     described(stub, "config-2")
     moved(stub, "scheduled-0")
+    described(stub, "scheduled-0")
     monkeypatch.setattr(module, "_floor", lambda: Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"}))
     monkeypatch.setattr(module, "_client", {"sagemaker": client}.__getitem__)
-    assert module.handler({"Records": []}, None) == {"done": [f"moved {ENDPOINT} to scheduled-0"]}
+    assert module.handler({"Records": []}, Context()) == {"done": [f"moved {ENDPOINT} to scheduled-0"]}
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["event"], line["done"]) == ("floor_dropped", [f"moved {ENDPOINT} to scheduled-0"])
     assert "pulumi up --refresh" in line["restored_by"]
@@ -132,7 +190,7 @@ def test_schedules_that_have_ended_are_left_alone() -> None:
     client, stub = stubbed("scheduler")
     stub.add_response("list_schedules", {"Schedules": [{"Name": "leased"}]}, {"GroupName": GROUP, "State": "ENABLED"})
     stub.add_response("get_schedule", {**SCHEDULE, "Name": "leased", "State": "ENABLED", "EndDate": datetime(2026, 1, 31, tzinfo=UTC)})
-    assert drop(Floor(**{**NONE, "schedule_group": GROUP}), {"scheduler": client}.__getitem__) == []
+    assert drop(Floor(**{**NONE, "schedule_group": GROUP}), {"scheduler": client}.__getitem__, lambda: LONG) == []
     stub.assert_no_pending_responses()
 
 
@@ -145,8 +203,9 @@ def test_what_can_not_be_done_holds_nothing_else_up_and_is_told_at_the_end() -> 
     schedules.add_response("update_schedule", {"ScheduleArn": "arn:aws:scheduler:x:1:schedule/g/s"}, {**SCHEDULE, "State": "DISABLED"})
     described(endpoints, "config-2")
     moved(endpoints, "scheduled-0")
+    described(endpoints, "scheduled-0")
     floor = Floor(**{**NONE, "schedule_group": GROUP, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
     with pytest.raises(ClientError, match="ResourceNotFoundException"):
-        drop(floor, {"scheduler": scheduler, "sagemaker": sagemaker}.__getitem__)
+        drop(floor, {"scheduler": scheduler, "sagemaker": sagemaker}.__getitem__, lambda: LONG)
     schedules.assert_no_pending_responses()
     endpoints.assert_no_pending_responses()

@@ -18,7 +18,7 @@ from pilotlight.twin.aws.lambda_concurrency import Concurrency, Throttled, judge
 from pilotlight.twin.aws.lambda_policy import like
 from pilotlight.twin.aws.lambda_runtime import Event, RuntimeApi
 from pilotlight.twin.aws.lambda_start import RUNTIME_LOCK
-from pilotlight.twin.aws.lambda_version import FUNCTION, VERSION, config_key, resolve, split_name, version_of
+from pilotlight.twin.aws.lambda_version import FUNCTION, LIVE_FLOOR, VERSION, config_key, resolve, split_name, version_of
 from pilotlight.twin.aws.unpack import BadArchive, prune, unpack_once, untar, unzip
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource, World
@@ -142,6 +142,48 @@ def test_functions_without_a_reservation_share_what_is_left(world):
     assert caught.value.reason == "ConcurrentInvocationLimitExceeded"
     for slot in held:
         slot.__exit__(None, None, None)
+
+
+def provisioned(world: World, name: str, qualifier: str, count: int) -> None:
+    outputs = {"functionName": name, "qualifier": qualifier, "requested": count, "modified": 0}
+    world.put(Resource(token=LIVE_FLOOR, id=f"{name}:{qualifier}", urn="", outputs=outputs))
+
+
+def test_what_an_alias_has_provisioned_is_taken_out_of_what_its_function_reserves(world):
+    put(world, "f", reservedConcurrentExecutions=3)
+    provisioned(world, "f", "live", 2)
+    concurrency = Concurrency(world)
+    with concurrency.slot("f", "2"):
+        for other in ("2", None):
+            with pytest.raises(Throttled) as caught, concurrency.slot("f", other):
+                pass
+            assert caught.value.reason == "ReservedFunctionConcurrentInvocationLimitExceeded"
+        with concurrency.slot("f", "live"), concurrency.slot("f", "live"):
+            with pytest.raises(Throttled), concurrency.slot("f", "live"):
+                pass
+    with concurrency.slot("f", "live"), concurrency.slot("f", "live"), concurrency.slot("f", "live"):
+        with pytest.raises(Throttled), concurrency.slot("f", "2"):
+            pass
+    provisioned(world, "f", "live", 3)
+    with pytest.raises(Throttled), concurrency.slot("f", "2"):
+        pass
+    with concurrency.slot("f", "live"):
+        pass
+
+
+def test_what_is_provisioned_in_the_pool_is_nobody_elses(world):
+    put(world, "f", reservedConcurrentExecutions=-1)
+    put(world, "g", reservedConcurrentExecutions=998)
+    put(world, "h", reservedConcurrentExecutions=-1)
+    provisioned(world, "f", "live", 1)
+    concurrency = Concurrency(world)
+    with concurrency.slot("h"):
+        with pytest.raises(Throttled) as caught, concurrency.slot("h"):
+            pass
+        assert caught.value.reason == "ConcurrentInvocationLimitExceeded"
+        with concurrency.slot("f", "live"):
+            with pytest.raises(Throttled), concurrency.slot("f", "live"):
+                pass
 
 
 @pytest.mark.parametrize(("value", "allowed"), [(0, True), (400, True), (401, False), (-1, True), (None, True)])
