@@ -13,10 +13,16 @@ _KEY, _VALUE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[a-z0-9_-]*")
 # How a type of Google's calls its labels, in order of preference: the `labels` of a notification channel are its address.
 _LABELS = ("user_labels", "labels")
 
+# The tag whose value no other stack of an account has: the prefix of the stack's physical names.
+DEPLOYMENT = "deployment"
+
 
 def standard(project: str, stack: str) -> dict[str, str]:
-    """The tags by which a bill is split: activate them once as cost-allocation tags."""
-    return {"project": project, "stack": stack, "managed-by": "pulumi"}
+    """The tags by which a bill is split: activate them once as cost-allocation tags.
+
+    A budget counts by one tag alone, and two projects of an account may both have a stack `prod`: `deployment` is one of theirs only.
+    """
+    return {"project": project, "stack": stack, DEPLOYMENT: f"{slug(project)}-{slug(stack)}", "managed-by": "pulumi"}
 
 
 def is_label(key: str, value: str) -> bool:

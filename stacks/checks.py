@@ -199,8 +199,11 @@ def _rest(settings: Settings) -> Iterator[Problem]:
 
 
 def _tags(settings: Settings) -> Iterator[Problem]:
+    own = standard("", "")
     for key, value in (settings.tags or {}).items():
-        if settings.cloud == "gcp":
+        if key in own:
+            yield told(f"tags.{key}: {shown(value)}: every stack has this tag already, with a value of its own: use another key", f"tags.{key}")
+        elif settings.cloud == "gcp":
             if not is_label(key, value):
                 yield told(
                     f"tags.{key}: {shown(value)}: labels are lower-case letters, digits, _ and -, up to {limits.LABEL.high} of each, "

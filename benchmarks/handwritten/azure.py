@@ -19,7 +19,7 @@ settings: Settings = load_settings(stack)
 client = az.authorization.get_client_config()
 kind = "api" if settings.events is None else "events"
 prefix = f"{pulumi.get_project()}-{stack}"
-tags = {"project": pulumi.get_project(), "stack": stack, "managed-by": "pulumi"}
+tags = {"project": pulumi.get_project(), "stack": stack, "deployment": prefix, "managed-by": "pulumi"}
 artifact = find_model(settings, stack, cache_folder())
 if settings.image.build is None:
     raise pulumi.RunError("image.build: missing.")

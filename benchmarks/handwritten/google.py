@@ -16,7 +16,7 @@ client = gcp.organizations.get_client_config()
 project, region = client.project, client.region
 kind = "api" if settings.events is None else "events"
 prefix = f"{pulumi.get_project()}-{stack}"
-labels = {"project": pulumi.get_project(), "stack": stack, "managed-by": "pulumi"}
+labels = {"project": pulumi.get_project(), "stack": stack, "deployment": prefix, "managed-by": "pulumi"}
 artifact = find_model(settings, stack, cache_folder())
 if settings.image.build is None:
     raise pulumi.RunError("image.build: missing.")

@@ -16,7 +16,7 @@ region = pulumi.Config("aws").require("region")
 account = aws.get_caller_identity().account_id
 prefix = f"{pulumi.get_project()}-{stack}"
 registry = f"{account}.dkr.ecr.{region}.amazonaws.com"
-tags = {"project": pulumi.get_project(), "stack": stack, "managed-by": "pulumi"}
+tags = {"project": pulumi.get_project(), "stack": stack, "deployment": prefix, "managed-by": "pulumi"}
 
 
 def after(*resources: pulumi.Resource) -> pulumi.ResourceOptions:

@@ -44,7 +44,7 @@ class AnswerWorker(pulumi.ComponentResource):
             code=own.code,
             memory_mb=own.memory_mb,
             timeout_s=args.timeouts.function_s,
-            variables={**call_variables(endpoint, own, home.stack), **answers.variables()},
+            variables={**call_variables(endpoint, own, home.names.prefix), **answers.variables()},
             statements=answers.rights_of_worker,
             endpoint=endpoint,
             ready=(answers,),

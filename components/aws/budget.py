@@ -23,6 +23,7 @@ from components.aws.zips import Live, Zip, asynchronous, zip_function
 from components.contract import Principal
 from components.limits import BUDGET_NAME
 from components.naming import fixed
+from components.tags import DEPLOYMENT
 
 FLOOR = "floor"
 FLOOR_MB = 256
@@ -32,7 +33,7 @@ SPENT = 1.0
 
 
 class Budget(pulumi.ComponentResource):
-    """A monthly budget of what carries the stack's tag `stack`, which must be activated once as a cost-allocation tag (the page for
+    """A monthly budget of what carries the stack's tag `deployment`, which must be activated once as a cost-allocation tag (the page for
     a real account says how); mails at each share of it, and with `drop_warming` a topic and the function that drops the floor."""
 
     def __init__(
@@ -52,7 +53,7 @@ class Budget(pulumi.ComponentResource):
             limit_amount=str(args.monthly_usd),
             limit_unit="USD",
             # A user's own tag is written `user:KEY$VALUE` (Budgets user guide, filters).
-            cost_filters=[aws.budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:stack${home.stack}"])],
+            cost_filters=[aws.budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:{DEPLOYMENT}${home.names.prefix}"])],
             notifications=[
                 aws.budgets.BudgetNotificationArgs(
                     notification_type="ACTUAL",

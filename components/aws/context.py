@@ -21,7 +21,6 @@ class AwsContext:
         self.region, self.account = aws.get_region().region, identity.account_id
         self.place = Place(partition=identity.arn.split(":")[1], region=self.region, account=self.account)
         self.project = None
-        self.stack = args.stack
         self.names = names_of(args.project, args.stack)
         self.keep = args.data_retention == "keep"
         self.log_retention_days = args.log_retention_days

@@ -28,7 +28,7 @@ class Dashboard(pulumi.ComponentResource):
         made = aws.cloudwatch.Dashboard(
             f"{name}-dashboard",
             dashboard_name=home.names.prefix,
-            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(home.region, home.stack, alarms, of))),
+            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(home.region, home.names.prefix, alarms, of))),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.url = made.dashboard_name.apply(lambda known: address(home.place.partition, home.region, known))

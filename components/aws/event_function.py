@@ -32,7 +32,7 @@ class EventFunction(Served, pulumi.ComponentResource):
             timeout_s=args.timeouts.function_s,
             reserved_concurrency=args.reserved_concurrency,
             variables={
-                **call_variables(endpoint, args, home.stack),
+                **call_variables(endpoint, args, home.names.prefix),
                 **work.objects.variables_of_consumer(),
                 **work.results.variables_of_writer(),
             },

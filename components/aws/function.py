@@ -55,7 +55,7 @@ class ApiFunction(Served, pulumi.ComponentResource):
             memory_mb=args.memory_mb,
             timeout_s=args.timeouts.function_s,
             reserved_concurrency=args.reserved_concurrency,
-            variables={**call_variables(endpoint, args, home.stack), **later},
+            variables={**call_variables(endpoint, args, home.names.prefix), **later},
             statements=lambda _: [],
             endpoint=endpoint,
             grants=() if answers is None else (answers.grant_caller,),

@@ -60,7 +60,7 @@ class Warming(pulumi.ComponentResource):
             memory_mb=self._function.memory_mb,
             # Pings that are sent together keep their instances the longer, the more they are.
             timeout_s=endpoint.cold_start_budget_s + self._function.timeouts.model_s + math.ceil(most * HELD_S) + HOP_S,
-            variables={"SERVICE": self._home.stack, **called},
+            variables={"SERVICE": self._home.names.prefix, **called},
             statements=lambda place: [
                 *([] if model is None else [may(["lambda:InvokeFunction"], model)]),
                 schedules.leave_dead_letters(place),

@@ -16,7 +16,7 @@ from components.gcp.drop import drop
 from components.gcp.watch import Alarm, channel
 from components.limits import BILLING_BUDGET_NAME
 from components.naming import fixed
-from components.tags import label
+from components.tags import DEPLOYMENT, label
 
 NANOS = 1_000_000_000
 SPENT = 1.0
@@ -66,7 +66,7 @@ class Budget(pulumi.ComponentResource):
             budget_filter=gcp.billing.BudgetBudgetFilterArgs(
                 calendar_period="MONTH",
                 projects=[pulumi.Output.format("projects/{0}", project.number)],
-                labels={"stack": label(home.stack)},
+                labels={DEPLOYMENT: label(home.names.prefix)},
             ),
             threshold_rules=[
                 gcp.billing.BudgetThresholdRuleArgs(threshold_percent=share, spend_basis="CURRENT_SPEND")

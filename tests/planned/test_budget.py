@@ -27,12 +27,12 @@ def test_a_stack_has_no_budget_by_default(build: Build) -> None:
     assert build(SAGEMAKER).all(BUDGET) == []
 
 
-def test_a_budget_counts_what_carries_the_stacks_tag(build: Build) -> None:
+def test_a_budget_counts_what_carries_a_tag_that_no_other_project_has(build: Build) -> None:
     budget = build(SAGEMAKER, budget=TOLD).one(BUDGET).inputs
-    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": [f"user:stack${SAGEMAKER}"]}]
+    assert budget["costFilters"] == [{"name": "TagKeyValue", "values": [f"user:deployment$pilotlight-{SAGEMAKER}"]}]
     assert (budget["budgetType"], budget["timeUnit"], budget["limitAmount"], budget["limitUnit"]) == ("COST", "MONTHLY", "100.0", "USD")
     assert budget["name"] == f"pilotlight-{SAGEMAKER}"
-    assert budget["tags"]["stack"] == SAGEMAKER
+    assert (budget["tags"]["stack"], budget["tags"]["deployment"]) == (SAGEMAKER, f"pilotlight-{SAGEMAKER}")
 
 
 def test_each_share_mails_and_nothing_is_made_beside_the_budget(build: Build) -> None:

@@ -73,7 +73,7 @@ def budget(subject: Subject) -> Iterator[Finding]:
 
 def cost_tags(subject: Subject) -> Iterator[Finding]:
     """The stack's tags split the bill once they are activated (Cost Explorer API reference, ListCostAllocationTags)."""
-    from components.tags import standard
+    from components.tags import DEPLOYMENT, standard
 
     wanted = list(standard(subject.project.name, subject.stack))
     found = subject.clients.of("ce", subject.region).list_cost_allocation_tags(TagKeys=wanted, Status="Active")["CostAllocationTags"]
@@ -82,7 +82,7 @@ def cost_tags(subject: Subject) -> Iterator[Finding]:
         yield ok("cost-tags", f"{', '.join(wanted)} are active")
         return
     # The stack's budget counts what carries its tag, and without the tag in the bill it counts nothing.
-    blind = subject.settings is not None and subject.settings.budget is not None and "stack" in missing
+    blind = subject.settings is not None and subject.settings.budget is not None and DEPLOYMENT in missing
     entries = " ".join(f"TagKey={name},Status=Active" for name in missing)
     yield warn(
         "cost-tags",

@@ -47,8 +47,20 @@ def _queues(settings: Settings) -> bool:
     return settings.pattern == "events" or (settings.answers is not None and settings.answers.async_)
 
 
-def _scheduled(settings: Settings) -> bool:
-    return any(rule.kind in ("ping", "scheduled") for rule in settings.warming)
+def _schedules(settings: Settings) -> bool:
+    """Pings, and the swaps of an endpoint that is at 0 outside its windows (docs/decisions/0006)."""
+    kinds = {rule.kind for rule in settings.warming}
+    return "ping" in kinds or (_separate(settings) and "scheduled" in kinds and "provisioned" not in kinds)
+
+
+def _scales(settings: Settings) -> bool:
+    """Every other window is a target of application auto scaling."""
+    kinds = {rule.kind for rule in settings.warming}
+    return "scheduled" in kinds and (not _separate(settings) or "provisioned" in kinds)
+
+
+def _drops(settings: Settings) -> bool:
+    return settings.budget is not None and settings.budget.on_exceeded == "drop-warming"
 
 
 def _provisioned(settings: Settings) -> bool:
@@ -87,11 +99,18 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     (_queues, "sqs:{region}:{account}:{prefix}-queue", ("sqs:CreateQueue", "sqs:SetQueueAttributes")),
     (_queues, "dynamodb:{region}:{account}:table/{prefix}-table", ("dynamodb:CreateTable",)),
     (_queues, "", ("lambda:CreateEventSourceMapping",)),
-    (_scheduled, "scheduler:{region}:{account}:schedule/{prefix}/warm", ("scheduler:CreateSchedule",)),
+    (lambda settings: settings.pattern == "events", "s3:::{objects}", ("s3:PutBucketNotification", "s3:PutBucketVersioning")),
+    (_schedules, "scheduler:{region}:{account}:schedule/{prefix}/warm", ("scheduler:CreateSchedule",)),
+    (
+        _scales,
+        "application-autoscaling:{region}:{account}:scalable-target/*",
+        ("application-autoscaling:RegisterScalableTarget", "application-autoscaling:PutScheduledAction"),
+    ),
     # A new version is called before it takes traffic.
     (lambda settings: not _separate(settings), "lambda:{region}:{account}:function:{prefix}-model:1", ("lambda:InvokeFunction",)),
     (_provisioned, "lambda:{region}:{account}:function:{prefix}-model:live", ("lambda:PutProvisionedConcurrencyConfig",)),
     (lambda settings: settings.alarms.email is not None, "sns:{region}:{account}:{prefix}-alarms", ("sns:CreateTopic", "sns:Subscribe")),
+    (_drops, "sns:{region}:{account}:{prefix}-floor", ("sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe")),
     (lambda settings: settings.budget is not None, "budgets::{account}:budget/{prefix}", ("budgets:ModifyBudget",)),
 )
 
@@ -104,6 +123,7 @@ def groups(subject: Subject, settings: Settings) -> list[Group]:
         "account": subject.account,
         "prefix": names.prefix,
         "bucket": names.bucket(subject.account, subject.region),
+        "objects": names.bucket(subject.account, subject.region, "objects"),
     }
     return [
         Group(actions=actions, resource=f"arn:{subject.partition}:{resource.format(**fields)}" if resource else "*")

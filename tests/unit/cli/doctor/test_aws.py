@@ -102,10 +102,10 @@ def test_a_budget_needs_the_right_to_see_budgets(account: Account, root: Path) -
 
 def test_inactive_cost_tags_are_a_warning_with_the_command(account: Account, root: Path) -> None:
     assert one(account_checks.cost_tags(account.subject(root))).status == "ok"
-    account.faults.set({"account": {"inactive_tags": ["stack", "managed-by"]}})
+    account.faults.set({"account": {"inactive_tags": ["deployment", "managed-by"]}})
     found = one(account_checks.cost_tags(account.subject(root)))
     assert found.status == "warn"
-    assert found.mend.endswith("TagKey=stack,Status=Active TagKey=managed-by,Status=Active")
+    assert found.mend.endswith("TagKey=deployment,Status=Active TagKey=managed-by,Status=Active")
     assert "budget" not in found.found
     assert (
         found.found + ", so that the budget of this stack sees no cost"
@@ -113,6 +113,9 @@ def test_inactive_cost_tags_are_a_warning_with_the_command(account: Account, roo
     )
 
 
+ALWAYS: dict[str, Any] = {"kind": "provisioned", "instances": 1}
+WINDOW: dict[str, Any] = {"kind": "scheduled", "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI", "timezone": "UTC", "instances": 2}
+DROPS = {"budget": {**BUDGET["budget"], "onExceeded": "drop-warming"}}
 MAIL = {"alarms": {"email": "ops@example.com"}}
 
 
@@ -251,6 +254,11 @@ def test_a_deployer_who_may_do_everything_is_fine(account: Account, root: Path) 
         ({"auth": {"mode": "iam"}, "accessLogs": None}, "logs:CreateLogDelivery"),
         ({"warming": [{"kind": "ping", "everyMinutes": 5}]}, "scheduler:CreateSchedule"),
         ({"answers": {"async": True}}, "sqs:CreateQueue"),
+        ({"warming": [WINDOW]}, "scheduler:CreateSchedule"),
+        ({"warming": [WINDOW, ALWAYS]}, "application-autoscaling:RegisterScalableTarget"),
+        ({**LAMBDA, "warming": [WINDOW]}, "application-autoscaling:PutScheduledAction"),
+        ({**LAMBDA, "warming": [WINDOW]}, "lambda:PutProvisionedConcurrencyConfig"),
+        ({**DROPS, "warming": [WINDOW]}, "sns:CreateTopic"),
         ({**LAMBDA, "warming": [{"kind": "provisioned"}]}, "lambda:PutProvisionedConcurrencyConfig"),
     ],
 )
@@ -260,10 +268,28 @@ def test_a_missing_right_is_named(account: Account, root: Path, settings: dict[s
     assert (found.status, found.found) == ("fail", f"{DEPLOYER} may not {action}")
 
 
+@pytest.mark.parametrize(
+    ("settings", "denied"),
+    [
+        ({**LAMBDA, "warming": [WINDOW]}, "scheduler:CreateSchedule"),
+        ({"warming": [WINDOW, ALWAYS]}, "scheduler:CreateSchedule"),
+        ({"warming": [WINDOW]}, "application-autoscaling:RegisterScalableTarget"),
+        ({**LAMBDA, "warming": [ALWAYS]}, "application-autoscaling:RegisterScalableTarget"),
+        (BUDGET, "sns:CreateTopic"),
+        ({}, "s3:PutBucketNotification"),
+    ],
+)
+def test_what_moves_the_floor_is_asked_for_and_nothing_else(account: Account, root: Path, settings: dict[str, Any], denied: str) -> None:
+    account.faults.set({"account": {"denied": [denied]}})
+    assert one(rights.rights(account.subject(root, settings))).status == "ok"
+
+
 def test_rights_that_the_stack_does_not_need_are_not_asked_for(account: Account, root: Path) -> None:
     account.faults.set({"account": {"denied": ["budgets:ModifyBudget", "sns:Subscribe", "dynamodb:CreateTable", "logs:CreateLogDelivery"]}})
     assert one(rights.rights(account.subject(root))).status == "ok"
     assert one(rights.rights(account.subject(root, {}, base=EVENTS))).found.endswith("may not dynamodb:CreateTable")
+    account.faults.set({"account": {"denied": ["s3:PutBucketNotification"]}})
+    assert one(rights.rights(account.subject(root, {}, base=EVENTS))).found.endswith("may not s3:PutBucketNotification")
 
 
 def test_an_event_stack_needs_no_gateway(account: Account, root: Path) -> None:
