@@ -202,7 +202,9 @@ def _tags(settings: Settings) -> Iterator[Problem]:
     own = standard("", "")
     for key, value in (settings.tags or {}).items():
         if key in own:
-            yield told(f"tags.{key}: {shown(value)}: every stack has this tag already, with a value of its own: use another key", f"tags.{key}")
+            yield told(
+                f"tags.{key}: {shown(value)}: every stack has this tag already, with a value of its own: use another key", f"tags.{key}"
+            )
         elif settings.cloud == "gcp":
             if not is_label(key, value):
                 yield told(

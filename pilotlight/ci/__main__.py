@@ -5,6 +5,7 @@ summary      plans as Markdown, into the job's summary              (files of `p
 comment      the same as a comment of a pull request, edited in place
 environment  the stack file of a pull request's environment
 end, sweep   destroy one, or all whose time is over
+signs-in     whether the job's environment has what signs in to a cloud   (variable VARIABLES, as JSON)
 """
 
 import argparse
@@ -17,10 +18,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pilotlight.ci.comment import mark, markdown, missing
+from pilotlight.ci.comment import mark, markdown, missing, unconcerned
 from pilotlight.ci.github import GitHub, GitHubError
-from pilotlight.ci.selection import SelectionError, affected, changed_since, chosen, matrix
+from pilotlight.ci.selection import CLOUDS, SelectionError, affected, changed_since, chosen, matrix
 
+# Whom a job is in a cloud, by the variables of its environment.
+SIGNS_IN = {"aws": "AWS_ROLE", "gcp": "GOOGLE_ACCOUNT", "azure": "AZURE_CLIENT_ID"}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -34,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "comment": _comment,
             "environment": _environment,
             "end": _end,
+            "signs-in": _signs_in,
             "sweep": _sweep,
         }[options.command](options)
     except (SelectionError, GitHubError) as error:
@@ -58,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
             told.add_argument("--number", type=int, required=True, help="the pull request")
             matrix_of = "the stacks that have a comment, as `stacks` prints them (default: the variable MATRIX, or those of the plans)"
             told.add_argument("--matrix", default=os.environ.get("MATRIX", ""), help=matrix_of)
+            all_of = "all stacks, of which those without a plan may have a comment of an earlier commit (default: the variable STACKS)"
+            told.add_argument("--wish", default=os.environ.get("STACKS", ""), help=all_of)
     made = commands.add_parser("environment")
     made.add_argument("--number", type=int, required=True, help="the pull request")
     made.add_argument("--stack", required=True, help="the stack whose file is copied")
@@ -66,8 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--google-account", default="", help="the service account that deploys it: it goes into that one's project")
     made.add_argument("--subscription", default="", help="the Azure subscription that it goes to")
     commands.add_parser("end").add_argument("name", help="pr-NUMBER-STACK")
+    commands.add_parser("signs-in").add_argument("--cloud", required=True, choices=CLOUDS)
     swept = commands.add_parser("sweep")
-    swept.add_argument("--cloud", required=True, choices=("aws", "gcp", "azure"))
+    swept.add_argument("--cloud", required=True, choices=CLOUDS)
     swept.add_argument("--hours", type=float, default=72, help="the lease of an environment, from its last `up` (default: 72)")
     return parser
 
@@ -103,13 +110,19 @@ def _summary(options: argparse.Namespace) -> int:
 
 
 def _comment(options: argparse.Namespace) -> int:
-    api = _api()
-    plans, problems = _plans(options.plans)
+    api, concerned = _api(), _stacks_of(options.matrix)
+    # Where the change concerns none there is no plan to look for.
+    plans, problems = ([], []) if options.matrix and not concerned else _plans(options.plans)
     for plan in plans:
         body = markdown(plan, commit=options.commit, link=options.link)
         _say(api.upsert_comment(options.number, mark(str(plan["stack"])), body))
-    for stack in sorted(_stacks_of(options.matrix) - {plan["stack"] for plan in plans}):
+    planned = {plan["stack"] for plan in plans}
+    for stack in sorted(concerned - planned):
         _say(api.upsert_comment(options.number, mark(stack), missing(stack, commit=options.commit, link=options.link)))
+    for stack in sorted({*options.wish.split()} - concerned - planned):
+        edited = api.edit_comment(options.number, mark(stack), unconcerned(stack, commit=options.commit, link=options.link))
+        if edited:
+            _say(edited)
     return _failed("\n".join(problems)) if problems else 0
 
 
@@ -135,6 +148,13 @@ def _end(options: argparse.Namespace) -> int:
         Backend(root=options.root, tools=find_tools()).end(options.name, _say)
     except EnvironmentProblem as error:
         return _failed(str(error))
+    return 0
+
+
+def _signs_in(options: argparse.Namespace) -> int:
+    """By the variables that .github/actions/login reads. The output `any` is `true` or `false`."""
+    variables = json.loads(_variable("VARIABLES"))
+    _output("any", "true" if variables.get(SIGNS_IN[options.cloud]) else "false")
     return 0
 
 

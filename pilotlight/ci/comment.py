@@ -45,6 +45,12 @@ def missing(stack: str, *, commit: str = "", link: str = "") -> str:
     return "\n\n".join(part for part in said if part) + "\n"
 
 
+def unconcerned(stack: str, *, commit: str = "", link: str = "") -> str:
+    """What stands in the place of the plan of an earlier commit, where the pull request no longer changes what the stack is made of."""
+    said = [f"### {_code(stack)}: not concerned", "Nothing that it is made of is changed any more.", _foot({}, commit, link)]
+    return "\n\n".join(part for part in said if part) + "\n"
+
+
 def _title(plan: Mapping[str, Any]) -> str:
     verdict = "succeeded" if plan.get("result") == "succeeded" else "failed"
     return f"### {_code(plan.get('stack'))}: {_word(plan.get('operation'))} {verdict}"

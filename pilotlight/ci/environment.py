@@ -14,11 +14,13 @@ from typing import Any
 import yaml
 
 from pilotlight.ci.github import GitHubError, Pull
-from pilotlight.ci.selection import SelectionError, cloud_of
+from pilotlight.ci.selection import CLOUDS, SelectionError, cloud_of
 from pilotlight.toolchain import Toolchain
 
 # Of a pull request: it has environments while it has this one.
 LABEL = "environment"
+# A provider's package, as a resource's type begins, and its cloud.
+PACKAGES = {"aws": "aws", "gcp": "gcp", "azure-native": "azure"}
 _NAME = re.compile(r"pr-([1-9]\d{0,9})-(.+)")
 # Without these a state's secrets could be read by nobody but the stack that wrote the file.
 _OF_THE_BACKEND = ("secretsprovider", "encryptedkey", "encryptionsalt")
@@ -141,6 +143,16 @@ class Backend:
     def environments(self) -> list[Environment]:
         return environments(json.loads(self._pulumi("stack", "ls", "--json")))
 
+    def clouds_of(self, each: Environment) -> set[str]:
+        """The clouds that an environment is in: by the ready stack's file, or, where that is gone, by the providers in its state; any
+        cloud where nothing was deployed. Raises EnvironmentProblem."""
+        try:
+            return {cloud_of(each.base, self.root)}
+        except SelectionError:
+            deployment = json.loads(self._pulumi("stack", "export", "--stack", each.name)).get("deployment") or {}
+            packages = {str(resource.get("type", "")).partition(":")[0] for resource in deployment.get("resources") or ()}
+            return {PACKAGES[package] for package in packages if package in PACKAGES} or set(CLOUDS)
+
     def create(self, name: str, secrets_provider: str = "") -> None:
         """Make an environment's stack where it is not yet; an empty provider is the backend's own."""
         if all(each.name != name for each in self.environments()):
@@ -177,14 +189,12 @@ def sweep(
     failed = []
     for each in backend.environments():
         try:
-            if cloud_of(each.base, backend.root) != cloud:
+            if cloud not in backend.clouds_of(each):
                 continue
             reason = over(each, pull=pull(each.number), now=now, lease=lease)
             if reason:
                 say(f"{each.name}: {reason}.")
                 backend.end(each.name, say)
-        except SelectionError as error:
-            failed.append(EnvironmentProblem(f"{each.name}: {error} Or end it by hand: python -m pilotlight.ci end {each.name}"))
         except (EnvironmentProblem, GitHubError) as error:
             failed.append(EnvironmentProblem(f"{each.name}: {error}"))
     return failed

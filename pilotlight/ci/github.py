@@ -46,13 +46,20 @@ class GitHub:
 
     def upsert_comment(self, number: int, mark: str, body: str) -> str:
         """Write the comment of an issue or pull request that holds `mark`, a new one where there is none; returns its address."""
-        path = f"/repos/{self.repository}/issues/{number}/comments"
-        text = {"body": f"{mark}\n{body}"}
-        for comment in self._pages(path):
+        edited = self.edit_comment(number, mark, body)
+        return edited or str(self._call("POST", self._comments(number), {"body": f"{mark}\n{body}"})["html_url"])
+
+    def edit_comment(self, number: int, mark: str, body: str) -> str | None:
+        """The same where there is one already; None, and nothing written, where there is none."""
+        for comment in self._pages(self._comments(number)):
             # A person may quote the mark; only what the workflow's own token wrote can be edited with it.
             if comment["body"].startswith(mark) and comment["user"]["type"] == "Bot":
-                return str(self._call("PATCH", f"/repos/{self.repository}/issues/comments/{comment['id']}", text)["html_url"])
-        return str(self._call("POST", path, text)["html_url"])
+                path = f"/repos/{self.repository}/issues/comments/{comment['id']}"
+                return str(self._call("PATCH", path, {"body": f"{mark}\n{body}"})["html_url"])
+        return None
+
+    def _comments(self, number: int) -> str:
+        return f"/repos/{self.repository}/issues/{number}/comments"
 
     def pull(self, number: int) -> Pull:
         """A pull request as it is now."""

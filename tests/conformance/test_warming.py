@@ -5,7 +5,7 @@ themselves have their windows in test_bounds.py too. Everything with PILOTLIGHT_
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -100,6 +100,27 @@ def test_an_up_outside_after_one_inside_leaves_no_floor(warmed: Warmed) -> None:
     assert (warmed.floor(), warmed.declared()) == (0, 0)
     warmed.goes_to(warmed.at("08:00", days=3) + SOON)
     assert warmed.floor() == 1
+
+
+@only_all
+def test_a_window_in_which_the_clocks_change_opens_and_closes_by_the_local_clock(warmed: Warmed) -> None:
+    """The night to Sunday, an hour shorter or longer than others."""
+    night = {**WINDOW, "cron": "0 23 * * SAT", "until": "0 6 * * SUN"}
+    opens, closes = warmed.at("23:00", days=5), warmed.at("06:00", days=6)
+    assert closes.astimezone(UTC) - opens.astimezone(UTC) != timedelta(hours=7)
+    warmed.goes_to(warmed.at("12:00", days=5))
+    warmed.deployment.configure(warmed.stack, {"warming": [WINDOW, night]})
+    warmed.up()
+    for moment, floor in (
+        (opens - SOON, 0),
+        (opens + SOON, 1),
+        (warmed.at("01:55", days=6), 1),
+        (warmed.at("03:05", days=6), 1),
+        (closes - SOON, 1),
+        (closes + warmed.lowered, 0),
+    ):
+        warmed.goes_to(moment)
+        assert warmed.floor() == floor, moment
 
 
 @only_all

@@ -130,7 +130,10 @@ class Warmed(ABC):
             time.sleep(AHEAD_S + 0.5)
         answer = post(self.made, {"inputs": "is anybody there?"})
         assert answer.status_code == 200, answer.text
-        return "load;" in answer.headers.get("server-timing", "")
+        # An answer that tells nothing of its stages is neither warm nor cold.
+        told = answer.headers["server-timing"]
+        assert "predict;" in told, told
+        return "load;" in told
 
     def resize(self, more_gb: int) -> None:
         """The endpoint's memory becomes so much more than the ready stack's."""

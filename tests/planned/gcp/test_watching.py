@@ -59,7 +59,11 @@ def test_a_budget_counts_what_carries_the_stacks_label_and_mails_at_each_share()
     made = plan_of(API, {"budget": SPENT})
     budget = made.one(BUDGET).inputs
     assert budget["amount"] == {"specifiedAmount": {"currencyCode": "USD", "units": "12", "nanos": 500_000_000}}
-    assert budget["budgetFilter"] == {"calendarPeriod": "MONTH", "projects": ["projects/123456789012"], "labels": {"deployment": f"pilotlight-{API}"}}
+    assert budget["budgetFilter"] == {
+        "calendarPeriod": "MONTH",
+        "projects": ["projects/123456789012"],
+        "labels": {"deployment": f"pilotlight-{API}"},
+    }
     assert [each["thresholdPercent"] for each in budget["thresholdRules"]] == [0.5, 0.9]
     channel = made.one(CHANNEL, "budget-mail")
     assert channel.inputs["labels"] == {"email_address": "ops@example.com"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pilotlight.ci.__main__ import main
+from pilotlight.ci.__main__ import ROOT, SIGNS_IN, main
 from tests.unit.ci.api import REPOSITORY, TOKEN, World, github
 from tests.unit.ci.test_selection import git
 
@@ -149,6 +149,38 @@ def test_an_earlier_plan_does_not_stand_for_one_that_failed(tmp_path: Path, worl
     assert "preview succeeded" not in other
     assert "of `0123456789ab` · [the run](https://github.example/run)" in other
     assert "### `new`: no plan" in new
+
+
+def test_an_earlier_plan_does_not_stand_for_a_change_that_no_longer_concerns_the_stack(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = write(tmp_path / "both", mine=PLAN, other={**PLAN, "stack": "other"})
+    assert main(["comment", str(both), "--number", "7"]) == 0
+    monkeypatch.setenv("STACKS", "mine other never")
+    for concerned, bodies in (("mine", ["preview succeeded", "not concerned"]), ("", ["not concerned", "not concerned"])):
+        monkeypatch.setenv("MATRIX", json.dumps({"include": [{"stack": each, "cloud": "aws"} for each in concerned.split()]}))
+        # Where no stack is concerned nothing was downloaded.
+        plans = write(tmp_path / "one", mine=PLAN) if concerned else tmp_path / "none"
+        assert main(["comment", str(plans), "--number", "7", "--commit", "0123456789abcdef"]) == 0
+        assert len(world.comments) == 2, "none where there was none"
+        assert [said in comment["body"] for said, comment in zip(bodies, world.comments, strict=True)] == [True, True]
+    assert "of `0123456789ab`" in world.comments[0]["body"]
+
+
+@pytest.mark.parametrize(("cloud", "there"), [("aws", "true"), ("gcp", "false"), ("azure", "false")])
+def test_a_cloud_is_signed_in_to_where_the_environment_says_who(
+    cloud: str, there: str, outputs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(
+        "VARIABLES", json.dumps({"AWS_ROLE": "arn:aws:iam::111122223333:role/r", "GOOGLE_PROVIDER": "p", "AZURE_CLIENT_ID": ""})
+    )
+    assert main(["signs-in", "--cloud", cloud]) == 0
+    assert outputs()["any"] == there
+
+
+def test_what_signs_in_is_what_the_action_reads() -> None:
+    action = (ROOT / ".github/actions/login/action.yml").read_text()
+    assert all(f"fromJSON(inputs.variables).{name} " in action.replace("}}", " }}") for name in SIGNS_IN.values())
 
 
 def test_no_plan_at_all_fails(tmp_path: Path, world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """A pull request's stack file, and which environments are over."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,32 @@ def test_a_pull_request_that_github_does_not_tell_of_keeps_no_other_from_its_end
     failed = sweep(backend, "aws", pull=pull, now=NOW, lease=LEASE, say=print)
     assert [str(each) for each in failed] == ["pr-5-aws-lambda-api: GitHub answered 502."]
     assert ended == ["pr-6-aws-lambda-api"]
+
+
+STATES = {
+    "pr-1-gone": {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack"}, {"type": "gcp:cloudrunv2/service:Service"}]}},
+    "pr-2-gone": {"deployment": {"resources": [{"type": "pulumi:providers:azure-native"}, {"type": "azure-native:app:ContainerApp"}]}},
+    "pr-3-gone": {"deployment": None},
+}
+
+
+def test_an_environment_whose_stack_file_is_gone_ends_in_the_cloud_of_its_state(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = dict(STATES)
+
+    def pulumi(_: Backend, *arguments: str) -> str:
+        if arguments[:2] == ("stack", "ls"):
+            return json.dumps([{"name": name} for name in left])
+        if arguments[:2] == ("stack", "export"):
+            return json.dumps(STATES[arguments[3]])
+        if arguments[:2] == ("stack", "rm"):
+            del left[arguments[2]]
+        return ""
+
+    monkeypatch.setattr(Backend, "_pulumi", pulumi)
+    backend = Backend(root=checkout, tools=Toolchain(pulumi=checkout / "pulumi", path=()))
+    for cloud, rest in (("aws", ["pr-1-gone", "pr-2-gone"]), ("gcp", ["pr-2-gone"]), ("azure", [])):
+        assert sweep(backend, cloud, pull=lambda _: CLOSED, now=NOW, lease=LEASE, say=print) == []
+        assert list(left) == rest, cloud
 
 
 def test_what_is_no_environment_is_not_ended(tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_every_command_that_is_run_exists() -> None:
         "ci environment",
         "ci end",
         "ci sweep",
+        "ci signs-in",
         "preview",
         "up",
         "analyze",

@@ -104,7 +104,9 @@ def test_a_swap_under_way_is_waited_for_and_undone() -> None:
     client, stub = stubbed("sagemaker")
     described(stub, "scheduled-0", "Updating")
     described(stub, "scheduled-1")
-    stub.add_client_error("update_endpoint", "ValidationException", 'Cannot update in-progress endpoint "arn:aws:sagemaker:x:1:endpoint/e".')
+    stub.add_client_error(
+        "update_endpoint", "ValidationException", 'Cannot update in-progress endpoint "arn:aws:sagemaker:x:1:endpoint/e".'
+    )
     described(stub, "scheduled-1", "Updating")
     described(stub, "scheduled-1")
     moved(stub, "scheduled-0")

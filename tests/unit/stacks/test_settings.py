@@ -175,7 +175,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"alarms": {"email": "nobody"}}, "alarms.email: 'nobody': use one address, name@example.com"),
     ({"function": {"memoryMb": 64}}, "function.memoryMb: 64: use 128 to 10240 MB"),
     ({"dataRetention": "forever"}, "dataRetention: 'forever': use keep or delete"),
-    ({"tags": {"deployment": "mine"}}, "tags.deployment: 'mine': every stack has this tag already, with a value of its own: use another key"),
+    (
+        {"tags": {"deployment": "mine"}},
+        "tags.deployment: 'mine': every stack has this tag already, with a value of its own: use another key",
+    ),
     ({"tags": {"team": "research & more"}}, "tags.team: 'research & more': use letters, digits, spaces and _ . : / = + - @"),
     ({"tags": {"team#": "a"}}, "tags.team#: 'a': use letters, digits, spaces"),
     ({"tags": {"aws:team": "a"}}, "tags.aws:team: the prefix aws: belongs to AWS"),
