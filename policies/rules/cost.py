@@ -51,10 +51,17 @@ def _windowed(resource: Resource, context: Context) -> bool:
 
     def judge(schedule: Resource) -> Iterator[bool]:
         moved = _moved(schedule, resource.type)
+        # A function's aliases have a floor each.
+        if schedule.type == t.SCALED_ACTION and not moved.endswith(f":{resource.values.get('qualifier')}" if _is_alias(resource) else ""):
+            moved = ""
         # A function's name may be given as its ARN.
         yield any(re.search(rf"(?<![\w-]){re.escape(name.split(':')[-1])}(?![\w-])", moved) for name in own)
 
     return any(every(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION), judge))
+
+
+def _is_alias(resource: Resource) -> bool:
+    return resource.type == t.LAMBDA_PROVISIONED and isinstance(resource.values.get("qualifier"), str)
 
 
 def _moved(schedule: Resource, type_: str) -> str:
@@ -62,7 +69,11 @@ def _moved(schedule: Resource, type_: str) -> str:
     that only calls what is kept warm."""
     if schedule.type == t.SCALED_ACTION:
         scaled = str(schedule.at("resourceId"))
-        return scaled if type_ in _SCALED and scaled.startswith(_SCALED[type_]) else ""
+        if type_ not in _SCALED or not scaled.startswith(_SCALED[type_]):
+            return ""
+        # An alias goes to 0, so that one action has to; a variant of an endpoint is never below 1 there, and turned down is what it may be.
+        ends = type_ != t.LAMBDA_PROVISIONED or schedule.at("scalableTargetAction.maxCapacity") == 0
+        return scaled if ends else ""
     if schedule.type == t.CRON_JOB:
         if type_ != t.RUN or schedule.at("paused") or schedule.at("httpTarget.httpMethod") not in ("PATCH", "PUT", "DELETE"):
             return ""

@@ -45,6 +45,10 @@ def _calls(call: str, text: str, **more: Any) -> Spec:
     return made(t.SCHEDULE, target={"arn": f"arn:aws:scheduler:::aws-sdk:{call}", "input": text}, **more)
 
 
+def _scaled(resource: str, most: int) -> Spec:
+    return made(t.SCALED_ACTION, resourceId=resource, scalableTargetAction={"minCapacity": 0, "maxCapacity": most})
+
+
 def _job(method: str, uri: str, **more: Any) -> Spec:
     return made(t.CRON_JOB, httpTarget={"httpMethod": method, "uri": uri}, **more)
 
@@ -55,6 +59,7 @@ def _profiles(*profiles: Mapping[str, Any]) -> Spec:
 
 _MOST = {"messageRetentionSeconds": 1_209_600}
 _FLOOR = made(t.LAMBDA_PROVISIONED, functionName="f", provisionedConcurrentExecutions=1)
+_LIVE = made(t.LAMBDA_PROVISIONED, functionName="f", qualifier="live", provisionedConcurrentExecutions=1)
 _PUT = "lambda:putProvisionedConcurrencyConfig"
 _RUN_API = "https://run.googleapis.com/v2/projects/p/locations/l/services/"
 _SERVED = made(t.RUN, name="s", scaling={"minInstanceCount": 1})
@@ -103,7 +108,10 @@ COST = (
                 made(t.SCALED_ACTION, resourceId="endpoint/c/variant/v"),
             )
         ),
-        ("", [_FLOOR, made(t.SCALED_ACTION, resourceId="function:f:live")]),
+        ("", [_FLOOR, _scaled("function:f:live", 0)]),
+        ("", [_LIVE, _scaled("function:f:live", 2), _scaled("function:f:live", 0)]),
+        ("no schedule ends it", [_LIVE, _scaled("function:f:live", 2)]),
+        ("no schedule ends it", [_LIVE, _scaled("function:f:other", 0)]),
         ("", [{**_FLOOR, "inputs": {**_FLOOR["inputs"], "functionName": "arn:aws:lambda:r:1:function:f"}}, _calls(_PUT, "f")]),
         # What only calls it keeps it warm; what is off, or is about another thing of that name, ends nothing.
         *(
@@ -113,7 +121,7 @@ COST = (
                 _calls("lambda:invoke", "f"),
                 _calls("sagemaker:updateEndpoint", "f"),
                 _calls(_PUT, "f", state="DISABLED"),
-                made(t.SCALED_ACTION, resourceId="endpoint/f/variant/v"),
+                _scaled("endpoint/f/variant/v", 0),
                 _job("PATCH", f"{_RUN_API}f"),
             )
         ),

@@ -95,6 +95,7 @@ def test_an_up_inside_a_window_leaves_the_floor_whatever_it_changes(warmed: Warm
 def test_an_up_outside_after_one_inside_leaves_no_floor(warmed: Warmed) -> None:
     warmed.goes_to(warmed.at("14:00", days=2))
     assert warmed.floor() == 0
+    assert warmed.is_cold(), "outside a window a call waits for the model, and its answer says so"
     warmed.resize(1)
     warmed.up()
     assert (warmed.floor(), warmed.declared()) == (0, 0)

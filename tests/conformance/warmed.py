@@ -130,10 +130,9 @@ class Warmed(ABC):
             time.sleep(AHEAD_S + 0.5)
         answer = post(self.made, {"inputs": "is anybody there?"})
         assert answer.status_code == 200, answer.text
-        # An answer that tells nothing of its stages is neither warm nor cold.
-        told = answer.headers["server-timing"]
-        assert "predict;" in told, told
-        return "load;" in told
+        # A warm answer has no such header, or the function's own part alone (contract 3 of docs/architecture.md); that a cold one has it is
+        # seen outside a window (test_warming.py).
+        return "load;" in answer.headers.get("server-timing", "")
 
     def resize(self, more_gb: int) -> None:
         """The endpoint's memory becomes so much more than the ready stack's."""
