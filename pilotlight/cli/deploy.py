@@ -80,7 +80,12 @@ def run(request: Request) -> Exit:
         package_for_up(session, request.stack, report.say)
     if not session.local and request.operation != "preview" and not request.yes:
         _confirm(request, session, packs)
-    return _engine(request, session, local, packs, report)
+    ended = _engine(request, session, local, packs, report)
+    if ended is Exit.OK and request.operation == "up" and not session.local and not request.skip_doctor:
+        from pilotlight.cli.doctor import after_up
+
+        after_up(session.project, request.stack)
+    return ended
 
 
 def _engine(request: Request, session: Session, local: LocalStack | None, packs: list[str], report: Report) -> Exit:

@@ -61,6 +61,19 @@ def before_up(project: Project, stack: str) -> None:
         raise CommandError("Nothing was changed: mend the above, or go on with --skip-doctor.", Exit.FAILED)
 
 
+def after_up(project: Project, stack: str, where: Where = "cloud") -> None:
+    """Tell of a floor that `up` could not know of and has left as it was: it is billed until somebody takes it away."""
+    from pilotlight.doctor.checks import checks_of
+    from pilotlight.doctor.floors import ID
+    from pilotlight.doctor.run import examine
+
+    subject = subject_of(project, stack, where)
+    checks = checks_of(subject.cloud)
+    for finding in examine(subject, checks.who, [check for check in checks.every if check.id == ID]):
+        if finding.id == ID and finding.status != "ok":
+            say("\n".join(lines(finding)))
+
+
 def subject_of(project: Project, stack: str, where: Where) -> Subject:
     """The stack as the checks see it. A missing engine and mistakes in the stack's file are findings, not errors here."""
     from pulumi import RunError

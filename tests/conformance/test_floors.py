@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pilotlight.cli.doctor import subject_of
+from pilotlight.cli.doctor import after_up, subject_of
 from pilotlight.cli.project import find
 from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.run import examine
@@ -84,7 +84,7 @@ def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh
 
 
 def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_is_told(
-    warmed: Warmed, monkeypatch: pytest.MonkeyPatch
+    warmed: Warmed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     warmed.goes_to(warmed.at("12:00", days=1) + SOON)
     warmed.up()
@@ -93,12 +93,17 @@ def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_i
     warmed.deployment.configure(warmed.stack, {"warming": None, "budget": None})
     assert told_before_up(warmed, monkeypatch) == [], "what `up` may well take away by itself"
     warmed.up()
+    monkeypatch.setenv("PILOTLIGHT_HOME", str(warmed.deployment.home))
+    after_up(find(warmed.deployment.checkout), warmed.stack, "local")
+    told = capsys.readouterr().err
     if not warmed.leaves_floor:
+        assert told == ""
         assert (warmed.floor(), warmed.told()) == (0, {}), "the endpoint's configuration took it along"
         return
     said = warmed.told()
     assert (warmed.floor(), said["status"]) == (HIGH, "warn")
     assert warmed.left_behind in said["found"]
+    assert (said["found"] in told, said["mend"] in told) == (True, True), "`up` itself says at its end what goes on costing"
     warmed.mend(said)
     assert (warmed.floor(), warmed.told()) == (0, {})
 

@@ -15,13 +15,13 @@ from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session
 from pilotlight.doctor import run
 from pilotlight.doctor.aws import account as account_checks
-from pilotlight.doctor.aws import checks
+from pilotlight.doctor.aws import checks, floor
 from pilotlight.doctor.findings import Finding, ok
 from pilotlight.doctor.run import Check, examine
 from pilotlight.doctor.subject import Identity, Subject
 from pilotlight.toolchain import Toolchain
 from tests.unit.cli.account import Account
-from tests.unit.cli.doctor.looking import BUDGET, EXISTING
+from tests.unit.cli.doctor.looking import BUDGET, EXISTING, LAMBDA
 from tests.unit.cli.subjects import checkout, subject_with
 
 # All together
@@ -131,6 +131,35 @@ def test_up_in_an_account_stops_at_a_failure_before_anything_is_packaged(
     with pytest.raises(CommandError, match="say --yes"):
         deploy.run(dataclasses.replace(request, skip_doctor=True))
     assert reached == ["packaged"]
+
+
+@pytest.mark.parametrize(("live", "ended", "skipped", "told"), [
+    (2, Exit.OK, False, True), (0, Exit.OK, False, False), (2, Exit.FAILED, False, False), (2, Exit.OK, True, False),
+])  # fmt: skip
+def test_up_in_an_account_ends_with_a_floor_that_it_left_behind(
+    account: Account,
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    live: int,
+    ended: Exit,
+    skipped: bool,
+    told: bool,
+) -> None:
+    checkout(root, {})
+    monkeypatch.setattr(module, "subject_of", lambda project, stack, where: account.subject(root, LAMBDA, where=where, identity=None))
+    monkeypatch.setattr(floor, "_live", lambda *_: live)
+    monkeypatch.setattr(module, "before_up", lambda *_: None)
+    tools = Toolchain(pulumi=root / "no-pulumi", path=())
+    session = Session(project=Project(root), home=Home(root / "home"), where="cloud", tools=tools, variables={})
+    monkeypatch.setattr(deploy, "open_session", lambda *_: session)
+    monkeypatch.setattr(packages, "package_for_up", lambda *_: None)
+    monkeypatch.setattr(deploy, "_engine", lambda *_: ended)
+    request = deploy.Request(operation="up", stack="demo", folder=root, where="cloud", yes=True, skip_doctor=skipped)
+    assert deploy.run(request) is ended
+    said = capsys.readouterr().err
+    assert ("2 instances are kept warm, and there is no plan" in said) is told
+    assert ("mend: aws lambda delete-provisioned-concurrency-config" in said) is told
 
 
 def test_up_packages_by_itself_and_does_not_ask_for_the_bill() -> None:
