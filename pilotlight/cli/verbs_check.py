@@ -51,16 +51,17 @@ def check(
     plans: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write each stack's plan there, as `preview --json` has it.", show_default=False)
     ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A linter that is not installed is a failure.")] = False,
     json: AsJson = False,
     cwd: Cwd = HERE,
 ) -> None:
     """What CI asks before anything is deployed: settings, each plan on the twin under policies/, workflows, Dockerfile. Needs no account.
 
-    Linters that are not installed are skipped, and named. Exit code 1 where something failed.
+    Linters that are not installed are skipped, and named; `make linters` brings them. Exit code 1 where something failed.
     """
     from pilotlight.cli.check import check as examine
 
-    raise typer.Exit(examine(tuple(stacks or ()), cwd, tuple(policy_pack or ()), plans=plans, as_json=json))
+    raise typer.Exit(examine(tuple(stacks or ()), cwd, tuple(policy_pack or ()), plans=plans, strict=strict, as_json=json))
 
 
 @verbs.command(epilog="Example: pilotlight analyze aws-sagemaker-api")

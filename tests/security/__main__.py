@@ -2,6 +2,7 @@
 
 python -m tests.security            # everything
 python -m tests.security --record   # write tests/security/grants.txt again, from what the stacks grant
+python -m tests.security --linters  # nothing but the linters' environment, in which `pilotlight check` finds them
 """
 
 import dataclasses
@@ -83,6 +84,9 @@ def plan_breaks(folder: Path) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:] == ["--linters"]:
+        linters()
+        return 0
     bin_folder = environment("security", HERE / "requirements.txt")
     checkov = environment("checkov", HERE / "checkov_requirements.txt") / "checkov"
     with tempfile.TemporaryDirectory(prefix="pilotlight-security-") as temporary:
@@ -99,9 +103,13 @@ def main() -> int:
 
 def lint() -> int:
     """The linters are programs: their tests run in the tool's own environment, which knows where they are."""
-    build_actionlint(environment(TOOLS, HERE / "workflow_requirements.txt"))
+    linters()
     command = [sys.executable, "-m", "pytest", "tests/security/test_linters.py", "-p", "no:cacheprovider"]
     return subprocess.run(command, cwd=ROOT).returncode
+
+
+def linters() -> None:
+    build_actionlint(environment(TOOLS, HERE / "workflow_requirements.txt"))
 
 
 if __name__ == "__main__":

@@ -28,3 +28,18 @@ def test_what_was_not_checked_is_told_last(
     monkeypatch.setattr(module, "_results", lambda *given: iter(results))
     assert check((), Path(__file__).parents[3], (), plans=None, as_json=False) == status
     assert capsys.readouterr().out.endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("results", "status", "says"),
+    [
+        ([WELL, NONE], Exit.OK, "2 checks in "),
+        ([WELL, MISSING], Exit.FAILED, "actionlint is not installed"),
+    ],
+)
+def test_where_it_is_strict_a_linter_that_is_missing_is_a_failure(
+    results: list[Result], status: Exit, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "_results", lambda *given: iter(results))
+    assert check((), Path(__file__).parents[3], (), plans=None, as_json=False, strict=True) == status
+    assert says in capsys.readouterr().out
