@@ -50,39 +50,42 @@ def _windowed(resource: Resource, context: Context) -> bool:
     own = [name for each in named for key in ("name", "functionName") if isinstance(name := each.values.get(key), str)]
 
     def judge(schedule: Resource) -> Iterator[bool]:
-        moved = _moved(schedule, resource.type)
-        # A function's aliases have a floor each.
-        if schedule.type == t.SCALED_ACTION and not moved.endswith(f":{resource.values.get('qualifier')}" if _is_alias(resource) else ""):
-            moved = ""
+        moved = _moved(schedule, resource)
         # A function's name may be given as its ARN.
-        yield any(re.search(rf"(?<![\w-]){re.escape(name.split(':')[-1])}(?![\w-])", moved) for name in own)
+        yield moved is not None and any(re.search(rf"(?<![\w-]){re.escape(name.split(':')[-1])}(?![\w-])", moved) for name in own)
 
     return any(every(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION), judge))
 
 
-def _is_alias(resource: Resource) -> bool:
-    return resource.type == t.LAMBDA_PROVISIONED and isinstance(resource.values.get("qualifier"), str)
-
-
-def _moved(schedule: Resource, type_: str) -> str:
+def _moved(schedule: Resource, floor: Resource) -> str | None:
     """The text in which a schedule names whose floor it moves, where floors of the type are moved by such: not that of one that is off, or
     that only calls what is kept warm."""
     if schedule.type == t.SCALED_ACTION:
-        scaled = str(schedule.at("resourceId"))
-        if type_ not in _SCALED or not scaled.startswith(_SCALED[type_]):
-            return ""
-        # An alias goes to 0, so that one action has to; a variant of an endpoint is never below 1 there, and turned down is what it may be.
-        ends = type_ != t.LAMBDA_PROVISIONED or schedule.at("scalableTargetAction.maxCapacity") == 0
-        return scaled if ends else ""
+        return _ended(schedule, floor)
     if schedule.type == t.CRON_JOB:
-        if type_ != t.RUN or schedule.at("paused") or schedule.at("httpTarget.httpMethod") not in ("PATCH", "PUT", "DELETE"):
-            return ""
+        if floor.type != t.RUN or schedule.at("paused") or schedule.at("httpTarget.httpMethod") not in ("PATCH", "PUT", "DELETE"):
+            return None
         address = str(schedule.at("httpTarget.uri"))
-        return address if _RUN_API.match(address) else ""
-    if type_ not in _CALLS or schedule.at("state") == "DISABLED":
-        return ""
+        return address if _RUN_API.match(address) else None
+    if floor.type not in _CALLS or schedule.at("state") == "DISABLED":
+        return None
     call = str(schedule.at("target.arn")).rpartition(":aws-sdk:")[2]
-    return str(schedule.at("target.input")) if call in _CALLS[type_] else ""
+    return str(schedule.at("target.input")) if call in _CALLS[floor.type] else None
+
+
+def _ended(action: Resource, floor: Resource) -> str | None:
+    """What an action of application auto scaling turns down. A variant of an endpoint is never below 1 there: to move it has to do. An
+    alias goes to 0, each of a function's by itself; a qualifier that is not known may be any of them."""
+    scaled = str(action.at("resourceId"))
+    if floor.type not in _SCALED or not scaled.startswith(_SCALED[floor.type]):
+        return None
+    if floor.type == t.LAMBDA_PROVISIONED:
+        qualifier = floor.values.get("qualifier")
+        if isinstance(qualifier, str) and not scaled.endswith(f":{qualifier}"):
+            return None
+        if action.at("scalableTargetAction.maxCapacity") != 0:
+            return None
+    return scaled
 
 
 # How application auto scaling names what it scales.

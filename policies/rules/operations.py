@@ -43,9 +43,13 @@ _RESTORED = {
     t.TABLE: ("pointInTimeRecovery.enabled", True),
     t.DATABASE: ("pointInTimeRecoveryEnablement", "POINT_IN_TIME_RECOVERY_ENABLED"),
 }
-_OLDEST = {"python": (3, 11), "nodejs": (20,), "java": (17,), "dotnet": (8,), "ruby": (3, 3)}
+# The oldest that AWS still mends (Lambda developer guide, supported runtimes; read by way of endoflife.date/aws-lambda, 2026-11).
+_OLDEST = {"python": (3, 11), "nodejs": (22,), "java": (17,), "dotnet": (10,), "ruby": (3, 3)}
 # Without a number that tells, and what came in their place.
-_REPLACED = {"go1.x": "provided.al2023", "provided": "provided.al2023", "nodejs": "nodejs20.x", "nodejs4.3-edge": "nodejs20.x"}
+_REPLACED = {
+    **dict.fromkeys(("go1.x", "provided", "provided.al2"), "provided.al2023"),
+    **dict.fromkeys(("nodejs", "nodejs4.3-edge"), "nodejs22.x"),
+}
 
 
 def _dimension(alarm: Resource, context: Context) -> Iterator[str]:

@@ -111,8 +111,7 @@ def _is_policy_of(policy: Resource, api: Resource, context: Context) -> bool:
     names = policy.at("apiId"), api.at("apiId")
     if None not in names:
         return bool(names[0] == names[1])
-    addresses = policy.at("id"), api.at("id")
-    return None not in addresses and str(addresses[0]).lower().startswith(f"{addresses[1]}/policies/".lower())
+    return str(policy.at("id")).lower().startswith(f"{api.at('id')}/policies/".lower())
 
 
 def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:

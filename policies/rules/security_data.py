@@ -118,6 +118,18 @@ def _validated(resource: Resource, _: Context) -> Iterator[str]:
         yield "requestValidatorId or requestModels is missing: set both, so that the gateway turns away what is no request."
 
 
+def _throttled(stage: Resource, context: Context) -> Iterator[str]:
+    """A usage plan names the stage, or its methods have a rate."""
+
+    def judge(other: Resource) -> Iterator[bool]:
+        path = "apiStages" if other.type == t.USAGE_PLAN else "stageName"
+        about = context.graph.behind(other, path, t.REST_STAGE) is stage
+        yield about and (other.type == t.USAGE_PLAN or bool(other.at("settings.throttlingRateLimit")))
+
+    if not any(every(context.graph.all(t.USAGE_PLAN, t.REST_SETTINGS), judge)):
+        yield "no usage plan names it, and its methods have no throttlingRateLimit: give it one of the two."
+
+
 def _limits(resource: Resource, _: Context) -> Iterator[str]:
     text = str(resource.at("value", ""))
     yield from (f"value has no <{each}>: add one to its inbound section." for each in ("rate-limit", "quota") if f"<{each}" not in text)
@@ -274,8 +286,10 @@ RULES = (
                 present("quotaSettings.limit", "set the calls a day."),
             ),
             *wanted(t.HTTP_STAGE, present("defaultRouteSettings.throttlingRateLimit", "set the calls a second.")),
+            Check((t.REST_STAGE,), _throttled),
             Check((t.APIM_LIMITS,), _limits),
         ),
         answers=("nag:W64", "nag:W68"),
+        stack=True,
     ),
 )

@@ -162,8 +162,15 @@ BREAKS = (
     Break("callers-are-known", "gcp-api", t.RUN, {"invokerIamDisabled": True}, "invokerIamDisabled is true: set it to false"),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {}, "nobody asks who calls", gone=True),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {"platform.enabled": False}, "nobody asks who calls"),
-    Break(
-        "strangers-are-turned-away", "azure-api", t.APP_AUTH, {"globalValidation.excludedPaths": ["/live", "/*"]}, "nobody asks who calls"
+    *(
+        Break(
+            "strangers-are-turned-away",
+            "azure-api",
+            t.APP_AUTH,
+            {"globalValidation.excludedPaths": ["/live", each]},
+            "nobody asks who calls",
+        )
+        for each in ("*", "/*")
     ),
     Break(
         "strangers-are-turned-away",

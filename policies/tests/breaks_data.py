@@ -125,6 +125,19 @@ BREAKS = (
     Break("requests-are-validated", "aws-rest", t.REST_METHOD, {"requestValidatorId": GONE}, "set both", name="gateway-method"),
     Break("callers-are-throttled", "aws-rest", t.USAGE_PLAN, {"throttleSettings": GONE}, "set the calls a second"),
     Break("callers-are-throttled", "aws-rest", t.USAGE_PLAN, {"quotaSettings": GONE}, "set the calls a day"),
+    Break(
+        "callers-are-throttled",
+        "aws-http",
+        t.REST_STAGE,
+        {},
+        "no usage plan names it",
+        added=made(
+            t.REST_STAGE,
+            stageName="v2",
+            accessLogSettings={"destinationArn": "arn:aws:logs:r:1:log-group:own"},
+            tags={"project": "p", "stack": "s"},
+        ),
+    ),
     Break("callers-are-throttled", "aws-http", t.HTTP_STAGE, {"defaultRouteSettings": GONE}, "set the calls a second"),
     *(
         Break(

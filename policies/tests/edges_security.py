@@ -42,6 +42,12 @@ def _no_http(operator: str = "Bool") -> str:
     )
 
 
+def _settings(rate: int) -> Spec:
+    return made(t.REST_SETTINGS, stageName="v1", settings={"throttlingRateLimit": rate, "loggingLevel": "ERROR"})
+
+
+_STAGE = made(t.REST_STAGE, stageName="v1")
+_PLAN = made(t.USAGE_PLAN, throttleSettings={"rateLimit": 5}, quotaSettings={"limit": 1})
 _KEY = {"key": {"type": "apiKey"}}
 
 
@@ -182,5 +188,11 @@ SECURITY = (
     *edges(
         "callers-are-throttled",
         ("rateLimit is missing", made(t.USAGE_PLAN, throttleSettings={"rateLimit": ""}, quotaSettings={"limit": 1})),
+        ("no usage plan names it", [_STAGE]),
+        ("no usage plan names it", [_STAGE, _PLAN]),
+        ("", [_STAGE, linked(_PLAN, apiStages=_STAGE)]),
+        ("", [_STAGE, linked(_settings(5), stageName=_STAGE)]),
+        ("no usage plan names it", [_STAGE, linked(_settings(0), stageName=_STAGE)]),
+        ("no usage plan names it", [_STAGE, _settings(5)]),
     ),
 )

@@ -326,25 +326,26 @@ OPERATIONS = (
     ),
     *edges(
         "runtime-is-supported",
-        *(("", made(t.LAMBDA, runtime=each)) for each in ("python3.11", "nodejs20.x", "java17", "dotnet8", "ruby3.3", "provided.al2023")),
+        *(("", made(t.LAMBDA, runtime=each)) for each in ("python3.11", "nodejs22.x", "java17", "dotnet10", "ruby3.3", "provided.al2023")),
         *(
-            (f"is no longer mended: set it to {later}", made(t.LAMBDA, runtime=each))
+            (f"is no longer mended: set it to {later}.", made(t.LAMBDA, runtime=each))
             for each, later in (
                 ("go1.x", "provided.al2023"),
                 ("provided", "provided.al2023"),
-                ("nodejs", "nodejs20.x"),
-                ("nodejs4.3-edge", "nodejs20.x"),
+                ("provided.al2", "provided.al2023"),
+                ("nodejs", "nodejs22.x"),
+                ("nodejs4.3-edge", "nodejs22.x"),
             )
         ),
         *(
             (f"set it to {least} or later", made(t.LAMBDA, runtime=each))
             for each, least in (
                 ("python3.10", "python3.11"),
-                ("nodejs18.x", "nodejs20"),
+                ("nodejs20.x", "nodejs22"),
                 ("java11", "java17"),
                 ("java8.al2", "java17"),
-                ("dotnet6", "dotnet8"),
-                ("dotnetcore3.1", "dotnet8"),
+                ("dotnet8", "dotnet10"),
+                ("dotnetcore3.1", "dotnet10"),
                 ("ruby3.2", "ruby3.3"),
             )
         ),

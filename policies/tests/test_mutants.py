@@ -1,6 +1,5 @@
 """Every condition of a rule matters: whoever changes it in one point is told by a break, a good graph or what only looks like a break."""
 
-import os
 from collections.abc import Mapping
 
 import pytest
@@ -8,17 +7,14 @@ import pytest
 from .mutants import OF_RULES, SHARED, mutants, survives
 from .survivors import SURVIVORS
 
-# All of them take a minute: by default each eighth.
-STEP = 8 if os.environ.get("PILOTLIGHT_ALL", "") in ("", "0") else 1
-
 
 @pytest.mark.parametrize("module", [*OF_RULES, *SHARED])
 def test_a_mutant_of_a_rule_is_told(module: str) -> None:
-    tried = mutants(module)[::STEP]
+    tried = mutants(module)
     listed = {each for names in SURVIVORS.get(module, {}).values() for each in names}
     survived = {each.name for each in tried if survives(each)}
     assert survived - listed == set()
-    assert listed & {each.name for each in tried} - survived == set(), "they are told by now"
+    assert listed - survived == set(), "they are told by now"
 
 
 def test_every_listed_survivor_is_a_mutant() -> None:

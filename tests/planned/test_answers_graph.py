@@ -49,7 +49,7 @@ def test_the_outputs_say_where_answers_wait(build: Build) -> None:
 def test_both_functions_know_where_answers_are_and_how_often_one_is_tried(build: Build) -> None:
     graph = build(STACK, answers={"async": True, "keepHours": 48})
     bucket = graph.one("aws:s3/bucket:Bucket", "answers-bucket").inputs["bucket"]
-    common = {"ANSWERS_TABLE": f"{PREFIX}-answers", "ANSWERS_BUCKET": bucket, "ANSWERS_KEEP_HOURS": "48", "SERVICE": STACK}
+    common = {"ANSWERS_TABLE": f"{PREFIX}-answers", "ANSWERS_BUCKET": bucket, "ANSWERS_KEEP_HOURS": "48", "SERVICE": PREFIX}
     caller, worker = variables(graph, "function-function"), variables(graph, "worker-function")
     assert common.items() <= caller.items()
     assert common.items() <= worker.items()

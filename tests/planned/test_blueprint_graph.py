@@ -281,7 +281,7 @@ def test_settings_reach_the_lambda_hosted_model(build: Build) -> None:
         "REQUEST_TIMEOUT_S": "10",
         "MODEL_URI": f"s3://pilotlight-aws-lambda-api-models-2dc9855a/models/{'a' * 64}/model.tar.gz",
         "MODEL_CACHE": "/tmp/model",
-        "SERVICE": "aws-lambda-api",
+        "SERVICE": "pilotlight-aws-lambda-api",
     }
 
 
@@ -310,7 +310,7 @@ def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> No
         "ENDPOINT_TIMEOUT_S": "27",
         "MAX_BODY_BYTES": "4194304",
         "MODEL_TASK": "feature-extraction",
-        "SERVICE": "aws-sagemaker-api",
+        "SERVICE": "pilotlight-aws-sagemaker-api",
     }
     assert (function["timeout"], function["runtime"], function["handler"]) == (28, "python3.11", "handlers.functions.aws.api.handler")
 

@@ -232,7 +232,7 @@ def test_the_function_is_told_what_it_takes_and_where_results_go(build: Build, s
         "MIN_OBJECT_BYTES": "2",
         "MAX_OBJECT_BYTES": "1000000",
         "RESULTS": "table,queue",
-        "SERVICE": stack,
+        "SERVICE": f"pilotlight-{stack}",
     }
     assert (variables["RESULTS_TABLE"], variables["RESULTS_BUCKET"]) == (f"pilotlight-{stack}-results", stored)
     assert variables["RESULTS_QUEUE_URL"] == graph.result["outputs"]["resultsQueueUrl"]

@@ -17,7 +17,7 @@ from policies.tests.harness import Pack
 DELETE = {rule: {"dataRetention": "delete"} for rule in ("data-is-protected", "data-can-be-restored")}
 KEEP = {rule: {"dataRetention": "keep"} for rule in DELETE}
 # A floor without an end is what these are for.
-PROVISIONED = {"drop provisioned", "extras"}
+PROVISIONED = {"drop provisioned", "drop scaled", "extras"}
 # And these for a gateway that costs at rest.
 TIERS = {"jwt standard"}
 

@@ -272,7 +272,7 @@ def test_pings_go_from_a_schedule_to_a_function_to_the_model(build: Build, stack
     warmer = graph.one(FUNCTION, "ping-function").inputs
     name, variables = "ENDPOINT_NAME" if stack == SAGEMAKER else "MODEL_FUNCTION", warmer["environment"]["variables"]
     assert (warmer["handler"], set(variables)) == ("handlers.functions.aws.warmer.handler", {name, "SERVICE"})
-    assert variables["SERVICE"] == stack, "the dimension of its metrics, as the other functions have it"
+    assert variables["SERVICE"] == f"pilotlight-{stack}", "the dimension of its metrics, as the other functions have it"
     assert graph.result["outputs"]["floor"] == 0
 
 
