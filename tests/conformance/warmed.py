@@ -195,7 +195,7 @@ class AwsWarmed(Warmed):
 
     def pinged(self, start: datetime, end: datetime) -> int:
         span = {"StartTime": start, "EndTime": end, "Period": int((end - start).total_seconds()), "Statistics": ["Sum"]}
-        dimensions = [{"Name": "Service", "Value": self.stack}]
+        dimensions = [{"Name": "Service", "Value": f"pilotlight-{self.stack}"}]
         watch = client(self.variables, "cloudwatch")
         [counted] = watch.get_metric_statistics(Namespace="Pilotlight", MetricName="Pings", Dimensions=dimensions, **span)["Datapoints"]
         return int(counted["Sum"])
