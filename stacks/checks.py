@@ -200,8 +200,15 @@ def _rest(settings: Settings) -> Iterator[Problem]:
 
 def _tags(settings: Settings) -> Iterator[Problem]:
     own = standard("", "")
+    # Keys of IAM's tags differ in more than case (IAM user guide, rules for tagging); Azure's are looked at below.
+    seen = {key: key for key in own}
     for key, value in (settings.tags or {}).items():
-        if key in own:
+        same = seen.setdefault(key.lower(), key) if settings.cloud == "aws" else key
+        if same != key and same not in own:
+            yield told(
+                f"tags.{key}: {shown(value)}: there is {same!r}, and in another case it is the same tag: use another key", f"tags.{key}"
+            )
+        elif same in own:
             yield told(
                 f"tags.{key}: {shown(value)}: every stack has this tag already, with a value of its own: use another key", f"tags.{key}"
             )

@@ -180,8 +180,8 @@ class Settings(Part):
     access_logs: AccessLogs | None = None
     alarms: Alarms = Alarms()
     data_retention: Literal["keep", "delete"] = "keep"
-    # S3 objects carry ten tags at most, three of which are the standard ones.
-    tags: dict[Tag, Annotated[str, StringConstraints(max_length=256)]] = Field(default_factory=dict, max_length=7)
+    # S3 objects carry ten tags at most (S3 user guide, object tags), four of which are the standard ones (components/tags.py).
+    tags: dict[Tag, Annotated[str, StringConstraints(max_length=256)]] = Field(default_factory=dict, max_length=6)
 
     @property
     def tier(self) -> str:

@@ -25,7 +25,7 @@ SCHEMA = "1.0"
 
 
 class Budget(pulumi.ComponentResource):
-    """A monthly budget of what carries the stack's label `stack` in this project; mails at each share of it.
+    """A monthly budget of what carries the stack's label `deployment` in this project; mails at each share of it.
 
     It belongs to the billing account that pays for the project, and counts that account's own currency: the amount is refused where
     that is not the dollar. With `drop_warming` it publishes its state several times a day, whether a share was passed or not; Google

@@ -72,7 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--google-account", default="", help="the service account that deploys it: it goes into that one's project")
     made.add_argument("--subscription", default="", help="the Azure subscription that it goes to")
     commands.add_parser("end").add_argument("name", help="pr-NUMBER-STACK")
-    commands.add_parser("signs-in").add_argument("--cloud", required=True, choices=CLOUDS)
+    signs_in = commands.add_parser("signs-in")
+    signs_in.add_argument("--cloud", required=True, choices=CLOUDS)
+    signs_in.add_argument(
+        "--wish", default=os.environ.get("STACKS", ""), help="stacks that need their cloud (default: the variable STACKS)"
+    )
     swept = commands.add_parser("sweep")
     swept.add_argument("--cloud", required=True, choices=CLOUDS)
     swept.add_argument("--hours", type=float, default=72, help="the lease of an environment, from its last `up` (default: 72)")
@@ -119,7 +123,8 @@ def _comment(options: argparse.Namespace) -> int:
     planned = {plan["stack"] for plan in plans}
     for stack in sorted(concerned - planned):
         _say(api.upsert_comment(options.number, mark(stack), missing(stack, commit=options.commit, link=options.link)))
-    for stack in sorted({*options.wish.split()} - concerned - planned):
+    # What is concerned is known by the matrix alone.
+    for stack in sorted({*options.wish.split()} - concerned - planned if options.matrix else ()):
         edited = api.edit_comment(options.number, mark(stack), unconcerned(stack, commit=options.commit, link=options.link))
         if edited:
             _say(edited)
@@ -152,9 +157,15 @@ def _end(options: argparse.Namespace) -> int:
 
 
 def _signs_in(options: argparse.Namespace) -> int:
-    """By the variables that .github/actions/login reads. The output `any` is `true` or `false`."""
-    variables = json.loads(_variable("VARIABLES"))
-    _output("any", "true" if variables.get(SIGNS_IN[options.cloud]) else "false")
+    """By the variables that .github/actions/login reads. The output `any` is `true` or `false`; where a stack is in that cloud and nobody
+    signs in there, its environments would never end: a failure."""
+    name, variables = SIGNS_IN[options.cloud], json.loads(_variable("VARIABLES"))
+    needing = [each.stack for each in chosen(options.wish, options.root) if each.cloud == options.cloud]
+    there = bool(variables.get(name))
+    if needing and not there:
+        return _failed(f"{', '.join(needing)}: in {options.cloud}, and the environment has no variable {name} to sign in by: set it there.")
+    _output("any", "true" if there else "false")
+    _say(f"{options.cloud}: " + (f"signed in to by {name}." if there else f"passed over, there is no variable {name}."))
     return 0
 
 

@@ -150,7 +150,8 @@ class Backend:
             return {cloud_of(each.base, self.root)}
         except SelectionError:
             deployment = json.loads(self._pulumi("stack", "export", "--stack", each.name)).get("deployment") or {}
-            packages = {str(resource.get("type", "")).partition(":")[0] for resource in deployment.get("resources") or ()}
+            types = [str(resource.get("type", "")).removeprefix("pulumi:providers:") for resource in deployment.get("resources") or ()]
+            packages = {type_.partition(":")[0] for type_ in types}
             return {PACKAGES[package] for package in packages if package in PACKAGES} or set(CLOUDS)
 
     def create(self, name: str, secrets_provider: str = "") -> None:

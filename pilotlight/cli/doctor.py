@@ -62,12 +62,17 @@ def before_up(project: Project, stack: str) -> None:
 
 
 def after_up(project: Project, stack: str, where: Where = "cloud") -> None:
-    """Tell of a floor that `up` could not know of and has left as it was: it is billed until somebody takes it away."""
+    """Tell of a floor that no plan asks for any more and that `up` could not know of: it is billed until somebody takes it away.
+
+    Where there is a plan its schedules mend what differs.
+    """
     from pilotlight.doctor.checks import checks_of
     from pilotlight.doctor.floors import ID
     from pilotlight.doctor.run import examine
 
     subject = subject_of(project, stack, where)
+    if subject.settings is None or subject.settings.warming:
+        return
     checks = checks_of(subject.cloud)
     for finding in examine(subject, checks.who, [check for check in checks.every if check.id == ID]):
         if finding.id == ID and finding.status != "ok":

@@ -123,8 +123,9 @@ def _throttled(stage: Resource, context: Context) -> Iterator[str]:
 
     def judge(other: Resource) -> Iterator[bool]:
         path = "apiStages" if other.type == t.USAGE_PLAN else "stageName"
-        about = context.graph.behind(other, path, t.REST_STAGE) is stage
-        yield about and (other.type == t.USAGE_PLAN or bool(other.at("settings.throttlingRateLimit")))
+        # A plan may name several. A rate of -1 is none.
+        about = stage.urn in other.links.get(path, ())
+        yield about and (other.type == t.USAGE_PLAN or (other.at("settings.throttlingRateLimit") or 0) > 0)
 
     if not any(every(context.graph.all(t.USAGE_PLAN, t.REST_SETTINGS), judge)):
         yield "no usage plan names it, and its methods have no throttlingRateLimit: give it one of the two."

@@ -46,6 +46,10 @@ def _settings(rate: int) -> Spec:
     return made(t.REST_SETTINGS, stageName="v1", settings={"throttlingRateLimit": rate, "loggingLevel": "ERROR"})
 
 
+def _urn(spec: Spec) -> str:
+    return str(linked({}, it=spec)["links"]["it"][0])
+
+
 _STAGE = made(t.REST_STAGE, stageName="v1")
 _PLAN = made(t.USAGE_PLAN, throttleSettings={"rateLimit": 5}, quotaSettings={"limit": 1})
 _KEY = {"key": {"type": "apiKey"}}
@@ -192,7 +196,10 @@ SECURITY = (
         ("no usage plan names it", [_STAGE, _PLAN]),
         ("", [_STAGE, linked(_PLAN, apiStages=_STAGE)]),
         ("", [_STAGE, linked(_settings(5), stageName=_STAGE)]),
-        ("no usage plan names it", [_STAGE, linked(_settings(0), stageName=_STAGE)]),
+        *(("no usage plan names it", [_STAGE, linked(_settings(rate), stageName=_STAGE)]) for rate in (0, -1)),
+        ("", [_STAGE, linked(_settings(1), stageName=_STAGE)]),
+        ("no usage plan names it", [_STAGE, linked(made(t.REST_SETTINGS, settings={"loggingLevel": "ERROR"}), stageName=_STAGE)]),
+        ("", [_STAGE, called("second", _STAGE), {**_PLAN, "links": {"apiStages": [_urn(_STAGE), _urn(called("second", _STAGE))]}}]),
         ("no usage plan names it", [_STAGE, _settings(5)]),
     ),
 )

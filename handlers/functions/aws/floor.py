@@ -129,7 +129,7 @@ def _suspended(scaling: Any, resource: str, dimension: str) -> list[str]:
 
 
 def _cooled(sagemaker: Any, endpoint: str, config: str, left: Left) -> list[str]:
-    """Seen in service with this configuration, or BusyError.
+    """Seen settled with this configuration, or BusyError.
 
     An endpoint under way takes no update, and what it has is not what it will have: a swap that began before its schedule was disabled
     still brings the warm one up. So only what has settled is compared, and looked at again after the move. A configuration in use is

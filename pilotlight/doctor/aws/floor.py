@@ -61,7 +61,16 @@ def _reserved(subject: Subject, live: int) -> Iterator[Finding]:
     """A function's reservation changes before its floor does: the alias that has the floor comes after the function."""
     assert subject.settings is not None
     most = subject.settings.endpoint.max_concurrency
-    if _swapped(subject) or most is None or live <= most:
+    if _swapped(subject) or most is None or live < most:
+        return
+    if live == most:
+        yield warn(
+            floors.ID,
+            f"{live} instances are kept warm and maxConcurrency is {most}: all of what is reserved, so that a new version has no place to "
+            "start in",
+            allowed=f"maxConcurrency of {live + 1} or more while so many are kept warm",
+            mend=f"pilotlight up {subject.stack} with maxConcurrency {live + 1} or more, then again with the lower floor and what you want",
+        )
         return
     yield warn(
         floors.ID,

@@ -100,6 +100,8 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     (_queues, "dynamodb:{region}:{account}:table/{prefix}-table", ("dynamodb:CreateTable",)),
     (_queues, "", ("lambda:CreateEventSourceMapping",)),
     (lambda settings: settings.pattern == "events", "s3:::{objects}", ("s3:PutBucketNotification", "s3:PutBucketVersioning")),
+    (lambda settings: _schedules(settings) or _drops(settings), "sqs:{region}:{account}:{prefix}-dead", ("sqs:CreateQueue",)),
+    (_schedules, "scheduler:{region}:{account}:schedule-group/{prefix}", ("scheduler:CreateScheduleGroup",)),
     (_schedules, "scheduler:{region}:{account}:schedule/{prefix}/warm", ("scheduler:CreateSchedule",)),
     (
         _scales,

@@ -171,11 +171,38 @@ def test_an_earlier_plan_does_not_stand_for_a_change_that_no_longer_concerns_the
 def test_a_cloud_is_signed_in_to_where_the_environment_says_who(
     cloud: str, there: str, outputs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("STACKS", "")
     monkeypatch.setenv(
         "VARIABLES", json.dumps({"AWS_ROLE": "arn:aws:iam::111122223333:role/r", "GOOGLE_PROVIDER": "p", "AZURE_CLIENT_ID": ""})
     )
     assert main(["signs-in", "--cloud", cloud]) == 0
     assert outputs()["any"] == there
+
+
+@pytest.mark.parametrize(("variables", "status", "says"), [
+    ({}, 1, "one: in aws, and the environment has no variable AWS_ROLE to sign in by: set it there."),
+    ({"AWS_ROLE": "arn:aws:iam::111122223333:role/r"}, 0, "aws: signed in to by AWS_ROLE."),
+])  # fmt: skip
+def test_a_cloud_that_has_environments_and_nobody_to_end_them_is_a_failure(
+    checkout: Path,
+    outputs: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables: Any,
+    status: int,
+    says: str,
+) -> None:
+    monkeypatch.setenv("VARIABLES", json.dumps(variables))
+    assert main(["--root", str(checkout), "signs-in", "--cloud", "aws"]) == status
+    assert says in capsys.readouterr().err
+
+
+def test_without_a_matrix_no_other_stack_is_called_unconcerned(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = write(tmp_path / "plans", mine=PLAN, other={**PLAN, "stack": "other"})
+    assert main(["comment", str(plans), "--number", "7"]) == 0
+    monkeypatch.setenv("STACKS", "mine other")
+    assert main(["comment", str(write(tmp_path / "one", mine=PLAN)), "--number", "7"]) == 0
+    assert "not concerned" not in world.comments[1]["body"]
 
 
 def test_what_signs_in_is_what_the_action_reads() -> None:

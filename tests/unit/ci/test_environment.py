@@ -170,7 +170,7 @@ def test_a_pull_request_that_github_does_not_tell_of_keeps_no_other_from_its_end
 
 STATES = {
     "pr-1-gone": {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack"}, {"type": "gcp:cloudrunv2/service:Service"}]}},
-    "pr-2-gone": {"deployment": {"resources": [{"type": "pulumi:providers:azure-native"}, {"type": "azure-native:app:ContainerApp"}]}},
+    "pr-2-gone": {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack"}, {"type": "pulumi:providers:azure-native"}]}},
     "pr-3-gone": {"deployment": None},
 }
 

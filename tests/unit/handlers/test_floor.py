@@ -83,7 +83,7 @@ def test_dropping_twice_changes_nothing_more() -> None:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "POLL_S", 0.0)
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
 
 
 def test_an_endpoint_is_moved_to_the_configuration_without_a_floor_and_seen_there() -> None:
@@ -94,6 +94,7 @@ def test_an_endpoint_is_moved_to_the_configuration_without_a_floor_and_seen_ther
     described(stub, "scheduled-0")
     floor = Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
     assert drop(floor, {"sagemaker": client}.__getitem__, lambda: LONG) == [f"moved {ENDPOINT} to scheduled-0"]
+    stub.assert_no_pending_responses()
 
 
 COOL = Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"})
@@ -183,6 +184,7 @@ def test_the_log_tells_what_was_dropped_and_what_restores_it(monkeypatch: pytest
     monkeypatch.setattr(module, "_floor", lambda: Floor(**{**NONE, "endpoint": ENDPOINT, "cold_config": "scheduled-0"}))
     monkeypatch.setattr(module, "_client", {"sagemaker": client}.__getitem__)
     assert module.handler({"Records": []}, Context()) == {"done": [f"moved {ENDPOINT} to scheduled-0"]}
+    stub.assert_no_pending_responses()
     (line,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert (line["event"], line["done"]) == ("floor_dropped", [f"moved {ENDPOINT} to scheduled-0"])
     assert "pulumi up --refresh" in line["restored_by"]

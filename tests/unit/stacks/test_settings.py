@@ -179,10 +179,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"tags": {"deployment": "mine"}},
         "tags.deployment: 'mine': every stack has this tag already, with a value of its own: use another key",
     ),
+    ({"tags": {"Deployment": "mine"}}, "tags.Deployment: 'mine': every stack has this tag already"),
+    ({"tags": {"Team": "a", "team": "b"}}, "tags.team: 'b': there is 'Team', and in another case it is the same tag: use another key"),
     ({"tags": {"team": "research & more"}}, "tags.team: 'research & more': use letters, digits, spaces and _ . : / = + - @"),
     ({"tags": {"team#": "a"}}, "tags.team#: 'a': use letters, digits, spaces"),
     ({"tags": {"aws:team": "a"}}, "tags.aws:team: the prefix aws: belongs to AWS"),
-    ({"tags": {str(number): "a" for number in range(8)}}, "tags: "),
+    ({"tags": {str(number): "a" for number in range(7)}}, "tags: "),
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from components.aws.names import names_of
 from pilotlight.doctor.aws import account as account_checks
+from pilotlight.doctor.aws import floor as floors
 from pilotlight.doctor.aws import quotas, rights
 from pilotlight.doctor.aws.region import region
 from pilotlight.doctor.findings import ok
@@ -255,6 +256,8 @@ def test_a_deployer_who_may_do_everything_is_fine(account: Account, root: Path) 
         ({"warming": [{"kind": "ping", "everyMinutes": 5}]}, "scheduler:CreateSchedule"),
         ({"answers": {"async": True}}, "sqs:CreateQueue"),
         ({"warming": [WINDOW]}, "scheduler:CreateSchedule"),
+        ({"warming": [WINDOW]}, "scheduler:CreateScheduleGroup"),
+        ({"warming": [WINDOW]}, "sqs:CreateQueue"),
         ({"warming": [WINDOW, ALWAYS]}, "application-autoscaling:RegisterScalableTarget"),
         ({**LAMBDA, "warming": [WINDOW]}, "application-autoscaling:PutScheduledAction"),
         ({**LAMBDA, "warming": [WINDOW]}, "lambda:PutProvisionedConcurrencyConfig"),
@@ -266,6 +269,23 @@ def test_a_missing_right_is_named(account: Account, root: Path, settings: dict[s
     account.faults.set({"account": {"denied": [action]}})
     found = one(rights.rights(account.subject(root, settings)))
     assert (found.status, found.found) == ("fail", f"{DEPLOYER} may not {action}")
+
+
+@pytest.mark.parametrize(
+    ("live", "most", "said"),
+    [
+        (5, 5, "5 instances are kept warm and maxConcurrency is 5: all of what is reserved"),
+        (6, 5, "6 instances are kept warm and maxConcurrency is 5: `up` lowers the reservation first"),
+        (4, 5, None),
+    ],
+)
+def test_a_reservation_that_the_live_floor_has_all_of_starts_no_version(
+    account: Account, root: Path, monkeypatch: pytest.MonkeyPatch, live: int, most: int, said: str | None
+) -> None:
+    monkeypatch.setattr(floors, "_live", lambda *_: live)
+    settings = {"endpoint": {**LAMBDA["endpoint"], "maxConcurrency": most}, "warming": [{**ALWAYS, "instances": 4}]}
+    told = [each.found for each in floors.before_up(account.subject(root, settings))]
+    assert [each.startswith(said or "") for each in told] == ([] if said is None else [True])
 
 
 @pytest.mark.parametrize(
