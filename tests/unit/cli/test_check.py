@@ -15,31 +15,18 @@ BROKEN = Result(check="plan", subject="mine", status="fail", problems=("no",))
 
 
 @pytest.mark.parametrize(
-    ("results", "status", "says"),
+    ("results", "strict", "status", "says"),
     [
-        ([WELL, NONE], Exit.OK, ": all is well\n"),
-        ([WELL, MISSING], Exit.OK, ": what was checked is well; not checked: actionlint\n"),
-        ([MISSING, BROKEN], Exit.FAILED, ": 1 failed; not checked: actionlint\n"),
+        ([WELL, NONE], False, Exit.OK, ": all is well\n"),
+        ([WELL, MISSING], False, Exit.OK, ": what was checked is well; not checked: actionlint\n"),
+        ([MISSING, BROKEN], False, Exit.FAILED, ": 1 failed; not checked: actionlint\n"),
+        ([WELL, NONE], True, Exit.OK, ": all is well\n"),
+        ([WELL, MISSING], True, Exit.FAILED, ": 1 failed; not checked: actionlint\n"),
     ],
 )
-def test_what_was_not_checked_is_told_last(
-    results: list[Result], status: Exit, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_what_was_not_checked_is_told_last_and_is_a_failure_where_it_is_strict(
+    results: list[Result], strict: bool, status: Exit, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "_results", lambda *given: iter(results))
-    assert check((), Path(__file__).parents[3], (), plans=None, as_json=False) == status
+    assert check((), Path(__file__).parents[3], (), plans=None, as_json=False, strict=strict) == status
     assert capsys.readouterr().out.endswith(says)
-
-
-@pytest.mark.parametrize(
-    ("results", "status", "says"),
-    [
-        ([WELL, NONE], Exit.OK, "2 checks in "),
-        ([WELL, MISSING], Exit.FAILED, "actionlint is not installed"),
-    ],
-)
-def test_where_it_is_strict_a_linter_that_is_missing_is_a_failure(
-    results: list[Result], status: Exit, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "_results", lambda *given: iter(results))
-    assert check((), Path(__file__).parents[3], (), plans=None, as_json=False, strict=True) == status
-    assert says in capsys.readouterr().out
