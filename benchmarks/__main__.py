@@ -1,39 +1,44 @@
-"""python -m benchmarks [NAME ...]: run the named benchmarks, or all; each writes benchmarks/results/<name>.json."""
+"""python -m benchmarks [NAME ...]: run the named benchmarks, or all that need no GPU; each writes benchmarks/results/<name>.json."""
 
+import importlib
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from benchmarks import batching, cold_start, events, loader, policies, program, storm, throughput, up, warm_chain
 from benchmarks.record import BenchmarkError, busy_note, write
 
-BENCHMARKS: Mapping[str, Callable[[], Mapping[str, Any]]] = {
-    "batching": batching.measure,
-    "cold-start": cold_start.measure,
-    "events": events.measure,
-    "loader": loader.measure,
-    "policies": policies.measure,
-    "program": program.measure,
-    "storm": storm.measure,
-    "throughput": throughput.measure,
-    "up": up.measure,
-    "warm-chain": warm_chain.measure,
-}
+# Imported when it is run: on a machine with a GPU, say, there is less than all of them need.
+BENCHMARKS = (
+    "batching",
+    "cold-start",
+    "events",
+    "generation-gpu",
+    "loader",
+    "loader-gpu",
+    "policies",
+    "program",
+    "serving-gpu",
+    "storm",
+    "throughput",
+    "up",
+    "warm-chain",
+)
+# They need a GPU, so that they are run by their names alone.
+ON_GPU = tuple(name for name in BENCHMARKS if name.endswith("-gpu"))
 
 
 def main(names: list[str]) -> int:
     """Exit status: 0, 1 when a benchmark could not be measured, 2 for a name that is not known, 130 after Ctrl-C."""
     unknown = [name for name in names if name not in BENCHMARKS]
     if unknown:
-        print(f"No benchmark {', '.join(unknown)}: use {', '.join(BENCHMARKS)}, or none for all.", file=sys.stderr)
+        print(f"No benchmark {', '.join(unknown)}: use {', '.join(BENCHMARKS)}, or none for all that need no GPU.", file=sys.stderr)
         return 2
     if busy := busy_note():
         print(busy, file=sys.stderr)
     failed = False
-    for name in names or BENCHMARKS:
+    for name in names or [name for name in BENCHMARKS if name not in ON_GPU]:
         print(f"{name} ...", flush=True)
         try:
-            print(f"{name}: {write(name, BENCHMARKS[name]())}", flush=True)
+            measure = importlib.import_module(f"benchmarks.{name.replace('-', '_')}").measure
+            print(f"{name}: {write(name, measure())}", flush=True)
         except BenchmarkError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True

@@ -47,8 +47,8 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BU
             rows.add(
                 peer, partial(servers.server, peer, servers.VECTORS, Path(folder) / peer, batch=batch, batch_timeout_s=BATCH_TIMEOUT_S)
             )
-        expected = _expected(alone, inputs)
-        rows.take(rounds, lambda server: _saturated(server, inputs, expected, seconds))
+        expected = answers_alone(alone, inputs)
+        rows.take(rounds, lambda server: saturated(server, inputs, expected, seconds))
         figures = rows.figures()
         if "per_second" not in figures[LITSERVE]:
             raise BenchmarkError(f"Without LitServe there is no rate to compare at: {figures[LITSERVE]['error']}")
@@ -93,7 +93,7 @@ def _bodies(server: Server, inputs: Sequence[str]) -> list[bytes]:
     return [json.dumps(server.body(text)).encode() for text in inputs]
 
 
-def _expected(server: Server, inputs: Sequence[str]) -> list[Any]:
+def answers_alone(server: Server, inputs: Sequence[str]) -> list[Any]:
     """The answer to each text by itself."""
     port, outputs, bodies = free_port(), dict[int, Any](), _bodies(server, inputs)
     with running(server, port, inputs[0]):
@@ -103,7 +103,8 @@ def _expected(server: Server, inputs: Sequence[str]) -> list[Any]:
     return [outputs[place] for place in range(len(inputs))]
 
 
-def _saturated(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float) -> Figures:
+def saturated(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float) -> Figures:
+    """Figures of a server under load. BenchmarkError for an answer that is not the text's own."""
     port, bodies = free_port(), _bodies(server, inputs)
     with running(server, port, inputs[0]) as start:
         saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=WARM_S)

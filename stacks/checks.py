@@ -28,6 +28,7 @@ AZURE_TAG, AZURE_RESERVED = re.compile(r"[^<>%&\\?/]+"), ("microsoft", "azure", 
 # Where the code of a model of one's own lies (`handlers/models`), and what engine `torch` computes (`handlers/tasks`).
 OWN_MODELS = "handlers/models"
 OWN_MODEL = re.compile(rf"(\./)?{OWN_MODELS}/[a-z][a-z0-9_]{{0,62}}/?")
+_WITH_TORCH = "gpu-torch"
 TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification", "text-generation")
 RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE, "azure": limits_azure.API_MANAGEMENT_RATE}
 QUOTAS = {"azure": limits_azure.API_MANAGEMENT_QUOTA}
@@ -132,7 +133,7 @@ def _image(settings: Settings, region: str | None) -> Iterator[Problem]:
 
 def _engine(settings: Settings) -> Iterator[Problem]:
     """Where `torch` (`handlers/engines/torch.py`) would not start, and sources that a task can't be served from."""
-    facts, build = _facts(settings), None if settings.image is None else settings.image.build
+    build = None if settings.image is None else settings.image.build
     if settings.model is None:
         return
     source, task = settings.model.source, settings.model.task
@@ -142,14 +143,15 @@ def _engine(settings: Settings) -> Iterator[Problem]:
     yield from _shrinking(settings)
     if settings.model.engine != "torch":
         if task == "text-generation":
-            yield told("model.engine: 'onnx': it does not serve text-generation: use torch, and image.uri of an image with torch")
+            yield told("model.engine: 'onnx': it does not serve text-generation: use torch, and image.build.target gpu-torch or image.uri")
+        if build is not None and build.target == _WITH_TORCH and task != "custom":
+            yield told(f"model.engine: 'onnx': the image {_WITH_TORCH!r} holds torch alone: use torch, or image.build.target gpu")
         return
     if task is not None and task not in TORCH_TASKS:
         yield told(f"model.engine: 'torch': it serves {', '.join(TORCH_TASKS)}: use onnx for {task}")
-    if facts is not None and is_gpu(settings.endpoint, facts):
-        yield told("model.engine: 'torch': it computes on the CPU alone, in any image: use onnx, or leave endpoint.gpu out")
-    elif build is not None:
-        yield told(f"model.engine: 'torch': the image {build.target!r} holds onnxruntime only: use onnx, or image.uri of one with torch")
+    if build is not None and build.target != _WITH_TORCH:
+        use = f"use onnx, image.build.target {_WITH_TORCH} with endpoint.gpu, or image.uri of an image with torch"
+        yield told(f"model.engine: 'torch': the image {build.target!r} holds onnxruntime only: {use}")
 
 
 def _shrinking(settings: Settings) -> Iterator[Problem]:

@@ -125,8 +125,9 @@ def _gpu(settings: Settings, size: InstanceArgs, gpu: GpuFacts, region: str | No
 def _image(settings: Settings, endpoint: Endpoint) -> Iterator[Problem]:
     """The target has the engines' builds for the hardware: the wrong one would run on the CPU of an instance with a GPU."""
     build = None if settings.image is None else settings.image.build
-    wanted = "cpu" if endpoint.gpu is None else "gpu"
-    if build is None or build.target is None or build.target == wanted:
+    wanted = ("cpu",) if endpoint.gpu is None else ("gpu", "gpu-torch")
+    if build is None or build.target is None or build.target in wanted:
         return
-    why = f"endpoint.gpu is {endpoint.gpu}: use gpu" if wanted == "gpu" else "there is no endpoint.gpu: use cpu, or set endpoint.gpu"
+    use = "use gpu, or gpu-torch with model.engine torch"
+    why = "there is no endpoint.gpu: use cpu, or set endpoint.gpu" if endpoint.gpu is None else f"endpoint.gpu is {endpoint.gpu}: {use}"
     yield told(f"image.build.target: {shown(build.target)}: {why}")

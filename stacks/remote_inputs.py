@@ -14,7 +14,7 @@ class Model(TypedDict):
     task: str
     """What the model answers (`docs/tasks.md`); `custom`: a model of one's own. One of `feature-extraction`, `sentence-embedding`, `text-classification`, `token-classification`, `zero-shot-classification`, `text-generation`, `image-classification`, `custom`."""
     engine: NotRequired[str]
-    """What runs it; `torch` needs an image of your own, and computes on the CPU alone. One of `onnx`, `torch`. Default: `onnx`."""
+    """What runs it; `torch` needs the image `gpu-torch`, or one of your own. One of `onnx`, `torch`. Default: `onnx`."""
     quantize: NotRequired[str]
     """Makes the packaged model smaller (`docs/shrinking.md`): `int8` also faster on CPUs, `fp16` half the bytes; left out: as it is. One of `int8`, `fp16`."""
     prune: NotRequired[float]
@@ -27,7 +27,7 @@ class Build(TypedDict):
     """The image built from `containers/`."""
 
     target: str
-    """The stage of `containers/Dockerfile` that is built. One of `cpu`, `gpu`."""
+    """The stage of `containers/Dockerfile` that is built. One of `cpu`, `gpu`, `gpu-torch`."""
     platform: NotRequired[str]
     """The processor that the image is for. One of `linux/amd64`. Default: `linux/amd64`."""
     builder: NotRequired[str]

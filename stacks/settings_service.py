@@ -44,7 +44,7 @@ class Model(Part):
 class Build(Part):
     """The image built from `containers/`."""
 
-    target: Literal["cpu", "gpu"]
+    target: Literal["cpu", "gpu", "gpu-torch"]
     platform: Literal["linux/amd64"] = "linux/amd64"
     builder: Text | None = None
 

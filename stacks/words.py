@@ -9,7 +9,7 @@ SETTINGS: Mapping[str, str] = {
     "cloud": "where everything but the endpoint lives",
     "model.source": "`pypi:NAME`, `hf://ORG/NAME@COMMIT` or a folder; for task `custom` `handlers/models/<name>`",
     "model.task": "what the model answers (`docs/tasks.md`); `custom`: a model of one's own",
-    "model.engine": "what runs it; `torch` needs an image of your own, and computes on the CPU alone",
+    "model.engine": "what runs it; `torch` needs the image `gpu-torch`, or one of your own",
     "model.quantize": "makes the packaged model smaller (`docs/shrinking.md`): `int8` also faster on CPUs, `fp16` half the bytes; "
     "null: as it is",
     "model.prune": "the share of its neurons that packaging takes out; 0: none",

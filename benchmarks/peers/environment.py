@@ -14,8 +14,12 @@ from benchmarks.record import BenchmarkError
 
 # `<peer>.in` says what is installed, `<peer>.txt` is its lock (`make lock`).
 LOCKS = Path(__file__).with_name("locks")
-# What the image's `cpu` target installs.
-OURS, IMAGE = "ours", Path(__file__).resolve().parents[2] / "containers/requirements/cpu.txt"
+# What the image's targets install.
+OURS, OURS_GPU, OURS_GPU_TORCH = "ours", "ours-gpu", "ours-gpu-torch"
+_IMAGES = Path(__file__).resolve().parents[2] / "containers/requirements"
+_TARGETS = {OURS: "cpu.txt", OURS_GPU: "gpu.txt", OURS_GPU_TORCH: "gpu-torch.txt"}
+# A Python that has all that is compared: for a machine with a GPU that reaches no package index.
+GIVEN = "PILOTLIGHT_PEERS_PYTHON"
 
 
 def cache() -> Path:
@@ -24,9 +28,11 @@ def cache() -> Path:
 
 
 def python(peer: str) -> Path:
-    """The Python of a peer, or of ours, with its packages' bytecode compiled. Installs up to 5 GB on first need; BenchmarkError where that
-    fails."""
-    lock = IMAGE if peer == OURS else LOCKS / f"{peer}.txt"
+    """The Python of a peer, or of ours, with its packages' bytecode compiled; PILOTLIGHT_PEERS_PYTHON where that is set. Installs up to
+    5 GB on first need; BenchmarkError where that fails."""
+    if given := os.environ.get(GIVEN):
+        return Path(given)
+    lock = _IMAGES / _TARGETS[peer] if peer in _TARGETS else LOCKS / f"{peer}.txt"
     key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
     place = cache() / "envs" / f"peers-{peer}-{key}"
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ def ours(path: Path) -> Touched:
     from handlers.engines import weights
 
     weights.read_ahead(path, weights.LOCAL)
-    return touched(weights.load(path).items())
+    return touched(weights.load(path, torch.device("cpu")).items())
 
 
 def safetensors(path: Path) -> Touched:

@@ -37,12 +37,18 @@ QUIRKS = {
 BATCHING = ("litserve-transformers", "bentoml", "mlserver")
 
 
-def server(peer: str, work: str, folder: Path, *, batch: int = 1, batch_timeout_s: float = 0.01) -> Server:
-    """A peer that does this work. `folder` is one of its own. BenchmarkError where it can't be installed."""
+def server(peer: str, work: str, folder: Path, *, batch: int = 1, batch_timeout_s: float = 0.01, device: str = "cpu") -> Server:
+    """A peer that does this work on a device of torch's. `folder` is one of its own. BenchmarkError where it can't be installed."""
     interpreter = environment.python(peer)
     # Its own programs stand first; nothing is fetched: the model is a folder.
     env = {"PATH": f"{interpreter.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder), "PYTHONPATH": str(HERE), "WORK": work}
-    env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "BATCH": str(batch), "BATCH_TIMEOUT_S": str(batch_timeout_s)}
+    env |= {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "BATCH": str(batch),
+        "BATCH_TIMEOUT_S": str(batch_timeout_s),
+        "DEVICE": device,
+    }
     if work == VECTORS:
         env["MODEL"] = str(environment.minilm(interpreter))
     folder.mkdir(parents=True, exist_ok=True)

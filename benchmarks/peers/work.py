@@ -1,6 +1,6 @@
 """What every peer computes, by the variable WORK: `sums` of eight numbers, or sentence `vectors` of MiniLM by its card.
 
-The model's folder is MODEL. Loaded once, many inputs in, one output for each.
+The model's folder is MODEL, it computes on the DEVICE. Loaded once, many inputs in, one output for each.
 """
 
 import os
@@ -24,10 +24,11 @@ def _vectors() -> Compute:
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(os.environ["MODEL"])
-    model = AutoModel.from_pretrained(os.environ["MODEL"]).eval()
+    device = os.environ.get("DEVICE", "cpu")
+    model = AutoModel.from_pretrained(os.environ["MODEL"]).eval().to(device)
 
     def compute(texts: Sequence[Any]) -> list[Any]:
-        tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt").to(device)
         with torch.inference_mode():
             hidden = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"][..., None]

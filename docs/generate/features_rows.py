@@ -115,7 +115,7 @@ _ENDPOINT = (
         keys=("model.quantize", "model.prune", "model.maxDrift"),
     ),
     Feature(
-        words=f"tasks: {_TASKS}; by ONNX; the first three and text-generation by torch, in an image of your own",
+        words=f"tasks: {_TASKS}; by ONNX; the first three and text-generation by torch, in the image `gpu-torch` or one of your own",
         keys=("model.task", "model.engine"),
     ),
     Feature(words="model of one's own: code and files in `handlers/models`, typed input and output", keys=("model.task",), value="custom"),
@@ -124,7 +124,8 @@ _ENDPOINT = (
         keys=("image.build.target", "image.build.platform", "image.build.builder"),
         value="cpu",
     ),
-    Feature(words="image with the engines for a GPU, built and pushed so", keys=("image.build.target",), value="gpu"),
+    Feature(words="image with engine onnx for a GPU, built and pushed so", keys=("image.build.target",), value="gpu"),
+    Feature(words="image with engine torch for a GPU, built and pushed so", keys=("image.build.target",), value="gpu-torch"),
     Feature(words="image of your own, by digest", keys=("image.uri",)),
     Feature(words="registry that can stream images", keys=("image.registry",), value="premium"),
 )

@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor, arange
 from torch.nn import functional
 
+from handlers.engines.device import computed
+
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
     "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
@@ -44,10 +46,18 @@ class Bert:
         self._config = config
         self._prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
         self._classifies = classifies
-        # Half-precision weights are computed in float32, as the reference does on a CPU.
-        self._weights = {_todays_name(name): tensor.float() for name, tensor in weights.items() if tensor.is_floating_point()}
+        self._weights = {_todays_name(name): computed(tensor) for name, tensor in weights.items() if tensor.is_floating_point()}
         for name in self._needed():
             self._weights[name]
+
+    def check(self, token: int, kind: int, length: int) -> None:
+        """Raises ValueError where the largest token, the largest type or the length of a text has no row in its table.
+
+        Before anything is computed: on a GPU to read beyond a table is an error that no later computation of the process gets over.
+        """
+        for what, wanted, name in (("token", token, "word"), ("type", kind, "token_type"), ("position", length - 1, "position")):
+            if wanted >= (rows := self._table(name).shape[0]):
+                raise ValueError(f"{what} {wanted} is beyond the {rows} that the model has: its tokenizer is of another model")
 
     def __call__(self, tokens: Tensor, types: Tensor, check: Callable[[], None], seen: Tensor | None = None) -> Tensor:
         """`check` is called before each layer and may raise, to stop a pass that nobody waits for; `seen` is false where padding is, None
@@ -75,12 +85,13 @@ class Bert:
         return tables + [f"{module}.{part}" for module in modules for part in ("weight", "bias")]
 
     def _embed(self, tokens: Tensor, types: Tensor) -> Tensor:
-        words, positions, kinds = (
-            self._weights[f"{self._prefix}embeddings.{kind}_embeddings.weight"] for kind in ("word", "position", "token_type")
-        )
-        places = arange(tokens.shape[1])[None]
+        words, positions, kinds = (self._table(kind) for kind in ("word", "position", "token_type"))
+        places = arange(tokens.shape[1], device=tokens.device)[None]
         embedded = functional.embedding(tokens, words) + functional.embedding(types, kinds) + functional.embedding(places, positions)
         return self._norm(embedded, f"{self._prefix}embeddings.LayerNorm")
+
+    def _table(self, kind: str) -> Tensor:
+        return self._weights[f"{self._prefix}embeddings.{kind}_embeddings.weight"]
 
     def _layer(self, hidden: Tensor, name: str, mask: Tensor | None) -> Tensor:
         attended = self._linear(self._attend(hidden, f"{name}.attention.self", mask), f"{name}.attention.output.dense")

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from handlers.engines.device import computed
+
 # Takes keys and values of a layer as they are computed and gives all that its queries look at, those included.
 Keep = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 _ROPES = ("default", "linear", "llama3")
@@ -58,12 +60,13 @@ class Llama:
     def __init__(self, config: LlamaConfig, weights: Mapping[str, Tensor]) -> None:
         """Raises KeyError with the name of a weight that is missing, ValueError where a weight has another shape."""
         self.config = config
-        # Half-precision weights are computed in float32: a CPU is no faster with them.
-        self._weights = {name: tensor.float() for name, tensor in weights.items() if tensor.is_floating_point()}
+        self._weights = {name: computed(tensor) for name, tensor in weights.items() if tensor.is_floating_point()}
         if "lm_head.weight" not in self._weights:
             self._weights["lm_head.weight"] = self._weights["model.embed_tokens.weight"]
         self._check_shapes()
-        self._frequencies = _frequencies(config)
+        table = self._weights["model.embed_tokens.weight"]
+        self.dtype, self.device = table.dtype, table.device
+        self._frequencies = _frequencies(config).to(self.device)
 
     @property
     def words(self) -> int:
@@ -75,7 +78,7 @@ class Llama:
         hidden = functional.embedding(tokens, self._weights["model.embed_tokens.weight"])
         angles = positions[:, None, :, None].float() * self._frequencies
         turns = torch.cat((angles, angles), dim=-1)
-        cosines, sines = turns.cos(), turns.sin()
+        cosines, sines = turns.cos().to(self.dtype), turns.sin().to(self.dtype)
         for index in range(self.config.layers):
             check()
             name = f"model.layers.{index}"
@@ -105,8 +108,10 @@ class Llama:
         return functional.linear(hidden, self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias"))
 
     def _norm(self, hidden: Tensor, name: str) -> Tensor:
-        scale = self._weights[f"{name}.weight"]
-        return scale * (hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + self.config.epsilon))
+        # In float32 whatever the weights are, as the reference does: squares of half precision soon leave its range.
+        wide = hidden.float()
+        normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.config.epsilon)
+        return self._weights[f"{name}.weight"] * normed.to(hidden.dtype)
 
     def _check_shapes(self) -> None:
         words, hidden = self._weights["model.embed_tokens.weight"].shape

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from handlers.engines import CUDA, fetching, weights
+from handlers.engines import ON_GPU, fetching, weights
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
@@ -149,10 +149,10 @@ def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -
 
 def check_gpu(loaded: Loaded) -> None:
     """Raises ModelError where the model does not compute on the GPU that is paid for."""
-    if loaded.providers[0] != CUDA:
+    if loaded.providers[0] not in ON_GPU:
         came = f"engine {loaded.manifest.engine} computes with {', '.join(loaded.providers)}"
-        mend = "run the image's target `gpu` with engine onnx where a GPU and its driver are, or leave endpoint.gpu out"
-        raise ModelError(f"REQUIRE_GPU is set and {came}: {CUDA} is needed first; {mend} (REQUIRE_GPU=0 serves on the CPU).")
+        mend = "run an image with that engine for CUDA where a GPU and its driver are, or leave endpoint.gpu out"
+        raise ModelError(f"REQUIRE_GPU is set and {came}: {' or '.join(ON_GPU)} is needed first; {mend} (REQUIRE_GPU=0 serves on the CPU).")
 
 
 def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> Brought:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from handlers.engines import device, weights
 from handlers.engines.llama import Llama, LlamaConfig
 from handlers.engines.manifest import ModelError
 
@@ -34,21 +34,22 @@ class Read:
 
 
 class TorchGenerator:
-    """A model that continues texts, used by one thread at a time. Its rows are numbered from 0 on, without a gap."""
-
-    providers = ("cpu",)
+    """A model that continues texts, used by one thread at a time, on a GPU where there is one. Its rows are numbered from 0 on, without a
+    gap."""
 
     def __init__(self, folder: Path, threads: int) -> None:
         """Raises ModelError when a file can't be read, or is not what the other says."""
         torch.set_num_threads(threads)
+        self._device = device.found()
+        self.providers = (self._device.type,)
         config_path, weights_path = folder / "config.json", folder / "model.safetensors"
         try:
             config = LlamaConfig.from_values(json.loads(config_path.read_text()))
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
             raise ModelError(f"{config_path} is not a configuration that engine torch serves: {error}") from error
         try:
-            self._model = Llama(config, load_file(weights_path))
-        except (OSError, SafetensorError) as error:
+            self._model = Llama(config, weights.load(weights_path, self._device))
+        except (OSError, SafetensorError, torch.OutOfMemoryError) as error:
             raise ModelError(f"{weights_path} can't be loaded: {error}") from error
         except KeyError as error:
             raise ModelError(f"{weights_path} has no weight {error}: is it a model for this task?") from error
@@ -69,12 +70,12 @@ class TorchGenerator:
     def read(self, prompt: Read, tokens: Sequence[int], check: Callable[[], None]) -> Array:
         """Read more of a prompt; the logits behind its last token, (words,). `check` may raise between layers: then the prompt is lost."""
         first, count = prompt.length, len(tokens)
-        positions = torch.arange(first, first + count)
-        mask = None if count == 1 else torch.arange(first + count)[None] <= positions[:, None]
-        with torch.inference_mode():
-            logits = self._model(torch.tensor([tokens]), positions[None], prompt.keep, mask, check)
+        positions = torch.arange(first, first + count, device=self._device)
+        mask = None if count == 1 else torch.arange(first + count, device=self._device)[None] <= positions[:, None]
+        with device.computing(self._device):
+            logits = device.numbers(self._model(self._told([tokens]), positions[None], prompt.keep, mask, check))
         prompt.length += count
-        last: Array = _numbers(logits)[0]
+        last: Array = logits[0]
         return last
 
     def join(self, prompt: Read) -> None:
@@ -100,22 +101,26 @@ class TorchGenerator:
 
     def step(self, tokens: Sequence[int]) -> Array:
         """The next token of each row; the logits behind them, (rows, words)."""
-        lengths = torch.tensor(self._lengths)
+        lengths = self._told(self._lengths)
         rows, most = len(tokens), max(self._lengths) + 1
         self._require(rows, most)
-        every = torch.arange(rows)
+        every = torch.arange(rows, device=self._device)
         # A row that is shorter than the longest must not look at what is behind its end.
-        mask = None if min(self._lengths) + 1 == most else (torch.arange(most)[None] <= lengths[:, None])[:, None, None, :]
+        mask = (
+            None
+            if min(self._lengths) + 1 == most
+            else (torch.arange(most, device=self._device)[None] <= lengths[:, None])[:, None, None, :]
+        )
 
         def keep(layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
             table = self._table[layer]
             table[0][every, :, lengths], table[1][every, :, lengths] = keys[:, :, 0], values[:, :, 0]
             return table[0, :rows, :, :most], table[1, :rows, :, :most]
 
-        with torch.inference_mode():
-            logits = self._model(torch.tensor(tokens)[:, None], lengths[:, None], keep, mask, lambda: None)
+        with device.computing(self._device):
+            logits = device.numbers(self._model(self._told(tokens)[:, None], lengths[:, None], keep, mask, lambda: None))
         self._lengths = [length + 1 for length in self._lengths]
-        return _numbers(logits)
+        return logits
 
     def _require(self, rows: int, places: int) -> None:
         """Make the table large enough, and keep what is in it."""
@@ -130,8 +135,8 @@ class TorchGenerator:
     def _empty(self, rows: int, places: int) -> Tensor:
         # Zeros: what is masked still takes part, and nothing times a number that is none is none.
         config = self._model.config
-        return torch.zeros(config.layers, 2, rows, config.kv_heads, places, config.width)
+        sizes = (config.layers, 2, rows, config.kv_heads, places, config.width)
+        return torch.zeros(sizes, dtype=self._model.dtype, device=self._device)
 
-
-def _numbers(logits: Tensor) -> Array:
-    return np.asarray(logits.numpy(), dtype=np.float32)
+    def _told(self, numbers: Sequence[Any]) -> Tensor:
+        return torch.tensor(numbers, device=self._device)

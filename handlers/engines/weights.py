@@ -1,8 +1,9 @@
 """Weights in safetensors: one way to load them, whatever tier they come from, after what makes each tier quick.
 
 Whatever was fetched lies in memory or in the page cache, and to map it copies nothing (`python -m benchmarks loader` has those that do
-beside it). What lies on a disk is read ahead, in order, while libraries are imported and before a page of it is
-touched; over a network a page that is touched is a call, so there several threads read ahead. What is in memory is left alone.
+beside it); for a GPU it is copied there once (`gpu_weights.py`). What lies on a disk is read ahead, in order, while libraries are imported
+and before a page of it is touched; over a network a page that is touched is a call, so there several threads read ahead. What is in memory
+is left alone.
 """
 
 import os
@@ -48,8 +49,15 @@ def read_ahead(path: Path, held_by: str) -> None:
         threading.Thread(target=_advise, args=(path,), name="model-ahead", daemon=True).start()
 
 
-def load(path: Path) -> "dict[str, torch.Tensor]":
-    """The tensors by their names, mapped where they lie. Raises OSError, SafetensorError."""
+def load(path: Path, device: "torch.device") -> "dict[str, torch.Tensor]":
+    """The tensors by their names, mapped where they lie, or in the GPU's memory.
+
+    Raises OSError, SafetensorError, torch.OutOfMemoryError.
+    """
+    if device.type == "cuda":  # the module that names it imports torch
+        from handlers.engines import gpu_weights
+
+        return gpu_weights.load(path, device)
     from safetensors.torch import load_file
 
     return load_file(path)

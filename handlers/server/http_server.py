@@ -16,8 +16,8 @@ _BACKLOG = 2048
 def serve(service: Service, *, alive: int | None = None) -> BaseException | None:
     """Listen at once, so that a platform's probe finds the port, and serve until SIGTERM or SIGINT.
 
-    On a signal no new connection is taken and requests under way are finished, `drain_s` seconds long. Returns why the
-    model could not be served, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
+    On a signal no new connection is taken and requests under way are finished, `drain_s` seconds long; so when the model is lost. Returns
+    why the model could not be served, or not any more, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
 
     With `alive` it is one of several processes on the port: it leaves when the other end of that pipe is closed.
     """
@@ -48,8 +48,10 @@ async def _serve(server: Server, service: Service, app: App, alive: int | None) 
     finally:
         for task in watching:
             task.cancel()
-    loaded = service.worker.loaded
-    return loaded.exception() if loaded.done() else None
+    worker = service.worker
+    if worker.lost.done():
+        return worker.lost.result()
+    return worker.loaded.exception() if worker.loaded.done() else None
 
 
 async def _tell_figures(app: App) -> None:
@@ -64,3 +66,5 @@ async def _stop_when_unservable(server: Server, service: Service) -> None:
         await asyncio.sleep(0.02)
     if not service.worker.ready:
         server.should_exit = True
+    loop = asyncio.get_running_loop()
+    service.worker.lost.add_done_callback(lambda _: loop.call_soon_threadsafe(setattr, server, "should_exit", True))

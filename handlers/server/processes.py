@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
-from handlers.engines import CUDA
+from handlers.engines import CUDA, EngineLost
 from handlers.engines.loading import Loaded, Mark, load_proven, prove
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import logs
@@ -79,7 +79,9 @@ def _shared(settings: HandlerSettings, manifest: Manifest) -> bool:
         import onnxruntime
 
         return CUDA not in onnxruntime.get_available_providers()
-    return True
+    from handlers.engines import device
+
+    return not device.is_there()
 
 
 @dataclass
@@ -161,7 +163,8 @@ class _Processes:
             failure = serve(service, alive=self._alive)
             if failure is not None:
                 logs.write_fault("model_failed", failure)
-            status = 0 if failure is None else _UNSERVABLE
+            # A model that was lost was served: the next process has its own.
+            status = 0 if failure is None else 1 if isinstance(failure, EngineLost) else _UNSERVABLE
         except BaseException as error:  # noqa: BLE001  (whatever it is, this process may not go on as the first one)
             logs.write_fault("worker_failed", error)
         finally:

@@ -70,6 +70,10 @@ class Running(Generic[Asked, Answered]):
     def give_up(self) -> list[Job[Asked, Answered]]:
         """Forget every job, because a step broke."""
         self._model.reset()
+        return self.abandon()
+
+    def abandon(self) -> list[Job[Asked, Answered]]:
+        """The same where the model can't even forget: it is lost."""
         jobs = [job for job, _ in self._jobs.values()]
         self._jobs.clear()
         return jobs

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Generic, NoReturn
 
+from handlers.engines import EngineLost
 from handlers.engines.loading import Model
+from handlers.functions.problems import NotReady
 from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
 from handlers.server.running import Running
@@ -42,13 +44,15 @@ class Worker(Generic[Asked, Answered]):
         # A daemon: a computation that can't be stopped must not keep a process from leaving.
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self.loaded: Future[None] = Future()
+        # Done when the model computes nothing any more, with the reason.
+        self.lost: Future[EngineLost] = Future()
 
     def start(self) -> None:
         self._thread.start()
 
     @property
     def ready(self) -> bool:
-        return self.loaded.done() and self.loaded.exception() is None and self._thread.is_alive()
+        return self.loaded.done() and self.loaded.exception() is None and not self.lost.done() and self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -71,6 +75,17 @@ class Worker(Generic[Asked, Answered]):
             self.loaded.set_exception(error)
             return
         self.loaded.set_result(None)
+        try:
+            self._compute_all(model)
+        except EngineLost as error:
+            self.lost.set_result(error)
+        # Others have a process that computes; this one has none to offer until it is gone.
+        while True:
+            for job in self._jobs.take(1, 0):
+                job.fail(_gone())
+
+    def _compute_all(self, model: Model) -> NoReturn:
+        """Raises EngineLost."""
         if (running := self._continuous(model)) is not None:
             self._go_on(running)
         most_inputs = self._batch_size if hasattr(model, "predict_together") else 1
@@ -96,6 +111,12 @@ class Worker(Generic[Asked, Answered]):
                     job.fail(answer)
                 else:
                     job.answer(answer, time.perf_counter() - started)
+        except EngineLost:
+            for job in jobs:
+                if not job.future.done():
+                    batch.answered(job, _gone())
+                    job.fail(_gone())
+            raise
         except BaseException as error:  # noqa: BLE001  (handed to the request that it belongs to; this thread goes on, whatever a model raises)
             if len(jobs) == 1:
                 batch.answered(jobs[0], error)
@@ -120,6 +141,10 @@ class Worker(Generic[Asked, Answered]):
             try:
                 for job, answer in running.step():
                     self._over(job, answer, began)
+            except EngineLost:
+                for job in running.abandon():
+                    self._over(job, _gone(), began)
+                raise
             except BaseException as error:  # noqa: BLE001  (handed to the requests that were computed; this thread goes on)
                 for job in running.give_up():
                     self._over(job, error, began)
@@ -135,3 +160,7 @@ class Worker(Generic[Asked, Answered]):
         else:
             job.answer(answer, seconds)
         self._jobs.left(job, seconds)
+
+
+def _gone() -> NotReady:
+    return NotReady("The model computes nothing any more in this process, which ends: ask again.", retry_after_s=1)

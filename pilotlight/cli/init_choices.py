@@ -22,6 +22,7 @@ OWN_MODELS = "handlers/models"
 _DEFAULT = "aws-sagemaker"
 _PATTERNS = choices(Settings.model_fields["pattern"].annotation)
 _TASKS = choices(Model.model_fields["task"].annotation)
+_WRITES = "text-generation"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ def settled(wishes: Wishes, ask: Ask, root: Path) -> Settled:
     task = wishes.task or ask("Task of the model", _TASKS, ready["model"]["task"])
     source = wishes.model if wishes.model is not None else ask("Model", _models(task, root), _model(task, ready, root))
     changes = {"pattern": pattern, "cloud": cloud, "endpoint.platform": platform, "model.task": task, "model.source": source}
-    service = changed(ready, {**changes, **_sized(platform, gpu, ready)})
+    service = changed(ready, {**changes, **_sized(platform, gpu, ready), **_engine(task, gpu)})
     place = _place(wishes, cloud, config, _regions(service), ask)
     return Settled(name=name, base=base, config={**place, "pilotlight:service": service})
 
@@ -108,6 +109,13 @@ def _sized(platform: str, gpu: str | None, ready: dict[str, Any]) -> dict[str, A
         **({"image.build.target": "gpu"} if known else {}),
         **({"endpoint.memoryMb": _least(known[gpu].memory_mb)} if gpu in known else {}),
     }
+
+
+def _engine(task: str, gpu: str | None) -> dict[str, Any]:
+    """Engine torch where no other serves the task, with its image where there is one of ours."""
+    if task != _WRITES:
+        return {}
+    return {"model.engine": "torch", **({"image.build.target": "gpu-torch"} if gpu is not None else {})}
 
 
 def gpus_of(platform: str) -> Mapping[str, GpuFacts]:

@@ -1,6 +1,7 @@
 """The table of features says what the program does: it is fresh, no setting is missing, and the program refuses what is `no`."""
 
 import functools
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -129,10 +130,10 @@ def test_every_row_that_is_somewhere_no_is_asked_for() -> None:
     """What no stack asks for above is there everywhere."""
     unasked = [row for row in ROWS if row.keys and row not in ASKING]
     known = {row.words for row in unasked for platform in PLATFORM_FACTS if cell(row, platform).text in (NO, ALWAYS)}
-    assert known == {"image with the engines for a GPU, built and pushed so"}
-    for platform in PLATFORM_FACTS:
-        told = complaints(platform, "api", {"image.build.target": "gpu"})
-        lacks = cell(next(row for row in unasked if row.value == "gpu"), platform).text == NO
+    assert known == {f"image with engine {engine} for a GPU, built and pushed so" for engine in ("onnx", "torch")}
+    for platform, target in itertools.product(PLATFORM_FACTS, ("gpu", "gpu-torch")):
+        told = complaints(platform, "api", {"image.build.target": target})
+        lacks = cell(next(row for row in unasked if row.value == target), platform).text == NO
         assert [line for line in told if "there is no GPU: use cpu" in line] == (told[:1] if lacks else [])
 
 

@@ -11,7 +11,14 @@ _READY = find_spec("transformers") is not None and find_spec("torch") is not Non
 collect_ignore = (
     []
     if _READY
-    else ["test_generation_parity.py", "test_generation_server.py", "test_image_parity.py", "test_torch_parity.py", "test_torch_server.py"]
+    else [
+        "test_generation_parity.py",
+        "test_generation_server.py",
+        "test_gpu.py",
+        "test_image_parity.py",
+        "test_torch_parity.py",
+        "test_torch_server.py",
+    ]
 )
 
 

@@ -86,4 +86,4 @@ def test_a_summary_keeps_every_figure() -> None:
 
 def test_an_unknown_benchmark_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cold-strat"]) == 2
-    assert capsys.readouterr().err == f"No benchmark cold-strat: use {', '.join(BENCHMARKS)}, or none for all.\n"
+    assert capsys.readouterr().err == f"No benchmark cold-strat: use {', '.join(BENCHMARKS)}, or none for all that need no GPU.\n"

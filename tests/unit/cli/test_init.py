@@ -85,6 +85,14 @@ def test_every_choice_is_right_and_every_line_says_what_it_is(checkout: Path, pl
     assert max(map(len, lines)) <= 140
 
 
+@pytest.mark.parametrize(("platform", "gpu"), sorted({way[:2] for way in WAYS if way[1] != NO_GPU}))
+def test_what_writes_on_a_gpu_has_its_engine_and_the_image_with_it(checkout: Path, platform: str, gpu: str) -> None:
+    stack = settled(wished(platform=platform, gpu=gpu, pattern="api", task="text-generation", model="pypi:a-writer"), default, checkout)
+    assert problems(stack, wished(platform=platform, gpu=gpu), Project(checkout)) == []
+    service = stack.config["pilotlight:service"]
+    assert (service["model"]["engine"], service["image"]["build"]["target"]) == ("torch", "gpu-torch")
+
+
 def test_the_words_of_a_line_are_those_of_the_tables_and_of_the_reader_of_settings(checkout: Path) -> None:
     text = text_of(settled(wished(cloud="gcp"), default, checkout))
     plain = " ".join(text.replace("#", "").split())

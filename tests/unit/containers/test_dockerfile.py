@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DOCKERFILE = ROOT / "containers/Dockerfile"
 # target -> the module that it runs
 FUNCTIONS = {f"function-{cloud}": f"handlers.functions.{cloud}" for cloud in ("azure", "gcp")}
-TARGETS = {"cpu": "handlers.server", "gpu": "handlers.server", **FUNCTIONS}
+TARGETS = {**dict.fromkeys(("cpu", "gpu", "gpu-torch"), "handlers.server"), **FUNCTIONS}
 
 
 def instructions() -> list[tuple[str, str]]:

@@ -78,6 +78,15 @@ def test_the_image_asks_for_no_package_that_nothing_imports() -> None:
 def test_the_image_for_a_gpu_is_the_same_over_http_with_the_other_build_of_the_engine() -> None:
     same = names(REQUIREMENTS / "cpu.in") - {"awslambdaric", "boto3", "onnxruntime"}
     assert names(REQUIREMENTS / "gpu.in") == same | {"onnxruntime-gpu"}
+    assert names(REQUIREMENTS / "gpu-torch.in") == same | {"torch", "safetensors"}
+
+
+def test_the_images_for_a_gpu_need_no_newer_driver_than_the_one_of_cloud_runs_l4() -> None:
+    """CUDA 12 by its packages; what is made for 13 needs driver 580."""
+    for name in ("gpu", "gpu-torch"):
+        cuda = {package for package in names(REQUIREMENTS / f"{name}.txt") if package.startswith("nvidia-cu")}
+        assert cuda
+        assert {package for package in cuda if not package.endswith("-cu12")} == set()
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

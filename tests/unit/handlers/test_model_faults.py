@@ -3,21 +3,30 @@
 import asyncio
 import concurrent.futures
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
 import types
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from handlers.engines import EngineLost
+from handlers.functions.problems import NotReady
 from handlers.functions.requests import PredictionRequest
+from handlers.server import __main__
 from handlers.server.app import App
+from handlers.server.running import Running
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.server.waiting import Job
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
+
+MANIFEST = {"format": 1, "source": "leaver", "task": "custom", "engine": "onnx", "architecture": "leaver", "max_tokens": 0, "files": {}}
 
 
 class Panic(BaseException):
@@ -54,8 +63,7 @@ def service(tmp_path, monkeypatch):
     module = types.ModuleType("handlers.models.leaver.model")
     module.Model = Leaver
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    manifest = {"format": 1, "source": "leaver", "task": "custom", "engine": "onnx", "architecture": "leaver", "max_tokens": 0, "files": {}}
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
     made = Service(HandlerSettings(model_dir=tmp_path, request_timeout_s=5), Stages(0.0))
     made.start()
     made.worker.loaded.result(timeout=30)
@@ -120,3 +128,111 @@ def test_a_worker_whose_thread_has_ended_is_not_ready(monkeypatch):
         worker.submit(Job(PredictionRequest(("text",), False, {})))
         time.sleep(0.02)
     assert not worker.ready
+
+
+def test_who_waits_for_a_model_that_is_lost_is_told_to_ask_again_and_so_is_who_comes_then():
+    """In a batch, in the queue and afterwards: nobody waits for what computes nothing any more."""
+    go = threading.Event()
+
+    def compute(model, jobs):
+        go.wait(10)
+        for job in jobs:
+            if job.request == "last":
+                raise EngineLost("the GPU is gone")
+            yield job, job.request
+
+    worker = Worker(lambda: types.SimpleNamespace(predict_together=None), compute, max_queue=8, batch_size=3)
+    jobs = [worker.submit(Job(request)) for request in ("answered", "last", "beside", "queued")]
+    worker.start()
+    go.set()
+    assert jobs.pop(0).future.result(timeout=10)[0] == "answered"
+    assert str(worker.lost.result(timeout=10)) == "the GPU is gone"
+    jobs.append(worker.submit(Job("comes")))
+    for job in jobs:
+        with pytest.raises(NotReady) as refused:
+            job.future.result(timeout=10)
+        assert refused.value.retry_after_s == 1
+    assert not worker.ready
+
+
+def test_texts_that_are_written_when_the_model_is_lost_are_told_to_ask_again():
+    """The model is not even asked to forget them."""
+    asked = []
+
+    class Writer:
+        free = 4
+
+        def begin(self, request, cancellation, told=None):
+            asked.append(request)
+            return len(asked)
+
+        def step(self):
+            raise EngineLost("the GPU is gone")
+
+        def reset(self):
+            raise AssertionError("nothing is left that could forget")
+
+    def running(model):
+        return Running(model, lambda job: (model.begin(job.request, job.cancellation), job.request), lambda job, request, outputs: outputs)
+
+    worker = Worker(Writer, lambda model, jobs: iter(()), continuous=running, max_queue=8, batch_size=4)
+    jobs = [worker.submit(Job(request)) for request in ("one", "two")]
+    worker.start()
+    for job in jobs:
+        with pytest.raises(NotReady):
+            job.future.result(timeout=10)
+    assert worker.lost.result(timeout=10)
+
+
+LOSING = """
+import sys
+from handlers.engines import EngineLost
+from tests.unit.handlers.test_model_faults import Leaver, serving
+class Losing(Leaver):
+    def predict(self, inputs: list[str]) -> list[str]:
+        if inputs[0] == "lose":
+            raise EngineLost("the GPU is gone")
+        return inputs
+sys.exit(serving(Losing, *sys.argv[1:]))
+"""
+
+
+def serving(model, folder, port):
+    """The model server's own way of serving and ending, with a model of one's own from this module; its exit status."""
+    module = types.ModuleType("handlers.models.leaver.model")
+    module.Model = model
+    sys.modules[module.__name__] = module
+    os.environ |= {"MODEL_DIR": folder, "PORT": port, "BIND_HOST": "127.0.0.1"}
+    return __main__.main()
+
+
+def test_a_process_whose_model_is_lost_ends_by_itself_and_says_why(tmp_path, free_tcp_port):
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    command = [sys.executable, "-c", LOSING, str(tmp_path), str(free_tcp_port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{free_tcp_port}", timeout=20) as client:
+            wait_until_ready(client, process)
+            assert client.post("/predict", json={"inputs": "fine"}).json() == {"outputs": "fine"}
+            lost = client.post("/predict", json={"inputs": "lose"})
+            assert (lost.status_code, lost.headers["retry-after"]) == (503, "1")
+            assert lost.json()["type"] == "urn:pilotlight:problem:not-ready"
+        told, _ = process.communicate(timeout=10)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1
+    (reason,) = [json.loads(line) for line in told.splitlines() if '"model_failed"' in line]
+    assert "the GPU is gone" in reason["traceback"]
+
+
+def wait_until_ready(client, process):
+    until = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            if client.get("/ping").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"it does not serve; exit status {process.poll()}")

@@ -108,13 +108,24 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"endpoint.maxBodyBytes": 32_000_001}, "endpoint.maxBodyBytes: 32000001 for 'gcp-cloud-run': use 0 to 32000000 bytes"),
     ({"endpoint.coldStartSeconds": 50}, "endpoint: a cold start of 50 s and a prediction of 10 s take 60 s, but 58 s are left"),
-    ({"endpoint.gpu": "l4", "endpoint.memoryMb": 16_384}, "image.build.target: 'cpu': endpoint.gpu is l4: use gpu"),
+    ({"endpoint.gpu": "l4", "endpoint.memoryMb": 16_384}, "image.build.target: 'cpu': endpoint.gpu is l4: use gpu, or gpu-torch"),
     ({"image.build.target": "gpu"}, "image.build.target: 'gpu': there is no endpoint.gpu: use cpu, or set endpoint.gpu"),
     (
         {**L4, "endpoint.cpu": 2},
         "endpoint.cpu: 2 with endpoint.gpu l4: use 4, 6 or 8 vCPU (Cloud Run documentation, GPU support for services)",
     ),
-    ({**L4, "model.engine": "torch"}, "model.engine: 'torch': it computes on the CPU alone, in any image: use onnx, or leave endpoint.gpu"),
+    (
+        {**L4, "model.engine": "torch"},
+        "model.engine: 'torch': the image 'gpu' holds onnxruntime only: use onnx, image.build.target gpu-torch with endpoint.gpu",
+    ),
+    (
+        {**L4, "image.build.target": "gpu-torch"},
+        "model.engine: 'onnx': the image 'gpu-torch' holds torch alone: use torch, or image.build.target gpu",
+    ),
+    (
+        {"image.build.target": "gpu-torch", "model.engine": "torch"},
+        "image.build.target: 'gpu-torch': there is no endpoint.gpu: use cpu, or set endpoint.gpu",
+    ),
     (
         {**L4, "model.quantize": "int8"},
         "model.quantize: 'int8': a GPU would leave its products to the CPU: use fp16, or leave endpoint.gpu",

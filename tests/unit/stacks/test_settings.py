@@ -131,7 +131,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"model.engine": "torch", "model.task": "token-classification"},
         "it serves feature-extraction, sentence-embedding, text-classification, text-generation: use onnx for token-classification",
     ),
-    ({"model.task": "text-generation"}, "model.engine: 'onnx': it does not serve text-generation: use torch, and image.uri of an image"),
+    ({"model.task": "text-generation"}, "model.engine: 'onnx': it does not serve text-generation: use torch, and image.build.target"),
     ({"model.task": "custom"}, "not with model.task 'custom': use handlers/models/NAME, a folder there with its code"),
     ({"model.source": "handlers/models/house_price"}, "not with model.task 'feature-extraction': use task custom for a model of one's own"),
     ({"model.quantize": "int4"}, "model.quantize: 'int4': did you mean int8? use int8 or fp16"),
@@ -141,7 +141,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"model.source": "handlers/models/house_price", "model.task": "custom", "model.quantize": "int8"},
         "model.quantize: 'int8': task custom serves files as they are: leave it out",
     ),
-    ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, or image.uri of one with torch"),
+    ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, image.build.target gpu-torch"),
     ({"image": {}}, "image: neither is set: use either image.build or image.uri"),
     ({"image.uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}, "image: both are set: use either"),
     (
