@@ -150,6 +150,23 @@ def test_a_message_is_there_for_who_asks_next_though_the_twins_time_stands_still
         harness.clock.run_at(1)
 
 
+def test_a_message_whose_time_is_over_is_gone_at_that_moment_and_no_other(harness: AzureHarness, stored: Resource) -> None:
+    """Azurite looks for them no sooner than the first one can be over (`azurite_host/host.js`)."""
+    work = queue(harness, stored, "expiring")
+    work.send_message("stays", time_to_live=-1)
+    work.send_message("long", time_to_live=3600)
+    assert {one.content for one in work.peek_messages(10)} == {"stays", "long"}
+    # Put after a look that found none to be over soon.
+    work.send_message("short", time_to_live=60)
+    harness.clock.advance(59)
+    assert {one.content for one in work.peek_messages(10)} == {"stays", "long", "short"}
+    harness.clock.advance(2)
+    assert {one.content for one in work.receive_messages(max_messages=10, visibility_timeout=1)} == {"stays", "long"}
+    harness.clock.advance(3600)
+    assert [one.content for one in work.receive_messages(max_messages=10)] == ["stays"]
+    assert work.get_queue_properties().approximate_message_count == 1
+
+
 def test_how_long_a_queue_is_counts_what_is_being_worked_on(harness: AzureHarness, stored: Resource, plane: Any) -> None:
     work = queue(harness, stored, "counted")
     for _ in range(3):
