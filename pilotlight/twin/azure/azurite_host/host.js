@@ -212,6 +212,13 @@ Loki.Collection.prototype.findOne = function (query) {
   return findOne.call(this, narrowestFirst(this, query));
 };
 
+// Several at once, LokiJS makes every index of the collection again: 10 ms with 5,000 messages, for each call that takes some.
+const update = Loki.Collection.prototype.update;
+Loki.Collection.prototype.update = function (given) {
+  if (!Array.isArray(given)) return update.call(this, given);
+  given.forEach((one) => this.update(one));
+};
+
 // Azurite goes through all messages for those that are over with each call, and makes every index again for none: 15 ms with 5,000. Nothing is
 // over before the first of them is.
 const soonest = new WeakMap();
