@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from handlers.engines import ON_GPU, fetching, weights
+from handlers.engines import ON_GPU, fetching, placing, weights
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
@@ -81,6 +81,8 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in brought.proofs.values():
                 proof.result()
+        if loaded.providers[0] in ON_GPU:
+            placing.release(brought.folder)
         mark("load")
         return loaded
 

@@ -63,6 +63,13 @@ def in_memory(place: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def release(folder: Path) -> None:
+    """Give up what of a model's folder lies in memory: the weights are where they are computed with. They can't be loaded again."""
+    for path in folder.glob(f"*{_MAPPED}"):
+        if path.is_symlink():
+            os.ftruncate(int(path.readlink().name), 0)
+
+
 def copied(source: Source, target: BinaryIO, size: int) -> str:
     """Copy `size` bytes; their SHA-256 in hex digits, which another thread computes meanwhile. Raises EOFError where fewer come."""
     digest, last = hashlib.sha256(), Future[None]()

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks import page_cache
 from handlers.engines import fetching, loading, placing, weights
-from handlers.engines.loading import prove
+from handlers.engines.loading import Loaded, prove
 from handlers.engines.manifest import ModelError, read_manifest, verify
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.large_models import WEIGHTS, write_archive
@@ -213,6 +213,16 @@ def test_reading_ahead_brings_a_file_into_the_page_cache_and_minds_no_file_that_
 def test_the_tier_goes_along_with_the_proven_files(archive, tmp_path, monkeypatch):
     monkeypatch.setattr("handlers.engines.loading.import_engine", lambda *_: None)
     assert prove(settings(archive, tmp_path), lambda stage: None).tier == "local"
+
+
+@pytest.mark.parametrize(("provider", "kept"), [("cpu", True), ("cuda", False)])
+def test_weights_that_a_gpu_holds_are_not_kept_in_memory_as_well(archive, tmp_path, monkeypatch, provider, kept):
+    """One process loads them once; here the engine only says where it computes."""
+    monkeypatch.setattr(loading, "load_proven", lambda brought, settings: Loaded(brought.manifest, None, (provider,), brought.tier))
+    monkeypatch.setattr(loading, "import_engine", lambda *_: None)
+    asked = settings(archive, tmp_path)
+    loaded = loading.load(asked, lambda stage: None)
+    assert (asked.model_cache / WEIGHTS).stat().st_size == (loaded.manifest.files[WEIGHTS].bytes if kept else 0)
 
 
 def test_what_is_in_memory_is_not_read_ahead(archive, tmp_path, monkeypatch):
