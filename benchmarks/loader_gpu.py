@@ -20,7 +20,7 @@ SCRIPT = ROOT / "benchmarks/peers/load_weights_gpu.py"
 PINNED = "pinned-copy"
 PEERS = ("safetensors", "map-and-copy", "fastsafetensors", "runai-model-streamer", "instanttensor")
 PACKAGES = ("torch", "safetensors", "fastsafetensors", "runai-model-streamer", "instanttensor")
-ROUNDS, BUDGET_S = 5, 300.0
+ROUNDS, BUDGET_S = 3, 300.0
 
 
 def measure(size: int = BYTES, rounds: int = ROUNDS, budget_s: float = BUDGET_S) -> Mapping[str, Any]:

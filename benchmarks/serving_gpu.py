@@ -21,7 +21,7 @@ from benchmarks.servers import Server, cold_start, free_port
 
 ONNX = "ours, engine onnx"
 PEERS = ("fastapi-transformers", "litserve-transformers")
-ROUNDS, SECONDS, BUDGET_S = 3, 4.0, 240.0
+ROUNDS, SECONDS, BUDGET_S = 2, 3.0, 240.0
 
 
 def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BUDGET_S) -> Mapping[str, Any]:

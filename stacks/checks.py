@@ -143,14 +143,17 @@ def _engine(settings: Settings) -> Iterator[Problem]:
     yield from _shrinking(settings)
     if settings.model.engine != "torch":
         if task == "text-generation":
-            yield told("model.engine: 'onnx': it does not serve text-generation: use torch, and image.build.target gpu-torch or image.uri")
+            use = f"use torch, and image.build.target {_WITH_TORCH} with endpoint.gpu, or image.uri"
+            yield told(f"model.engine: 'onnx': it does not serve text-generation: {use}")
         if build is not None and build.target == _WITH_TORCH and task != "custom":
             yield told(f"model.engine: 'onnx': the image {_WITH_TORCH!r} holds torch alone: use torch, or image.build.target gpu")
         return
     if task is not None and task not in TORCH_TASKS:
         yield told(f"model.engine: 'torch': it serves {', '.join(TORCH_TASKS)}: use onnx for {task}")
     if build is not None and build.target != _WITH_TORCH:
-        use = f"use onnx, image.build.target {_WITH_TORCH} with endpoint.gpu, or image.uri of an image with torch"
+        ways = ["onnx"] if task != "text-generation" else []
+        ways += [f"image.build.target {_WITH_TORCH} with endpoint.gpu"] if settings.cloud != "aws" else []
+        use = f"use {', '.join([*ways, 'image.uri of an image with torch'])}"
         yield told(f"model.engine: 'torch': the image {build.target!r} holds onnxruntime only: {use}")
 
 

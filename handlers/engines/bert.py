@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, arange
 from torch.nn import functional
 
-from handlers.engines.device import computed
+from handlers.engines.device import in_one_type
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -46,7 +46,8 @@ class Bert:
         self._config = config
         self._prefix = "bert." if "bert.embeddings.word_embeddings.weight" in weights else ""
         self._classifies = classifies
-        self._weights = {_todays_name(name): computed(tensor) for name, tensor in weights.items() if tensor.is_floating_point()}
+        alike = in_one_type(weights, f"{self._prefix}embeddings.word_embeddings.weight")
+        self._weights = {_todays_name(name): tensor for name, tensor in alike.items()}
         for name in self._needed():
             self._weights[name]
 

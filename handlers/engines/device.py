@@ -1,15 +1,17 @@
 """Where engine `torch` computes: the first GPU that CUDA shows, else the CPU."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from handlers.engines import EngineLost
+from handlers.engines import EngineLost, weights
 from handlers.engines.manifest import ModelError
 
 Array = np.ndarray[Any, Any]
@@ -66,9 +68,19 @@ def require_alive(device: torch.device, cause: Exception) -> None:
         raise EngineLost(f"the GPU computes nothing any more in this process: {error}") from cause
 
 
-def computed(weight: Tensor) -> Tensor:
-    """A weight as it is computed with: what is narrower in float32 on a CPU, which is no faster with it; on a GPU as it is."""
-    return weight if weight.device.type == GPU else weight.float()
+def weights_of(path: Path, device: torch.device) -> dict[str, Tensor]:
+    """The weights of a file, there. Raises ModelError where they can't be loaded."""
+    try:
+        return weights.load(path, device)
+    except (OSError, SafetensorError, RuntimeError) as error:  # the last one is CUDA's: memory, its own or pinned, or a GPU in other hands
+        raise ModelError(f"{path} can't be loaded: {error}") from error
+
+
+def in_one_type(loaded: Mapping[str, Tensor], table: str) -> dict[str, Tensor]:
+    """The weights as they are computed with, all of them alike: on a CPU, which is no faster with narrower ones, in float32; on a GPU as
+    the `table` is, the largest one mostly. Raises KeyError where it is missing."""
+    dtype = loaded[table].dtype if loaded[table].device.type == GPU else torch.float32
+    return {name: weight.to(dtype) for name, weight in loaded.items() if weight.is_floating_point()}
 
 
 def numbers(output: Tensor) -> Array:

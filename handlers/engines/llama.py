@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from handlers.engines.device import computed
+from handlers.engines.device import in_one_type
 
 # Takes keys and values of a layer as they are computed and gives all that its queries look at, those included.
 Keep = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -60,7 +60,7 @@ class Llama:
     def __init__(self, config: LlamaConfig, weights: Mapping[str, Tensor]) -> None:
         """Raises KeyError with the name of a weight that is missing, ValueError where a weight has another shape."""
         self.config = config
-        self._weights = {name: computed(tensor) for name, tensor in weights.items() if tensor.is_floating_point()}
+        self._weights = in_one_type(weights, "model.embed_tokens.weight")
         if "lm_head.weight" not in self._weights:
             self._weights["lm_head.weight"] = self._weights["model.embed_tokens.weight"]
         self._check_shapes()

@@ -81,7 +81,7 @@ def load(settings: HandlerSettings, mark: Mark) -> Loaded:
             # Also when it can't be built: weights that were changed are the better explanation.
             for proof in brought.proofs.values():
                 proof.result()
-        if loaded.providers[0] in ON_GPU:
+        if loaded.providers[0] in ON_GPU and brought.manifest.task != CUSTOM:
             placing.release(brought.folder)
         mark("load")
         return loaded

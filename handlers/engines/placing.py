@@ -19,6 +19,7 @@ from typing import BinaryIO, Protocol
 # Of engine torch, which maps them. ONNX Runtime copies its weights, and opens none that a link leads out of the model's folder to.
 _MAPPED = ".safetensors"
 _CHUNK = 1 << 20
+_DESCRIPTORS = Path("/proc/self/fd")
 # By when a process has locked the folder that it has made.
 _SETTLED_S = 10.0
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
@@ -54,7 +55,7 @@ def in_memory(place: Path) -> Iterator[BinaryIO]:
     """A new file in memory, reached by `place` and held while this process lives; nothing of it is left where the block fails."""
     descriptor = os.memfd_create(place.name)
     try:
-        place.symlink_to(f"/proc/self/fd/{descriptor}")
+        place.symlink_to(_DESCRIPTORS / str(descriptor))
         with open(descriptor, "wb", closefd=False) as target:
             yield target
     except BaseException:
@@ -66,7 +67,7 @@ def in_memory(place: Path) -> Iterator[BinaryIO]:
 def release(folder: Path) -> None:
     """Give up what of a model's folder lies in memory: the weights are where they are computed with. They can't be loaded again."""
     for path in folder.glob(f"*{_MAPPED}"):
-        if path.is_symlink():
+        if path.is_symlink() and path.readlink().parent == _DESCRIPTORS:
             os.ftruncate(int(path.readlink().name), 0)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from handlers.engines import device, weights
+from handlers.engines import device
 from handlers.engines.llama import Llama, LlamaConfig
 from handlers.engines.manifest import ModelError
 
@@ -48,9 +47,7 @@ class TorchGenerator:
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as error:
             raise ModelError(f"{config_path} is not a configuration that engine torch serves: {error}") from error
         try:
-            self._model = Llama(config, weights.load(weights_path, self._device))
-        except (OSError, SafetensorError, torch.OutOfMemoryError) as error:
-            raise ModelError(f"{weights_path} can't be loaded: {error}") from error
+            self._model = Llama(config, device.weights_of(weights_path, self._device))
         except KeyError as error:
             raise ModelError(f"{weights_path} has no weight {error}: is it a model for this task?") from error
         except ValueError as error:
@@ -70,9 +67,9 @@ class TorchGenerator:
     def read(self, prompt: Read, tokens: Sequence[int], check: Callable[[], None]) -> Array:
         """Read more of a prompt; the logits behind its last token, (words,). `check` may raise between layers: then the prompt is lost."""
         first, count = prompt.length, len(tokens)
-        positions = torch.arange(first, first + count, device=self._device)
-        mask = None if count == 1 else torch.arange(first + count, device=self._device)[None] <= positions[:, None]
         with device.computing(self._device):
+            positions = torch.arange(first, first + count, device=self._device)
+            mask = None if count == 1 else torch.arange(first + count, device=self._device)[None] <= positions[:, None]
             logits = device.numbers(self._model(self._told([tokens]), positions[None], prompt.keep, mask, check))
         prompt.length += count
         last: Array = logits[0]
@@ -81,26 +78,34 @@ class TorchGenerator:
     def join(self, prompt: Read) -> None:
         """The prompt as the next row of the batch."""
         row = len(self._lengths)
-        self._require(row + 1, prompt.length + 1)
-        for layer, kept in enumerate(prompt.layers):
-            assert kept is not None  # it was read
-            for place, tensor in enumerate(kept):
-                self._table[layer, place, row, :, : prompt.length] = tensor[0]
+        with device.computing(self._device):
+            self._require(row + 1, prompt.length + 1)
+            for layer, kept in enumerate(prompt.layers):
+                assert kept is not None  # it was read
+                for place, tensor in enumerate(kept):
+                    self._table[layer, place, row, :, : prompt.length] = tensor[0]
         self._lengths.append(prompt.length)
 
     def leave(self, row: int) -> None:
         """The row is over: the last one takes its number."""
         last = len(self._lengths) - 1
-        if row != last:
-            length = self._lengths[last]
-            self._table[:, :, row, :, :length] = self._table[:, :, last, :, :length]
-            self._lengths[row] = length
-        self._lengths.pop()
-        if not self._lengths:
-            self._table = self._empty(0, 0)
+        with device.computing(self._device):
+            if row != last:
+                length = self._lengths[last]
+                self._table[:, :, row, :, :length] = self._table[:, :, last, :, :length]
+                self._lengths[row] = length
+            self._lengths.pop()
+            if not self._lengths:
+                self._table = self._empty(0, 0)
 
     def step(self, tokens: Sequence[int]) -> Array:
         """The next token of each row; the logits behind them, (rows, words)."""
+        with device.computing(self._device):
+            logits = self._computed(tokens)
+        self._lengths = [length + 1 for length in self._lengths]
+        return logits
+
+    def _computed(self, tokens: Sequence[int]) -> Array:
         lengths = self._told(self._lengths)
         rows, most = len(tokens), max(self._lengths) + 1
         self._require(rows, most)
@@ -117,10 +122,7 @@ class TorchGenerator:
             table[0][every, :, lengths], table[1][every, :, lengths] = keys[:, :, 0], values[:, :, 0]
             return table[0, :rows, :, :most], table[1, :rows, :, :most]
 
-        with device.computing(self._device):
-            logits = device.numbers(self._model(self._told(tokens)[:, None], lengths[:, None], keep, mask, lambda: None))
-        self._lengths = [length + 1 for length in self._lengths]
-        return logits
+        return device.numbers(self._model(self._told(tokens)[:, None], lengths[:, None], keep, mask, lambda: None))
 
     def _require(self, rows: int, places: int) -> None:
         """Make the table large enough, and keep what is in it."""

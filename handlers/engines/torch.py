@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 
-from handlers.engines import device, weights
+from handlers.engines import device
 from handlers.engines.bert import Bert, BertConfig
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
@@ -35,9 +34,7 @@ class TorchEngine:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{config_path} is not a configuration that engine torch serves: {error}") from error
         try:
-            self._model = Bert(config, weights.load(weights_path, self._device), classifies=classifies)
-        except (OSError, SafetensorError, torch.OutOfMemoryError) as error:
-            raise ModelError(f"{weights_path} can't be loaded: {error}") from error
+            self._model = Bert(config, device.weights_of(weights_path, self._device), classifies=classifies)
         except KeyError as error:
             raise ModelError(f"{weights_path} has no weight {error}: is it a model for this task?") from error
 
@@ -45,8 +42,8 @@ class TorchEngine:
         """The last hidden state or the logits for texts of one length, shape (texts, …), float32; `mask` is 1 where a token is, 0 where
         padding. Raises Cancelled when it was given up, ValueError for a token that the model has no weights for."""
         self._model.check(int(tokens.max()), int(types.max()), tokens.shape[1])
-        seen = None if mask is None else torch.from_numpy(mask).to(self._device).bool()
         with device.computing(self._device):
+            seen = None if mask is None else torch.from_numpy(mask).to(self._device).bool()
             output = self._model(
                 torch.from_numpy(tokens).to(self._device), torch.from_numpy(types).to(self._device), cancellation.check, seen
             )

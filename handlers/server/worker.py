@@ -99,6 +99,12 @@ class Worker(Generic[Asked, Answered]):
         batch = BatchSpans(jobs, began)
         try:
             self._answer_each(model, jobs, started, batch)
+        except EngineLost:
+            for job in jobs:
+                if not job.future.done():
+                    batch.answered(job, _gone())
+                    job.fail(_gone())
+            raise
         finally:
             batch.done()
             self._jobs.done(time.perf_counter() - started)
@@ -112,10 +118,6 @@ class Worker(Generic[Asked, Answered]):
                 else:
                     job.answer(answer, time.perf_counter() - started)
         except EngineLost:
-            for job in jobs:
-                if not job.future.done():
-                    batch.answered(job, _gone())
-                    job.fail(_gone())
             raise
         except BaseException as error:  # noqa: BLE001  (handed to the request that it belongs to; this thread goes on, whatever a model raises)
             if len(jobs) == 1:

@@ -135,8 +135,11 @@ class TextGeneration:
         self._coming.popleft()
         self._take(row, logits)
         if not row.reason and not row.of.given_up:
-            self._generator.join(row.prompt)
-            self._batch.append(row)
+            try:
+                self._generator.join(row.prompt)
+                self._batch.append(row)
+            except Exception as error:  # noqa: BLE001  (its answer: there is no memory for it beside the others)
+                row.of.failure = error
         row.prompt = None
 
     def _take(self, row: Row, logits: Array) -> None:

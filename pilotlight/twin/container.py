@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S = 2.0
 _TAIL_LINES = 40
 _TOLD_LINES = 3
-# What a container is told otherwise here: this machine's image is the one of CPUs (Dockerfile, dev.pilotlight.local-requirements).
-_WITHOUT_GPU = {"REQUIRE_GPU": "0"}
+# What a container that asks for a GPU is told here: it computes on the CPU, whatever its image has, or this machine.
+_WITHOUT_GPU = {"REQUIRE_GPU": "0", "CUDA_VISIBLE_DEVICES": ""}
 
 
 class Container:
@@ -81,7 +81,7 @@ class Container:
         """Start the process with what the program declared and, before that, what the platform gives. ImageRefused."""
         env = {
             **declared,
-            **{name: value for name, value in _WITHOUT_GPU.items() if name in declared},
+            **(_WITHOUT_GPU if "REQUIRE_GPU" in declared else {}),
             **given,
             # Containers share this machine's ports, so that each gets another than the declared one, and no other interface.
             "PORT": str(self.port),

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CUDA = torch.device("cuda", 0)
 # What bfloat16 and float16 keep of a number: 8 and 11 bits, through some layers.
 ROUNDED = {torch.bfloat16: 0.06, torch.float16: 0.01}
+WRITER = "llama-plain-text-generation-torch"
 TEXTS = ["one", "and two", "and three words, of another length"]
 
 
@@ -67,6 +68,7 @@ def test_weights_arrive_as_they_are_in_the_file(tmp_path):
         "brain": torch.randn(5, 11).bfloat16(),
         "double": torch.randn(3, dtype=torch.float64),
         "none": torch.zeros(0, 4),
+        "scalar": torch.tensor(1.5),
         "whole": torch.arange(5),
         "last": torch.randn(block // 4 - 3),
     }
@@ -90,7 +92,7 @@ def test_a_file_that_ends_too_soon_is_told(tmp_path, monkeypatch):
         gpu_weights.load(path, CUDA)
 
 
-@pytest.mark.parametrize("name", ["minilm-sentence-embedding-torch", "llama-plain-text-generation-torch"])
+@pytest.mark.parametrize("name", ["minilm-sentence-embedding-torch", WRITER])
 def test_engine_torch_computes_on_the_gpu(models, name):
     settings = HandlerSettings(model_dir=models / name, require_gpu=True)
     loaded = load(settings, lambda stage: None)
@@ -111,6 +113,16 @@ def test_half_precision_stays_so_and_agrees_with_transformers(models, sources, t
             expected = theirs(**tokenizer(text, return_tensors="pt").to(CUDA)).last_hidden_state.float().cpu().numpy()
         found = np.array(asked(model, text))
         assert np.abs(found - expected).max() < ROUNDED[dtype] * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", ["minilm-sentence-embedding-torch", WRITER])
+def test_weights_of_several_types_are_computed_in_that_of_the_words(models, tmp_path, name):
+    folder = tmp_path / "model"
+    shutil.copytree(models / name, folder)
+    weights = load_file(folder / "model.safetensors")
+    mixed = {name: weight if weight.ndim == 1 else weight.bfloat16() for name, weight in weights.items()}
+    save_file(mixed, folder / "model.safetensors")
+    assert asked(served(folder), TEXTS)
 
 
 @pytest.mark.parametrize("kind", ["llama-plain", "llama-scaled"])
@@ -180,9 +192,16 @@ from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.server.http_server import serve
 
+HEARD = sys.argv[3] == "heard"
+
 def lose(texts):
-    # Reads an address on the GPU that nobody has.
-    if "lose" in texts: torch.zeros(1, device="cuda")[torch.tensor([1 << 40], device="cuda")]
+    # Reads an address on the GPU that nobody has; whoever asks it for anything then is the first to hear of it, or one before.
+    if "lose" in texts:
+        torch.zeros(1, device="cuda")[torch.tensor([1 << 40], device="cuda")]
+        try:
+            if HEARD: torch.cuda.synchronize()
+        except RuntimeError:
+            pass
 
 def load(settings, mark):
     loaded = loading.load(settings, mark)
@@ -204,8 +223,9 @@ sys.exit(0 if failure is None else 1)
 """
 
 
-@pytest.mark.parametrize("name", ["minilm-sentence-embedding-torch", "minilm-sentence-embedding-onnx", "llama-plain-text-generation-torch"])
-def test_a_gpu_that_is_lost_ends_the_process_and_tells_to_ask_again(models, name):
+@pytest.mark.parametrize("name", [f"minilm-sentence-embedding-{engine}" for engine in ("torch", "onnx")] + [WRITER])
+@pytest.mark.parametrize("heard", ["heard", "unheard"])
+def test_a_gpu_that_is_lost_ends_the_process_and_tells_to_ask_again(models, name, heard):
     """The error is a real one. What is asked meanwhile is answered, the process leaves by itself, its status tells."""
     if "onnx" in name:
         import onnxruntime
@@ -213,7 +233,9 @@ def test_a_gpu_that_is_lost_ends_the_process_and_tells_to_ask_again(models, name
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             pytest.skip("this build of ONNX Runtime computes on the CPU")
     port = free_port()
-    server = subprocess.Popen([sys.executable, "-c", LOST, str(models / name), str(port)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-c", LOST, str(models / name), str(port), heard], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             for _ in range(600):

@@ -155,6 +155,19 @@ def test_who_waits_for_a_model_that_is_lost_is_told_to_ask_again_and_so_is_who_c
     assert not worker.ready
 
 
+def test_a_model_that_is_lost_where_a_batch_is_tried_one_by_one_leaves_nobody_waiting():
+    def compute(model, jobs):
+        raise Panic("one of them") if len(jobs) > 1 else EngineLost("the GPU is gone")
+
+    worker = Worker(lambda: types.SimpleNamespace(predict_together=None), compute, max_queue=8, batch_size=3)
+    jobs = [worker.submit(Job(request)) for request in ("one", "two", "three")]
+    worker.start()
+    for job in jobs:
+        with pytest.raises(NotReady):
+            job.future.result(timeout=10)
+    assert worker.lost.result(timeout=10)
+
+
 def test_texts_that_are_written_when_the_model_is_lost_are_told_to_ask_again():
     """The model is not even asked to forget them."""
     asked = []
@@ -224,6 +237,29 @@ def test_a_process_whose_model_is_lost_ends_by_itself_and_says_why(tmp_path, fre
     assert process.returncode == 1
     (reason,) = [json.loads(line) for line in told.splitlines() if '"model_failed"' in line]
     assert "the GPU is gone" in reason["traceback"]
+
+
+def test_of_several_processes_the_one_that_lost_its_model_is_begun_again(tmp_path, free_tcp_port):
+    (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
+    command = [sys.executable, "-c", LOSING, str(tmp_path), str(free_tcp_port)]
+    process = subprocess.Popen(command, env=os.environ | {"WORKERS": "2"}, stdout=subprocess.PIPE, text=True)
+    try:
+        for _ in range(2):
+            # A connection each: the kernel deals them out.
+            with httpx.Client(base_url=f"http://127.0.0.1:{free_tcp_port}", timeout=20) as client:
+                wait_until_ready(client, process)
+                assert client.post("/predict", json={"inputs": "lose"}).status_code == 503
+        with httpx.Client(base_url=f"http://127.0.0.1:{free_tcp_port}", timeout=20) as client:
+            wait_until_ready(client, process)
+            assert client.post("/predict", json={"inputs": "fine"}).json() == {"outputs": "fine"}
+        process.terminate()
+        told, _ = process.communicate(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    ended = [json.loads(line) for line in told.splitlines() if '"worker_ended"' in line]
+    assert [each["status"] for each in ended] == [1, 1]
 
 
 def wait_until_ready(client, process):

@@ -225,6 +225,13 @@ def test_weights_that_a_gpu_holds_are_not_kept_in_memory_as_well(archive, tmp_pa
     assert (asked.model_cache / WEIGHTS).stat().st_size == (loaded.manifest.files[WEIGHTS].bytes if kept else 0)
 
 
+def test_files_that_are_linked_from_elsewhere_are_nobody_elses_to_give_up(tmp_path):
+    (tmp_path / "3").write_bytes(b"weights")
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "3")
+    placing.release(tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
+
+
 def test_what_is_in_memory_is_not_read_ahead(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "_BLOCK", 1 << 20)
     place = Path(shutil.copy(files_of(archive) / WEIGHTS, tmp_path / WEIGHTS))

@@ -141,7 +141,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"model.source": "handlers/models/house_price", "model.task": "custom", "model.quantize": "int8"},
         "model.quantize: 'int8': task custom serves files as they are: leave it out",
     ),
-    ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, image.build.target gpu-torch"),
+    ({"model.engine": "torch"}, "model.engine: 'torch': the image 'cpu' holds onnxruntime only: use onnx, image.uri of an image"),
     ({"image": {}}, "image: neither is set: use either image.build or image.uri"),
     ({"image.uri": f"111122223333.dkr.ecr.us-east-1.amazonaws.com/a@sha256:{'a' * 64}"}, "image: both are set: use either"),
     (
