@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import types
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -244,14 +245,17 @@ def test_of_several_processes_the_one_that_lost_its_model_is_begun_again(tmp_pat
     command = [sys.executable, "-c", LOSING, str(tmp_path), str(free_tcp_port)]
     process = subprocess.Popen(command, env=os.environ | {"WORKERS": "2"}, stdout=subprocess.PIPE, text=True)
     try:
-        for _ in range(2):
-            # A connection each: the kernel deals them out.
-            with httpx.Client(base_url=f"http://127.0.0.1:{free_tcp_port}", timeout=20) as client:
-                wait_until_ready(client, process)
-                assert client.post("/predict", json={"inputs": "lose"}).status_code == 503
         with httpx.Client(base_url=f"http://127.0.0.1:{free_tcp_port}", timeout=20) as client:
             wait_until_ready(client, process)
-            assert client.post("/predict", json={"inputs": "fine"}).json() == {"outputs": "fine"}
+            assert client.post("/predict", json={"inputs": "lose"}).status_code == 503
+        # A connection each: the kernel deals them out, to the one that leaves as long as it listens.
+        answered, until = 0, time.monotonic() + 30
+        while answered < 20:
+            assert time.monotonic() < until
+            with suppress(httpx.TransportError):
+                answer = httpx.post(f"http://127.0.0.1:{free_tcp_port}/predict", json={"inputs": "fine"}, timeout=20)
+                assert answer.status_code in (200, 503)
+                answered += answer.status_code == 200
         process.terminate()
         told, _ = process.communicate(timeout=15)
     finally:
@@ -259,7 +263,7 @@ def test_of_several_processes_the_one_that_lost_its_model_is_begun_again(tmp_pat
         process.wait()
     assert process.returncode == 0
     ended = [json.loads(line) for line in told.splitlines() if '"worker_ended"' in line]
-    assert [each["status"] for each in ended] == [1, 1]
+    assert [each["status"] for each in ended] == [1]
 
 
 def wait_until_ready(client, process):
