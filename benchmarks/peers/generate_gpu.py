@@ -57,7 +57,7 @@ def main(rounds: int) -> None:
     agree = []
     for rows in (1, 16):
         prompts = torch.randint(5, 32_000, (rows, PROMPT)).tolist()
-        ways = {"ours": lambda: ours(generator, prompts), "transformers": lambda: theirs(model, prompts)}  # noqa: B023
+        ways = {"ours": lambda: ours(generator, prompts), "transformers": lambda: theirs(model, prompts)}  # noqa: B023  (called before the next turn)
         first = {name: way() for name, way in ways.items()}
         agree.append(all(mine[0] == other[0] for mine, other in zip(first["ours"], first["transformers"], strict=True)))
         for _ in range(rounds):
