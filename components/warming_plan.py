@@ -69,6 +69,11 @@ class Plan:
         """Every floor that the plan can ask for, the lowest first."""
         return sorted({self.base, *(max(self.base, rule.instances) for rule in self.scheduled)})
 
+    @property
+    def has_floor(self) -> bool:
+        """Whether anything is kept warm, at any time."""
+        return self.levels != [0]
+
 
 @dataclass(frozen=True)
 class Edge:

@@ -1,7 +1,9 @@
 """The floor of a Lambda alias: provisioned concurrency, moved by application auto scaling where the plan has windows.
 
 An alias keeps its floor when it moves to another version: Lambda takes it from the old version and gives it to the new one, whose
-calls start cold until it is there (developer guide, provisioned concurrency).
+calls start cold until it is there (developer guide, provisioned concurrency). A plan's alias goes with the plan, and what Lambda keeps warm
+goes with its alias (seen on AWS: LocalStack's recorded test_lambda_provisioned_lifecycle), whichever schedule set it last and whatever the
+state says: else a floor would stay, and be billed, after a window that no `up` saw.
 """
 
 import pulumi
@@ -18,8 +20,8 @@ from components.warming_plan import floor_at
 def alias_floor(name: str, alias: aws.lambda_.Alias, warming: WarmingArgs, parent: pulumi.Resource) -> Drop:
     """Declare the floor of now, and what changes it; gives back how it is dropped.
 
-    The floor is declared beside the scalable target, because deregistering a target changes nothing: a plan that is taken out
-    inside a window must take its floor along.
+    The floor is declared beside the scalable target, because deregistering a target changes nothing: a window that is taken out of a
+    plan with a floor outside must take its own along.
     """
     floor = floor_at(warming.plan, warming.now)
     variables: dict[str, pulumi.Input[str]] = {"MODEL_FUNCTION": alias.arn}

@@ -52,5 +52,5 @@ class AnswerWorker(pulumi.ComponentResource):
         live = zip_function(name, home, zipped, self)
         mapping(f"{name}-mapping", answers.queue_arn, live.alias, self, BATCH, max(args.max_concurrency, MAPPING_CONCURRENCY.low))
         self.log_groups = [live.logs.name]
-        self.alarms = function_alarms(live.function.name, args.timeouts.function_s, "worker")
+        self.alarms = function_alarms(live.alias, args.timeouts.function_s, "worker")
         self.register_outputs({"functionName": live.function.name, "logGroups": self.log_groups})

@@ -55,7 +55,7 @@ def levels_of(name: str, plan: Plan | None, make: Callable[[str, int], Configura
     Their names hold which floors the plan has: when those change, the program's configuration is another one in any case, so that
     an `up` moves the endpoint off what a schedule has set before that is deleted, whatever the state says.
     """
-    if plan is None or plan.levels == [0]:
+    if plan is None or not plan.has_floor:
         return Levels(declared={0: make(f"{name}-config", 0)}, scheduled={})
     of = short_hash("-".join(map(str, plan.levels)), 4)
     # What the budget drops the floor to is there in any case.

@@ -7,7 +7,6 @@ import pulumi_aws as aws
 
 from components.args import FunctionArgs
 from components.aws.context import AwsContext
-from components.aws.names import ALIAS
 from components.aws.watch import Alarm
 from components.aws.zips import Live, Zip, zip_function
 from components.contract import Endpoint, Principal
@@ -31,7 +30,7 @@ class Served:
         self.alias, self.invoke_target = live.alias, live.alias.invoke_arn
         self.function_name, self.function_alias = live.function.name, live.alias.name
         self.log_groups = [live.logs.name]
-        self.alarms = function_alarms(live.function.name, timeout_s)
+        self.alarms = function_alarms(live.alias, timeout_s)
         return {"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups}
 
     def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
@@ -93,9 +92,10 @@ def permit(principal: Principal, alias: aws.lambda_.Alias) -> aws.lambda_.Permis
     )
 
 
-def function_alarms(function: pulumi.Output[str], timeout_s: int, role: str = "function") -> list[Alarm]:
+def function_alarms(alias: aws.lambda_.Alias, timeout_s: int, role: str = "function") -> list[Alarm]:
     """Errors, throttles and durations close to the timeout, counted for the alias."""
-    dimensions = {"FunctionName": function, "Resource": pulumi.Output.format("{0}:{1}", function, ALIAS)}
+    function = alias.function_name
+    dimensions = {"FunctionName": function, "Resource": pulumi.Output.format("{0}:{1}", function, alias.name)}
 
     def alarm(part: str, text: str, metric: str, statistic: str, threshold: float) -> Alarm:
         return Alarm(

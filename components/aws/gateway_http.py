@@ -56,6 +56,8 @@ class HttpGateway(pulumi.ComponentResource):
 
         The stage deploys what changes at once: a route comes after its grant, and goes before it.
         """
+        keys = {"": (ROUTE, f"POST/{PATH}"), **({"-results": (RESULT_ROUTE, f"GET/{RESULTS}/*")} if args.later else {})}
+        grants = {role: self._grant(f"{name}{role}", api, function, path) for role, (_, path) in keys.items()}
         integration = aws.apigatewayv2.Integration(
             f"{name}-integration",
             api_id=api.id,
@@ -64,13 +66,12 @@ class HttpGateway(pulumi.ComponentResource):
             integration_uri=function.invoke_target,
             payload_format_version="2.0",
             timeout_milliseconds=args.timeouts.gateway_s * 1000,
-            opts=self._child,
+            # An alias with another name is called when it lets itself be called.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(grants.values())),
         )
         authorizer = self._authorizer(name, api, args) if args.auth_mode == "jwt" else None
         made: list[pulumi.Resource] = []
-        for role, key, path in [("", ROUTE, f"POST/{PATH}"), *([("-results", RESULT_ROUTE, f"GET/{RESULTS}/*")] if args.later else [])]:
-            source = pulumi.Output.format("{0}/*/{1}", api.execution_arn, path)
-            grant = function.grant_invoke(Principal(name=f"{name}{role}", identity="apigateway.amazonaws.com", source=source, parent=self))
+        for role, (key, _) in keys.items():
             route = aws.apigatewayv2.Route(
                 f"{name}{role}-route",
                 api_id=api.id,
@@ -79,10 +80,14 @@ class HttpGateway(pulumi.ComponentResource):
                 authorization_type="AWS_IAM" if authorizer is None else "JWT",
                 authorizer_id=None if authorizer is None else authorizer.id,
                 authorization_scopes=list(args.scopes) or None,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[grant]),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[grants[role]]),
             )
             made.append(route)
         return made
+
+    def _grant(self, name: str, api: aws.apigatewayv2.Api, function: Function, path: str) -> pulumi.Resource:
+        source = pulumi.Output.format("{0}/*/{1}", api.execution_arn, path)
+        return function.grant_invoke(Principal(name=name, identity="apigateway.amazonaws.com", source=source, parent=self))
 
     def _authorizer(self, name: str, api: aws.apigatewayv2.Api, args: GatewayArgs) -> aws.apigatewayv2.Authorizer:
         return aws.apigatewayv2.Authorizer(

@@ -14,7 +14,7 @@ from components.aws.floor import Drop, declared, needs_schedules, schedules_of
 from components.aws.function import Served
 from components.aws.iam import read_models, write_logs
 from components.aws.image import Image
-from components.aws.names import MODEL_PREFIX
+from components.aws.names import ALIAS, MODEL_PREFIX, WARMED_ALIAS
 from components.aws.roles import role
 from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias
 from components.contract import Work
@@ -58,7 +58,8 @@ def started(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) 
 
 
 class LambdaModel(Served, pulumi.ComponentResource):
-    """A role and an image function under the alias `live`; it scales to zero as every function does."""
+    """A role and an image function under the alias `live`, or `warmed` where a plan gives it a floor; without one it scales to zero as
+    every function does."""
 
     def __init__(
         self,
@@ -101,7 +102,8 @@ class LambdaModel(Served, pulumi.ComponentResource):
             # The model is read while the function starts, and its first start may be right after its creation.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready, *first]),
         )
-        alias = live_alias(name, function, self, started(name, function, self))
+        called = WARMED_ALIAS if plan is not None and plan.has_floor else ALIAS
+        alias = live_alias(name, function, self, started(name, function, self), called)
         outputs = self.serve(Live(function=function, alias=alias, logs=logs), args.timeouts.function_s)
         self.model_arn = self.alias.arn
         self.schedules = schedules_of(f"{name}-schedules", home, home.names.model_function, needs_schedules(plan, swapped=False), self)
@@ -110,7 +112,7 @@ class LambdaModel(Served, pulumi.ComponentResource):
 
     def _floor(self, name: str, warming: WarmingArgs | None) -> Drop:
         """The alias's provisioned concurrency, where the plan has a floor; gives back how it is dropped."""
-        if warming is None or warming.plan.levels == [0]:
+        if warming is None or not warming.plan.has_floor:
             return Drop()
         # Imported where it is used: a stack that rests pays for no more of the SDK than it needs.
         from components.aws.alias_floor import alias_floor

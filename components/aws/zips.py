@@ -100,13 +100,15 @@ def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConf
 
 
 def live_alias(
-    name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str] | None = None
+    name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str] | None = None, alias: str = ALIAS
 ) -> aws.lambda_.Alias:
     """The alias that callers use: it moves to a new version only when that version is there, or is known as `version`."""
     return aws.lambda_.Alias(
         f"{name}-live",
-        name=ALIAS,
+        name=alias,
         function_name=function.name,
         function_version=function.version if version is None else version,
-        opts=pulumi.ResourceOptions(parent=parent),
+        # One with another name is made, and callers move to it, before the old one goes; the provider would have it the other way round
+        # for every given name.
+        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=False),
     )

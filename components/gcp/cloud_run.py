@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pulumi
 import pulumi_gcp as gcp
 
-from components.args import EndpointArgs, InstanceArgs
+from components.args import EndpointArgs, InstanceArgs, WarmingArgs
 from components.contract import Principal, Work
 from components.gcp.artifacts import ModelStore
 from components.gcp.context import GcpContext
@@ -17,8 +17,9 @@ from components.gcp.run_service import Probes, RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
 from components.limits import CLOUD_RUN_START_S
+from components.naming import short_hash
 from components.timeouts import HOP_S
-from components.warming_plan import floor_at
+from components.warming_plan import Ping, floor_at
 
 if TYPE_CHECKING:
     from components.gcp.network import PrivateNetwork
@@ -79,6 +80,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 at_requests=one.scale_at_requests,
                 at_cpu=one.scale_at_cpu,
                 min_instances=self.floor,
+                planned=_mark(args.warming),
                 # The longest that any caller waits: the worker, the warmer and the event function wait for a start as well.
                 timeout_s=max(args.timeouts.endpoint_s, args.cold_start_s + args.timeouts.model_s + HOP_S),
                 gpu=one.gpu,
@@ -119,6 +121,13 @@ def _network(name: str, home: GcpContext, parent: pulumi.Resource) -> "PrivateNe
 def _required(one: InstanceArgs) -> dict[str, str]:
     """A GPU costs whether the model computes on it or not: a server that does not refuses to start."""
     return {} if one.gpu is None else {"REQUIRE_GPU": "1"}
+
+
+def _mark(warming: WarmingArgs | None) -> str | None:
+    """What tells one plan of floors from another; None without one. Pings are no part of it: they set nothing."""
+    if warming is None or not warming.plan.has_floor:
+        return None
+    return short_hash(repr([rule for rule in warming.plan.rules if not isinstance(rule, Ping)]))
 
 
 def _sized(args: EndpointArgs) -> tuple[InstanceArgs, int]:

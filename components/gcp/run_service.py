@@ -39,6 +39,7 @@ class RunService:
     at_requests    at how many percent of its requests, and of its vCPUs (`at_cpu`), an instance is joined by another one; 0: not by that,
                    None: Cloud Run's own
     min_instances  the floor: instances of the whole service that stay warm
+    planned        what sets another floor outside of the program: a mark of its plan, which changes when the plan does
     gpu            the accelerator, where there is one
     internal       whether it is reached from the project's networks, Eventarc, Pub/Sub and Cloud Scheduler only
     network        through which it sends all that it calls, where not by the internet
@@ -56,6 +57,7 @@ class RunService:
     at_requests: int | None = None
     at_cpu: int | None = None
     min_instances: int = 0
+    planned: str | None = None
     timeout_s: int
     gpu: str | None = None
     zonal_redundancy: bool = False
@@ -78,6 +80,9 @@ def run_service(
         deletion_protection=False,
         # Of the service, not of a revision, which would keep its own for as long as it has a tag.
         scaling=gcp.cloudrunv2.ServiceScalingArgs(min_instance_count=of.min_instances),
+        # A service that differs anywhere is sent whole, with its floor (magic-modules, cloudrunv2/Service.yaml: PATCH without a mask).
+        # Without a difference a plan that goes would leave what its last job has set: the state has the floor of the last `up`.
+        annotations=None if of.planned is None else {"warming-plan": of.planned},
         template=gcp.cloudrunv2.ServiceTemplateArgs(
             service_account=of.account,
             timeout=f"{of.timeout_s}s",

@@ -91,7 +91,6 @@ def _kept_warm(
     units: Callable[[Inputs], float | None],
     *,
     most: bool = False,
-    after: str = "",
     usd: float | None = None,
     source: str = "",
 ) -> Idle:
@@ -107,7 +106,7 @@ def _kept_warm(
         link=_PRICING.format(service),
         units=units,
         most=most,
-        off=f"`warming` without `scheduled` and `provisioned` rules{after}",
+        off="`warming` without `scheduled` and `provisioned` rules",
     )
 
 
@@ -214,7 +213,6 @@ AWS: tuple[Idle, ...] = (
         "function",
         "lambda",
         lambda inputs: float(inputs["provisionedConcurrentExecutions"]),
-        after="; what a window left behind, pilotlight doctor finds",
         usd=0.0000041667,
         source="AWS's list for us-east-1 (x86), as public calculators quote it, read 2026-11",
     ),

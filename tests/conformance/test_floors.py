@@ -3,7 +3,10 @@
 Large runs: what `doctor` says of a floor is in tests/unit/cli/doctor by default.
 """
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -50,6 +53,24 @@ def allow(warmed: Warmed, instances: int) -> None:
     warmed.deployment.configure(warmed.stack, {"endpoint": {"maxConcurrency": instances * warmed.requests}})
 
 
+@contextmanager
+def asked_meanwhile(warmed: Warmed) -> Iterator[list[int]]:
+    """Calls one after the other, from before until after; their statuses."""
+    ended, answers = threading.Event(), list[int]()
+
+    def ask() -> None:
+        while not ended.is_set():
+            answers.append(post(warmed.made, {"inputs": "meanwhile"}).status_code)
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            yield answers
+        finally:
+            ended.set()
+        asking.result()
+
+
 def of_lambda(warmed: Warmed) -> bool:
     return isinstance(warmed, AwsWarmed) and warmed.is_function
 
@@ -83,29 +104,31 @@ def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh
     assert (warmed.floor(), warmed.told()["status"]) == (HIGH, "ok")
 
 
-def test_a_plan_that_goes_in_a_window_that_no_up_saw_leaves_its_floor_and_that_is_told(
+def test_a_plan_that_goes_in_a_window_that_no_up_saw_takes_its_floor_along(
     warmed: Warmed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """And callers notice neither that nor a plan that comes, though an alias that keeps nothing warm is another one."""
     warmed.goes_to(warmed.at("12:00", days=1) + SOON)
     warmed.up()
     warmed.goes_to(warmed.at("08:00", days=2) + SOON)
     assert (warmed.floor(), warmed.declared()) == (HIGH, 0)
+    kept = {key: warmed.deployment.outputs(warmed.stack).get(key) for key in ("url", "endpointName", "functionName")}
     warmed.deployment.configure(warmed.stack, {"warming": None, "budget": None})
-    assert told_before_up(warmed, monkeypatch) == [], "what `up` may well take away by itself"
-    warmed.up()
+    assert told_before_up(warmed, monkeypatch) == [], "what `up` itself takes away"
+    with asked_meanwhile(warmed) as answers:
+        warmed.up()
+    assert set(answers) == {200}
+    assert warmed.floor() == 0
     monkeypatch.setenv("PILOTLIGHT_HOME", str(warmed.deployment.home))
     after_up(find(warmed.deployment.checkout), warmed.stack, "local")
-    told = capsys.readouterr().err
-    if not warmed.leaves_floor:
-        assert told == ""
-        assert (warmed.floor(), warmed.told()) == (0, {}), "the endpoint's configuration took it along"
-        return
-    said = warmed.told()
-    assert (warmed.floor(), said["status"]) == (HIGH, "warn")
-    assert warmed.left_behind in said["found"]
-    assert (said["found"] in told, said["mend"] in told) == (True, True), "`up` itself says at its end what goes on costing"
-    warmed.mend(said)
-    assert (warmed.floor(), warmed.told()) == (0, {})
+    assert (capsys.readouterr().err, warmed.told()) == ("", {})
+    warmed.deployment.configure(warmed.stack, {"warming": [{**WINDOW, "instances": HIGH}]})
+    with asked_meanwhile(warmed) as answers:
+        warmed.up()
+    assert set(answers) == {200}
+    assert (warmed.floor(), warmed.told()["status"]) == (HIGH, "ok")
+    made = warmed.deployment.outputs(warmed.stack)
+    assert {key: made.get(key) for key in kept} == kept
 
 
 def test_a_floor_and_its_maximum_lowered_together(warmed: Warmed) -> None:

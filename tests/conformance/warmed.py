@@ -39,8 +39,6 @@ class Warmed(ABC):
     budgets: ClassVar[str]
     # Whether a budget that is still spent drops the floor again after an `up --refresh`.
     drops_again: ClassVar[bool]
-    # What is said of a floor that no plan asks for.
-    left_behind: ClassVar[str]
     # Whether an `up` can leave another floor than the plan's, until a schedule or another `up` mends it.
     drifts: ClassVar[bool] = True
     # How long after the end of a window its floor is gone.
@@ -101,15 +99,6 @@ class Warmed(ABC):
         """What the names of the model's processes end in, and those of its logs contain."""
 
     @property
-    @abstractmethod
-    def leaves_floor(self) -> bool:
-        """Whether a plan that is taken out leaves the floor which a schedule has set."""
-
-    @abstractmethod
-    def mend(self, said: Mapping[str, Any]) -> None:
-        """Does what `doctor` says to do about that."""
-
-    @property
     def requests(self) -> int:
         """So many pings keep one instance."""
         return requests_of(self.stack)
@@ -151,20 +140,11 @@ class Warmed(ABC):
 class AwsWarmed(Warmed):
     """EventBridge Scheduler, and application auto scaling for the floor."""
 
-    pings, budgets, drops_again, left_behind = "-ping-", "budgets", False, "there is no plan"
+    pings, budgets, drops_again = "-ping-", "budgets", False
 
     @property
     def is_function(self) -> bool:
         return bool(self.made["platform"] == "aws-lambda")
-
-    @property
-    def leaves_floor(self) -> bool:
-        return self.is_function
-
-    def mend(self, said: Mapping[str, Any]) -> None:
-        name, alias = self.made["functionName"], self.made["functionAlias"]
-        assert said["mend"] == f"aws lambda delete-provisioned-concurrency-config --function-name {name} --qualifier {alias}"
-        client(self.variables, "lambda").delete_provisioned_concurrency_config(FunctionName=name, Qualifier=alias)
 
     @property
     def model(self) -> tuple[str, str]:
@@ -173,12 +153,9 @@ class AwsWarmed(Warmed):
     def floor(self) -> int:
         outputs = self.made
         if self.is_function:
-            functions = client(self.variables, "lambda")
-            try:
-                asked = {"FunctionName": outputs["functionName"], "Qualifier": outputs["functionAlias"]}
-                return int(functions.get_provisioned_concurrency_config(**asked)["RequestedProvisionedConcurrentExecutions"])
-            except functions.exceptions.ProvisionedConcurrencyConfigNotFoundException:
-                return 0
+            # Of whatever aliases it has, and had before a plan came or went.
+            listed = client(self.variables, "lambda").list_provisioned_concurrency_configs(FunctionName=outputs["functionName"])
+            return sum(int(each["RequestedProvisionedConcurrentExecutions"]) for each in listed["ProvisionedConcurrencyConfigs"])
         [variant] = client(self.variables, "sagemaker").describe_endpoint(EndpointName=outputs["endpointName"])["ProductionVariants"]
         return int(variant["CurrentServerlessConfig"].get("ProvisionedConcurrency", 0))
 
@@ -204,16 +181,11 @@ class AwsWarmed(Warmed):
 class GoogleWarmed(Warmed):
     """Jobs of Cloud Scheduler, which ping, and set the minimum of the endpoint's service."""
 
-    pings, budgets, drops_again, left_behind = "-pings-", "Cloud Billing's budgets", True, "the plan says 0 for now"
-    leaves_floor = True
+    pings, budgets, drops_again = "-pings-", "Cloud Billing's budgets", True
 
     @property
     def model(self) -> tuple[str, str]:
         return self.made["endpointName"], "endpointName"
-
-    def mend(self, said: Mapping[str, Any]) -> None:
-        assert said["mend"] == f"pilotlight up {self.stack} --refresh"
-        self.deployment.run("up", self.stack, "--local", "--refresh")
 
     def floor(self) -> int:
         told = self._asked("RUN", f"v2/{self._place}/services/{self.made['endpointName']}")
@@ -250,17 +222,13 @@ class GoogleWarmed(Warmed):
 class AzureWarmed(Warmed):
     """Rules of KEDA's in the endpoint's app, which know by themselves when they are in force, and jobs that ping."""
 
-    pings, budgets, drops_again, left_behind = "warmer-", "Azure's budgets", True, ""
+    pings, budgets, drops_again = "warmer-", "Azure's budgets", True
     drifts = False
     # Container Apps documentation, "Set scaling rules": replicas stay for 300 s, looked at every 30 s.
     lowered = timedelta(minutes=7)
     # A new revision starts with one, whatever its minimum is.
     started_for = lowered
-    leaves_floor = False
     model = ("endpoint", "endpointName")
-
-    def mend(self, said: Mapping[str, Any]) -> None:
-        raise NotImplementedError(f"nothing is said of a floor that can't be another one: {said}")
 
     def floor(self) -> int:
         """Replicas that run while nobody calls, once none comes or goes any more: an `up` starts new ones before it ends the old."""

@@ -31,6 +31,8 @@ class Registered:
     property_dependencies: dict[str, list[str]]
     protect: bool
     retain_on_delete: bool
+    # None: as the provider has it.
+    delete_before_replace: bool | None
     custom: bool
     secrets: set[str]
 
@@ -124,6 +126,7 @@ class Recorder(mocks.MockMonitor):
                     property_dependencies={key: list(each.urns) for key, each in request.propertyDependencies.items()},
                     protect=request.protect,
                     retain_on_delete=request.retainOnDelete,
+                    delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
                     custom=request.custom,
                     secrets={key for key, value in request.object.fields.items() if SECRET in str(value)},
                 )

@@ -128,10 +128,10 @@ def test_a_scaled_endpoint_is_suspended_and_moved(build: Build) -> None:
 def test_an_alias_loses_its_provisioned_concurrency(build: Build, rules: list[dict[str, Any]]) -> None:
     graph = build(LAMBDA, now=WITHIN, warming=rules, budget=DROPS)
     scaled = {
-        "SCALABLE_RESOURCE": f"function:pilotlight-{LAMBDA}-model:live",
+        "SCALABLE_RESOURCE": f"function:pilotlight-{LAMBDA}-model:warmed",
         "SCALABLE_DIMENSION": "lambda:function:ProvisionedConcurrency",
     }
-    alias = f"arn:aws:lambda:{REGION}:{ACCOUNT}:live"  # as the mock names it
+    alias = f"arn:aws:lambda:{REGION}:{ACCOUNT}:warmed"  # as the mock names it
     assert told(graph) == {"MODEL_FUNCTION": alias, **(scaled if rules == [OFFICE] else {})}
     may = allowed(graph, "budget-floor-policy")
     assert may["lambda:DeleteProvisionedConcurrencyConfig"] == [alias]

@@ -29,6 +29,8 @@ TARGET = "aws:appautoscaling/target:Target"
 ACTION = "aws:appautoscaling/scheduledAction:ScheduledAction"
 PROVISIONED = "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig"
 FUNCTION = "aws:lambda/function:Function"
+ALIAS = "aws:lambda/alias:Alias"
+ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
 POLICY = "aws:iam/rolePolicy:RolePolicy"
 QUEUE = "aws:sqs/queue:Queue"
 OF_FLOORS = (SCHEDULE, GROUP, TARGET, ACTION, PROVISIONED)
@@ -99,8 +101,29 @@ def test_a_floor_outside_of_windows_is_scaled_on_both_platforms(build: Build, st
         assert graph.one(PROVISIONED).inputs["provisionedConcurrentExecutions"] == floor
         assert (target["scalableDimension"], target["resourceId"]) == (
             "lambda:function:ProvisionedConcurrency",
-            "function:pilotlight-aws-lambda-api-model:live",
+            "function:pilotlight-aws-lambda-api-model:warmed",
         )
+
+
+@pytest.mark.parametrize(("rules", "alias"), [([], "live"), ([PING], "live"), ([OFFICE], "warmed"), ([ALWAYS, PING], "warmed")])
+def test_a_floor_goes_with_its_alias_and_callers_move_before_that(build: Build, rules: list[dict[str, Any]], alias: str) -> None:
+    graph = build(LAMBDA, now=AFTER, **({"warming": rules} if rules else {}))
+    [model] = [each for each in graph.all(ALIAS) if each.inputs["functionName"].endswith("-model")]
+    assert (model.inputs["name"], graph.result["outputs"]["functionAlias"]) == (alias, alias)
+    assert model.delete_before_replace is False
+    for each in graph.all(TARGET):
+        assert each.inputs["resourceId"].endswith(f":{alias}")
+    dimensions = [each.inputs["dimensions"]["Resource"] for each in graph.all(ALARM) if "Resource" in each.inputs["dimensions"]]
+    assert {each for each in dimensions if "-model:" in each} == {f"{model.inputs['functionName']}:{alias}"}
+
+
+@pytest.mark.parametrize("auth", ["jwt", "iam"])
+def test_an_http_api_calls_an_alias_that_lets_it(build: Build, auth: str) -> None:
+    jwt = {"issuer": "https://issuer.example.com", "audience": ["callers"]}
+    graph = build(LAMBDA, auth={"mode": auth, **(jwt if auth == "jwt" else {})}, accessLogs=None)
+    integration = graph.one("aws:apigatewayv2/integration:Integration")
+    for grant in graph.all("aws:lambda/permission:Permission"):
+        assert graph.reaches(integration, grant)
 
 
 @pytest.mark.parametrize("stack", [SAGEMAKER, LAMBDA])

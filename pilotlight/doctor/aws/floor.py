@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from components.aws.names import ALIAS, Names, names_of
+from components.aws.names import ALIAS, WARMED_ALIAS, Names, names_of
 from components.warming_plan import floor_at
 from pilotlight.doctor import floors
-from pilotlight.doctor.findings import Finding, code_of, warn
+from pilotlight.doctor.findings import Finding, warn
 from pilotlight.doctor.subject import Subject
 from stacks.plan import plan_of
 
@@ -24,11 +24,11 @@ def floor(subject: Subject) -> Iterator[Finding]:
         yield from found
     elif live == wanted:
         yield floors.as_planned(live)
-    elif not plan.rules and not _swapped(subject):
-        # Scaling that is taken out leaves the capacity that it set last (API reference, DeregisterScalableTarget).
+    elif not plan.has_floor and not _swapped(subject) and _provisioned(subject, names, ALIAS):
+        # What a plan kept warm goes with the plan's own alias.
         yield warn(
             floors.ID,
-            f"{live} instances are kept warm, and there is no plan: a window that no `up` saw has left them behind",
+            f"{live} instances are kept warm, and there is no plan: something else has asked for them",
             allowed="a floor that a plan asks for",
             mend=f"aws lambda delete-provisioned-concurrency-config --function-name {names.model_function} --qualifier {ALIAS}",
         )
@@ -94,16 +94,26 @@ def _live(subject: Subject, names: Names) -> int | None:
         if _swapped(subject):
             [variant] = subject.clients.of("sagemaker", subject.region).describe_endpoint(EndpointName=names.endpoint)["ProductionVariants"]
             return int(variant.get("CurrentServerlessConfig", {}).get("ProvisionedConcurrency", 0))
-        asked = {"FunctionName": names.model_function, "Qualifier": ALIAS}
-        found = subject.clients.of("lambda", subject.region).get_provisioned_concurrency_config(**asked)
-        return int(found["RequestedProvisionedConcurrentExecutions"])
     except ClientError as error:
-        if code_of(error) == "ProvisionedConcurrencyConfigNotFoundException":
-            return 0
         # SageMaker has no code of its own for what is not there.
-        if code_of(error) == "ResourceNotFoundException" or "Could not find" in str(error):
+        if "Could not find" in str(error):
             return None
         raise
+    # The settings may have a plan that the deployed stack has not, or the other way round.
+    found = [_provisioned(subject, names, alias) for alias in (ALIAS, WARMED_ALIAS)]
+    return None if found == [None, None] else sum(each or 0 for each in found)
+
+
+def _provisioned(subject: Subject, names: Names, alias: str) -> int | None:
+    """The provisioned concurrency of an alias of the model's function; None where there is no such alias."""
+    client = subject.clients.of("lambda", subject.region)
+    try:
+        found = client.get_provisioned_concurrency_config(FunctionName=names.model_function, Qualifier=alias)
+    except client.exceptions.ProvisionedConcurrencyConfigNotFoundException:
+        return 0
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    return int(found["RequestedProvisionedConcurrentExecutions"])
 
 
 def _told(subject: Subject, names: Names) -> Mapping[str, str] | None:

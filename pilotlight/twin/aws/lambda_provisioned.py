@@ -67,11 +67,19 @@ def total(world: World, name: str, without: str = "") -> int:
 
 def judge(world: World, name: str, qualifier: str, count: int) -> None:
     """Refusal for what PutProvisionedConcurrencyConfig refuses: $LATEST, more than is reserved, more than the account has left."""
-    if resolve(world, name, qualifier).version == LATEST:
+    version = resolve(world, name, qualifier).version
+    if version == LATEST:
         text = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
         raise Refusal("InvalidParameterValueException", text)
     if count < 1:
         raise Refusal("ValidationException", f"provisionedConcurrentExecutions {count}: use 1 or more; delete the configuration for none.")
+    if any(
+        found["qualifier"] != qualifier and resolve(world, name, found["qualifier"]).version == version
+        for found in world.find(LIVE_FLOOR, functionName=name)
+    ):
+        # Developer guide, provisioned concurrency: one configuration for a version, its own or that of one alias.
+        text = "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version"
+        raise Refusal("ResourceConflictException", text, 409)
     reserved, together = int(latest(world, name).get("reservedConcurrentExecutions", -1)), total(world, name, qualifier) + count
     if 0 <= reserved < together:
         text = f"Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function ({reserved})."

@@ -55,6 +55,19 @@ def test_the_program_declares_the_floor_of_the_moment_on_the_service_itself() ->
     assert warmed({"kind": "provisioned", "instances": 3}).all(JOB) == []
 
 
+def test_a_plan_of_floors_leaves_its_mark_so_that_the_provider_writes_the_floor_when_it_changes_or_goes() -> None:
+    def mark(*rules: Any) -> Any:
+        return (warmed(*rules) if rules else plan_of(API)).one(RUN, "endpoint-service").inputs.get("annotations")
+
+    ping = {"kind": "ping", "everyMinutes": 5}
+    later = {**OFFICE, "cron": "0 20 * * MON-FRI", "until": "0 22 * * MON-FRI"}
+    assert (mark(), mark(ping)) == (None, None)
+    marks = [mark(OFFICE), mark(later), mark({**OFFICE, "instances": 3}), mark({"kind": "provisioned", "instances": 2})]
+    assert all(list(each) == ["warming-plan"] for each in marks)
+    assert len({each["warming-plan"] for each in marks}) == len(marks)
+    assert mark(OFFICE, ping) == mark(OFFICE)
+
+
 def test_jobs_set_the_minimum_and_nothing_else_of_the_service_at_each_edge() -> None:
     set_ = {}
     for job in warmed(OFFICE).all(JOB):

@@ -48,7 +48,7 @@ class Warmed:
 
     @property
     def model(self) -> str:
-        return arn("lambda", f"function:{self.prefix}-model:live")
+        return arn("lambda", f"function:{self.prefix}-model:warmed")
 
     @property
     def endpoint(self) -> str:

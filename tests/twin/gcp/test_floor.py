@@ -86,6 +86,8 @@ def test_a_patch_changes_the_instances_and_a_refresh_sees_it(run: Run, floor: Fl
     assert floor.live(service) == 2
     seen = floor.ask("GET", service).json()
     assert (seen["name"], seen["scaling"], seen["uri"]) == (service.id, {"minInstanceCount": 2}, service["uri"])
+    floor.harness.change(service, annotations={"warming-plan": "none"})
+    assert floor.live(service) == 0, "the provider sends a service whole, with the floor of the program"
     assert seen["template"]["containers"][0]["image"] == run.image
 
     twin = run.harness.twin

@@ -171,6 +171,20 @@ def test_the_api_puts_shows_and_deletes_and_the_engine_sees_it(model):
         poor.put_provisioned_concurrency_config(FunctionName="model", Qualifier="live", ProvisionedConcurrentExecutions=1)
 
 
+def test_two_aliases_of_one_version_have_one_floor_and_it_goes_with_its_alias(model):
+    other = {"name": "warmed", "functionName": "model", "functionVersion": model.model["version"]}
+    warmed = model.create(ALIAS, **other)
+    client = model.client("lambda")
+    client.put_provisioned_concurrency_config(FunctionName="model", Qualifier="warmed", ProvisionedConcurrentExecutions=1)
+    with pytest.raises(client.exceptions.ResourceConflictException, match="already Provisioned version"):
+        client.put_provisioned_concurrency_config(FunctionName="model", Qualifier="live", ProvisionedConcurrentExecutions=1)
+    model.delete(warmed)
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_provisioned_concurrency_config(FunctionName="model", Qualifier="warmed")
+    assert client.list_provisioned_concurrency_configs(FunctionName="model")["ProvisionedConcurrencyConfigs"] == []
+    client.put_provisioned_concurrency_config(FunctionName="model", Qualifier="live", ProvisionedConcurrentExecutions=1)
+
+
 def test_more_than_is_reserved_is_refused_and_so_is_reserving_less_than_is_provisioned(model, tmp_path):
     model.update(model.model, reservedConcurrentExecutions=2)
     with pytest.raises(Refusal, match="should not be greater than the reservedConcurrentExecution"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from components.aws.names import ALIAS
 from pilotlight.cli import deploy, packages
 from pilotlight.cli import doctor as module
 from pilotlight.cli.exits import CommandError, Exit
@@ -148,7 +149,7 @@ def test_up_in_an_account_ends_with_a_floor_that_it_left_behind(
 ) -> None:
     checkout(root, {})
     monkeypatch.setattr(module, "subject_of", lambda project, stack, where: account.subject(root, LAMBDA, where=where, identity=None))
-    monkeypatch.setattr(floor, "_live", lambda *_: live)
+    monkeypatch.setattr(floor, "_provisioned", lambda _subject, _names, alias: live if alias == ALIAS else None)
     monkeypatch.setattr(module, "before_up", lambda *_: None)
     tools = Toolchain(pulumi=root / "no-pulumi", path=())
     session = Session(project=Project(root), home=Home(root / "home"), where="cloud", tools=tools, variables={})
