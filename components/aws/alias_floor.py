@@ -1,9 +1,9 @@
 """The floor of a Lambda alias: provisioned concurrency, moved by application auto scaling where the plan has windows.
 
 An alias keeps its floor when it moves to another version: Lambda takes it from the old version and gives it to the new one, whose
-calls start cold until it is there (developer guide, provisioned concurrency). A plan's alias goes with the plan, and what Lambda keeps warm
-goes with its alias (seen on AWS: LocalStack's recorded test_lambda_provisioned_lifecycle), whichever schedule set it last and whatever the
-state says: else a floor would stay, and be billed, after a window that no `up` saw.
+calls start cold until it is there (developer guide, provisioned concurrency). The alias that has the floor goes with the plan, and what
+Lambda keeps warm goes with its alias (seen on AWS: LocalStack's recorded test_lambda_provisioned_lifecycle), whichever schedule set it last
+and whatever the state says: else a floor would stay, and be billed, after a window that no `up` saw.
 """
 
 import pulumi
@@ -36,7 +36,8 @@ def alias_floor(name: str, alias: aws.lambda_.Alias, warming: WarmingArgs, paren
                 function_name=alias.function_name,
                 qualifier=alias.name,
                 provisioned_concurrent_executions=floor,
-                opts=pulumi.ResourceOptions(parent=parent),
+                # Two aliases of one version can't both have one, and before there was `warmed` it was `live` that had it.
+                opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=True),
             )
         ]
     if warming.plan.scheduled:

@@ -74,7 +74,7 @@ def call_variables(endpoint: Endpoint, args: FunctionArgs, service: str) -> dict
     }
 
 
-def permit(principal: Principal, alias: aws.lambda_.Alias) -> aws.lambda_.Permission:
+def permit(principal: Principal, alias: aws.lambda_.Alias, name: str | None = None) -> aws.lambda_.Permission:
     """Let a service call the alias on behalf of one resource.
 
     The resource's ARN holds the account, so there is no separate condition on it, which not every service answers.
@@ -82,7 +82,7 @@ def permit(principal: Principal, alias: aws.lambda_.Alias) -> aws.lambda_.Permis
     if principal.source is None:
         raise pulumi.RunError(f"{principal.name}: a service may call a function only on behalf of something: give Principal.source.")
     return aws.lambda_.Permission(
-        f"{principal.name}-invoke",
+        name or f"{principal.name}-invoke",
         action="lambda:InvokeFunction",
         function=alias.function_name,
         qualifier=alias.name,

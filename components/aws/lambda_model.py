@@ -11,13 +11,13 @@ from components.args import EndpointArgs, WarmingArgs
 from components.aws.artifacts import ModelStore
 from components.aws.context import AwsContext
 from components.aws.floor import Drop, declared, needs_schedules, schedules_of
-from components.aws.function import Served
+from components.aws.function import Served, permit
 from components.aws.iam import read_models, write_logs
 from components.aws.image import Image
-from components.aws.names import ALIAS, MODEL_PREFIX, WARMED_ALIAS
+from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
-from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias
-from components.contract import Work
+from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias, warmed_alias
+from components.contract import Principal, Work
 from components.limits import LAMBDA_EPHEMERAL_MB
 
 CACHE = "/tmp/model"  # noqa: S108 - the only writable folder of a Lambda function
@@ -58,8 +58,8 @@ def started(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) 
 
 
 class LambdaModel(Served, pulumi.ComponentResource):
-    """A role and an image function under the alias `live`, or `warmed` where a plan gives it a floor; without one it scales to zero as
-    every function does."""
+    """A role and an image function under the alias `live`; it scales to zero as every function does. Where a plan gives it a floor,
+    callers use a second alias, `warmed`, which has that floor and goes with the plan."""
 
     def __init__(
         self,
@@ -102,13 +102,20 @@ class LambdaModel(Served, pulumi.ComponentResource):
             # The model is read while the function starts, and its first start may be right after its creation.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready, *first]),
         )
-        called = WARMED_ALIAS if plan is not None and plan.has_floor else ALIAS
-        alias = live_alias(name, function, self, started(name, function, self), called)
+        version = started(name, function, self)
+        self._live = alias = live_alias(name, function, self, version)
+        if plan is not None and plan.has_floor:
+            alias = warmed_alias(name, function, self, version)
         outputs = self.serve(Live(function=function, alias=alias, logs=logs), args.timeouts.function_s)
         self.model_arn = self.alias.arn
         self.schedules = schedules_of(f"{name}-schedules", home, home.names.model_function, needs_schedules(plan, swapped=False), self)
         self.drop = self._floor(name, args.warming)
         self.register_outputs(outputs)
+
+    def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
+        """Let one service call both aliases: the one that a plan takes along, and the one that is called without it."""
+        always = permit(principal, self._live)
+        return always if self.alias is self._live else permit(principal, self.alias, f"{principal.name}-invoke-warmed")
 
     def _floor(self, name: str, warming: WarmingArgs | None) -> Drop:
         """The alias's provisioned concurrency, where the plan has a floor; gives back how it is dropped."""

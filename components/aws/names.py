@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from components.limits import BUCKET_NAME, ENDPOINT_NAME, FUNCTION_NAME, REPOSITORY_NAME, TOPIC_NAME
 from components.naming import fixed, short_hash, slug
 
-# Of a model that a plan keeps warm at times the alias is another one: see components/aws/alias_floor.py.
+# The second one is there beside the first while a plan keeps the model warm at times: see components/aws/alias_floor.py.
 ALIAS, WARMED_ALIAS = "live", "warmed"
 STAGE = "v1"
 MODEL_PREFIX = "models/"

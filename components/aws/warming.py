@@ -1,17 +1,21 @@
 """What calls an endpoint to keep it warm, and what checks that its floor is the plan's."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pulumi
+import pulumi_aws as aws
 
 from components.args import FunctionArgs, WarmingArgs
 from components.aws.context import AwsContext
 from components.aws.floor import Warmed
-from components.aws.iam import Place, Statement, allow
+from components.aws.iam import Place, Statement, allow, document
 from components.aws.roles import may
 from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
 from components.aws.zips import Live, Zip, asynchronous, zip_function
+from components.contract import Principal
+from components.encoding import json_text
 from components.timeouts import HOP_S
 from components.warming_plan import lease_end
 from components.warming_schedule import outlasts, ping_firings
@@ -61,11 +65,9 @@ class Warming(pulumi.ComponentResource):
             # Pings that are sent together keep their instances the longer, the more they are.
             timeout_s=endpoint.cold_start_budget_s + self._function.timeouts.model_s + math.ceil(most * HELD_S) + HOP_S,
             variables={"SERVICE": self._home.names.prefix, **called},
-            statements=lambda place: [
-                *([] if model is None else [may(["lambda:InvokeFunction"], model)]),
-                schedules.leave_dead_letters(place),
-            ],
+            statements=lambda place: [schedules.leave_dead_letters(place)],
             endpoint=endpoint if model is None else None,
+            grants=() if model is None else (partial(_may_call, model, "warmed" if args.plan.has_floor else "live"),),
         )
         live, runs_as = self._called(name, zipped, schedules, retries=0, age_s=PING_AGE_S)
         for position, ping in enumerate(args.plan.pings):
@@ -108,3 +110,14 @@ class Warming(pulumi.ComponentResource):
         self.log_groups.append(live.logs.name)
         rights = [may(["lambda:InvokeFunction"], live.alias.arn)]
         return live, schedules.role(f"{name}-schedule", f"Calls {zipped.name}", lambda _: rights, self)
+
+
+def _may_call(model: pulumi.Output[str], alias: str, principal: Principal) -> aws.iam.RolePolicy:
+    """One role may call an alias. Under a name of its own: a plan that comes or goes changes which alias that is, and the right to call the
+    old one stays until the function calls the new one."""
+    return aws.iam.RolePolicy(
+        f"{principal.name}-calls-{alias}",
+        role=principal.identity,
+        policy=json_text(document(may(["lambda:InvokeFunction"], model))),
+        opts=pulumi.ResourceOptions(parent=principal.parent),
+    )

@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, write_logs
-from components.aws.names import ALIAS
+from components.aws.names import ALIAS, WARMED_ALIAS
 from components.aws.roles import role
 from components.contract import Endpoint, Principal
 
@@ -100,15 +100,24 @@ def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConf
 
 
 def live_alias(
-    name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str] | None = None, alias: str = ALIAS
+    name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str] | None = None
 ) -> aws.lambda_.Alias:
     """The alias that callers use: it moves to a new version only when that version is there, or is known as `version`."""
     return aws.lambda_.Alias(
         f"{name}-live",
-        name=alias,
+        name=ALIAS,
         function_name=function.name,
         function_version=function.version if version is None else version,
-        # One with another name is made, and callers move to it, before the old one goes; the provider would have it the other way round
-        # for every given name.
-        opts=pulumi.ResourceOptions(parent=parent, delete_before_replace=False),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def warmed_alias(name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str]) -> aws.lambda_.Alias:
+    """The alias beside it that has a floor, and that callers use while there is one."""
+    return aws.lambda_.Alias(
+        f"{name}-warmed",
+        name=WARMED_ALIAS,
+        function_name=function.name,
+        function_version=version,
+        opts=pulumi.ResourceOptions(parent=parent),
     )

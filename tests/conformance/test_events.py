@@ -26,7 +26,7 @@ from tests.conformance.evented import (
     event_stacks,
 )
 from tests.conformance.stacks import STACKS
-from tests.conformance.use import assert_one_works_on_while_the_other_goes
+from tests.conformance.use import assert_all_work_on, assert_one_works_on_while_the_other_goes
 from tests.support.deployment import Deployment, interrupt
 from tests.support.size import ALL, only_all
 from tests.support.vectors import TEXTS, assert_embeds
@@ -64,6 +64,15 @@ def on(*clouds: str) -> pytest.MarkDecorator:
 
 def test_every_cloud_with_event_stacks_is_held_to_them() -> None:
     assert {ready.cloud for ready in STACKS if ready.pattern == "events"} == set(EVENTED)
+
+
+@on()
+@only_all
+def test_a_warming_plan_that_comes_and_goes_loses_no_object(up: Evented) -> None:
+    for rules, floor in (([{"kind": "provisioned"}], 1), (None, None)):
+        up.deployment.configure(up.ready.name, {"warming": rules})
+        assert_all_work_on([up], lambda: up.deployment.up(up.ready.name)["result"])
+        assert up.deployment.outputs(up.ready.name).get("floor") == floor
 
 
 @on("aws")

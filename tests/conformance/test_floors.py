@@ -3,10 +3,7 @@
 Large runs: what `doctor` says of a floor is in tests/unit/cli/doctor by default.
 """
 
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
@@ -14,6 +11,7 @@ from pilotlight.cli.doctor import after_up, subject_of
 from pilotlight.cli.project import find
 from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.run import examine
+from tests.conformance.use import ApiUse
 from tests.conformance.warmed import APIS, CLOUDS, SOON, WINDOW, AwsWarmed, Warmed, brought_up, local_now, next_monday, requests_of
 from tests.support.deployment import Deployment, post
 from tests.support.size import only_all
@@ -28,6 +26,7 @@ HIGH, LOW = 3, 1
 ALWAYS = {"kind": "provisioned", "instances": LOW}
 # So many instances there may be.
 MOST = 10
+PER_SECOND = 5
 
 
 @pytest.fixture(scope="module", params=DRIFTING)
@@ -51,24 +50,6 @@ def told_before_up(warmed: Warmed, monkeypatch: pytest.MonkeyPatch) -> list[str]
 def allow(warmed: Warmed, instances: int) -> None:
     """From the next `up` on there may be so many."""
     warmed.deployment.configure(warmed.stack, {"endpoint": {"maxConcurrency": instances * warmed.requests}})
-
-
-@contextmanager
-def asked_meanwhile(warmed: Warmed) -> Iterator[list[int]]:
-    """Calls one after the other, from before until after; their statuses."""
-    ended, answers = threading.Event(), list[int]()
-
-    def ask() -> None:
-        while not ended.is_set():
-            answers.append(post(warmed.made, {"inputs": "meanwhile"}).status_code)
-
-    with ThreadPoolExecutor(1) as pool:
-        asking = pool.submit(ask)
-        try:
-            yield answers
-        finally:
-            ended.set()
-        asking.result()
 
 
 def of_lambda(warmed: Warmed) -> bool:
@@ -107,28 +88,32 @@ def test_what_the_budget_dropped_is_told_with_its_day_until_an_up_with_a_refresh
 def test_a_plan_that_goes_in_a_window_that_no_up_saw_takes_its_floor_along(
     warmed: Warmed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And callers notice neither that nor a plan that comes, though an alias that keeps nothing warm is another one."""
+    """And on the twin callers notice neither that nor a plan that comes, though a function is called by another alias then."""
     warmed.goes_to(warmed.at("12:00", days=1) + SOON)
     warmed.up()
     warmed.goes_to(warmed.at("08:00", days=2) + SOON)
     assert (warmed.floor(), warmed.declared()) == (HIGH, 0)
     kept = {key: warmed.deployment.outputs(warmed.stack).get(key) for key in ("url", "endpointName", "functionName")}
+    called = warmed.deployment.outputs(warmed.stack).get("functionAlias")
+    assert called == ("warmed" if of_lambda(warmed) else warmed.made.get("functionAlias"))
     warmed.deployment.configure(warmed.stack, {"warming": None, "budget": None})
     assert told_before_up(warmed, monkeypatch) == [], "what `up` itself takes away"
-    with asked_meanwhile(warmed) as answers:
+    with ApiUse(warmed.made).steadily(PER_SECOND) as meanwhile:
         warmed.up()
-    assert set(answers) == {200}
+    assert (meanwhile.right > 0, meanwhile.failed) == (True, [])
     assert warmed.floor() == 0
+    assert warmed.deployment.outputs(warmed.stack).get("functionAlias") == ("live" if of_lambda(warmed) else called)
     monkeypatch.setenv("PILOTLIGHT_HOME", str(warmed.deployment.home))
     after_up(find(warmed.deployment.checkout), warmed.stack, "local")
     assert (capsys.readouterr().err, warmed.told()) == ("", {})
     warmed.deployment.configure(warmed.stack, {"warming": [{**WINDOW, "instances": HIGH}]})
-    with asked_meanwhile(warmed) as answers:
+    with ApiUse(warmed.made).steadily(PER_SECOND) as meanwhile:
         warmed.up()
-    assert set(answers) == {200}
+    assert (meanwhile.right > 0, meanwhile.failed) == (True, [])
     assert (warmed.floor(), warmed.told()["status"]) == (HIGH, "ok")
     made = warmed.deployment.outputs(warmed.stack)
     assert {key: made.get(key) for key in kept} == kept
+    assert made.get("functionAlias") == called
 
 
 def test_a_floor_and_its_maximum_lowered_together(warmed: Warmed) -> None:

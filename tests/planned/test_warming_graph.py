@@ -31,6 +31,7 @@ PROVISIONED = "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyCon
 FUNCTION = "aws:lambda/function:Function"
 ALIAS = "aws:lambda/alias:Alias"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
+PERMISSION = "aws:lambda/permission:Permission"
 POLICY = "aws:iam/rolePolicy:RolePolicy"
 QUEUE = "aws:sqs/queue:Queue"
 OF_FLOORS = (SCHEDULE, GROUP, TARGET, ACTION, PROVISIONED)
@@ -106,24 +107,31 @@ def test_a_floor_outside_of_windows_is_scaled_on_both_platforms(build: Build, st
 
 
 @pytest.mark.parametrize(("rules", "alias"), [([], "live"), ([PING], "live"), ([OFFICE], "warmed"), ([ALWAYS, PING], "warmed")])
-def test_a_floor_goes_with_its_alias_and_callers_move_before_that(build: Build, rules: list[dict[str, Any]], alias: str) -> None:
+def test_a_floor_is_of_an_alias_of_its_own_that_callers_use_and_that_goes_with_the_plan(
+    build: Build, rules: list[dict[str, Any]], alias: str
+) -> None:
     graph = build(LAMBDA, now=AFTER, **({"warming": rules} if rules else {}))
-    [model] = [each for each in graph.all(ALIAS) if each.inputs["functionName"].endswith("-model")]
-    assert (model.inputs["name"], graph.result["outputs"]["functionAlias"]) == (alias, alias)
-    assert model.delete_before_replace is False
-    for each in graph.all(TARGET):
-        assert each.inputs["resourceId"].endswith(f":{alias}")
+    aliases = {each.inputs["name"]: each for each in graph.all(ALIAS) if each.inputs["functionName"].endswith("-model")}
+    assert set(aliases) == {"live", alias}
+    assert graph.result["outputs"]["functionAlias"] == alias
     dimensions = [each.inputs["dimensions"]["Resource"] for each in graph.all(ALARM) if "Resource" in each.inputs["dimensions"]]
-    assert {each for each in dimensions if "-model:" in each} == {f"{model.inputs['functionName']}:{alias}"}
+    assert {each for each in dimensions if "-model:" in each} == {f"{aliases[alias].inputs['functionName']}:{alias}"}
+    grants = {each.inputs["qualifier"]: each for each in graph.all(PERMISSION)}
+    assert set(grants) == {"live", alias}
+    assert graph.reaches(graph.one("aws:apigateway/deployment:Deployment"), grants[alias])
+    targets = [each.inputs["resourceId"].rpartition(":")[2] for each in graph.all(TARGET)]
+    assert targets == [alias] * (rules == [OFFICE])
+    kept = [(each.inputs["qualifier"], each.delete_before_replace) for each in graph.all(PROVISIONED)]
+    assert kept == [(alias, True)] * (ALWAYS in rules)
 
 
 @pytest.mark.parametrize("auth", ["jwt", "iam"])
 def test_an_http_api_calls_an_alias_that_lets_it(build: Build, auth: str) -> None:
     jwt = {"issuer": "https://issuer.example.com", "audience": ["callers"]}
-    graph = build(LAMBDA, auth={"mode": auth, **(jwt if auth == "jwt" else {})}, accessLogs=None)
+    graph = build(LAMBDA, auth={"mode": auth, **(jwt if auth == "jwt" else {})}, accessLogs=None, warming=[ALWAYS])
     integration = graph.one("aws:apigatewayv2/integration:Integration")
-    for grant in graph.all("aws:lambda/permission:Permission"):
-        assert graph.reaches(integration, grant)
+    [grant] = [each for each in graph.all(PERMISSION) if each.inputs["qualifier"] == "warmed"]
+    assert graph.reaches(integration, grant)
 
 
 @pytest.mark.parametrize("stack", [SAGEMAKER, LAMBDA])
@@ -310,10 +318,13 @@ def test_the_warmer_may_call_its_endpoint_and_nothing_else(build: Build) -> None
     }
 
 
-def test_the_warmer_may_call_its_alias_and_nothing_else(build: Build) -> None:
-    may = allowed(build(LAMBDA, warming=[PING]), "ping-policy")
-    assert set(may) == {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage", "lambda:InvokeFunction"}
-    assert may["lambda:InvokeFunction"] == [arn("lambda", "live")]  # as the mock names an alias
+@pytest.mark.parametrize(("rules", "alias"), [([PING], "live"), ([PING, ALWAYS], "warmed")])
+def test_the_warmer_may_call_its_alias_and_nothing_else(build: Build, rules: list[dict[str, Any]], alias: str) -> None:
+    graph = build(LAMBDA, warming=rules)
+    assert set(allowed(graph, "ping-policy")) == {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+    # As the mock names an alias. The policy's own name tells which one: it goes after the function calls the other.
+    assert allowed(graph, f"ping-calls-{alias}") == {"lambda:InvokeFunction": [arn("lambda", alias)]}
+    assert graph.reaches(graph.one(FUNCTION, "ping-function"), graph.one(POLICY, f"ping-calls-{alias}"))
 
 
 def test_schedules_may_do_one_thing_each(build: Build) -> None:

@@ -19,19 +19,11 @@ def floor(subject: Subject) -> Iterator[Finding]:
     live, wanted = _live(subject, names), floor_at(plan, subject.moment())
     if live is None or not (plan.rules or live):
         return
-    found = [*_dropped(subject, names, live, wanted), *_reserved(subject, live)]
+    found = [*_dropped(subject, names, live, wanted), *_unplanned(subject, names), *_reserved(subject, live)]
     if found:
         yield from found
     elif live == wanted:
         yield floors.as_planned(live)
-    elif not plan.has_floor and not _swapped(subject) and _provisioned(subject, names, ALIAS):
-        # What a plan kept warm goes with the plan's own alias.
-        yield warn(
-            floors.ID,
-            f"{live} instances are kept warm, and there is no plan: something else has asked for them",
-            allowed="a floor that a plan asks for",
-            mend=f"aws lambda delete-provisioned-concurrency-config --function-name {names.model_function} --qualifier {ALIAS}",
-        )
     else:
         yield floors.another(live, wanted, subject.stack)
 
@@ -43,7 +35,21 @@ def before_up(subject: Subject) -> Iterator[Finding]:
     live = _live(subject, names)
     if live is not None:
         yield from _dropped(subject, names, live, floor_at(plan, subject.moment()))
+        yield from _unplanned(subject, names)
         yield from _reserved(subject, live)
+
+
+def _unplanned(subject: Subject, names: Names) -> Iterator[Finding]:
+    """A floor of the alias that no plan gives one. Both aliases can't have one for the same version, so that it stands in the way of a
+    plan's."""
+    if _swapped(subject) or not (unplanned := _provisioned(subject, names, ALIAS)):
+        return
+    yield warn(
+        floors.ID,
+        f"{unplanned} instances of the alias {ALIAS!r} are kept warm, which no plan asks for",
+        allowed=f"a floor of the alias {WARMED_ALIAS!r}, which a plan has",
+        mend=f"aws lambda delete-provisioned-concurrency-config --function-name {names.model_function} --qualifier {ALIAS}",
+    )
 
 
 def _dropped(subject: Subject, names: Names, live: int, wanted: int) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ def rights(subject: Subject) -> Iterator[Finding]:
         return
     try:
         source = _source(subject)
-        tasks = [Task(partial(_denied, subject, source, group)) for group in groups(subject, subject.settings)]
+        tasks = [Task(partial(_denied, subject, source, group)) for group in groups(subject, subject.settings) if not _made(subject, group)]
         denied = [action for task in tasks for action in task.wait()]
     except ClientError as error:
         if code_of(error) not in DENIED:
@@ -52,6 +52,18 @@ def _source(subject: Subject) -> str:
     # A role's path is not in the ARN of its sessions.
     name = arn.split(":assumed-role/", 1)[1].split("/")[0]
     return str(subject.clients.of("iam", subject.region).get_role(RoleName=name)["Role"]["Arn"])
+
+
+def _made(subject: Subject, group: Group) -> bool:
+    """Whether the role that a group's actions make is there."""
+    if group.makes_role is None:
+        return False
+    client = subject.clients.of("iam", subject.region)
+    try:
+        client.get_role(RoleName=group.makes_role)
+    except client.exceptions.NoSuchEntityException:
+        return False
+    return True
 
 
 def _denied(subject: Subject, source: str, group: Group) -> list[str]:

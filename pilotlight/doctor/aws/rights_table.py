@@ -21,6 +21,8 @@ class Group:
 
     actions: tuple[str, ...]
     resource: str = "*"
+    # The role that is made with these, once in an account: where it is there, nobody needs them.
+    makes_role: str | None = None
 
 
 def _always(settings: Settings) -> bool:
@@ -110,7 +112,7 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     ),
     # A new version is called before it takes traffic.
     (lambda settings: not _separate(settings), "lambda:{region}:{account}:function:{prefix}-model:1", ("lambda:InvokeFunction",)),
-    (_provisioned, "lambda:{region}:{account}:function:{prefix}-model:live", ("lambda:PutProvisionedConcurrencyConfig",)),
+    (_provisioned, "lambda:{region}:{account}:function:{prefix}-model:warmed", ("lambda:PutProvisionedConcurrencyConfig",)),
     (lambda settings: settings.alarms.email is not None, "sns:{region}:{account}:{prefix}-alarms", ("sns:CreateTopic", "sns:Subscribe")),
     (_drops, "sns:{region}:{account}:{prefix}-floor", ("sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe")),
     (lambda settings: settings.budget is not None, "budgets::{account}:budget/{prefix}", ("budgets:ModifyBudget",)),
@@ -131,4 +133,14 @@ def groups(subject: Subject, settings: Settings) -> list[Group]:
         Group(actions=actions, resource=f"arn:{subject.partition}:{resource.format(**fields)}" if resource else "*")
         for needs, resource, actions in TABLE
         if needs(settings)
-    ]
+    ] + ([_linked_role(subject, settings)] if _scales(settings) else [])
+
+
+def _linked_role(subject: Subject, settings: Settings) -> Group:
+    """The first target of a service in an account makes its service-linked role (Application Auto Scaling user guide, service-linked
+    roles)."""
+    service, of = ("sagemaker", "SageMakerEndpoint") if _separate(settings) else ("lambda", "LambdaConcurrency")
+    role = f"AWSServiceRoleForApplicationAutoScaling_{of}"
+    path = f"role/aws-service-role/{service}.application-autoscaling.amazonaws.com/{role}"
+    resource = f"arn:{subject.partition}:iam::{subject.account}:{path}"
+    return Group(actions=("iam:CreateServiceLinkedRole",), resource=resource, makes_role=role)

@@ -159,7 +159,7 @@ def test_up_in_an_account_ends_with_a_floor_that_it_left_behind(
     request = deploy.Request(operation="up", stack="demo", folder=root, where="cloud", yes=True, skip_doctor=skipped)
     assert deploy.run(request) is ended
     said = capsys.readouterr().err
-    assert ("2 instances are kept warm, and there is no plan" in said) is told
+    assert ("2 instances of the alias 'live' are kept warm, which no plan asks for" in said) is told
     assert ("mend: aws lambda delete-provisioned-concurrency-config" in said) is told
 
 

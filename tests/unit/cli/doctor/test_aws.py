@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.aws.names import names_of
+from components.aws.names import WARMED_ALIAS, names_of
 from pilotlight.doctor.aws import account as account_checks
 from pilotlight.doctor.aws import floor as floors
 from pilotlight.doctor.aws import quotas, rights
@@ -261,6 +261,8 @@ def test_a_deployer_who_may_do_everything_is_fine(account: Account, root: Path) 
         ({"warming": [WINDOW, ALWAYS]}, "application-autoscaling:RegisterScalableTarget"),
         ({**LAMBDA, "warming": [WINDOW]}, "application-autoscaling:PutScheduledAction"),
         ({**LAMBDA, "warming": [WINDOW]}, "lambda:PutProvisionedConcurrencyConfig"),
+        ({**LAMBDA, "warming": [WINDOW]}, "iam:CreateServiceLinkedRole"),
+        ({"warming": [WINDOW, ALWAYS]}, "iam:CreateServiceLinkedRole"),
         ({**DROPS, "warming": [WINDOW]}, "sns:CreateTopic"),
         ({**LAMBDA, "warming": [{"kind": "provisioned"}]}, "lambda:PutProvisionedConcurrencyConfig"),
     ],
@@ -282,7 +284,7 @@ def test_a_missing_right_is_named(account: Account, root: Path, settings: dict[s
 def test_a_reservation_that_the_live_floor_has_all_of_starts_no_version(
     account: Account, root: Path, monkeypatch: pytest.MonkeyPatch, live: int, most: int, said: str | None
 ) -> None:
-    monkeypatch.setattr(floors, "_live", lambda *_: live)
+    monkeypatch.setattr(floors, "_provisioned", lambda _subject, _names, alias: live if alias == WARMED_ALIAS else 0)
     settings = {"endpoint": {**LAMBDA["endpoint"], "maxConcurrency": most}, "warming": [{**ALWAYS, "instances": 4}]}
     told = [each.found for each in floors.before_up(account.subject(root, settings))]
     assert [each.startswith(said or "") for each in told] == ([] if said is None else [True])
@@ -296,12 +298,22 @@ def test_a_reservation_that_the_live_floor_has_all_of_starts_no_version(
         ({"warming": [WINDOW]}, "application-autoscaling:RegisterScalableTarget"),
         ({**LAMBDA, "warming": [ALWAYS]}, "application-autoscaling:RegisterScalableTarget"),
         (BUDGET, "sns:CreateTopic"),
+        ({**LAMBDA, "warming": [ALWAYS]}, "iam:CreateServiceLinkedRole"),
+        ({"warming": [WINDOW]}, "iam:CreateServiceLinkedRole"),
         ({}, "s3:PutBucketNotification"),
     ],
 )
 def test_what_moves_the_floor_is_asked_for_and_nothing_else(account: Account, root: Path, settings: dict[str, Any], denied: str) -> None:
     account.faults.set({"account": {"denied": [denied]}})
     assert one(rights.rights(account.subject(root, settings))).status == "ok"
+
+
+def test_a_role_that_the_account_has_need_not_be_made(account: Account, root: Path) -> None:
+    account.faults.set({"account": {"denied": ["iam:CreateServiceLinkedRole"]}})
+    role = "AWSServiceRoleForApplicationAutoScaling_LambdaConcurrency"
+    account.put("aws:iam/role:Role", name=role, arn=f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{role}", path="/", uniqueId="AROA")
+    assert one(rights.rights(account.subject(root, {**LAMBDA, "warming": [WINDOW]}))).status == "ok"
+    assert one(rights.rights(account.subject(root, {"warming": [WINDOW, ALWAYS]}))).status == "fail", "another service's role"
 
 
 def test_rights_that_the_stack_does_not_need_are_not_asked_for(account: Account, root: Path) -> None:
