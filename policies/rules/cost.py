@@ -74,22 +74,21 @@ def _moved(schedule: Resource, floor: Resource) -> str | None:
 
 
 def _ended(action: Resource, floor: Resource) -> str | None:
-    """What an action of application auto scaling turns down. A variant of an endpoint is never below 1 there: to move it has to do. An
-    alias goes to 0, each of a function's by itself; a qualifier that is not known may be any of them."""
-    scaled = str(action.at("resourceId"))
-    if floor.type not in _SCALED or not scaled.startswith(_SCALED[floor.type]):
+    """What an action of application auto scaling turns down to the least that there is. Of a function each alias by itself; a qualifier
+    that is not known may be any of them."""
+    if floor.type not in _SCALED:
         return None
-    if floor.type == t.LAMBDA_PROVISIONED:
-        qualifier = floor.values.get("qualifier")
-        if isinstance(qualifier, str) and not scaled.endswith(f":{qualifier}"):
-            return None
-        if action.at("scalableTargetAction.maxCapacity") != 0:
-            return None
-    return scaled
+    scaled, (prefix, least) = str(action.at("resourceId")), _SCALED[floor.type]
+    if not scaled.startswith(prefix):
+        return None
+    qualifier = floor.values.get("qualifier")
+    if isinstance(qualifier, str) and not scaled.endswith(f":{qualifier}"):
+        return None
+    return scaled if action.at("scalableTargetAction.maxCapacity") == least else None
 
 
-# How application auto scaling names what it scales.
-_SCALED = {t.ENDPOINT_CONFIG: "endpoint/", t.LAMBDA_PROVISIONED: "function:"}
+# How application auto scaling names what it scales, and the least that it goes down to: a variant of an endpoint is never below 1 there.
+_SCALED = {t.ENDPOINT_CONFIG: ("endpoint/", 1), t.LAMBDA_PROVISIONED: ("function:", 0)}
 # A service's own address is one of run.app: to call that is a ping.
 _RUN_API = re.compile(r"https://([a-z0-9-]+-)?run\.googleapis\.com/")
 # Calls of EventBridge Scheduler's universal target.

@@ -105,9 +105,10 @@ COST = (
                 _calls("sagemaker:deleteEndpoint", "c"),
                 _calls("sagemaker:updateEndpointWeightsAndCapacities", "c"),
                 _calls("applicationautoscaling:registerScalableTarget", "c"),
-                made(t.SCALED_ACTION, resourceId="endpoint/c/variant/v"),
+                _scaled("endpoint/c/variant/v", 1),
             )
         ),
+        ("no schedule ends it", [{**config, "inputs": {**config["inputs"], "name": "c"}}, _scaled("endpoint/c/variant/v", 2)]),
         ("", [_FLOOR, _scaled("function:f:live", 0)]),
         ("", [_LIVE, _scaled("function:f:live", 2), _scaled("function:f:live", 0)]),
         ("no schedule ends it", [_LIVE, _scaled("function:f:live", 2)]),
