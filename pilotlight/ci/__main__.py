@@ -20,7 +20,7 @@ from typing import Any
 
 from pilotlight.ci.comment import mark, markdown, missing, unconcerned
 from pilotlight.ci.github import GitHub, GitHubError
-from pilotlight.ci.selection import CLOUDS, SelectionError, affected, changed_since, chosen, matrix
+from pilotlight.ci.selection import CLOUDS, SelectionError, affected, changed_since, chosen, cloud_of, matrix
 
 # Whom a job is in a cloud, by the variables of its environment.
 SIGNS_IN = {"aws": "AWS_ROLE", "gcp": "GOOGLE_ACCOUNT", "azure": "AZURE_CLIENT_ID"}
@@ -158,9 +158,16 @@ def _end(options: argparse.Namespace) -> int:
 
 def _signs_in(options: argparse.Namespace) -> int:
     """By the variables that .github/actions/login reads. The output `any` is `true` or `false`; where a stack is in that cloud and nobody
-    signs in there, its environments would never end: a failure."""
+    signs in there, its environments would never end: a failure. A name without a file is told and passed over: what is left of its
+    environments ends all the same."""
     name, variables = SIGNS_IN[options.cloud], json.loads(_variable("VARIABLES"))
-    needing = [each.stack for each in chosen(options.wish, options.root) if each.cloud == options.cloud]
+    needing = []
+    for stack in dict.fromkeys(options.wish.split()):
+        try:
+            if cloud_of(stack, options.root) == options.cloud:
+                needing.append(stack)
+        except SelectionError as error:
+            _say(str(error))
     there = bool(variables.get(name))
     if needing and not there:
         return _failed(f"{', '.join(needing)}: in {options.cloud}, and the environment has no variable {name} to sign in by: set it there.")

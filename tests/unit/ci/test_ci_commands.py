@@ -197,6 +197,16 @@ def test_a_cloud_that_has_environments_and_nobody_to_end_them_is_a_failure(
     assert says in capsys.readouterr().err
 
 
+def test_a_stack_whose_file_is_gone_keeps_no_environment_from_being_ended(
+    checkout: Path, outputs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VARIABLES", json.dumps({"AWS_ROLE": "arn:aws:iam::111122223333:role/r"}))
+    monkeypatch.setenv("STACKS", "gone one")
+    assert main(["--root", str(checkout), "signs-in", "--cloud", "aws"]) == 0
+    assert outputs()["any"] == "true"
+    assert "There is no stack 'gone'" in capsys.readouterr().err
+
+
 def test_without_a_matrix_no_other_stack_is_called_unconcerned(tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     plans = write(tmp_path / "plans", mine=PLAN, other={**PLAN, "stack": "other"})
     assert main(["comment", str(plans), "--number", "7"]) == 0
