@@ -73,9 +73,28 @@ def _unwatched(mapping: Resource, context: Context) -> Iterator[str]:
 
 def _tags(resource: Resource, context: Context) -> Iterator[str]:
     key = next(key for key, types in _TAGGED.items() if resource.type in types)
-    missing = [each for each in context.config["keys"] if not resource.at(key, {}).get(each)]
+    came, counted = resource.at(key, {}), _counted_by(resource, context)
+    missing = [each for each in dict.fromkeys((*context.config["keys"], *counted)) if not came.get(each)]
     if missing:
         yield f"{key} lacks {', '.join(missing)}: add what the bill is split by."
+    for name, values in counted.items():
+        if came.get(name) and came[name] not in values:
+            yield f"{key}.{name} is {shown(came[name])}, and a budget counts by {name} {' or '.join(map(shown, values))}: set it to that."
+
+
+def _counted_by(resource: Resource, context: Context) -> dict[str, list[str]]:
+    """Tags, and the values of each, by which budgets of the stack count what is billed in the resource's cloud."""
+    found: dict[str, list[str]] = {}
+    if resource.type.startswith("aws:"):
+        for budget in context.graph.all(t.AWS_BUDGET):
+            for value in (value for each in budget.each("costFilters") if each.at("name") == "TagKeyValue" for value in each.at("values")):
+                name, _, tagged = value.removeprefix("user:").partition("$")
+                found.setdefault(name, []).append(tagged)
+    elif resource.type.startswith("gcp:"):
+        for budget in context.graph.all(t.GCP_BUDGET):
+            for name, tagged in budget.at("budgetFilter.labels", {}).items():
+                found.setdefault(name, []).append(tagged)
+    return found
 
 
 def _goes_with_stack(resource: Resource, context: Context) -> bool:
@@ -209,11 +228,17 @@ RULES = (
         group="operations",
         severity="low",
         idea="What is billed says whose it is.",
-        fix="Tag it, or give the component a transformation that does.",
+        fix="Tag it, or give the component a transformation that does. A budget that counts by a tag sees nothing of what lacks it.",
         checks=(Check(tuple(type_ for types in _TAGGED.values() for type_ in types), _tags),),
         parameters={
-            "keys": {"type": "array", "items": {"type": "string"}, "default": ["project", "stack"], "description": "Tags that each has."}
+            "keys": {
+                "type": "array",
+                "items": {"type": "string"},
+                "default": ["project", "stack"],
+                "description": "Tags that each has, beside those that a budget counts by.",
+            }
         },
+        stack=True,
     ),
     Rule(
         id="data-is-protected",

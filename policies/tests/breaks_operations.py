@@ -28,7 +28,17 @@ BREAKS = (
         "dead-letters-are-watched", "aws-rest", t.ALARM, {}, "no alarm has the dimension QueueName", name="answers-dead-letters", gone=True
     ),
     Break("tagged", "aws-rest", t.QUEUE, {"tags.stack": GONE}, "tags lacks stack"),
-    Break("tagged", "gcp-api", t.RUN, {"labels": GONE}, "labels lacks project, stack"),
+    Break("tagged", "gcp-api", t.RUN, {"labels": GONE}, "labels lacks project, stack, deployment: add"),
+    Break("tagged", "azure-api", t.APP, {"tags": GONE}, "tags lacks project, stack: add"),
+    Break("tagged", "aws-rest", t.QUEUE, {"tags.deployment": GONE}, "tags lacks deployment"),
+    Break(
+        "tagged",
+        "aws-events",
+        t.TABLE,
+        {"tags.deployment": "o"},
+        'is "o", and a budget counts by deployment "pilotlight-aws-lambda-events"',
+    ),
+    Break("tagged", "gcp-api", t.GCS, {"labels.deployment": "other"}, 'labels.deployment is "other", and a budget counts by deployment "'),
     Break(
         "data-is-protected",
         "aws-events",

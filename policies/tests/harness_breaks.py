@@ -52,10 +52,18 @@ class Break:
         return {each["name"] for each in self._added()}
 
     def _added(self) -> list[Spec]:
-        return [self.added] if isinstance(self.added, dict) else [*self.added]
+        added = [self.added] if isinstance(self.added, dict) else [*self.added]
+        return [_tagged(each, self.graph) for each in added]
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:
         return {**WRITTEN, **self.config}
+
+
+def _tagged(spec: Spec, graph: str) -> Spec:
+    """A resource with what everything of the graph has that has tags, where it has tags itself."""
+    theirs = {key: each["inputs"][key] for each in good(graph) for key in ("tags", "labels") if each["inputs"].get(key)}
+    named = {key: {**theirs.get(key, {}), **spec["inputs"][key]} for key in ("tags", "labels") if spec["inputs"].get(key)}
+    return {**spec, "inputs": {**spec["inputs"], **named}}
 
 
 @cache
