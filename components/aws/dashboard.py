@@ -1,4 +1,5 @@
-"""A page with the figures of a service: what each alarm watches, beside where it goes off, and what the functions count."""
+"""A page with the figures of a service: what each alarm watches, beside where it goes off, what callers wait, and what the functions
+count."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.context import AwsContext
-from components.aws.watch import PERIOD_S, Alarm
+from components.aws.watch import PERIOD_S, Alarm, Figure
 
 # CloudWatch's grid is 24 wide (CloudWatch API reference, dashboard body structure and syntax).
 GRID, WIDTH, HEIGHT = 24, 8, 6
@@ -21,14 +22,16 @@ class Dashboard(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
 
-    def __init__(self, name: str, home: AwsContext, alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, home: AwsContext, figures: Sequence[Figure], alarms: Sequence[Alarm], opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
-        dimensions = [alarm.dimensions for alarm in alarms]
-        known = pulumi.Output.all(*dimensions)
+        shown = [*figures, *alarms]
+        known = pulumi.Output.all(*(each.dimensions for each in shown))
         made = aws.cloudwatch.Dashboard(
             f"{name}-dashboard",
             dashboard_name=home.names.prefix,
-            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(home.region, home.names.prefix, alarms, of))),
+            dashboard_body=pulumi.Output.json_dumps(known.apply(lambda of: body(home.region, home.names.prefix, shown, of))),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.url = made.dashboard_name.apply(lambda known: address(home.place.partition, home.region, known))
@@ -41,9 +44,11 @@ def address(partition: str, region: str, dashboard: str) -> str:
     return f"https://{region}.{console}/cloudwatch/home?region={region}#dashboards/dashboard/{dashboard}"
 
 
-def body(region: str, service: str, alarms: Sequence[Alarm], dimensions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """The dashboard's body; `dimensions` are those of the alarms, with their values known. Pure."""
-    graphs = [*_own(region, service), *(_watched(region, alarm, of) for alarm, of in zip(alarms, dimensions, strict=True))]
+def body(region: str, service: str, shown: Sequence[Figure | Alarm], dimensions: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The dashboard's body; `dimensions` are those of what is shown, with their values known. Pure."""
+    graphs = [*_own(region, service)]
+    for each, of in zip(shown, dimensions, strict=True):
+        graphs.append(_watched(region, each, of) if isinstance(each, Alarm) else _shown(region, each, of))
     columns = GRID // WIDTH
     return {
         "widgets": [
@@ -71,6 +76,13 @@ def _watched(region: str, alarm: Alarm, dimensions: Mapping[str, str]) -> dict[s
         "metrics": [[alarm.namespace, alarm.metric, *named]],
         "annotations": {"horizontal": [{"label": "alarm above", "value": alarm.threshold}]},
     }
+
+
+def _shown(region: str, figure: Figure, dimensions: Mapping[str, str]) -> dict[str, Any]:
+    """The metric of one figure, in each of its statistics."""
+    named = [part for pair in dimensions.items() for part in pair]
+    metrics = [[figure.namespace, figure.metric, *named, {"stat": each}] for each in figure.statistics]
+    return {"title": figure.title, "region": region, "stat": figure.statistics[-1], "period": PERIOD_S, "metrics": metrics}
 
 
 def _own(region: str, service: str) -> list[dict[str, Any]]:

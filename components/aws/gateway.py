@@ -7,7 +7,7 @@ from components.args import GatewayArgs
 from components.aws.context import AwsContext
 from components.aws.gateway_access import issue_key, stage_limits
 from components.aws.gateway_log_role import account_log_role
-from components.aws.gateway_plan import PATH, REST_LOG_FORMAT, gateway_alarm
+from components.aws.gateway_plan import PATH, REST_LOG_FORMAT, gateway_alarm, gateway_latency
 from components.aws.gateway_routes import Snapshot, predict_route, refusals, results_route
 from components.aws.names import STAGE
 from components.contract import Function
@@ -52,4 +52,5 @@ class RestGateway(pulumi.ComponentResource):
         self.url = pulumi.Output.format("{0}/{1}", stage.invoke_url, PATH)
         self.log_groups = [access.name, errors.name]
         self.alarms = [gateway_alarm("5XXError", {"ApiName": api.name, "Stage": stage.stage_name})]
+        self.figures = [gateway_latency({"ApiName": api.name, "Stage": stage.stage_name})]
         self.register_outputs({"url": self.url, "apiKey": self.api_key, "logGroups": self.log_groups})

@@ -5,7 +5,7 @@ import pulumi_aws as aws
 
 from components.args import LATER_ASKED, LATER_TOLD, GatewayArgs
 from components.aws.context import AwsContext
-from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, RESULT_ID, RESULTS, gateway_alarm
+from components.aws.gateway_plan import HTTP_LOG_FORMAT, PATH, RESULT_ID, RESULTS, gateway_alarm, gateway_latency
 from components.contract import Function, Principal
 
 ROUTE = f"POST /{PATH}"
@@ -49,6 +49,7 @@ class HttpGateway(pulumi.ComponentResource):
         self.api_key = None
         self.log_groups = [access.name]
         self.alarms = [gateway_alarm("5xx", {"ApiId": api.id})]
+        self.figures = [gateway_latency({"ApiId": api.id})]
         self.register_outputs({"url": self.url, "logGroups": self.log_groups})
 
     def _routes(self, name: str, api: aws.apigatewayv2.Api, function: Function, args: GatewayArgs) -> list[pulumi.Resource]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pulumi import Input
 
-from components.aws.watch import Alarm
+from components.aws.watch import Alarm, Figure
 
 PATH = "predict"
 # Where answers that come later are: their id is the last step.
@@ -120,6 +120,12 @@ HTTP_LOG_FORMAT = json.dumps(
         "integrationError": "$context.integrationErrorMessage",
     }
 )
+
+
+def gateway_latency(dimensions: dict[str, Input[str]]) -> Figure:
+    """How long callers wait. Pings go past the gateway: they are in the platform's own latencies of the model, and not in these."""
+    title = "what callers wait (ms), without pings"
+    return Figure(title=title, namespace="AWS/ApiGateway", metric="Latency", dimensions=dimensions, statistics=("p50", "p99"))
 
 
 def gateway_alarm(metric: str, dimensions: dict[str, Input[str]]) -> Alarm:

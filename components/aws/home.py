@@ -116,7 +116,8 @@ class AwsHome(AwsContext):
         """A dashboard with the figures of all parts."""
         from components.aws.dashboard import Dashboard
 
-        return Dashboard(name, self, [alarm for part in parts for alarm in part.alarms], opts).url
+        figures = [figure for part in parts for figure in getattr(part, "figures", ())]
+        return Dashboard(name, self, figures, [alarm for part in parts for alarm in part.alarms], opts).url
 
     def watch(self, name: str, parts: Sequence[Any], email: str | None, opts: pulumi.ResourceOptions) -> Watch:
         """One alarm per failure that a part can name."""

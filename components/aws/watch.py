@@ -31,6 +31,17 @@ class Alarm:
     without_data: Literal["notBreaching", "ignore"] = "notBreaching"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A metric that a dashboard shows and no alarm watches, in some statistics."""
+
+    title: str
+    namespace: str
+    metric: str
+    dimensions: Mapping[str, pulumi.Input[str]]
+    statistics: Sequence[str]
+
+
 def publish(place: Place, topic: str) -> Mapping[str, object]:
     """Only this account's alarms may publish to the topic."""
     condition = {"StringEquals": {"aws:SourceAccount": place.account}}

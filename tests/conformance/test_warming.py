@@ -30,7 +30,9 @@ def warmed(request: pytest.FixtureRequest, deployment: Deployment) -> Iterator[W
 
 
 def test_the_floor_is_up_inside_the_window_and_down_outside(warmed: Warmed) -> None:
+    warmed.goes_to(warmed.at("07:50"))
     assert warmed.floor() == 0
+    assert warmed.is_cold(), "outside a window a call waits for the model, and its answer says so"
     warmed.goes_to(warmed.at("08:00") + SOON)
     assert warmed.floor() == 1
     assert warmed.declared() == 0, "what the program declared before eight"
@@ -45,15 +47,17 @@ def test_the_floor_is_up_inside_the_window_and_down_outside(warmed: Warmed) -> N
 
 
 @pytest.mark.parametrize(
-    ("change", "edge", "days", "after"),
+    ("change", "edge", "days", "after", "options"),
     [
-        ("image", "12:00", 0, 0),
-        pytest.param("memory", "08:00", 1, 1, marks=only_all),
-        pytest.param("memory", "12:00", 1, 0, marks=only_all),
-        pytest.param("image", "08:00", 2, 1, marks=only_all),
+        ("image", "12:00", 0, 0, ()),
+        pytest.param("memory", "08:00", 1, 1, (), marks=only_all),
+        pytest.param("memory", "12:00", 1, 0, ("--refresh",), marks=only_all),
+        pytest.param("image", "08:00", 2, 1, ("--refresh",), marks=only_all),
     ],
 )
-def test_an_up_across_an_edge_leaves_the_floor_of_its_end(warmed: Warmed, change: str, edge: str, days: int, after: int) -> None:
+def test_an_up_across_an_edge_leaves_the_floor_of_its_end(
+    warmed: Warmed, change: str, edge: str, days: int, after: int, options: tuple[str, ...]
+) -> None:
     # The program sees the moment before the edge; the engine writes after the schedule did.
     moment = warmed.at(edge, days=days)
     warmed.goes_to(moment + (2 * SOON if after else max(2 * SOON, warmed.lowered + SOON)))
@@ -63,7 +67,7 @@ def test_an_up_across_an_edge_leaves_the_floor_of_its_end(warmed: Warmed, change
     else:
         warmed.resize(2 if after == 0 else 1)
     before = (moment - timedelta(seconds=5)).isoformat()
-    report = warmed.deployment.report("up", warmed.stack, "--local", "--at", before)
+    report = warmed.deployment.report("up", warmed.stack, "--local", "--at", before, *options)
     assert report["result"] == "succeeded"
     built = [each["type"] for each in report["resources"] if each["type"].startswith("docker-build:") and each["operation"] != "same"]
     assert bool(built) is (change == "image")
@@ -75,16 +79,21 @@ def test_an_up_across_an_edge_leaves_the_floor_of_its_end(warmed: Warmed, change
     assert not (after and warmed.is_cold(fresh=True))
 
 
-@only_all
-def test_an_up_inside_a_window_leaves_the_floor_whatever_it_changes(warmed: Warmed) -> None:
+def test_an_up_inside_a_window_leaves_the_floor_and_another_image(warmed: Warmed) -> None:
     warmed.goes_to(warmed.at("09:00", days=2))
     assert warmed.floor() == 1
+    warmed.rebuild()
+    warmed.up()
+    assert (warmed.floor(), warmed.declared()) == (1, 1)
+    assert not warmed.is_cold(fresh=True)
+
+
+@only_all
+def test_an_up_inside_a_window_leaves_the_floor_whatever_else_it_changes(warmed: Warmed) -> None:
+    warmed.goes_to(warmed.at("10:00", days=2))
     warmed.resize(0)
     warmed.up()
     assert (warmed.floor(), warmed.declared()) == (1, 1)
-    warmed.rebuild()
-    warmed.up()
-    assert warmed.floor() == 1
     assert not warmed.is_cold(fresh=True)
     warmed.deployment.report("refresh", warmed.stack)
     warmed.up()
@@ -95,7 +104,6 @@ def test_an_up_inside_a_window_leaves_the_floor_whatever_it_changes(warmed: Warm
 def test_an_up_outside_after_one_inside_leaves_no_floor(warmed: Warmed) -> None:
     warmed.goes_to(warmed.at("14:00", days=2))
     assert warmed.floor() == 0
-    assert warmed.is_cold(), "outside a window a call waits for the model, and its answer says so"
     warmed.resize(1)
     warmed.up()
     assert (warmed.floor(), warmed.declared()) == (0, 0)

@@ -120,7 +120,7 @@ class Warmed(ABC):
         answer = post(self.made, {"inputs": "is anybody there?"})
         assert answer.status_code == 200, answer.text
         # A warm answer has no such header, or the function's own part alone (contract 3 of docs/architecture.md); that a cold one has it is
-        # seen outside a window (test_warming.py).
+        # seen before a window opens (test_warming.py).
         return "load;" in answer.headers.get("server-timing", "")
 
     def resize(self, more_gb: int) -> None:

@@ -62,6 +62,11 @@ def test_a_dashboard_is_made_when_asked_for_and_shows_every_alarm(build: Build, 
     assert "dashboardUrl" not in plain.result["outputs"]
     made = shown.one("aws:cloudwatch/dashboard:Dashboard").inputs
     graphs = json.loads(made["dashboardBody"])["widgets"]
-    assert len(graphs) == 2 + len(shown.all("aws:cloudwatch/metricAlarm:MetricAlarm"))
-    assert all(isinstance(part, str) for each in graphs[2:] for part in each["properties"]["metrics"][0])
+    callers = [each["properties"] for each in graphs if each["properties"]["title"].startswith("what callers wait")]
+    assert len(callers) == stack.endswith("-api")
+    assert len(graphs) == 2 + len(callers) + len(shown.all("aws:cloudwatch/metricAlarm:MetricAlarm"))
+    for each in callers:
+        of = ["AWS/ApiGateway", "Latency", "ApiName", shown.one("aws:apigateway/restApi:RestApi").name + "-0a1b2c3", "Stage", "v1"]
+        assert each["metrics"] == [[*of, {"stat": "p50"}], [*of, {"stat": "p99"}]]
+    assert all(isinstance(part, str) for each in graphs[2 + len(callers) :] for part in each["properties"]["metrics"][0])
     assert shown.result["outputs"]["dashboardUrl"].endswith(f"/{made['dashboardName']}")

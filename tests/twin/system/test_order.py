@@ -8,10 +8,11 @@ from tests.support.deployment import Deployment
 from tests.support.size import only_all
 
 SEEDS = (1, 2, 3)
-# One stack in one order by default, beside a small program in several (tests/twin/engine); all orders of all stacks in the large run.
-USUAL = ("gcp-cloud-run-gpu-events", 2)
+# Two stacks in one order by default, beside a small program in several (tests/twin/engine); all orders of all stacks in the large run.
+USUAL = (("aws-lambda-api", 1), ("gcp-cloud-run-gpu-events", 2))
+PING = {"kind": "ping", "everyMinutes": 5}
 RUNS = [
-    pytest.param(ready, seed, id=f"{ready.name}-{seed}", marks=[] if (ready.name, seed) == USUAL else only_all)
+    pytest.param(ready, seed, id=f"{ready.name}-{seed}", marks=[] if (ready.name, seed) in USUAL else only_all)
     for ready in STACKS
     for seed in SEEDS
 ]
@@ -23,4 +24,11 @@ def test_a_stack_comes_up_whatever_the_order(deployment: Deployment, ready: Read
     report = deployment.up(ready.name)
     assert report["result"] == "succeeded", report["diagnostics"]
     assert use_of(ready.pattern, deployment, deployment.outputs(ready.name)).answer("any order")
+    # Another endpoint's configuration or revision, a new version, and parts that were not there.
+    deployment.configure(ready.name, {**ready.resized(1), "warming": [PING]})
+    report = deployment.up(ready.name)
+    assert report["result"] == "succeeded", report["diagnostics"]
+    assert use_of(ready.pattern, deployment, deployment.outputs(ready.name)).answer("any order of an update")
+    again = deployment.report("up", ready.name, "--local", "--refresh")["changes"]
+    assert {operation for operation, count in again.items() if count} == {"same"}
     assert deployment.report("destroy", ready.name)["result"] == "succeeded"
