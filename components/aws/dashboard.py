@@ -26,7 +26,7 @@ class Dashboard(pulumi.ComponentResource):
         self, name: str, home: AwsContext, figures: Sequence[Figure], alarms: Sequence[Alarm], opts: pulumi.ResourceOptions
     ) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
-        shown = [*figures, *alarms]
+        shown: list[Figure | Alarm] = [*figures, *alarms]
         known = pulumi.Output.all(*(each.dimensions for each in shown))
         made = aws.cloudwatch.Dashboard(
             f"{name}-dashboard",
