@@ -106,9 +106,13 @@ class EndpointArgs:
     warming: WarmingArgs | None = None
     load: LoadArgs = LoadArgs()
 
-    def environment(self) -> dict[str, str]:
-        """What the model server is told, on every platform."""
-        told = {"MAX_BODY_BYTES": str(self.max_body_bytes), "REQUEST_TIMEOUT_S": str(self.timeouts.model_s)}
+    def environment(self, model_bytes: int) -> dict[str, str]:
+        """What the model server is told, on every platform. The size of the packaged model is for policies, which see no artifact."""
+        told = {
+            "MAX_BODY_BYTES": str(self.max_body_bytes),
+            "REQUEST_TIMEOUT_S": str(self.timeouts.model_s),
+            "MODEL_BYTES": str(model_bytes),
+        }
         if self.instance is not None and self.instance.requests > SERVER_QUEUE:
             # What the platform sends at a time must find a place.
             told["MAX_QUEUE"] = str(self.instance.requests)

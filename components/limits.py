@@ -218,3 +218,5 @@ RUN_SERVICE_NAME = Range(low=1, high=49, unit="characters", source="Cloud Run AP
 SERVICE_ACCOUNT_ID = Range(low=6, high=30, unit="characters", source="IAM API, serviceAccounts.create: accountId", noted="2026-11")
 LABEL = Range(low=0, high=63, unit="characters", source="Resource Manager documentation, requirements for labels", noted="2026-11")
 TRIGGER_NAME = Range(low=1, high=63, unit="characters", source="Eventarc API, triggers.create: triggerId", noted="2026-11")
+# What the model server takes beside its model: 132 MB resident with MiniLM's 87 MB (benchmarks/results/cold-start.json), rounded up.
+SERVER_MB = 64

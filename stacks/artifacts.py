@@ -13,7 +13,7 @@ from components.args import ModelArtifact
 from components.artifact import function_folder, function_key, missing, model_folder, model_key, shrink_of
 from components.platform_facts import PLATFORM_FACTS, needs_functions
 from stacks.settings_service import Settings
-from stacks.sizes import model_bytes
+from stacks.sizes import memory_for, model_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD_INPUTS = ("containers", "handlers")
@@ -38,6 +38,12 @@ def find_model(settings: Settings, stack: str, cache: Path, root: Path = ROOT) -
     most = model_bytes(settings.endpoint, PLATFORM_FACTS[platform])
     if described["bytes"] > most:
         raise pulumi.RunError(f"The packaged model has {described['bytes']} bytes, {platform!r} takes {most}: use a smaller model.")
+    memory, least = settings.endpoint.memory_mb, memory_for(described["bytes"])
+    if memory is not None and memory < least:
+        raise pulumi.RunError(
+            f"endpoint.memoryMb is {memory}: the packaged model has {described['bytes']} bytes, and with the server itself that takes "
+            f"{least} MB or more."
+        )
     found = (folder / "model.tar.gz").stat().st_size
     if found != described["bytes"]:
         raise pulumi.RunError(

@@ -1,6 +1,9 @@
 """What follows from the size of an endpoint and the facts of its platform, where the settings leave it open. Pure."""
 
+import math
+
 from components.args import InstanceArgs
+from components.limits import SERVER_MB
 from components.platform_facts import GpuFacts, InstanceFacts, PlatformFacts
 from stacks.settings_events import Events
 from stacks.settings_service import Endpoint
@@ -49,6 +52,11 @@ def model_bytes(endpoint: Endpoint, facts: PlatformFacts) -> int:
     if one is None or not disk:
         return facts.model_bytes
     return next((gib for cpu, gib in disk if one.cpu <= cpu), disk[-1][1]) * 1024**3 // 2
+
+
+def memory_for(model_bytes: int) -> int:
+    """The least memory in MB for a packaged model: its weights, which hardly get smaller in an archive, and the server itself."""
+    return math.ceil(model_bytes / 1024**2) + SERVER_MB
 
 
 def _gpu(endpoint: Endpoint, facts: PlatformFacts) -> GpuFacts | None:

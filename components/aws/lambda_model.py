@@ -95,7 +95,13 @@ class LambdaModel(Served, pulumi.ComponentResource):
             reserved_concurrent_executions=args.max_concurrency,
             ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(model.size)),
             environment=aws.lambda_.FunctionEnvironmentArgs(
-                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, "SERVICE": home.names.prefix, **of_work}
+                variables={
+                    **args.environment(model.size),
+                    "MODEL_URI": model.uri,
+                    "MODEL_CACHE": CACHE,
+                    "SERVICE": home.names.prefix,
+                    **of_work,
+                }
             ),
             logging_config=json_logs(logs),
             publish=True,

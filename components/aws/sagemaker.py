@@ -91,7 +91,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             f"{name}-model",
             execution_role_arn=made.arn,
             primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
-                image=image.uri, model_data_url=store.uri, environment={**args.environment(), **inputs}
+                image=image.uri, model_data_url=store.uri, environment={**args.environment(store.size), **inputs}
             ),
             # SageMaker reads image and artifact as the role while it creates the model.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, store, *image.ready]),

@@ -20,10 +20,11 @@ class ModelStore(pulumi.ComponentResource):
 
     uri: pulumi.Output[str]
     key: str
+    size: int
 
     def __init__(self, name: str, home: AzureContext, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
-        self._home, self.key = home, f"{artifact.sha256}/model.tar.gz"
+        self._home, self.key, self.size = home, f"{artifact.sha256}/model.tar.gz", artifact.size
         group = home.group(name, self)
         account = Account(name, home, MODELS, self, keep=home.keep, shared_keys=True)
         self._container = azure.storage.BlobContainer(

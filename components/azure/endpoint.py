@@ -65,7 +65,7 @@ class ContainerAppsEndpoint(pulumi.ComponentResource):
                 image=image.uri,
                 server=image.foreign or image.registry.login_server,
                 variables={
-                    **args.environment(),
+                    **args.environment(model.size),
                     "MODEL_URI": model.uri,
                     "MODEL_CACHE": CACHE,
                     "AZURE_CLIENT_ID": who.client_id,

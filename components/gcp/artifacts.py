@@ -17,10 +17,11 @@ class ModelStore(pulumi.ComponentResource):
 
     uri: pulumi.Output[str]
     key: str
+    size: int
 
     def __init__(self, name: str, home: GcpContext, artifact: ModelArtifact, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ModelStore", name, None, opts)
-        self.key = f"{MODEL_PREFIX}{artifact.sha256}/model.tar.gz"
+        self.key, self.size = f"{MODEL_PREFIX}{artifact.sha256}/model.tar.gz", artifact.size
         self._bucket = private_bucket(name, home, "models", self, keep=home.keep)
         gcp.storage.BucketObject(
             f"{name}-model",

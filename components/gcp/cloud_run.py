@@ -72,7 +72,7 @@ class CloudRunEndpoint(pulumi.ComponentResource):
                 name=home.names.private_endpoint if one.private else home.names.endpoint,
                 image=image.uri,
                 account=identity.email,
-                variables={**args.environment(), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, **_required(one), **inputs},
+                variables={**args.environment(model.size), "MODEL_URI": model.uri, "MODEL_CACHE": CACHE, **_required(one), **inputs},
                 cpu=one.cpu,
                 memory_mb=args.memory_mb,
                 requests=one.requests,

@@ -65,6 +65,7 @@ def limits_copy() -> str:
             f"CLOUD_RUN_CPU_MEMORY_MB = {cpu}",
             f"CLOUD_RUN_FIRST_GENERATION_MB = {limits.CLOUD_RUN_FIRST_GENERATION_MB.low}",
             f"CONTAINER_APPS_MB_PER_CPU = {limits_azure.CONTAINER_APPS_MB_PER_CPU}",
+            f"SERVER_MB = {limits.SERVER_MB}",
             "",
         ]
     )

@@ -1,7 +1,9 @@
 """Rules about how fast the first call is answered, and that it is answered by what was deployed."""
 
+import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from . import limits
 from . import tokens as t
@@ -19,6 +21,7 @@ _IMAGES = {
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 # Where a type says how long a caller waits, and the most that it may be (ms).
 _GATEWAYS = {t.REST_INTEGRATION: limits.REST_TIMEOUT_MS, t.HTTP_INTEGRATION: limits.HTTP_TIMEOUT_MS}
+_SIZE = "MODEL_BYTES"
 _QUANTITY = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)(m|[kKMGTP]?|[KMGTP]i)")
 
 
@@ -107,6 +110,36 @@ def _app_memory(part: View) -> Iterator[str]:
         yield f'{part.named("resources.memory")} is {shown(memory)} for {shown(cpu)} vCPU: set it to "{fits / 1024:g}Gi".'
 
 
+def _holds_model(resource: Resource, context: Context) -> Iterator[str]:
+    """What a container is told of its model's size, against its memory."""
+    if resource.type == t.ENDPOINT_CONFIG:
+        model = context.graph.behind(resource, "productionVariants", t.MODEL)
+        size = None if model is None else model.at("primaryContainer.environment", {}).get(_SIZE)
+        path = "serverlessConfig.memorySizeInMb"
+        served = [each for each in resource.each("productionVariants") if each.at(path) is not None]
+        return every(served, lambda variant: _too_small(size, variant.at(path), variant.named(path), context))
+    if resource.type == t.LAMBDA:
+        size = resource.at("environment.variables", {}).get(_SIZE)
+        return _too_small(size, resource.at("memorySize", 128), resource.named("memorySize"), context)
+    variables, path, least = (
+        ("envs", "resources.limits.memory", "512Mi") if resource.type == t.RUN else ("env", "resources.memory", "0.5Gi")
+    )
+
+    def judge(part: View) -> Iterator[str]:
+        size = next((each.at("value") for each in part.each(variables) if each.at("name") == _SIZE), None)
+        return _too_small(size, _mib(str(part.at(path, least))), part.named(path), context)
+
+    return every(resource.each("template.containers"), judge)
+
+
+def _too_small(size: Any, memory_mb: float, path: str, context: Context) -> Iterator[str]:
+    if size is None:
+        return
+    least = math.ceil(int(size) / 1024**2) + context.config["besideMb"]
+    if memory_mb < least:
+        yield f"{path} is {shown(memory_mb)} MB for a model of {size} bytes: set it to {shown(least)} MB or more, or take a smaller model."
+
+
 def _is_model(part: View, memory: str, context: Context) -> bool:
     """Whether a container loads a model: it has a GPU, or more memory than a small function."""
     return bool(_mib(str(part.at(memory, "0Mi"))) >= context.config["fromMemoryMb"])
@@ -176,6 +209,23 @@ RULES = (
             *wanted(t.LAMBDA, between("memorySize", *limits.LAMBDA_MEMORY_MB, unit="MB")),
             Check((t.RUN, t.APP), _memory_for_cpu),
         ),
+    ),
+    Rule(
+        id="memory-holds-model",
+        group="cold-start",
+        severity="high",
+        idea="Memory holds the model that a container loads.",
+        fix="Take more memory, or a smaller model: what does not fit is killed in the middle of its first start.",
+        checks=(Check((t.ENDPOINT_CONFIG, t.LAMBDA, t.RUN, t.APP), _holds_model),),
+        parameters={
+            "besideMb": {
+                "type": "number",
+                "minimum": 0,
+                "default": limits.SERVER_MB,
+                "description": f"What a server takes beside its model, whose bytes the variable {_SIZE} tells.",
+            }
+        },
+        stack=True,
     ),
     Rule(
         id="startup-is-probed",

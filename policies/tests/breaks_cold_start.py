@@ -3,7 +3,23 @@
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break
 
+_LARGE = str(20 * 1024**3)
+
+
+def _sized(variables: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [{**each, "value": _LARGE} if each["name"] == "MODEL_BYTES" else each for each in variables]
+
+
 BREAKS = (
+    *(
+        Break("memory-holds-model", graph, type_, {path: value}, "MB for a model of 21474836480 bytes: set it to 20544 MB", name=name)
+        for graph, type_, path, value, name in (
+            ("aws-rest", t.MODEL, "primaryContainer.environment.MODEL_BYTES", _LARGE, ""),
+            ("aws-http", t.LAMBDA, "environment.variables.MODEL_BYTES", _LARGE, "endpoint-function"),
+            ("gcp-api", t.RUN, "template.containers.0.envs", _sized, "endpoint-service"),
+            ("azure-api", t.APP, "template.containers.0.env", _sized, "endpoint-app-a2f1a6"),
+        )
+    ),
     *(
         Break("image-by-digest", graph, type_, {path: "registry.example/served:latest"}, "<repository>@sha256:<digest>")
         for graph, type_, path in (

@@ -241,6 +241,12 @@ DELIVERY = (
         *((("redrivePolicy is missing"), made(t.TOPIC_SUBSCRIPTION, protocol=each)) for each in ("lambda", "sqs", "https")),
     ),
 )
+
+
+def _size(mb: int) -> dict[str, str]:
+    return {"name": "MODEL_BYTES", "value": str(mb * 1024**2)}
+
+
 COLD_START = (
     *edges(
         "function-ends-before-gateway",
@@ -254,6 +260,16 @@ COLD_START = (
         ),
     ),
     *edges("gateway-timeout-exists", ("", made(t.REST_INTEGRATION, timeoutMilliseconds=50))),
+    *edges(
+        "memory-holds-model",
+        *((says, _app({"resources": {"memory": "4Gi"}, "env": [_size(mb)]})) for mb, says in ((4032, ""), (4033, "set it to 4097 MB"))),
+        *((says, _run({**_run_limits("2", "4Gi"), "envs": [_size(mb)]})) for mb, says in ((4032, ""), (4033, "set it to 4097 MB"))),
+        *(
+            (says, _function(memorySize=1024, environment={"variables": {"MODEL_BYTES": str(mb * 1024**2)}}))
+            for mb, says in ((960, ""), (961, "memorySize is 1024 MB for a model of"))
+        ),
+        ("", _variant(maxConcurrency=1)),
+    ),
     *edges(
         "memory-of-platform",
         ("", _variant(memorySizeInMb=1024)),

@@ -66,15 +66,6 @@ def test_every_cloud_with_event_stacks_is_held_to_them() -> None:
     assert {ready.cloud for ready in STACKS if ready.pattern == "events"} == set(EVENTED)
 
 
-@on()
-@only_all
-def test_a_warming_plan_that_comes_and_goes_loses_no_object(up: Evented) -> None:
-    for rules, floor in (([{"kind": "provisioned"}], 1), (None, None)):
-        up.deployment.configure(up.ready.name, {"warming": rules})
-        assert_all_work_on([up], lambda: up.deployment.up(up.ready.name)["result"])
-        assert up.deployment.outputs(up.ready.name).get("floor") == floor
-
-
 @on("aws")
 def test_one_poison_object_in_a_batch_of_ten_is_the_only_dead_letter(up: AwsEvented) -> None:
     good = {f"{number} {NAMES[number % len(NAMES)]}.txt": NAMES[number % len(NAMES)] for number in range(9)}
@@ -275,6 +266,15 @@ def test_a_function_that_is_killed_while_it_works_leaves_one_result_of_each_obje
     assert {line["outcome"] for line in up.attempts(versions)} == {"recorded"}
     assert sorted(row["version"] for row in up.pipeline.rows() if row["version"] in versions) == sorted(versions)
     assert up.messages(versions) == dict.fromkeys(versions, 1)
+
+
+@on()
+@only_all
+def test_a_warming_plan_that_comes_and_goes_loses_no_object(up: Evented) -> None:
+    for rules, floor in (([{"kind": "provisioned"}], 1), (None, None)):
+        up.deployment.configure(up.ready.name, {"warming": rules})
+        assert_all_work_on([up], lambda: up.deployment.up(up.ready.name)["result"])
+        assert up.deployment.outputs(up.ready.name).get("floor") == floor
 
 
 @on(*EVENTED)

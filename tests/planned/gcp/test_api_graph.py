@@ -151,6 +151,7 @@ def test_each_hop_is_told_its_deadline() -> None:
         "MAX_BODY_BYTES": "4194304",
         "REQUEST_TIMEOUT_S": "10",
         "MODEL_URI": "",
+        "MODEL_BYTES": "8",
         "MODEL_CACHE": "/tmp/model",
     }
 

