@@ -279,7 +279,7 @@ def test_settings_reach_the_lambda_hosted_model(build: Build) -> None:
     assert function["environment"]["variables"] == {
         "MAX_BODY_BYTES": "4194304",
         "REQUEST_TIMEOUT_S": "10",
-        "MODEL_BYTES": "8",
+        "MODEL_BYTES": "90000000",
         "MODEL_URI": f"s3://pilotlight-aws-lambda-api-models-2dc9855a/models/{'a' * 64}/model.tar.gz",
         "MODEL_CACHE": "/tmp/model",
         "SERVICE": "pilotlight-aws-lambda-api",
