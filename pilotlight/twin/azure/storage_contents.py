@@ -140,7 +140,7 @@ class Contents:
             answer, _ = await self._calls.read("blob", place.account, "PUT", place.path, headers=headers, content=content)
             if account is not None and answer.status == 201 and self._listeners.wanted(account.id):
                 stored = Stored(account=account, path=place.path, container=container, blob=resource["name"], api="PutBlob")
-                await tell(self._calls, self._listeners, stored, answer)
+                await tell(self._calls, self._listeners, stored, headers, answer)
         await self._tier(place, resource)
 
     async def _tier(self, place: Place, resource: Resource) -> None:

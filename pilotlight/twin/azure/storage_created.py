@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pilotlight.twin.rows import Refusal
 
@@ -89,10 +89,8 @@ class Listeners:
                 await listener(created)
 
 
-async def tell(calls: Calls, listeners: Listeners, stored: Stored, answer: Answer, client_request_id: str = "") -> None:
-    """Tell of a blob that was stored with that answer, in its `order`."""
-    # A list of blocks, and a copy, say nothing of the size.
-    properties, _ = await calls.read("blob", stored.account["name"], "HEAD", stored.path)
+async def tell(calls: Calls, listeners: Listeners, stored: Stored, headers: Mapping[str, str], answer: Answer) -> None:
+    """Tell of a blob that was stored by a request of those headers (names in lower case) with that answer, in its `order`."""
     await listeners.tell(
         Created(
             account_id=stored.account.id,
@@ -101,11 +99,29 @@ async def tell(calls: Calls, listeners: Listeners, stored: Stored, answer: Answe
             api=stored.api,
             url=f"{stored.account['primaryEndpoints']['blob']}{stored.container}/{stored.blob}",
             etag=answer.header(b"etag").strip('"'),
-            content_length=int(properties.header(b"content-length") or 0),
-            content_type=properties.header(b"content-type"),
-            blob_type=properties.header(b"x-ms-blob-type"),
+            **(_sent(stored, headers) or await _read(calls, stored)),
             sequencer=listeners.sequencer(),
             request_id=answer.header(b"x-ms-request-id"),
-            client_request_id=client_request_id,
+            client_request_id=headers.get("x-ms-client-request-id", ""),
         )
     )
+
+
+def _sent(stored: Stored, headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """What a request says itself of the blob that it puts: a question to Azurite for each upload would cost as much as storing it. None
+    for a list of blocks, and for a copy, which say nothing of the size."""
+    if stored.api != "PutBlob" or headers.get("x-ms-blob-type") != "BlockBlob":
+        return None
+    # As Azurite keeps it, and Azure ("Put Blob", read 2026-11).
+    kind = headers.get("x-ms-blob-content-type") or headers.get("content-type") or "application/octet-stream"
+    return {"content_length": int(headers.get("content-length") or 0), "content_type": kind, "blob_type": "BlockBlob"}
+
+
+async def _read(calls: Calls, stored: Stored) -> dict[str, Any]:
+    """The same, asked for."""
+    properties, _ = await calls.read("blob", stored.account["name"], "HEAD", stored.path)
+    return {
+        "content_length": int(properties.header(b"content-length") or 0),
+        "content_type": properties.header(b"content-type"),
+        "blob_type": properties.header(b"x-ms-blob-type"),
+    }

@@ -116,7 +116,7 @@ class StorageDoor(DataDoor):
         try:
             if told is not None and answer.status in (201, 202):
                 where = Stored(account=stored, path=path, container=told.container, blob=told.name, api=told.stores or "")
-                await tell(self._calls, self._listeners, where, answer, request.headers.get("x-ms-client-request-id", ""))
+                await tell(self._calls, self._listeners, where, request.headers, answer)
             await send_back(answer, send)
         except UpstreamError as error:
             raise busy(error) from None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 
+from pilotlight.twin.azure.storage_calls import Calls
 from pilotlight.twin.azure.storage_created import Created
 from pilotlight.twin.azure.types import BLOB, CONTAINER, GROUP, MANAGEMENT_POLICY, QUEUE, STORAGE_ACCOUNT, TABLE
 from pilotlight.twin.clock import Clock
@@ -50,6 +53,46 @@ def test_listeners_hear_of_each_blob_once_in_its_order(harness: AzureHarness, st
     assert [one.blob for one in heard[3:]] == ["often"] * 16
     assert heard[-1].etag == last
     assert sorted(one.sequencer for one in heard) == [one.sequencer for one in heard]
+
+
+def test_what_is_told_of_a_blob_is_what_azurite_tells(
+    harness: AzureHarness, stored: Resource, plane: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Created] = []
+    asked: list[str] = []
+    read = Calls.read
+
+    async def counted(calls: Calls, service: str, account: str, method: str, path: str, **more: Any) -> Any:
+        asked.append(method)
+        return await read(calls, service, account, method, path, **more)
+
+    async def listener(created: Created) -> None:
+        heard.append(created)
+
+    def put(name: str, content: bytes, headers: dict[str, str]) -> None:
+        address, trusted = f"{stored['primaryEndpoints']['blob']}kinds/{name}", ssl.create_default_context(cafile=harness.ca_file)
+        token = harness.token(None, "https://storage.azure.com/")
+        said = {"authorization": f"Bearer {token}", "x-ms-version": "2025-11-05", "x-ms-blob-type": "BlockBlob", **headers}
+        assert httpx.put(address, content=content, headers=said, verify=trusted).status_code == 201
+
+    blobs = container(harness, stored, "kinds")
+    plane.created.add(listener)
+    monkeypatch.setattr(Calls, "read", counted)
+    try:
+        put("bare", b"x" * 300_000, {})
+        put("typed", b"", {"content-type": "text/plain; charset=utf-8"})
+        put("named", b"abc", {"content-type": "text/plain", "x-ms-blob-content-type": "image/png"})
+        before = list(asked)
+        put("pages", b"", {"x-ms-blob-type": "PageBlob", "x-ms-blob-content-length": "512"})
+        put("log", b"", {"x-ms-blob-type": "AppendBlob"})
+    finally:
+        plane.created.remove(listener)
+    assert (before, asked) == ([], ["HEAD", "HEAD"])
+    kinds = {one.blob: (one.content_length, one.content_type, one.blob_type) for one in heard}
+    assert [kinds[name][0] for name in ("bare", "typed", "named", "pages", "log")] == [300_000, 0, 3, 512, 0]
+    for name, told in kinds.items():
+        found = blobs.get_blob_client(name).get_blob_properties()
+        assert told == (found.size, found.content_settings.content_type, found.blob_type.value)
 
 
 def test_programs_blobs_are_there_and_told_as_they_are(harness: AzureHarness, tmp_path: Path) -> None:
