@@ -1,10 +1,11 @@
 "use strict";
 // `node azurite_host.js ARGUMENTS`: Azurite as the twin runs it; `azurite.py` sets AZURITE_MODULES and AZURITE_KEY.
 //
-// Five things differ from Azurite's own start. What it answers is on disk before: Azurite itself writes its tables of contents every five
+// Six things differ from Azurite's own start. What it answers is on disk before: Azurite itself writes its tables of contents every five
 // seconds, and a kill loses what came between. Every account exists, all with one key, since only the twin calls it. Its time is the twin's,
-// which each request tells. Blobs are not forced to the medium: they survive the process, and that is what the twin promises. And what it
-// looks for it finds by the index that narrows most: by itself it takes the first one, that of the account, where everything is.
+// which each request tells. Blobs are not forced to the medium: they survive the process, and that is what the twin promises. What it looks
+// for it finds by the index that narrows most: by itself it takes the first one, that of the account, where everything is. And it neither
+// sorts all messages to give some, nor reads the templates of all operations to see which one is asked for.
 // It hooks into inner functions of Azurite and LokiJS, which is why their versions are pinned; a test kills it in the middle of work.
 
 const fs = require("fs");
@@ -14,13 +15,23 @@ const { createRequire } = require("module");
 
 const modules = createRequire(path.join(process.env.AZURITE_MODULES, "/"));
 
-// Azurite reads the template of every operation it knows for each request anew, to see which one it is: a quarter of a request's time.
+function remembered(ask) {
+  const told = new Map();
+  return (...given) => {
+    const known = given.join(" ");
+    if (!told.has(known)) told.set(known, ask(...given));
+    return told.get(known);
+  };
+}
+
+// For each request Azurite asks of every operation that it knows whether the path is one of its template's, and reads the template anew for
+// that. By then a path of blobs or queues is one of a few patterns (`/container/blob`); that of a table has the keys of entities.
 const template = modules("uri-templates");
-const templates = new Map();
-modules.cache[modules.resolve("uri-templates")].exports = (text) => {
-  if (!templates.has(text)) templates.set(text, template(text));
-  return templates.get(text);
-};
+modules.cache[modules.resolve("uri-templates")].exports = remembered(template);
+for (const service of ["blob", "queue"]) {
+  const utils = modules(`azurite/dist/src/${service}/generated/utils/utils`);
+  utils.isURITemplateMatch = remembered(utils.isURITemplateMatch);
+}
 
 const Loki = modules("lokijs");
 const AccountDataStore = modules("azurite/dist/src/common/AccountDataStore").default;
@@ -246,6 +257,42 @@ QueueStore.prototype.insertMessage = async function (message, context) {
   await insertMessage.call(this, message, context);
   const messages = this.db.getCollection(this.MESSAGES_COLLECTION);
   soonest.set(messages, Math.min(soonest.get(messages) ?? 0, over(message)));
+};
+
+// So many messages of a queue as can be seen by then, those first that could be longest. Azurite sorts them all for each call.
+function seen(messages, account, queue, then, most) {
+  const sooner = (one, other) => one.timeNextVisible - other.timeNextVisible || one.$loki - other.$loki;
+  const first = [];
+  for (const message of messages.data) {
+    if (message.queueName !== queue || message.accountName !== account || message.timeNextVisible > then) continue;
+    let place = first.length;
+    while (place > 0 && sooner(message, first[place - 1]) < 0) place -= 1;
+    if (place === most) continue;
+    first.splice(place, 0, message);
+    if (first.length > most) first.pop();
+  }
+  return first;
+}
+
+QueueStore.prototype.peekMessages = async function (account, queue, most = 1, date, context) {
+  this.checkQueueExist(account, queue, context);
+  this.clearExpiredMessages(account, queue, context);
+  const messages = this.db.getCollection(this.MESSAGES_COLLECTION);
+  return seen(messages, account, queue, date?.getTime() ?? now(), most).map((message) => this.messageCopy(message));
+};
+
+QueueStore.prototype.getMessages = async function (account, queue, timeNextVisible, popReceipt, most = 1, date, context) {
+  this.checkQueueExist(account, queue, context);
+  this.clearExpiredMessages(account, queue, context);
+  const messages = this.db.getCollection(this.MESSAGES_COLLECTION);
+  const taken = seen(messages, account, queue, date?.getTime() ?? now(), Math.max(1, most));
+  for (const message of taken) {
+    message.timeNextVisible = timeNextVisible.getTime();
+    message.popReceipt = popReceipt;
+    message.dequeueCount = Number(message.dequeueCount) + 1;
+  }
+  messages.update(taken);
+  return taken.map((message) => this.messageCopy(message));
 };
 
 const removeBatch = Loki.Collection.prototype.removeBatch;

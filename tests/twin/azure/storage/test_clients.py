@@ -150,6 +150,22 @@ def test_a_message_is_there_for_who_asks_next_though_the_twins_time_stands_still
         harness.clock.run_at(1)
 
 
+def test_messages_come_in_the_order_in_which_they_could_be_seen(harness: AzureHarness, stored: Resource) -> None:
+    ordered, other = queue(harness, stored, "ordered"), queue(harness, stored, "other")
+    for name, delay_s in (("c", 300), ("a", 100), ("later", 6000), ("d", 300), ("b", 200), ("e", 300)):
+        ordered.send_message(name, visibility_timeout=delay_s)
+        other.send_message("x", visibility_timeout=delay_s)
+    harness.clock.advance(500)
+    assert [one.content for one in ordered.peek_messages(3)] == ["a", "b", "c"]
+    taken = list(ordered.receive_messages(messages_per_page=3, max_messages=3, visibility_timeout=1000))
+    assert [(one.content, one.dequeue_count) for one in taken] == [("a", 1), ("b", 1), ("c", 1)]
+    assert [one.content for one in ordered.peek_messages(32)] == ["d", "e"]
+    harness.clock.advance(1100)
+    # Those that were taken together can be seen again at one moment, and come as they were put.
+    again = list(ordered.receive_messages(messages_per_page=5, max_messages=5))
+    assert [(one.content, one.dequeue_count) for one in again] == [("d", 1), ("e", 1), ("c", 2), ("a", 2), ("b", 2)]
+
+
 def test_a_message_whose_time_is_over_is_gone_at_that_moment_and_no_other(harness: AzureHarness, stored: Resource) -> None:
     """Azurite looks for them no sooner than the first one can be over (`azurite_host/host.js`)."""
     work = queue(harness, stored, "expiring")
