@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,13 @@ import pytest
 from pilotlight.twin.azure import eventgrid_retries as retries
 from pilotlight.twin.azure.eventgrid_events import dead_letter, dead_letter_name, event_of
 from pilotlight.twin.azure.eventgrid_filters import wants
+from pilotlight.twin.azure.eventgrid_sender import Sender
 from pilotlight.twin.azure.eventgrid_store import EventStore
+from pilotlight.twin.azure.identities import DEVELOPER
 from pilotlight.twin.azure.storage_created import Created, Listeners
+from pilotlight.twin.azure.tokens import LIFETIME_S
 from pilotlight.twin.rows import Refusal
+from tests.unit.twin.azure.account import Account
 
 NOW = 1_790_000_000.0
 ACCOUNT = "work"
@@ -161,6 +166,16 @@ def test_what_was_under_way_is_due_again_after_a_restart(tmp_path: Path) -> None
     again.forget("s")
     assert again.next_due() is None
     again.close()
+
+
+def test_a_token_is_used_for_many_events_and_not_to_its_very_end(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    sender, other = Sender(account.twin), replace(DEVELOPER, tenant="33333333-3333-4333-8333-333333333333")
+    token = sender._token(DEVELOPER)
+    assert [sender._token(DEVELOPER) for _ in range(3)] == [token] * 3
+    assert sender._token(other) != token
+    shortly_before = time.time() + LIFETIME_S - 60
+    monkeypatch.setattr(time, "time", lambda: shortly_before)
+    assert sender._token(DEVELOPER) != token
 
 
 def test_no_blob_is_stored_before_somebody_listens_who_must_hear_of_it() -> None:
