@@ -26,6 +26,8 @@ from handlers.functions.rest import ApiError
 # Between questions to a queue that has nothing: the service has no long polling. Twice as long each time, up to where an idle replica
 # receives less than the 1,000 bytes a second above which it costs more ("Billing in Azure Container Apps", idle usage).
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
+# How long one waits for half of its room before it asks for less: each question costs as much whatever it brings.
+_GATHER_S = 0.03
 # After questions that failed.
 _TROUBLE_PAUSE_S = 30.0
 # For so long a right that is missing costs no attempt: it is known in minutes. What is never mended has to become a dead letter some day.
@@ -159,10 +161,13 @@ class Consumer:
                 self._changed.wait(0.5)
 
     def _free(self) -> int:
-        """How many more messages can be worked on; after a wait where there is no room."""
+        """How many more messages can be worked on; after a wait where there is no room, and a short one where there is little."""
+        most = self._settings.concurrency
+        enough = min((most + 1) // 2, MOST_MESSAGES)
         with self._changed:
-            self._changed.wait_for(lambda: len(self._held) < self._settings.concurrency, timeout=0.5)
-            return self._settings.concurrency - len(self._held)
+            if self._changed.wait_for(lambda: len(self._held) < most, timeout=0.5):
+                self._changed.wait_for(lambda: most - len(self._held) >= enough, timeout=_GATHER_S)
+            return most - len(self._held)
 
     def _leave(self) -> None:
         """What is still under way at the end of its time is given back: it was cut off by us, and that is none of its attempts."""

@@ -45,6 +45,19 @@ class Work:
         return self.ended
 
 
+class Turns(Work):
+    """Lets one message go on for each time that `done` is released."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = threading.Semaphore(0)
+
+    def __call__(self, task, seconds_left):
+        ended = super().__call__(task, seconds_left)
+        assert self.done.acquire(timeout=20)
+        return ended
+
+
 class World:
     def __init__(self, azure):
         self.azure, self.front = azure, azure.front
@@ -108,6 +121,34 @@ def test_several_messages_at_a_time_and_no_more_than_there_is_room_for(world):
         work.go.set()
         until(lambda: world.queues["work"] == [])
     assert (sorted(work.asked), work.most) == (sorted(json.dumps({"id": f"m{n}"}).encode() for n in range(10)), 4)
+
+
+def test_messages_are_asked_for_once_half_of_the_room_is_free(world, monkeypatch):
+    monkeypatch.setattr(consuming, "_GATHER_S", 20.0)
+    world.put(8)
+    work = Turns()
+    with taking(world.consumer(work, concurrency=4)):
+        until(lambda: len(work.asked) == 4)
+        work.done.release()
+        until(lambda: len(world.queues["work"]) == 7)
+        time.sleep(0.2)
+        assert (len(work.asked), world.polls()) == (4, 1)
+        work.done.release()
+        until(lambda: len(work.asked) == 6)
+        assert world.polls() == 2
+        work.done.release(6)
+        until(lambda: world.queues["work"] == [])
+
+
+def test_little_room_is_used_too_where_the_rest_stays_busy(world):
+    world.put(8)
+    work = Turns()
+    with taking(world.consumer(work, concurrency=4)):
+        for number in range(4):
+            until(lambda number=number: len(work.asked) == 4 + number)
+            work.done.release()
+        work.done.release(4)
+        until(lambda: world.queues["work"] == [])
 
 
 def test_an_idle_queue_is_asked_ever_more_seldom_and_a_message_is_found_soon(world, monkeypatch):
