@@ -60,9 +60,12 @@ class DataDoor(ABC):
 
 
 async def send_back(answer: Answer, send: Send) -> None:
-    """Azurite's answer as a client gets it, in its pieces."""
+    """Azurite's answer as a client gets it, in its pieces; the end goes with the last one."""
     sent_back = [pair for pair in answer.headers if pair[0] not in _NOT_SENT_BACK]
     await send({"type": "http.response.start", "status": answer.status, "headers": sent_back})
+    piece = b""
     async for chunk in answer.chunks():
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        if piece:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        piece = chunk
+    await send({"type": "http.response.body", "body": piece})
