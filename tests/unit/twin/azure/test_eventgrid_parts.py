@@ -168,6 +168,22 @@ def test_what_was_under_way_is_due_again_after_a_restart(tmp_path: Path) -> None
     again.close()
 
 
+def test_what_is_put_off_twice_is_taken_once_and_what_is_forgotten_never(tmp_path: Path) -> None:
+    store = EventStore(tmp_path / "events")
+    for number in range(4):
+        store.add("s" if number else "gone", {"n": number}, NOW, NOW + 4 - number)
+    assert [one.event["n"] for one in store.take(NOW + 9, 2)] == [3, 2]
+    (first, second) = store.take(NOW + 9, 2)
+    for due in (NOW + 20, NOW + 10, NOW + 10):
+        store.later(first, due)
+    store.end(second)
+    store.later(second, NOW + 10)
+    store.forget("gone")
+    assert [one.event["n"] for one in store.take(NOW + 99, 9)] == [1]
+    assert store.take(NOW + 99, 9) == []
+    store.close()
+
+
 def test_a_token_is_used_for_many_events_and_not_to_its_very_end(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     sender, other = Sender(account.twin), replace(DEVELOPER, tenant="33333333-3333-4333-8333-333333333333")
     token = sender._token(DEVELOPER)
