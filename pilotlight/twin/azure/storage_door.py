@@ -59,7 +59,7 @@ class StorageDoor(DataDoor):
         self._permit(stored, caller, operation)
         if isinstance(changed.content, bytes):
             check_entity(changed.content)
-        elif (request.declared_length or 0) <= _WHOLE_BYTES:
+        elif request.declared_length is not None and request.declared_length <= _WHOLE_BYTES:
             changed.content = b"".join([chunk async for chunk in changed.content])
         if _COPY in changed.headers:
             changed.headers[_COPY] = self._source(stored, caller, changed.headers[_COPY])
