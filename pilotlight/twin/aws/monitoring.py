@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from pilotlight.twin.aws import metric_judge
 from pilotlight.twin.policy import PolicyError, parse
 from pilotlight.twin.rows import Invoke, Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
@@ -63,7 +64,12 @@ def _alarm_limits(inputs: Properties) -> list[str]:
     period = inputs.get("period")
     if period is not None and period not in (10, 20, 30) and period % 60:
         problems.append(f"period: {period} is not allowed: use 10, 20, 30 or a multiple of 60 seconds.")
-    return problems
+    return [*problems, *metric_judge.problems(inputs, whole=False)]
+
+
+def _check_alarm(twin: Twin, inputs: Properties) -> None:
+    for problem in metric_judge.problems(inputs):
+        raise Refusal("ValidationError", problem)
 
 
 def _dashboard_limits(inputs: Properties) -> list[str]:
@@ -92,8 +98,8 @@ def _widget_problems(widget: Any) -> list[str]:
     if widget["type"] == "metric" and not (properties.get("metrics") or properties.get("annotations")):
         found.append("properties needs metrics, or annotations with an alarm.")
     if not all(isinstance(metric, list) and metric for metric in properties.get("metrics") or []):
-        found.append("properties.metrics must be a list of lists.")
-    return found
+        return [*found, "properties.metrics must be a list of lists."]
+    return [*found, *(f"properties.{problem}" for problem in metric_judge.widget_problems(properties))]
 
 
 def _topic(twin: Twin, inputs: Properties) -> dict[str, Any]:
@@ -155,6 +161,7 @@ ROWS: tuple[Row, ...] = (
         cfn="AWS::CloudWatch::Alarm",
         rename={"name": "AlarmName", "dimensions": "", "okActions": "OKActions", "metricQueries": ""},
         limits=_alarm_limits,
+        check=_check_alarm,
         delete=lambda twin, alarm: twin.world.delete(ALARM_STATE, alarm.id),
         upsert=True,
     ),
