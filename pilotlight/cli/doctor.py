@@ -142,7 +142,7 @@ def lines(finding: Finding) -> list[str]:
     return [
         f"{finding.status:<4}  {finding.id:<15} {first}",
         *(f"{'':<22}{line}" for line in rest),
-        *(f"{'':<22}{name}: {text}" for name, text in further),
+        *(f"{'':<22}{line}" for name, text in further for line in f"{name}: {text}".splitlines()),
     ]
 
 

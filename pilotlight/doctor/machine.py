@@ -56,7 +56,7 @@ def docker(subject: Subject) -> Iterator[Finding]:
         return
     except (subprocess.TimeoutExpired, ValueError, _Silent) as error:
         said = f"no answer within {COMMAND_S:g} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-        mend = f"start Docker (`sudo systemctl start docker`, or Docker Desktop), {_DOCKER_WAY_OUT}"
+        mend = f"sudo systemctl start docker, or start Docker Desktop, {_DOCKER_WAY_OUT}"
         yield fail("docker", f"Docker does not answer: {said}", allowed="a running Docker with BuildKit", mend=mend)
         return
     yield ok("docker", f"Docker {server['Version']}")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from pilotlight.doctor.findings import Finding, unseen, warn
@@ -55,25 +56,32 @@ def examine(subject: Subject, who: Callable[[Subject], tuple[Finding, Identity |
     try:
         credentials, identity = first.wait()
     except Exception as error:  # noqa: BLE001 (told as a finding)
-        credentials, identity = _told("credentials", error), None
+        credentials, identity = _told("credentials", error, subject), None
+    known = replace(subject, identity=identity)
     if identity is not None and subject.settings is not None and subject.region:
-        known = replace(subject, identity=identity)
         tasks |= {check.id: Task(partial(_asked, check, known)) for check in checks if check.needs_account}
-    return [credentials, *(finding for check in checks if check.id in tasks for finding in _findings(check.id, tasks[check.id]))]
+    return [credentials, *(finding for check in checks if check.id in tasks for finding in _findings(check.id, tasks[check.id], known))]
 
 
 def _asked(check: Check, subject: Subject) -> list[Finding]:
     return list(check.look(subject))
 
 
-def _findings(id: str, task: Task) -> list[Finding]:
+def _findings(id: str, task: Task, subject: Subject) -> list[Finding]:
     try:
         return list(task.wait())
     except Exception as error:  # noqa: BLE001 (told as a finding: the other checks count)
-        return [_told(id, error)]
+        return [_told(id, error, subject)]
 
 
-def _told(id: str, error: Exception) -> Finding:
+def to_look(subject: Subject, id: str, error: Exception) -> str:
+    """The command that lets a check look, in the words of the subject's cloud; empty where nobody is known to be granted anything."""
+    if subject.identity is None:
+        return ""
+    return str(import_module(f"pilotlight.doctor.{subject.cloud}.grants").to_look(subject, id, error))
+
+
+def _told(id: str, error: Exception, subject: Subject) -> Finding:
     if isinstance(error, TimeoutError):
         return warn(id, f"no answer within {TIMEOUT_S:g} s", mend="look at your connection, then try again")
-    return unseen(id, error)
+    return unseen(id, error, to_look(subject, id, error))

@@ -25,10 +25,10 @@ _MENDS: Mapping[str, str] = {
     "AADSTS50076": f"{LOGIN} --tenant TENANT: this tenant asks for a second factor",
     "AADSTS50079": f"{LOGIN} --tenant TENANT: this tenant asks for a second factor",
     "AADSTS7000222": "az ad app credential reset --id {}, and ARM_CLIENT_SECRET anew: the secret has expired",
-    "AADSTS7000215": "set ARM_CLIENT_SECRET to the secret's value, not to its id",
-    "AADSTS700016": "set ARM_CLIENT_ID and ARM_TENANT_ID to an application and the tenant that it is in",
+    "AADSTS7000215": "export ARM_CLIENT_SECRET=VALUE, the secret's value and not its id",
+    "AADSTS700016": "export ARM_CLIENT_ID=ID ARM_TENANT_ID=TENANT, an application and the tenant that it is in",
     "AADSTS700024": "ask for a new token of the pipeline: this one is over, or not yet valid",
-    "AADSTS90002": "set ARM_TENANT_ID to a tenant that there is: az account list --query [].tenantId",
+    "AADSTS90002": "export ARM_TENANT_ID=TENANT, one that there is: az account list --query [].tenantId",
 }
 
 
@@ -83,7 +83,9 @@ def credential_of(given: Given) -> "TokenCredential":
         try:
             return identity.CertificateCredential(*_application(given), certificate_path=certificate, password=password)
         except (OSError, ValueError) as error:
-            raise LoginError(f"{certificate}: {short(error)}", "set ARM_CLIENT_CERTIFICATE_PATH to a certificate with its key") from error
+            raise LoginError(
+                f"{certificate}: {short(error)}", "export ARM_CLIENT_CERTIFICATE_PATH=FILE, a certificate with its key"
+            ) from error
     if secret := given.of("clientSecret", "ARM_CLIENT_SECRET"):
         return identity.ClientSecretCredential(*_application(given), secret)
     if given.says("useOidc", "ARM_USE_OIDC"):

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pilotlight.doctor.findings import DENIED, Finding, code_of, fail, ok, unseen, warn
+from pilotlight.doctor.aws.grants import grant
+from pilotlight.doctor.findings import DENIED, Finding, code_of, fail, ok, warn
 from pilotlight.doctor.subject import Identity, Subject
 
 # Codes of STS for keys that are none, or are no longer.
@@ -64,8 +65,8 @@ def budget(subject: Subject) -> Iterator[Finding]:
         yield fail(
             "budget",
             f"{subject.identity.arn if subject.identity else ''} may not see budgets",
-            allowed="budgets:ViewBudget and budgets:ModifyBudget, and IAM access to billing switched on",
-            mend="ask who manages the account, or leave `budget` out",
+            allowed="budgets:ViewBudget and budgets:ModifyBudget, and IAM access to billing, which the root user switches on",
+            mend=grant(subject, {("*",): ["budgets:ViewBudget", "budgets:ModifyBudget"]}),
         )
         return
     yield ok("budget", "budgets can be read")
@@ -108,8 +109,7 @@ def mail(subject: Subject) -> Iterator[Finding]:
         found = {one["Endpoint"]: one["SubscriptionArn"] for page in pages for one in page["Subscriptions"]}
     except ClientError as error:
         if code_of(error) not in ("NotFound", "NotFoundException"):
-            yield unseen("mail", error)
-            return
+            raise
         yield ok("mail", f"{address} gets a mail to confirm with the first `up`")
         return
     if found.get(address, "").startswith("arn:"):

@@ -14,7 +14,11 @@ _ECR = re.compile(
 )
 _MANIFESTS = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
 _INDEXES = ("application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.index.v1+json")
-_REBUILD = "docker buildx build --platform linux/amd64 --provenance=false --output type=registry,oci-mediatypes=false …"
+# One manifest, in a form that Lambda takes; the tag is only where it lies, the stack names the digest.
+_BUILD = (
+    "docker buildx build --platform linux/amd64 --provenance=false --output type=registry,oci-mediatypes=false --tag {}:served ., "
+    "then name its digest in `image.uri`, or set `image.build`"
+)
 
 
 def image(subject: Subject) -> Iterator[Finding]:
@@ -31,16 +35,17 @@ def image(subject: Subject) -> Iterator[Finding]:
         asked = client.batch_get_image(**name, imageIds=[{"imageDigest": place["digest"]}], acceptedMediaTypes=[*_MANIFESTS, *_INDEXES])
     except client.exceptions.RepositoryNotFoundException:
         asked = {"images": []}
+    mend = _BUILD.format(uri.partition("@")[0].removesuffix(":served"))
     if not asked["images"]:
-        yield fail("image", f"{uri} is not there", allowed="a pushed image", mend="push it, or set `image.build`")
+        yield fail("image", f"{uri} is not there", allowed="a pushed image", mend=mend)
         return
     manifest = json.loads(asked["images"][0]["imageManifest"])
     if manifest.get("mediaType") in _INDEXES or "manifests" in manifest:
-        yield fail("image", f"{uri} is an index of several manifests", allowed="one manifest", mend=_REBUILD)
+        yield fail("image", f"{uri} is an index of several manifests", allowed="one manifest", mend=mend)
         return
     processor = _processor(client, name, manifest)
     if processor != "amd64":
-        yield fail("image", f"{uri} is for {processor}", allowed="amd64", mend=_REBUILD)
+        yield fail("image", f"{uri} is for {processor}", allowed="amd64", mend=mend)
         return
     yield ok("image", f"{place['name']} for {processor}")
 

@@ -71,7 +71,8 @@ def memory(subject: Subject) -> Iterator[Finding]:
             "quota.memory",
             f"memoryMb is {endpoint.memory_mb}; new accounts get {most}, and no API tells what this one gets",
             allowed=f"at most {most} in a new account",
-            mend="aws support create-case …, before the first `up`, or a smaller memoryMb",
+            mend=f"pulumi config set --path pilotlight:service.endpoint.memoryMb {most} --stack {subject.stack}, "
+            "or ask AWS Support for more before the first `up`",
         )
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from pilotlight.doctor.findings import Finding, fail, ok, warn
+from pilotlight.doctor.findings import Finding, closest, fail, ok, warn
 from pilotlight.doctor.subject import Subject
 
 
 def region(subject: Subject) -> Iterator[Finding]:
     """A region is said, the SDK knows it, and AWS clients of this shell look in the same one."""
-    file = subject.project.stack_file(subject.stack)
     said, own = subject.config.get("aws:region"), subject.variables.get("AWS_REGION") or subject.variables.get("AWS_DEFAULT_REGION")
     if not subject.region:
         yield fail(
@@ -20,8 +19,9 @@ def region(subject: Subject) -> Iterator[Finding]:
     known = get_session()
     regions = {name for partition in known.get_available_partitions() for name in known.get_available_regions("lambda", partition)}
     if subject.region not in regions:
-        near = ", ".join(sorted(name for name in regions if name.split("-")[0] == subject.region.split("-")[0])) or "us-east-1, say"
-        yield fail("region", f"the SDK knows no region {subject.region!r}", allowed=near, mend=f"set `aws:region` in {file}")
+        near = sorted(name for name in regions if name.split("-")[0] == subject.region.split("-")[0]) or ["us-east-1"]
+        mend = f"pulumi config set aws:region {closest(subject.region, near)} --stack {subject.stack}"
+        yield fail("region", f"the SDK knows no region {subject.region!r}", allowed=", ".join(near), mend=mend)
     elif said and own and said != own:
         yield warn(
             "region",

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from functools import partial
 
+from components.aws.names import names_of
+from pilotlight.doctor.aws.grants import grant
 from pilotlight.doctor.aws.rights_table import Group, groups
 from pilotlight.doctor.findings import DENIED, Finding, code_of, fail, ok, warn
 from pilotlight.doctor.run import Task
@@ -20,8 +22,12 @@ def rights(subject: Subject) -> Iterator[Finding]:
         return
     try:
         source = _source(subject)
-        tasks = [Task(partial(_denied, subject, source, group)) for group in groups(subject, subject.settings) if not _made(subject, group)]
-        denied = [action for task in tasks for action in task.wait()]
+        asked = [group for group in groups(subject, subject.settings) if not _made(subject, group)]
+        tasks = [Task(partial(_denied, subject, source, group)) for group in asked]
+        denied: dict[tuple[str, ...], list[str]] = {}
+        for group, task in zip(asked, tasks, strict=True):
+            for action in task.wait():
+                denied.setdefault(_every(subject, group.resource), []).append(action)
     except ClientError as error:
         if code_of(error) not in DENIED:
             raise
@@ -35,12 +41,22 @@ def rights(subject: Subject) -> Iterator[Finding]:
     if denied:
         yield fail(
             "rights",
-            f"{source} may not {', '.join(denied)}",
-            allowed="the main actions of a deployment",
-            mend="ask who manages the account for them (docs/first-contact.md)",
+            f"{source} may not {', '.join(action for actions in denied.values() for action in actions)}",
+            allowed="the main actions of a deployment (docs/first-contact.md)",
+            mend=grant(subject, denied),
         )
     else:
         yield ok("rights", f"{source} may do the main actions")
+
+
+def _every(subject: Subject, resource: str) -> tuple[str, ...]:
+    """Where the group's resource is one of the stack's, all that are named as it is: the one that was asked about stands for them. Not
+    those of a stack whose name only begins the same."""
+    prefix = names_of(subject.project.name, subject.stack).prefix
+    start, found, rest = resource.partition(prefix)
+    if not found:
+        return (resource,)
+    return (f"{start}{prefix}{rest[0]}*",) if rest else (f"{start}{prefix}", f"{start}{prefix}-*")
 
 
 def _source(subject: Subject) -> str:

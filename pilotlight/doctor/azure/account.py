@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pilotlight.cli.api_errors import ApiError
+from pilotlight.cli.azure.clients import MANAGER
 from pilotlight.cli.azure.logins import LOGIN, LoginError
 from pilotlight.doctor.findings import Finding, fail, ok, warn
 from pilotlight.doctor.subject import AzureApis, Identity, Subject
 
 # Resource Manager API, subscriptions.get.
 VERSION = "2022-12-01"
+# Subscription API, subscription.enable.
+ENABLE_VERSION = "2021-10-01"
 # Subscription states documentation: what is in another one can't be made or changed.
 OPEN, LATE = ("Enabled",), ("Warned", "PastDue")
 # What Resource Manager says of a subscription that is not there, is of another tenant, or that nobody granted anything on.
@@ -75,10 +78,12 @@ def subscription(subject: Subject) -> Iterator[Finding]:
             "subscription",
             f"{name} is of tenant {tenant}, and {wanted} is configured",
             allowed=f"tenant {tenant}",
-            mend=f"set `azure-native:tenantId` in {file}, or ARM_TENANT_ID, to {tenant}",
+            mend=f"pulumi config set azure-native:tenantId {tenant} --stack {subject.stack}, or export ARM_TENANT_ID={tenant}",
         )
     elif state in OPEN:
         yield ok("subscription", f"{name} ({id_})")
     else:
         tell = warn if state in LATE else fail
-        yield tell("subscription", f"{name} is {state}", allowed=OPEN[0], mend="mend it under Subscriptions in the portal: how it is paid")
+        enable = f"{MANAGER}/subscriptions/{id_}/providers/Microsoft.Subscription/enable?api-version={ENABLE_VERSION}"
+        mend = f"az rest --method post --url {enable}, once it is paid again: under Subscriptions in the portal"
+        yield tell("subscription", f"{name} is {state}", allowed=OPEN[0], mend=mend)

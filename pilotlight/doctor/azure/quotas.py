@@ -16,7 +16,6 @@ VERSION = "2025-01-01"
 ENVIRONMENTS = "ManagedEnvironmentCount"
 # Container Apps documentation, "quotas": subscription and region; the names that the API has for them.
 GPUS: Mapping[str, str] = {"t4": "SubscriptionConsumptionT4Gpus", "a100": "SubscriptionConsumptionNCA100Gpus"}
-_ASK = "ask for {} under Quotas in the portal (provider Azure Container Apps, {}, {})"
 
 
 def environments(subject: Subject) -> Iterator[Finding]:
@@ -33,7 +32,7 @@ def environments(subject: Subject) -> Iterator[Finding]:
         "environments",
         f"{used} of {limit} environments are there in {subject.region}",
         allowed="one more",
-        mend=f"{_ASK.format(limit + 1, ENVIRONMENTS, subject.region)}, or delete one: az containerapp env list -o table",
+        mend=f"{_more(subject, ENVIRONMENTS, limit + 1)}, or delete one: az containerapp env list -o table",
     )
 
 
@@ -50,7 +49,7 @@ def gpu(subject: Subject) -> Iterator[Finding]:
         yield _untold("quota.gpu", subject, name)
         return
     used, limit = usage
-    mend = f"{_ASK.format(wanted, name, subject.region)}, or lower endpoint.maxConcurrency"
+    mend = f"{_more(subject, name, wanted)}, or lower endpoint.maxConcurrency"
     if wanted > limit:
         yield fail(
             "quota.gpu",
@@ -64,6 +63,13 @@ def gpu(subject: Subject) -> Iterator[Finding]:
         yield warn("quota.gpu", found, allowed=f"{wanted} free ones, where this stack's are not among them", mend=mend)
     else:
         yield ok("quota.gpu", f"{wanted} of {limit} {kind} GPUs in {subject.region}")
+
+
+def _more(subject: Subject, name: str, value: int) -> str:
+    """The command that asks for more, which Quotas in the portal does too (Azure CLI's extension `quota`; Container Apps documentation,
+    "Request quota changes")."""
+    scope = f"/subscriptions/{subject.account}/providers/Microsoft.App/locations/{subject.region}"
+    return f"az quota update --resource-name {name} --scope {scope} --limit-object value={value} limit-object-type=LimitValue"
 
 
 def _usages(subject: Subject) -> dict[str, tuple[int, int]]:

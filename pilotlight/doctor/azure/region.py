@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from components.limits_azure import API_MANAGEMENT_TIERS, CONTAINER_APPS_GPUS
 from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.azure.providers import VERSION
-from pilotlight.doctor.findings import Finding, fail, ok
+from pilotlight.doctor.findings import Finding, closest, fail, ok
 from pilotlight.doctor.subject import Subject
 
 # Container Apps API, availableWorkloadProfiles.get; API Management API, apiManagementSkus.list.
@@ -14,7 +14,7 @@ PROFILES_VERSION, SKUS_VERSION = "2025-01-01", "2024-05-01"
 
 def region(subject: Subject) -> Iterator[Finding]:
     """A location is said, and Azure has it."""
-    from pilotlight.twin.azure.locations import problems
+    from pilotlight.twin.azure.locations import REGIONS, problems
 
     if not subject.region:
         mend = f"pulumi config set azure-native:location westeurope --stack {subject.stack}"
@@ -22,8 +22,8 @@ def region(subject: Subject) -> Iterator[Finding]:
         return
     wrong = problems(subject.region)
     if wrong:
-        file = subject.project.stack_file(subject.stack)
-        yield fail("region", wrong[0], allowed="a location of the public cloud", mend=f"set `azure-native:location` in {file}")
+        mend = f"pulumi config set azure-native:location {closest(subject.region, sorted(REGIONS))} --stack {subject.stack}"
+        yield fail("region", wrong[0], allowed="a location of the public cloud", mend=mend)
     else:
         yield ok("region", subject.region)
 
@@ -31,13 +31,15 @@ def region(subject: Subject) -> Iterator[Finding]:
 def services(subject: Subject) -> Iterator[Finding]:
     """Container Apps is there, for callers API Management's tier too, and the GPU's workload profile."""
     assert subject.settings is not None
-    missing = [f"{name} (in {', '.join(there[:8])}{' …' if len(there) > 8 else ''})" for name, there in _missing(subject)]
+    lacks = list(_missing(subject))
+    missing = [f"{name} (in {', '.join(there[:8])}{' …' if len(there) > 8 else ''})" for name, there in lacks]
     if missing:
+        common = sorted(set.intersection(*(set(there) for _, there in lacks)))
         yield fail(
             "region.services",
             f"{subject.region} lacks {'; '.join(missing)}",
             allowed="a location that has everything",
-            mend=f"set `azure-native:location` in {subject.project.stack_file(subject.stack)}",
+            mend=f"pulumi config set azure-native:location {closest(subject.region, common or ['LOCATION'])} --stack {subject.stack}",
         )
     else:
         gateway = "" if subject.settings.auth is None else f" and API Management ({_sku(subject)})"
@@ -57,11 +59,12 @@ def profile(subject: Subject) -> Iterator[Finding]:
     if wanted.type in there:
         yield ok("profile.gpu", f"{wanted.type} is in {subject.region}")
         return
+    first, *others = [name for name in wanted.regions.names if name != subject.region]
     yield fail(
         "profile.gpu",
         f"this subscription can't have {wanted.type} in {subject.region}",
         allowed=", ".join(there) or "none is told",
-        mend=f"set another `azure-native:location` ({', '.join(wanted.regions.names)}), or ask support for it",
+        mend=f"pulumi config set azure-native:location {first} --stack {subject.stack}, or one of {', '.join(others)}",
     )
 
 

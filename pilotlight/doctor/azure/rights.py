@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from pilotlight.doctor.azure.grants import grant
 from pilotlight.doctor.azure.rights_table import ASSIGN, DEFINE, needed
 from pilotlight.doctor.findings import Finding, fail, ok
 from pilotlight.doctor.subject import Subject
@@ -27,11 +28,9 @@ def rights(subject: Subject) -> Iterator[Finding]:
         return
     access = DEFINER if DEFINE in missing else ADMINISTRATOR if ASSIGN in missing else None
     roles = [*([CONTRIBUTOR] if {*missing} - {ASSIGN, DEFINE} else []), *([access] if access else [])]
-    who = subject.identity.arn if subject.identity and subject.identity.arn else "OBJECT-ID"
-    commands = [f'az role assignment create --assignee {who} --role "{role}" --scope {scope}' for role in roles]
     yield fail(
         "rights",
         f"these credentials may not {', '.join(missing)}",
         allowed=f"{' and '.join(roles)} on {scope}",
-        mend=f"{' && '.join(commands)}, by who may",
+        mend=grant(subject, roles),
     )

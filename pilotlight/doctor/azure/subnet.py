@@ -32,7 +32,7 @@ def subnet(subject: Subject) -> Iterator[Finding]:
     except ApiError as error:
         if error.status != 404:
             raise
-        allowed, mend = _allowed(subject), "make it, mend network.subnetId, or use network.addresses"
+        allowed, mend = _allowed(subject), f"{_create(id_)}, mend network.subnetId, or use network.addresses"
         yield fail("subnet", f"{id_} is not there", allowed=allowed, mend=mend)
         return
     properties: Mapping[str, Any] = found.get("properties") or {}
@@ -47,6 +47,15 @@ def subnet(subject: Subject) -> Iterator[Finding]:
         yield fail("subnet", "; ".join(wrong), allowed=_allowed(subject), mend="name another one, or use network.addresses")
     else:
         yield ok("subnet", f"{properties['addressPrefix']}, room for {_room(properties['addressPrefix'])} replicas")
+
+
+def _create(id_: str) -> str:
+    """The command that makes the subnet; its addresses are for who has the network to say."""
+    parts = id_.split("/")
+    named = dict(zip(parts[1::2], parts[2::2], strict=False))
+    where = f"--subscription {named['subscriptions']} --resource-group {named['resourceGroups']} --vnet-name {named['virtualNetworks']}"
+    made = f"--name {named['subnets']} --address-prefixes PREFIX --delegations {CONTAINER_APPS_DELEGATION}"
+    return f"az network vnet subnet create {where} {made}"
 
 
 def _allowed(subject: Subject) -> str:

@@ -6,6 +6,7 @@ The program switches them on itself (`components/gcp/apis.py`); what it needs at
 from collections.abc import Iterator
 
 from pilotlight.doctor.findings import Finding, fail, ok
+from pilotlight.doctor.gcp.grants import grant
 from pilotlight.doctor.subject import Subject
 from stacks.settings_service import Settings
 
@@ -46,7 +47,7 @@ def quota_project(subject: Subject) -> Iterator[Finding]:
         "quota.project",
         f"calls may not count against {subject.google_project}: keys and budgets would be refused with 403",
         allowed=f"{USE} on the project",
-        mend=f"gcloud projects add-iam-policy-binding {subject.google_project} --member user:YOU --role {CONSUMER}, by who may",
+        mend=grant(subject, CONSUMER),
     )
 
 

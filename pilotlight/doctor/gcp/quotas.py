@@ -14,11 +14,12 @@ from stacks.sizes import instance
 ID = "quota.gpu"
 # Cloud Run documentation, "GPU support for services": with the first deployment in a region, for GPUs without zonal redundancy.
 FIRST_GRANT = 3
-# Service Usage's name of the quota; by zonal redundancy.
+# Service Usage's name of the quota, and that of Cloud Quotas; by zonal redundancy.
 _METRIC = {
     False: "run.googleapis.com/nvidia_l4_gpu_allocation_no_zonal_redundancy",
     True: "run.googleapis.com/nvidia_l4_gpu_allocation",
 }
+_QUOTA_ID = {False: "NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion", True: "NvidiaL4GpuAllocPerProjectRegion"}
 
 
 def gpu(subject: Subject) -> Iterator[Finding]:
@@ -41,7 +42,7 @@ def gpu(subject: Subject) -> Iterator[Finding]:
     if granted is None or wanted <= granted:
         yield ok(ID, f"{wanted} of {'any number of' if granted is None else granted} {kind} in {subject.region}")
         return
-    mend = f"ask for {wanted} under IAM & Admin, Quotas ({metric.partition('/')[2]}, {subject.region}), or lower endpoint.maxConcurrency"
+    mend = f"{_preference(subject, _QUOTA_ID[redundant], wanted)}, or lower endpoint.maxConcurrency"
     if granted == 0 and not redundant and wanted <= FIRST_GRANT:
         yield warn(
             ID,
@@ -57,6 +58,12 @@ def gpu(subject: Subject) -> Iterator[Finding]:
         allowed=f"at most {most} instances, which is maxConcurrency of {most * one.requests}",
         mend=mend,
     )
+
+
+def _preference(subject: Subject, quota: str, value: int) -> str:
+    """The command that asks for more (Google Cloud CLI reference, gcloud beta quotas preferences create; an increase wants an address)."""
+    where = f"--service run.googleapis.com --project {subject.google_project} --quota-id {quota} --dimensions region={subject.region}"
+    return f"gcloud beta quotas preferences create {where} --preferred-value {value} --email $(gcloud config get account)"
 
 
 def _limit(metric: Any, region: str) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilotlight.doctor.findings import Finding, fail, ok, warn
+from pilotlight.doctor.findings import Finding, closest, fail, ok, warn
 from pilotlight.doctor.subject import Subject
 
 # Variables of a shell that name one, in the provider's own order (pulumi-gcp 10.2, provider/resources.go).
@@ -14,7 +14,6 @@ def region(subject: Subject) -> Iterator[Finding]:
     the settings (`components/limits.py`)."""
     from pilotlight.twin.gcp.discovery import locations
 
-    file = subject.project.stack_file(subject.stack)
     if not subject.region:
         mend = f"pulumi config set gcp:region europe-west1 --stack {subject.stack}"
         yield fail("region", "no region is set", allowed="one region", mend=mend)
@@ -22,8 +21,9 @@ def region(subject: Subject) -> Iterator[Finding]:
     # By the addresses that Google's description of the API lists.
     known = locations("run.v2")
     if subject.region not in known:
-        near = ", ".join(sorted(name for name in known if name.split("-")[0] == subject.region.split("-")[0])) or "europe-west1, say"
-        yield fail("region", f"Cloud Run knows no region {subject.region!r}", allowed=near, mend=f"set `gcp:region` in {file}")
+        near = sorted(name for name in known if name.split("-")[0] == subject.region.split("-")[0]) or ["europe-west1"]
+        mend = f"pulumi config set gcp:region {closest(subject.region, near)} --stack {subject.stack}"
+        yield fail("region", f"Cloud Run knows no region {subject.region!r}", allowed=", ".join(near), mend=mend)
         return
     own = next((subject.variables[name] for name in SHELL if subject.variables.get(name)), None)
     if own and own != subject.region:

@@ -145,38 +145,50 @@ def test_every_ready_stack_passes(twin: Running, stack: str) -> None:
             "fail",
             "--service-code lambda --quota-code L-B99A9384",
         ),
-        ({"denied": ["iam:CreateRole"]}, API, "rights", "fail", "ask who manages the account for them"),
-        ({"denied": ["dynamodb:CreateTable"]}, EVENTS, "rights", "fail", "ask who manages the account for them"),
+        ({"denied": ["iam:CreateRole"]}, API, "rights", "fail", "aws iam put-user-policy --user-name "),
+        ({"denied": ["dynamodb:CreateTable"]}, EVENTS, "rights", "fail", '"Action": ["dynamodb:CreateTable"]'),
         ({"denied": ["iam:SimulatePrincipalPolicy"]}, API, "rights", "warn", "go on with `up`"),
-        ({"denied": ["budgets:ViewBudget"]}, {**API, **BUDGET}, "budget", "fail", "ask who manages the account, or leave `budget` out"),
+        (
+            {"denied": ["budgets:ViewBudget"]},
+            {**API, **BUDGET},
+            "budget",
+            "fail",
+            '"Action": ["budgets:ViewBudget", "budgets:ModifyBudget"]',
+        ),
         ({"inactive_tags": ["project"]}, API, "cost-tags", "warn", "aws ce update-cost-allocation-tags-status"),
         ({"project": "DELETE_REQUESTED"}, GOOGLE, "project", "fail", "gcloud projects undelete a-project"),
         ({"denied": ["resourcemanager.projects.get"]}, GOOGLE, "project", "fail", "gcloud projects create a-project"),
-        ({"denied": ["resourcemanager.projects.get"]}, GOOGLE, "billing", "warn", "ask who manages the project"),
+        ({"denied": ["resourcemanager.projects.get"]}, GOOGLE, "billing", "warn", "--role roles/browser"),
         ({"billing": "closed"}, GOOGLE, "billing", "fail", "gcloud billing projects link a-project"),
         ({"billing": "unlinked"}, GOOGLE, "billing", "fail", "gcloud billing projects link a-project"),
         ({"denied": ["serviceusage.services.enable"]}, GOOGLE, "apis", "fail", "gcloud services enable apigateway.googleapis.com "),
-        ({"denied": ["serviceusage.services.get"]}, GOOGLE, "apis", "warn", "ask who manages the project"),
+        ({"denied": ["serviceusage.services.get"]}, GOOGLE, "apis", "warn", "--role roles/serviceusage.serviceUsageViewer"),
         ({"denied": ["serviceusage.services.use"]}, GOOGLE, "quota.project", "fail", "gcloud projects add-iam-policy-binding a-project"),
         ({"open_keys": ["Maps"]}, GOOGLE, "keys", "warn", "gcloud services api-keys update KEY"),
-        ({"denied": ["apikeys.keys.list"]}, GOOGLE, "keys", "warn", "ask who manages the project"),
-        ({"quotas": {L4: 0}}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "go on with `up`; where it is refused, ask for 2"),
-        ({"quotas": {f"{L4}:{GOOGLE_REGION}": 1}}, {**GOOGLE, **GPU}, "quota.gpu", "fail", "ask for 2 under IAM & Admin, Quotas"),
-        ({"denied": ["serviceusage.quotas.get"]}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "ask who manages the project"),
-        ({"subscription": "Disabled"}, AZURE, "subscription", "fail", "under Subscriptions in the portal"),
+        ({"denied": ["apikeys.keys.list"]}, GOOGLE, "keys", "warn", "--role roles/serviceusage.apiKeysViewer"),
+        ({"quotas": {L4: 0}}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "go on with `up`; where it is refused, gcloud beta quotas"),
+        ({"quotas": {f"{L4}:{GOOGLE_REGION}": 1}}, {**GOOGLE, **GPU}, "quota.gpu", "fail", "gcloud beta quotas preferences create "),
+        ({"denied": ["serviceusage.quotas.get"]}, {**GOOGLE, **GPU}, "quota.gpu", "warn", "--role roles/serviceusage.serviceUsageViewer"),
+        ({"subscription": "Disabled"}, AZURE, "subscription", "fail", "az rest --method post --url "),
         ({"subscription": "PastDue"}, AZURE, "subscription", "warn", "under Subscriptions in the portal"),
         ({"denied": ["Microsoft.Resources/subscriptions/read"]}, AZURE, "subscription", "fail", "az login --tenant"),
         ({"unregistered": ["Microsoft.App"]}, AZURE, "providers", "fail", "az provider register --namespace Microsoft.App --subscription"),
-        ({"denied": ["Microsoft.Resources/subscriptions/providers/read"]}, AZURE, "providers", "warn", "ask who manages the subscription"),
+        ({"denied": ["Microsoft.Resources/subscriptions/providers/read"]}, AZURE, "providers", "warn", '--role "Reader"'),
         ({"denied": [ASSIGN]}, AZURE, "rights", "fail", '--role "Role Based Access Control Administrator" --scope /subscriptions/'),
         ({"denied": ["Microsoft.App/containerApps/write"]}, AZURE, "rights", "fail", '--role "Contributor" --scope /subscriptions/'),
-        ({"denied": ["Microsoft.Authorization/permissions/read"]}, AZURE, "rights", "warn", "ask who manages the subscription"),
-        ({"lacking": ["Microsoft.App/managedEnvironments"]}, AZURE, "region.services", "fail", "set `azure-native:location`"),
-        ({"lacking": ["Consumption"]}, AZURE, "region.services", "fail", "set `azure-native:location`"),
-        ({"quotas": {"ManagedEnvironmentCount": 0}}, AZURE, "environments", "fail", "ask for 1 under Quotas"),
-        ({"lacking": [T4_PROFILE]}, {**AZURE, **T4}, "profile.gpu", "fail", "set another `azure-native:location`"),
-        ({"quotas": {T4_QUOTA: 0}}, {**AZURE, **T4}, "quota.gpu", "fail", "ask for 2 under Quotas"),
-        ({"quotas": {f"{T4_QUOTA}:westeurope": 1}}, {**AZURE, **T4}, "quota.gpu", "fail", "ask for 2 under Quotas"),
+        ({"denied": ["Microsoft.Authorization/permissions/read"]}, AZURE, "rights", "warn", '--role "Reader"'),
+        ({"lacking": ["Microsoft.App/managedEnvironments"]}, AZURE, "region.services", "fail", "pulumi config set azure-native:location "),
+        ({"lacking": ["Consumption"]}, AZURE, "region.services", "fail", "pulumi config set azure-native:location "),
+        (
+            {"quotas": {"ManagedEnvironmentCount": 0}},
+            AZURE,
+            "environments",
+            "fail",
+            "az quota update --resource-name ManagedEnvironmentCount ",
+        ),
+        ({"lacking": [T4_PROFILE]}, {**AZURE, **T4}, "profile.gpu", "fail", "pulumi config set azure-native:location "),
+        ({"quotas": {T4_QUOTA: 0}}, {**AZURE, **T4}, "quota.gpu", "fail", f"az quota update --resource-name {T4_QUOTA} "),
+        ({"quotas": {f"{T4_QUOTA}:westeurope": 1}}, {**AZURE, **T4}, "quota.gpu", "fail", f"az quota update --resource-name {T4_QUOTA} "),
     ],
 )
 def test_a_fault_of_the_account_is_found(
@@ -187,6 +199,59 @@ def test_a_fault_of_the_account_is_found(
     client.call(twin, "faults", {"account": fault})
     found = doctor(folder)[finding]
     assert (found.status, mend in found.mend) == (status, True), found
+
+
+EVERYTHING_WRONG: Mapping[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
+    "aws": (
+        {
+            "quotas": {"L-96300102": 9},
+            "denied": ["iam:CreateRole", "budgets:ViewBudget", "ecr:DescribeRepositories"],
+            "inactive_tags": ["project"],
+        },
+        {**API, **BUDGET, "accessLogs": {"accountRole": "existing"}},
+        {"quota.sagemaker": "fail", "rights": "fail", "budget": "fail", "log-role": "fail", "cost-tags": "warn", "names": "warn"},
+    ),
+    "gcp": (
+        {
+            "billing": "unlinked",
+            "denied": ["serviceusage.services.enable", "serviceusage.services.use"],
+            "open_keys": ["Maps"],
+            "quotas": {f"{L4}:{GOOGLE_REGION}": 1},
+        },
+        {**GOOGLE, **GPU},
+        {"billing": "fail", "apis": "fail", "quota.project": "fail", "quota.gpu": "fail", "keys": "warn"},
+    ),
+    "azure": (
+        {
+            "subscription": "PastDue",
+            "unregistered": ["Microsoft.Storage"],
+            "denied": [ASSIGN, "Microsoft.App/containerApps/write"],
+            "lacking": ["Consumption", T4_PROFILE],
+            "quotas": {"ManagedEnvironmentCount": 0, T4_QUOTA: 0},
+        },
+        {**AZURE, **T4},
+        {
+            "subscription": "warn",
+            "providers": "fail",
+            "rights": "fail",
+            "region.services": "fail",
+            "profile.gpu": "fail",
+            "environments": "fail",
+            "quota.gpu": "fail",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("cloud", EVERYTHING_WRONG)
+def test_several_faults_of_an_account_are_found_in_one_run(twin: Running, tmp_path: Path, cloud: str) -> None:
+    fault, service, expected = EVERYTHING_WRONG[cloud]
+    folder = put(tmp_path, service)
+    before = {id_ for id_, finding in doctor(folder).items() if finding.status != "ok"}
+    client.call(twin, "faults", {"account": fault})
+    found = {id_: finding for id_, finding in doctor(folder).items() if finding.status != "ok"}
+    assert {id_: finding.status for id_, finding in found.items() if id_ in expected or id_ not in before} == expected
+    assert {id_ for id_ in expected if not found[id_].mend or not found[id_].allowed} == set()
 
 
 @pytest.mark.parametrize(("quota", "service"), [(f"{L4}:us-central1", {**GOOGLE, **GPU}), (f"{T4_QUOTA}:northeurope", {**AZURE, **T4})])

@@ -62,6 +62,8 @@ def test_a_right_to_look_that_is_missing_is_a_warning(account: Account, root: Pa
     account.faults.set({"account": {"denied": ["servicequotas:GetServiceQuota"]}})
     found = everything(account.subject(root, identity=None))["quota.sagemaker"]
     assert (found.status, found.allowed) == ("warn", "the right to call GetServiceQuota")
+    assert found.mend.startswith("aws iam put-user-policy --user-name deployer ")
+    assert '"Action": ["servicequotas:GetServiceQuota"]' in found.mend
 
 
 def test_checks_run_side_by_side_and_one_that_hangs_is_left_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,22 @@
 """Every check of `doctor` on AWS with the fault that it is for: the twin's account."""
 
+import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.aws.names import WARMED_ALIAS, names_of
+from pilotlight.cli.doctor import lines
 from pilotlight.doctor.aws import account as account_checks
 from pilotlight.doctor.aws import floor as floors
 from pilotlight.doctor.aws import quotas, rights
+from pilotlight.doctor.aws.grants import grant
 from pilotlight.doctor.aws.region import region
 from pilotlight.doctor.findings import ok
 from pilotlight.doctor.subject import Clients, Identity
+from pilotlight.twin.policy import Effect, Question, evaluate
 from tests.unit.cli.account import ACCOUNT, DEPLOYER, Account
 from tests.unit.cli.doctor.looking import BUDGET, EXISTING, LAMBDA, one
 from tests.unit.cli.subjects import EVENTS, subject_with
@@ -99,6 +104,8 @@ def test_a_budget_needs_the_right_to_see_budgets(account: Account, root: Path) -
     account.faults.set({"account": {"denied": ["budgets:ViewBudget"]}})
     found = one(account_checks.budget(account.subject(root, BUDGET)))
     assert (found.status, DEPLOYER in found.found) == ("fail", True)
+    document = json.loads(granted(found.mend)[1])
+    assert document["Statement"] == [{"Effect": "Allow", "Action": ["budgets:ViewBudget", "budgets:ModifyBudget"], "Resource": "*"}]
 
 
 def test_inactive_cost_tags_are_a_warning_with_the_command(account: Account, root: Path) -> None:
@@ -322,6 +329,65 @@ def test_rights_that_the_stack_does_not_need_are_not_asked_for(account: Account,
     assert one(rights.rights(account.subject(root, {}, base=EVENTS))).found.endswith("may not dynamodb:CreateTable")
     account.faults.set({"account": {"denied": ["s3:PutBucketNotification"]}})
     assert one(rights.rights(account.subject(root, {}, base=EVENTS))).found.endswith("may not s3:PutBucketNotification")
+
+
+def granted(mend: str) -> tuple[list[str], str]:
+    """The command, as a shell reads it, and the policy in it."""
+    words = shlex.split(mend.removesuffix(", by who may"))
+    return words[:3], words[words.index("--policy-document") + 1]
+
+
+def test_what_is_denied_is_granted_by_the_command_and_nothing_else(account: Account, root: Path) -> None:
+    denied = ["iam:CreateRole", "iam:PassRole", "sqs:CreateQueue", "ecr:GetAuthorizationToken"]
+    account.faults.set({"account": {"denied": denied}})
+    found = one(rights.rights(account.subject(root, {}, base=EVENTS)))
+    assert found.status == "fail"
+    command, document = granted(found.mend)
+    assert command == ["aws", "iam", "put-user-policy"]
+    assert "--user-name deployer --policy-name pilotlight-demo-" in found.mend
+    statements = json.loads(document)["Statement"]
+    assert sorted(action for each in statements for action in each["Action"]) == sorted(denied)
+    for action, resource in (
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/pilotlight-demo-events-role"),
+        ("sqs:CreateQueue", f"arn:aws:sqs:us-east-1:{ACCOUNT}:pilotlight-demo-events-dead"),
+        ("ecr:GetAuthorizationToken", "*"),
+    ):
+        assert evaluate([document], Question(action=action, resource=resource, context={})) is Effect.ALLOW
+    for role in ("others", "pilotlight-demo2-events-role"):
+        elsewhere = Question(action="iam:CreateRole", resource=f"arn:aws:iam::{ACCOUNT}:role/{role}", context={})
+        assert evaluate([document], elsewhere) is not Effect.ALLOW
+
+
+def test_several_statements_are_lines_of_their_own_and_still_one_command(account: Account, root: Path) -> None:
+    account.faults.set({"account": {"denied": ["iam:CreateRole", "s3:CreateBucket"]}})
+    found = one(rights.rights(account.subject(root)))
+    shown = lines(found)
+    assert [line.strip().partition(":")[0] for line in shown] == [shown[0].partition(":")[0], "allowed", "mend", '{"Effect"', '{"Effect"']
+    told = "\n".join(shown).partition("mend: ")[2]
+    assert json.loads(granted(told)[1]) == json.loads(granted(found.mend)[1])
+    assert max(map(len, shown)) < 200
+
+
+@pytest.mark.parametrize(
+    ("arn", "start"),
+    [
+        (f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/me", "aws iam put-role-policy --role-name deployer --policy-name pilotlight-demo-"),
+        (f"arn:aws:iam::{ACCOUNT}:user/people/anna", "aws iam put-user-policy --user-name anna --policy-name pilotlight-demo-"),
+        (f"arn:aws:sts::{ACCOUNT}:assumed-role/AWSReservedSSO_Deploy_0a1b/me", "aws sso-admin put-inline-policy-to-permission-set "),
+    ],
+)
+def test_rights_are_granted_where_the_caller_has_them_from(account: Account, root: Path, arn: str, start: str) -> None:
+    subject = account.subject(root, identity=Identity(account=ACCOUNT, arn=arn))
+    assert grant(subject, {("*",): ["budgets:ViewBudget"]}).startswith(start)
+
+
+def test_what_no_inline_policy_of_a_user_holds_becomes_a_policy_of_its_own(account: Account, root: Path) -> None:
+    everything = {(f"arn:aws:sqs:us-east-1:{ACCOUNT}:pilotlight-demo-{number}*",): ["sqs:CreateQueue"] for number in range(30)}
+    command, document = granted(grant(account.subject(root), everything).partition(" && ")[0])
+    assert command == ["aws", "iam", "create-policy"]
+    assert len(json.loads(document)["Statement"]) == 30
+    attached = f"aws iam attach-user-policy --user-name deployer --policy-arn arn:aws:iam::{ACCOUNT}:policy/pilotlight-demo-"
+    assert attached in grant(account.subject(root), everything)
 
 
 def test_an_event_stack_needs_no_gateway(account: Account, root: Path) -> None:

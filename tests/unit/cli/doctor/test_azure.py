@@ -115,7 +115,7 @@ def test_a_subscription_of_another_tenant_is_told(azure: AzureSubscription, root
     assert one(account.subscription(azure.subject(root))).status == "ok", "no tenant is configured"
     found = one(account.subscription(azure.subject(root, variables={"ARM_TENANT_ID": TENANT})))
     assert (found.status, found.found) == ("fail", f"Mine is of tenant {OTHER}, and {TENANT} is configured")
-    assert found.mend.endswith(f"to {OTHER}")
+    assert found.mend == f"pulumi config set azure-native:tenantId {OTHER} --stack demo, or export ARM_TENANT_ID={OTHER}"
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,9 @@ def test_gpus_are_granted(azure: AzureSubscription, root: Path, usage: tuple[int
     azure.usages(SubscriptionConsumptionT4Gpus=usage, SubscriptionConsumptionNCA100Gpus=(0, 0))
     found = one(quotas.gpu(azure.subject(root, T4)))
     assert (found.status, said in found.found) == (status, True), found
-    assert status == "ok" or "ask for 2 under Quotas" in found.mend
+    scope = f"--scope {START}/providers/Microsoft.App/locations/westeurope"
+    wanted = f"az quota update --resource-name SubscriptionConsumptionT4Gpus {scope} --limit-object value=2 limit-object-type=LimitValue"
+    assert status == "ok" or found.mend == f"{wanted}, or lower endpoint.maxConcurrency"
     assert status != "fail" or found.allowed == "at most 1 replicas, which is maxConcurrency of 8"
     assert list(quotas.gpu(azure.subject(root))) == [], "no GPU, no question"
 
@@ -399,7 +401,8 @@ def test_what_can_t_be_seen_is_told_as_that(azure: AzureSubscription, root: Path
         return examine(subject, lambda one: (ok("credentials", ""), one.identity), checks)[1]
 
     azure.refuses(PERMISSIONS, 403, "AuthorizationFailed")
-    assert (examined().status, examined().mend) == ("warn", "ask who manages the subscription")
+    granted = f'az role assignment create --assignee {OID} --role "Reader" --scope {START}, by who may'
+    assert (examined().status, examined().mend) == ("warn", granted)
     azure.refuses(PERMISSIONS, 500, "InternalServerError")
     assert (examined().status, examined().mend) == ("warn", "try again")
 

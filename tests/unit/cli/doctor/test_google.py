@@ -14,9 +14,10 @@ from pilotlight.doctor.checks import checks_of
 from pilotlight.doctor.findings import Finding, ok
 from pilotlight.doctor.gcp import apis, floor, keys, project, quotas
 from pilotlight.doctor.gcp.apis import ENABLE, USE, needed
+from pilotlight.doctor.gcp.grants import grant
 from pilotlight.doctor.gcp.region import region
 from pilotlight.doctor.run import examine
-from pilotlight.doctor.subject import GoogleApis, Subject, cloud_of
+from pilotlight.doctor.subject import GoogleApis, Identity, Subject, cloud_of
 from tests.unit.cli.doctor.looking import one
 from tests.unit.cli.google_project import DISABLED, GPU, NUMBER, PLACE, PROJECT, REGION, GoogleProject
 from tests.unit.cli.subjects import checkout
@@ -267,9 +268,15 @@ def test_more_gpus_than_the_first_deployment_gets_are_refused(google: GoogleProj
     more = {**GPU, "endpoint": {**GPU["endpoint"], "maxConcurrency": 32}}
     found = one(quotas.gpu(google.subject(root, more)))
     assert (found.status, found.allowed) == ("fail", "at most 3 instances, which is maxConcurrency of 24")
+    assert found.mend == (
+        f"gcloud beta quotas preferences create --service run.googleapis.com --project {PROJECT} "
+        f"--quota-id NvidiaL4GpuAllocNoZonalRedundancyPerProjectRegion --dimensions region={REGION} --preferred-value 4 "
+        "--email $(gcloud config get account), or lower endpoint.maxConcurrency"
+    )
     redundant = {**GPU, "endpoint": {**GPU["endpoint"], "zonalRedundancy": True}}
     google.says("GET", REDUNDANT, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, 0)))
-    assert one(quotas.gpu(google.subject(root, redundant))).status == "fail"
+    found = one(quotas.gpu(google.subject(root, redundant)))
+    assert (found.status, "--quota-id NvidiaL4GpuAllocPerProjectRegion " in found.mend) == ("fail", True)
     assert list(quotas.gpu(google.subject(root))) == [], "no GPU, no question"
 
 
@@ -353,10 +360,26 @@ def test_what_can_t_be_seen_is_told_as_that(google: GoogleProject, root: Path) -
 
     google.refuses("GET", path, 403, "The caller does not have permission")
     assert (examined().status, examined().allowed) == ("warn", "the right to look")
+    member = f"gcloud projects add-iam-policy-binding {PROJECT} --member user:$(gcloud config get account)"
+    assert examined().mend == f"{member} --role roles/browser, by who may"
     google.refuses("GET", path, 403, "Cloud Billing API has not been used in project 1 before.", DISABLED)
     assert (examined().status, examined().allowed) == ("warn", "the API that tells it, switched on")
     google.refuses("GET", path, 500, "Internal error")
     assert (examined().status, examined().mend) == ("warn", "try again")
+
+
+@pytest.mark.parametrize(
+    ("arn", "member"),
+    [
+        ("deployer@a-project.iam.gserviceaccount.com", "serviceAccount:deployer@a-project.iam.gserviceaccount.com"),
+        ("anna@example.com", "user:anna@example.com"),
+        ("a person's login", "user:$(gcloud config get account)"),
+    ],
+)
+def test_roles_are_granted_to_whose_credentials_these_are(google: GoogleProject, root: Path, arn: str, member: str) -> None:
+    subject = google.subject(root, identity=Identity(account=PROJECT, arn=arn))
+    wanted = f"gcloud projects add-iam-policy-binding {PROJECT} --member {member} --role roles/viewer, by who may"
+    assert grant(subject, "roles/viewer") == wanted
 
 
 def test_what_a_twin_does_not_serve_is_no_pass(google: GoogleProject, root: Path) -> None:
