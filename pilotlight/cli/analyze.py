@@ -13,7 +13,7 @@ from pilotlight.cli.diagnostics import Violation
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
-from pilotlight.cli.packs import PACK, levels_of, own_config, policy_packs
+from pilotlight.cli.packs import PACK, UNJUDGED, levels_of, own_config, policy_packs
 from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session, open_session
 
@@ -50,7 +50,7 @@ def _judged(session: Session, stack: str, packs: list[str]) -> tuple[Run, str]:
             run.take(json.loads(line), 0.0)
     said = [line.strip() for line in done.stderr.splitlines() if line.strip() and "using pulumi-language" not in line]
     if run.result is not None and (done.returncode == 0 or f"error: {FOUND}" in said):
-        return run, ""
+        return run, "" if run.packs else f"it {UNJUDGED}"
     return run, " ".join(said[-5:]).removeprefix("error: ") or f"the engine ended with {done.returncode} and said nothing"
 
 
@@ -92,4 +92,4 @@ def _print(stack: str, run: Run, failed: list[Violation], *, as_json: bool) -> N
         return
     for each in found:
         sys.stdout.write(f"{each.level}: {each.rule}: {f'{each.resource}: ' if each.resource else ''}{each.message}\n")
-    sys.stdout.write(f"{stack} under {', '.join(run.packs) or 'no pack'}: {len(failed)} failed, {len(found) - len(failed)} advisory\n")
+    sys.stdout.write(f"{stack} under {', '.join(run.packs)}: {len(failed)} failed, {len(found) - len(failed)} advisory\n")

@@ -16,7 +16,7 @@ from pilotlight.cli.engine_run import EngineRun, scratch_folder
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
-from pilotlight.cli.packs import policy_packs
+from pilotlight.cli.packs import UNJUDGED, policy_packs
 from pilotlight.cli.report import Report
 from pilotlight.cli.session import Session, open_session, with_advice
 from pilotlight.cli.stacks import LocalStack
@@ -109,7 +109,12 @@ def run_engine(request: Request, session: Session, local: LocalStack | None, pac
             report.show(
                 done.diagnostics.add(Diagnostic(severity="error", resource="", message=_last_words(engine.output(), engine.status)))
             )
-    result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if engine.status == 0 else "failed"
+    # What the engine did was done, but nobody has judged it: that must not pass for a verdict.
+    unjudged = engine.status == 0 and bool(packs) and not done.packs
+    if unjudged:
+        report.show(done.diagnostics.add(Diagnostic(severity="error", resource="", message=f"This {request.operation} {UNJUDGED}")))
+    well = engine.status == 0 and not unjudged
+    result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if well else "failed"
     _remember(request.operation, session, request.stack, succeeded=engine.status == 0)
     done.outputs = reachable_outputs(done.outputs, session)
     return Done(run=done, result=result, seconds=time.monotonic() - started)

@@ -93,7 +93,7 @@ class Run:
     def _summary(self, summary: Mapping[str, Any]) -> None:
         self.result = summary.get("result")
         # A pack of a folder is told as `NAME|local|FOLDER`.
-        self.packs = sorted(name.split("|")[0] for name in summary.get("PolicyPacks") or {})
+        self.packs = sorted(filter(None, (name.split("|")[0] for name in summary.get("PolicyPacks") or {})))
         counts: dict[str, int] = {}
         for operation, count in (summary.get("resourceChanges") or {}).items():
             if operation not in _PARTS_OF_REPLACE:

@@ -9,6 +9,8 @@ from typing import Any
 from pilotlight.cli.exits import CommandError
 
 PACK, OWN_CONFIG = "policies", Path("own/policies.json")
+# Said of a run for which packs were asked, and of which the engine names none.
+UNJUDGED = "was judged by no policy pack, though one was asked for: the engine names none that it has loaded. Look at the `pulumi` on PATH."
 
 
 def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pilotlight import toolchain
 from pilotlight.cli.exits import Exit
 from tests.twin.cli.conftest import ROOT, Checkout
 from tests.twin.cli.test_plain_pulumi import shell
@@ -35,6 +36,20 @@ def policy(name, level):
 
 
 pulumi_policy.PolicyPack("tried", policies=[policy("must", pulumi_policy.EnforcementLevel.MANDATORY)])
+"""
+
+# The engine as it is, but for the packs: of them it is told nothing, or nothing of them is handed on.
+FORGETFUL = """
+import subprocess, sys
+
+given = sys.argv[1:]
+judges = given[:2] == ["policy", "analyze"]
+while not judges and "--policy-pack" in given:
+    place = given.index("--policy-pack")
+    del given[place : place + 2]
+done = subprocess.run([{pulumi!r}, *given], stdout=subprocess.PIPE if judges else None, text=True)
+sys.stdout.write((done.stdout or "").replace('"PolicyPacks":{{"tried":"0.1.0"}}', '"PolicyPacks":{{}}'))
+sys.exit(done.returncode)
 """
 
 
@@ -106,6 +121,34 @@ def test_a_plan_tells_the_packs_that_have_judged_it_and_what_they_found(checkout
     assert found == [("must", "mandatory", "a")]
     bare = json.loads(checkout.pilotlight("preview", "demo", "--local", "--json").stdout)
     assert (bare["policyPacks"], bare["violations"]) == ([], [])
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine on PATH that names no pack."""
+    tools = toolchain.find()
+    assert tools is not None, "run `make setup`"
+    engine = tmp_path / "bin" / "pulumi"
+    engine.parent.mkdir()
+    engine.write_text(f"#!{sys.executable}\n{FORGETFUL.format(pulumi=str(tools.pulumi))}")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{engine.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_run_that_no_pack_has_judged_is_no_pass_where_one_was_asked_for(checkout: Checkout, pack: Path) -> None:
+    asked = ("--policy-pack", str(pack))
+    checkout.things(a={"value": "soft"})
+    for verb in ("preview", "up"):
+        done = checkout.pilotlight(verb, "demo", "--local", "--json", *asked)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["result"], told["policyPacks"]) == (Exit.FAILED, "failed", []), done.stderr
+        assert f"This {verb} was judged by no policy pack, though one was asked for" in told["diagnostics"][-1]["message"]
+    checkout.things(a={"value": "fine"})
+    assert checkout.pilotlight("up", "demo", "--local").returncode == Exit.OK, "none was asked for"
+    judged = checkout.pilotlight("analyze", "demo", *asked)
+    assert (judged.returncode, judged.stdout) == (Exit.FAILED, "")
+    assert "demo was not judged to the end: it was judged by no policy pack" in judged.stderr
 
 
 def service(checkout: Checkout) -> None:
