@@ -1,8 +1,12 @@
 """The policy pack in the real engine: `pulumi preview --policy-pack` of a program, `pulumi policy analyze` of a saved state."""
 
+import dataclasses
 import json
 import os
+import shutil
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,18 +15,37 @@ import pytest
 
 from pilotlight import toolchain
 from policies.tests.breaks import BREAKS
-from policies.tests.harness_breaks import Break, good, put
+from policies.tests.harness_breaks import Break, good
 from tests.support.mini_provider import MiniProvider, mini_provider
 
 PACK = Path(__file__).resolve().parents[3] / "policies"
 GRAPH = "aws-events"
-# One rule of each group, broken by one input.
-BROKEN = ("storage-not-public", "batches-fail-in-part", "image-by-digest", "log-retention", "alarm-dimensions-exist")
+# One rule of each group, broken by one input, and the graph that it is broken in.
+BROKEN = {
+    "storage-not-public": "aws-events",
+    "batches-fail-in-part": "aws-events",
+    "image-by-digest": "aws-events",
+    "log-retention": "aws-events",
+    "alarm-dimensions-exist": "aws-events",
+    "tls-only": "azure-api",
+}
 PROGRAM = """
 import json, pathlib, pulumi
 
 for each in json.loads(pathlib.Path("resources.json").read_text()):
     pulumi.CustomResource(each["type"], each["name"], each["inputs"])
+"""
+# What the pack's program does in place of its last line: it has one more rule.
+THROWS = """
+import dataclasses
+from rules.model import Check
+
+
+def judge(resource, context):
+    raise KeyError("nothing")
+
+
+serve([*RULES, dataclasses.replace(RULES[0], id="throws", checks=(Check(("aws:sqs/queue:Queue",), judge),), stack={stack})])
 """
 WRITTEN = {"data-is-protected": {"dataRetention": "delete"}, "data-can-be-restored": {"dataRetention": "delete"}}
 
@@ -54,7 +77,7 @@ def pulumi(tmp_path: Path) -> Iterator[Any]:
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DEBUG_PROVIDERS": f"aws:{provider.port}",
+            "PULUMI_DEBUG_PROVIDERS": f"aws:{provider.port},azure-native:{provider.port}",
         }
 
         def run(*arguments: str) -> tuple[int, str]:
@@ -65,23 +88,14 @@ def pulumi(tmp_path: Path) -> Iterator[Any]:
         yield run
 
 
-def graph(*breaks: Break) -> list[dict[str, Any]]:
-    """The good graph with all of these breaks in it."""
-    resources = good(GRAPH)
-    for case in breaks:
-        place = next(each for each in resources if each["type"] == case.type and each["name"].endswith(case.name))
-        for path, value in case.change.items():
-            put(place["inputs"], path, value)
-    return resources
-
-
 def cases() -> list[Break]:
+    """Breaks of these rules, in graphs that are whole though no program tells from where a value was taken."""
     found = []
-    for rule in BROKEN:
-        fits = [case for case in BREAKS if case.rule == rule and case.change and any(each["type"] == case.type for each in good(GRAPH))]
-        found.append(
-            next(case for case in fits if any(each["name"].endswith(case.name) for each in good(GRAPH) if each["type"] == case.type))
-        )
+    for rule, graph in BROKEN.items():
+        there = [(each["type"], each["name"]) for each in good(graph)]
+        fits = [each for each in BREAKS if each.rule == rule and each.change]
+        case = next(each for each in fits if any(type_ == each.type and name.endswith(each.name) for type_, name in there))
+        found.append(dataclasses.replace(case, graph=graph))
     return found
 
 
@@ -89,24 +103,72 @@ def told(said: str) -> set[str]:
     return {line.split("]")[-1].split()[0] for line in said.splitlines() if line.strip().startswith("- [")}
 
 
-@pytest.mark.parametrize("breaks", [[], cases()], ids=["good", "broken"])
-def test_a_preview_is_judged(pulumi: Any, tmp_path: Path, breaks: list[Break]) -> None:
-    resources = [{**each, "inputs": {**each["inputs"], **each["outputs"]}} for each in graph(*breaks)]
-    (tmp_path / "resources.json").write_text(json.dumps(resources))
+def planned(folder: Path, resources: list[dict[str, Any]]) -> None:
+    """Let the program make these: as if all that the cloud adds were known before."""
+    told_ = [{**each, "inputs": {**each["inputs"], **each.get("outputs", {})}} for each in resources]
+    (folder / "resources.json").write_text(json.dumps(told_))
+
+
+def test_what_is_good_passes_a_preview_and_as_a_saved_state(pulumi: Any, tmp_path: Path) -> None:
+    planned(tmp_path, good(GRAPH))
     assert pulumi("stack", "init", "dev")[0] == 0
-    status, said = pulumi("preview", "--stack", "dev", "--policy-pack", str(PACK))
-    assert (status != 0, told(said)) == (bool(breaks), {case.rule for case in breaks}), said
-    assert "can't run policy" not in said
-    assert all(case.says in said for case in breaks), said
+    for status, said in (pulumi("preview", "--stack", "dev", "--policy-pack", str(PACK)), analyzed(pulumi, tmp_path, good(GRAPH))):
+        assert (status, told(said)) == (0, set()), said
+        assert "can't run policy" not in said
 
 
-@pytest.mark.parametrize("breaks", [[], cases()], ids=["good", "broken"])
-def test_a_saved_state_is_judged(pulumi: Any, tmp_path: Path, breaks: list[Break]) -> None:
-    (tmp_path / "state.json").write_text(json.dumps(state(graph(*breaks))))
-    pack = ("--policy-pack", str(PACK), "--policy-pack-config", str(tmp_path / "config.json"))
-    status, said = pulumi("policy", "analyze", "--file", str(tmp_path / "state.json"), *pack)
-    assert (status != 0, told(said)) == (bool(breaks), {case.rule for case in breaks}), said
-    assert "can't run policy" not in said
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.rule)
+def test_one_break_is_told_by_its_rule_alone_in_a_preview_and_of_a_saved_state(pulumi: Any, tmp_path: Path, case: Break) -> None:
+    planned(tmp_path, case.broken())
+    assert pulumi("stack", "init", "dev")[0] == 0
+    for status, said in (pulumi("preview", "--stack", "dev", "--policy-pack", str(PACK)), analyzed(pulumi, tmp_path, case.broken())):
+        assert (status != 0, told(said)) == (True, {case.rule}), said
+        assert case.says in said
+        assert "can't run policy" not in said
+
+
+def analyzed(pulumi: Any, folder: Path, resources: list[dict[str, Any]]) -> Any:
+    (folder / "state.json").write_text(json.dumps(state(resources)))
+    pack = ("--policy-pack", str(PACK), "--policy-pack-config", str(folder / "config.json"))
+    return pulumi("policy", "analyze", "--file", str(folder / "state.json"), *pack)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The pack, to be changed."""
+    folder = tmp_path / "pack"
+    shutil.copytree(PACK, folder, ignore=shutil.ignore_patterns(".venv", "__pycache__", "tests"))
+    return folder
+
+
+@pytest.mark.parametrize("stack", [False, True], ids=["of-a-resource", "of-the-stack"])
+def test_a_rule_that_throws_ends_a_preview_and_the_judging_of_a_state(pulumi: Any, tmp_path: Path, copied: Path, stack: bool) -> None:
+    main = copied / "__main__.py"
+    main.write_text(main.read_text().replace("serve(RULES)", THROWS.format(stack=stack)))
+    queue = [{"type": "aws:sqs/queue:Queue", "name": "queue", "urn": "queue", "inputs": {}, "outputs": {}, "links": {}}]
+    planned(tmp_path, queue)
+    (tmp_path / "state.json").write_text(json.dumps(state(queue)))
+    assert pulumi("stack", "init", "dev")[0] == 0
+    for arguments in (("preview", "--stack", "dev"), ("policy", "analyze", "--file", str(tmp_path / "state.json"))):
+        status, said = pulumi(*arguments, "--policy-pack", str(copied))
+        assert status != 0, said
+        assert "The rule throws could not judge aws:sqs/queue:Queue queue (KeyError: 'nothing')." in said
+
+
+def test_a_pack_without_its_package_ends_a_preview_with_what_to_install(pulumi: Any, tmp_path: Path, copied: Path) -> None:
+    """An environment of the pack's own that has everything but `pulumi-policy`."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(copied / ".venv")], check=True)
+    (packages,) = (copied / ".venv" / "lib").glob("python*/site-packages")
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if not each.name.startswith("pulumi_policy"):
+            (packages / each.name).symlink_to(each)
+    planned(tmp_path, good(GRAPH))
+    assert pulumi("stack", "init", "dev")[0] == 0
+    status, said = pulumi("preview", "--stack", "dev", "--policy-pack", str(copied))
+    assert status != 0
+    assert "The policy pack needs pulumi-policy" in said, said
+    assert "pip install --require-hashes -r requirements.txt" in said
+    assert "Nothing was judged." in said
 
 
 @pytest.mark.parametrize(
@@ -128,6 +190,17 @@ def test_a_mistaken_configuration_is_refused(pulumi: Any, tmp_path: Path, config
     status, said = pulumi("policy", "analyze", "--file", str(tmp_path / "state.json"), *pack)
     assert status != 0
     assert says in said
+
+
+@pytest.mark.parametrize("given", ["mandatory", {"enforcementLevel": "mandatory", "minimumDays": 365}], ids=["level", "parameters"])
+def test_a_rule_that_is_misnamed_ends_a_preview(pulumi: Any, tmp_path: Path, given: Any) -> None:
+    planned(tmp_path, good(GRAPH))
+    (tmp_path / "mistaken.json").write_text(json.dumps({"log-retenton": given}))
+    assert pulumi("stack", "init", "dev")[0] == 0
+    pack = ("--policy-pack", str(PACK), "--policy-pack-config", str(tmp_path / "mistaken.json"))
+    status, said = pulumi("preview", "--stack", "dev", *pack)
+    assert status != 0
+    assert "The configuration names the rule 'log-retenton', which this pack does not have; do you mean 'log-retention'?" in said
 
 
 def state(resources: list[dict[str, Any]]) -> dict[str, Any]:
