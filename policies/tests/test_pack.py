@@ -12,14 +12,16 @@ from typing import Any
 
 import pulumi
 import pytest
+from pulumi_policy import policy as package
+from pulumi_policy.deserialize import deserialize_properties
 
-from ..rules import RULES
+from ..rules import RULES, server
 from ..rules import tokens as t
 from ..rules.model import Check, Rule
 from ..rules.pack import Fault
-from ..rules.reading import type_of
+from ..rules.reading import Resource, type_of
 from ..rules.schema import schema
-from ..rules.server import parts
+from ..rules.server import parts, resource_of
 from .breaks import BREAKS
 from .harness import UNKNOWN, Pack
 from .harness_breaks import WRITTEN, allowing, good
@@ -40,10 +42,8 @@ def test_a_configuration_that_misnames_a_rule_is_refused_with_the_nearest_name()
         Pack(RULES, {"log-retenton": {"enforcementLevel": "mandatory", "minimumDays": 365}})
 
 
-def test_of_a_misnamed_rule_without_a_level_the_engine_is_first_and_the_schema_knows_better() -> None:
-    """No pack is asked then; a reader of the schema (an editor, CI) refuses the name."""
-    with pytest.raises(ValueError, match='log-retenton: invalid enforcement level ""'):
-        Pack(RULES, {"log-retenton": {"minimumDays": 365}})
+def test_the_schema_refuses_a_misnamed_rule() -> None:
+    """For an editor, and for CI: where a rule has no level the engine asks no pack."""
     assert schema(RULES)["additionalProperties"] is False
     assert "log-retenton" not in schema(RULES)["properties"]
 
@@ -72,6 +72,28 @@ def test_a_rule_that_throws_ends_the_run_with_its_name_and_the_resource(stack: b
     rule = dataclasses.replace(_rule(), checks=(Check(("a:b:C",), judge),), stack=stack)  # type: ignore[arg-type]
     with pytest.raises(Fault, match=r"The rule broken could not judge a:b:C thing \(KeyError: 'nothing'\).*\"broken\": \"disabled\""):
         Pack([rule]).judge([{"type": "a:b:C", "name": "thing", "inputs": {}}])
+
+
+def test_each_resource_is_read_once_for_all_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One time by itself and one time with the stack, whatever the number of rules; Pulumi's package reads nothing of it once more."""
+    read: list[str] = []
+    again: list[dict[str, Any]] = []
+
+    def counted(sent: Any) -> Resource:
+        read.append(sent.name)
+        return resource_of(sent)
+
+    def counted_again(values: dict[str, Any], *given: Any) -> Any:
+        again.append(values)
+        return deserialize_properties(values, *given)
+
+    monkeypatch.setattr(server, "resource_of", counted)
+    monkeypatch.setattr(package, "deserialize_properties", counted_again)
+    assert len(RULES) > 1
+    assert not Pack(RULES, WRITTEN).judge(STATE)
+    names = [each["name"] for each in STATE]
+    assert read == [*names, *names]
+    assert [values for values in again if values] == []
 
 
 def _rule() -> Rule:
