@@ -108,14 +108,18 @@ LISTED: Mapping[str, str] = {
     ),
     "Azure ML": ("CKV_AZURE_142 CKV_AZURE_144 CKV_AZURE_150 CKV2_AZURE_49 CKV2_AZURE_50 AZR-000403 AZR-000404 AZR-000406 AZR-000407"),
     "Dockerfile, workflows": (
-        "CKV_DOCKER_2 CKV_DOCKER_3 CKV_DOCKER_4 CKV_DOCKER_7 CKV_DOCKER_8 hadolint:DL3007 hadolint:DL3008 hadolint:DL3013 "
+        "CKV_DOCKER_2 CKV_DOCKER_3 CKV_DOCKER_4 CKV_DOCKER_7 CKV_DOCKER_8 CKV2_DOCKER_1 CKV2_DOCKER_2 CKV2_DOCKER_3 CKV2_DOCKER_4 "
+        "CKV2_DOCKER_5 CKV2_DOCKER_6 CKV2_DOCKER_7 CKV2_DOCKER_8 CKV2_DOCKER_9 CKV2_DOCKER_10 CKV2_DOCKER_11 CKV2_DOCKER_12 "
+        "CKV2_DOCKER_13 CKV2_DOCKER_14 CKV2_DOCKER_15 CKV2_DOCKER_16 CKV2_DOCKER_17 hadolint:DL3007 hadolint:DL3008 hadolint:DL3013 "
         "hadolint:DL3020 hadolint:DL3025 hadolint:DL3042 CKV_GHA_2 CKV_GHA_3 CKV_GHA_5 CKV_GHA_6"
     ),
 }
 _NETWORK = "A network of one's own with a private way in is billed by the hour; callers prove who they are instead"
 _COPY = "A second region would be billed for a copy; models are packaged again, results made again"
 _UNUSED = "No stack makes this type"
-_FILES = "About a file of the repository, which a policy of resources does not see: hadolint, zizmor and the tests of the images read it"
+_FILES = (
+    "About a file of the repository, which a policy of resources does not see: hadolint, checkov, zizmor and the tests of the images do"
+)
 _STATE = "Not in what a program declares: a check of the account or of running data"
 _REST = "Nothing runs and nothing is billed by the hour at rest, which is what these stacks are for"
 _PAID = "Billed by the month or the trace; logs carry one id from the gateway to the model"
@@ -195,15 +199,16 @@ NOT_APPLICABLE: dict[str, str] = {
     **dict.fromkeys(("CKV_AZURE_99", "CKV_AZURE_101", "AZR-000421"), _NETWORK),
     **dict.fromkeys(("AZR-000439",), "Billed by what is kept; results are made again from the objects"),
     **dict.fromkeys(("P:cloudstorage_bucket_soft_delete_enabled",), "Versions do it, without a copy of what was meant to go"),
+    **dict.fromkeys(
+        ("CKV2_AZURE_38", "AZR-000197", "CIS-Azure:9.2.1", "CIS-Azure:9.2.2", "CIS-Azure:9.2.3"),
+        "What is deleted or written over would be billed for days; models and results are made again, answers and dead letters expire, and "
+        "nothing here deletes or writes over an object that came from outside",
+    ),
     **dict.fromkeys(("CKV_AZURE_244", "CKV2_AZURE_41"), "Shared keys are off, and no SFTP: there are no users and no signatures"),
     **dict.fromkeys(("AZR-000201",), "Names keep Azure's rules, by a test of the stacks"),
 }
 # Id → why a policy is the wrong place.
 OUT_OF_SCOPE: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("CKV2_AZURE_38", "AZR-000197", "CIS-Azure:9.2.1", "CIS-Azure:9.2.2", "CIS-Azure:9.2.3"),
-        "No rule yet: accounts of the ready stacks have neither soft delete nor versions; models are packaged again, results made again",
-    ),
     **dict.fromkeys(
         (
             "P:apim_threat_detection_llm_jacking",

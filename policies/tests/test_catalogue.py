@@ -18,6 +18,7 @@ REASONED = {*NOT_APPLICABLE, *OUT_OF_SCOPE, *MOOT}
 def test_every_listed_check_has_a_rule_or_a_reason() -> None:
     assert len(IDS) == len(set(IDS))
     assert [id_ for _, id_, kind, why in coverage(RULES) if not kind or not why] == []
+    assert [id_ for _, id_, _, why in coverage(RULES) if "no rule" in why.lower()] == [], "that there is none is no reason"
 
 
 def test_no_check_has_a_rule_and_a_reason_why_none() -> None:

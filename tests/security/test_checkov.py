@@ -15,6 +15,7 @@ from tests.security.plans import names, resources
 from tests.security.renamed import CLOUDS
 from tests.security.terraform import terraform
 
+ROOT = Path(__file__).resolve().parents[2]
 CHECKOV_VARIABLE = "PILOTLIGHT_SECURITY_CHECKOV"
 # Azure's types are not Terraform's: `test_azure.py`.
 VARIANTS = [name for name in names() if name.partition("-")[0] in CLOUDS]
@@ -112,6 +113,20 @@ def test_every_reason_is_still_needed(failed, check, reason):
 @pytest.mark.parametrize("type_", BAD)
 def test_a_careless_resource_is_found(failed, type_):
     assert BAD[type_][1] <= {check for check, _ in failed[careless(type_)]}
+
+
+def test_the_dockerfile_fails_no_check_and_a_careless_one_does(tmp_path):
+    text = (ROOT / "containers/Dockerfile").read_text()
+    # checkov does not read what an argument's default is.
+    (base,) = re.findall(r"^ARG BASE=(.+)$", text, re.MULTILINE)
+    careless_one = "FROM python:latest\nRUN sudo curl --insecure https://example.com/x\nENV PYTHONHTTPSVERIFY=0\nADD . /app\n"
+    for name, content in (("ours", text.replace("${BASE}", base)), ("bad", careless_one)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Dockerfile").write_text(content)
+    found = run_checkov(tmp_path, "dockerfile")["results"]["failed_checks"]
+    assert [each["check_id"] for each in found if not each["file_path"].startswith("/bad/")] == []
+    asked = {"CKV_DOCKER_2", "CKV_DOCKER_3", "CKV_DOCKER_4", "CKV_DOCKER_7", "CKV2_DOCKER_1", "CKV2_DOCKER_2", "CKV2_DOCKER_5"}
+    assert asked <= {each["check_id"] for each in found}
 
 
 def test_an_unknown_type_is_refused_by_name():
