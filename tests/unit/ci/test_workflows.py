@@ -79,11 +79,36 @@ def test_a_job_says_what_it_may_and_when_it_is_over(path: Path, name: str, job: 
 
 
 def test_what_may_comment_runs_nothing_of_the_pull_request() -> None:
+    comment = [job for path in WORKFLOWS for job in read(path)["jobs"].values() if job["permissions"].get("pull-requests") == "write"]
+    assert comment
+    for job in comment:
+        checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+        assert [step["with"]["ref"] for step in checkouts] == ["${{ github.event.pull_request.base.sha }}"]
+
+
+def test_what_is_merged_is_deployed_after_its_plan_in_the_environment_that_is_approved() -> None:
+    found = read(FOLDER / "workflows/deploy.yml")
+    deploy = found["jobs"]["deploy"]
+    assert (deploy["environment"], deploy["needs"]) == ("production", ["select", "plan"])
+    # A condition that holds without its plan would let it run after one that failed.
+    assert "if" not in deploy
+    assert found["jobs"]["plan"]["uses"] == "./.github/workflows/plan.yml"
+    assert triggers(found) == {"push": {"branches": ["main"]}, "workflow_dispatch": None}
+
+
+def test_the_pack_judges_every_plan_and_every_up_and_then_what_is_there() -> None:
+    seen = set()
     for path in WORKFLOWS:
-        for job in read(path)["jobs"].values():
-            if job["permissions"].get("pull-requests") == "write":
-                checkouts = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
-                assert [step["with"]["ref"] for step in checkouts] == ["${{ github.event.pull_request.base.sha }}"]
+        for name, job in read(path)["jobs"].items():
+            scripts = [step.get("run", "") for step in job.get("steps", [])]
+            lines = [line for script in scripts for line in script.splitlines()]
+            runs = [number for number, line in enumerate(lines) if re.search(r"pilotlight (preview|up) ", line)]
+            assert all("--policy-pack policies " in lines[number] for number in runs), f"{path.name}: {name}"
+            ups = [number for number in runs if "pilotlight up " in lines[number]]
+            judged = [number for number, line in enumerate(lines) if re.fullmatch(r'\.venv/bin/pilotlight analyze "\$STACK" --cloud', line)]
+            assert [number for number in ups if not any(number < each for each in judged)] == [], f"{path.name}: {name}"
+            seen |= {(path.stem, name)} if runs else set()
+    assert seen == {("plan", "plan"), ("deploy", "deploy"), ("environment", "up")}
 
 
 def test_a_pull_request_of_a_stranger_reaches_no_environment() -> None:
@@ -153,9 +178,9 @@ def test_no_secret_is_stored() -> None:
 
 
 def test_a_checkout_keeps_no_credentials() -> None:
-    for where, step in steps():
-        if step.get("uses", "").startswith("actions/checkout@"):
-            assert step["with"]["persist-credentials"] is False, where
+    checkouts = [(where, step) for where, step in steps() if step.get("uses", "").startswith("actions/checkout@")]
+    assert len(checkouts) > len(WORKFLOWS)
+    assert [where for where, step in checkouts if step["with"]["persist-credentials"] is not False] == []
 
 
 def test_every_command_that_is_run_exists() -> None:
