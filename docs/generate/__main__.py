@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from docs.generate import pack, remote
-from docs.generate.ci import trust_lines
+from docs.generate.ci import protection_lines, trust_lines
 from docs.generate.contracts import contracts_table
 from docs.generate.costs_tables import added_table, costs_table
 from docs.generate.features import features_table
@@ -57,7 +57,7 @@ def generated_contracts(page: str) -> str:
 
 def generated_ci(page: str) -> str:
     """The page of CI with its blocks as the code says now. Raises ValueError as `generated_features` does."""
-    return _filled(CI, page, {cloud: partial(trust_lines, cloud) for cloud in ("aws", "gcp", "azure")})
+    return _filled(CI, page, {"github": protection_lines, **{cloud: partial(trust_lines, cloud) for cloud in ("aws", "gcp", "azure")}})
 
 
 def _filled(path: Path, page: str, blocks: Mapping[str, Callable[[], str]]) -> str:

@@ -1,4 +1,4 @@
-"""What each cloud must be told so that a repository's workflows may sign in without any key: documents and commands. Pure.
+"""What GitHub and each cloud must be told so that a repository's workflows may sign in without any key: documents and commands. Pure.
 
 A token is trusted by its subject, which names the repository and the GitHub environment of the job, in full and without a star: who may
 run a job in an environment is decided there (reviewers, branches), and each environment has an identity of its own.
@@ -14,10 +14,13 @@ ISSUER = "token.actions.githubusercontent.com"
 AWS_AUDIENCE = "sts.amazonaws.com"
 AZURE_AUDIENCE = "api://AzureADTokenExchange"
 # GitHub environment -> what the identity behind it may do in the cloud.
-ENVIRONMENTS: Mapping[str, str] = {"preview": "read", "environments": "write", "production": "write"}
-# What a stack of a pull request runs in has an account of its own (docs/ci.md), so that its lines never come with the others'.
-APART = "environments"
-TOGETHER = tuple(name for name in ENVIRONMENTS if name != APART)
+ENVIRONMENTS: Mapping[str, str] = {"preview": "read", "environments": "write", "cleanup": "write", "production": "write"}
+# What a stack of a pull request runs in, and what ends it there, have an account of their own (docs/ci.md), so that their lines never come
+# with the others'.
+APART = ("environments", "cleanup")
+TOGETHER = tuple(name for name in ENVIRONMENTS if name not in APART)
+# Those that no job enters unless a person said yes, and those that only what is merged enters.
+REVIEWED, OF_THE_BRANCH, BRANCH = ("production",), ("production", "cleanup"), "main"
 POOL = "github"
 _NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
@@ -88,11 +91,32 @@ def require_environments(names: Sequence[str]) -> None:
     """Raises TrustError for one that no workflow has, and where the code of pull requests would get an administrator beside production."""
     if unknown := [name for name in names if name not in ENVIRONMENTS]:
         raise TrustError(f"--environment {', '.join(map(repr, unknown))}: use {', '.join(ENVIRONMENTS)}.")
-    if APART in names and set(names) != {APART}:
+    if apart := [name for name in names if name in APART and not set(names) <= set(APART)]:
         raise TrustError(
-            f"--environment {APART!r} beside others: whoever pushes a branch is administrator of its account: "
+            f"--environment {', '.join(map(repr, apart))} beside others: whoever pushes a branch is administrator of its account: "
             f"give it one where nothing else is, by a call of its own."
         )
+
+
+def protection(repository: Repository, environments: Sequence[str] = TOGETHER) -> list[str]:
+    """Shell lines that make these environments on GitHub and say who may run a job in them: whoever runs the lines is the reviewer.
+
+    GitHub REST API, "Create or update an environment" and "Create a deployment branch policy".
+    """
+    lines = ["REVIEWER=$(gh api user --jq .id)"] if set(environments) & set(REVIEWED) else []
+    for environment in dict.fromkeys(environments):
+        place = f"repos/{repository.name}/environments/{environment}"
+        wanted: dict[str, Any] = {}
+        if environment in REVIEWED:
+            wanted["reviewers"] = [{"type": "User", "id": "REVIEWER"}]
+        if environment in OF_THE_BRANCH:
+            wanted["deployment_branch_policy"] = {"protected_branches": False, "custom_branch_policies": True}
+        # A number, which the shell puts between the two halves of the text.
+        body = json.dumps(wanted).replace('"REVIEWER"', "'\"$REVIEWER\"'")
+        lines.append(f"echo '{body}' | gh api --method PUT {place} --input -" if wanted else f"gh api --method PUT {place}")
+        if environment in OF_THE_BRANCH:
+            lines.append(f"gh api --method POST {place}/deployment-branch-policies -f name={BRANCH} -f type=branch")
+    return lines
 
 
 def aws(repository: Repository, account: str, environments: Sequence[str] = TOGETHER) -> list[str]:

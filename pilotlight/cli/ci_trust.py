@@ -1,10 +1,10 @@
-"""`ci-trust`: what a cloud must be told so that a repository's workflows may sign in, as shell lines to read and run."""
+"""`ci-trust`: what GitHub and a cloud must be told so that a repository's workflows may sign in, as shell lines to read and run."""
 
 import json
 import sys
 from collections.abc import Sequence
 
-from pilotlight.ci.trust import COMMANDS, TOGETHER, Repository, TrustError, require_environments
+from pilotlight.ci.trust import COMMANDS, TOGETHER, Repository, TrustError, protection, require_environments
 from pilotlight.cli.exits import CommandError, Exit
 
 
@@ -26,7 +26,8 @@ def show(
         raise CommandError(f"--cloud {cloud!r}: use {', '.join(COMMANDS)}.")
     try:
         require_environments(environments)
-        lines = COMMANDS[cloud](Repository(name=repository, owner_id=owner_id, id=repository_id), account, environments or TOGETHER)
+        named, wanted = Repository(name=repository, owner_id=owner_id, id=repository_id), environments or TOGETHER
+        lines = [*protection(named, wanted), *COMMANDS[cloud](named, account, wanted)]
     except TrustError as error:
         raise CommandError(str(error)) from error
     sys.stdout.write(json.dumps(lines, indent=2) + "\n" if as_json else "\n".join(lines) + "\n")

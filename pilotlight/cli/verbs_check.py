@@ -93,11 +93,14 @@ def ci_trust(
     repository_id: Annotated[int | None, typer.Option(help="The repository's number on GitHub.", show_default=False)] = None,
     environment: Annotated[
         list[str] | None,
-        typer.Option(help="preview and production (both without it), or environments, in an account of its own.", show_default=False),
+        typer.Option(
+            help="preview and production (both without it), or environments and cleanup, in an account of their own.", show_default=False
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Print the commands after which the workflows of a repository may sign in to a cloud without any key. Changes nothing."""
+    """Print the commands that protect the environments of a repository and let its workflows sign in to a cloud without any key. Changes
+    nothing."""
     from pilotlight.cli.ci_trust import show
 
     raise typer.Exit(show(repository, cloud, account, owner_id, repository_id, tuple(environment or ()), as_json=json))

@@ -1,9 +1,12 @@
 """Who may sign in to a cloud: the documents judged by evaluators, the commands as the page has them."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +23,11 @@ NAMED = Repository(name="octo/blueprints")
 NUMBERED = Repository(name="octo/blueprints", owner_id=123, id=456)
 ACCOUNTS = {"aws": "111122223333", "gcp": "my-project", "azure": "00000000-0000-0000-0000-000000000001"}
 # Calls of their own.
-GROUPS = (TOGETHER, (APART,))
+GROUPS = (TOGETHER, APART)
+
+
+def trust_of_branches() -> dict[str, bool]:
+    return {"protected_branches": False, "custom_branch_policies": True}
 
 
 def test_a_subject_is_the_repository_and_the_environment() -> None:
@@ -57,10 +64,11 @@ def test_what_only_reads_gets_no_right_to_write(cloud: str) -> None:
 @pytest.mark.parametrize("cloud", COMMANDS)
 def test_pull_requests_get_no_identity_in_the_account_of_production(cloud: str) -> None:
     """Their code runs before anybody has read it, as what may write."""
-    assert "environments" not in "\n".join(COMMANDS[cloud](NAMED, ACCOUNTS[cloud]))
-    alone = "\n".join(COMMANDS[cloud](NAMED, ACCOUNTS[cloud], ("environments",)))
+    together = "\n".join(COMMANDS[cloud](NAMED, ACCOUNTS[cloud]))
+    assert [name for name in APART if name in together] == []
+    alone = "\n".join(COMMANDS[cloud](NAMED, ACCOUNTS[cloud], APART))
     assert "production" not in alone
-    assert "--env environments" in alone
+    assert [name for name in APART if f"--env {name} " not in alone] == []
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,7 @@ def test_pull_requests_get_no_identity_in_the_account_of_production(cloud: str) 
     [
         (("environments", "production"), "by a call of its own"),
         (("preview", "environments"), "by a call of its own"),
+        (("cleanup", "production"), "by a call of its own"),
         (("staging",), "use preview"),
     ],
 )
@@ -83,11 +92,69 @@ def test_every_line_is_one_shell_command(cloud: str) -> None:
         assert "\n" not in line
 
 
+GH = """#!/bin/sh
+if [ "$2" = user ]; then echo 583231; exit; fi
+printf '%s\\t' "$@" >> "$SAID"
+case "$*" in *--input*) cat >> "$SAID" ;; *) echo >> "$SAID" ;; esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("group", "told"),
+    [
+        (
+            TOGETHER,
+            {
+                "preview": None,
+                "production": {"reviewers": [{"type": "User", "id": 583231}], "deployment_branch_policy": trust_of_branches()},
+            },
+        ),
+        (APART, {"environments": None, "cleanup": {"deployment_branch_policy": trust_of_branches()}}),
+    ],
+    ids=["together", "apart"],
+)
+def test_what_is_printed_protects_the_environments_as_a_shell_reads_it(
+    group: tuple[str, ...], told: dict[str, Any], tmp_path: Path
+) -> None:
+    """A `gh` that writes down what it is told stands for GitHub's."""
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    script = "\n".join(trust.protection(NUMBERED, group))
+    variables = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SAID": str(tmp_path / "said")}
+    subprocess.run(["sh", "-euc", script], env=variables, check=True)
+    said = [line.split("\t") for line in (tmp_path / "said").read_text().splitlines()]
+    made = {words[3].rsplit("/", 1)[-1]: json.loads(words[-1]) if words[-1] else None for words in said if words[2] == "PUT"}
+    assert made == told
+    branches = [words[1:-1] for words in said if words[2] == "POST"]
+    of_main = [name for name in group if name in ("production", "cleanup")]
+    assert branches == [
+        [
+            "--method",
+            "POST",
+            f"repos/octo/blueprints/environments/{name}/deployment-branch-policies",
+            "-f",
+            "name=main",
+            "-f",
+            "type=branch",
+        ]
+        for name in of_main
+    ]
+
+
+def test_the_environments_are_protected_before_anything_is_trusted(capsys: pytest.CaptureFixture[str]) -> None:
+    show("octo/blueprints", "aws", ACCOUNTS["aws"], None, None, (), as_json=False)
+    printed = capsys.readouterr().out.splitlines()
+    protection = trust.protection(NAMED)
+    assert printed == [*protection, *COMMANDS["aws"](NAMED, ACCOUNTS["aws"])]
+    assert any("environments/production --input -" in line for line in protection)
+
+
 def test_the_page_shows_what_the_command_prints() -> None:
     page = (ROOT / "docs/ci.md").read_text()
     assert page == generated_ci(page), "run `make docs`"
     assert all(line in page for cloud, account in ACCOUNTS.items() for line in COMMANDS[cloud](NUMBERED, account))
-    assert all(line in page for cloud, account in APART_ACCOUNTS.items() for line in COMMANDS[cloud](NUMBERED, account, (APART,)))
+    assert all(line in page for cloud, account in APART_ACCOUNTS.items() for line in COMMANDS[cloud](NUMBERED, account, APART))
+    assert all(line in page for group in GROUPS for line in trust.protection(NUMBERED, group))
 
 
 def test_every_mistake_comes_at_once() -> None:
