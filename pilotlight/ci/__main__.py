@@ -20,7 +20,7 @@ from typing import Any
 
 from pilotlight.ci.comment import mark, markdown, missing, unconcerned
 from pilotlight.ci.github import GitHub, GitHubError
-from pilotlight.ci.selection import CLOUDS, SelectionError, affected, changed_since, chosen, cloud_of, matrix
+from pilotlight.ci.selection import CLOUDS, Chosen, SelectionError, affected, changed_since, chosen, cloud_of, matrix, stacks_at
 
 # Whom a job is in a cloud, by the variables of its environment.
 SIGNS_IN = {"aws": "AWS_ROLE", "gcp": "GOOGLE_ACCOUNT", "azure": "AZURE_CLIENT_ID"}
@@ -53,6 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     since = stacks.add_mutually_exclusive_group()
     since.add_argument("--base", help="the commit to compare with; without it every stack is concerned")
     since.add_argument("--since-run", metavar="WORKFLOW.yml", help="compare with the commit of its last run here that went well")
+    of_run = "those that were there at the commit of its last run here that went well, which is told"
+    since.add_argument("--of-run", metavar="WORKFLOW.yml", help=of_run)
     for name in ("summary", "comment"):
         told = commands.add_parser(name)
         told.add_argument("plans", type=Path, nargs="+", help="files, or folders of them")
@@ -93,12 +95,29 @@ def _stacks(options: argparse.Namespace) -> int:
     changed = changed_since(base, options.root) if base else None
     if changed is None and (base or options.since_run):
         _say(f"{base or 'No run that went well'} is no commit at hand: every stack counts as changed.")
+    if options.of_run:
+        wanted = _of_run(options, wanted)
     found = affected(wanted, changed)
     _output("matrix", json.dumps({"include": matrix(found)}))
     _output("clouds", json.dumps(sorted({each.cloud for each in found})))
     _output("any", "true" if found else "false")
     _say(f"Of {', '.join(each.stack for each in wanted) or 'none'} concerned: {', '.join(each.stack for each in found) or 'none'}.")
     return 0
+
+
+def _of_run(options: argparse.Namespace, wanted: list[Chosen]) -> list[Chosen]:
+    """Those of the stacks that the workflow's last run here that went well had, and its commit as an output: what is merged since waits for
+    its approval, or was refused. All of them, and no commit, where no run went well or its commit is gone: what is checked out stands for
+    it then."""
+    commit = _api().last_success(options.of_run, _variable("GITHUB_REF_NAME"))
+    there = stacks_at(commit, options.root) if commit else None
+    _output("commit", commit if commit and there is not None else "")
+    if there is None:
+        _say(f"{commit or 'No run that went well'} is no commit at hand: the stacks are compared with what is checked out.")
+        return wanted
+    if later := [each.stack for each in wanted if each.stack not in there]:
+        _say(f"Not there at {commit}, the last that {options.of_run} has deployed: {', '.join(later)}.")
+    return [each for each in wanted if each.stack in there]
 
 
 def _summary(options: argparse.Namespace) -> int:

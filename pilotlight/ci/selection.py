@@ -91,6 +91,15 @@ def changed_since(base: str, root: Path) -> list[str] | None:
     return [path for path in done.stdout.split("\0") if path]
 
 
+def stacks_at(commit: str, root: Path) -> set[str] | None:
+    """The names of the stacks that had a file at a commit; None where that commit is not at hand."""
+    command = ["git", "ls-tree", "--name-only", "-z", "--end-of-options", commit, "stacks/"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return None
+    return {match[1] for path in done.stdout.split("\0") if (match := _STACK_FILE.fullmatch(path))}
+
+
 def matrix(stacks: Iterable[Chosen]) -> list[Mapping[str, str]]:
     """For `strategy.matrix.include`."""
     return [{"stack": each.stack, "cloud": each.cloud} for each in stacks]

@@ -106,6 +106,25 @@ def test_a_deployment_concerns_what_no_run_has_brought_up_yet(checkout: Path, ou
     assert told(outputs) == ["one", "two"], "that commit is gone"
 
 
+def test_drift_concerns_what_was_there_when_a_run_went_well_last(
+    checkout: Path, outputs: Any, world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    of_run = ["--root", str(checkout), "stacks", "--of-run", "deploy.yml"]
+    assert main(of_run) == 0
+    assert (told(outputs), outputs()["commit"]) == (["one", "two"], ""), "no run has gone well"
+    deployed = commit(checkout, "HEAD")
+    (checkout / "stacks/Pulumi.three.yaml").write_text("cloud: azure\n")
+    git(checkout, "add", ".")
+    git(checkout, "commit", "--quiet", "--message", "third")
+    world.runs = [{"branch": "main", "status": "success", "head_sha": deployed}]
+    assert main([*of_run, "--wish", "one two three"]) == 0
+    assert (told(outputs), outputs()["commit"]) == (["one", "two"], deployed)
+    assert f"Not there at {deployed}, the last that deploy.yml has deployed: three." in capsys.readouterr().err
+    world.runs = [{"branch": "main", "status": "success", "head_sha": "f" * 40}]
+    assert main([*of_run, "--wish", "one two three"]) == 0
+    assert (told(outputs), outputs()["commit"]) == (["one", "two", "three"], ""), "that commit is gone"
+
+
 def test_a_name_that_there_is_no_stack_of_fails(checkout: Path, outputs: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(checkout), "stacks", "--wish", "one three"]) == 1
     assert "There is no stack 'three': known are one, two." in capsys.readouterr().err

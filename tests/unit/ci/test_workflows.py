@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pilotlight.ci.__main__ import _parser
-from pilotlight.ci.trust import ENVIRONMENTS
+from pilotlight.ci.trust import ENVIRONMENTS, OF_THE_BRANCH, REVIEWED
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / ".github"
@@ -60,8 +60,45 @@ def test_a_workflow_may_nothing_by_itself_and_runs_beside_no_other_of_its_kind(p
     workflow = read(path)
     assert workflow["permissions"] == {}
     assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers(workflow))
-    if "workflow_call" not in triggers(workflow):
-        assert isinstance(workflow["concurrency"]["cancel-in-progress"], bool)
+    if "workflow_call" in triggers(workflow):
+        return
+    # One group for all, or one for each job that signs in somewhere.
+    signing_in = [job for job in workflow["jobs"].values() if "id-token" in job["permissions"]]
+    groups = [workflow["concurrency"]] if "concurrency" in workflow else [job["concurrency"] for job in signing_in]
+    assert groups
+    assert all(isinstance(each["cancel-in-progress"], bool) for each in groups)
+    assert len({each["group"] for each in groups}) == len(groups)
+
+
+def test_the_night_ends_environments_without_a_reviewer_and_beside_everything_else() -> None:
+    found = read(FOLDER / "workflows/nightly.yml")
+    sweep = found["jobs"]["sweep"]
+    assert sweep["environment"] == "cleanup"
+    assert "cleanup" not in REVIEWED
+    assert "cleanup" in OF_THE_BRANCH
+    assert "needs" not in sweep
+    assert "concurrency" not in found
+    # Of one group GitHub keeps one that waits: each cloud has its own.
+    assert "${{ matrix.cloud }}" in sweep["concurrency"]["group"]
+    assert sweep["concurrency"]["cancel-in-progress"] is False
+    entered = [job.get("environment") for path in WORKFLOWS for job in read(path)["jobs"].values()]
+    assert entered.count("cleanup") == 1, "no other job may enter it"
+
+
+def test_drift_is_looked_for_in_what_was_deployed() -> None:
+    found = read(FOLDER / "workflows/nightly.yml")["jobs"]
+    (select,) = (step["run"] for step in found["select"]["steps"] if step.get("id") == "select")
+    assert "--of-run deploy.yml" in select
+    assert found["select"]["permissions"]["actions"] == "read"
+    assert found["drift"]["with"]["commit"] == "${{ needs.select.outputs.commit }}"
+    plan = read(FOLDER / "workflows/plan.yml")["jobs"]["plan"]
+    (checkout,) = (step for step in plan["steps"] if step.get("uses", "").startswith("actions/checkout@"))
+    assert checkout["with"]["ref"] == "${{ inputs.commit }}"
+
+
+def test_the_night_asks_the_public_checkers() -> None:
+    scripts = [step.get("run") for job in read(FOLDER / "workflows/nightly.yml")["jobs"].values() for step in job.get("steps", [])]
+    assert {"make test", "make test-security"} <= set(scripts)
 
 
 @pytest.mark.parametrize(("path", "name", "job"), jobs())
