@@ -6,7 +6,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +22,11 @@ LABEL = "environment"
 # A provider's package, as a resource's type begins, and its cloud.
 PACKAGES = {"aws": "aws", "gcp": "gcp", "azure-native": "azure"}
 _NAME = re.compile(r"pr-([1-9]\d{0,9})-(.+)")
+# No job that changes an environment lives longer (`timeout-minutes` of environment.yml and nightly.yml), whatever clock has told it.
+DEAD_AFTER = timedelta(minutes=150)
+# What the engine says of a stack in a bucket or a folder; Pulumi Cloud ends its own locks.
+_LOCKED = re.compile(r"the stack is currently locked by (\d+) lock\(s\)")
+_LOCKED_AT = re.compile(r": created by .* \(pid \d+\) at (\S+)$", re.MULTILINE)
 # Without these a state's secrets could be read by nobody but the stack that wrote the file.
 _OF_THE_BACKEND = ("secretsprovider", "encryptedkey", "encryptionsalt")
 
@@ -133,6 +138,14 @@ def over(each: Environment, *, pull: Pull, now: datetime, lease: timedelta) -> s
     return ""
 
 
+def locked_since(said: str) -> datetime | None:
+    """When the newest of the locks was made for which the engine has refused to do anything; None where it has not, or does not tell."""
+    if (refused := _LOCKED.search(said)) is None:
+        return None
+    times = [datetime.fromisoformat(at.replace("Z", "+00:00")) for at in _LOCKED_AT.findall(said)]
+    return max(times) if len(times) == int(refused[1]) else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     """The engine on a checkout's project, where the shell's variables lead it."""
@@ -161,15 +174,27 @@ class Backend:
             self._pulumi("stack", "init", name, "--no-select", *provider)
 
     def end(self, name: str, say: Say) -> None:
-        """Destroy all that an environment has and forget it; no file of it is needed. Raises EnvironmentProblem."""
+        """Destroy all that an environment has and forget it; no file of it is needed. A lock that no living job can hold is taken away.
+        Raises EnvironmentProblem."""
         if parsed(name) is None:
             raise EnvironmentProblem(f"{name!r} is no environment of a pull request (pr-NUMBER-STACK): `pilotlight destroy` is for others.")
         if all(each.name != name for each in self.environments()):
             say(f"{name}: there is none.")
             return
-        self._pulumi("destroy", "--stack", name, "--yes", "--skip-preview", "--suppress-progress")
+        try:
+            self._destroy(name)
+        except EnvironmentProblem as problem:
+            since = locked_since(str(problem))
+            if since is None or datetime.now(UTC) - since < DEAD_AFTER:
+                raise
+            say(f"{name}: locked since {since.isoformat()}, longer than a job lives: the lock of one that was killed is taken away.")
+            self._pulumi("cancel", "--stack", name, "--yes")
+            self._destroy(name)
         self._pulumi("stack", "rm", name, "--yes")
         say(f"{name}: destroyed, and forgotten.")
+
+    def _destroy(self, name: str) -> None:
+        self._pulumi("destroy", "--stack", name, "--yes", "--skip-preview", "--suppress-progress")
 
     def _pulumi(self, *arguments: str) -> str:
         # The secrets of its state are read with what the state names: its file is not in the checkout.

@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from pilotlight import toolchain
+from pilotlight.ci.environment import DEAD_AFTER
 from pilotlight.cli.exits import Exit
 from tests.twin.cli.conftest import ROOT, Checkout
 from tests.twin.cli.test_plain_pulumi import shell
@@ -214,6 +216,44 @@ def test_an_environment_whose_base_is_gone_stays_while_it_may_and_then_ends_by_i
     swept = shell(checkout, sweep)
     assert swept.returncode == 0, swept.stderr
     assert (checkout.provider.things, stacks(checkout)) == ({}, [])
+
+
+def test_the_lock_of_a_killed_up_holds_an_environment_no_longer_than_a_job_lives(checkout: Checkout, world: World) -> None:
+    service(checkout)
+    make(checkout, 6)
+    (checkout.root / "stacks" / "Pulumi.demo.yaml").write_text(
+        'config:\n  pilotlight:things: {"a": {"value": "1"}, "b": {"delay": 60}}\n  pilotlight:service: {"cloud": "aws"}\n'
+    )
+    shell(checkout, f"{CI} environment --number 6 --stack demo")
+    killed = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            f"{checkout.pilotlight('env', '--local').stdout}\nexec pulumi up --yes --skip-preview --non-interactive --stack pr-6-demo",
+        ],
+        cwd=checkout.root,
+        env=checkout.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    checkout.wait_for(lambda: checkout.provider.creating == 1, "its second thing is being made")
+    killed.kill()
+    killed.wait()
+    checkout.wait_for(lambda: not checkout.processes(), "the engine's host and program end with it")
+    (checkout.root / "stacks" / "Pulumi.pr-6-demo.yaml").unlink()
+    (lock,) = checkout.home.rglob("locks/**/*.json")
+    world.pulls = {6: "closed"}
+    sweep = f"{CI} sweep --cloud aws --hours 72"
+    young = shell(checkout, sweep)
+    assert (young.returncode, stacks(checkout)) == (1, ["pr-6-demo"])
+    assert "the stack is currently locked by 1 lock(s)" in young.stderr
+    told = json.loads(lock.read_text())
+    lock.write_text(json.dumps({**told, "timestamp": (datetime.now(UTC) - DEAD_AFTER).isoformat()}))
+    swept = shell(checkout, sweep)
+    assert swept.returncode == 0, swept.stderr
+    assert "pr-6-demo: locked since " in swept.stderr
+    assert "pr-6-demo: destroyed, and forgotten." in swept.stderr
+    assert stacks(checkout) == []
 
 
 def test_the_module_runs_without_anything_installed(tmp_path: Path) -> None:

@@ -8,9 +8,23 @@ from typing import Any
 import pytest
 import yaml
 
-from pilotlight.ci.environment import Backend, Environment, EnvironmentProblem, environments, name_of, over, parsed, place_of, sweep, write
+from pilotlight.ci.environment import (
+    DEAD_AFTER,
+    Backend,
+    Environment,
+    EnvironmentProblem,
+    environments,
+    locked_since,
+    name_of,
+    over,
+    parsed,
+    place_of,
+    sweep,
+    write,
+)
 from pilotlight.ci.github import GitHubError, Pull
 from pilotlight.ci.selection import SelectionError
+from pilotlight.ci.trust import APART
 from pilotlight.planned import ready_stacks
 from pilotlight.toolchain import Toolchain
 from stacks.settings import parse
@@ -192,6 +206,33 @@ def test_an_environment_whose_stack_file_is_gone_ends_in_the_cloud_of_its_state(
     for cloud, rest in (("aws", ["pr-1-gone", "pr-2-gone"]), ("gcp", ["pr-2-gone"]), ("azure", [])):
         assert sweep(backend, cloud, pull=lambda _: CLOSED, now=NOW, lease=LEASE, say=print) == []
         assert list(left) == rest, cloud
+
+
+LOCKED = """error: the stack is currently locked by {} lock(s). Either wait for the other process(es) to end or delete the lock file with
+`pulumi cancel`.
+  s3://state/.pulumi/locks/organization/pilotlight/pr-6-a/1.json: created by runner@host (pid 12) at 2026-11-02T00:17:00Z
+  s3://state/.pulumi/locks/organization/pilotlight/pr-6-a/2.json: created by runner@host (pid 13) at 2026-11-02T03:02:00+01:00"""
+
+
+@pytest.mark.parametrize(
+    ("said", "since"),
+    [
+        (LOCKED.format(2), datetime(2026, 11, 2, 2, 2, tzinfo=UTC)),
+        # One of which it does not tell may be young.
+        (LOCKED.format(3), None),
+        (LOCKED.format(2).replace("currently locked", "well"), None),
+        ("error: AccessDenied", None),
+    ],
+)
+def test_of_several_locks_the_newest_counts_and_none_where_not_all_are_told(said: str, since: datetime | None) -> None:
+    assert locked_since(said) == since
+
+
+def test_a_lock_counts_as_a_dead_jobs_once_no_job_that_writes_there_lives() -> None:
+    workflows = [yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text()) for name in ("environment", "nightly")]
+    limits = [job["timeout-minutes"] for each in workflows for job in each["jobs"].values() if job.get("environment") in APART]
+    assert limits
+    assert timedelta(minutes=max(limits)) < DEAD_AFTER
 
 
 def test_what_is_no_environment_is_not_ended(tmp_path: Path) -> None:
