@@ -107,8 +107,12 @@ class GoogleGate(Gate):
         "another method": (405, "predict"),
     }
     tokened: ClassVar = {
-        **dict.fromkeys(("none", "broken", "a key instead", "expired", "another issuer", "another's signature"), (401, "J")),
+        **dict.fromkeys(("none", "a key instead"), (401, "Jwt is missing")),
+        "broken": (401, "Jwt header is an invalid Base64url encoded or an invalid JSON"),
+        "expired": (401, "Jwt is expired"),
         "another audience": (403, "Audiences in Jwt are not allowed"),
+        "another issuer": (401, "Jwt issuer is not configured"),
+        "another's signature": (401, "Jwt verification fails"),
         **dict.fromkeys(("nowhere", "deeper"), (404, "not defined by this API")),
         "another method": (405, "predict"),
     }

@@ -6,7 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from tests.storm.verdict import LATEST, WAITING, dead_letters, newest, rows_of
 from tests.support.clients import client
@@ -23,6 +25,10 @@ class Pipeline(ABC):
     @abstractmethod
     def put(self, key: str, body: bytes, content_type: str = "text/plain") -> Identity:
         """Upload an object; gives what its row is found by."""
+
+    @abstractmethod
+    def assert_gone(self) -> None:
+        """Where objects went in is not there any more, in the words that the cloud has for that."""
 
     @abstractmethod
     def look(self, identity: Identity) -> dict[str, Any] | None:
@@ -82,6 +88,11 @@ class AwsPipeline(Pipeline):
         bucket = self._outputs["objectsBucket"]
         version = self._s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)["VersionId"]
         return f"{bucket}/{key}", version
+
+    def assert_gone(self) -> None:
+        with pytest.raises(ClientError) as raised:
+            self.put("anyone.txt", b"anyone?")
+        assert raised.value.response["Error"]["Code"] == "NoSuchBucket", raised.value
 
     def look(self, identity: Identity) -> dict[str, Any] | None:
         asked = {"TableName": self._outputs["resultsTable"], "Key": {"object": {"S": identity[0]}, "version": {"S": identity[1]}}}

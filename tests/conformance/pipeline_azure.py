@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import ContentSettings
 
@@ -33,6 +34,11 @@ class AzurePipeline(Pipeline):
         settings = ContentSettings(content_type=content_type)
         stored = self._objects.get_blob_client(key).upload_blob(body, overwrite=True, content_settings=settings)
         return self._named(key), _plain(stored["etag"])
+
+    def assert_gone(self) -> None:
+        with pytest.raises(ResourceNotFoundError) as raised:
+            self.put("anyone.txt", b"anyone?")
+        assert raised.value.error_code == "ResourceNotFound", raised.value
 
     def look(self, identity: Identity) -> dict[str, Any] | None:
         try:

@@ -39,6 +39,12 @@ class GooglePipeline(Pipeline):
         ).raise_for_status()
         return f"{bucket}/{key}", stored.json()["generation"]
 
+    def assert_gone(self) -> None:
+        with pytest.raises(httpx.HTTPStatusError) as raised:
+            self.put("anyone.txt", b"anyone?")
+        told = raised.value.response.json()["error"]
+        assert (told["code"], told["message"].partition(":")[0]) == (404, "The specified bucket does not exist"), told
+
     def look(self, identity: Identity) -> dict[str, Any] | None:
         name = f"{hashlib.sha256(identity[0].encode()).hexdigest()}-{identity[1]}"
         found = self._documents.document(name).get()

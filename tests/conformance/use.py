@@ -15,6 +15,12 @@ from tests.support.deployment import Deployment, followed, post
 from tests.support.load import at_a_steady_rate, calling
 
 USES = 8
+# What each cloud answers where an API was: by the host alone, since nobody knows any more whose it is.
+GONE: Mapping[str, tuple[int, str]] = {
+    "aws": (403, "Forbidden"),
+    "azure": (404, "There is no API Management service at"),
+    "gcp": (404, "there is no gateway"),
+}
 
 
 @dataclass
@@ -35,6 +41,9 @@ class Use(Protocol):
 
     def steadily(self, per_second: float) -> Any:
         """A context in which texts go in at a fixed rate; it gives a `Done` that is complete when the context has ended."""
+
+    def assert_gone(self) -> None:
+        """What texts went into is not there any more, in the words that the cloud has for that."""
 
 
 class Running(Protocol):
@@ -74,6 +83,11 @@ class ApiUse:
         done.right = calls.statuses.get(200, 0)
         done.failed = [f"{status} x {calls.statuses[status]}: {body}" for status, body in calls.failed.items()]
 
+    def assert_gone(self) -> None:
+        answer = post(self._outputs, {"inputs": "anyone?"})
+        status, said = GONE[str(self._outputs["platform"]).partition("-")[0]]
+        assert (answer.status_code, said in answer.json()["message"]) == (status, True), answer.text
+
 
 class EventsUse:
     """An object in the bucket, its row in the table; `prefix` is that of the stack's filter."""
@@ -100,6 +114,9 @@ class EventsUse:
                 done.right += 1
         if dead := set(self._pipeline.dead()) & set(uploads.results):
             done.failed.append(f"dead letters: {dead}")
+
+    def assert_gone(self) -> None:
+        self._pipeline.assert_gone()
 
     def put(self, text: str) -> Identity:
         """Where the text is, and the version of it."""
