@@ -52,7 +52,7 @@ def test_the_stacks_file_counts_more_than_the_shell() -> None:
     [
         ({}, {"ARM_CLIENT_SECRET": "s"}, "ARM_TENANT_ID and ARM_CLIENT_ID is missing", "export ARM_TENANT_ID=… ARM_CLIENT_ID=…"),
         ({"azure-native:clientSecret": {"secure": "v1:x"}}, APP, "is encrypted in the stack's file", "export ARM_CLIENT_SECRET=…"),
-        ({}, {**APP, "ARM_CLIENT_CERTIFICATE_PATH": "/nowhere.pem"}, "/nowhere.pem: ", "set ARM_CLIENT_CERTIFICATE_PATH"),
+        ({}, {**APP, "ARM_CLIENT_CERTIFICATE_PATH": "/nowhere.pem"}, "/nowhere.pem: ", "export ARM_CLIENT_CERTIFICATE_PATH=FILE"),
     ],
 )
 def test_a_way_that_is_told_in_part_is_refused(config: dict[str, Any], variables: dict[str, str], said: str, mend: str) -> None:
