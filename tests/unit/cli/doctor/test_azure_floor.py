@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from components.args import WarmingArgs
 from components.azure.names import names_of
 from components.azure.windows import window_rules
@@ -18,9 +20,15 @@ from tests.unit.cli.doctor.looking import one
 NAMES = names_of("pilotlight", "demo", SUBSCRIPTION)
 APP = f"{START}/resourceGroups/{NAMES.group}/providers/Microsoft.App/containerApps/{NAMES.app('endpoint')}"
 ALWAYS = {"kind": "provisioned", "instances": 1}
-# Every hour of the week.
+# Every day but its last minute.
+NOON = "2026-11-02T12:00:00+00:00"
 WINDOW = {"kind": "scheduled", "cron": "0 0 * * *", "until": "59 23 * * *", "instances": 2}
 BUDGET = {"monthlyUsd": 100, "email": "ops@example.com", "onExceeded": "drop-warming"}
+
+
+@pytest.fixture(autouse=True)
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTLIGHT_NOW", NOON)
 
 
 def up(azure: AzureSubscription, low: int, *windows: dict[str, Any], tags: dict[str, str] | None = None) -> None:
