@@ -30,5 +30,5 @@ def test_a_stack_comes_up_whatever_the_order(deployment: Deployment, ready: Read
     assert report["result"] == "succeeded", report["diagnostics"]
     assert use_of(ready.pattern, deployment, deployment.outputs(ready.name)).answer("any order of an update")
     again = deployment.report("up", ready.name, "--local", "--refresh")["changes"]
-    assert {operation for operation, count in again.items() if count} == {"same"}
+    assert {operation for operation, count in again.items() if count} == {"unchanged"}
     assert deployment.report("destroy", ready.name)["result"] == "succeeded"
