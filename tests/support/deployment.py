@@ -42,6 +42,16 @@ def copy_checkout(target: Path) -> Path:
     return target
 
 
+def cloned(target: Path) -> Path:
+    """A clone of this checkout's commit, with what is changed in it since: a file that git does not know is not there."""
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(target)], check=True)
+    changes = subprocess.run(["git", "diff", "HEAD", "--binary"], cwd=ROOT, capture_output=True, check=True).stdout
+    if changes:
+        subprocess.run(["git", "apply"], cwd=target, input=changes, check=True)
+    named_upstream(target)
+    return target
+
+
 def named_upstream(checkout: Path) -> None:
     """Give the project of a copy upstream's name."""
     file = checkout / "Pulumi.yaml"
