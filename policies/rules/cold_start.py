@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import limits
@@ -21,7 +21,7 @@ _IMAGES = {
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 # Where a type says how long a caller waits, and the most that it may be (ms).
 _GATEWAYS = {t.REST_INTEGRATION: limits.REST_TIMEOUT_MS, t.HTTP_INTEGRATION: limits.HTTP_TIMEOUT_MS}
-_SIZE = "MODEL_BYTES"
+_SIZE, _BYTES = "MODEL_BYTES", re.compile(r"\d+")
 _QUANTITY = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)(m|[kKMGTP]?|[KMGTP]i)")
 
 
@@ -113,31 +113,41 @@ def _app_memory(part: View) -> Iterator[str]:
 def _holds_model(resource: Resource, context: Context) -> Iterator[str]:
     """What a container is told of its model's size, against its memory."""
     if resource.type == t.ENDPOINT_CONFIG:
-        model = context.graph.behind(resource, "productionVariants", t.MODEL)
-        size = None if model is None else model.at("primaryContainer.environment", {}).get(_SIZE)
-        path = "serverlessConfig.memorySizeInMb"
-        served = [each for each in resource.each("productionVariants") if each.at(path) is not None]
-        return every(served, lambda variant: _too_small(size, variant.at(path), variant.named(path), context))
+        served = [each for each in resource.each("productionVariants") if each.at("serverlessConfig") is not None]
+        return every(served, lambda variant: _variant_holds(variant, resource, len(served), context))
     if resource.type == t.LAMBDA:
-        size = resource.at("environment.variables", {}).get(_SIZE)
-        return _too_small(size, resource.at("memorySize", 128), resource.named("memorySize"), context)
+        size = resource.at(f"environment.variables.{_SIZE}")
+        return _too_small(size, lambda: resource.at("memorySize", 128), "memorySize", context)
     variables, path, least = (
         ("envs", "resources.limits.memory", "512Mi") if resource.type == t.RUN else ("env", "resources.memory", "0.5Gi")
     )
 
     def judge(part: View) -> Iterator[str]:
         size = next((each.at("value") for each in part.each(variables) if each.at("name") == _SIZE), None)
-        return _too_small(size, _mib(str(part.at(path, least))), part.named(path), context)
+        return _too_small(size, lambda: _mib(str(part.at(path, least))), part.named(path), context)
 
     return every(resource.each("template.containers"), judge)
 
 
-def _too_small(size: Any, memory_mb: float, path: str, context: Context) -> Iterator[str]:
-    if size is None:
+def _variant_holds(variant: View, config: Resource, count: int, context: Context) -> Iterator[str]:
+    """The model of the only variant is known before it has a name, that of one of several by its name."""
+    if count == 1:
+        model = context.graph.behind(config, "productionVariants", t.MODEL)
+    else:
+        name = variant.at("modelName")
+        model = next((each for each in context.graph.all(t.MODEL) if each.at("name") == name), None)
+    path = "serverlessConfig.memorySizeInMb"
+    size = None if model is None else model.at(f"primaryContainer.environment.{_SIZE}")
+    return _too_small(size, lambda: variant.at(path, 0), variant.named(path), context)
+
+
+def _too_small(size: Any, memory_mb: Callable[[], float], path: str, context: Context) -> Iterator[str]:
+    """`size` may be missing, or somebody else's variable of that name, in other words than bytes."""
+    if not _BYTES.fullmatch(str(size)):
         return
-    least = math.ceil(int(size) / 1024**2) + context.config["besideMb"]
-    if memory_mb < least:
-        yield f"{path} is {shown(memory_mb)} MB for a model of {size} bytes: set it to {shown(least)} MB or more, or take a smaller model."
+    came, least = memory_mb(), math.ceil(int(size) / 1024**2) + context.config["besideMb"]
+    if came < least:
+        yield f"{path} is {shown(came)} MB for a model of {size} bytes: set it to {shown(least)} MB or more, or take a smaller model."
 
 
 def _is_model(part: View, memory: str, context: Context) -> bool:
@@ -214,8 +224,9 @@ RULES = (
         id="memory-holds-model",
         group="cold-start",
         severity="high",
-        idea="Memory holds the model that a container loads.",
-        fix="Take more memory, or a smaller model: what does not fit is killed in the middle of its first start.",
+        idea="Memory is larger than the model that a container loads.",
+        fix="Take more memory, or a smaller model: what does not fit is killed in the middle of its first start. It is the "
+        "least: where the disk is memory, as on Cloud Run, a model that is copied takes twice as much.",
         checks=(Check((t.ENDPOINT_CONFIG, t.LAMBDA, t.RUN, t.APP), _holds_model),),
         parameters={
             "besideMb": {

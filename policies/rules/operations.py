@@ -83,16 +83,20 @@ def _tags(resource: Resource, context: Context) -> Iterator[str]:
 
 
 def _counted_by(resource: Resource, context: Context) -> dict[str, list[str]]:
-    """Tags, and the values of each, by which budgets of the stack count what is billed in the resource's cloud."""
+    """Tags, and the values of each, by which the stack's budget counts what is billed in the resource's cloud. One of several budgets may
+    count a part of the stack alone, on purpose."""
+    budgets = [each for each in context.graph.all(t.AWS_BUDGET, t.GCP_BUDGET) if each.type.split(":")[0] == resource.type.split(":")[0]]
+    if len(budgets) != 1:
+        return {}
+    if budgets[0].type == t.GCP_BUDGET:
+        return {name: [value] for name, value in budgets[0].at("budgetFilter.labels", {}).items()}
     found: dict[str, list[str]] = {}
-    if resource.type.startswith("aws:"):
-        for budget in context.graph.all(t.AWS_BUDGET):
-            for value in (value for each in budget.each("costFilters") if each.at("name") == "TagKeyValue" for value in each.at("values")):
-                name, _, tagged = value.removeprefix("user:").partition("$")
-                found.setdefault(name, []).append(tagged)
-    elif resource.type.startswith("gcp:"):
-        for budget in context.graph.all(t.GCP_BUDGET):
-            for name, tagged in budget.at("budgetFilter.labels", {}).items():
+    for each in budgets[0].each("costFilters"):
+        # Without that prefix they are AWS's own, which nobody can set.
+        for value in each.at("values") if each.at("name") == "TagKeyValue" else ():
+            prefix, _, tag = value.partition(":")
+            name, _, tagged = tag.partition("$")
+            if prefix == "user":
                 found.setdefault(name, []).append(tagged)
     return found
 

@@ -3,7 +3,7 @@
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break
 
-_LARGE = str(20 * 1024**3)
+_LARGE = str(100 * 1024**3)
 
 
 def _sized(variables: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -12,7 +12,7 @@ def _sized(variables: list[dict[str, str]]) -> list[dict[str, str]]:
 
 BREAKS = (
     *(
-        Break("memory-holds-model", graph, type_, {path: value}, "MB for a model of 21474836480 bytes: set it to 20544 MB", name=name)
+        Break("memory-holds-model", graph, type_, {path: value}, "MB for a model of 107374182400 bytes: set it to 102464 MB", name=name)
         for graph, type_, path, value, name in (
             ("aws-rest", t.MODEL, "primaryContainer.environment.MODEL_BYTES", _LARGE, ""),
             ("aws-http", t.LAMBDA, "environment.variables.MODEL_BYTES", _LARGE, "endpoint-function"),
@@ -69,7 +69,8 @@ BREAKS = (
             t.RUN,
             {"template.containers.0.resources.limits": {"cpu": cpu, "memory": memory}, "template.executionEnvironment": generation},
             f'"{memory}" for {cpu} vCPU: set it to {low}Mi to {high}Mi',
-            name="endpoint-service",
+            # That holds no model.
+            name="function-service" if memory == "64Mi" else "endpoint-service",
         )
         for cpu, memory, generation, low, high in (
             ("1", "256Mi", "EXECUTION_ENVIRONMENT_GEN2", 512, 4096),

@@ -243,6 +243,17 @@ DELIVERY = (
 )
 
 
+def _model(name: str, mb: int) -> Spec:
+    container = {"image": "i@sha256:" + "a" * 64, "environment": {"MODEL_BYTES": str(mb * 1024**2)}}
+    return called(name or "model", made(t.MODEL, primaryContainer=container, **({"name": name} if name else {})))
+
+
+def _variants(*served: tuple[str, int]) -> Spec:
+    return made(
+        t.ENDPOINT_CONFIG, productionVariants=[{"modelName": name, "serverlessConfig": {"memorySizeInMb": mb}} for name, mb in served]
+    )
+
+
 def _size(mb: int) -> dict[str, str]:
     return {"name": "MODEL_BYTES", "value": str(mb * 1024**2)}
 
@@ -268,6 +279,23 @@ COLD_START = (
             (says, _function(memorySize=1024, environment={"variables": {"MODEL_BYTES": str(mb * 1024**2)}}))
             for mb, says in ((960, ""), (961, "memorySize is 1024 MB for a model of"))
         ),
+        *((says, _app({"env": [_size(mb)]})) for mb, says in ((448, ""), (449, "resources.memory is 512 MB"))),
+        *((says, _run({"envs": [_size(mb)]})) for mb, says in ((448, ""), (449, "resources.limits.memory is 512 MB"))),
+        *(
+            (says, _function(environment={"variables": {"MODEL_BYTES": size}}))
+            for size, says in ((str(64 * 1024**2), ""), (str(65 * 1024**2), "memorySize is 128 MB"), ("900MB", ""))
+        ),
+        *(
+            (says, [linked(_variant(memorySizeInMb=1024), productionVariants=(large := _model("", mb))), large])
+            for mb, says in ((960, ""), (961, "set it to 1025 MB"))
+        ),
+        ("memorySizeInMb is 0 MB", [linked(_variant(maxConcurrency=1), productionVariants=(small := _model("", 1))), small]),
+        *(
+            (says, [_variants(("one", 2048), ("other", memory)), _model("one", 1000), _model("other", 2000)])
+            for memory, says in ((3072, ""), (2048, "productionVariants[1].serverlessConfig.memorySizeInMb is 2048 MB"))
+        ),
+        ("", [_variants(("one", 2048), ("gone", 2048)), _model("one", 1000)]),
+        ("", [made(t.ENDPOINT_CONFIG, productionVariants=[{"instanceType": "ml.m5.large"}]), _model("one", 5000)]),
         ("", _variant(maxConcurrency=1)),
     ),
     *edges(

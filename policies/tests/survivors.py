@@ -14,6 +14,7 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
         # The least memory is one step.
         _SAME: (
             "_serverless: came - low -> came + low",
+            "_amount: ' KMGTP' -> ' KMGTP~'",
             "_run_memory: 0 -> 1",
             "_run_memory: limits.CLOUD_RUN_CPU_MEMORY_MB[1] -> limits.CLOUD_RUN_CPU_MEMORY_MB[2]",
             "_model_elsewhere: variable.at('value', '') -> variable.at('value', '~')",

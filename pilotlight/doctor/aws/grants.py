@@ -18,6 +18,9 @@ _SAID = re.compile(r"not authorized to perform: (?P<action>[a-z0-9-]+:\w+)")
 def to_look(subject: Subject, id: str, error: Exception) -> str:
     """What lets a check look that was refused; empty where AWS does not say which right it is."""
     found = _SAID.search(str(error))
+    if "explicit deny" in str(error) or "service control policy" in str(error):
+        # No policy that is added helps.
+        return ""
     return grant(subject, {("*",): [found["action"]]}) if found else ""
 
 
@@ -35,12 +38,12 @@ def grant(subject: Subject, denied: Mapping[tuple[str, ...], Sequence[str]]) -> 
     if name.startswith(_SSO):
         # It replaces what is there: people have to put both together.
         put = "aws sso-admin put-inline-policy-to-permission-set --instance-arn INSTANCE --permission-set-arn PERMISSION_SET"
-        return f"{put} --inline-policy '{document}', beside what the set has, by who may"
+        return f"{put} --inline-policy '{document}' # beside what the set has # by who may"
     if kind == "user" and len("".join(document.split())) > INLINE_CHARACTERS:
         attached = f"--user-name {name} --policy-arn arn:{subject.partition}:iam::{subject.account}:policy/{policy}"
         made = f"aws iam create-policy --policy-name {policy} --policy-document '{document}'"
-        return f"{made} && aws iam attach-user-policy {attached}, by who may"
-    return f"aws iam put-{kind}-policy --{kind}-name {name} --policy-name {policy} --policy-document '{document}', by who may"
+        return f"{made} && aws iam attach-user-policy {attached} # by who may"
+    return f"aws iam put-{kind}-policy --{kind}-name {name} --policy-name {policy} --policy-document '{document}' # by who may"
 
 
 def _plain(resources: tuple[str, ...]) -> object:

@@ -16,8 +16,8 @@ _MANIFESTS = ("application/vnd.docker.distribution.manifest.v2+json", "applicati
 _INDEXES = ("application/vnd.docker.distribution.manifest.list.v2+json", "application/vnd.oci.image.index.v1+json")
 # One manifest, in a form that Lambda takes; the tag is only where it lies, the stack names the digest.
 _BUILD = (
-    "docker buildx build --platform linux/amd64 --provenance=false --output type=registry,oci-mediatypes=false --tag {}:served ., "
-    "then name its digest in `image.uri`, or set `image.build`"
+    "docker buildx build --file containers/Dockerfile --target cpu --platform linux/amd64 --provenance=false "
+    "--output type=registry,oci-mediatypes=false --tag {}:served . # then name its digest in `image.uri`, or set `image.build`"
 )
 
 
@@ -35,7 +35,7 @@ def image(subject: Subject) -> Iterator[Finding]:
         asked = client.batch_get_image(**name, imageIds=[{"imageDigest": place["digest"]}], acceptedMediaTypes=[*_MANIFESTS, *_INDEXES])
     except client.exceptions.RepositoryNotFoundException:
         asked = {"images": []}
-    mend = _BUILD.format(uri.partition("@")[0].removesuffix(":served"))
+    mend = _BUILD.format(uri[: place.end("name")])
     if not asked["images"]:
         yield fail("image", f"{uri} is not there", allowed="a pushed image", mend=mend)
         return

@@ -79,6 +79,11 @@ def _made(subject: Subject, group: Group) -> bool:
         client.get_role(RoleName=group.makes_role)
     except client.exceptions.NoSuchEntityException:
         return False
+    except client.exceptions.ClientError as error:
+        if code_of(error) not in DENIED:
+            raise
+        # Who may not look needs the right to make it, should it not be there.
+        return False
     return True
 
 

@@ -85,5 +85,5 @@ def subscription(subject: Subject) -> Iterator[Finding]:
     else:
         tell = warn if state in LATE else fail
         enable = f"{MANAGER}/subscriptions/{id_}/providers/Microsoft.Subscription/enable?api-version={ENABLE_VERSION}"
-        mend = f"az rest --method post --url {enable}, once it is paid again: under Subscriptions in the portal"
+        mend = f"az rest --method post --url '{enable}' # once it is paid again: under Subscriptions in the portal"
         yield tell("subscription", f"{name} is {state}", allowed=OPEN[0], mend=mend)

@@ -31,7 +31,7 @@ def apis(subject: Subject) -> Iterator[Finding]:
         "apis",
         f"{', '.join(off)} {'is' if len(off) == 1 else 'are'} off, and these credentials may not switch APIs on",
         allowed=f"{ENABLE} on the project, or APIs that are on",
-        mend=f"gcloud services enable {' '.join(off)} --project {subject.google_project}, by who may",
+        mend=f"gcloud services enable {' '.join(off)} --project {subject.google_project} # by who may",
     )
 
 

@@ -14,11 +14,12 @@ _LOOKING = {
 
 
 def grant(subject: Subject, role: str) -> str:
-    """The command that grants a role on the project to whose credentials these are; credentials of a person don't tell whose."""
+    """The command that grants a role on the project to whose credentials these are; credentials of a person don't tell whose, and who runs
+    the command is somebody else."""
     arn = subject.identity.arn if subject.identity else ""
-    known = arn if "@" in arn else "$(gcloud config get account)"
+    known = arn if "@" in arn else "YOUR-ADDRESS"
     member = f"{'serviceAccount' if known.endswith('.gserviceaccount.com') else 'user'}:{known}"
-    return f"gcloud projects add-iam-policy-binding {subject.google_project} --member {member} --role {role}, by who may"
+    return f"gcloud projects add-iam-policy-binding {subject.google_project} --member {member} --role {role} # by who may"
 
 
 def to_look(subject: Subject, id: str, error: Exception) -> str:

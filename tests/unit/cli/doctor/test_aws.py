@@ -333,7 +333,7 @@ def test_rights_that_the_stack_does_not_need_are_not_asked_for(account: Account,
 
 def granted(mend: str) -> tuple[list[str], str]:
     """The command, as a shell reads it, and the policy in it."""
-    words = shlex.split(mend.removesuffix(", by who may"))
+    words = shlex.split(mend.removesuffix(" # by who may"))
     return words[:3], words[words.index("--policy-document") + 1]
 
 

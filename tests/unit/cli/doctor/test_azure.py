@@ -173,7 +173,7 @@ def test_rights_are_those_of_all_roles_together(azure: AzureSubscription, root: 
     found = one(rights.rights(subject))
     assert (found.status, found.found) == ("fail", f"these credentials may not {ASSIGN}")
     command = f'az role assignment create --assignee {OID} --role "Role Based Access Control Administrator" --scope {START}'
-    assert found.mend == f"{command}, by who may"
+    assert found.mend == f"{command} # by who may"
     granted(azure, (["*/read"], []))
     found = one(rights.rights(subject))
     assert "Microsoft.App/containerApps/write" in found.found
@@ -188,7 +188,7 @@ def test_who_lets_a_budget_drop_the_floor_may_define_roles(azure: AzureSubscript
     granted(azure, (["*"], ["Microsoft.Authorization/*/Write"]), (["microsoft.authorization/roleAssignments/*"], []))
     found = one(rights.rights(subject))
     assert found.found == f"these credentials may not {DEFINE}"
-    assert found.mend == f'az role assignment create --assignee {OID} --role "User Access Administrator" --scope {START}, by who may'
+    assert found.mend == f'az role assignment create --assignee {OID} --role "User Access Administrator" --scope {START} # by who may'
     assert azure.registered(subject) == azure.registered(azure.subject(root)) + 1, "Microsoft.Consumption"
 
 
@@ -401,7 +401,7 @@ def test_what_can_t_be_seen_is_told_as_that(azure: AzureSubscription, root: Path
         return examine(subject, lambda one: (ok("credentials", ""), one.identity), checks)[1]
 
     azure.refuses(PERMISSIONS, 403, "AuthorizationFailed")
-    granted = f'az role assignment create --assignee {OID} --role "Reader" --scope {START}, by who may'
+    granted = f'az role assignment create --assignee {OID} --role "Reader" --scope {START} # by who may'
     assert (examined().status, examined().mend) == ("warn", granted)
     azure.refuses(PERMISSIONS, 500, "InternalServerError")
     assert (examined().status, examined().mend) == ("warn", "try again")

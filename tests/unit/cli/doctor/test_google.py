@@ -187,7 +187,7 @@ def test_apis_are_on_or_can_be_switched_on(google: GoogleProject, root: Path) ->
     google.says("POST", tests, form, {})
     found = one(apis.apis(subject))
     assert (found.status, f"{ENABLE} on the project" in found.allowed) == ("fail", True)
-    assert found.mend == f"gcloud services enable apikeys.googleapis.com run.googleapis.com --project {PROJECT}, by who may"
+    assert found.mend == f"gcloud services enable apikeys.googleapis.com run.googleapis.com --project {PROJECT} # by who may"
 
 
 def test_calls_may_count_against_the_project_where_something_asks_for_that(google: GoogleProject, root: Path) -> None:
@@ -360,8 +360,8 @@ def test_what_can_t_be_seen_is_told_as_that(google: GoogleProject, root: Path) -
 
     google.refuses("GET", path, 403, "The caller does not have permission")
     assert (examined().status, examined().allowed) == ("warn", "the right to look")
-    member = f"gcloud projects add-iam-policy-binding {PROJECT} --member user:$(gcloud config get account)"
-    assert examined().mend == f"{member} --role roles/browser, by who may"
+    member = f"gcloud projects add-iam-policy-binding {PROJECT} --member user:YOUR-ADDRESS"
+    assert examined().mend == f"{member} --role roles/browser # by who may"
     google.refuses("GET", path, 403, "Cloud Billing API has not been used in project 1 before.", DISABLED)
     assert (examined().status, examined().allowed) == ("warn", "the API that tells it, switched on")
     google.refuses("GET", path, 500, "Internal error")
@@ -373,12 +373,12 @@ def test_what_can_t_be_seen_is_told_as_that(google: GoogleProject, root: Path) -
     [
         ("deployer@a-project.iam.gserviceaccount.com", "serviceAccount:deployer@a-project.iam.gserviceaccount.com"),
         ("anna@example.com", "user:anna@example.com"),
-        ("a person's login", "user:$(gcloud config get account)"),
+        ("a person's login", "user:YOUR-ADDRESS"),
     ],
 )
 def test_roles_are_granted_to_whose_credentials_these_are(google: GoogleProject, root: Path, arn: str, member: str) -> None:
     subject = google.subject(root, identity=Identity(account=PROJECT, arn=arn))
-    wanted = f"gcloud projects add-iam-policy-binding {PROJECT} --member {member} --role roles/viewer, by who may"
+    wanted = f"gcloud projects add-iam-policy-binding {PROJECT} --member {member} --role roles/viewer # by who may"
     assert grant(subject, "roles/viewer") == wanted
 
 
