@@ -11,6 +11,7 @@ from components.args import FunctionArgs, WarmingArgs
 from components.aws.context import AwsContext
 from components.aws.floor import Warmed
 from components.aws.iam import Place, Statement, allow, document
+from components.aws.names import ALIAS, WARMED_ALIAS
 from components.aws.roles import may
 from components.aws.schedules import MAX_AGE_S, RunsAs, Schedules, at, every
 from components.aws.zips import Live, Zip, asynchronous, zip_function
@@ -67,7 +68,7 @@ class Warming(pulumi.ComponentResource):
             variables={"SERVICE": self._home.names.prefix, **called},
             statements=lambda place: [schedules.leave_dead_letters(place)],
             endpoint=endpoint if model is None else None,
-            grants=() if model is None else (partial(_may_call, model, "warmed" if args.plan.has_floor else "live"),),
+            grants=() if model is None else (partial(_may_call, model, WARMED_ALIAS if args.plan.has_floor else ALIAS),),
         )
         live, runs_as = self._called(name, zipped, schedules, retries=0, age_s=PING_AGE_S)
         for position, ping in enumerate(args.plan.pings):

@@ -106,7 +106,7 @@ def test_it_refuses_a_part_of_a_set_of_dimensions_once_all_are_known() -> None:
     inputs = {**COMPARED, **RIGHT, "dimensions": {"Resource": "f:live"}}
     assert refused(ALARM, inputs) == []
     with pytest.raises(Refusal, match="no figures of Errors by Resource"):
-        aws.rows()[ALARM].check(SimpleNamespace(), inputs)  # type: ignore[arg-type]
+        aws.rows()[ALARM].check(SimpleNamespace(), inputs)  # type: ignore[arg-type]  (it asks nothing of the twin)
 
 
 def test_the_twin_refuses_such_a_dashboard() -> None:
