@@ -36,6 +36,8 @@ class HandlerSettings:
     # Where inputs may be fetched from, an address with a prefix of keys; None: requests carry their inputs.
     inputs_uri: str | None = None
     max_object_bytes: int = 10_485_760
+    # The dimension of its metrics in CloudWatch; None: none are told.
+    service: str | None = None
     # Where Cog's webhooks may go, an address with a path; None: no request may name one.
     webhooks_uri: str | None = None
     max_queue: int = 64
@@ -68,6 +70,7 @@ class HandlerSettings:
             max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),
             inputs_uri=environment.matching("INPUTS_URI", _PLACE, f"{_PLACES}, with a prefix of keys behind it or none"),
             max_object_bytes=environment.whole("MAX_OBJECT_BYTES", cls.max_object_bytes, least=1, most=1 << 30),
+            service=environment.text("SERVICE"),
             webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it"),
             max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
             batch_size=environment.whole("BATCH_SIZE", cls.batch_size, least=1, most=1024),

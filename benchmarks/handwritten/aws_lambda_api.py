@@ -12,7 +12,7 @@ if settings.auth is None:
     raise pulumi.RunError("auth: missing.")
 
 alias = model_function("api", FUNCTION_S, [], {}, [])
-function_alarms("api-watch-function", alias, FUNCTION_S, "function")
+function_alarms("api-watch-function", alias, None, "function")
 api, stage = gateway_of(alias)
 key = access(api, stage, settings.auth)
 alarms(api, stage)

@@ -3,4 +3,4 @@
 from benchmarks.handwritten.model import model_function
 from benchmarks.handwritten.pipeline import FUNCTION_S, delivered_to, ready, rights, variables
 
-delivered_to(model_function("events", FUNCTION_S, rights, variables, ready))
+delivered_to(model_function("events", FUNCTION_S, rights, variables, ready), None)

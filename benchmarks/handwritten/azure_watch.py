@@ -93,8 +93,15 @@ def app_alerts(role: str, failing: str, slow: str, of: az.app.ContainerApp, limi
 
 
 def endpoint_alerts(of: az.app.ContainerApp) -> None:
-    slow = "The slowest prediction comes close to the deadline."
-    app_alerts("endpoint", "The model server answers with 5XX.", slow, of, settings.endpoint.predict_seconds)
+    failing, limit_ms = "The model server answers with 5XX.", settings.endpoint.predict_seconds * 900
+    alert("endpoint-errors", failing, of.id, f"{APPS}/Requests", "Total", where={"statusCodeCategory": "5xx"})
+    slow = [
+        f'where ContainerAppName == "endpoint-{own}" and Log has "request"',
+        "extend line = parse_json(Log)",
+        f'where tostring(line.event) == "request" and todouble(line.ms) > {limit_ms}',
+        "project TimeGenerated, ms = todouble(line.ms), request_id = tostring(line.request_id)",
+    ]
+    on_lines("endpoint-latency", "The slowest prediction comes close to the deadline.", slow)
 
 
 def taker_alerts(role: str, app_role: str, of: az.app.ContainerApp, old: str, waited: str) -> None:

@@ -159,30 +159,35 @@ def counted(function: str, what: str, text: str, *, staged: bool = False) -> Non
 # Alert policies.
 def alarm(name: str, text: str, filtered: pulumi.Output[str], threshold: float, aligner: str, reducer: str) -> None:
     """A metric above a threshold in three minutes in a row."""
+    condition = gcp.monitoring.AlertPolicyConditionArgs(
+        display_name=name,
+        condition_threshold=gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
+            filter=filtered,
+            aggregations=[
+                gcp.monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
+                    alignment_period="60s", per_series_aligner=aligner, cross_series_reducer=reducer
+                )
+            ],
+            comparison="COMPARISON_GT",
+            threshold_value=threshold,
+            duration="180s",
+            trigger=gcp.monitoring.AlertPolicyConditionConditionThresholdTriggerArgs(count=1),
+            evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE",
+        ),
+    )
+    policy(name, text, condition, gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close="1800s"))
+
+
+def policy(
+    name: str, text: str, condition: gcp.monitoring.AlertPolicyConditionArgs, strategy: gcp.monitoring.AlertPolicyAlertStrategyArgs
+) -> None:
     gcp.monitoring.AlertPolicy(
         f"{kind}-watch-{name}",
         display_name=f"{prefix} {name}",
         combiner="OR",
-        conditions=[
-            gcp.monitoring.AlertPolicyConditionArgs(
-                display_name=name,
-                condition_threshold=gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
-                    filter=filtered,
-                    aggregations=[
-                        gcp.monitoring.AlertPolicyConditionConditionThresholdAggregationArgs(
-                            alignment_period="60s", per_series_aligner=aligner, cross_series_reducer=reducer
-                        )
-                    ],
-                    comparison="COMPARISON_GT",
-                    threshold_value=threshold,
-                    duration="180s",
-                    trigger=gcp.monitoring.AlertPolicyConditionConditionThresholdTriggerArgs(count=1),
-                    evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE",
-                ),
-            )
-        ],
+        conditions=[condition],
         documentation=gcp.monitoring.AlertPolicyDocumentationArgs(content=text, mime_type="text/markdown"),
-        alert_strategy=gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close="1800s"),
+        alert_strategy=strategy,
         user_labels=labels,
         opts=after(apis["monitoring"]),
     )
@@ -206,8 +211,20 @@ def service_alarms(name: str, of: gcp.cloudrunv2.Service, failing: str, slow: st
 
 
 def endpoint_alarms(of: gcp.cloudrunv2.Service) -> None:
-    slow = "The slowest hundredth of predictions comes close to the deadline."
-    service_alarms("endpoint", of, "The model server answers with 5XX.", slow, settings.endpoint.predict_seconds)
+    """Answers of the 500s, and lines of requests that took almost as long as a prediction may."""
+    failing = filtered("run.googleapis.com/request_count", REVISION, "service_name", of.name, FAILED)
+    alarm("endpoint-errors", "The model server answers with 5XX.", failing, 0, *SUM)
+    of_lines = f'resource.type="{REVISION}" AND resource.labels.location="{region}" AND resource.labels.service_name="{{0}}"'
+    slow = f'AND jsonPayload.event="request" AND jsonPayload.ms>{settings.endpoint.predict_seconds * 900}'
+    condition = gcp.monitoring.AlertPolicyConditionArgs(
+        display_name="endpoint-latency",
+        condition_matched_log=gcp.monitoring.AlertPolicyConditionConditionMatchedLogArgs(
+            filter=pulumi.Output.format(f"{of_lines} {slow}", of.name)
+        ),
+    )
+    seldom = gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs(period="3600s")
+    strategy = gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close="1800s", notification_rate_limit=seldom)
+    policy("endpoint-latency", "The slowest prediction comes close to the deadline.", condition, strategy)
 
 
 def function_alarms(of: gcp.cloudrunv2.Service, timeout_s: int, failed: str = FAILED) -> None:

@@ -163,6 +163,7 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
             environment={
                 "MAX_BODY_BYTES": str(settings.endpoint.max_body_bytes or 4_194_304),
                 "REQUEST_TIMEOUT_S": str(settings.endpoint.predict_seconds),
+                "SERVICE": prefix,
                 **variables,
             },
         ),
@@ -185,11 +186,16 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
         f"{name}-endpoint-endpoint", name=prefix, endpoint_config_name=configuration.name, tags=tags, opts=after(logs)
     )
     of_variant: dict[str, pulumi.Input[str]] = {"EndpointName": running.name, "VariantName": "AllTraffic"}
-    errors, latency = "AWS/SageMaker/Invocation5XXErrors", "AWS/SageMaker/ModelLatency"
-    slow, limit_us = "The slowest hundredth of predictions comes close to the deadline.", settings.endpoint.predict_seconds * 900_000
+    errors = "AWS/SageMaker/Invocation5XXErrors"
     alarm(f"{name}-watch-endpoint-errors", "The model server answers with 5XX.", errors, of_variant, "Sum", 0, "notBreaching")
-    alarm(f"{name}-watch-endpoint-latency", slow, latency, of_variant, "p99", limit_us, "notBreaching")
+    latency_alarm(f"{name}-watch-endpoint-latency")
     return running
+
+
+def latency_alarm(name: str) -> None:
+    """Requests that take the model server almost as long as a prediction may."""
+    slow, limit_ms = "The slowest hundredth of predictions comes close to the deadline.", settings.endpoint.predict_seconds * 900
+    alarm(name, slow, "Pilotlight/RequestLatency", {"Service": prefix}, "p99", limit_ms, "notBreaching")
 
 
 def function(
@@ -239,8 +245,8 @@ def function(
     return aws.lambda_.Alias(f"{name}-live", name="live", function_name=running.name, function_version=running.version)
 
 
-def function_alarms(name: str, alias: aws.lambda_.Alias, timeout_s: int, what: str) -> None:
-    """Errors, throttles and durations close to the timeout."""
+def function_alarms(name: str, alias: aws.lambda_.Alias, timeout_s: int | None, what: str) -> None:
+    """Errors, throttles and durations close to the timeout; of a model's function (no timeout) predictions close to theirs."""
     of_alias: dict[str, pulumi.Input[str]] = {
         "FunctionName": alias.function_name,
         "Resource": pulumi.Output.format("{0}:{1}", alias.function_name, "live"),
@@ -248,6 +254,9 @@ def function_alarms(name: str, alias: aws.lambda_.Alias, timeout_s: int, what: s
     slow, busy = "The slowest hundredth of calls comes close to the timeout.", "Calls are refused because every allowed instance is busy."
     alarm(f"{name}-errors", f"The {what} fails.", "AWS/Lambda/Errors", of_alias, "Sum", 0, "notBreaching")
     alarm(f"{name}-throttles", busy, "AWS/Lambda/Throttles", of_alias, "Sum", 0, "notBreaching")
+    if timeout_s is None:
+        latency_alarm(f"{name}-duration")
+        return
     alarm(f"{name}-duration", slow, "AWS/Lambda/Duration", of_alias, "p99", timeout_s * 900, "notBreaching")
 
 

@@ -81,11 +81,11 @@ variables: dict[str, pulumi.Input[str]] = {
 ready = [notification, table, large, *kept]
 
 
-def delivered_to(alias: aws.lambda_.Alias) -> None:
-    """Batches for the function, alarms, and the outputs that both stacks have."""
+def delivered_to(alias: aws.lambda_.Alias, timeout_s: int | None = FUNCTION_S) -> None:
+    """Batches for the function, alarms (of a model's function without its timeout), and the outputs that both stacks have."""
     assert events is not None
     mapping("events-delivery-mapping", queue, alias, events.batch_size, events.max_concurrency, events.batch_window_seconds)
-    function_alarms("events-watch-function", alias, FUNCTION_S, "function")
+    function_alarms("events-watch-function", alias, timeout_s, "function")
     queue_alarms("events-watch-events", queue, dead, 3 * 6 * FUNCTION_S)
     table_alarms("events-watch-results-table", table, "TransactWriteItems")
     pulumi.export("objectsBucket", objects)

@@ -8,12 +8,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.aws.context import AwsContext
-from components.aws.watch import PERIOD_S, Alarm, Figure
+from components.aws.watch import OWN_NAMESPACE, PERIOD_S, REQUEST_LATENCY, Alarm, Figure
 
 # CloudWatch's grid is 24 wide (CloudWatch API reference, dashboard body structure and syntax).
 GRID, WIDTH, HEIGHT = 24, 8, 6
-# As the functions and the model server write them (`handlers/functions/metrics.py`).
-NAMESPACE = "Pilotlight"
 CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
 
@@ -87,10 +85,11 @@ def _shown(region: str, figure: Figure, dimensions: Mapping[str, str]) -> dict[s
 
 def _own(region: str, service: str) -> list[dict[str, Any]]:
     """What the functions count, and the stages of cold starts; searched for, because what never happened is no metric yet."""
+    counts = f'{{{OWN_NAMESPACE},Service}} Service="{service}" NOT MetricName="{REQUEST_LATENCY}"'
     graphs = {
-        "counted": (f"SEARCH('{{{NAMESPACE},Service}} Service=\"{service}\"', 'Sum', {PERIOD_S})", "Sum"),
+        "counted": (f"SEARCH('{counts}', 'Sum', {PERIOD_S})", "Sum"),
         "cold starts, slowest by stage (ms)": (
-            f"SEARCH('{{{NAMESPACE},Service,Stage}} Service=\"{service}\"', 'Maximum', {PERIOD_S})",
+            f"SEARCH('{{{OWN_NAMESPACE},Service,Stage}} Service=\"{service}\"', 'Maximum', {PERIOD_S})",
             "Maximum",
         ),
     }

@@ -8,7 +8,7 @@ import pulumi_aws as aws
 from components.args import EventArgs, FunctionArgs
 from components.aws.context import AwsContext
 from components.aws.events import QUEUE, ObjectSource
-from components.aws.function import Served, call_variables
+from components.aws.function import Served, call_variables, duration
 from components.aws.watch import Alarm
 from components.aws.zips import Zip, zip_function
 from components.contract import Endpoint, Work
@@ -40,7 +40,8 @@ class EventFunction(Served, pulumi.ComponentResource):
             endpoint=endpoint,
             ready=(work.objects, work.results),
         )
-        self.register_outputs(self.serve(zip_function(name, home, zipped, self), args.timeouts.function_s))
+        live = zip_function(name, home, zipped, self)
+        self.register_outputs(self.serve(live, duration(live.alias, args.timeouts.function_s)))
 
 
 class Delivery(pulumi.ComponentResource):

@@ -7,12 +7,11 @@ import pulumi_aws as aws
 
 from components.args import FunctionArgs
 from components.aws.context import AwsContext
-from components.aws.watch import Alarm
+from components.aws.watch import LATENCY_SHARE, Alarm
 from components.aws.zips import Live, Zip, zip_function
 from components.contract import Endpoint, Principal
 
 HANDLER = "handlers.functions.aws.api.handler"
-DURATION_SHARE = 0.9
 
 
 class Served:
@@ -25,12 +24,12 @@ class Served:
     log_groups: list[pulumi.Output[str]]
     alarms: list[Alarm]
 
-    def serve(self, live: Live, timeout_s: int) -> dict[str, Any]:
-        """Take what was made; gives back the component's outputs."""
+    def serve(self, live: Live, slow: Alarm) -> dict[str, Any]:
+        """Take what was made, and what tells that it gets slow; gives back the component's outputs."""
         self.alias, self.invoke_target = live.alias, live.alias.invoke_arn
         self.function_name, self.function_alias = live.function.name, live.alias.name
         self.log_groups = [live.logs.name]
-        self.alarms = function_alarms(live.alias, timeout_s)
+        self.alarms = [*failures(live.alias), slow]
         return {"functionName": self.function_name, "functionAlias": self.function_alias, "logGroups": self.log_groups}
 
     def grant_invoke(self, principal: Principal) -> aws.lambda_.Permission:
@@ -60,7 +59,8 @@ class ApiFunction(Served, pulumi.ComponentResource):
             grants=() if answers is None else (answers.grant_caller,),
             ready=() if answers is None else (answers,),
         )
-        self.register_outputs(self.serve(zip_function(name, home, zipped, self), args.timeouts.function_s))
+        live = zip_function(name, home, zipped, self)
+        self.register_outputs(self.serve(live, duration(live.alias, args.timeouts.function_s)))
 
 
 def call_variables(endpoint: Endpoint, args: FunctionArgs, service: str) -> dict[str, pulumi.Input[str]]:
@@ -94,24 +94,29 @@ def permit(principal: Principal, alias: aws.lambda_.Alias, name: str | None = No
 
 def function_alarms(alias: aws.lambda_.Alias, timeout_s: int, role: str = "function") -> list[Alarm]:
     """Errors, throttles and durations close to the timeout, counted for the alias."""
+    return [*failures(alias, role), duration(alias, timeout_s, role)]
+
+
+def failures(alias: aws.lambda_.Alias, role: str = "function") -> list[Alarm]:
+    """Errors and throttles of the alias."""
+    busy = "Calls are refused because every allowed instance is busy."
+    return [_alarm(alias, f"{role}-errors", f"The {role} fails.", "Errors"), _alarm(alias, f"{role}-throttles", busy, "Throttles")]
+
+
+def duration(alias: aws.lambda_.Alias, timeout_s: int, role: str = "function") -> Alarm:
+    """Durations close to the timeout, of an alias that no ping calls."""
+    late = "The slowest hundredth of calls comes close to the timeout."
+    return _alarm(alias, f"{role}-duration", late, "Duration", "p99", timeout_s * 1000 * LATENCY_SHARE)
+
+
+def _alarm(alias: aws.lambda_.Alias, role: str, text: str, metric: str, statistic: str = "Sum", threshold: float = 0) -> Alarm:
     function = alias.function_name
-    dimensions = {"FunctionName": function, "Resource": pulumi.Output.format("{0}:{1}", function, alias.name)}
-
-    def alarm(part: str, text: str, metric: str, statistic: str, threshold: float) -> Alarm:
-        return Alarm(
-            role=f"{role}-{part}",
-            text=text,
-            namespace="AWS/Lambda",
-            metric=metric,
-            dimensions=dimensions,
-            statistic=statistic,
-            threshold=threshold,
-        )
-
-    return [
-        alarm("errors", f"The {role} fails.", "Errors", "Sum", 0),
-        alarm("throttles", "Calls are refused because every allowed instance is busy.", "Throttles", "Sum", 0),
-        alarm(
-            "duration", "The slowest hundredth of calls comes close to the timeout.", "Duration", "p99", timeout_s * 1000 * DURATION_SHARE
-        ),
-    ]
+    return Alarm(
+        role=role,
+        text=text,
+        namespace="AWS/Lambda",
+        metric=metric,
+        dimensions={"FunctionName": function, "Resource": pulumi.Output.format("{0}:{1}", function, alias.name)},
+        statistic=statistic,
+        threshold=threshold,
+    )

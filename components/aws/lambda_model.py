@@ -16,6 +16,7 @@ from components.aws.iam import read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
+from components.aws.watch import latency_alarm
 from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias, warmed_alias
 from components.contract import Principal, Work
 from components.limits import LAMBDA_EPHEMERAL_MB
@@ -112,7 +113,8 @@ class LambdaModel(Served, pulumi.ComponentResource):
         self._live = alias = live_alias(name, function, self, version)
         if plan is not None and plan.has_floor:
             alias = warmed_alias(name, function, self, version)
-        outputs = self.serve(Live(function=function, alias=alias, logs=logs), args.timeouts.function_s)
+        slow = latency_alarm("function-duration", home.names.prefix, args.timeouts.model_s)
+        outputs = self.serve(Live(function=function, alias=alias, logs=logs), slow)
         self.model_arn = self.alias.arn
         self.schedules = schedules_of(f"{name}-schedules", home, home.names.model_function, needs_schedules(plan, swapped=False), self)
         self.drop = self._floor(name, args.warming)

@@ -14,11 +14,10 @@ from components.aws.iam import Place, Statement, document, invoke_endpoint, pull
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import may, role
-from components.aws.watch import Alarm
+from components.aws.watch import Alarm, latency_alarm
 from components.contract import Principal, Work
 
 VARIANT = "AllTraffic"
-LATENCY_SHARE = 0.9
 
 
 class SageMakerEndpoint(pulumi.ComponentResource):
@@ -63,7 +62,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         self.drop = self._scaled(name, endpoint, configurations, args.warming)
         self.endpoint_name = self.invoke_target = endpoint.name
         self.log_groups = [logs.name]
-        self.alarms = endpoint_alarms(endpoint.name, args.timeouts.model_s)
+        self.alarms = endpoint_alarms(endpoint.name, home.names.prefix, args.timeouts.model_s)
         self.register_outputs({"endpointName": self.endpoint_name, "logGroups": self.log_groups})
 
     def grant_invoke(self, principal: Principal) -> aws.iam.RolePolicy:
@@ -87,12 +86,11 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         ]
         inputs = {} if work is None else work.objects.variables_of_reader()
         made, permissions = role(name, "sagemaker.amazonaws.com", self._home.account, "Pulls the image, reads the model", rights, self)
+        told = {**args.environment(store.size), "SERVICE": self._home.names.prefix, **inputs}
         return aws.sagemaker.Model(
             f"{name}-model",
             execution_role_arn=made.arn,
-            primary_container=aws.sagemaker.ModelPrimaryContainerArgs(
-                image=image.uri, model_data_url=store.uri, environment={**args.environment(store.size), **inputs}
-            ),
+            primary_container=aws.sagemaker.ModelPrimaryContainerArgs(image=image.uri, model_data_url=store.uri, environment=told),
             # SageMaker reads image and artifact as the role while it creates the model.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[permissions, store, *image.ready]),
         )
@@ -153,26 +151,15 @@ class SageMakerEndpoint(pulumi.ComponentResource):
         return Drop(variables=variables, rights=rights)
 
 
-def endpoint_alarms(endpoint: pulumi.Input[str], model_s: int) -> list[Alarm]:
-    """Errors of the model server, and latency close to the deadline of one prediction (the metric is in microseconds)."""
-    dimensions = {"EndpointName": endpoint, "VariantName": VARIANT}
-    return [
-        Alarm(
-            role="endpoint-errors",
-            text="The model server answers with 5XX.",
-            namespace="AWS/SageMaker",
-            metric="Invocation5XXErrors",
-            dimensions=dimensions,
-            statistic="Sum",
-            threshold=0,
-        ),
-        Alarm(
-            role="endpoint-latency",
-            text="The slowest hundredth of predictions comes close to the deadline.",
-            namespace="AWS/SageMaker",
-            metric="ModelLatency",
-            dimensions=dimensions,
-            statistic="p99",
-            threshold=model_s * 1_000_000 * LATENCY_SHARE,
-        ),
-    ]
+def endpoint_alarms(endpoint: pulumi.Input[str], service: str, model_s: int) -> list[Alarm]:
+    """Errors of the model server, and latency close to the deadline of one prediction."""
+    failing = Alarm(
+        role="endpoint-errors",
+        text="The model server answers with 5XX.",
+        namespace="AWS/SageMaker",
+        metric="Invocation5XXErrors",
+        dimensions={"EndpointName": endpoint, "VariantName": VARIANT},
+        statistic="Sum",
+        threshold=0,
+    )
+    return [failing, latency_alarm("endpoint-latency", service, model_s)]

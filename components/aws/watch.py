@@ -11,6 +11,9 @@ import pulumi_aws as aws
 from components.aws.iam import Place, allow, document
 
 PERIOD_S = 60
+LATENCY_SHARE = 0.9
+# As the functions and the model server write them (`handlers/functions/metrics.py`).
+OWN_NAMESPACE, REQUEST_LATENCY = "Pilotlight", "RequestLatency"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,20 @@ class Figure:
     metric: str
     dimensions: Mapping[str, pulumi.Input[str]]
     statistics: Sequence[str]
+
+
+def latency_alarm(role: str, service: str, model_s: int) -> Alarm:
+    """Requests that take the model server almost as long as a prediction may, in the milliseconds that it tells of them itself: the
+    platforms' own latencies of a model count the pings of a warming plan too."""
+    return Alarm(
+        role=role,
+        text="The slowest hundredth of predictions comes close to the deadline.",
+        namespace=OWN_NAMESPACE,
+        metric=REQUEST_LATENCY,
+        dimensions={"Service": service},
+        statistic="p99",
+        threshold=model_s * 1000 * LATENCY_SHARE,
+    )
 
 
 def publish(place: Place, topic: str) -> Mapping[str, object]:

@@ -12,7 +12,8 @@ from components.azure.environment import ContainerEnvironment
 from components.azure.identities import identity
 from components.azure.image import Image
 from components.azure.insights import telling
-from components.azure.watch import Alarm, errors, latency
+from components.azure.log_watch import LogAlarm, late
+from components.azure.watch import Alarm, errors
 from components.azure.windows import window_rules
 from components.contract import Principal, Work
 from components.warming_plan import floor_at
@@ -91,9 +92,9 @@ class ContainerAppsEndpoint(pulumi.ComponentResource):
         self.log_groups = []
         # What pings: whoever drops the floor must stop it.
         self.jobs: list[pulumi.Output[str]] = []
-        self.alarms: list[Alarm] = [
+        self.alarms: list[Alarm | LogAlarm] = [
             errors("endpoint", "The model server answers with 5XX.", app.id),
-            latency("endpoint", SLOW, app.id, args.timeouts.model_s),
+            late("endpoint-latency", SLOW, home.names.app("endpoint"), args.timeouts.model_s),
         ]
         self.register_outputs({"endpointName": self.endpoint_name, "url": self.invoke_target})
 

@@ -118,6 +118,16 @@ def faults(app: str) -> str:
     )
 
 
+def late(app: str, milliseconds: float) -> str:
+    """The answers of an app that took longer; pings are no requests."""
+    return _query(
+        f'where ContainerAppName == "{app}" and Log has "request"',
+        _LINE,
+        f'where tostring(line.event) == "request" and todouble(line.ms) > {milliseconds:.0f}',
+        "project TimeGenerated, ms = todouble(line.ms), request_id = tostring(line.request_id)",
+    )
+
+
 def _answers(*steps: str) -> str:
     return _query('where Log has "request"', _LINE, 'where tostring(line.event) == "request"', *steps)
 

@@ -9,6 +9,7 @@ from components.azure import log_queries
 
 # The seldomest that is looked at costs the least (Azure Monitor pricing, log alerts by their frequency).
 EVERY = "PT15M"
+LATENCY_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,11 @@ class LogAlarm:
 def old(role: str, text: str, app: str, threshold_s: int) -> LogAlarm:
     """A message that had waited for long when the app took it: what is not taken at all has its count."""
     return LogAlarm(role=role, text=text, query=log_queries.ages(app), column=log_queries.AGE, threshold=threshold_s)
+
+
+def late(role: str, text: str, app: str, model_s: int) -> LogAlarm:
+    """Requests that take a model server almost as long as a prediction may: the app's own latency counts a warming plan's pings too."""
+    return LogAlarm(role=role, text=text, query=log_queries.late(app, model_s * 1000 * LATENCY_SHARE))
 
 
 def faults(role: str, text: str, app: str) -> LogAlarm:

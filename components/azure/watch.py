@@ -8,7 +8,7 @@ import pulumi
 import pulumi_azure_native as azure
 
 from components.azure.context import AzureContext
-from components.azure.log_watch import LogAlarm, log_alert
+from components.azure.log_watch import LATENCY_SHARE, LogAlarm, log_alert
 
 APPS, JOBS, GATEWAYS = "Microsoft.App/containerApps", "Microsoft.App/jobs", "Microsoft.ApiManagement/service"
 QUEUES, TOPICS = "Microsoft.Storage/storageAccounts/queueServices", "Microsoft.EventGrid/systemTopics"
@@ -19,7 +19,6 @@ SELDOM, DAY = "PT1H", "P1D"
 MOST_RESTARTS = 2
 # Of 0 to 4: an error, nothing critical.
 SEVERITY = 1
-DURATION_SHARE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +56,7 @@ def errors(role: str, text: str, app: pulumi.Input[str]) -> Alarm:
 
 
 def latency(role: str, text: str, app: pulumi.Input[str], timeout_s: int) -> Alarm:
-    """Durations close to a timeout (the metric is in milliseconds)."""
+    """Durations close to a timeout, of an app that no ping calls (the metric is in milliseconds)."""
     return Alarm(
         role=f"{role}-latency",
         text=text,
@@ -65,7 +64,7 @@ def latency(role: str, text: str, app: pulumi.Input[str], timeout_s: int) -> Ala
         namespace=APPS,
         metric="ResponseTime",
         statistic="Maximum",
-        threshold=timeout_s * 1000 * DURATION_SHARE,
+        threshold=timeout_s * 1000 * LATENCY_SHARE,
     )
 
 

@@ -15,7 +15,7 @@ from components.gcp.floor import Setter, setter
 from components.gcp.image import Image
 from components.gcp.run_service import Probes, RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
-from components.gcp.watch import Alarm, errors, latency
+from components.gcp.watch import Alarm, LogAlarm, errors, late
 from components.limits import CLOUD_RUN_START_S
 from components.naming import short_hash
 from components.timeouts import HOP_S
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from components.gcp.network import PrivateNetwork
 
 STARTUP, LIVE, READY = "/health/startup", "/health/live", "/health/ready"
-SLOW = "The slowest hundredth of predictions comes close to the deadline."
+SLOW = "The slowest prediction comes close to the deadline."
 CACHE = "/tmp/model"  # noqa: S108 - a container's own disk, which is its memory
 
 
@@ -95,9 +95,9 @@ class CloudRunEndpoint(pulumi.ComponentResource):
         )
         self.endpoint_name, self.invoke_target = self.service.name, self.service.uri
         self.log_groups = []
-        self.alarms: list[Alarm] = [
+        self.alarms: list[Alarm | LogAlarm] = [
             errors("endpoint", "The model server answers with 5XX.", self.service.name),
-            latency("endpoint", SLOW, self.service.name, args.timeouts.model_s),
+            late("endpoint-latency", SLOW, self.service.name, home.region, args.timeouts.model_s),
         ]
         self.register_outputs({"endpointName": self.endpoint_name, "url": self.invoke_target})
 

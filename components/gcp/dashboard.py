@@ -1,4 +1,4 @@
-"""A page with the figures of a service: what each alarm watches, with a line where it goes off, how its services run, what they count."""
+"""A page with the figures of a service: each alarm's metric, with a line where it goes off, how its services run, what they count."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import pulumi_gcp as gcp
 from components.gcp.apis import MONITORING
 from components.gcp.context import GcpContext
 from components.gcp.metrics import REVISION, STAGE
-from components.gcp.watch import ALIGNED, PERIOD_S, Alarm
+from components.gcp.watch import ALIGNED, PERIOD_S, Alarm, LogAlarm
 
 # Monitoring's grid (Dashboards API, MosaicLayout) takes up to 48 columns.
 COLUMNS, WIDTH, HEIGHT = 12, 4, 4
@@ -28,8 +28,9 @@ class Dashboard(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
 
-    def __init__(self, name: str, home: GcpContext, alarms: Sequence[Alarm], opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, name: str, home: GcpContext, watched: Sequence[Alarm | LogAlarm], opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Dashboard", name, None, opts)
+        alarms = [alarm for alarm in watched if isinstance(alarm, Alarm)]
         # Through the metrics' own names, so that they are there first.
         known = pulumi.Output.all(
             filters=[alarm.filter() for alarm in alarms],

@@ -1,4 +1,4 @@
-"""Alert policies on metrics that exist, and the mail that carries them."""
+"""Alert policies, on metrics that exist and on lines of the log, and the mail that carries them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,9 @@ from components.gcp.context import GcpContext
 PERIOD_S = 60
 # The least that Monitoring takes: an incident of a service that went to rest ends by itself.
 CLOSED_S = 1800
-DURATION_SHARE = 0.9
+LATENCY_SHARE = 0.9
+# How often a policy that looks for lines mails at most.
+TOLD_EVERY_S = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,16 @@ class Alarm:
         fixed += [f'metric.labels.{key} != "{value}"' for key, value in self.but.items()]
         own = [pulumi.Output.format('resource.labels.{0} = "{1}"', key, value) for key, value in self.of.items()]
         return pulumi.Output.all(*own).apply(lambda known: " AND ".join([*fixed, *known]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogAlarm:
+    """A line of the log that `lines`, a filter of Cloud Logging, lets through. A metric of lines would not do: Monitoring refuses a policy
+    on one that was made a moment ago (hashicorp/terraform-provider-google, issue 11102)."""
+
+    role: str
+    text: str
+    lines: pulumi.Input[str]
 
 
 # How figures of one minute are made of a series' points, and how those of several series (revisions, say) go together.
@@ -76,14 +88,25 @@ def latency(role: str, text: str, service: pulumi.Input[str], timeout_s: int) ->
         resource="cloud_run_revision",
         of={"service_name": service},
         statistic="p99",
-        threshold=timeout_s * 1000 * DURATION_SHARE,
+        threshold=timeout_s * 1000 * LATENCY_SHARE,
     )
+
+
+def late(role: str, text: str, service: pulumi.Input[str], region: str, model_s: int) -> LogAlarm:
+    """Requests that take a model server almost as long as a prediction may: Cloud Run's own latencies count the pings of a warming plan
+    too."""
+    ms = f"{model_s * 1000 * LATENCY_SHARE:.0f}"
+    of_service = f'resource.type="cloud_run_revision" AND resource.labels.location="{region}" AND resource.labels.service_name="{{0}}"'
+    slow = f'AND jsonPayload.event="request" AND jsonPayload.ms>{ms}'
+    return LogAlarm(role=role, text=text, lines=pulumi.Output.format(f"{of_service} {slow}", service))
 
 
 class Watch(pulumi.ComponentResource):
     """The alert policies of a service and, where an address is given, the channel that mails them."""
 
-    def __init__(self, name: str, home: GcpContext, alarms: Sequence[Alarm], email: str | None, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, name: str, home: GcpContext, alarms: Sequence[Alarm | LogAlarm], email: str | None, opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("pilotlight:index:Watch", name, None, opts)
         ready = pulumi.ResourceOptions(parent=self, depends_on=home.apis.enabled(name, self, MONITORING))
         channels = None if email is None else [channel(name, home, email, ready).name]
@@ -92,9 +115,9 @@ class Watch(pulumi.ComponentResource):
                 f"{name}-{alarm.role}",
                 display_name=f"{home.names.prefix} {alarm.role}",
                 combiner="OR",
-                conditions=[_condition(alarm)],
+                conditions=[_condition(alarm) if isinstance(alarm, Alarm) else _matched(alarm)],
                 documentation=gcp.monitoring.AlertPolicyDocumentationArgs(content=alarm.text, mime_type="text/markdown"),
-                alert_strategy=gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close=f"{CLOSED_S}s"),
+                alert_strategy=_strategy(alarm),
                 notification_channels=channels,
                 opts=ready,
             )
@@ -126,3 +149,15 @@ def _condition(alarm: Alarm) -> "gcp.monitoring.AlertPolicyConditionArgs":
             trigger=gcp.monitoring.AlertPolicyConditionConditionThresholdTriggerArgs(count=1),
         ),
     )
+
+
+def _matched(alarm: LogAlarm) -> "gcp.monitoring.AlertPolicyConditionArgs":
+    matched = gcp.monitoring.AlertPolicyConditionConditionMatchedLogArgs(filter=alarm.lines)
+    return gcp.monitoring.AlertPolicyConditionArgs(display_name=alarm.role, condition_matched_log=matched)
+
+
+def _strategy(alarm: Alarm | LogAlarm) -> "gcp.monitoring.AlertPolicyAlertStrategyArgs":
+    """Monitoring wants to know of policies on lines, and of these alone, how often they may mail (Monitoring API v3, AlertStrategy)."""
+    limit = gcp.monitoring.AlertPolicyAlertStrategyNotificationRateLimitArgs
+    seldom = limit(period=f"{TOLD_EVERY_S}s") if isinstance(alarm, LogAlarm) else None
+    return gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close=f"{CLOSED_S}s", notification_rate_limit=seldom)

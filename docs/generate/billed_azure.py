@@ -258,7 +258,7 @@ AZURE: tuple[Idle, ...] = (
         usd=0.50,
         source=_GOLDEN.format("monitor_scheduled_query_rules_alert_v2"),
         link=_PRICING.format("monitor"),
-        off="`alarms.enabled: false`; `pattern: api` has none without `answers`",
+        off="`alarms.enabled: false`; without `answers` `pattern: api` has one",
     ),
 )
 AZURE_USED: Mapping[str, str] = {

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from handlers.functions import logs, pings, spans
+from handlers.functions import metrics as line_metrics
 from handlers.functions.problems import HeadersTooLarge, NotReady, Overloaded, RequestProblem
 from handlers.server import contracts, metrics
 from handlers.server.calls import Call, Lasting
@@ -150,8 +151,9 @@ class App:
         quiet = _is_quiet(scope)
         self._service.metrics.answered(answer.status, None if quiet else seconds)
         if not quiet:
-            fields = {"route": scope["path"][:80], "status": answer.status, "ms": round(seconds * 1000, 1), "bytes": sent}
-            logs.write_soon("request", request_id=call.request_id, **fields)
+            fields = {"route": scope["path"][:80], "status": answer.status, "bytes": sent}
+            taken = line_metrics.latency(self._service.settings.service, seconds * 1000)
+            logs.write_soon("request", request_id=call.request_id, **fields, **taken)
             if not self._flushing:
                 self._flushing = True
                 asyncio.get_running_loop().call_soon(self._flush)

@@ -1,9 +1,11 @@
 """The event pipeline where the model is its own function: SQS batches as in front of an endpoint, predicted in this process."""
 
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
+from handlers.functions import logs, metrics
 from handlers.functions.aws.batches import BatchFunction
 from handlers.functions.aws.clients import Clients
 from handlers.functions.aws.event_settings import EventSettings
@@ -32,7 +34,12 @@ class InProcessModel:
 
     def invoke(self, body: bytes, *, request_id: str, budget_s: float) -> InProcessAnswer:
         """The answer to one request within `budget_s` seconds. Raises RequestProblem."""
-        answer = self._service.answer_within(self._service.parse(body, None), request_id, budget_s)
+        started = time.perf_counter()
+        try:
+            answer = self._service.answer_within(self._service.parse(body, None), request_id, budget_s)
+        finally:
+            taken = metrics.latency(self._service.settings.service, (time.perf_counter() - started) * 1000)
+            logs.write("request", request_id=request_id, **taken)
         return InProcessAnswer(answer.body, cold_start_stages(answer.headers.get(CUSTOM_ATTRIBUTES_HEADER, "")))
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from handlers.functions import deadline, idempotency, logs, pings, traces
+from handlers.functions import deadline, idempotency, logs, metrics, pings, traces
 from handlers.functions.aws import events_http
 from handlers.functions.aws.s3_events import is_sqs
 from handlers.functions.http_request import HttpRequest, require_post
@@ -96,6 +96,7 @@ class LambdaHandler:
     def _guarded(
         self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str, headers: Mapping[str, str], **told: str
     ) -> Answer:
+        started = time.perf_counter()
         try:
             seconds = min(_seconds_left(context), deadline.of_headers(headers))
             answer = self._service.answer_within(read(), request_id, seconds)
@@ -104,7 +105,8 @@ class LambdaHandler:
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._service.fault(error, request_id)
         self._service.metrics.answered(answer.status)
-        logs.write("request", request_id=request_id, **told, status=answer.status, bytes=len(answer.body))
+        taken = metrics.latency(self._service.settings.service, (time.perf_counter() - started) * 1000)
+        logs.write("request", request_id=request_id, **told, status=answer.status, bytes=len(answer.body), **taken)
         return answer
 
 

@@ -337,7 +337,7 @@ def test_alarms_watch_dimensions_that_the_stack_has(build: Build) -> None:
         "function-throttles": function,
         "function-duration": function,
         "endpoint-errors": endpoint,
-        "endpoint-latency": endpoint,
+        "endpoint-latency": {"Service": "pilotlight-aws-sagemaker-api"},
     }
 
 

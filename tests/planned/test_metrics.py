@@ -10,7 +10,7 @@ from docs.generate.options import judged
 from handlers.functions import metrics
 from pilotlight.planned import Planned, ready_stacks
 from pilotlight.twin.aws import metric_judge
-from pilotlight.twin.aws.metric_names import METRICS, Metric
+from pilotlight.twin.aws.metric_names import METRICS, PERCENTILES, Metric
 from tests.planned.looked_up import Plan, plan_of
 
 STACK = "aws-sagemaker-events"
@@ -24,6 +24,7 @@ VARIANTS = [
 # What the functions count, which is asked for by what it is counted by (`handlers/functions/metrics.py`).
 OWN = {
     "counters": Metric(statistics=frozenset({"Sum"}), dimensions=frozenset({frozenset({"Service"})})),
+    metrics.REQUEST_LATENCY: Metric(statistics=frozenset({PERCENTILES}), dimensions=frozenset({frozenset({"Service"})})),
     metrics.COLD_START: Metric(statistics=frozenset({"Maximum"}), dimensions=frozenset({frozenset({"Service", "Stage"})})),
 }
 KNOWN = {**METRICS, metrics.NAMESPACE: OWN}
@@ -57,7 +58,9 @@ def test_every_alarm_and_every_graph_asks_for_what_there_is(stack: str, changes:
 
 
 BREAKS: Mapping[str, Callable[[str], str]] = {
-    "did you mean ModelLatency": lambda text: text.replace("ModelLatency", "ModelLatencies"),
+    "did you mean Invocation5XXErrors": lambda text: text.replace("Invocation5XXErrors", "Invocation5XXError"),
+    "did you mean RequestLatency": lambda text: text.replace("RequestLatency", "RequestLatencies"),
+    "no figures of RequestLatency by Stage": lambda text: text.replace('{"Service"', '{"Stage"'),
     "did you mean SystemErrors": lambda text: text.replace("SystemErrors", "SystemError"),
     "did you mean WriteThrottleEvents": lambda text: text.replace("WriteThrottleEvents", "WriteThrottledEvents"),
     "did you mean AWS/SageMaker": lambda text: text.replace("AWS/SageMaker", "AWS/Sagemaker"),

@@ -1,4 +1,5 @@
-"""Alert policies: judged every minute of the twin's clock over the metrics that its services count; their incidents, and the mails.
+"""Alert policies: judged every minute of the twin's clock over the metrics that its services count and the lines that they write; their
+incidents, and the mails.
 
 Real figures come minutes late (Cloud Monitoring documentation, "latency of metric data"); here they are there with their minute.
 """
@@ -10,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pilotlight.twin.gcp import alert_conditions, assigned
-from pilotlight.twin.gcp.alert_conditions import Condition, NotJudged
+from pilotlight.twin.gcp import alert_conditions, assigned, log_filter
+from pilotlight.twin.gcp.alert_conditions import NotJudged
 from pilotlight.twin.gcp.log_entries import timestamp
 from pilotlight.twin.gcp.logging_plane import PLACE as LOGS
+from pilotlight.twin.gcp.logging_plane import logs_of
 from pilotlight.twin.gcp.metric_counts import sample_subscriptions
 from pilotlight.twin.gcp.names import seconds
 from pilotlight.twin.gcp.types import ALERT, ALERT_POLICY, CHANNEL
@@ -54,6 +56,8 @@ class AlertsPlane(Plane):
 
     def create(self, resource: Resource) -> None:
         for condition in resource["conditions"]:
+            if condition.get("conditionMatchedLog"):
+                continue
             try:
                 alert_conditions.read(condition)
             except NotJudged as reason:
@@ -79,22 +83,49 @@ class AlertsPlane(Plane):
 
     def _judged(self, policy: Resource, now: float) -> Iterator[str]:
         for declared in policy["conditions"]:
+            if lines := declared.get("conditionMatchedLog"):
+                yield from self._looked_for(policy, str(declared["displayName"]), str(lines["filter"]), now)
+                continue
             try:
                 condition = alert_conditions.read(declared)
             except NotJudged:
                 continue
             last, met, value = condition.met(self.metrics, now)
             name = str(declared["displayName"])
-            alert = next(iter(self.twin.world.find(ALERT, policy=policy.id, condition=name, state=OPEN)), None)
+            alert = self._open(policy, name)
             if alert is None and met:
-                yield self._opened(policy, name, condition, value, now)
+                labels = {selector: text for selector, equal, text in condition.where if equal}
+                metric = {"type": condition.metric, "labels": _of("metric", labels)}
+                resource = {"type": condition.resource, "labels": _of("resource", labels)}
+                said = f"{name} is {_shown(value)}, its threshold {condition.threshold:g}."
+                yield self._opened(policy, name, {"metric": metric, "resource": resource}, said, now)
             elif alert is not None and value is not None and last:
                 self._keep(alert, seen=now)
             elif alert is not None and (last is False or (last is None and now - alert["seen"] >= _auto_close_s(policy))):
-                yield self._closed(policy, alert, value, now)
+                yield self._closed(policy, alert, _shown(value), now)
 
-    def _opened(self, policy: Resource, name: str, condition: Condition, value: float | None, now: float) -> str:
-        labels = {selector: text for selector, equal, text in condition.where if equal}
+    def _looked_for(self, policy: Resource, name: str, text: str, now: float) -> Iterator[str]:
+        """A line of the last minute opens an incident, and only time ends it. How often it mails is not held to the policy's limit."""
+        found, alert = self._lines(str(policy["project"]), text, now), self._open(policy, name)
+        if alert is None and found:
+            yield self._opened(policy, name, {"resource": found[0]["resource"]}, f"{name}: {len(found)} lines in a minute.", now)
+        elif alert is not None and found:
+            self._keep(alert, seen=now)
+        elif alert is not None and now - alert["seen"] >= _auto_close_s(policy):
+            yield self._closed(policy, alert, "not in the log any more", now)
+
+    def _lines(self, project: str, text: str, now: float) -> list[Mapping[str, Any]]:
+        logs, chosen = logs_of(self.twin), log_filter.read(text)
+        if logs is None:
+            return []
+        entries = logs.store.entries(project, since=now - MINUTE_S, newest_first=False, after=None)
+        return [entry for (at, _), entry in entries if at < now and chosen.matches(entry)]
+
+    def _open(self, policy: Resource, name: str) -> Resource | None:
+        """The incident of a condition that is open."""
+        return next(iter(self.twin.world.find(ALERT, policy=policy.id, condition=name, state=OPEN)), None)
+
+    def _opened(self, policy: Resource, name: str, about: Mapping[str, Any], said: str, now: float) -> str:
         outputs = {
             "project": policy["project"],
             "policy": policy.id,
@@ -102,17 +133,16 @@ class AlertsPlane(Plane):
             "condition": name,
             "state": OPEN,
             "openTime": timestamp(now),
-            "metric": {"type": condition.metric, "labels": _of("metric", labels)},
-            "resource": {"type": condition.resource, "labels": _of("resource", labels)},
+            **about,
             "seen": now,
         }
         id_ = f"projects/{policy['project']}/alerts/{assigned.digits(19)}"
         self.twin.world.put(Resource(token=ALERT, id=id_, urn="", outputs=outputs))
-        return self._told(policy, OPEN, f"{name} is {_shown(value)}, its threshold {condition.threshold:g}.")
+        return self._told(policy, OPEN, said)
 
-    def _closed(self, policy: Resource, alert: Resource, value: float | None, now: float) -> str:
+    def _closed(self, policy: Resource, alert: Resource, value: str, now: float) -> str:
         self._keep(alert, state=CLOSED, closeTime=timestamp(now))
-        return self._told(policy, CLOSED, f"{alert['condition']} is {_shown(value)}.")
+        return self._told(policy, CLOSED, f"{alert['condition']} is {value}.")
 
     def _keep(self, alert: Resource, **changed: Any) -> None:
         self.twin.world.put(replace(alert, outputs={**alert.outputs, **changed}))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pilotlight.twin.forms import only_one
-from pilotlight.twin.gcp import assigned, dashboard_queries, judge_discovery, metric_judge
+from pilotlight.twin.gcp import assigned, dashboard_queries, judge_discovery, log_filter, metric_judge
 from pilotlight.twin.gcp.base import google
 from pilotlight.twin.gcp.metric_judge import Known
 from pilotlight.twin.gcp.names import seconds
@@ -56,7 +56,20 @@ def _policy_limits(inputs: Properties) -> list[str]:
     for index, condition in enumerate(conditions):
         if isinstance(condition, Mapping):
             found += [*_condition(condition, f"conditions[{index}].")]
-    return found
+    return [*found, *_lines_limits(inputs, conditions)]
+
+
+def _lines_limits(inputs: Properties, conditions: Sequence[object]) -> Iterator[str]:
+    """What holds for a policy that looks for lines of the log (Monitoring API v3, LogMatch and NotificationRateLimit; Cloud Logging
+    documentation, "Configure log-based alerting policies")."""
+    matched = [each for each in conditions if isinstance(each, Mapping) and each.get("conditionMatchedLog")]
+    limited = isinstance(strategy := inputs.get("alertStrategy"), Mapping) and bool(strategy.get("notificationRateLimit"))
+    if matched and len(conditions) > 1:
+        yield f"conditions: one that looks for lines stands alone: there are {len(conditions)}, use a policy for each."
+    if matched and not limited:
+        yield "alertStrategy.notificationRateLimit: is required where a condition looks for lines: say how often it may mail at most."
+    if limited and not matched:
+        yield "alertStrategy.notificationRateLimit: is for policies that look for lines (conditionMatchedLog): leave it out."
 
 
 def _condition(condition: Mapping[str, Any], at: str) -> Iterator[str]:
@@ -72,6 +85,11 @@ def _condition(condition: Mapping[str, Any], at: str) -> Iterator[str]:
         if kind == "conditionThreshold" and comparison is not None and comparison not in _COMPARISONS:
             yield f"{at}{kind}.comparison: {comparison!r} is refused by Google: use one of {', '.join(_COMPARISONS)}."
         yield from _asked(f"{at}{kind}.", held, _GOOGLES)
+    if isinstance(lines := condition.get("conditionMatchedLog"), Mapping) and isinstance(text := lines.get("filter"), str):
+        try:
+            log_filter.read(text)
+        except Refusal as refusal:
+            yield f"{at}conditionMatchedLog.filter: {refusal}"
 
 
 def _asked(at: str, held: Mapping[str, Any], known: Known) -> Iterator[str]:

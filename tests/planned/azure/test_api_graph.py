@@ -20,6 +20,7 @@ from tests.planned.azure.conftest import (
     IMAGE,
     KEY,
     LIMITS,
+    LOG_ALERT,
     MAIL,
     OPERATION,
     POLICY,
@@ -288,8 +289,12 @@ def test_alerts_watch_metrics_of_the_stacks_own_resources() -> None:
         "function-errors": (function, "Requests", failed, "Total", 0),
         "function-latency": (function, "ResponseTime", {}, "Maximum", 26_100),
         "endpoint-errors": (endpoint, "Requests", failed, "Total", 0),
-        "endpoint-latency": (endpoint, "ResponseTime", {}, "Maximum", 4_500),
     }
+    [late] = plan.all(LOG_ALERT)
+    [condition] = late.inputs["criteria"]["allOf"]
+    assert (late.inputs["ruleName"], condition["timeAggregation"], condition["threshold"]) == ("endpoint-latency", "Count", 0)
+    assert f'ContainerAppName == "{endpoint}"' in condition["query"]
+    assert 'line.event) == "request" and todouble(line.ms) > 4500' in condition["query"]
 
 
 def test_alarms_mail_only_where_an_address_is_given() -> None:
@@ -305,7 +310,7 @@ def test_alarms_mail_only_where_an_address_is_given() -> None:
 def test_every_type_that_has_tags_carries_the_stacks() -> None:
     plan = plan_of({"tags": {"team": "search"}, "alarms.email": "ops@example.com"})
     tagged = {each.type: each.inputs["tags"] for each in plan.resources if "stack" in each.inputs.get("tags", {})}
-    assert {GROUP, REGISTRY, ACCOUNT, WORKSPACE, ENVIRONMENT, APP, IDENTITY, SERVICE, ALERT, MAIL} == set(tagged)
+    assert {GROUP, REGISTRY, ACCOUNT, WORKSPACE, ENVIRONMENT, APP, IDENTITY, SERVICE, ALERT, LOG_ALERT, MAIL} == set(tagged)
     assert all(each["stack"] == STACK and each["team"] == "search" for each in tagged.values())
 
 

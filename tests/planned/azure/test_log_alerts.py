@@ -8,7 +8,7 @@ import pytest
 
 from components.azure.log_queries import FAULTS
 from docs.generate.options import judged
-from handlers.functions import logs
+from handlers.functions import logs, metrics
 from handlers.functions.attempts import Attempts
 from handlers.functions.azure.consumer_settings import ConsumerSettings
 from handlers.functions.azure.consuming import Consumer
@@ -31,16 +31,17 @@ def test_every_rule_asks_for_what_there_is_over_the_lines_of_the_stack(stack: st
     for each in made.all(LOG_ALERT):
         assert list(log_rules.problems(each.inputs)) == []
         assert each.inputs["scopes"] == [made.one(WORKSPACE).outputs["id"]]
-    # Who takes messages has no ingress, and no one else is without.
+    # Who takes messages has no ingress, and no one else is without; the model's requests are the one more.
     inside = [each for each in made.all(APP) if not each.inputs["configuration"].get("ingress")]
-    assert len(made.all(LOG_ALERT)) == 2 * len(inside)
+    assert len(made.all(LOG_ALERT)) == 2 * len(inside) + 1
 
 
 def test_without_alarms_there_is_none_and_with_an_address_they_are_mailed() -> None:
-    assert plan_of({"alarms.enabled": False}, EVENTS).all(LOG_ALERT) == plan_of({}, STACK).all(LOG_ALERT) == []
+    assert plan_of({"alarms.enabled": False}, EVENTS).all(LOG_ALERT) == []
+    assert [each.inputs["ruleName"] for each in plan_of({}, STACK).all(LOG_ALERT)] == ["endpoint-latency"]
     made = plan_of({"alarms.email": "ops@example.com"}, EVENTS)
-    assert [each.inputs["actions"] for each in made.all(LOG_ALERT)] == [{"actionGroups": [made.one(MAIL).outputs["id"]]}] * 2
-    assert ["actions" in each.inputs for each in plan_of({}, EVENTS).all(LOG_ALERT)] == [False] * 2
+    assert [each.inputs["actions"] for each in made.all(LOG_ALERT)] == [{"actionGroups": [made.one(MAIL).outputs["id"]]}] * 3
+    assert ["actions" in each.inputs for each in plan_of({}, EVENTS).all(LOG_ALERT)] == [False] * 3
 
 
 def test_what_is_looked_at_is_looked_at_as_seldom_as_is_cheapest() -> None:
@@ -54,7 +55,7 @@ class Watched:
 
     def __init__(self, stack: str, capsys: pytest.CaptureFixture[str]) -> None:
         self.lines, self._rules = Lines(capsys), {each.inputs["ruleName"]: each.inputs for each in plan_of({}, stack).all(LOG_ALERT)}
-        self.role, self.old, self.errors = ROLES[stack]
+        self.stack, (self.role, self.old, self.errors) = stack, ROLES[stack]
         [self.app] = [each.inputs["containerAppName"] for each in plan_of({}, stack).all(APP) if self._takes(each.inputs)]
 
     def met(self, name: str) -> bool:
@@ -108,6 +109,19 @@ def test_a_fault_of_the_functions_own_is_told_and_an_objects_or_another_apps_is_
     watched.consumer(ValueError("broken"))._ended(Held(nothing, message(), 30))
     watched.lines.by(watched.app)
     assert watched.met(watched.errors)
+
+
+def test_a_request_close_to_its_deadline_is_told_and_a_quicker_one_a_ping_or_another_apps_is_not(watched: Watched) -> None:
+    model = next(each.inputs["containerAppName"] for each in plan_of({}, watched.stack).all(APP) if "endpoint" in each.name)
+    logs.write("request", **metrics.latency(None, 9000))
+    logs.write("ping", ms=9900)
+    watched.lines.by(model)
+    logs.write("request", **metrics.latency(None, 9900))
+    watched.lines.by("another-app")
+    assert not watched.met("endpoint-latency")
+    logs.write("request", **metrics.latency(None, 9000.5))
+    watched.lines.by(model)
+    assert watched.met("endpoint-latency")
 
 
 def test_every_fault_that_is_looked_for_is_one_that_the_functions_write() -> None:

@@ -200,7 +200,7 @@ def test_every_type_that_has_labels_carries_the_stacks() -> None:
 def test_alert_policies_watch_metrics_of_the_stacks_own_services() -> None:
     plan = plan_of(API)
     filters = {
-        each.name.removeprefix("api-watch-"): each.inputs["conditions"][0]["conditionThreshold"]["filter"]
+        each.name.removeprefix("api-watch-"): each.inputs["conditions"][0].get("conditionThreshold", {}).get("filter", "")
         for each in plan.all("gcp:monitoring/alertPolicy:AlertPolicy")
     }
     assert set(filters) == {"gateway-errors", "function-errors", "function-latency", "endpoint-errors", "endpoint-latency"}

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.functions import metrics
 from pilotlight.planned import Planned
-from pilotlight.twin.gcp import dashboard_queries, metric_judge
+from pilotlight.twin.gcp import dashboard_queries, log_filter, metric_judge
 from pilotlight.twin.gcp.log_entries import Source, entry
 from pilotlight.twin.gcp.log_metrics import series
 from pilotlight.twin.gcp.metric_judge import Known
@@ -30,6 +30,9 @@ def complaints(plan: Plan) -> list[str]:
     found = []
     for policy in plan.all(POLICY):
         for condition in policy.inputs["conditions"]:
+            if "conditionMatchedLog" in condition:
+                log_filter.read(condition["conditionMatchedLog"]["filter"])
+                continue
             held = condition["conditionThreshold"]
             found += metric_judge.problems(held["filter"], held["aggregations"], known, compared=True)
     for board in plan.all(DASHBOARD):

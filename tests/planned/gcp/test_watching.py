@@ -24,10 +24,21 @@ def filters(widget: dict[str, Any]) -> list[str]:
 def test_the_dashboard_shows_what_every_alarm_watches_and_where_it_goes_off() -> None:
     drawn = {tile["widget"]["title"]: tile["widget"] for tile in page()["mosaicLayout"]["tiles"]}
     for policy in plan_of(API).all(POLICY):
-        threshold = policy.inputs["conditions"][0]["conditionThreshold"]
+        if (threshold := policy.inputs["conditions"][0].get("conditionThreshold")) is None:
+            continue
         widget = drawn[policy.inputs["conditions"][0]["displayName"]]
         assert filters(widget) == [threshold["filter"]]
         assert [each["value"] for each in widget["xyChart"]["thresholds"]] == [threshold["thresholdValue"]]
+
+
+def test_slow_predictions_are_looked_for_among_the_lines_of_requests() -> None:
+    [late] = [each for each in plan_of(API).all(POLICY) if each.name == "api-watch-endpoint-latency"]
+    [condition] = late.inputs["conditions"]
+    assert condition["conditionMatchedLog"]["filter"] == (
+        'resource.type="cloud_run_revision" AND resource.labels.location="europe-west1" AND '
+        'resource.labels.service_name="pilotlight-gcp-cloud-run-api" AND jsonPayload.event="request" AND jsonPayload.ms>9000'
+    )
+    assert late.inputs["alertStrategy"]["notificationRateLimit"] == {"period": "3600s"}
 
 
 def test_the_dashboard_shows_instances_and_starts_of_each_service() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +14,13 @@ from googleapiclient.discovery import build
 
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.gcp.callers import Caller
+from pilotlight.twin.gcp.log_entries import Source
 from pilotlight.twin.gcp.monitoring_api import VARIABLE
 from pilotlight.twin.gcp.pubsub_store import Message
 from pilotlight.twin.gcp.types import ALERT_POLICY, CHANNEL, SUBSCRIPTION, TOPIC
 from pilotlight.twin.metrics import MINUTE_S
 from pilotlight.twin.world import Resource
-from tests.twin.gcp.conftest import PROJECT
+from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
 from tests.twin.gcp.services import Run, harness_in
 
@@ -115,6 +117,63 @@ def test_durations_close_to_a_timeout_open_an_incident(harness: GoogleHarness, r
         run.ask(service, sleep=0.35)
         minute(harness)
     assert [one["policy"]["displayName"] for one in alerts(harness, filter='state = "OPEN"')] == ["stack latency"]
+
+
+def lines_policy(harness: GoogleHarness, name: str, filter_: str, **given: Any) -> Resource:
+    strategy = given.pop("alertStrategy", {"autoClose": "1800s", "notificationRateLimit": {"period": "3600s"}})
+    conditions = given.pop("conditions", [{"displayName": name, "conditionMatchedLog": {"filter": filter_}}])
+    return harness.make(
+        ALERT_POLICY, name, displayName=f"stack {name}", combiner="OR", conditions=conditions, alertStrategy=strategy, **given
+    )
+
+
+def test_a_line_of_the_log_opens_an_incident_which_time_alone_ends(harness: GoogleHarness) -> None:
+    of = Source(project=PROJECT, location=REGION, service="model", revision="r1", instance="i")
+    lines = 'resource.type="cloud_run_revision" AND resource.labels.service_name="model" AND jsonPayload.event="request"'
+    made = lines_policy(harness, "late", f"{lines} AND jsonPayload.ms>900")
+    plane: Any = harness.twin.gcp.planes.made("logging_plane:LoggingPlane")
+
+    def written(**line: Any) -> None:
+        plane.store.write(line.pop("of", of), json.dumps({"event": "request", "ms": 5, **line}))
+
+    def said(count: int = 1) -> list[str]:
+        return [each for each in minute(harness, count) if "stack late:" in each]
+
+    def opened() -> list[dict[str, Any]]:
+        return [one for one in alerts(harness, filter='state = "OPEN"') if one["policy"]["displayName"] == "stack late"]
+
+    written(ms=899)
+    written(ms=5000, event="ping")
+    written(ms=5000, of=replace(of, service="another"))
+    assert said(2) == []
+    written(ms=900.5)
+    assert said() == ["stack late: OPEN"]
+    [alert] = opened()
+    assert alert["resource"]["labels"]["service_name"] == "model"
+    written(ms=5)
+    assert said(10) == []
+    written(ms=5000)
+    assert said(30) == []
+    assert len(opened()) == 1
+    assert said(2) == ["stack late: CLOSED"]
+    assert opened() == []
+    harness.remove(made)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"alertStrategy": {"autoClose": "1800s"}}, "notificationRateLimit: is required"),
+        (
+            {"conditions": [{"displayName": str(each), "conditionMatchedLog": {"filter": "severity=ERROR"}} for each in range(2)]},
+            "stands alone: there are 2",
+        ),
+        ({"conditions": [{"displayName": "one", "conditionMatchedLog": {"filter": "severity=ERROR OR x"}}]}, "OR"),
+    ],
+)
+def test_what_monitoring_refuses_of_a_policy_on_lines_is_refused(harness: GoogleHarness, given: dict[str, Any], said: str) -> None:
+    with pytest.raises(Exception, match=said):
+        lines_policy(harness, "refused", "severity=ERROR", **given)
 
 
 def test_a_message_that_waits_opens_an_incident_by_its_number_and_by_its_age(harness: GoogleHarness) -> None:

@@ -48,6 +48,8 @@ def test_a_batch_is_predicted_in_the_process_and_recorded(aws, told, tiny, tmp_p
     log = [json.loads(line) for line in (tmp_path / "lambda.log").read_text().splitlines() if line.startswith("{")]
     assert {line["Stage"] for line in log if "Stage" in line} >= {"endpoint-boot", "endpoint-load", "endpoint-first"}
     assert next(line["reason"] for line in log if line.get("level") == "ERROR").startswith("The object is not JSON")
+    # What each prediction took is a metric too, of a batch's as of a call's.
+    assert len([line["RequestLatency"] for line in log if line.get("event") == "request"]) == 2
 
 
 def test_a_message_of_an_object_without_a_result_is_seen_again_after_its_pause(aws, told, tiny, tmp_path):

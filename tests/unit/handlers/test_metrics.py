@@ -45,6 +45,17 @@ def test_a_field_of_the_log_can_not_take_the_place_of_a_metric(capsys):
     assert found(written(capsys)[0]) == {"ObjectsFailed": (1, "Count", {"Service": "mine"})}
 
 
+def test_a_request_tells_how_long_it_took_and_only_cloudwatch_is_told_a_metric(monkeypatch):
+    line = json.loads(json.dumps(metrics.latency("mine", 12.34)))
+    assert found(line) == {"RequestLatency": (12.3, "Milliseconds", {"Service": "mine"})}
+    assert line["ms"] == 12.3
+    assert metrics.latency(None, 12.34) == {"ms": 12.3}
+    for platform in ("K_SERVICE", "CONTAINER_APP_NAME"):
+        with monkeypatch.context() as told:
+            told.setenv(platform, "mine-endpoint")
+            assert metrics.latency("mine", 12.34) == {"ms": 12.3}
+
+
 def test_without_a_service_or_a_value_nothing_is_written(capsys):
     metrics.count(None, {metrics.OBJECTS_FAILED: 1})
     metrics.cold_start("mine", {})

@@ -91,6 +91,35 @@ def test_a_ping_counts_in_its_own_figures_only(fresh):
     ]
 
 
+def test_the_latency_of_a_service_is_of_its_requests_alone(tiny, tmp_path):
+    with running(tmp_path, MODEL_DIR=str(tiny), SERVICE="mine") as started:
+        assert pinged(started).status_code == 200
+        sent = {"/invocations": 200, "/predict": 200, "/invocations?": 422}
+        for route, status in sent.items():
+            body = {"inputs": "call"} if status == 200 else {"text": "call"}
+            assert started.client.post(route, json=body).status_code == status
+        lines = [line for line in map(json.loads, started.log.splitlines()) if "_aws" in line]
+    assert [line["event"] for line in lines] == ["request"] * len(sent)
+    for line in lines:
+        [told] = line["_aws"]["CloudWatchMetrics"]
+        assert told == {
+            "Namespace": "Pilotlight",
+            "Dimensions": [["Service"]],
+            "Metrics": [{"Name": "RequestLatency", "Unit": "Milliseconds"}],
+        }
+        assert line["Service"] == "mine"
+        assert line["RequestLatency"] == line["ms"] > 0
+
+
+def test_the_latency_of_a_model_that_is_a_function_is_of_its_requests_alone(tiny, tmp_path):
+    with lambda_process(tmp_path, MODEL_DIR=str(tiny), SERVICE="mine") as (api, _):
+        api.invoke({"ping": {"requestId": "start", "holdSeconds": 0.1}}, SECONDS)
+        api.invoke(EVENTS["rest"]({"inputs": "call"}), SECONDS)
+        api.invoke({"inputs": "call"}, SECONDS)
+    lines = [line for line in map(json.loads, (tmp_path / "lambda.log").read_text().splitlines()) if "_aws" in line]
+    assert [(line["event"], line["Service"], line["RequestLatency"] > 0) for line in lines] == [("request", "mine", True)] * 2
+
+
 def test_a_cold_start_that_a_ping_took_is_in_no_callers_answer(fresh):
     assert pinged(fresh).json()["ping"]["cold"] is True
     answer = fresh.client.post("/invocations", json={"inputs": "call"}, headers={ATTRIBUTES: "request-id=caller-1"})
