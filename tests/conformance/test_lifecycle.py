@@ -44,6 +44,9 @@ MODELS = {
 # An alarm looks at three minutes in a row, or of five. Attempts need their own time besides what the twin's clock skips.
 FAILING_MINUTES, GIVEN_UP_S, OVER_S = 4, 180, 600
 # Azure counts what waits once a day, and an alert is over after three checks by the hour at which that is none.
+# Longer than every alarm on the age of events waits, the poll of a log, and what brings events to their function.
+WAITS_S, QUARTER_S = 7200, 900
+BRINGS = {"aws": "lambda", "gcp": "eventarc", "azure": "queue"}
 DAILY_S, DAILY_OVER_S = 86_400, 86_400 + 4 * 3600
 ANSWERS_OUTPUTS = {
     "aws": {"answersTable", "answersQueueUrl", "deadLetterQueueUrl"},
@@ -294,6 +297,35 @@ def test_alarms_go_off_while_the_model_fails_and_while_dead_letters_wait(up: Up)
         up.deployment.run("replay", up.stack)
         assert all(pipeline_of(up.deployment, up.outputs).row(identity) for identity in uploaded)
     goes_on(DAILY_OVER_S if events and daily else OVER_S)
+    assert observed.alarms() == set()
+
+
+def test_an_alarm_tells_of_events_that_wait_for_long(up: Up) -> None:
+    if up.ready.pattern != "events":
+        pytest.skip("events alone wait in a queue that nobody asks after")
+
+    def goes_on(seconds: float) -> None:
+        up.deployment.twin("clock", {"advance_s": seconds})
+
+    observed = observed_of(up.deployment, up.outputs)
+    assert observed.alarms() == set()
+    up.deployment.twin("faults", {"outages": [BRINGS[up.ready.cloud]]})
+    identity = EventsUse(up.deployment, up.outputs).put("it waits")
+    for _ in range(4):
+        goes_on(WAITS_S / 4)
+    # On Azure it is told when a message is taken at last, in the next quarter of an hour: no metric counts what waits but once a day.
+    if up.ready.cloud != "azure":
+        assert "events-age" in observed.alarms()
+    up.deployment.twin("faults", {"outages": None})
+    pipeline, deadline = pipeline_of(up.deployment, up.outputs), time.monotonic() + GIVEN_UP_S
+    while pipeline.look(identity) is None:
+        assert time.monotonic() < deadline, f"it is not taken within {GIVEN_UP_S} s"
+        goes_on(60)
+        time.sleep(0.5)
+    if up.ready.cloud == "azure":
+        goes_on(2 * QUARTER_S)
+        assert "events-old" in observed.alarms()
+    goes_on(DAILY_OVER_S if up.ready.cloud == "azure" else OVER_S)
     assert observed.alarms() == set()
 
 

@@ -11,6 +11,9 @@ from pilotlight.doctor.findings import Finding, warn
 from pilotlight.doctor.subject import Subject
 from stacks.plan import plan_of
 
+# In which an endpoint takes no update (SageMaker API reference, DescribeEndpoint: EndpointStatus).
+_UNDER_WAY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+
 
 def floor(subject: Subject) -> Iterator[Finding]:
     """The floor that is live is the plan's for this moment. Nothing where the stack is not up, or has neither."""
@@ -37,6 +40,20 @@ def before_up(subject: Subject) -> Iterator[Finding]:
         yield from _dropped(subject, names, live, floor_at(plan, subject.moment()))
         yield from _unplanned(subject, names)
         yield from _reserved(subject, live)
+    yield from _moving(subject, names)
+
+
+def _moving(subject: Subject, names: Names) -> Iterator[Finding]:
+    """An endpoint that is being moved takes no update: a schedule of the plan swaps it, or another `up` is under way."""
+    endpoint = _endpoint(subject, names) if _swapped(subject) else None
+    if endpoint is None or endpoint["EndpointStatus"] not in _UNDER_WAY:
+        return
+    yield warn(
+        floors.ID,
+        f"the endpoint {names.endpoint!r} is {endpoint['EndpointStatus']}: SageMaker refuses an `up` that would move it until that is over",
+        allowed="an endpoint that is InService; the swap of a warming plan takes minutes",
+        mend=f"aws sagemaker wait endpoint-in-service --endpoint-name {names.endpoint}",
+    )
 
 
 def _unplanned(subject: Subject, names: Names) -> Iterator[Finding]:
@@ -94,20 +111,29 @@ def _swapped(subject: Subject) -> bool:
 
 def _live(subject: Subject, names: Names) -> int | None:
     """Instances that are kept warm, whoever asked for them; None where the model is not up."""
+    if _swapped(subject):
+        endpoint = _endpoint(subject, names)
+        # One that is being created has none yet.
+        variants = () if endpoint is None else endpoint.get("ProductionVariants", ())
+        kept = [int(each.get("CurrentServerlessConfig", {}).get("ProvisionedConcurrency", 0)) for each in variants]
+        return sum(kept) if kept else None
+    # The settings may have a plan that the deployed stack has not, or the other way round.
+    found = [_provisioned(subject, names, alias) for alias in (ALIAS, WARMED_ALIAS)]
+    return None if found == [None, None] else sum(each or 0 for each in found)
+
+
+def _endpoint(subject: Subject, names: Names) -> Mapping[str, Any] | None:
+    """What SageMaker tells of the endpoint; None where there is none."""
     from botocore.exceptions import ClientError
 
     try:
-        if _swapped(subject):
-            [variant] = subject.clients.of("sagemaker", subject.region).describe_endpoint(EndpointName=names.endpoint)["ProductionVariants"]
-            return int(variant.get("CurrentServerlessConfig", {}).get("ProvisionedConcurrency", 0))
+        found: Mapping[str, Any] = subject.clients.of("sagemaker", subject.region).describe_endpoint(EndpointName=names.endpoint)
     except ClientError as error:
         # SageMaker has no code of its own for what is not there.
         if "Could not find" in str(error):
             return None
         raise
-    # The settings may have a plan that the deployed stack has not, or the other way round.
-    found = [_provisioned(subject, names, alias) for alias in (ALIAS, WARMED_ALIAS)]
-    return None if found == [None, None] else sum(each or 0 for each in found)
+    return found
 
 
 def _provisioned(subject: Subject, names: Names, alias: str) -> int | None:

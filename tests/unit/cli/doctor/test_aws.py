@@ -298,6 +298,20 @@ def test_a_reservation_that_the_live_floor_has_all_of_starts_no_version(
 
 
 @pytest.mark.parametrize(
+    ("status", "told"), [("Updating", True), ("RollingBack", True), ("Creating", True), ("InService", False), ("Failed", False)]
+)
+def test_an_endpoint_that_is_being_moved_is_told_before_sagemaker_refuses_the_up(
+    account: Account, root: Path, monkeypatch: pytest.MonkeyPatch, status: str, told: bool
+) -> None:
+    endpoint: dict[str, Any] = {"EndpointStatus": status, **({} if status == "Creating" else {"ProductionVariants": [{}]})}
+    monkeypatch.setattr(floors, "_endpoint", lambda *_: endpoint)
+    found = list(floors.before_up(account.subject(root, {"warming": [WINDOW]})))
+    assert [(each.status, f"is {status}" in each.found, "endpoint-in-service" in str(each.mend)) for each in found] == (
+        [("warn", True, True)] if told else []
+    )
+
+
+@pytest.mark.parametrize(
     ("settings", "denied"),
     [
         ({**LAMBDA, "warming": [WINDOW]}, "scheduler:CreateSchedule"),

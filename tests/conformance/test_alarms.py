@@ -1,0 +1,66 @@
+"""Alarms on what is slow or too busy, on whole stacks: silent at rest, going off while it lasts, silent again afterwards."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.conformance.observed import observed_of
+from tests.conformance.stacks import STACKS, ReadyStack
+from tests.support.deployment import Deployment, post
+from tests.support.size import only_all
+
+# A deadline that a large request surely comes close to, and how many of these are sent at once: more than Lambda may run.
+SECONDS, AT_ONCE = 1, 4
+LARGE = {"inputs": ["scales to zero and starts fast " * 40] * 256}
+# Three minutes of five, and on Azure the next quarter of an hour; over in an hour, wherever.
+MINUTES, QUARTER_S, OVER_S = 4, 900, 3600
+# By default the one whose model is a function, which is watched twice: for its requests and for its throttles.
+USUAL = "aws-lambda-api"
+APIS = [ready for ready in STACKS if ready.pattern == "api" and "gpu" not in ready.service["endpoint"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """A stack that is up, and the time that goes on for it."""
+
+    deployment: Deployment
+    ready: ReadyStack
+    outputs: dict[str, Any]
+
+    def goes_on(self, seconds: float) -> None:
+        self.deployment.twin("clock", {"advance_s": seconds})
+
+    def alarms(self) -> set[str]:
+        return observed_of(self.deployment, self.outputs).alarms()
+
+
+def watched(deployment: Deployment, ready: ReadyStack, changes: dict[str, Any]) -> Watched:
+    deployment.configure(ready.name, changes)
+    assert deployment.up(ready.name)["result"] == "succeeded"
+    return Watched(deployment=deployment, ready=ready, outputs=deployment.outputs(ready.name))
+
+
+@pytest.mark.parametrize("ready", [pytest.param(each, id=each.name, marks=() if each.name == USUAL else only_all) for each in APIS])
+def test_slow_predictions_set_off_the_models_alarm_and_calls_beyond_its_concurrency_their_own(
+    deployment: Deployment, ready: ReadyStack
+) -> None:
+    lambda_ = ready.service["endpoint"]["platform"] == "aws-lambda"
+    bounded = {"maxConcurrency": 1} if lambda_ else {}
+    made = watched(deployment, ready, {"answers": None, "endpoint": {"predictSeconds": SECONDS, **bounded}})
+    for _ in range(MINUTES):
+        assert post(made.outputs, {"inputs": "quick"}).status_code == 200
+        made.goes_on(60)
+    made.goes_on(QUARTER_S)
+    assert made.alarms() == set()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for _ in range(MINUTES):
+            said = {answer.status_code for answer in pool.map(lambda _: post(made.outputs, LARGE), range(AT_ONCE))}
+            assert said <= {200, 429, 502, 503, 504}, said
+            made.goes_on(60)
+    made.goes_on(QUARTER_S if ready.cloud == "azure" else 0.001)
+    assert made.alarms() >= ({"function-duration", "function-throttles"} if lambda_ else {"endpoint-latency"})
+    made.goes_on(OVER_S)
+    assert made.alarms() == set()
+    deployment.report("destroy", ready.name)
