@@ -48,7 +48,9 @@ def test_slow_predictions_set_off_the_models_alarm_and_calls_beyond_its_concurre
 ) -> None:
     lambda_ = ready.service["endpoint"]["platform"] == "aws-lambda"
     bounded = {"maxConcurrency": 1} if lambda_ else {}
-    made = watched(deployment, ready, {"answers": None, "endpoint": {"predictSeconds": SECONDS, **bounded}})
+    # So that who waits for an answer can wait for it on Azure, where the function has a start of its own.
+    quick = {"coldStartSeconds": 4} if ready.cloud == "azure" else {}
+    made = watched(deployment, ready, {"answers": None, "endpoint": {"predictSeconds": SECONDS, **bounded, **quick}})
     for _ in range(MINUTES):
         assert post(made.outputs, {"inputs": "quick"}).status_code == 200
         made.goes_on(60)
@@ -57,7 +59,8 @@ def test_slow_predictions_set_off_the_models_alarm_and_calls_beyond_its_concurre
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for _ in range(MINUTES):
             said = {answer.status_code for answer in pool.map(lambda _: post(made.outputs, LARGE), range(AT_ONCE))}
-            assert said <= {200, 429, 502, 503, 504}, said
+            # A gateway of AWS has no other words for a function that is throttled.
+            assert said <= {200, 429, 500 if lambda_ else 502, 502, 503, 504}, said
             made.goes_on(60)
     made.goes_on(QUARTER_S if ready.cloud == "azure" else 0.001)
     assert made.alarms() >= ({"function-duration", "function-throttles"} if lambda_ else {"endpoint-latency"})

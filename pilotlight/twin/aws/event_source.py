@@ -122,9 +122,11 @@ class _Poller:
             if self._due and self._pending:
                 self._dispatch()
                 continue
-            if problem := self._problem(mapping, "ReceiveMessage"):
+            # The poller is a part of Lambda.
+            out = any(map(self._twin.faults.is_out, ("sqs", "lambda")))
+            if problem := "AWS Lambda polls nothing" if self._twin.faults.is_out("lambda") else self._problem(mapping, "ReceiveMessage"):
                 self.result = f"PROBLEM: {problem}"
-                if not self._twin.faults.is_out("sqs") and not self._waiting(mapping):
+                if not out and not self._waiting(mapping):
                     return
                 await self._twin.timers.sleep(wait_s)
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
