@@ -48,9 +48,9 @@ APIS = [ready for ready in STACKS if ready.pattern == "api"]
 RUNS = {mode: [(ready, mode) for ready in APIS] for mode in ("api-key", "jwt")}
 
 
-def behind(mode: str, *clouds: str) -> pytest.MarkDecorator:
-    """Every API behind the gateway of that mode: by default the first one of each cloud for keys, its rolling one for tokens. With
-    `clouds`, for what only their gateways have."""
+def behind(mode: str, *clouds: str, needs: str | None = None) -> pytest.MarkDecorator:
+    """Every API behind the gateway of that mode: by default the first one of each cloud for keys, its rolling one for tokens. Those alone
+    that have a setting which the test `needs` (`components/capabilities.py`), and with `clouds`, for where a test goes past a gateway."""
     runs = []
     for run in RUNS[mode]:
         alike = [ready for ready in APIS if ready.cloud == run[0].cloud]
@@ -59,6 +59,8 @@ def behind(mode: str, *clouds: str) -> pytest.MarkDecorator:
         marks = [] if always else [only_all]
         if clouds and run[0].cloud not in clouds:
             marks = [pytest.mark.skip(reason=f"only {' and '.join(clouds)}")]
+        elif needs is not None and not run[0].has(needs):
+            marks = [pytest.mark.skip(reason=f"{run[0].cloud} has no {needs}: components/capabilities.py")]
         runs.append(pytest.param(run, id=f"{run[0].name}-{mode}", marks=marks))
     return pytest.mark.parametrize("up", runs, indirect=True, scope="module")
 
@@ -90,7 +92,7 @@ def test_calls_beyond_what_comes_through_at_once_are_refused_until_there_is_room
     assert up.call(up.right).status_code == 200
 
 
-@behind("api-key", "aws", "azure")
+@behind("api-key", needs="auth.dailyQuota")
 def test_calls_beyond_the_quota_are_refused_until_the_next_day(up: Guarded) -> None:
     answered = up.reached().endpoint
     while answered < DAILY:
@@ -151,7 +153,7 @@ def test_a_token_opens_no_other_route(up: Guarded, wrong: str) -> None:
     assert up.reached() == UNREACHED
 
 
-@behind("jwt", "aws", "azure")
+@behind("jwt", needs="auth.scopes")
 def test_a_token_without_the_scope_starts_nothing(up: Guarded) -> None:
     assert up.issuer is not None
     up.gate.assert_tokened(up.call(bearer(token(up.issuer, scope="write"))), *up.gate.tokened["no scope"])
@@ -165,7 +167,7 @@ def test_a_valid_token_is_answered(up: Guarded) -> None:
     assert up.reached().endpoint == 1
 
 
-@behind("jwt", "aws")
+@behind("jwt", needs="auth.burst")
 def test_calls_beyond_the_rate_of_the_stage_are_refused(up: Guarded) -> None:
     up.deployment.twin("clock", {"advance_s": up.gate.again_s})
     before = up.reached()
