@@ -95,7 +95,7 @@ class Project:
         return (self.folder / "state" / ".pulumi" / "stacks" / "tried" / f"{self.stack_name}.json").read_text()
 
 
-def sweep(seconds: float = 4) -> None:
+def sweep(seconds: float = 1) -> None:
     """Collect what is left of programs whose engine failed, here and without a word, and not in the middle of another test.
 
     After an engine was killed the program's thread needs a moment to notice.
