@@ -57,6 +57,21 @@ def test_every_alarm_and_every_graph_asks_for_what_there_is(stack: str, changes:
     assert complaints(plan) == []
 
 
+@pytest.mark.parametrize("stack", [stack for stack in ready_stacks() if stack.startswith("aws-")])
+def test_no_alarm_and_no_graph_shows_a_latency_that_counts_pings(stack: str) -> None:
+    plan = plan_of(stack, {"dashboard": True, "warming": [{"kind": "ping", "everyMinutes": 5}]})
+    asked = [{"metric": alarm.inputs["metricName"], "of": [*alarm.inputs["dimensions"].values()]} for alarm in plan.all(ALARM)]
+    asked += [{"metric": row[1], "of": row[2:]} for graph in graphs(plan) for row in graph["metrics"] if len(row) > 1]
+    # What is pinged: an endpoint, or the function that is the model.
+    counting = [each for each in asked if each["metric"] == "ModelLatency" or (each["metric"], f"pilotlight-{stack}-model") in _of(each)]
+    assert counting == []
+    assert sum(each["metric"] == metrics.REQUEST_LATENCY for each in asked) == 2
+
+
+def _of(asked: dict[str, Any]) -> list[tuple[str, str]]:
+    return [("Duration", name) for name in asked["of"] if asked["metric"] == "Duration" and isinstance(name, str)]
+
+
 BREAKS: Mapping[str, Callable[[str], str]] = {
     "did you mean Invocation5XXErrors": lambda text: text.replace("Invocation5XXErrors", "Invocation5XXError"),
     "did you mean RequestLatency": lambda text: text.replace("RequestLatency", "RequestLatencies"),

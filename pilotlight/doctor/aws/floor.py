@@ -19,6 +19,10 @@ def floor(subject: Subject) -> Iterator[Finding]:
     """The floor that is live is the plan's for this moment. Nothing where the stack is not up, or has neither."""
     assert subject.settings is not None
     names, plan = _names(subject), plan_of(subject.settings.warming)
+    if moving := list(_moving(subject, names)):
+        # What is live is about to be another.
+        yield from moving
+        return
     live, wanted = _live(subject, names), floor_at(plan, subject.moment())
     if live is None or not (plan.rules or live):
         return

@@ -18,7 +18,7 @@ from pilotlight.planned import ready_stacks
 from pilotlight.twin.azure import log_rules
 from pilotlight.twin.azure.types import LOG_ALERT as TOKEN
 from pilotlight.twin.world import Resource
-from tests.planned.azure.conftest import APP, EVENTS, LATER, LOG_ALERT, MAIL, STACK, WORKSPACE, plan_of
+from tests.planned.azure.conftest import ALERT, APP, EVENTS, LATER, LOG_ALERT, MAIL, STACK, WORKSPACE, plan_of
 from tests.planned.azure.lines import NOON, Lines
 
 ROLES = {EVENTS: ("events", "events-old", "function-errors"), LATER: ("worker", "answers-old", "worker-errors")}
@@ -42,6 +42,13 @@ def test_without_alarms_there_is_none_and_with_an_address_they_are_mailed() -> N
     made = plan_of({"alarms.email": "ops@example.com"}, EVENTS)
     assert [each.inputs["actions"] for each in made.all(LOG_ALERT)] == [{"actionGroups": [made.one(MAIL).outputs["id"]]}] * 3
     assert ["actions" in each.inputs for each in plan_of({}, EVENTS).all(LOG_ALERT)] == [False] * 3
+
+
+@pytest.mark.parametrize("stack", [EVENTS, STACK])
+def test_no_alert_counts_pings_among_latencies(stack: str) -> None:
+    made = plan_of({"warming": [{"kind": "ping", "everyMinutes": 5}]}, stack)
+    asked = [(one["metricName"], each.inputs["scopes"]) for each in made.all(ALERT) for one in each.inputs["criteria"]["allOf"]]
+    assert not [scopes for metric, scopes in asked if metric == "ResponseTime" and any("/endpoint-" in scope for scope in scopes)]
 
 
 def test_what_is_looked_at_is_looked_at_as_seldom_as_is_cheapest() -> None:

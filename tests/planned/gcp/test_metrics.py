@@ -1,6 +1,7 @@
 """Alarms and dashboards of every Google stack ask for metrics that there are; what functions count is a metric, and is drawn."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -45,6 +46,16 @@ def test_every_alarm_and_every_chart_asks_for_what_there_is(stack: str, changes:
     plan = plan_of(stack, {**changes, "dashboard": True})
     assert len(plan.all(POLICY)) >= 4
     assert complaints(plan) == []
+
+
+@pytest.mark.parametrize("stack", [STACK, "gcp-cloud-run-api"])
+def test_no_policy_and_no_chart_shows_a_latency_that_counts_pings(stack: str) -> None:
+    plan = plan_of(stack, {"dashboard": True, "warming": [{"kind": "ping", "everyMinutes": 5}]})
+    text = [*(json.dumps(each.inputs) for each in plan.all(POLICY)), *(each.inputs["dashboardJson"] for each in plan.all(DASHBOARD))]
+    latencies = [found for each in text for found in re.findall(r'request_latencies[^,{}]*?service_name = \\+"([\w-]+)', each)]
+    # Of the functions alone; the endpoint's service, which is pinged, has the stack's own name.
+    assert latencies
+    assert f"pilotlight-{stack}" not in latencies
 
 
 BREAKS: Mapping[str, Callable[[str], str]] = {

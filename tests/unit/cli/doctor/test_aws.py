@@ -305,10 +305,11 @@ def test_an_endpoint_that_is_being_moved_is_told_before_sagemaker_refuses_the_up
 ) -> None:
     endpoint: dict[str, Any] = {"EndpointStatus": status, **({} if status == "Creating" else {"ProductionVariants": [{}]})}
     monkeypatch.setattr(floors, "_endpoint", lambda *_: endpoint)
-    found = list(floors.before_up(account.subject(root, {"warming": [WINDOW]})))
-    assert [(each.status, f"is {status}" in each.found, "endpoint-in-service" in str(each.mend)) for each in found] == (
-        [("warn", True, True)] if told else []
-    )
+    for look in (floors.before_up, floors.floor):
+        found = [each for each in look(account.subject(root, {"warming": [WINDOW]})) if "the endpoint" in each.found]
+        assert [(each.status, f"is {status}" in each.found, "endpoint-in-service" in str(each.mend)) for each in found] == (
+            [("warn", True, True)] if told else []
+        )
 
 
 @pytest.mark.parametrize(
