@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from docs.generate.billed_aws import AWS, AWS_FREE
+from docs.generate.billed_aws import AWS, AWS_FREE, AWS_USED
 from docs.generate.billed_azure import AZURE, AZURE_FREE, AZURE_USED
 from docs.generate.billed_gcp import GCP, GCP_FREE, GCP_USED
 from docs.generate.idle import Idle
@@ -13,4 +13,4 @@ FREE: Mapping[str, Mapping[str, str]] = {"aws": AWS_FREE, "gcp": GCP_FREE, "azur
 # How a page calls who says today's prices.
 SELLERS: Mapping[str, str] = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
 # By type: what of it is billed while somebody calls, beside the calls, in a sentence.
-USED: Mapping[str, str] = {**GCP_USED, **AZURE_USED}
+USED: Mapping[str, str] = {**AWS_USED, **GCP_USED, **AZURE_USED}

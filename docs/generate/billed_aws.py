@@ -6,7 +6,7 @@ Prices are examples for us-east-1 of what AWS charged when the source was writte
 import re
 from collections.abc import Callable, Mapping
 
-from docs.generate.idle import MONTH_DAYS, Idle, Inputs, by_size, due
+from docs.generate.idle import MONTH_DAYS, Idle, Inputs, by_size, dollars, due
 
 # Lambda keeps five pollers on an idle queue, and none fewer where a maximum concurrency is set (Lambda developer guide, scaling
 # behavior of SQS event source mappings); each asks again after SQS's longest wait, 20 s (SQS API reference, ReceiveMessage).
@@ -217,6 +217,11 @@ AWS: tuple[Idle, ...] = (
         source="AWS's list for us-east-1 (x86), as public calculators quote it, read 2026-11",
     ),
 )
+AWS_USED: Mapping[str, str] = {
+    _LOGS: "While it is called, the metrics that its lines hold (cold starts by stage, counts, the latency of requests) are billed for the "
+    f"hours in which they come, beyond ten that an account has free: {dollars(0.3)} by the metric and month (as public calculators quote "
+    f"it, read 2026-11); today's: [AWS]({_PRICING.format('cloudwatch')}).",
+}
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.
 AWS_FREE: Mapping[str, str] = {
     "apigateway": "Account ApiKey Deployment Integration Method MethodSettings Model RequestValidator Resource Response RestApi Stage "
