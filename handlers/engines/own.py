@@ -3,13 +3,14 @@
 import functools
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from handlers.engines.cancellation import Cancellation
+from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import values
 from handlers.functions.problems import InputRefused, RequestProblem
@@ -17,10 +18,21 @@ from handlers.functions.requests import PredictionRequest
 from handlers.functions.wording import clipped
 
 PACKAGE = "handlers.models"
+_Asked = tuple[PredictionRequest, Cancellation]
 # So that a class may be called as one of the server's own schemas is.
 _PREFIX = "Own."
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SHAPE = "predict(self, inputs: list[X]) -> list[Y], or with a further argument parameters: P"
+
+
+class _Open(NamedTuple):
+    """A request as the model takes it, and its place among those that were asked together."""
+
+    place: int
+    request: PredictionRequest
+    cancellation: Cancellation
+    inputs: list[Any]
+    given: list[Any]
 
 
 class OwnModel:
@@ -39,17 +51,64 @@ class OwnModel:
 
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
         """Raises InputRefused for an input of another type, TypeError where the model breaks its word: a fault of ours."""
-        inputs = [
+        ((_, answer),) = self.predict_together([(request, cancellation)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def predict_together(self, asked: Sequence[_Asked]) -> Iterator[tuple[int, Any]]:
+        """The place of each request and its answer, or the exception that is its answer: the inputs of those with the same parameters go
+        through the model as one list."""
+        opened: list[_Open] = []
+        for place, (request, cancellation) in enumerate(asked):
+            try:
+                opened.append(_Open(place, request, cancellation, self._inputs(request), self._given(request.parameters)))
+            except Exception as error:  # noqa: BLE001  (its answer)
+                yield place, error
+        while opened:
+            alike = [each for each in opened if each.request.parameters == opened[0].request.parameters]
+            opened = [each for each in opened if each.request.parameters != opened[0].request.parameters]
+            yield from self._computed(alike)
+
+    def _computed(self, alike: Sequence[_Open]) -> Iterator[tuple[int, Any]]:
+        """Where they fail together each is tried alone, so that only who is at fault fails."""
+        wanted: list[_Open] = []
+        for each in alike:
+            if each.cancellation.cancelled:
+                yield each.place, Cancelled()
+            else:
+                wanted.append(each)
+        if not wanted:
+            return
+        inputs = [value for each in wanted for value in each.inputs]
+        try:
+            outputs = self._model.predict(inputs, *wanted[0].given)
+            if not isinstance(outputs, list) or len(outputs) != len(inputs):
+                raise TypeError(
+                    f"{PACKAGE}.{self._name} gave {clipped(repr(outputs))} for {len(inputs)} inputs: predict gives a list of as many."
+                )
+        except Exception as error:  # noqa: BLE001  (the answer of whoever it belongs to)
+            if len(wanted) == 1:
+                yield wanted[0].place, error
+                return
+            for each in wanted:
+                yield from self._computed([each])
+            return
+        left = iter(outputs)
+        for each in wanted:
+            yield each.place, self._answer(each.request, list(islice(left, len(each.inputs))))
+
+    def _answer(self, request: PredictionRequest, outputs: list[object]) -> Any:
+        try:
+            plain = [self._plain(output) for output in outputs]
+        except TypeError as error:
+            return error
+        return plain if request.many else plain[0]
+
+    def _inputs(self, request: PredictionRequest) -> list[Any]:
+        return [
             _converted(value, self._input, f"inputs[{index}]" if request.many else "inputs") for index, value in enumerate(request.texts)
         ]
-        cancellation.check()
-        outputs = self._model.predict(inputs, *self._given(request.parameters))
-        if not isinstance(outputs, list) or len(outputs) != len(inputs):
-            raise TypeError(
-                f"{PACKAGE}.{self._name} gave {clipped(repr(outputs))} for {len(inputs)} inputs: predict gives a list of as many."
-            )
-        plain = [self._plain(output) for output in outputs]
-        return plain if request.many else plain[0]
 
     @functools.cached_property
     def schemas(self) -> Mapping[str, Any]:

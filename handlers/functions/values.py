@@ -8,20 +8,38 @@ from handlers.functions.wording import clipped
 
 # Deeper values have no use, and every step that reads or writes JSON by recursion must get through.
 MOST_NESTED = 32
+# A value's name or place within what it is in, and where that is.
+_Place = tuple[object, "_Place | None"]
 
 
-def check(value: object, where: str, depth: int = 0) -> None:
+def check(value: object, where: str) -> None:
     """Raises InputRefused for a JSON value that can't be handed on as it came: nested too deeply, an infinite number, half a character."""
+    _check(value, (where, None), 0)
+
+
+def _check(value: object, place: _Place, depth: int) -> None:
     if isinstance(value, str):
-        check_text(value, where)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise InputRefused(f"'{where}' is a number beyond 1.8e308: send a finite one.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            check_text(value, _path(place))
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InputRefused(f"'{_path(place)}' is a number beyond 1.8e308: send a finite one.")
     elif isinstance(value, dict | list):
         if depth == MOST_NESTED:
-            raise InputRefused(f"'{clipped(where)}' is nested more than {MOST_NESTED} levels deep.")
+            raise InputRefused(f"'{clipped(_path(place))}' is nested more than {MOST_NESTED} levels deep.")
+        if isinstance(value, dict):
+            for name in value:
+                _check(name, place, depth)
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            check(name, where)
-            check(item, f"{where}.{clipped(str(name))}", depth + 1)
+            _check(item, (name, place), depth + 1)
+
+
+def _path(place: _Place) -> str:
+    """In words: made only of a value that is refused, where there may be a million that are not."""
+    name, within = place
+    return str(name) if within is None else f"{_path(within)}.{clipped(str(name))}"
 
 
 def check_text(value: str, where: str) -> None:

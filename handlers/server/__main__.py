@@ -7,6 +7,7 @@ ignored (SageMaker runs an image with `serve`). Exit status: 0 after a signal, 1
 import gc
 import os
 import sys
+from functools import partial
 
 
 def main() -> int:
@@ -55,6 +56,7 @@ def _serve_http() -> int:
     service.start()
     from handlers.server.http_server import serve
 
+    _write_lines_faster()
     gc.freeze()
     gc.enable()
     failure = serve(service)
@@ -63,6 +65,15 @@ def _serve_http() -> int:
     elif failure is not None:
         logs.write_fault("model_failed", failure)
     return 0 if failure is None else 1
+
+
+def _write_lines_faster() -> None:
+    """A line for every request takes a tenth of the time then that it takes by the encoder that every function has."""
+    import orjson
+
+    from handlers.functions import logs
+
+    logs.encode_by(partial(orjson.dumps, default=repr))
 
 
 def _collect_spans() -> None:

@@ -49,8 +49,10 @@ class Call:
         receive: Receive,
         request_id: str,
         leaving: Callable[[Callable[[], Any] | None], None] | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
-        """`leaving` takes what is to be called when the client leaves; without it that is found out by `receive`."""
+        """`leaving` takes what is to be called when the client leaves; without it that is found out by `receive`. `whole`: it has come."""
         self.service = service
         self.lasting = lasting
         self.headers = headers
@@ -60,6 +62,7 @@ class Call:
         self.ping: Ping | None = None
         self._receive = receive
         self._leaving = leaving
+        self._whole = whole
         self._came = time.monotonic()
 
     @property
@@ -69,7 +72,8 @@ class Call:
     async def body(self) -> bytes:
         """The whole body within the settings. Raises RequestProblem, ClientGone."""
         settings = self.service.settings
-        body = await read_body(self._receive, self.headers, limit=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
+        limit, timeout_s = settings.max_body_bytes, settings.body_timeout_s
+        body = await read_body(self._receive, self.headers, limit=limit, timeout_s=timeout_s, whole=self._whole)
         # Whoever finds no place is told before megabytes of JSON are decoded, which would delay everybody's answers.
         self.service.worker.require_place(counted=self.ping is None)
         return body

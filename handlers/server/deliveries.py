@@ -1,7 +1,8 @@
-"""Answers on their way from the model's thread to the loop: many at a time, where one after the other would wake it for each."""
+"""Between the loop and the model's thread: requests and answers go over many at a time, where each alone would wake the other side."""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -14,12 +15,22 @@ class Deliveries:
         self.loop = loop
         self._done: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
         self._woken = False
+        self._waking = False
+
+    def soon(self, wake: Callable[[], None]) -> None:
+        """Wake the model's thread, once for all that the loop has for it in this turn."""
+        if not self._waking:
+            self._waking = True
+            self.loop.call_soon(self._wake, wake)
+
+    def _wake(self, wake: Callable[[], None]) -> None:
+        self._waking = False
+        wake()
 
     def awaited(self, done: Future[_T]) -> asyncio.Future[_T]:
-        """A future of the loop for one of another thread. Cancelled, it cancels that one."""
+        """A future of the loop for one of another thread, which goes on whatever becomes of it."""
         waiting: asyncio.Future[_T] = self.loop.create_future()
         done.add_done_callback(lambda done: self._tell(waiting, done))
-        waiting.add_done_callback(lambda waiting: done.cancel() if waiting.cancelled() else None)
         return waiting
 
     def _tell(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:

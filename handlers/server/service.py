@@ -5,11 +5,10 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -48,7 +47,6 @@ class _Asked(NamedTuple):
 
 
 _Job = Job[_Asked, Encoded]
-_T = TypeVar("_T")
 # A run of its own takes about as long as a dozen tokens; most models cut a text at 512 of them.
 _EACH, _READ = 60, 2500
 # Stands for what a ping asks, until the model is there and says what that is.
@@ -160,26 +158,38 @@ class Service:
 
     async def _computed(self, request: PredictionRequest, form: Form = PLAIN, seconds: float = math.inf) -> tuple[Encoded, float]:
         patience, until = self._patience(seconds, counted=request is not _PING)
-        job: _Job | None = None
+        if request.uri is not None:
+            request = await self._fetched(request, patience)
+        job = self.worker.submit(self._job(request, form, until), wake=False)
+        deliveries = self._deliveries_now()
+        deliveries.soon(self.worker.wake)
+        waiting = deliveries.awaited(job.future)
+        # Less than half of what `asyncio.timeout` costs, which every request would pay.
+        limit = deliveries.loop.call_later(max(until - time.monotonic(), 0), self._give_up, waiting, patience)
+        try:
+            return await waiting
+        finally:
+            limit.cancel()
+            job.give_up()
+
+    async def _fetched(self, request: PredictionRequest, patience: float) -> PredictionRequest:
         try:
             async with asyncio.timeout(patience) as limit:
-                if request.uri is not None:
-                    request = await asyncio.to_thread(self._references.fetched, request, self.kind)
-                job = self.worker.submit(self._job(request, form, until))
-                return await self._delivered(job.future)
+                return await asyncio.to_thread(self._references.fetched, request, self.kind)
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise self._too_late(patience) from error
-        finally:
-            if job is not None:
-                job.cancellation.cancel()
 
-    def _delivered(self, done: Future[_T]) -> asyncio.Future[_T]:
+    def _give_up(self, waiting: asyncio.Future[Any], patience: float) -> None:
+        if not waiting.done():
+            waiting.set_exception(self._too_late(patience))
+
+    def _deliveries_now(self) -> Deliveries:
         loop = asyncio.get_running_loop()
         if self._deliveries is None or self._deliveries.loop is not loop:
             self._deliveries = Deliveries(loop)
-        return self._deliveries.awaited(done)
+        return self._deliveries
 
     def _computed_within(self, request: PredictionRequest, seconds: float) -> tuple[Encoded, float]:
         patience, until = self._patience(seconds, counted=request is not _PING)

@@ -43,6 +43,11 @@ class Job(Generic[Asked, Answered]):
         with suppress(InvalidStateError):
             self.future.set_result((answer, seconds))
 
+    def give_up(self) -> None:
+        """Nobody waits for it any more, as when it is over."""
+        self.cancellation.cancel()
+        self.future.cancel()
+
     def fail(self, error: BaseException) -> None:
         """With Cancelled it was given up."""
         with suppress(InvalidStateError):
@@ -78,8 +83,9 @@ class Waiting(Generic[Asked, Answered]):
         with self._came:
             self._require_place(counted=counted)
 
-    def put(self, job: Job[Asked, Answered]) -> None:
-        """Queue a prediction. Raises Overloaded where it has no place, or would wait for longer than it has."""
+    def put(self, job: Job[Asked, Answered], *, wake: bool = True) -> None:
+        """Queue a prediction. Raises Overloaded where it has no place, or would wait for longer than it has. Without `wake` the thread that
+        takes it hears of it only by the next one, or by `wake`."""
         with self._came:
             self._require_place(counted=job.counted)
             expected_s = self._expected_s()
@@ -92,6 +98,12 @@ class Waiting(Generic[Asked, Answered]):
                 waits, has = f"{expected_s:.2g} s", f"{max(job.until - job.came, 0):.2g} s"
                 raise Overloaded(f"It would wait for about {waits}, and has {has}.", retry_after_s=_whole(expected_s))
             self._jobs.append(job)
+            if wake:
+                self._came.notify()
+
+    def wake(self) -> None:
+        """Tell the thread that there is something to take."""
+        with self._came:
             self._came.notify()
 
     def take(self, most_inputs: int, hold_s: float) -> list[Job[Asked, Answered]]:

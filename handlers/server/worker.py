@@ -63,10 +63,17 @@ class Worker(Generic[Asked, Answered]):
         """Raises Overloaded when the queue is full, in figures where the request is `counted`."""
         self._jobs.require_place(counted=counted)
 
-    def submit(self, job: Job[Asked, Answered]) -> Job[Asked, Answered]:
-        """Queue a prediction. Raises Overloaded when there is no place or no time for it, so that a client can go elsewhere at once."""
-        self._jobs.put(job)
+    def submit(self, job: Job[Asked, Answered], *, wake: bool = True) -> Job[Asked, Answered]:
+        """Queue a prediction. Raises Overloaded when there is no place or no time for it, so that a client can go elsewhere at once.
+
+        Without `wake` a model that has nothing to do begins it once it is told to (`wake()`).
+        """
+        self._jobs.put(job, wake=wake)
         return job
+
+    def wake(self) -> None:
+        """Begin what was submitted."""
+        self._jobs.wake()
 
     def _run(self) -> None:
         try:

@@ -15,6 +15,8 @@ _MOST_UNREAD_BYTES = 131_072
 _MOST_HELD_BYTES = 16_384
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
+# Another: there when a request has come whole before its program is called, so that nobody has to watch the time until it has.
+WHOLE = "pilotlight.whole"
 
 
 class _Joined:
@@ -62,7 +64,6 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
-        self._extensions: dict[str, dict[object, object]] = {LEAVING: {"tell": self._when_it_leaves}}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what _Joined hands on of it.
@@ -86,7 +87,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = self._extensions
+        self.scope["extensions"] = {LEAVING: {"tell": self._when_it_leaves}}
         self._begun = True
         # Its time begins where what came does not end it: most requests come whole.
         self._wait(None)
@@ -102,6 +103,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unread_bytes = 0
+        self.scope["extensions"][WHOLE] = {}
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:

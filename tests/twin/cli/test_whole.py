@@ -68,7 +68,7 @@ def test_a_ready_stack_comes_up_answers_is_looked_at_and_goes(home: Path, stack:
     status = json.loads(pilotlight(home, "status", stack, "--json").stdout)
     assert (status["where"], status["up"]) == ("local", True)
     # Who met the cold start: a call, or the ping that a new version of a function is sent.
-    met = {"aws-sagemaker-api": '"event": "cold_start"', "aws-lambda-api": '"event": "ping"'}[stack]
+    met = {"aws-sagemaker-api": '"event":"cold_start"', "aws-lambda-api": '"event":"ping"'}[stack]
     assert met in pilotlight(home, "logs", stack).stdout
 
     again = pilotlight(home, "up", stack, "--local")

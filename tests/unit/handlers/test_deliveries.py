@@ -61,21 +61,27 @@ def test_an_error_is_raised_and_what_was_given_up_there_is_cancelled_here():
     run(work)
 
 
-def test_who_stops_waiting_cancels_it_there():
+def test_an_answer_comes_to_nobody_where_nobody_waits_any_more():
     async def work():
-        deliveries, done = Deliveries(asyncio.get_running_loop()), Future()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await deliveries.awaited(done)
-        await asyncio.sleep(0)
-        assert done.cancelled()
-        # Both at once: the answer comes to nobody.
-        both = Future()
+        deliveries, both = Deliveries(asyncio.get_running_loop()), Future()
         waiting = deliveries.awaited(both)
         elsewhere(lambda: both.set_result("too late"))
         waiting.cancel()
         await asyncio.sleep(0.01)
         assert waiting.cancelled()
+
+    run(work)
+
+
+def test_the_model_is_woken_once_for_all_that_one_turn_of_the_loop_has_for_it():
+    async def work():
+        deliveries, woken = Deliveries(asyncio.get_running_loop()), []
+        for turn in range(3):
+            for _ in range(20):
+                deliveries.soon(lambda turn=turn: woken.append(turn))
+            assert woken == [*range(turn)]
+            await asyncio.sleep(0)
+        assert woken == [0, 1, 2]
 
     run(work)
 

@@ -8,7 +8,7 @@ from types import ModuleType
 import jsonschema
 import pytest
 
-from handlers.engines.cancellation import Cancellation
+from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.loading import build, import_engine
 from handlers.engines.manifest import ModelError, read_manifest
 from handlers.engines.own import OwnModel
@@ -85,6 +85,28 @@ def test_an_input_is_answered_alone_a_list_as_a_list_and_parameters_reach_the_mo
 def test_an_input_of_another_type_is_refused_by_its_place(houses, body, told):
     with pytest.raises(InputRefused, match=told):
         ask(houses, body)
+
+
+def test_requests_that_wait_together_go_through_the_model_as_one_list_and_fail_apart(houses, monkeypatch):
+    lists, predict = [], houses._model.predict  # what reaches the model is what this test is about
+    monkeypatch.setattr(houses._model, "predict", lambda inputs, *given: lists.append(len(inputs)) or predict(inputs, *given))
+    bodies = [{"inputs": HOUSE}, {"inputs": [HOUSE, HOUSE]}, {"inputs": HOUSE, "parameters": {"nearest": 50_000}}, {"inputs": "a text"}]
+    given_up = Cancellation()
+    asked = [(from_value(body, max_inputs=8, kind="values"), Cancellation()) for body in bodies]
+    given_up.cancel()
+    told = dict(houses.predict_together([*asked, (asked[0][0], given_up)]))
+    price = {"price": 322_000}
+    assert [told[place] for place in range(3)] == [price, [price, price], {"price": 300_000}]
+    assert isinstance(told[3], InputRefused)
+    assert isinstance(told[4], Cancelled)
+    assert lists == [3, 1]
+    # What the model itself refuses is found by trying each alone, and only those are tried twice.
+    lists.clear()
+    crowded = from_value({"inputs": HOUSE | {"rooms": 90}}, max_inputs=8, kind="values")
+    told = dict(houses.predict_together([asked[0], (crowded, Cancellation()), asked[1]]))
+    assert (told[0], told[2]) == (price, [price, price])
+    assert isinstance(told[1], InputRefused)
+    assert lists == [4, 1, 1, 2]
 
 
 def test_a_server_serves_it_describes_it_and_answers_a_ping_with_its_example(workshop):

@@ -49,7 +49,7 @@ def test_an_endpoint_with_another_floor_of_the_same_deployment_is_mended(stub: S
 def test_a_configuration_of_another_deployment_is_left_alone(stub: Stubber, capsys: pytest.CaptureFixture[str]) -> None:
     found(stub, "config-0-of-the-next-up")
     assert reconciled(stub) == "foreign"
-    assert '"level": "WARNING"' in capsys.readouterr().out
+    assert '"level":"WARNING"' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("status", ["Creating", "Updating", "RollingBack", "Deleting", "Failed", "SystemUpdating"])

@@ -286,3 +286,30 @@ def test_a_wait_beside_those_that_go_on_is_reckoned_by_the_places():
     assert names(line.join(2, free=2)) == ["e"]
     line.put(job("g", within_s=0.1))
     assert line.shed() == {"wait": 2 * TRIES}
+
+
+def test_who_waits_for_work_hears_of_what_was_put_in_quietly_once_it_is_told():
+    line, taken = Line(), []
+    thread = threading.Thread(target=lambda: taken.extend(line.take(8, 0)))
+    thread.start()
+    time.sleep(0.05)
+    line.put(job("a"), wake=False)
+    line.put(job("b"), wake=False)
+    thread.join(0.05)
+    assert not taken
+    line.wake()
+    thread.join(5)
+    assert names(taken) == ["a", "b"]
+
+
+def test_what_is_given_up_is_dropped_and_what_is_over_stays_over():
+    line = Line()
+    left, over = job("left"), job("over")
+    line.put(left)
+    left.give_up()
+    assert left.future.cancelled()
+    line.put(over)
+    line.answer(line.take(8, 0), 0.1)
+    over.give_up()
+    assert over.future.result() == (b"", 0.1)
+    assert line.shed() == {"gone": 1}

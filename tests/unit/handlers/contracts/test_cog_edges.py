@@ -95,7 +95,7 @@ def test_a_webhook_that_refuses_for_good_is_asked_once_and_logged(sentences, wor
         until = time.monotonic() + 10
         while "webhook_failed" not in started.log and time.monotonic() < until:
             time.sleep(0.02)
-        assert f'"reason": "status {status}"' in started.log
+        assert f'"reason":"status {status}"' in started.log
     assert len(heard.states) == 1
 
 

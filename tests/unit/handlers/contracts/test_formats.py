@@ -244,4 +244,4 @@ def test_boto3_hands_the_id_in_and_gets_the_cold_start_out(sentences, workshop):
         first, second = (client.invoke_endpoint(ContentType="application/json", **asked) for _ in range(2))
         assert first["CustomAttributes"].startswith("cold-start=boot:")
         assert "CustomAttributes" not in second
-        assert '"request_id": "mine-1"' in started.log
+        assert '"request_id":"mine-1"' in started.log
