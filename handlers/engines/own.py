@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from handlers.engines.cancellation import Cancellation, Cancelled
+from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import values
 from handlers.functions.problems import InputRefused, RequestProblem
@@ -26,13 +26,11 @@ _SHAPE = "predict(self, inputs: list[X]) -> list[Y], or with a further argument 
 
 
 class _Open(NamedTuple):
-    """A request as the model takes it, and its place among those that were asked together."""
+    """A request, and its place among those that were asked together."""
 
     place: int
     request: PredictionRequest
     cancellation: Cancellation
-    inputs: list[Any]
-    given: list[Any]
 
 
 class OwnModel:
@@ -48,60 +46,66 @@ class OwnModel:
         self._model.load(folder, threads)
         # What it computes with is its own business, and it may say so.
         self.providers = tuple(getattr(self._model, "providers", ("own",)))
+        if getattr(kind, "together", False):
+            # A model that computes one input after the other would only keep the first of them waiting for the last.
+            self.predict_together = self._predict_together
 
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
         """Raises InputRefused for an input of another type, TypeError where the model breaks its word: a fault of ours."""
-        ((_, answer),) = self.predict_together([(request, cancellation)])
+        ((_, answer),) = self._each_of([_Open(0, request, cancellation)])
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def predict_together(self, asked: Sequence[_Asked]) -> Iterator[tuple[int, Any]]:
+    def _predict_together(self, asked: Sequence[_Asked]) -> Iterator[tuple[int, Any]]:
         """The place of each request and its answer, or the exception that is its answer: the inputs of those with the same parameters go
         through the model as one list."""
-        opened: list[_Open] = []
-        for place, (request, cancellation) in enumerate(asked):
-            try:
-                opened.append(_Open(place, request, cancellation, self._inputs(request), self._given(request.parameters)))
-            except Exception as error:  # noqa: BLE001  (its answer)
-                yield place, error
-        while opened:
-            alike = [each for each in opened if each.request.parameters == opened[0].request.parameters]
-            opened = [each for each in opened if each.request.parameters != opened[0].request.parameters]
-            yield from self._computed(alike)
+        opened = [_Open(place, *each) for place, each in enumerate(asked)]
+        alike: dict[bytes, list[_Open]] = {}
+        for each in opened:
+            alike.setdefault(msgspec.json.encode(each.request.parameters, order="sorted"), []).append(each)
+        for group in alike.values():
+            yield from self._each_of(group)
 
-    def _computed(self, alike: Sequence[_Open]) -> Iterator[tuple[int, Any]]:
-        """Where they fail together each is tried alone, so that only who is at fault fails."""
-        wanted: list[_Open] = []
+    def _each_of(self, alike: Sequence[_Open]) -> Iterator[tuple[int, Any]]:
+        """The same of those whose parameters are alike. Where they fail together each is tried alone: only who is at fault fails."""
+        taken: list[tuple[_Open, list[Any]]] = []
+        given: list[Any] = []
         for each in alike:
-            if each.cancellation.cancelled:
-                yield each.place, Cancelled()
+            try:
+                each.cancellation.check()
+                inputs, given = self._inputs(each.request), self._given(each.request.parameters)
+            except Exception as error:  # noqa: BLE001  (its answer)
+                yield each.place, error
             else:
-                wanted.append(each)
-        if not wanted:
+                taken.append((each, inputs))
+        if not taken:
             return
-        inputs = [value for each in wanted for value in each.inputs]
         try:
-            outputs = self._model.predict(inputs, *wanted[0].given)
-            if not isinstance(outputs, list) or len(outputs) != len(inputs):
-                raise TypeError(
-                    f"{PACKAGE}.{self._name} gave {clipped(repr(outputs))} for {len(inputs)} inputs: predict gives a list of as many."
-                )
+            outputs = self._outputs([value for _, inputs in taken for value in inputs], given)
         except Exception as error:  # noqa: BLE001  (the answer of whoever it belongs to)
-            if len(wanted) == 1:
-                yield wanted[0].place, error
+            if len(taken) == 1:
+                yield taken[0][0].place, error
                 return
-            for each in wanted:
-                yield from self._computed([each])
+            for each, _ in taken:
+                yield from self._each_of([each])
             return
         left = iter(outputs)
-        for each in wanted:
-            yield each.place, self._answer(each.request, list(islice(left, len(each.inputs))))
+        for each, inputs in taken:
+            yield each.place, self._answer(each.request, list(islice(left, len(inputs))))
+
+    def _outputs(self, inputs: list[Any], given: list[Any]) -> list[Any]:
+        outputs = self._model.predict(inputs, *given)
+        if not isinstance(outputs, list) or len(outputs) != len(inputs):
+            raise TypeError(
+                f"{PACKAGE}.{self._name} gave {clipped(repr(outputs))} for {len(inputs)} inputs: predict gives a list of as many."
+            )
+        return outputs
 
     def _answer(self, request: PredictionRequest, outputs: list[object]) -> Any:
         try:
             plain = [self._plain(output) for output in outputs]
-        except TypeError as error:
+        except Exception as error:  # noqa: BLE001  (its answer)
             return error
         return plain if request.many else plain[0]
 

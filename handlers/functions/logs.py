@@ -32,7 +32,7 @@ _faster: list[Callable[[object], bytes]] = []
 
 
 def encode_by(encode: Callable[[object], bytes]) -> None:
-    """Write lines by this from now on; what it raises TypeError for is written as before."""
+    """Write lines by this from now on; what it raises TypeError for, or makes no ASCII of, is written as before."""
     _faster[:] = [encode]
 
 
@@ -55,7 +55,9 @@ def write_soon(event: str, *, level: str = "INFO", **fields: object) -> None:
 def _encoded(line: dict[str, object]) -> str:
     for encode in _faster:
         with suppress(TypeError):
-            return encode(line).decode()
+            # Characters that end a line for some readers, or that a terminal obeys, are escaped by the other one alone.
+            if (encoded := encode(line)).isascii():
+                return encoded.decode()
     return _ENCODER.encode(line)
 
 

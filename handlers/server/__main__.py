@@ -43,6 +43,7 @@ def _serve_http() -> int:
         return 1
     if settings.workers > 1:
         gc.enable()
+        _write_lines_faster()
         from handlers.server.processes import serve_several
 
         return serve_several(settings, stages)

@@ -15,6 +15,7 @@ class Model:
     """The sum of some numbers."""
 
     example = Numbers(values=[0.0] * 8)
+    together = True
 
     def load(self, folder: Path, threads: int) -> None:
         """There is nothing to load."""

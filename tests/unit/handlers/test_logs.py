@@ -2,7 +2,10 @@
 
 import contextvars
 import json
+import re
+from functools import partial
 
+import orjson
 import pytest
 
 from handlers.functions import logs, traces
@@ -88,3 +91,16 @@ def test_what_vendors_keep_in_a_trace_goes_on(state, kept):
 def test_one_requests_trace_is_not_anothers(capsys, cloud_run):
     assert "logging.googleapis.com/trace" in written(capsys, GOOGLE)
     assert "logging.googleapis.com/trace" not in written(capsys)
+
+
+def test_a_faster_encoder_writes_the_same_line_and_what_is_no_ascii_stays_escaped(capsys):
+    fields = {"route": "/x\x85\u2028\x9b31m", "kept": {1: "no JSON name"}, "half": "\ud800"}
+    written = []
+    for encode in (None, partial(orjson.dumps, default=repr)):
+        logs._faster[:] = [encode] if encode else []
+        for name, value in {**fields, "status": 200}.items():
+            logs.write("request", **{name: value})
+        written.append([re.sub(r'"timestamp":"[^"]+"', "", line) for line in capsys.readouterr().out.splitlines()])
+    logs._faster.clear()
+    assert len(written[0]) == len(fields) + 1
+    assert written[0] == written[1]

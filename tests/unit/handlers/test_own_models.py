@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -85,28 +86,6 @@ def test_an_input_is_answered_alone_a_list_as_a_list_and_parameters_reach_the_mo
 def test_an_input_of_another_type_is_refused_by_its_place(houses, body, told):
     with pytest.raises(InputRefused, match=told):
         ask(houses, body)
-
-
-def test_requests_that_wait_together_go_through_the_model_as_one_list_and_fail_apart(houses, monkeypatch):
-    lists, predict = [], houses._model.predict  # what reaches the model is what this test is about
-    monkeypatch.setattr(houses._model, "predict", lambda inputs, *given: lists.append(len(inputs)) or predict(inputs, *given))
-    bodies = [{"inputs": HOUSE}, {"inputs": [HOUSE, HOUSE]}, {"inputs": HOUSE, "parameters": {"nearest": 50_000}}, {"inputs": "a text"}]
-    given_up = Cancellation()
-    asked = [(from_value(body, max_inputs=8, kind="values"), Cancellation()) for body in bodies]
-    given_up.cancel()
-    told = dict(houses.predict_together([*asked, (asked[0][0], given_up)]))
-    price = {"price": 322_000}
-    assert [told[place] for place in range(3)] == [price, [price, price], {"price": 300_000}]
-    assert isinstance(told[3], InputRefused)
-    assert isinstance(told[4], Cancelled)
-    assert lists == [3, 1]
-    # What the model itself refuses is found by trying each alone, and only those are tried twice.
-    lists.clear()
-    crowded = from_value({"inputs": HOUSE | {"rooms": 90}}, max_inputs=8, kind="values")
-    told = dict(houses.predict_together([asked[0], (crowded, Cancellation()), asked[1]]))
-    assert (told[0], told[2]) == (price, [price, price])
-    assert isinstance(told[1], InputRefused)
-    assert lists == [4, 1, 1, 2]
 
 
 def test_a_server_serves_it_describes_it_and_answers_a_ping_with_its_example(workshop):
@@ -212,3 +191,72 @@ def test_a_folder_that_is_no_such_model_is_not_packaged(tmp_path, files, told):
         path.write_text(content)
     with pytest.raises(PackagingError, match=told):
         package_model("handlers/models/mine", "custom", "onnx", tmp_path / "cache", progress=lambda line: None, root=tmp_path)
+
+
+@dataclass
+class Numbers:
+    value: float
+
+
+@dataclass
+class Times:
+    by: float = 2
+
+
+class Doubling:
+    """Changes what it is given, and refuses what is negative: nothing of that may reach another request."""
+
+    example = Numbers(1.0)
+    together = True
+
+    def __init__(self) -> None:
+        self.lists: list[list[float]] = []
+
+    def load(self, folder: Path, threads: int) -> None:
+        pass
+
+    def predict(self, inputs: list[Numbers], parameters: Times) -> list[float]:
+        self.lists.append([each.value for each in inputs])
+        for each in inputs:
+            each.value *= parameters.by
+        if any(each.value < 0 for each in inputs):
+            raise InputRefused("negative")
+        return [each.value for each in inputs]
+
+
+def asked(body):
+    return from_value(body, max_inputs=8, kind="values"), Cancellation()
+
+
+def number(value):
+    return {"value": value}
+
+
+def test_requests_that_wait_together_go_through_a_model_that_says_so_as_one_list_and_fail_apart(served):
+    model = served(Doubling)
+    bodies = [
+        {"inputs": number(1)},
+        {"inputs": [number(2), number(3)]},
+        {"inputs": number(4), "parameters": {"by": 3}},
+        {"inputs": "a text"},
+        {"inputs": number(5)},
+    ]
+    requests = [asked(body) for body in bodies]
+    requests[-1][1].cancel()
+    told = dict(model.predict_together(requests))
+    assert [told[place] for place in range(3)] == [2, [4, 6], 12]
+    assert isinstance(told[3], InputRefused)
+    assert isinstance(told[4], Cancelled)
+    assert model._model.lists == [[1, 2, 3], [4]]
+
+
+def test_what_fails_among_others_is_tried_alone_with_inputs_that_nobody_has_changed(served):
+    model = served(Doubling)
+    told = dict(model.predict_together([asked({"inputs": number(value)}) for value in (1, -1, 3)]))
+    assert (told[0], told[2]) == (2, 6)
+    assert isinstance(told[1], InputRefused)
+    assert model._model.lists == [[1, -1, 3], [1], [-1], [3]]
+
+
+def test_a_model_that_does_not_say_so_is_asked_by_one_request_at_a_time(houses):
+    assert not hasattr(houses, "predict_together")
