@@ -17,6 +17,19 @@ VISIBILITY_TIMES = 6
 RECORD_S = 3
 
 
+# How long SQS keeps a message that nobody has done: a message's age counts from its first queue on, so dead letters, which SQS keeps for 14
+# days at the most, live ten days longer than what they come from (SQS developer guide, dead-letter queues).
+KEPT_S = 4 * 24 * 3600
+# After an attempt that fails (handlers/functions/attempts.py).
+LONGEST_PAUSE_S = 900
+
+
+def most_attempts(visibility_s: int) -> int:
+    """How many attempts fit into the time that a queue keeps a message, were each cut off without a word, or followed by the longest pause:
+    with more of them it could be gone before it is a dead letter."""
+    return max(1, KEPT_S // max(visibility_s, visibility_s // VISIBILITY_TIMES + LONGEST_PAUSE_S))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hops:
     """Seconds that each part waits for the next one; `model_s` is the deadline of one prediction.

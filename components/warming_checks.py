@@ -14,8 +14,8 @@ from components.warming_window import WEEK, Window, falls_in, gaps, weekly, wind
 EVERY_MINUTES = Range(low=1, high=24 * 60, unit="minutes", source="EventBridge Scheduler user guide, rate-based schedules", noted="2026-11")
 # Within a window a ping is a cron: the same minutes every hour, or the same hours every day.
 IN_WINDOW = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60, 120, 180, 240, 360, 480, 720, 1440)
-# Each ping has a thread and a connection of its own (`handlers/functions/warming.py`).
-MOST_PARALLEL = 200
+# Each ping keeps its instance until the last of them has come, which takes as long as one may be kept (`handlers/functions/warming.py`).
+MOST_PARALLEL = 95
 # Rules with their positions in the stack's file.
 Placed = Sequence[tuple[int, Rule]]
 TAKE_OUT = "take the rule out, or move leaseUntil"

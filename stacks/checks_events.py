@@ -129,6 +129,19 @@ def _chain(settings: Settings, events: Events, facts: PlatformFacts) -> Iterator
             f"{UNSEEN_S.get(settings.cloud, limits.VISIBILITY_S).high} s, {timeouts.VISIBILITY_TIMES} times the function's "
             f"{plan.function_s} s and the window ({SIX_TIMES.get(settings.cloud, SIX_TIMES['aws'])})"
         )
+    elif settings.cloud == "aws":
+        yield from _kept(events, plan.visibility_s if events.visibility_seconds is None else events.visibility_seconds)
+
+
+def _kept(events: Events, visibility_s: int) -> Iterator[Problem]:
+    """A message that its queue forgets between two attempts is neither a result nor a dead letter."""
+    most = timeouts.most_attempts(visibility_s)
+    if events.max_attempts is not None and events.max_attempts > most:
+        yield told(
+            f"events.maxAttempts: {events.max_attempts}: a queue keeps a message for {timeouts.KEPT_S // 3600} hours, and each attempt may "
+            f"take {timeouts.KEPT_S // most} s of them: use 1 to {most}, or lower events.visibilitySeconds "
+            "(SQS API reference, SetQueueAttributes)"
+        )
 
 
 def _batch(events: Events, size: int, most: int, needs: str, allowed_s: Range) -> Problem:

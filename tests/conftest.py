@@ -85,6 +85,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A scheduler of our own: xdist 3.8 tells groups by a suffix of the test's id, which pytest 9.2 does not let it add."""
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
+    # In the order of the command line, whole stacks first: by their number of tests, as xdist would have it, the longest files come last.
+    config.option.loadscopereorder = False
+
     class Groups(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return group_of(nodeid)

@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from components.args import FunctionArgs
 from components.aws.context import AwsContext
-from components.aws.watch import LATENCY_SHARE, Alarm
+from components.aws.watch import LATENCY_SHARE, Alarm, repeated, throttle_alarm
 from components.aws.zips import Live, Zip, zip_function
 from components.contract import Endpoint, Principal
 
@@ -60,7 +60,10 @@ class ApiFunction(Served, pulumi.ComponentResource):
             ready=() if answers is None else (answers,),
         )
         live = zip_function(name, home, zipped, self)
-        self.register_outputs(self.serve(live, duration(live.alias, args.timeouts.function_s)))
+        made = self.serve(live, duration(live.alias, args.timeouts.function_s))
+        if answers is None:
+            self.alarms.append(throttle_alarm("endpoint-throttles", home.names.prefix))
+        self.register_outputs(made)
 
 
 def call_variables(endpoint: Endpoint, args: FunctionArgs, service: str) -> dict[str, pulumi.Input[str]]:
@@ -111,7 +114,7 @@ def duration(alias: aws.lambda_.Alias, timeout_s: int, role: str = "function") -
 
 def _alarm(alias: aws.lambda_.Alias, role: str, text: str, metric: str, statistic: str = "Sum", threshold: float = 0) -> Alarm:
     function = alias.function_name
-    return Alarm(
+    return repeated(
         role=role,
         text=text,
         namespace="AWS/Lambda",

@@ -6,7 +6,7 @@ from typing import Any
 
 from pulumi import Input
 
-from components.aws.watch import Alarm, Figure
+from components.aws.watch import Alarm, Figure, repeated
 
 PATH = "predict"
 # Where answers that come later are: their id is the last step.
@@ -130,12 +130,6 @@ def gateway_latency(dimensions: dict[str, Input[str]]) -> Figure:
 
 def gateway_alarm(metric: str, dimensions: dict[str, Input[str]]) -> Alarm:
     """Answers of the 500s, as callers see them."""
-    return Alarm(
-        role="gateway-errors",
-        text="Callers get 5XX answers.",
-        namespace="AWS/ApiGateway",
-        metric=metric,
-        dimensions=dimensions,
-        statistic="Sum",
-        threshold=0,
+    return repeated(
+        role="gateway-errors", text="Callers get 5XX answers.", namespace="AWS/ApiGateway", metric=metric, dimensions=dimensions
     )

@@ -13,10 +13,8 @@ import pulumi_aws as aws
 from components.aws.iam import Place, Statement, allow, document
 from components.aws.watch import Alarm
 from components.limits import MESSAGE_RETENTION_S
+from components.timeouts import KEPT_S
 
-# A message's age counts from its first queue on, so dead letters live longer than what they come from (SQS developer guide,
-# dead-letter queues).
-RETENTION_S = 4 * 24 * 3600
 # A consumer of one's own has the default of the service.
 OWN_VISIBILITY_S = 30
 OLD_VISIBILITIES = 3
@@ -55,7 +53,7 @@ def queue_with_dead_letters(
     made = aws.sqs.Queue(
         f"{name}-queue",
         name=queue,
-        message_retention_seconds=RETENTION_S,
+        message_retention_seconds=KEPT_S,
         visibility_timeout_seconds=visibility_s,
         sqs_managed_sse_enabled=True,
         redrive_policy=json.dumps(redrive),

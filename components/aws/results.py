@@ -7,8 +7,8 @@ from components.args import EventArgs
 from components.aws.buckets import private_bucket, versioned
 from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, allow
-from components.aws.queues import OWN_VISIBILITY_S, queue_alarms, queue_with_dead_letters
-from components.aws.watch import Alarm
+from components.aws.queues import queue_alarm, queue_with_dead_letters
+from components.aws.watch import Alarm, repeated
 
 RESULTS = "results"
 # Attributes of a result's row; the row `#latest` of an object points to its newest version.
@@ -41,7 +41,9 @@ class ResultStore(pulumi.ComponentResource):
             queue, dead = queue_with_dead_letters(name, home.names.named(RESULTS), home.place, self, max_attempts=RECEIVES, keep=home.keep)
             self.queue_url = queue.url
             # How long results may wait is their consumer's to say, so only the dead letters are watched.
-            self.alarms += queue_alarms(RESULTS, queue, dead, OWN_VISIBILITY_S)[:1]
+            # `pilotlight replay` is for objects; results have been sent, and it is their own consumer that gave them up.
+            text = "Results were given up by their consumer: see why, then move them back (aws sqs start-message-move-task)."
+            self.alarms.append(queue_alarm(f"{RESULTS}-dead-letters", text, dead.name))
         self.register_outputs({"table": self.table, "bucket": self.bucket, "queueUrl": self.queue_url})
 
     def rights_of_writer(self, place: Place) -> list[Statement]:
@@ -90,15 +92,7 @@ def table_alarms(role: str, table: pulumi.Output[str], operation: str) -> list[A
 
     def alarm(part: str, text: str, metric: str, **more: str) -> Alarm:
         dimensions: dict[str, pulumi.Input[str]] = {"TableName": table, **more}
-        return Alarm(
-            role=f"{role}-table-{part}",
-            text=text,
-            namespace="AWS/DynamoDB",
-            metric=metric,
-            dimensions=dimensions,
-            statistic="Sum",
-            threshold=0,
-        )
+        return repeated(role=f"{role}-table-{part}", text=text, namespace="AWS/DynamoDB", metric=metric, dimensions=dimensions)
 
     return [
         alarm("throttles", "The table refuses writes.", "WriteThrottleEvents"),

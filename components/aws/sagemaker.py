@@ -14,7 +14,7 @@ from components.aws.iam import Place, Statement, document, invoke_endpoint, pull
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import may, role
-from components.aws.watch import Alarm, latency_alarm
+from components.aws.watch import Alarm, latency_alarm, repeated
 from components.contract import Principal, Work
 
 VARIANT = "AllTraffic"
@@ -153,13 +153,11 @@ class SageMakerEndpoint(pulumi.ComponentResource):
 
 def endpoint_alarms(endpoint: pulumi.Input[str], service: str, model_s: int) -> list[Alarm]:
     """Errors of the model server, and latency close to the deadline of one prediction."""
-    failing = Alarm(
+    failing = repeated(
         role="endpoint-errors",
         text="The model server answers with 5XX.",
         namespace="AWS/SageMaker",
         metric="Invocation5XXErrors",
         dimensions={"EndpointName": endpoint, "VariantName": VARIANT},
-        statistic="Sum",
-        threshold=0,
     )
     return [failing, latency_alarm("endpoint-latency", service, model_s)]

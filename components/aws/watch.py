@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_aws as aws
@@ -13,12 +13,12 @@ from components.aws.iam import Place, allow, document
 PERIOD_S = 60
 LATENCY_SHARE = 0.9
 # As the functions and the model server write them (`handlers/functions/metrics.py`).
-OWN_NAMESPACE, REQUEST_LATENCY = "Pilotlight", "RequestLatency"
+OWN_NAMESPACE, REQUEST_LATENCY, REQUESTS_THROTTLED = "Pilotlight", "RequestLatency", "RequestsThrottled"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """One metric above `threshold` in `minutes` of 5; `statistic` is `Sum`, `Maximum` or a percentile such as `p99`.
+    """One metric above `threshold` in `minutes` of the last `of`; `statistic` is `Sum`, `Maximum` or a percentile such as `p99`.
 
     `without_data` is what minutes without figures mean: at zero there is no traffic, and no traffic is no failure.
     """
@@ -31,7 +31,17 @@ class Alarm:
     statistic: str
     threshold: float
     minutes: int = 3
+    of: int = 5
     without_data: Literal["notBreaching", "ignore"] = "notBreaching"
+
+
+def repeated(*, statistic: str = "Sum", threshold: float = 0, **alarm: Any) -> Alarm:
+    """What calls tell of, such as their failures, above `threshold` in two minutes of half an hour.
+
+    What scales to zero may be called every ten minutes only: in three minutes of five nothing would ever be told of calls that all fail.
+    One that fails alone is told to nobody.
+    """
+    return Alarm(statistic=statistic, threshold=threshold, minutes=2, of=30, **alarm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +58,7 @@ class Figure:
 def latency_alarm(role: str, service: str, model_s: int) -> Alarm:
     """Requests that take the model server almost as long as a prediction may, in the milliseconds that it tells of them itself: the
     platforms' own latencies of a model count the pings of a warming plan too."""
-    return Alarm(
+    return repeated(
         role=role,
         text="The slowest hundredth of predictions comes close to the deadline.",
         namespace=OWN_NAMESPACE,
@@ -56,6 +66,18 @@ def latency_alarm(role: str, service: str, model_s: int) -> Alarm:
         dimensions={"Service": service},
         statistic="p99",
         threshold=model_s * 1000 * LATENCY_SHARE,
+    )
+
+
+def throttle_alarm(role: str, service: str) -> Alarm:
+    """Callers who are refused because an endpoint takes no more at a time. The function in front of it tells: SageMaker counts these among
+    all answers of the 400s."""
+    return repeated(
+        role=role,
+        text="Calls are refused because the endpoint takes no more at a time: raise endpoint.maxConcurrency, or let answers come later.",
+        namespace=OWN_NAMESPACE,
+        metric=REQUESTS_THROTTLED,
+        dimensions={"Service": service},
     )
 
 
@@ -93,7 +115,7 @@ class Watch(pulumi.ComponentResource):
                 statistic=None if percentile else alarm.statistic,
                 extended_statistic=alarm.statistic if percentile else None,
                 period=PERIOD_S,
-                evaluation_periods=5,
+                evaluation_periods=alarm.of,
                 datapoints_to_alarm=alarm.minutes,
                 threshold=alarm.threshold,
                 comparison_operator="GreaterThanThreshold",

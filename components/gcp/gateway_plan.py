@@ -95,4 +95,5 @@ def gateway_alarm(gateway: pulumi.Input[str]) -> Alarm:
         where={"response_code_class": "5xx"},
         statistic="sum",
         threshold=0,
+        minutes=0,
     )

@@ -20,7 +20,8 @@ TOLD_EVERY_S = 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """One metric above `threshold` for `minutes` in a row; `statistic` is of each minute: a sum, the 99th percentile, or the highest.
+    """One metric above `threshold` for `minutes` in a row, with 0 in any one: what scales to zero may be called every ten minutes only, and
+    calls that all fail would never be told. `statistic` is of each minute: a sum, the 99th percentile, or the highest.
 
     `resource` is the monitored resource's type, `of` its labels, `where` the metric's, `but` those that do not count. Minutes without
     figures are good ones: at zero there is no traffic, and no traffic is no failure.
@@ -76,6 +77,7 @@ def errors(role: str, text: str, service: pulumi.Input[str], *, again: bool = Fa
         but={"response_code": "503"} if again else {},
         statistic="sum",
         threshold=0,
+        minutes=0,
     )
 
 
@@ -89,6 +91,7 @@ def latency(role: str, text: str, service: pulumi.Input[str], timeout_s: int) ->
         of={"service_name": service},
         statistic="p99",
         threshold=timeout_s * 1000 * LATENCY_SHARE,
+        minutes=0,
     )
 
 
@@ -145,7 +148,8 @@ def _condition(alarm: Alarm) -> "gcp.monitoring.AlertPolicyConditionArgs":
             comparison="COMPARISON_GT",
             threshold_value=alarm.threshold,
             duration=f"{alarm.minutes * PERIOD_S}s",
-            evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE",
+            # Of a duration alone (Monitoring API v3, MetricThreshold); without one an incident that nothing tells of any more is closed.
+            evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE" if alarm.minutes else None,
             trigger=gcp.monitoring.AlertPolicyConditionConditionThresholdTriggerArgs(count=1),
         ),
     )

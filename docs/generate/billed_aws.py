@@ -218,9 +218,9 @@ AWS: tuple[Idle, ...] = (
     ),
 )
 AWS_USED: Mapping[str, str] = {
-    _LOGS: "While it is called, the metrics that its lines hold (cold starts by stage, counts, the latency of requests) are billed for the "
-    f"hours in which they come, beyond ten that an account has free: {dollars(0.3)} by the metric and month (as public calculators quote "
-    f"it, read 2026-11); today's: [AWS]({_PRICING.format('cloudwatch')}).",
+    _LOGS: "While it is called, the metrics that its lines hold (cold starts by stage, counts, calls that were refused, the latency of "
+    f"requests) are billed for the hours in which they come, beyond ten that an account has free: {dollars(0.3)} by the metric and month "
+    f"(as public calculators quote it, read 2026-11); today's: [AWS]({_PRICING.format('cloudwatch')}).",
 }
 # Nothing by the hour, nothing for being there: billed by the call, or not at all.
 AWS_FREE: Mapping[str, str] = {

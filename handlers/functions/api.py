@@ -15,7 +15,7 @@ from handlers.functions.deadline import Deadline, of_headers, seconds_left
 from handlers.functions.deferral import Call, Deferral, wants_later
 from handlers.functions.endpoint import EndpointAnswer, normalised
 from handlers.functions.http_request import HttpRequest, require_post
-from handlers.functions.problems import BodyTooLarge, DeadlineExceeded, InternalFault, MethodNotAllowed, RequestProblem
+from handlers.functions.problems import BodyTooLarge, DeadlineExceeded, InternalFault, MethodNotAllowed, RequestProblem, Throttled
 from handlers.functions.settings import FunctionSettings
 
 MAX_INPUTS = 256
@@ -107,7 +107,12 @@ class ApiFunction:
             budget_s = min(self._settings.endpoint_timeout_s, seconds_left(deadline), of_headers(http.headers))
             if budget_s <= 0:
                 raise DeadlineExceeded("No time was left to call the model.")
-            return self._ask(self._body(asked), request_id, budget_s)
+            try:
+                return self._ask(self._body(asked), request_id, budget_s)
+            except Throttled:
+                # The caller is refused; where answers can come later it is not.
+                metrics.count(self._settings.service, {metrics.REQUESTS_THROTTLED: 1}, request_id=request_id)
+                raise
         call = Call(
             body=self._body(asked),
             request_id=request_id,

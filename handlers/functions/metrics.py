@@ -20,6 +20,7 @@ OBJECTS_PROCESSED = "ObjectsProcessed"
 OBJECTS_FAILED = "ObjectsFailed"
 OBJECTS_PASSED_OVER = "ObjectsPassedOver"
 REQUEST_LATENCY = "RequestLatency"
+REQUESTS_THROTTLED = "RequestsThrottled"
 
 
 def count(service: str | None, counts: Mapping[str, int], **fields: object) -> None:

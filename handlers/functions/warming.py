@@ -12,7 +12,8 @@ from typing import Any
 from handlers.functions import logs, metrics
 from handlers.functions.pings import LEAST_HOLD_S, Ping
 
-MOST_PARALLEL = 200
+# More would have to keep their instances for longer than one may be kept (`hold_of`).
+MOST_PARALLEL = 95
 # What connections may take on a small share of a core. Chosen, not measured on a cloud; on the twin, under load, 0.2 s were too few.
 CONNECTING_S = 0.5
 

@@ -41,8 +41,9 @@ MODELS = {
     "gcp-cloud-run": "run:{endpointName}",
     "azure-container-apps": "app:{endpointName}",
 }
-# An alarm looks at three minutes in a row, or of five. Attempts need their own time besides what the twin's clock skips.
-FAILING_MINUTES, GIVEN_UP_S, OVER_S = 4, 180, 600
+# Two calls, so far apart as those of a stack that mostly rests. Attempts need their own time besides what the twin's clock skips, and an
+# alarm half an hour to end.
+FAILING, APART_S, GIVEN_UP_S, OVER_S, ENDED_S = 2, 600, 180, 600, 2400
 # Azure counts what waits once a day, and an alert is over after three checks by the hour at which that is none.
 # Longer than every alarm on the age of events waits, and what brings events to their function.
 WAITS_S, BRINGS = 7200, {"aws": "lambda", "gcp": "eventarc"}
@@ -272,7 +273,8 @@ def test_alarms_go_off_while_the_model_fails_and_while_dead_letters_wait(up: Up)
     assert observed.alarms() == set()
     up.deployment.twin("faults", {"executions": {model: {"error": 1}}})
     uploaded = []
-    for _ in range(FAILING_MINUTES):
+    for call in range(FAILING):
+        goes_on(APART_S if call else 0.001)
         if events:
             uploaded.append(EventsUse(up.deployment, up.outputs).put("it fails"))
         else:
@@ -295,7 +297,7 @@ def test_alarms_go_off_while_the_model_fails_and_while_dead_letters_wait(up: Up)
     if events:
         up.deployment.run("replay", up.stack)
         assert all(pipeline_of(up.deployment, up.outputs).row(identity) for identity in uploaded)
-    goes_on(DAILY_OVER_S if events and daily else OVER_S)
+    goes_on(DAILY_OVER_S if events and daily else ENDED_S)
     assert observed.alarms() == set()
 
 
@@ -324,7 +326,7 @@ def test_an_alarm_tells_of_events_that_wait_for_long(up: Up) -> None:
         assert time.monotonic() < deadline, f"it is not taken within {GIVEN_UP_S} s"
         goes_on(60)
         time.sleep(0.5)
-    goes_on(OVER_S)
+    goes_on(ENDED_S)
     assert observed.alarms() == set()
 
 

@@ -24,6 +24,7 @@ VARIANTS = [
 # What the functions count, which is asked for by what it is counted by (`handlers/functions/metrics.py`).
 OWN = {
     "counters": Metric(statistics=frozenset({"Sum"}), dimensions=frozenset({frozenset({"Service"})})),
+    metrics.REQUESTS_THROTTLED: Metric(statistics=frozenset({"Sum"}), dimensions=frozenset({frozenset({"Service"})})),
     metrics.REQUEST_LATENCY: Metric(statistics=frozenset({PERCENTILES}), dimensions=frozenset({frozenset({"Service"})})),
     metrics.COLD_START: Metric(statistics=frozenset({"Maximum"}), dimensions=frozenset({frozenset({"Service", "Stage"})})),
 }

@@ -17,6 +17,7 @@ import pytest
 from pilotlight.twin import client
 from pilotlight.twin.azure import registry, types
 from pilotlight.twin.azure.account import SUBSCRIPTION, TENANT
+from tests.support.size import only_all
 from tests.twin.engine.project import EngineFailed, Project
 from tests.twin.gcp.conftest import Twin
 from tests.twin.gcp.program import write_sources
@@ -194,6 +195,7 @@ def test_what_is_refused_at_creation_says_what_to_do(twin: Twin, project: Callab
     assert twin.held() == []
 
 
+@only_all
 def test_the_subscription_comes_from_the_program_its_configuration_and_the_shell(
     twin: Twin, project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:

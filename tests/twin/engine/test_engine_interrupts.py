@@ -16,6 +16,7 @@ import pytest
 from pilotlight.twin.aws.iam_rows import ROLE, ROLE_POLICY
 from pilotlight.twin.aws.monitoring import LOG_GROUP
 from pilotlight.twin.aws.s3_rows import BUCKET
+from tests.support.size import only_all
 from tests.twin.engine.project import EngineFailed, Project, engines
 from tests.twin.engine.wire import Wire, urn
 
@@ -193,6 +194,7 @@ def test_two_creations_of_one_urn_at_once_leave_one(connect: Callable[..., Wire]
     assert len(twin.world.find(ROLE)) == 1
 
 
+@only_all
 def test_creations_are_delayed_in_an_order_that_the_seed_gives(project: Project, twin: Any) -> None:
     def program() -> None:
         for name in "abcdef":

@@ -9,6 +9,7 @@ import pulumi_gcp as gcp
 import pytest
 
 from pilotlight.twin.gcp.assigned import project_number
+from tests.support.size import only_all
 from tests.twin.engine.project import EngineFailed, Project
 from tests.twin.gcp.conftest import PROJECT, REGION, Twin
 from tests.twin.gcp.program import Program, write_sources
@@ -98,6 +99,7 @@ def test_what_is_refused_at_creation_says_what_to_declare(twin: Twin, project: C
     assert [token for token, _ in twin.held()] == []
 
 
+@only_all
 def test_the_project_comes_from_the_program_its_providers_and_the_shell(
     twin: Twin, project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
 ) -> None:

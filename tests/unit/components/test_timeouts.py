@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from components import timeouts
 from components.limits import LAMBDA_TIMEOUT_S, VISIBILITY_S
+from handlers.functions.attempts import LONGEST_PAUSE_S, longest_pause_s
 from handlers.functions.predicting import RECORD_S
 
 SECONDS = st.integers(min_value=1, max_value=60)
@@ -71,3 +72,13 @@ def test_the_longest_chain_that_is_taken_is_one_that_a_queue_can_wait_for(window
     )
     assert timeouts.queue_problem(longest, LAMBDA_TIMEOUT_S) is None
     assert longest.visibility_s in VISIBILITY_S
+
+
+@given(visibility_s=st.integers(min_value=0, max_value=VISIBILITY_S.high))
+def test_the_last_attempt_is_over_before_its_queue_forgets_the_message(visibility_s: int) -> None:
+    most = timeouts.most_attempts(visibility_s)
+    assert most >= 5, "the ready stacks' attempts fit into the longest visibility"
+    # An attempt ends without a word, and the queue waits for it, or it fails within its function's time, and pauses.
+    each = [max(visibility_s, visibility_s // timeouts.VISIBILITY_TIMES + longest_pause_s(attempt)) for attempt in range(1, most + 1)]
+    assert sum(each) <= timeouts.KEPT_S
+    assert timeouts.LONGEST_PAUSE_S == LONGEST_PAUSE_S

@@ -41,8 +41,8 @@ def test_a_floor_on_lambda_leaves_the_next_version_a_place(rule: Rule) -> None:
 
 
 def test_one_function_sends_so_many_pings_and_no_more() -> None:
-    (found,) = told(Ping(every_minutes=5, parallel=201), facts=Facts(platform="aws-lambda", most=None))
-    assert found == "warming.0.parallel: 201: use 1 to 200: one function sends them all"
+    (found,) = told(Ping(every_minutes=5, parallel=96), facts=Facts(platform="aws-lambda", most=None))
+    assert found == "warming.0.parallel: 96: use 1 to 95: one function sends them all"
 
 
 def test_several_pings_at_a_time_are_refused_where_one_instance_answers_them_all() -> None:

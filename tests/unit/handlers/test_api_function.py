@@ -234,13 +234,15 @@ def test_a_throttled_call_is_tried_again_while_there_is_time(runtime):
     assert function_over(runtime.client).handle(rest_event({"inputs": "cold"}), Context())["statusCode"] == 200
 
 
-def test_a_call_that_stays_throttled_is_429_with_retry_after(runtime):
+def test_a_call_that_stays_throttled_is_429_with_retry_after_and_counted_once(runtime, capsys):
     for _ in range(3):
         refused(runtime, "ThrottlingException", status=429)
-    answer = function_over(runtime.client, ENDPOINT_TIMEOUT_S="20").handle(rest_event({"inputs": "cold"}), Context())
+    answer = function_over(runtime.client, ENDPOINT_TIMEOUT_S="20", SERVICE="mine").handle(rest_event({"inputs": "cold"}), Context())
     assert_problem(answer, 429, "throttled")
     assert int(answer["headers"]["retry-after"]) >= 1
     runtime.assert_no_pending_responses()
+    told = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+    assert [(line["Service"], line["RequestsThrottled"], line["request_id"]) for line in told] == [("mine", 1, REQUEST_ID)]
 
 
 def model_error(runtime, status, message):

@@ -42,6 +42,17 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "events.resultsTable: 'cosmos': not in cloud 'aws': rows of results are in the cloud's own table, DynamoDB or Firestore: leave it "
         "out, or use cloud azure (Azure Cosmos DB for Table documentation, overview)",
     ),
+    (
+        EVENTS,
+        {"events.visibilitySeconds": 43_200, "events.maxAttempts": 9},
+        "events.maxAttempts: 9: a queue keeps a message for 96 hours, and each attempt may take 43200 s of them: use 1 to 8, or lower "
+        "events.visibilitySeconds (SQS API reference, SetQueueAttributes)",
+    ),
+    (
+        EVENTS,
+        {"events.maxAttempts": 337},
+        "events.maxAttempts: 337: a queue keeps a message for 96 hours, and each attempt may take 1028 s",
+    ),
     (EVENTS, {"events.visibilitySeconds": 43201}, "events.visibilitySeconds: 43201: use 0 to 43200 s (SQS API reference"),
     (
         API,
