@@ -91,7 +91,7 @@ class Delivery(pulumi.ComponentResource):
             project_member(f"{name}-receives", home, RECEIVER, member(identity.email), self),
         ]
         trigger = self._trigger(function, work, identity, [*ready, *granted, *self._agents(ready)])
-        pushed(
+        again = pushed(
             f"{name}-{REPLAY}",
             home,
             REPLAY,
@@ -104,7 +104,10 @@ class Delivery(pulumi.ComponentResource):
         )
         waits = trigger.transport.apply(subscription_of)
         self.log_groups = []
-        self.alarms = [old("events-age", "Events wait for long.", waits, OLD_S)]
+        self.alarms = [
+            old("events-age", "Events wait for long.", waits, OLD_S),
+            old("events-replay-age", "Events that were replayed wait for long.", again.name, OLD_S),
+        ]
         self.register_outputs({})
 
     def _agents(self, ready: list[pulumi.Resource]) -> list[pulumi.Resource]:

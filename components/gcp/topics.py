@@ -60,6 +60,8 @@ def pushed(
         name=home.names.named(role),
         topic=of.id,
         ack_deadline_seconds=min(max(ack_s, PUBSUB_ACK_S.low), PUBSUB_ACK_S.high),
+        # As long as what is pulled: Pub/Sub's own week would be over sooner than that of the dead letters that a message may have been.
+        message_retention_duration=f"{KEPT_DAYS * 86_400}s",
         expiration_policy=gcp.pubsub.SubscriptionExpirationPolicyArgs(ttl=""),
         retry_policy=gcp.pubsub.SubscriptionRetryPolicyArgs(minimum_backoff=MIN_BACKOFF, maximum_backoff=MAX_BACKOFF),
         push_config=gcp.pubsub.SubscriptionPushConfigArgs(

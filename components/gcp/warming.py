@@ -29,8 +29,9 @@ HELD_S = 0.1
 
 
 class Warming(pulumi.ComponentResource):
-    """Pings: jobs that call a function, which may do nothing but call this endpoint. Windows: jobs that set the endpoint's minimum,
-    under accounts that may do nothing but that. The floor of the moment is the endpoint's own."""
+    """Pings: jobs that call a function, which may do nothing but call this endpoint. Windows: jobs that set the endpoint's minimum, under
+    accounts that may update this one service and run it as its own account. Cloud Run has no narrower right: whoever gets hold of such an
+    account could deploy another revision with it. The floor of the moment is the endpoint's own."""
 
     schedule_group: None
     log_groups: list[pulumi.Output[str]]

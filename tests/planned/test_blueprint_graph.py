@@ -338,6 +338,7 @@ def test_alarms_watch_dimensions_that_the_stack_has(build: Build) -> None:
         "function-duration": function,
         "endpoint-errors": endpoint,
         "endpoint-latency": {"Service": "pilotlight-aws-sagemaker-api"},
+        "endpoint-throttles": {"Service": "pilotlight-aws-sagemaker-api"},
     }
 
 

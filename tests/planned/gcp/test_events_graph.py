@@ -171,7 +171,13 @@ def test_alarms_watch_dead_letters_and_the_age_of_events() -> None:
     assert {"events-dead-letters", "events-age", "function-errors", "endpoint-errors"} <= set(policies)
     assert f'resource.labels.subscription_id = "{PREFIX}-dead"' in policies["events-dead-letters"]["filter"]
     assert f'resource.labels.subscription_id = "eventarc-europe-west1-{PREFIX}-objects-sub-000"' in policies["events-age"]["filter"]
-    assert policies["events-age"]["thresholdValue"] == 3600
+    assert f'resource.labels.subscription_id = "{PREFIX}-replay"' in policies["events-replay-age"]["filter"]
+    assert policies["events-age"]["thresholdValue"] == policies["events-replay-age"]["thresholdValue"] == 3600
+
+
+def test_every_message_waits_for_two_weeks_and_no_subscription_expires() -> None:
+    made = plan_of(EVENTS).all("gcp:pubsub/subscription:Subscription")
+    assert {(each.inputs["messageRetentionDuration"], each.inputs["expirationPolicy"]["ttl"]) for each in made} == {("1209600s", "")}
 
 
 def test_an_event_that_is_to_come_again_is_no_failure_of_the_function_but_a_503_of_the_endpoint_is_one() -> None:

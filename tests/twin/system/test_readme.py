@@ -79,6 +79,7 @@ def test_the_block_for_another_cloud_deploys_its_stack_with_plain_pulumi(deploym
     run(deployment, "source .venv/bin/activate\npulumi destroy\npulumi stack rm", twin=True)
 
 
+@only_all
 def test_the_blocks_for_the_twin_work_by_hand(deployment: Deployment) -> None:
     by_hand, events = (block for block in BLOCKS if "pilotlight up" in block and "pilotlight init" not in block)
     printed = run(deployment, by_hand, twin=False)

@@ -67,8 +67,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "be kept than may run (Cloud Run documentation, minimum instances)",
     ),
     (
-        {"endpoint.maxConcurrency": 1000, "warming": [{"kind": "ping", "everyMinutes": 5, "parallel": 101}]},
-        "warming.0.parallel: 101: use 1 to 100: one function sends them all",
+        {"endpoint.maxConcurrency": 1000, "warming": [{"kind": "ping", "everyMinutes": 5, "parallel": 48}]},
+        "warming.0.parallel: 48: use 1 to 47: one function sends them all",
     ),
     (
         {"image.registry": "premium"},
