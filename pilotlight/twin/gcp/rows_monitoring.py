@@ -79,7 +79,7 @@ def _condition(condition: Mapping[str, Any], at: str) -> Iterator[str]:
         if not isinstance(held, Mapping):
             continue
         yield from _whole_minutes(f"{at}{kind}.duration", held.get("duration"), 0 if kind == "conditionThreshold" else 2 * _MINUTE)
-        if held.get("evaluationMissingData") and kind == "conditionThreshold" and not seconds(held.get("duration")):
+        if held.get("evaluationMissingData") and kind == "conditionThreshold" and seconds(held.get("duration")) == 0:
             yield f"{at}{kind}.evaluationMissingData: needs a duration of 60s or more: set one, or leave it out."
         for index, one in enumerate(held.get("aggregations") or []):
             yield from _whole_minutes(f"{at}{kind}.aggregations[{index}].alignmentPeriod", one.get("alignmentPeriod"), _MINUTE)

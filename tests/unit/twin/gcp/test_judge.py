@@ -168,6 +168,16 @@ def test_a_wrong_choice_lists_what_may_be_chosen(everything: Made, name: str, pa
     assert any(allowed in text and ("use one of" in text or "use 'inherited'" in text) for text in found), problems(everything[name], fresh)
 
 
+@pytest.mark.parametrize(("duration", "refused"), [("0s", True), ("60s", False), (UNKNOWN, False)])
+def test_what_missing_data_means_is_of_a_duration_alone(everything: Made, duration: Any, refused: bool) -> None:
+    fresh = copy.deepcopy(dict(everything["policy"].inputs))
+    fresh["conditions"][0]["conditionThreshold"] |= {"duration": duration, "evaluationMissingData": "EVALUATION_MISSING_DATA_INACTIVE"}
+    place = "conditions[0].conditionThreshold.evaluationMissingData"
+    assert problems(everything["policy"], fresh) == (
+        [f"{place}: needs a duration of 60s or more: set one, or leave it out."] if refused else []
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_values_pass_everywhere(everything: Made, name: str) -> None:
     for fresh, path, one, _ in mutated(everything[name]):
