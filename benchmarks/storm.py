@@ -52,13 +52,13 @@ def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, An
         deployment.run("replay", stack)
         storm.settled(PATIENCE_S)
         replayed = time.monotonic() - began
-        last, replaced = storm.verdict(), storm.replaced()
+        last = storm.verdict()
     except AssertionError as error:
         raise BenchmarkError(f"{stack}: {error}") from None
     storm.calm()
     if missed := storm.missed():
         raise BenchmarkError(f"{stack}: {missed} met nothing: {dict(storm.met)}.")
-    if first.faults or last.faults or (last.rows, last.dead) != (uploads + DOOMED - replaced, replaced):
+    if first.faults or last.faults or (last.rows + last.overtaken, last.dead) != (uploads + DOOMED, 0):
         raise BenchmarkError(f"{stack}: {(first.faults + last.faults)[:5]}, {last.rows} rows and {last.dead} dead letters at the end.")
     deployment.report("destroy", stack)
     return {
@@ -66,6 +66,6 @@ def _storm(deployment: Deployment, stack: str, weather: Weather) -> dict[str, An
         "outages": storm.outages,
         "met": dict(storm.met),
         "seconds": {"weathered": round(weathered, 1), "settled": round(settled, 1), "replayed": round(replayed, 1)},
-        "after_the_storm": {"rows": first.rows, "dead_letters": first.dead},
-        "after_the_replay": {"rows": last.rows, "dead_letters": last.dead},
+        "after_the_storm": {"rows": first.rows, "overtaken": first.overtaken, "dead_letters": first.dead},
+        "after_the_replay": {"rows": last.rows, "overtaken": last.overtaken, "dead_letters": last.dead},
     }

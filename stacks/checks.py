@@ -194,6 +194,7 @@ def _tier(settings: Settings) -> str:
 def _rest(settings: Settings) -> Iterator[Problem]:
     if settings.answers is not None and not settings.answers.model_fields_set & {"async_", "stream"}:
         yield told("answers.async: missing: use true or false", "answers.async", "answers.stream")
+    yield from _worker(settings)
     alarms = settings.alarms
     if alarms is not None and alarms.enabled is False and alarms.email is not None:
         yield told(f"alarms.email: {shown(alarms.email)}: not with alarms.enabled false, where nothing is mailed: leave one of the two out")
@@ -201,6 +202,18 @@ def _rest(settings: Settings) -> Iterator[Problem]:
         allowed = RETENTION.get(settings.cloud, limits.LOG_RETENTION_DAYS)
         yield from within("logs.retentionDays", settings.logs.retention_days, allowed)
     yield from _tags(settings)
+
+
+def _worker(settings: Settings) -> Iterator[Problem]:
+    """Lambda calls the worker of answers with two messages at a time at least: an endpoint for one request would throttle the other."""
+    if settings.cloud != "aws" or settings.endpoint is None or settings.answers is None or not settings.answers.async_:
+        return
+    low, most = limits.MAPPING_CONCURRENCY.low, settings.endpoint.max_concurrency
+    if most is not None and 1 <= most < low:
+        yield told(
+            f"endpoint.maxConcurrency: {most}: the worker of answers.async takes {low} at a time at least: use {low} or more, or "
+            f"answers.async false ({limits.MAPPING_CONCURRENCY.source})"
+        )
 
 
 def _tags(settings: Settings) -> Iterator[Problem]:

@@ -241,7 +241,7 @@ class InferenceApiArgs(TypedDict):
     alarms: NotRequired[Alarms]
     """Whether there are alarms, and who is told when one goes off; nobody, without an address."""
     data_retention: NotRequired[str]
-    """`delete`: destroy takes bucket, images and logs along; `keep`: it refuses. One of `keep`, `delete`. Default: `keep`."""
+    """`delete`: destroy takes bucket, images and logs along (Azure can bring logs back for 14 days); `keep`: it refuses. One of `keep`, `delete`. Default: `keep`."""
     tags: NotRequired[dict[str, str]]
     """Further tags on everything that has tags."""
 
@@ -305,6 +305,6 @@ class EventPipelineArgs(TypedDict):
     alarms: NotRequired[Alarms]
     """Whether there are alarms, and who is told when one goes off; nobody, without an address."""
     data_retention: NotRequired[str]
-    """`delete`: destroy takes bucket, images and logs along; `keep`: it refuses. One of `keep`, `delete`. Default: `keep`."""
+    """`delete`: destroy takes bucket, images and logs along (Azure can bring logs back for 14 days); `keep`: it refuses. One of `keep`, `delete`. Default: `keep`."""
     tags: NotRequired[dict[str, str]]
     """Further tags on everything that has tags."""

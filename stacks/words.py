@@ -91,7 +91,7 @@ SETTINGS: Mapping[str, str] = {
     "Google Cloud and Azure need none",
     "alarms.enabled": "whether there are alarms",
     "alarms.email": "who is told when an alarm goes off; null: nobody",
-    "dataRetention": "`delete`: destroy takes bucket, images and logs along; `keep`: it refuses",
+    "dataRetention": "`delete`: destroy takes bucket, images and logs along (Azure can bring logs back for 14 days); `keep`: it refuses",
     "tags": "further tags on everything that has tags",
 }
 # What each cloud's provider is told beside it.

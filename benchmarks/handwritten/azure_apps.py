@@ -43,7 +43,6 @@ SHARE = settings.function.memory_mb * 1024**2 // 8
 
 workspace = az.operationalinsights.Workspace(
     f"{kind}-endpoint-environment-workspace",
-    workspace_name=prefix,
     resource_group_name=group,
     retention_in_days=settings.logs.retention_days,
     sku=az.operationalinsights.WorkspaceSkuArgs(name="PerGB2018"),

@@ -59,7 +59,7 @@ def function_of(
         [pulls("api-function", who), endpoint, *grants(who)],
         external=True,
     )
-    app_alerts("function", "The function fails.", "The slowest call comes close to the timeout.", made, FUNCTION_S)
+    app_alerts("function", "predict", "The function fails.", "A call comes close to the timeout.", made, FUNCTION_S)
     return made, who
 
 

@@ -35,6 +35,7 @@ def alert(
         operator="GreaterThan",
         threshold=threshold,
         time_aggregation=statistic,
+        skip_metric_validation=True,
     )
     az.monitor.MetricAlert(
         f"{kind}-watch-{role}",
@@ -86,22 +87,21 @@ def on_lines(role: str, text: str, query: list[str], column: str | None = None, 
     )
 
 
-def app_alerts(role: str, failing: str, slow: str, of: az.app.ContainerApp, limit_s: int) -> None:
+def app_alerts(role: str, app_role: str, failing: str, slow: str, of: az.app.ContainerApp, limit_s: int) -> None:
     """Answers of the 500s, and durations close to the limit."""
     alert(f"{role}-errors", failing, of.id, f"{APPS}/Requests", "Total", where={"statusCodeCategory": "5xx"})
-    alert(f"{role}-latency", slow, of.id, f"{APPS}/ResponseTime", "Maximum", limit_s * 900)
+    late = [
+        f'where ContainerAppName == "{app_role}-{own}" and Log has "request"',
+        "extend line = parse_json(Log)",
+        f'where tostring(line.event) == "request" and todouble(line.ms) > {limit_s * 900} and tolong(line.status) != 202',
+        "project TimeGenerated, ms = todouble(line.ms), request_id = tostring(line.request_id)",
+    ]
+    on_lines(f"{role}-latency", slow, late)
 
 
 def endpoint_alerts(of: az.app.ContainerApp) -> None:
-    failing, limit_ms = "The model server answers with 5XX.", settings.endpoint.predict_seconds * 900
-    alert("endpoint-errors", failing, of.id, f"{APPS}/Requests", "Total", where={"statusCodeCategory": "5xx"})
-    slow = [
-        f'where ContainerAppName == "endpoint-{own}" and Log has "request"',
-        "extend line = parse_json(Log)",
-        f'where tostring(line.event) == "request" and todouble(line.ms) > {limit_ms}',
-        "project TimeGenerated, ms = todouble(line.ms), request_id = tostring(line.request_id)",
-    ]
-    on_lines("endpoint-latency", "The slowest prediction comes close to the deadline.", slow)
+    failing, slow = "The model server answers with 5XX.", "The slowest prediction comes close to the deadline."
+    app_alerts("endpoint", "endpoint", failing, slow, of, settings.endpoint.predict_seconds)
 
 
 def taker_alerts(role: str, app_role: str, of: az.app.ContainerApp, old: str, waited: str) -> None:

@@ -12,7 +12,6 @@ from components.aws.function import call_variables, function_alarms
 from components.aws.watch import Alarm
 from components.aws.zips import Zip, zip_function
 from components.contract import Endpoint
-from components.limits import MAPPING_CONCURRENCY
 
 HANDLER = "handlers.functions.aws.worker.handler"
 # One request at a time is a batch: its answer is there as soon as it is made, and a failure repeats nothing else.
@@ -50,7 +49,7 @@ class AnswerWorker(pulumi.ComponentResource):
             ready=(answers,),
         )
         live = zip_function(name, home, zipped, self)
-        mapping(f"{name}-mapping", answers.queue_arn, live.alias, self, BATCH, max(args.max_concurrency, MAPPING_CONCURRENCY.low))
+        mapping(f"{name}-mapping", answers.queue_arn, live.alias, self, BATCH, args.max_concurrency)
         self.log_groups = [live.logs.name]
         self.alarms = function_alarms(live.alias, args.timeouts.function_s, "worker")
         self.register_outputs({"functionName": live.function.name, "logGroups": self.log_groups})

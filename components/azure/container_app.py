@@ -69,6 +69,7 @@ class App:
     gpu           whether it runs on the environment's GPU profile
     external      whether it is reached from the internet; else from its environment only; None: it has no ingress
     grace_s       for how long a replica that must end may go on; None: the platform's own half a minute
+    cooldown_s    for how long the last replica stays after the last request, where it may end at all
     """
 
     name: str
@@ -86,6 +87,7 @@ class App:
     gpu: bool = False
     external: bool | None
     grace_s: int | None = None
+    cooldown_s: int = CONTAINER_APPS_COOLDOWN_DEFAULT_S
     probes: Probes | None = None
 
 
@@ -187,7 +189,7 @@ def _scale(of: App) -> azure.app.ScaleArgs:
     return azure.app.ScaleArgs(
         min_replicas=of.min_replicas,
         max_replicas=of.max_replicas,
-        cooldown_period=CONTAINER_APPS_COOLDOWN_DEFAULT_S,
+        cooldown_period=of.cooldown_s,
         polling_interval=CONTAINER_APPS_POLLING_DEFAULT_S,
         rules=[_rule(position, rule) for position, rule in enumerate(of.rules)],
     )

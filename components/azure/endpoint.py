@@ -4,7 +4,7 @@ import math
 
 import pulumi
 
-from components.args import EndpointArgs, InstanceArgs
+from components.args import EndpointArgs, InstanceArgs, WarmingArgs
 from components.azure.artifacts import ModelStore
 from components.azure.container_app import App, Probes, address, container_app, http_rule
 from components.azure.context import AzureContext
@@ -16,10 +16,13 @@ from components.azure.log_watch import LogAlarm, late
 from components.azure.watch import Alarm, errors
 from components.azure.windows import window_rules
 from components.contract import Principal, Work
+from components.limits_azure import CONTAINER_APPS_COOLDOWN_DEFAULT_S
 from components.warming_plan import floor_at
 
 LIVE, READY = "/health/live", "/health/ready"
 SLOW = "The slowest prediction comes close to the deadline."
+# What a job may take to start, beside the minutes between two. Chosen, not measured.
+_JOB_STARTS_S = 120
 CACHE = "/tmp/model"  # noqa: S108 - a container's own disk
 
 
@@ -82,6 +85,7 @@ class ContainerAppsEndpoint(pulumi.ComponentResource):
                 max_replicas=math.ceil(self.max_concurrency / one.requests),
                 gpu=one.gpu is not None,
                 external=False,
+                cooldown_s=_cooldown_s(args.warming),
                 probes=Probes(live=LIVE, ready=READY, loads=True),
             ),
             self,
@@ -101,6 +105,12 @@ class ContainerAppsEndpoint(pulumi.ComponentResource):
     def grant_invoke(self, principal: Principal) -> pulumi.Resource:
         """Nothing is granted: whoever is in the environment may call. The caller depends on the endpoint."""
         return self
+
+
+def _cooldown_s(warming: WarmingArgs | None) -> int:
+    """For how long a replica stays without a request: until the next ping has come, where there are any, else it would be gone by then."""
+    pings = [] if warming is None else warming.plan.pings
+    return max([CONTAINER_APPS_COOLDOWN_DEFAULT_S, *(each.every_minutes * 60 + _JOB_STARTS_S for each in pings)])
 
 
 def _required(one: InstanceArgs) -> dict[str, str]:

@@ -4,7 +4,8 @@ import pulumi
 import pulumi_azure_native as azure
 
 from components.azure.context import AzureContext
-from components.limits_azure import CONSUMPTION, CONTAINER_APPS_GPUS, CONTAINER_APPS_PROFILES
+from components.limits_azure import CONSUMPTION, CONTAINER_APPS_GPUS, CONTAINER_APPS_PROFILES, WORKSPACE_NAME
+from components.naming import bounded
 
 LOGS = ("ContainerAppConsoleLogs", "ContainerAppSystemLogs")
 GPU = "gpu"
@@ -20,8 +21,8 @@ class ContainerEnvironment(pulumi.ComponentResource):
         super().__init__("pilotlight:index:ContainerEnvironment", name, None, opts)
         group, inside = home.group(name, self), pulumi.ResourceOptions(parent=self)
         workspace = azure.operationalinsights.Workspace(
-            f"{name}-workspace",
-            workspace_name=home.names.workspace,
+            # Azure keeps a deleted workspace for 14 days, its name taken elsewhere and its lines to come back with it: each has a new name.
+            bounded(f"{name}-workspace", WORKSPACE_NAME),
             resource_group_name=group,
             retention_in_days=home.log_retention_days,
             sku=azure.operationalinsights.WorkspaceSkuArgs(name="PerGB2018"),

@@ -11,7 +11,8 @@ from components.azure.context import AzureContext
 from components.azure.endpoint import LIVE, READY, ContainerAppsEndpoint
 from components.azure.identities import identity
 from components.azure.insights import telling
-from components.azure.watch import Alarm, errors, latency
+from components.azure.log_watch import LogAlarm, late
+from components.azure.watch import Alarm, errors
 from components.contract import Principal
 from components.function_size import instances_of, requests_of
 from components.limits_azure import CONTAINER_APPS_MAX_REPLICAS, CONTAINER_APPS_MB_PER_CPU
@@ -85,9 +86,9 @@ class ApiFunction(pulumi.ComponentResource):
         self.invoke_target, self.function_name, self.function_alias = address(app), app.name, None
         self.log_groups = []
         home.counted += [COLD_START] if answers is None else [COLD_START, HANDED_OVER]
-        self.alarms: list[Alarm] = [
+        self.alarms: list[Alarm | LogAlarm] = [
             errors("function", "The function fails.", app.id),
-            latency("function", "The slowest call comes close to the timeout.", app.id, args.timeouts.function_s),
+            late("function-latency", "A call comes close to the timeout.", home.names.app(PREDICT), args.timeouts.function_s),
         ]
         self.register_outputs({"functionName": self.function_name, "url": self.invoke_target})
 

@@ -119,11 +119,12 @@ def faults(app: str) -> str:
 
 
 def late(app: str, milliseconds: float) -> str:
-    """The answers of an app that took longer; pings are no requests."""
+    """The answers of an app that took longer, but for those that tell where a later one will be, for which it waits as long as it may;
+    pings are no requests."""
     return _query(
         f'where ContainerAppName == "{app}" and Log has "request"',
         _LINE,
-        f'where tostring(line.event) == "request" and todouble(line.ms) > {milliseconds:.0f}',
+        f'where tostring(line.event) == "request" and todouble(line.ms) > {milliseconds:.0f} and tolong(line.status) != 202',
         "project TimeGenerated, ms = todouble(line.ms), request_id = tostring(line.request_id)",
     )
 

@@ -29,9 +29,10 @@ def old(role: str, text: str, app: str, threshold_s: int) -> LogAlarm:
     return LogAlarm(role=role, text=text, query=log_queries.ages(app), column=log_queries.AGE, threshold=threshold_s)
 
 
-def late(role: str, text: str, app: str, model_s: int) -> LogAlarm:
-    """Requests that take a model server almost as long as a prediction may: the app's own latency counts a warming plan's pings too."""
-    return LogAlarm(role=role, text=text, query=log_queries.late(app, model_s * 1000 * LATENCY_SHARE))
+def late(role: str, text: str, app: str, most_s: int) -> LogAlarm:
+    """Requests that take an app almost as long as they may. The platform's own latency is an average by status code, in which one slow
+    call among fast ones disappears (Container Apps documentation, metrics), and counts a warming plan's pings too."""
+    return LogAlarm(role=role, text=text, query=log_queries.late(app, most_s * 1000 * LATENCY_SHARE))
 
 
 def faults(role: str, text: str, app: str) -> LogAlarm:

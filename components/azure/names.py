@@ -14,7 +14,6 @@ from components.limits_azure import (
     STORAGE_ACCOUNT_NAME,
     SYSTEM_TOPIC_NAME,
     VIRTUAL_NETWORK_NAME,
-    WORKSPACE_NAME,
 )
 from components.naming import bounded, fixed, short_hash, slug
 
@@ -39,7 +38,6 @@ class Names:
     group: str
     environment: str
     infrastructure: str
-    workspace: str
     registry: str
     topic: str
     network: str
@@ -76,7 +74,6 @@ def names_of(project: str, stack: str, subscription: str, network: NetworkArgs |
         environment=fixed(f"{prefix}{placed}", ENVIRONMENT_NAME),
         # Of the platform's parts of a network; the platform's own name for it may be longer than a group's may be.
         infrastructure=fixed(f"{prefix}{placed}-apps", RESOURCE_GROUP_NAME),
-        workspace=fixed(prefix, WORKSPACE_NAME),
         registry=fixed(f"images{world}", CONTAINER_REGISTRY_NAME),
         network=fixed(f"{prefix}{placed}", VIRTUAL_NETWORK_NAME),
         topic=fixed(f"objects-{short_hash(prefix, APP_DIGITS)}", SYSTEM_TOPIC_NAME),

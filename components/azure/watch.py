@@ -8,7 +8,7 @@ import pulumi
 import pulumi_azure_native as azure
 
 from components.azure.context import AzureContext
-from components.azure.log_watch import LATENCY_SHARE, LogAlarm, log_alert
+from components.azure.log_watch import LogAlarm, log_alert
 
 APPS, JOBS, GATEWAYS = "Microsoft.App/containerApps", "Microsoft.App/jobs", "Microsoft.ApiManagement/service"
 QUEUES, TOPICS = "Microsoft.Storage/storageAccounts/queueServices", "Microsoft.EventGrid/systemTopics"
@@ -52,19 +52,6 @@ def errors(role: str, text: str, app: pulumi.Input[str]) -> Alarm:
         where={"statusCodeCategory": "5xx"},
         statistic="Total",
         threshold=0,
-    )
-
-
-def latency(role: str, text: str, app: pulumi.Input[str], timeout_s: int) -> Alarm:
-    """Durations close to a timeout, of an app that no ping calls (the metric is in milliseconds)."""
-    return Alarm(
-        role=f"{role}-latency",
-        text=text,
-        scope=app,
-        namespace=APPS,
-        metric="ResponseTime",
-        statistic="Maximum",
-        threshold=timeout_s * 1000 * LATENCY_SHARE,
     )
 
 
@@ -211,6 +198,8 @@ def _criteria(alarm: Alarm) -> azure.monitor.MetricAlertSingleResourceMultipleMe
         operator="GreaterThan",
         threshold=alarm.threshold,
         time_aggregation=alarm.statistic,
+        # What was made a moment ago, a job that never ran say, may have no such metric yet.
+        skip_metric_validation=True,
     )
     return azure.monitor.MetricAlertSingleResourceMultipleMetricCriteriaArgs(
         odata_type="Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria", all_of=[one]

@@ -179,7 +179,7 @@ AZURE: tuple[Idle, ...] = (
     Idle(
         type="azure-native:app:Job",
         ending="-warming-ping-",
-        what="pings: seconds of a job for each start, and of the model for 0.1 s each or longer",
+        what="pings: seconds of a job for each start, and the replica of the endpoint that they keep, between them too",
         of="ping a month|pings a month",
         kind="calls",
         unit="vCPU and second",

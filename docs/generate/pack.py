@@ -43,7 +43,7 @@ _BETWEEN = {"aws:lambda/alias:Alias"}
 # Two of a kind are enough.
 _MANY = {"aws:scheduler/schedule:Schedule", "aws:appautoscaling/scheduledAction:ScheduledAction", "gcp:cloudscheduler/job:Job"}
 # Inputs that no rule reads and that are long.
-_LONG = ("openapiDocuments", "schema", "format")
+_LONG = ("schema", "format")
 
 
 def limits_copy() -> str:

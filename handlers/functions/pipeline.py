@@ -24,6 +24,7 @@ from handlers.functions.waves import parted, waves
 PARALLEL = 10
 # Results that are held in memory until they are recorded, in characters.
 RECORD_BYTES = 8 * 1024**2
+Judge = Callable[[ObjectVersion, Outcome], Outcome]
 _LEVELS = {"refused": "ERROR", "failed": "WARNING"}
 
 
@@ -52,10 +53,12 @@ class _Call:
 class Pipeline:
     """One process of the function."""
 
-    def __init__(self, store: Objects, model: Model, results: Results, settings: PipelineSettings) -> None:
+    def __init__(self, store: Objects, model: Model, results: Results, settings: PipelineSettings, judge: Judge | None = None) -> None:
+        """`judge` has the last word on each outcome, where a store keeps no versions, say. It never raises."""
         self._store = store
         self._results = results
         self._settings = settings
+        self._judge = judge
         self._predictor = Predictor(
             model,
             max_inputs=settings.max_inputs,
@@ -82,6 +85,8 @@ class Pipeline:
         for wave in [*waves([delivery for _, delivery in aside]), *waves(again)]:
             found |= self._wave(wave, call)
         for id_, delivery in asked.items():
+            if self._judge is not None:
+                found[id_] = self._judge(delivery.version, found[id_])
             log(delivery, found[id_], batch_id)
         self._count(list(found.values()), batch_id)
         return found

@@ -6,6 +6,7 @@ run a job in an environment is decided there (reviewers, branches), and each env
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,35 @@ from typing import Any
 ISSUER = "token.actions.githubusercontent.com"
 AWS_AUDIENCE = "sts.amazonaws.com"
 AZURE_AUDIENCE = "api://AzureADTokenExchange"
-# GitHub environment -> what the identity behind it may do in the cloud.
-ENVIRONMENTS: Mapping[str, str] = {"preview": "read", "environments": "write", "cleanup": "write", "production": "write"}
+# GitHub environment -> what the identity behind it may do in the cloud. To compare with what is really there (`refresh`) takes more rights
+# than to read, some of them those of a key, so that only what is merged does it.
+ENVIRONMENTS: Mapping[str, str] = {
+    "preview": "read",
+    "drift": "refresh",
+    "environments": "write",
+    "cleanup": "write",
+    "production": "write",
+}
 # What a stack of a pull request runs in, and what ends it there, have an account of their own (docs/ci.md), so that their lines never come
 # with the others'.
 APART = ("environments", "cleanup")
 TOGETHER = tuple(name for name in ENVIRONMENTS if name not in APART)
 # Those that no job enters unless a person said yes, and those that only what is merged enters.
-REVIEWED, OF_THE_BRANCH, BRANCH = ("production",), ("production", "cleanup"), "main"
+REVIEWED, OF_THE_BRANCH, BRANCH = ("production",), ("drift", "production", "cleanup"), "main"
+# Google: policies on single resources, and the strings of API keys, are not among what a viewer sees.
+_GOOGLE_READS = ("roles/viewer",)
+_GOOGLE_ROLES: Mapping[str, Sequence[str]] = {
+    "read": _GOOGLE_READS,
+    "refresh": (*_GOOGLE_READS, "roles/iam.securityReviewer", "roles/serviceusage.apiKeysViewer"),
+    "write": ("roles/owner",),
+}
+# Azure: a program asks for its gateway's key each time, which no built-in role that only reads may tell; the provider reads a blob with
+# the account's key (pulumi-azure-native issue 2015), by which one may write there too.
+_AZURE_READS = ("*/read", "Microsoft.ApiManagement/service/subscriptions/listSecrets/action")
+_AZURE_ACTIONS: Mapping[str, Sequence[str]] = {
+    "read": _AZURE_READS,
+    "refresh": (*_AZURE_READS, "Microsoft.Storage/storageAccounts/listKeys/action"),
+}
 POOL = "github"
 _NAME = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 
@@ -87,6 +109,15 @@ def azure_credential(repository: Repository, environment: str) -> dict[str, Any]
     }
 
 
+def azure_role(account: str, environment: str) -> dict[str, Any] | None:
+    """The role of an identity that only reads, under a name that no other subscription's has: names are unique in a tenant."""
+    actions = _AZURE_ACTIONS.get(ENVIRONMENTS[environment])
+    if actions is None:
+        return None
+    name = f"pilotlight-{environment} {account}"
+    return {"Name": name, "Description": "Plans of CI", "Actions": list(actions), "AssignableScopes": [f"/subscriptions/{account}"]}
+
+
 def require_environments(names: Sequence[str]) -> None:
     """Raises TrustError for one that no workflow has, and where the code of pull requests would get an administrator beside production."""
     if unknown := [name for name in names if name not in ENVIRONMENTS]:
@@ -128,7 +159,7 @@ def aws(repository: Repository, account: str, environments: Sequence[str] = TOGE
         lines += [
             f"aws iam create-role --role-name {role} --assume-role-policy-document '{trusted}'",
             f"aws iam attach-role-policy --role-name {role} --policy-arn arn:aws:iam::aws:policy/"
-            + ("ReadOnlyAccess" if ENVIRONMENTS[environment] == "read" else "AdministratorAccess"),
+            + ("AdministratorAccess" if ENVIRONMENTS[environment] == "write" else "ReadOnlyAccess"),
             f"gh variable set AWS_ROLE --repo {repository.name} --env {environment} --body arn:aws:iam::{account}:role/{role}",
         ]
     return lines
@@ -153,8 +184,10 @@ def google(repository: Repository, account: str, environments: Sequence[str] = T
             f"gcloud iam service-accounts create {name} --project={account}",
             f"gcloud iam service-accounts add-iam-policy-binding {mail} --project={account} "
             f'--role=roles/iam.workloadIdentityUser --member="{member}"',
-            f"gcloud projects add-iam-policy-binding {account} --member=serviceAccount:{mail} --condition=None "
-            f"--role=roles/{'viewer' if ENVIRONMENTS[environment] == 'read' else 'owner'}",
+            *(
+                f"gcloud projects add-iam-policy-binding {account} --member=serviceAccount:{mail} --condition=None --role={role}"
+                for role in _GOOGLE_ROLES[ENVIRONMENTS[environment]]
+            ),
             f'gh variable set GOOGLE_PROVIDER --repo {repository.name} --env {environment} --body "{provider}/providers/{POOL}"',
             f"gh variable set GOOGLE_ACCOUNT --repo {repository.name} --env {environment} --body {mail}",
         ]
@@ -168,12 +201,15 @@ def azure(repository: Repository, account: str, environments: Sequence[str] = TO
     lines = [f"az group create --subscription {account} --name {group} --location westeurope"]
     for environment in dict.fromkeys(environments):
         identity, credential = f"pilotlight-{environment}", azure_credential(repository, environment)
+        made = azure_role(account, environment)
+        role = "Owner" if made is None else made["Name"]
         asked = f"az identity show --subscription {account} --resource-group {group} --name {identity} --output tsv --query"
         lines += [
             f"az identity create --subscription {account} --resource-group {group} --name {identity}",
             f"az identity federated-credential create --subscription {account} --resource-group {group} --identity-name {identity} "
             f"--name {credential['name']} --issuer {credential['issuer']} --subject '{credential['subject']}' --audiences {AZURE_AUDIENCE}",
-            f"az role assignment create --role {'Reader' if ENVIRONMENTS[environment] == 'read' else 'Owner'} --scope {scope} "
+            *([] if made is None else [f"az role definition create --subscription {account} --role-definition '{json.dumps(made)}'"]),
+            f"az role assignment create --role {shlex.quote(role)} --scope {scope} "
             f'--assignee-principal-type ServicePrincipal --assignee-object-id "$({asked} principalId)"',
             f'gh variable set AZURE_CLIENT_ID --repo {repository.name} --env {environment} --body "$({asked} clientId)"',
             f'gh variable set AZURE_TENANT_ID --repo {repository.name} --env {environment} --body "$({asked} tenantId)"',

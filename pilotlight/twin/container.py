@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # the closing would be lost.
 KEEP_ALIVE_S = 2.0
 _TAIL_LINES = 40
+_END_HEARD_S = 1.0
 _TOLD_LINES = 3
 # What a container that asks for a GPU is told here: it computes on the CPU, whatever its image has, or this machine.
 _WITHOUT_GPU = {"REQUIRE_GPU": "0", "CUDA_VISIBLE_DEVICES": ""}
@@ -111,6 +113,14 @@ class Container:
         _, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.close()
         return True
+
+    async def has_ended(self) -> bool:
+        """Whether its process has ended, asked when a connection broke: the end of a process is heard of after that of its connections."""
+        if self._process is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_HEARD_S):
+                    await self._process.wait()
+        return not self.running
 
     def kill(self) -> None:
         """End its process at once, with all that it has under way."""

@@ -1,4 +1,4 @@
-"""Policies of AWS as rules read them: JSON text or values, one statement or a list; whom they let in, on what condition, to what."""
+"""Policies as rules read them: JSON text or values, one statement or a list; whom they let in, on what condition, to what."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,8 @@ RESOURCE = {
     "aws:sqs/queue:Queue": "policy",
     "aws:sqs/queuePolicy:QueuePolicy": "policy",
 }
+# Of a bucket, not below a prefix of it.
+_ALL_OBJECTS = re.compile(r"\*|arn:aws[a-z-]*:s3:::[^/]+/\*")
 _EQUAL = {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress"}
 _UNEQUAL = {"stringnotequals", "stringnotequalsignorecase", "stringnotlike", "arnnotequals", "arnnotlike", "notipaddress"}
 # Services whose ARNs start with the name; those of others have the kind before it (service authorization reference).
@@ -52,6 +54,12 @@ def _statements(part: View, path: str, effect: str) -> Iterator[Mapping[str, Any
             yield each
 
 
+def bindings(resource: Resource) -> Iterator[tuple[str, list[str]]]:
+    """Role and members of each grant in a whole policy of Google's (`policyData`)."""
+    for each in as_list((resource.document("policyData") or {}).get("bindings")):
+        yield str(each.get("role")), [str(one) for one in as_list(each.get("members"))]
+
+
 def principals(statement: Mapping[str, Any]) -> list[str]:
     """Whom a statement names, without the kind."""
     named = statement.get("Principal")
@@ -65,7 +73,7 @@ def bound(statement: Mapping[str, Any]) -> dict[str, list[str]]:
     a test that a call without the key passes (`IfExists`, `ForAllValues:`)."""
     found: dict[str, list[str]] = {}
     for operator, key, values in _conditions(statement):
-        if operator.removeprefix("foranyvalue:") in _EQUAL and all(map(_narrow, values)):
+        if operator.removeprefix("foranyvalue:") in _EQUAL and all(map(narrow, values)):
             found.setdefault(key, []).extend(values)
     return found
 
@@ -76,14 +84,14 @@ def kept_out(statement: Mapping[str, Any]) -> str:
     if "*" not in principals(statement) or len(given) != 1:
         return ""
     ((operator, key, values),) = given
-    return key if operator.removesuffix("ifexists") in _UNEQUAL and all(map(_narrow, values)) else ""
+    return key if operator.removesuffix("ifexists") in _UNEQUAL and all(map(narrow, values)) else ""
 
 
 def denies_plain_http(statement: Mapping[str, Any]) -> bool:
     """Whether a denial refuses every request to a bucket's objects that comes without TLS."""
     given = [(operator.removesuffix("ifexists"), key, *map(str.lower, values)) for operator, key, values in _conditions(statement)]
     everything = {"*", "s3:*"} & {str(each).lower() for each in as_list(statement.get("Action"))}
-    objects = any(str(each) == "*" or str(each).endswith("/*") for each in as_list(statement.get("Resource")))
+    objects = any(_ALL_OBJECTS.fullmatch(str(each)) for each in as_list(statement.get("Resource")))
     return bool("*" in principals(statement) and everything and objects and given == [("bool", "aws:securetransport", "false")])
 
 
@@ -116,7 +124,7 @@ def every_one(arn: str) -> bool:
     return not _literal(names[0] if parts[2] in _WITHOUT_KIND or len(names) == 1 else names[1])
 
 
-def _narrow(value: str) -> bool:
+def narrow(value: str) -> bool:
     """Whether a condition's value, with its wildcards, is less than all: of an ARN the account or the resource is named."""
     parts = value.split(":", 5)
     if value.startswith("arn:"):

@@ -1,11 +1,12 @@
 """Security: who can come in. Nothing is open to anyone, every caller proves who it is."""
 
+import base64
 import re
 from collections.abc import Iterator
 
 from . import tokens as t
-from .apis import open_routes
-from .documents import RESOURCE, bound, denies_plain_http, kept_out, principals, statements, within
+from .apis import open_routes, open_routes_of_google
+from .documents import RESOURCE, bindings, bound, denies_plain_http, kept_out, narrow, principals, statements, within
 from .model import Check, Context, Rule, equal, one_of, present, wanted
 from .reading import Resource, Unknown, View, every, shown
 
@@ -35,6 +36,13 @@ def _grant_to_anyone(resource: Resource, _: Context) -> Iterator[str]:
             yield f'{member.path} is {shown(member.known())}: set it to the caller, "serviceAccount:<address>".'
 
     return every([*resource.each("member"), *resource.each("members")], judge)
+
+
+def _policy_to_anyone(resource: Resource, _: Context) -> Iterator[str]:
+    for role, members in bindings(resource):
+        for each in members:
+            if each in _ANYONE:
+                yield f'policyData grants {role} to {shown(each)}: grant it to the caller, "serviceAccount:<address>".'
 
 
 def _method(resource: Resource, _: Context) -> Iterator[str]:
@@ -72,6 +80,18 @@ def _document(api: Resource, _: Context) -> Iterator[str]:
         yield f"body is {error}: give it an OpenAPI document, so that its routes can be judged."
         return
     yield from (f"body opens {each} to anyone: give it security, or x-amazon-apigateway-auth." for each in routes)
+
+
+def _google_documents(config: Resource, _: Context) -> Iterator[str]:
+    def judge(place: View) -> Iterator[str]:
+        try:
+            routes = list(open_routes_of_google(base64.b64decode(str(place.at("document.contents")), validate=True).decode()))
+        except ValueError as error:
+            yield f"{place.named('document.contents')} is {error}: give it an OpenAPI document in base64, so that its routes can be judged."
+            return
+        yield from (f"{place.path} opens {each} to anyone: give it security, by a key or a token." for each in routes)
+
+    return every(config.each("openapiDocuments"), judge)
 
 
 def _quick(api: Resource, _: Context) -> Iterator[str]:
@@ -141,9 +161,9 @@ def _tls_only(bucket: Resource, context: Context) -> Iterator[str]:
 
 def _source(permission: Resource, _: Context) -> Iterator[str]:
     """A service acts for every account that uses it; an account and an organization are themselves who calls."""
-    named = any(permission.at(each) for each in ("sourceArn", "sourceAccount", "principalOrgId"))
-    if not named and not _ACCOUNT.fullmatch(str(permission.at("principal"))):
-        yield "sourceArn is missing: set it to the caller's ARN."
+    given = [str(each) for name in ("sourceArn", "sourceAccount", "principalOrgId") if (each := permission.at(name))]
+    if not any(map(narrow, given)) and not _ACCOUNT.fullmatch(str(permission.at("principal"))):
+        yield f"sourceArn is {shown(permission.at('sourceArn'))}: set it to the caller's ARN."
 
 
 def _caller(permission: Resource, _: Context) -> Iterator[str]:
@@ -195,7 +215,11 @@ RULES = (
         severity="critical",
         idea="No policy or grant lets in anyone.",
         fix="Name who may use it.",
-        checks=(Check(tuple(RESOURCE), _policy_for_anyone), Check((*t.GRANTS, *t.MORE_GRANTS), _grant_to_anyone)),
+        checks=(
+            Check(tuple(RESOURCE), _policy_for_anyone),
+            Check((*t.GRANTS, *t.MORE_GRANTS), _grant_to_anyone),
+            Check(t.GRANTED_WHOLE, _policy_to_anyone),
+        ),
         answers=(
             *("CKV_AWS_70", "CKV_AWS_168", "CKV_AWS_387", "CKV_AWS_169", "CKV_AWS_32", "CKV_GCP_28", "CKV_GCP_99", "CKV_GCP_101"),
             *("CKV_GCP_102", "nag:F16", "nag:F18", "nag:F21", "CIS-AWS:2.21", "CIS-GCP:5.1", "FSBP:SNS.4"),
@@ -216,6 +240,7 @@ RULES = (
             Check((t.HTTP_ROUTE,), _route),
             Check((t.REST_API, "aws:apigateway/restApiPut:RestApiPut", t.HTTP_API), _document),
             Check((t.HTTP_API,), _quick),
+            Check((t.API_CONFIG,), _google_documents),
             *wanted(t.LAMBDA_URL, equal("authorizationType", "AWS_IAM")),
             *wanted(t.RUN, one_of("invokerIamDisabled", (False, None))),
         ),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import tokens as t
-from .documents import IDENTITY, RESOURCE, as_list, bound, every_one, principals, statements
+from .documents import IDENTITY, RESOURCE, as_list, bindings, bound, every_one, principals, statements
 from .model import Check, Context, Rule, one_of, wanted
 from .reading import Resource, View, every, shown
 
@@ -22,7 +22,7 @@ _WITHOUT_RESOURCE = (
     # It has one; Application Auto Scaling tries it, in its caller's name, on a name that it made up.
     "sagemaker:DescribeEndpointConfig",
 )
-_ADMIN_ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(AdministratorAccess|IAMFullAccess|PowerUserAccess|job-function/.*)")
+_ADMIN_ARN = re.compile(r"arn:aws[a-z-]*:iam::aws:policy/(.*/)?(AdministratorAccess.*|PowerUserAccess|.*FullAccess|job-function/.*)")
 # Where a type attaches policies: one, or a list.
 _ATTACHES = {
     t.ATTACHMENT: "policyArn",
@@ -42,6 +42,12 @@ _ADMIN_GUIDS = {
     "18d7d88d-d35e-4fb5-a5c3-7773c20a72d9": "User Access Administrator",
     "f58310d9-a9f6-439a-9e8d-f62e7b41a168": "Role Based Access Control Administrator",
 }
+# By which who has a role can give itself any other, or act as somebody else; in small letters.
+_HANDS_OUT = re.compile(
+    r".*\.setiampolicy|iam\.roles\.(create|update)|iam\.serviceaccountkeys\.create"
+    r"|iam\.serviceaccounts\.(actas|getaccesstoken|implicitdelegation|signblob|signjwt)"
+    r"|microsoft\.authorization/((roleassignments|roledefinitions)/write|elevateaccess/action)"
+)
 # What takes in every resource below it, in small letters.
 _EVERYTHING = re.compile(r"/|/subscriptions/[^/]+/?|/providers/microsoft\.management/.*")
 _WHOLE_ACCOUNT = re.compile(r"\d{12}|arn:aws[a-z-]*:iam::\d{12}:root")
@@ -65,6 +71,21 @@ def _wildcard_action(resource: Resource, _: Context) -> Iterator[str]:
         for action in as_list(each.get("Action")):
             if set(str(action)) & set("*?"):
                 yield f"policy allows {action!r}: name each action that is called."
+
+
+def _permitted(role: Resource) -> list[View]:
+    """What a role of one's own permits, one by one."""
+    if role.type in t.OWN_ROLES:
+        return role.each("permissions")
+    return [one for part in role.each("permissions") for key in ("actions", "dataActions") for one in part.each(key)]
+
+
+def _wildcard_in_role(role: Resource, _: Context) -> Iterator[str]:
+    def judge(one: View) -> Iterator[str]:
+        if "*" in str(one.known()):
+            yield f"{one.path} is {shown(one.known())}: name each action that is called."
+
+    return every(_permitted(role), judge)
 
 
 def _wildcard_resource(resource: Resource, context: Context) -> Iterator[str]:
@@ -92,7 +113,7 @@ def _trust(resource: Resource, _: Context) -> Iterator[str]:
         if "*" in named:
             yield f'{_TRUST} trusts "*": name the service or the account.'
         whole = [one for one in named if _WHOLE_ACCOUNT.fullmatch(one)]
-        if whole and not set(keys) & _SOMEBODY:
+        if whole and not any(key in keys and not any(map(every_one, keys[key])) for key in _SOMEBODY):
             yield f"{_TRUST} trusts all of {whole[0]}: name the role that takes it, or condition on aws:PrincipalArn or sts:ExternalId."
         for one in named:
             provider = one.partition("oidc-provider/")[2] or one
@@ -101,7 +122,8 @@ def _trust(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _of_a_repository(subjects: list[str]) -> bool:
-    return bool(subjects) and all(re.match(r"repo:[^/*?]+/[^/*?:]+:", each) for each in subjects)
+    """Its branches, its environments or its pull requests, not all three."""
+    return bool(subjects) and all(re.match(r"repo:[^/*?]+/[^/*?:]+:[^*?]", each) for each in subjects)
 
 
 def _admin_of_aws(resource: Resource, _: Context) -> Iterator[str]:
@@ -113,10 +135,15 @@ def _admin_of_aws(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _admin_of_google(resource: Resource, _: Context) -> Iterator[str]:
-    role = str(resource.at("role"))
+    given = [role for role, _ in bindings(resource)] if resource.type in t.GRANTED_WHOLE else [str(resource.at("role"))]
+    for role in given:
+        yield from _administrates(resource, role)
+
+
+def _administrates(resource: Resource, role: str) -> Iterator[str]:
     if _ADMIN_ROLE.fullmatch(role):
         yield f"role is {shown(role)}: set it to the smallest predefined role for the call, on that one resource."
-    elif _ACTING_ROLE.fullmatch(role) and resource.type in t.GRANTS_ON_EVERYTHING:
+    elif _ACTING_ROLE.fullmatch(role) and resource.type in (*t.GRANTS_ON_EVERYTHING, *t.WHOLE_ON_EVERYTHING):
         yield f"role is {shown(role)} on every service account: grant it on the one that is acted as (serviceaccount.IAMMember)."
 
 
@@ -124,6 +151,14 @@ def _admin_of_azure(resource: Resource, _: Context) -> Iterator[str]:
     role = str(resource.at("roleDefinitionId")).rsplit("/", 1)[-1].lower()
     if role in _ADMIN_GUIDS:
         yield f"roleDefinitionId is the role {_ADMIN_GUIDS[role]}: set it to a data role of the one resource."
+
+
+def _hands_out(role: Resource, _: Context) -> Iterator[str]:
+    def judge(one: View) -> Iterator[str]:
+        if _HANDS_OUT.fullmatch(str(one.known()).lower()):
+            yield f"{one.path} is {shown(one.known())}, by which it takes every other right: leave it to who deploys."
+
+    return every(_permitted(role), judge)
 
 
 def _own_account(resource: Resource, _: Context) -> Iterator[str]:
@@ -169,7 +204,10 @@ RULES = (
         severity="high",
         idea="A policy names each action.",
         fix="List the actions that the code calls.",
-        checks=(Check(tuple(_POLICIES), _wildcard_action),),
+        checks=(
+            Check(tuple(_POLICIES), _wildcard_action),
+            Check((*t.OWN_ROLES, t.OWN_ROLE, *t.OWN_DATA_ROLES), _wildcard_in_role),
+        ),
         answers=(
             *("CKV_AWS_62", "CKV_AWS_63", "CKV_AWS_72", "CKV2_AWS_40", "FSBP:IAM.1", "FSBP:IAM.21", "nag:F2", "nag:F3", "nag:F4"),
             *("AWS-Config:sqs-queue-policy-full-access-check", "nag:F15", "nag:F20"),
@@ -231,7 +269,8 @@ RULES = (
         fix="Grant the role of the one call, on the one resource.",
         checks=(
             Check(tuple(_ATTACHES), _admin_of_aws),
-            Check((*t.GRANTS, *t.MORE_GRANTS), _admin_of_google),
+            Check((*t.GRANTS, *t.MORE_GRANTS, *t.GRANTED_WHOLE), _admin_of_google),
+            Check((*t.OWN_ROLES, t.OWN_ROLE), _hands_out),
             Check((t.ASSIGNMENT,), _admin_of_azure),
         ),
         answers=(

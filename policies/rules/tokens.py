@@ -91,6 +91,23 @@ GRANTS_ON_EVERYTHING = (
     "gcp:projects/iAMBinding:IAMBinding",
     "gcp:projects/iAMMember:IAMMember",
 )
+# What grants by a whole policy, which replaces every grant that there is.
+GRANTED_WHOLE = (
+    "gcp:artifactregistry/repositoryIamPolicy:RepositoryIamPolicy",
+    "gcp:cloudfunctionsv2/functionIamPolicy:FunctionIamPolicy",
+    "gcp:cloudrun/iamPolicy:IamPolicy",
+    "gcp:cloudrunv2/serviceIamPolicy:ServiceIamPolicy",
+    "gcp:folder/iAMPolicy:IAMPolicy",
+    "gcp:organizations/iAMPolicy:IAMPolicy",
+    "gcp:projects/iAMPolicy:IAMPolicy",
+    "gcp:pubsub/subscriptionIAMPolicy:SubscriptionIAMPolicy",
+    "gcp:pubsub/topicIAMPolicy:TopicIAMPolicy",
+    "gcp:secretmanager/secretIamPolicy:SecretIamPolicy",
+    "gcp:serviceaccount/iAMPolicy:IAMPolicy",
+    "gcp:storage/bucketIAMPolicy:BucketIAMPolicy",
+)
+WHOLE_ON_EVERYTHING = ("gcp:folder/iAMPolicy:IAMPolicy", "gcp:organizations/iAMPolicy:IAMPolicy", "gcp:projects/iAMPolicy:IAMPolicy")
+OWN_ROLES = ("gcp:organizations/iAMCustomRole:IAMCustomRole", "gcp:projects/iAMCustomRole:IAMCustomRole")
 REGISTRY = "gcp:artifactregistry/repository:Repository"
 RUN = "gcp:cloudrunv2/service:Service"
 SUBSCRIPTION = "gcp:pubsub/subscription:Subscription"
@@ -116,6 +133,11 @@ EVENT_TOPIC = "azure-native:eventgrid:SystemTopic"
 JOB = "azure-native:app:Job"
 LOG_ALERT = "azure-native:monitor:ScheduledQueryRule"
 METRIC_ALERT = "azure-native:monitor:MetricAlert"
+OWN_DATA_ROLES = (
+    "azure-native:cosmosdb:SqlResourceSqlRoleDefinition",
+    "azure-native:cosmosdb:TableResourceTableRoleDefinition",
+)
+OWN_ROLE = "azure-native:authorization:RoleDefinition"
 RESOURCE_GROUP = "azure-native:resources:ResourceGroup"
 STORAGE = "azure-native:storage:StorageAccount"
 WORKSPACE = "azure-native:operationalinsights:Workspace"

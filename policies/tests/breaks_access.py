@@ -3,9 +3,11 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, allowing, made, statement
+from .harness_breaks import GONE, Break, allowing, documents, granting, made, statement
 
 _OWN = "securityDefinitions: {own: {x-amazon-apigateway-authorizer: {type: request}}}"
+
+_GOOGLE = "securityDefinitions: {key: {type: apiKey}, own: {type: oauth2}, token: {type: oauth2, x-google-issuer: i}}"
 
 BREAKS = (
     *(
@@ -42,6 +44,18 @@ BREAKS = (
         Break("no-policy-for-anyone", "gcp-api", "", {}, 'members[1] is "allUsers"', added=made(each, members=["user:a@b.c", "allUsers"]))
         for each in t.MORE_GRANTS
         if "Binding" in each
+    ),
+    *(
+        Break(
+            "no-policy-for-anyone",
+            "gcp-api",
+            "",
+            {},
+            f'grants roles/x.y to "{member}"',
+            added=made(each, policyData=granting("roles/x.y", member=member)),
+        )
+        for each in t.GRANTED_WHOLE
+        for member in ("allUsers", "allAuthenticatedUsers")
     ),
     *(
         Break("no-policy-for-anyone", graph, type_, {"policy": allowing("x:Do", Principal="*")}, "name the principal")
@@ -160,6 +174,32 @@ BREAKS = (
         'authorizationType is "NONE": set it to "JWT"',
     ),
     Break("callers-are-known", "gcp-api", t.RUN, {"invokerIamDisabled": True}, "invokerIamDisabled is true: set it to false"),
+    *(
+        Break("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": documents(body)}, says)
+        for body, says in (
+            ("paths: {/x: {get: {}}}", "openapiDocuments[0] opens GET /x to anyone"),
+            ("paths: {/x: {post: {security: [{key: []}]}}}", "opens POST /x to anyone"),
+            (f"{_GOOGLE}\nsecurity: [{{key: []}}]\npaths: {{/x: {{get: {{security: []}}, put: {{}}}}}}", "opens GET /x to anyone"),
+            (f"{_GOOGLE}\nsecurity: [{{key: []}}, {{}}]\npaths: {{/x: {{put: {{}}}}}}", "opens PUT /x to anyone"),
+            (f"{_GOOGLE}\nsecurity: [{{own: []}}]\npaths: {{/x: {{put: {{}}}}}}", "opens PUT /x to anyone"),
+            (f"{_GOOGLE}\nx-google-allow: all\nsecurity: [{{key: []}}]\npaths: {{/x: {{get: {{}}}}}}", "opens every other route to anyone"),
+            ("text", "openapiDocuments[0].document.contents is no mapping"),
+        )
+    ),
+    Break(
+        "callers-are-known",
+        "gcp-api",
+        t.API_CONFIG,
+        {"openapiDocuments": [{"document": {"contents": "!" + documents("paths: {}")[0]["document"]["contents"]}}]},
+        "give it an OpenAPI document in base64",
+    ),
+    Break(
+        "callers-are-known",
+        "gcp-api",
+        t.API_CONFIG,
+        {"openapiDocuments": [*documents(f"{_GOOGLE}\nsecurity: [{{key: []}}]"), {"document": {"contents": "{}"}}]},
+        "openapiDocuments[1].document.contents is",
+    ),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {}, "nobody asks who calls", gone=True),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {"platform.enabled": False}, "nobody asks who calls"),
     *(
@@ -188,6 +228,10 @@ BREAKS = (
         "subscriptionRequired is false: set it to true",
     ),
     Break("permission-names-its-caller", "aws-rest", t.LAMBDA_PERMISSION, {"sourceArn": GONE}, "sourceArn is missing"),
+    *(
+        Break("permission-names-its-caller", "aws-rest", t.LAMBDA_PERMISSION, {"sourceArn": each}, f'sourceArn is "{each}"')
+        for each in ("arn:aws:s3:::*", "*", "arn:aws:execute-api:*:*:*/*")
+    ),
     Break("permission-names-its-caller", "aws-rest", t.LAMBDA_PERMISSION, {"action": "lambda:*"}, 'set it to "lambda:InvokeFunction"'),
     Break("permission-names-its-caller", "aws-rest", t.LAMBDA_PERMISSION, {"principal": "*"}, 'principal is "*"'),
     Break("tls-only", "azure-api", t.STORAGE, {"enableHttpsTrafficOnly": False}, "enableHttpsTrafficOnly is false: set it to true"),
@@ -213,6 +257,7 @@ BREAKS = (
             {"Action": "s3:GetObject"},
             {"Principal": {"AWS": "arn:aws:iam::111122223333:role/r"}},
             {"Resource": "arn:aws:s3:::bucket"},
+            {"Resource": ["arn:aws:s3:::bucket", "arn:aws:s3:::bucket/private/*"]},
             {"Effect": "Allow", "Principal": {"Service": "x"}, "Action": "s3:GetObject"},
         )
     ),

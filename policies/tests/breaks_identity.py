@@ -1,7 +1,7 @@
 """Breaks of the rules about what an identity may do."""
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, allowing, made, statement
+from .harness_breaks import GONE, Break, allowing, granting, made, statement
 
 _TRUSTED = "token.actions.githubusercontent.com"
 _ROLES = "/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/"
@@ -20,6 +20,28 @@ BREAKS = (
         for each in ("groupPolicy:GroupPolicy", "policy:Policy", "userPolicy:UserPolicy")
     ),
     Break("no-wildcard-action", "aws-rest", t.QUEUE, {"policy": allowing("sqs:*", Principal={"Service": "s"})}, "allows 'sqs:*'"),
+    *(
+        Break(
+            "no-wildcard-action",
+            "gcp-api",
+            "",
+            {},
+            'permissions[1] is "run.*"',
+            added=made(each, permissions=["run.services.get", "run.*"]),
+        )
+        for each in t.OWN_ROLES
+    ),
+    *(
+        Break(
+            "no-wildcard-action",
+            "azure-api",
+            "",
+            {},
+            f'permissions[0].{key}[0] is "*/read"',
+            added=made(type_, permissions=[{key: ["*/read"]}]),
+        )
+        for type_, key in ((t.OWN_ROLE, "actions"), (t.OWN_ROLE, "dataActions"), *((each, "dataActions") for each in t.OWN_DATA_ROLES))
+    ),
     *(
         Break(
             "no-wildcard-resource",
@@ -95,6 +117,7 @@ BREAKS = (
             ("StringLike", "sub", "repo:*/models:*"),
             ("StringLike", "sub", "repo:acme/*"),
             ("StringLike", "sub", "repo:acme/models*"),
+            ("StringLike", "sub", "repo:acme/models:*"),
             ("StringLike", "sub", ["repo:acme/models:*", "*"]),
             ("StringNotLike", "sub", "repo:acme/models:*"),
             ("StringLike", "aud", "repo:acme/models:*"),
@@ -103,6 +126,24 @@ BREAKS = (
     *(
         Break("trust-names-who", "aws-rest", t.ROLE, {"assumeRolePolicy": statement(Principal={"AWS": each})}, f"trusts all of {each}")
         for each in ("arn:aws:iam::444455556666:root", "444455556666")
+    ),
+    *(
+        Break(
+            "trust-names-who",
+            "aws-rest",
+            t.ROLE,
+            {
+                "assumeRolePolicy": statement(
+                    Principal={"AWS": "arn:aws:iam::444455556666:root"}, Condition={"ArnLike": {"aws:PrincipalArn": each}}
+                )
+            },
+            "trusts all of",
+        )
+        for each in (
+            "arn:aws:iam::444455556666:*",
+            "arn:aws:iam::444455556666:role/*",
+            ["arn:aws:iam::444455556666:role/r", "arn:aws:iam::1:*"],
+        )
     ),
     Break(
         "service-acts-for-this-account",
@@ -134,6 +175,8 @@ BREAKS = (
         for type_, path, arn in (
             ("groupPolicyAttachment:GroupPolicyAttachment", "policyArn", _ADMINISTRATOR),
             ("policyAttachment:PolicyAttachment", "policyArn", "arn:aws:iam::aws:policy/IAMFullAccess"),
+            ("policyAttachment:PolicyAttachment", "policyArn", "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess"),
+            ("policyAttachment:PolicyAttachment", "policyArn", "arn:aws:iam::aws:policy/service-role/AWSSomethingFullAccess"),
             ("rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive", "policyArns", [_ADMINISTRATOR]),
             ("userPolicyAttachment:UserPolicyAttachment", "policyArn", "arn:aws-cn:iam::aws:policy/PowerUserAccess"),
         )
@@ -155,6 +198,44 @@ BREAKS = (
     *(
         Break("no-administrator", "gcp-api", "", {}, "roles/owner", added=made(each, role="roles/owner", members=["user:a@b.c"]))
         for each in t.MORE_GRANTS
+    ),
+    *(
+        Break("no-administrator", "gcp-api", "", {}, 'role is "roles/owner"', added=made(each, policyData=granting("roles/owner")))
+        for each in t.GRANTED_WHOLE
+    ),
+    *(
+        Break(
+            "no-administrator",
+            "gcp-api",
+            "",
+            {},
+            "on every service account",
+            added=made(each, policyData=granting("roles/x.y", "roles/iam.serviceAccountUser")),
+        )
+        for each in t.WHOLE_ON_EVERYTHING
+    ),
+    *(
+        Break("no-administrator", "gcp-api", "", {}, "permissions[0] is", added=made(t.OWN_ROLES[1], permissions=[each]))
+        for each in (
+            *("resourcemanager.projects.setIamPolicy", "run.services.setIamPolicy", "iam.roles.update", "iam.serviceAccountKeys.create"),
+            *("iam.serviceAccounts.actAs", "iam.serviceAccounts.signJwt"),
+        )
+    ),
+    Break("no-administrator", "gcp-api", "", {}, "permissions[0] is", added=made(t.OWN_ROLES[0], permissions=["iam.roles.create"])),
+    *(
+        Break(
+            "no-administrator",
+            "azure-api",
+            "",
+            {},
+            "permissions[0].actions[0] is",
+            added=made(t.OWN_ROLE, permissions=[{"actions": [each]}]),
+        )
+        for each in (
+            "Microsoft.Authorization/roleAssignments/write",
+            "microsoft.authorization/roledefinitions/write",
+            "Microsoft.Authorization/elevateAccess/Action",
+        )
     ),
     Break("no-administrator", "gcp-api", t.GRANTS[1], {"role": "roles/editor"}, 'role is "roles/editor"'),
     Break("no-administrator", "gcp-api", t.GRANTS[5], {"role": "roles/storage.objectAdmin"}, "smallest predefined role"),

@@ -3,7 +3,7 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, Spec, allowing, linked, made, statement
+from .harness_breaks import GONE, Break, Spec, allowing, documents, granting, linked, made, statement
 
 _LABELS = {"project": "p", "stack": "s"}
 _GITHUB = "token.actions.githubusercontent.com"
@@ -19,7 +19,13 @@ def _function(**more: object) -> Spec:
     return made(t.LAMBDA, **{"name": "f", "arn": "arn:aws:lambda:r:1:function:f", "memorySize": 128, "tags": _LABELS, **logs, **more})
 
 
-_PERMISSION = made(t.LAMBDA_PERMISSION, action="lambda:InvokeFunction", principal="sns.amazonaws.com", sourceArn="arn:x", function="f")
+_PERMISSION = made(
+    t.LAMBDA_PERMISSION,
+    action="lambda:InvokeFunction",
+    principal="sns.amazonaws.com",
+    sourceArn="arn:aws:sns:us-east-1:111122223333:t",
+    function="f",
+)
 _SOCKET = made(t.HTTP_API, name="socket", protocolType="WEBSOCKET")
 _PRIVATE = {
     "Statement": [
@@ -37,6 +43,8 @@ _SCHEMES = {
     "key": {"type": "apiKey", "name": "x-api-key", "in": "header"},
     "own": {"type": "oauth2", "x-amazon-apigateway-authorizer": {"type": "jwt"}},
 }
+
+_GOOGLE = "securityDefinitions: {key: {type: apiKey}, own: {type: oauth2}, token: {type: oauth2, x-google-issuer: i}}"
 
 HARMLESS = (
     *(
@@ -68,6 +76,14 @@ HARMLESS = (
         {"body": json.dumps({"securityDefinitions": _SCHEMES, "security": [{"key": []}], "paths": {"/x": {"get": {}}}})},
     ),
     *(
+        _passed("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": documents(f"{_GOOGLE}\n{rest}")})
+        for rest in (
+            "security: [{key: []}]\npaths: {/x: {get: {}, options: {security: []}}}",
+            "security: [{token: []}]\nx-google-allow: configured\npaths: {/x: {get: {}}}",
+            "paths: {/x: {get: {security: [{own: [], key: []}]}}}",
+        )
+    ),
+    *(
         _passed("callers-are-known", "aws-http", t.HTTP_ROUTE, {"routeKey": each, "authorizationType": "NONE"})
         for each in ("OPTIONS /{proxy+}", "$disconnect", "sendMessage")
     ),
@@ -97,7 +113,10 @@ HARMLESS = (
         {
             "assumeRolePolicy": statement(
                 Principal={"Federated": f"arn:aws:iam::111122223333:oidc-provider/{_GITHUB}"},
-                Condition={"StringEquals": {f"{_GITHUB}:aud": "sts.amazonaws.com"}, "StringLike": {f"{_GITHUB}:sub": "repo:acme/models:*"}},
+                Condition={
+                    "StringEquals": {f"{_GITHUB}:aud": "sts.amazonaws.com"},
+                    "StringLike": {f"{_GITHUB}:sub": "repo:acme/models:ref:refs/heads/*"},
+                },
             )
         },
     ),
@@ -123,6 +142,26 @@ HARMLESS = (
         for each in ("serviceAccountUser", "serviceAccountTokenCreator", "workloadIdentityUser")
     ),
     _passed("no-administrator", "gcp-api", t.GRANTS[1], {"role": "roles/secretmanager.secretAccessor"}),
+    *(
+        _passed("no-administrator", "gcp-api", "", {}, added=made(each, policyData=policy))
+        for each in t.GRANTED_WHOLE
+        if each not in t.WHOLE_ON_EVERYTHING
+        for policy in (granting("roles/iam.serviceAccountUser"), granting("roles/x.y"), None)
+    ),
+    *(
+        _passed(
+            "no-administrator", "gcp-api", "", {}, added=made(each, permissions=["run.services.get", "iam.serviceAccounts.getOpenIdToken"])
+        )
+        for each in t.OWN_ROLES
+    ),
+    _passed(
+        "no-administrator",
+        "azure-api",
+        "",
+        {},
+        added=made(t.OWN_ROLE, permissions=[{"actions": ["Microsoft.Authorization/roleAssignments/read"]}]),
+    ),
+    _passed("permission-names-its-caller", "aws-rest", t.LAMBDA_PERMISSION, {"sourceArn": "arn:aws:s3:::bucket"}),
     *(_passed("managed-identity", "azure-api", each, {"identity.type": "SystemAssigned, UserAssigned"}) for each in (t.APIM, t.APP)),
     *(
         _passed("no-secret-in-variables", "aws-rest", t.LAMBDA, {f"environment.variables.{name}": value})

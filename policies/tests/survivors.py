@@ -8,7 +8,9 @@ _OF_THE_STACK = "The config of the stack, which cases here have not: test_pack.p
 
 SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "apis": {
-        _SAME: ("_asks: operation.get('security', document.get('security')) or [] -> operation.get('security', document.get('security'))",),
+        _SAME: (
+            "_wants: operation.get('security', document.get('security')) or [] -> operation.get('security', document.get('security'))",
+        ),
     },
     "cold_start": {
         # The least memory is one step.

@@ -66,8 +66,8 @@ class Answering(ABC):
     worker: ClassVar[str]
     # The file that gets the second key.
     source: ClassVar[str]
-    # What an outage of the place where requests are kept is called.
-    store: ClassVar[str]
+    # What outages of the places are called without which a request can't be kept.
+    stores: ClassVar[tuple[str, ...]]
 
     stack: str
     deployment: Deployment
@@ -152,7 +152,7 @@ class Answering(ABC):
 class AwsAnswering(Answering):
     wrong_key, held, failed = 403, 502, 502
     function_lines, model_lines, worker = "-predict", "Endpoints", "-answers"
-    source, store = "components/aws/gateway_access.py", "s3"
+    source, stores = "components/aws/gateway_access.py", ("s3", "dynamodb", "sqs")
     endpoint = "sagemaker"
 
     @classmethod
@@ -194,7 +194,7 @@ class GoogleAnswering(Answering):
 
     wrong_key, held, failed = 400, 202, 503
     function_lines, model_lines, worker = "functionName", "endpointName", "-worker"
-    source, store = "components/gcp/gateway.py", "storage"
+    source, stores = "components/gcp/gateway.py", ("storage",)
 
     @property
     def endpoint(self) -> str:
@@ -222,7 +222,7 @@ class AzureAnswering(Answering):
 
     wrong_key, held, failed = 401, 202, 503
     function_lines, model_lines, worker = "functionName", "endpointName", "-worker"
-    source, store = "components/azure/gateway.py", "blob"
+    source, stores = "components/azure/gateway.py", ("blob",)
 
     @property
     def endpoint(self) -> str:

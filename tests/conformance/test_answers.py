@@ -182,6 +182,16 @@ def test_an_endpoint_that_is_out_is_answered_later(up: Answering) -> None:
     assert_agrees("chinese", outputs_of(up.answer(url)))
 
 
+@on("aws")
+def test_an_outage_of_sagemaker_ends_in_the_answer(up: AwsAnswering) -> None:
+    up.deployment.twin("faults", {"outages": ["sagemaker"]})
+    url = assert_accepted(up.post(CHINESE))
+    up.observed.line(up.worker, event="answer_attempt_failed", answer=url.rpartition("/")[2])
+    up.deployment.twin("faults", {})
+    up.deployment.twin("clock", {"advance_s": UNSEEN_S})
+    assert_agrees("chinese", outputs_of(up.answer(url)))
+
+
 @on("gcp")
 @pytest.mark.parametrize("service", ["pubsub", "apigateway", "run"])
 def test_an_outage_on_google_cloud_after_the_hand_over_ends_in_the_answer(up: GoogleAnswering, service: str) -> None:
@@ -208,12 +218,13 @@ def assert_an_outage_ends_in_the_answer(up: Answering, service: str, meanwhile: 
     assert_agrees("english", outputs_of(up.answer(url)))
 
 
-@on("azure", "gcp")
+@on()
 def test_without_its_store_a_request_is_refused_and_nothing_is_promised(up: Answering) -> None:
-    up.deployment.twin("faults", {"outages": [up.store]})
-    refused = up.post(ENGLISH, prefer="respond-async")
-    assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json")
-    assert int(refused.headers["retry-after"]) >= 1
+    for store in up.stores:
+        up.deployment.twin("faults", {"outages": [store]})
+        refused = up.post(ENGLISH, prefer="respond-async")
+        assert (refused.status_code, refused.headers["content-type"]) == (503, "application/problem+json"), store
+        assert int(refused.headers["retry-after"]) >= 1, store
 
 
 @on("azure", "gcp")

@@ -83,6 +83,7 @@ def test_a_ping_touches_as_many_instances_as_the_plan_says_and_no_caller_waits_f
     warmed.goes_to(warmed.at("07:50"))
     pings = [line for line in observed.lines("-warmer") if line.get("event") == "warmed"]
     assert len(pings) == 2, "at half past and five minutes later; then the window is over"
+    assert pings[1]["cold"] == 0, "what the first one warmed is there for the second one"
     assert warmed.pinged(warmed.at("07:20"), warmed.at("07:50")) == 2 * sent
 
 

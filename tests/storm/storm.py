@@ -76,6 +76,8 @@ class Storm(ABC):
 
     # Services that are stopped in the middle of the uploads: the first alone, both, the second alone.
     outages: tuple[str, str]
+    # Whether each version of an object can still be read once another one has taken its place.
+    keeps_versions = True
 
     def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], weather: Weather, pipeline: Pipeline) -> None:
         self._outputs = outputs
@@ -163,11 +165,8 @@ class Storm(ABC):
         if "resultsQueueUrl" in self._outputs:
             self._messages += pipeline.messages()
             messages = self._messages
-        return judge(self._uploaded, self._outputs["objectsBucket"], pipeline.rows(), pipeline.dead(), pipeline.live(), messages)
-
-    def replaced(self) -> int:
-        """Dead letters that no replay helps: another version has taken the place of theirs, where a bucket keeps one alone."""
-        return 0
+        found = (pipeline.rows(), pipeline.dead(), pipeline.live(), messages)
+        return judge(self._uploaded, self._outputs["objectsBucket"], *found, keeps_versions=self.keeps_versions)
 
     def _met(self) -> Counter[str]:
         found: dict[str, int] = twin_client.call(self._twin, "faults")["met"]
@@ -241,9 +240,9 @@ class ContainerStorm(Storm):
         return {self._parts()[1]: {"error": 1}}
 
     def _waiting(self) -> int:
-        found = {(row["object"], row["version"]) for row in self._pipeline.rows()} | set(self._pipeline.dead())
-        bucket = self._outputs["objectsBucket"]
-        return sum((f"{bucket}/{done.upload.key}", done.version) not in found for done in self._uploaded) + self._under_way()
+        found = (self._pipeline.rows(), self._pipeline.dead(), {})
+        missing = judge(self._uploaded, self._outputs["objectsBucket"], *found, keeps_versions=self.keeps_versions).lost
+        return len(missing) + self._under_way()
 
     @abstractmethod
     def _under_way(self) -> int:
@@ -269,15 +268,12 @@ class AzureStorm(ContainerStorm):
 
     outages = ("table", "queue")
     kind = "app"
+    keeps_versions = False
     _pipeline: "AzurePipeline"
 
     def __init__(self, deployment: Deployment, *given: Any) -> None:
         super().__init__(deployment, *given)
         self._observed = observed_of(deployment, self._outputs)
-
-    def replaced(self) -> int:
-        live = self._pipeline.live()
-        return sum(live[name] != version for name, version in set(self._pipeline.dead()))
 
     def _turn(self, out: Sequence[str]) -> None:
         super()._turn(out)

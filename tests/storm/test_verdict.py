@@ -33,6 +33,13 @@ def test_a_dead_letter_is_not_lost() -> None:
     assert (verdict.faults, verdict.rows, verdict.dead) == ([], 1, 1)
 
 
+def test_where_one_version_is_kept_alone_a_later_row_takes_the_place_of_an_earlier_one() -> None:
+    verdict = judge(UPLOADED, BUCKET, rows()[1:], [], NEWEST, keeps_versions=False)
+    assert (verdict.faults, verdict.rows, verdict.dead, verdict.overtaken) == ([], 1, 0, 1)
+    verdict = judge(UPLOADED, BUCKET, [*rows()[:1], rows()[2] | {"latest": "v1"}], [], NEWEST, keeps_versions=False)
+    assert [fault.partition(":")[0] for fault in verdict.faults] == ["lost"], "the later one itself is not replaced by anything"
+
+
 def messages() -> list[dict[str, Any]]:
     """What the queue holds when all went well."""
     return [{**row, "result": json.loads(row["result"])} for row in rows()[:2]]

@@ -24,10 +24,12 @@ Identity = tuple[str, str]
 @dataclass(kw_only=True)
 class Verdict:
     """Where every accepted version has ended; every list must be empty. `again` are messages about versions that had one already, which a
-    queue of results may have: a row is sent at least once."""
+    queue of results may have: a row is sent at least once. `overtaken` were replaced in a bucket that keeps one version alone, by one that
+    has its row."""
 
     rows: int
     dead: int
+    overtaken: int = 0
     again: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
@@ -85,16 +87,24 @@ def judge(
     dead: Iterable[Identity],
     latest: Mapping[str, str],
     messages: Sequence[Mapping[str, Any]] | None = None,
+    *,
+    keeps_versions: bool = True,
 ) -> Verdict:
     """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented; where results are sent as
-    `messages` too, each row is or waits among the dead letters, and whatever is sent again is the same."""
+    `messages` too, each row is or waits among the dead letters, and whatever is sent again is the same.
+
+    Without `keeps_versions` one that was replaced needs no row once a later one of its object has one.
+    """
     texts = {(f"{bucket}/{done.upload.key}", done.version): done.upload.text for done in uploaded}
     counted = Counter((row["object"], row["version"]) for row in rows)
     results = {(row["object"], row["version"]): row for row in rows if row["version"] != LATEST}
     pointers = {row["object"]: row for row in rows if row["version"] == LATEST}
     in_grave = set(dead)
     verdict = Verdict(rows=len(results), dead=len(in_grave))
-    verdict.lost = [str(identity) for identity in texts if identity not in results and identity not in in_grave]
+    missing = [identity for identity in texts if identity not in results and identity not in in_grave]
+    overtaken = set() if keeps_versions else _overtaken(texts, results)
+    verdict.overtaken = len(overtaken.intersection(missing))
+    verdict.lost = [str(identity) for identity in missing if identity not in overtaken]
     verdict.doubled = [str(identity) for identity, count in counted.items() if count > 1]
     verdict.strange = [str(identity) for identity in [*results, *in_grave] if identity not in texts]
     verdict.wrong = [str(identity) for identity, text in texts.items() if identity in results and not agrees(results[identity], text)]
@@ -105,6 +115,18 @@ def judge(
     if messages is not None:
         _judge_messages(verdict, results, in_grave, messages)
     return verdict
+
+
+def _overtaken(uploaded: Iterable[Identity], results: Collection[Identity]) -> set[Identity]:
+    """Those of which a later version, in the order of the uploads, has its row."""
+    found: set[Identity] = set()
+    with_row: set[str] = set()
+    for identity in reversed(list(uploaded)):
+        if identity[0] in with_row:
+            found.add(identity)
+        if identity in results:
+            with_row.add(identity[0])
+    return found
 
 
 def _judge_messages(

@@ -1,6 +1,6 @@
 """Blobs over Azure Storage's REST API: read as they arrive, and written.
 
-Source of routes, parameters and headers: "Get Blob" and "Put Blob".
+Source of routes, parameters and headers: "Get Blob", "Get Blob Properties" and "Put Blob".
 """
 
 from contextlib import AbstractContextManager
@@ -24,6 +24,20 @@ class Blobs:
     def open(self, name: str, *, version: str | None = None, if_match: str | None = None) -> "BlobDownload":
         """The blob, this version of it, or only where it has the ETag `if_match`. Raises ApiError. It is to be closed (`with`)."""
         return BlobDownload(self._api, name, version, if_match)
+
+    def etag(self, name: str) -> str | None:
+        """The ETag of the blob as it is, in its quotes; None where there is none. Raises ApiError."""
+
+        def told() -> str | None:
+            try:
+                with self._api.asked("HEAD", _path(name), {}) as answer:
+                    return answer.headers.get("etag")
+            except ApiError as error:
+                if error.status == 404:
+                    return None
+                raise
+
+        return patiently(told)
 
     def write(self, name: str, body: bytes, *, content_type: str, only_new: bool = False) -> bool:
         """Store a blob; False where `only_new` is asked for and there is one. Raises ApiError."""

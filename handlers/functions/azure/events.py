@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from handlers.functions import logs, metrics, outcomes
 from handlers.functions.azure import object_events
@@ -15,9 +16,9 @@ from handlers.functions.azure.results import TableResults
 from handlers.functions.azure.settings import collect_spans
 from handlers.functions.azure.tables import Table
 from handlers.functions.environment import Environment
-from handlers.functions.outcomes import Outcome, Refused
+from handlers.functions.outcomes import Outcome, Refused, Unavailable
 from handlers.functions.pipeline import Pipeline
-from handlers.functions.versions import Delivery, Model
+from handlers.functions.versions import Delivery, Model, ObjectVersion
 
 
 class EventsRole:
@@ -33,8 +34,8 @@ class EventsRole:
             task=settings.pipeline.task,
             queue=queue,
         )
-        objects = BlobVersions(Blobs(settings.objects.account), max_bytes=settings.pipeline.max_object_bytes)
-        self._pipeline = Pipeline(objects, model, self._results, settings.pipeline)
+        self._objects = BlobVersions(Blobs(settings.objects.account), max_bytes=settings.pipeline.max_object_bytes)
+        self._pipeline = Pipeline(self._objects, model, self._results, settings.pipeline, self._judged)
         self.consumer = Consumer(
             Queue(settings.events.account, settings.events.name),
             Queue(settings.dead.account, settings.dead.name),
@@ -61,6 +62,20 @@ class EventsRole:
         else:
             outcome = self._pipeline.run([delivery], batch_id=task.id, remaining_s=seconds_left)[version.id]
         return Ended(done=outcome.done, reason=outcome.reason, permanent=outcome.kind == "refused", spent=outcome.spent)
+
+    def _judged(self, version: ObjectVersion, outcome: Outcome) -> Outcome:
+        """What was replaced before its turn can't be had any more, and needs no result once what replaced it has one. Until then it is
+        tried again: where only metadata moved its ETag nothing ever replaces it, and its letter tells."""
+        if outcome.kind != "refused":
+            return outcome
+        try:
+            state = self._objects.state(version)
+            newest = None if state == "there" else self._results.newest(version.object)
+        except Unavailable as error:
+            return outcomes.of(error)
+        if newest is not None and newest > version.sequencer:
+            return Outcome("passed-over", "It was replaced before its turn, and what replaced it has its result.")
+        return replace(outcome, kind="failed") if state == "replaced" else outcome
 
     def _refused(self, task: Task, error: Refused) -> Ended:
         """What no pipeline tells, since there is no object to it."""

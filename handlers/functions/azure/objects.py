@@ -1,6 +1,7 @@
 """The versions of blobs."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from handlers.functions.azure.blobs import Blobs
 from handlers.functions.azure.guarding import guarded
@@ -40,7 +41,19 @@ class BlobVersions:
 
     def read(self, version: ObjectVersion) -> Content:
         """The bytes of this very version. Raises Refused when it is gone or larger than its event said, Unavailable."""
-        return _content(self._blobs, version.object, None, f'"{version.etag}"', self._max_bytes)
+        return _content(self._blobs, version.object, None, _quoted(version), self._max_bytes)
+
+    def state(self, version: ObjectVersion) -> Literal["there", "gone", "replaced"]:
+        """Whether the blob is still this version; one whose metadata or properties changed counts as replaced. Raises Unavailable."""
+        with guarded("The object can't be asked for"):
+            etag = self._blobs.etag(version.object)
+        if etag is None:
+            return "gone"
+        return "there" if etag == _quoted(version) else "replaced"
+
+
+def _quoted(version: ObjectVersion) -> str:
+    return f'"{version.etag}"'
 
 
 def _content(blobs: Blobs, name: str, version: str | None, if_match: str | None, max_bytes: int) -> Content:

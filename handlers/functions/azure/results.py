@@ -38,6 +38,12 @@ class TableResults(RowResults):
         super().__init__(task=task, sends=queue is not None, inline_bytes=INLINE_BYTES if queue is None else QUEUE_INLINE_BYTES)
         self._table, self._blobs, self._large, self._queue = table, blobs, large, queue
 
+    def newest(self, object_: str) -> str | None:
+        """The sequencer of the newest version of an object that has a result; None without any. Raises Unavailable."""
+        with guarded("The results can't be read"):
+            pointer = self._table.get(key(object_), key(LATEST), only=("sequencer",))
+        return None if pointer is None else str(pointer.properties["sequencer"])
+
     def _rows(self, ids: Sequence[VersionId]) -> list[Row]:
         with guarded("The results can't be read"):
             found = [self._table.get(key(object_), key(version)) for object_, version in ids]

@@ -49,7 +49,8 @@ def gpu(subject: Subject) -> Iterator[Finding]:
         yield _untold("quota.gpu", subject, name)
         return
     used, limit = usage
-    mend = f"{_more(subject, name, wanted)}, or lower endpoint.maxConcurrency"
+    # An update starts a replica of the new revision before one of the old ones ends.
+    mend = f"{_more(subject, name, wanted + 1)}, or lower endpoint.maxConcurrency"
     if wanted > limit:
         yield fail(
             "quota.gpu",
@@ -61,8 +62,11 @@ def gpu(subject: Subject) -> Iterator[Finding]:
         # They may be this stack's own.
         found = f"the endpoint may run {wanted} replicas, {used} of {limit} {kind} GPUs in {subject.region} are in use"
         yield warn("quota.gpu", found, allowed=f"{wanted} free ones, where this stack's are not among them", mend=mend)
+    elif wanted == limit:
+        found = f"the endpoint may run {wanted} replicas, all of the {limit} {kind} GPUs granted in {subject.region}"
+        yield warn("quota.gpu", found, allowed="one more: an update waits for it while all of them run, or fails", mend=mend)
     else:
-        yield ok("quota.gpu", f"{wanted} of {limit} {kind} GPUs in {subject.region}")
+        yield ok("quota.gpu", f"{wanted} and one for an update, of {limit} {kind} GPUs in {subject.region}")
 
 
 def _more(subject: Subject, name: str, value: int) -> str:

@@ -88,8 +88,8 @@ def needed(settings: Settings) -> list[str]:
         _NETWORK: settings.network is not None and settings.network.addresses is not None,
         _JOIN: settings.network is not None,
         "Microsoft.Insights/metricAlerts/write": settings.alarms.enabled,
-        # Of apps without an ingress lines tell, and no metrics.
-        "Microsoft.Insights/scheduledQueryRules/write": settings.alarms.enabled and (events or later),
+        # How long calls take is told by lines alone.
+        "Microsoft.Insights/scheduledQueryRules/write": settings.alarms.enabled,
         "Microsoft.Insights/actionGroups/write": settings.alarms.email is not None,
         "Microsoft.Insights/workbooks/write": settings.dashboard,
         "Microsoft.Insights/components/write": settings.tracing,

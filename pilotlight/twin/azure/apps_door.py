@@ -148,6 +148,8 @@ class Door:
             except Late:
                 raise self._failed(app, 504, _LATE, now() - taken) from None
             except Broken as broken:
+                # Else the next request would be given to what is ending.
+                await replica.container.has_ended()
                 # One that left just then has not seen it: another may have it.
                 if broken.sent or replica.ready:
                     raise self._failed(app, 503, _BROKEN, now() - taken) from None

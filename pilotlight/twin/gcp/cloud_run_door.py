@@ -154,6 +154,8 @@ class Door:
         except Late:
             raise _Denied(504, _LATE) from None
         except Broken:
+            # Else the next request would be given to what is ending.
+            await instance.container.has_ended()
             raise _Denied(503, _BROKEN) from None
 
     async def _wrong(self, service: Resource, kind: str) -> NoReturn:

@@ -14,7 +14,7 @@ Sites = Mapping[str, frozenset[str]]
 _OTHERS = ("aws", "gcp")
 # What calls are made of: the module, what its objects are called in the code, and those of their methods that ask the service.
 _KINDS: Mapping[str, tuple[re.Pattern[str], frozenset[str]]] = {
-    "blobs": (re.compile(r"(^|[._])blobs(\(.*\))?$|Blobs\(.*\)$"), frozenset({"open", "write"})),
+    "blobs": (re.compile(r"(^|[._])blobs(\(.*\))?$|Blobs\(.*\)$"), frozenset({"etag", "open", "write"})),
     "insights": (re.compile(r"(^|[._])ingestion$"), frozenset({"track"})),
     "manager": (re.compile(r"(^|[._])manager$"), frozenset({"budget", "app", "job", "change_app", "change_job"})),
     "queues": (re.compile(r"(^|[._])(queue|dead)$|Queue\(.*\)$"), frozenset({"put", "get", "peek", "put_off", "delete"})),

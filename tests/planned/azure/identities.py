@@ -42,6 +42,7 @@ IDENTITIES = (*CODE, "gateway", "delivery")
 METHODS: Mapping[str, tuple[str, ...]] = {
     # The endpoint is asked without a token: its ingress is its environment's alone.
     "asked 'POST'": (),
+    "blobs.etag": (READ,),
     "blobs.open": (READ,),
     "blobs.write": (WRITE,),
     "insights.track": (TELL,),
@@ -76,7 +77,7 @@ BELOW = frozenset(
         # Cog's webhooks go to whom the stack names, with nobody's right.
         "handlers/server/contracts/webhooks.py: _once",
         f"{_OURS}blobs.py: _asked",
-        f"{_OURS}blobs.py: written",
+        *(f"{_OURS}blobs.py: {each}" for each in ("told", "written")),
         *(f"{_OURS}queues.py: {each}" for each in ("_done", "_messages", "put_off")),
         f"{_OURS}insights.py: track",
         f"{_OURS}manager.py: _once",
@@ -93,6 +94,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
 }
 # What an identity's program could call by what it imports, and never does: where, and why not.
 PASSED_OVER: Mapping[str, Mapping[str, str]] = {
+    "endpoint": {f"{_OURS}objects.py: state": "what became of a version is asked by who takes its event"},
     "forgetter": {
         f"{_OURS}answers.py: {each}": "it asks that file for the name of a property alone"
         for each in ("put_row", "send", "waits", "_changed", "_read", "_put", "_get")
@@ -258,11 +260,12 @@ def _drops(places: Places) -> list[Call]:
 
 def _keeps_results(places: Places) -> list[Call]:
     """Results of events: entities, large results beside them, messages where they are wanted."""
-    rows = {"_rows": (GET,), "_write": (GET, INSERT, UPDATE), "_mark": (UPDATE, GET)}
+    rows = {"newest": (GET,), "_rows": (GET,), "_write": (GET, INSERT, UPDATE), "_mark": (UPDATE, GET)}
     # A transaction's address names no table, and no page says that a role on one covers it.
     account = places.accounts["results"]
     return [
         _reads_objects(places),
+        _blobs(READ, f"{_OURS}objects.py: state", places.container("work", "objects")),
         *_consumes(places.queue("work", "events"), places),
         *_rows_of_results(places, rows, account),
         _blobs(WRITE, f"{_OURS}results.py: _keep", places.container("results", "results")),

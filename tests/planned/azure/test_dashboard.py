@@ -83,7 +83,7 @@ def test_every_alert_is_a_chart_of_its_metric_and_its_dimensions() -> None:
 def test_every_alert_on_lines_is_an_item_with_its_query() -> None:
     drawn = items(workbook(LATER), 3)
     rules = plan_of(SHOWN, LATER).all(LOG_ALERT)
-    assert len(rules) == 3
+    assert len(rules) == 4
     for each in rules:
         [one] = each.inputs["criteria"]["allOf"]
         content = drawn[f"{each.inputs['ruleName']}: alarm above {one['threshold']:g}"]

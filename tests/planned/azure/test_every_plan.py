@@ -146,7 +146,6 @@ def test_names_keep_the_rules_of_azure(stack: str, changes: dict[str, Any]) -> N
         "registryName": r"[a-zA-Z0-9]{5,50}",
         "resourceGroupName": r"[\w().-]{1,89}[\w()-]",
         "resourceName": r"[a-zA-Z0-9][\w-]{2,127}",
-        "workspaceName": r"[a-zA-Z0-9][a-zA-Z0-9-]{2,61}[a-zA-Z0-9]",
         "serviceName": r"[a-zA-Z][a-zA-Z0-9-]{0,48}[a-zA-Z0-9]",
     }
     seen = set()

@@ -31,14 +31,14 @@ def test_every_rule_asks_for_what_there_is_over_the_lines_of_the_stack(stack: st
     for each in made.all(LOG_ALERT):
         assert list(log_rules.problems(each.inputs)) == []
         assert each.inputs["scopes"] == [made.one(WORKSPACE).outputs["id"]]
-    # Who takes messages has no ingress, and no one else is without; the model's requests are the one more.
+    # Who takes messages has no ingress: its age and its faults are told by lines. The others' latencies are.
     inside = [each for each in made.all(APP) if not each.inputs["configuration"].get("ingress")]
-    assert len(made.all(LOG_ALERT)) == 2 * len(inside) + 1
+    assert len(made.all(LOG_ALERT)) == 2 * len(inside) + (len(made.all(APP)) - len(inside))
 
 
 def test_without_alarms_there_is_none_and_with_an_address_they_are_mailed() -> None:
     assert plan_of({"alarms.enabled": False}, EVENTS).all(LOG_ALERT) == []
-    assert [each.inputs["ruleName"] for each in plan_of({}, STACK).all(LOG_ALERT)] == ["endpoint-latency"]
+    assert [each.inputs["ruleName"] for each in plan_of({}, STACK).all(LOG_ALERT)] == ["endpoint-latency", "function-latency"]
     made = plan_of({"alarms.email": "ops@example.com"}, EVENTS)
     assert [each.inputs["actions"] for each in made.all(LOG_ALERT)] == [{"actionGroups": [made.one(MAIL).outputs["id"]]}] * 3
     assert ["actions" in each.inputs for each in plan_of({}, EVENTS).all(LOG_ALERT)] == [False] * 3
@@ -47,8 +47,7 @@ def test_without_alarms_there_is_none_and_with_an_address_they_are_mailed() -> N
 @pytest.mark.parametrize("stack", [EVENTS, STACK])
 def test_no_alert_counts_pings_among_latencies(stack: str) -> None:
     made = plan_of({"warming": [{"kind": "ping", "everyMinutes": 5}]}, stack)
-    asked = [(one["metricName"], each.inputs["scopes"]) for each in made.all(ALERT) for one in each.inputs["criteria"]["allOf"]]
-    assert not [scopes for metric, scopes in asked if metric == "ResponseTime" and any("/endpoint-" in scope for scope in scopes)]
+    assert "ResponseTime" not in [one["metricName"] for each in made.all(ALERT) for one in each.inputs["criteria"]["allOf"]]
 
 
 def test_what_is_looked_at_is_looked_at_as_seldom_as_is_cheapest() -> None:

@@ -20,6 +20,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((stack, {}) for stack in ready_stacks() if stack.startswith("azure-")),
     (STACK, {"alarms.enabled": False}),
     (STACK, {"alarms": {"email": "ops@example.com"}}),
+    (STACK, {"answers": None, "endpoint.coldStartSeconds": 3, "endpoint.predictSeconds": 3}),
     (STACK, {"auth": JWT}),
     (STACK, {"dashboard": True}),
     *((stack, {"tracing": True}) for stack in (STACK, EVENTS)),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -24,13 +25,16 @@ PING = {"kind": "ping", "everyMinutes": 5}
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 
 
+_cron = cache(cron_of)
+
+
 def live(plan: Plan, declared: datetime, moment: datetime) -> int:
     """The replicas that the rules ask for at a moment, as KEDA reads them, with the minimum, as an `up` at `declared` leaves them."""
     asked = [plan.base]
     for rule in window_rules(WarmingArgs(plan=plan, now=declared)):
         told = {key: str(value) for key, value in rule.metadata.items()}
         zone = ZoneInfo(told["timezone"])
-        one = CronRule(start=cron_of(told["start"], zone), end=cron_of(told["end"], zone), replicas=int(told["desiredReplicas"]))
+        one = CronRule(start=_cron(told["start"], zone), end=_cron(told["end"], zone), replicas=int(told["desiredReplicas"]))
         if one.active(moment.timestamp()):
             asked.append(one.replicas)
     return max(asked)
@@ -50,6 +54,16 @@ def test_what_is_warm_always_is_the_minimum() -> None:
     changes = {"warming": [{"kind": "provisioned", "instances": 2}]}
     assert plan_of(changes).one(APP, "endpoint-app").inputs["template"]["scale"]["minReplicas"] == 2
     assert plan_of(changes).all(JOB) == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "seconds"),
+    [([], 300), ([WINDOW], 300), ([{**PING, "everyMinutes": 2}], 300), ([PING], 420), ([{**PING, "everyMinutes": 30}, PING], 1920)],
+)
+def test_a_replica_stays_until_the_next_ping_has_come(rules: list[object], seconds: int) -> None:
+    made = plan_of({"warming": rules})
+    assert made.one(APP, "endpoint-app").inputs["template"]["scale"]["cooldownPeriod"] == seconds
+    assert made.one(APP, "function-app").inputs["template"]["scale"]["cooldownPeriod"] == 300
 
 
 @pytest.mark.parametrize("rules", [[WINDOW], [WINDOW, PING, {"kind": "provisioned"}], [{**WINDOW, "leaseUntil": "2026-11-30"}]])

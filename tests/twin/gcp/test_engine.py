@@ -21,6 +21,7 @@ def outputs(project: Project, program: Callable[[], None]) -> dict[str, str]:
     return {name: output.value for name, output in project.stack(program).outputs().items()}
 
 
+@only_all
 def test_a_program_of_many_types_comes_up_stays_changes_and_goes(twin: Twin, project: Callable[..., Project]) -> None:
     source = write_sources(twin.program)
     one, first = project(), Program(source)

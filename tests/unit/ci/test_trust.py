@@ -16,6 +16,7 @@ from pilotlight.ci import trust
 from pilotlight.ci.trust import APART, COMMANDS, ENVIRONMENTS, TOGETHER, Repository, TrustError
 from pilotlight.cli.ci_trust import show
 from pilotlight.cli.exits import CommandError
+from pilotlight.twin.azure.roles import matches
 from pilotlight.twin.policy import Effect, Question, evaluate
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,10 +56,32 @@ def test_what_only_reads_gets_no_right_to_write(cloud: str) -> None:
         for line in COMMANDS[cloud](NAMED, ACCOUNTS[cloud], (environment,))
         if "attach-role-policy" in line or "role assignment" in line or "projects add-iam" in line
     ]
-    assert len(granted) == len(ENVIRONMENTS)
+    assert len(granted) >= len(ENVIRONMENTS)
     writers = ("AdministratorAccess", "roles/owner", "--role Owner")
-    for line, (environment, may) in zip(granted, ENVIRONMENTS.items(), strict=True):
-        assert any(word in line for word in writers) == (may == "write"), environment
+    for environment, may in ENVIRONMENTS.items():
+        own = [line for line in granted if f"pilotlight-{environment}" in line]
+        assert own, environment
+        assert all(any(word in line for word in writers) == (may == "write") for line in own), environment
+
+
+def test_what_the_providers_ask_of_azure_while_they_plan_is_permitted_and_no_more() -> None:
+    """A preview asks for the gateway's key, a refresh for that of the account in which a blob lies."""
+    key, accounts = "Microsoft.ApiManagement/service/subscriptions/listSecrets/action", "Microsoft.Storage/storageAccounts/listKeys/action"
+    seen = ("Microsoft.App/containerApps/read", key, accounts, "Microsoft.App/containerApps/write", "Microsoft.App/jobs/start/action")
+    for environment, may in (("preview", seen[:2]), ("drift", seen[:3])):
+        made = trust.azure_role(ACCOUNTS["azure"], environment)
+        assert made is not None
+        assert tuple(action for action in seen if any(matches(one, action) for one in made["Actions"])) == may
+        lines = trust.azure(NAMED, ACCOUNTS["azure"], (environment,))
+        [defined] = [shlex.split(line) for line in lines if "role definition create" in line]
+        [assigned] = [shlex.split(line) for line in lines if "role assignment create" in line]
+        assert json.loads(defined[defined.index("--role-definition") + 1]) == made
+        assert assigned[assigned.index("--role") + 1] == made["Name"]
+    assert trust.azure_role(ACCOUNTS["azure"], "production") is None
+
+
+def test_what_asks_for_keys_is_entered_by_what_is_merged_alone() -> None:
+    assert {name for name, may in ENVIRONMENTS.items() if may == "refresh"} <= set(trust.OF_THE_BRANCH)
 
 
 @pytest.mark.parametrize("cloud", COMMANDS)
@@ -106,6 +129,7 @@ case "$*" in *--input*) cat >> "$SAID" ;; *) echo >> "$SAID" ;; esac
             TOGETHER,
             {
                 "preview": None,
+                "drift": {"deployment_branch_policy": trust_of_branches()},
                 "production": {"reviewers": [{"type": "User", "id": 583231}], "deployment_branch_policy": trust_of_branches()},
             },
         ),
@@ -126,7 +150,7 @@ def test_what_is_printed_protects_the_environments_as_a_shell_reads_it(
     made = {words[3].rsplit("/", 1)[-1]: json.loads(words[-1]) if words[-1] else None for words in said if words[2] == "PUT"}
     assert made == told
     branches = [words[1:-1] for words in said if words[2] == "POST"]
-    of_main = [name for name in group if name in ("production", "cleanup")]
+    of_main = [name for name in group if name in trust.OF_THE_BRANCH]
     assert branches == [
         [
             "--method",

@@ -92,7 +92,7 @@ def test_what_lies_in_another_network_has_other_names_and_everything_else_keeps_
     made = [names_of("pilotlight", "one", SUBSCRIPTION, each) for each in networks]
     assert len({(each.environment, each.infrastructure, each.app("endpoint")) for each in made}) == 4
     assert len({each.app("endpoint") for each in made}) == len({each.environment for each in made}) == 4
-    assert len({(each.account("models"), each.identity("api"), each.group, each.workspace, each.registry) for each in made}) == 1
+    assert len({(each.account("models"), each.identity("api"), each.group, each.registry) for each in made}) == 1
     assert made[3] == names_of("pilotlight", "one", SUBSCRIPTION, NetworkArgs(subnet_id=subnet.upper()))
     assert made[0].environment == made[0].prefix
 
@@ -101,7 +101,7 @@ def test_what_runs_beside_another_gpu_has_other_names_too_and_the_network_stays_
     networks, gpus = (None, NetworkArgs(addresses="10.8.0.0/26")), (None, "t4", "a100")
     made = [names_of("pilotlight", "one", SUBSCRIPTION, network, gpu) for network in networks for gpu in gpus]
     assert len({each.app("endpoint") for each in made}) == len({each.environment for each in made}) == 6
-    assert len({(each.account("models"), each.identity("api"), each.group, each.workspace, each.registry) for each in made}) == 1
+    assert len({(each.account("models"), each.identity("api"), each.group, each.registry) for each in made}) == 1
 
 
 @given(st.from_regex(r"[A-Za-z][\w.-]{0,44}", fullmatch=True))

@@ -27,7 +27,8 @@ class Quiet(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def front_of(address: str, prefix: str = "", tls: ssl.SSLContext | None = None) 
                 return
             self._hand_on(body, {name: value for name, value in headers.items() if name not in _HOP})
 
-        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = forward
+        do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = forward
 
         def _hand_on(self, body: bytes, headers: dict[str, str]) -> None:
             connection = HTTPConnection(upstream.netloc, timeout=30)

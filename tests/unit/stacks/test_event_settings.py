@@ -151,6 +151,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "events.minObjectBytes: 20971520: more than events.maxObjectBytes: use 0 to 10485760",
     ),
     (API, {"answers.keepHours": 23}, "answers.keepHours: 23: use 24 to 168 hours"),
+    (API, {"endpoint.maxConcurrency": 1}, "endpoint.maxConcurrency: 1: the worker of answers.async takes 2 at a time at least: use 2 or"),
     (API, {"answers": {"keepHours": 24}}, "answers.async: missing: use true or false"),
     # Pieces of an answer.
     (

@@ -289,7 +289,8 @@ def test_there_is_room_for_the_environment(azure: AzureSubscription, root: Path)
 @pytest.mark.parametrize(
     ("usage", "status", "said"),
     [
-        ((0, 2), "ok", "2 of 2 T4 GPUs"),
+        ((0, 3), "ok", "2 and one for an update, of 3 T4 GPUs"),
+        ((0, 2), "warn", "the endpoint may run 2 replicas, all of the 2 T4 GPUs granted in westeurope"),
         ((0, 1), "fail", "the endpoint may run 2 replicas, 1 T4 GPUs are granted"),
         ((1, 2), "warn", "1 of 2 T4 GPUs in westeurope are in use"),
     ],
@@ -299,7 +300,7 @@ def test_gpus_are_granted(azure: AzureSubscription, root: Path, usage: tuple[int
     found = one(quotas.gpu(azure.subject(root, T4)))
     assert (found.status, said in found.found) == (status, True), found
     scope = f"--scope {START}/providers/Microsoft.App/locations/westeurope"
-    wanted = f"az quota update --resource-name SubscriptionConsumptionT4Gpus {scope} --limit-object value=2 limit-object-type=LimitValue"
+    wanted = f"az quota update --resource-name SubscriptionConsumptionT4Gpus {scope} --limit-object value=3 limit-object-type=LimitValue"
     assert status == "ok" or found.mend == f"{wanted}, or lower endpoint.maxConcurrency"
     assert status != "fail" or found.allowed == "at most 1 replicas, which is maxConcurrency of 8"
     assert list(quotas.gpu(azure.subject(root))) == [], "no GPU, no question"

@@ -89,7 +89,7 @@ def storage_account() -> Iterator[tuple[Account, str]]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             self.reply(*made.answer(self.command, self.path, headers, body))
 
-        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = forward
+        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = forward
 
     with serving(Handler) as host:
         yield made, f"http://{host}"

@@ -15,6 +15,7 @@ from handlers.functions.environment import SettingsError
 from handlers.functions.rows import INLINE_BYTES
 from tests.unit.handlers.azure.event_world import MAX_ATTEMPTS, World, once
 
+REPLACED = "The object can't be read: it was replaced, or its metadata or properties changed."
 DENIED = {403: ({"x-ms-error-code": "AuthorizationPermissionMismatch"}, b"<Error><Code>AuthorizationPermissionMismatch</Code></Error>")}
 
 
@@ -109,28 +110,74 @@ def test_the_newest_sequencer_wins_in_whatever_order_they_come(world):
     assert world.rows()["a.txt", "#latest"]["latest"] == events[2]["data"]["eTag"]
 
 
-def test_what_was_replaced_or_deleted_meanwhile_is_a_dead_letter_at_once(world):
+def test_what_was_deleted_meanwhile_is_a_dead_letter_at_once(world):
+    world.put("a.txt")
+    del world.account.blobs.blobs["objects/a.txt"]
+    once(world.role(), world)
+    (letter,) = world.dead()
+    assert letter["reason"] == "The object can't be read: it was deleted, or replaced in an account that keeps no versions."
+    assert (letter["permanent"], letter["attempts"], world.results()) == (True, 1, [])
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_what_was_replaced_is_passed_over_once_what_replaced_it_has_its_result(world, capsys, deleted):
+    old, new = world.put("a.txt", "old"), world.put("a.txt", "new", sends=False)
+    role = world.role()
+    once(role, world)
+    (line,) = lines(capsys)
+    assert (line["outcome"], line["reason"], line["attempt"]) == ("failed", REPLACED, 1)
+    assert (len(world.held()), world.dead()) == (1, []), "what replaced it may still come"
+    [waiting] = world.account.queues.queues["events"]
+    world.account.queues.queues["events"].clear()
+    world.send(new)
+    once(role, world)
+    if deleted:
+        del world.account.blobs.blobs["objects/a.txt"]
+    world.account.queues.queues["events"].append(waiting)
+    once(role, world)
+    assert (world.held(), world.dead(), world.results()) == ([], [], [("a.txt", new["data"]["eTag"])])
+    world.send(old)
+    capsys.readouterr()
+    once(role, world)
+    (line,) = lines(capsys)
+    assert line["outcome"] == "passed-over"
+    assert "what replaced it has its result" in line["reason"]
+    assert (world.held(), world.dead(), len(world.model.requests)) == ([], [], 1)
+
+
+def test_what_replaced_it_and_has_no_result_leaves_both_among_the_dead_letters(world):
+    world.put("a.txt", "old")
+    world.put("a.txt", "{", "application/json")
+    role = world.role()
+    for _ in range(MAX_ATTEMPTS):
+        once(role, world)
+    assert [letter["attempts"] for letter in sorted(world.dead(), key=lambda letter: letter["attempts"])] == [1, MAX_ATTEMPTS]
+    assert (world.held(), world.results()) == ([], [])
+
+
+def test_an_account_that_does_not_say_what_became_of_it_is_asked_again(world):
     world.put("a.txt", "old")
     new = world.put("a.txt", "new")
-    world.put("b.txt")
-    del world.account.blobs.blobs["objects/b.txt"]
-    once(world.role(), world)
-    assert world.results() == [("a.txt", new["data"]["eTag"])]
-    assert sorted(letter["reason"] for letter in world.dead()) == [
-        "The object can't be read: it was deleted, or replaced in an account that keeps no versions.",
-        "The object can't be read: it was replaced, or its metadata or properties changed.",
-    ]
-    assert {(letter["permanent"], letter["attempts"]) for letter in world.dead()} == {(True, 1)}
+    role = world.role()
+    world.front.guard = lambda headers: 503 if world.front.seen[-1][0] == "HEAD" else None
+    once(role, world)
+    assert (len(world.held()), world.dead()) == (1, [])
+    world.front.guard = lambda headers: None
+    once(role, world)
+    assert (world.held(), world.dead(), world.results()) == ([], [], [("a.txt", new["data"]["eTag"])])
 
 
 def test_what_is_set_on_a_blob_after_its_upload_is_named_as_what_may_have_been(world):
     """It moves the ETag and brings no event: nobody replaced this one."""
     world.put("a.txt")
     world.account.blobs.change("objects/a.txt")
-    once(world.role(), world)
+    role = world.role()
+    for _ in range(MAX_ATTEMPTS):
+        assert world.dead() == []
+        once(role, world)
     (letter,) = world.dead()
-    assert letter["reason"].endswith(", or its metadata or properties changed.")
-    assert (letter["permanent"], world.results()) == (True, [])
+    assert letter["reason"] == REPLACED
+    assert (letter["attempts"], world.results(), world.held()) == (MAX_ATTEMPTS, [], [])
 
 
 def test_results_go_to_the_queue_once_and_are_marked(world):
