@@ -67,7 +67,7 @@ class BudgetArgs:
 class InstanceArgs:
     """One instance of a platform that runs several requests on each: vCPUs, GPU, requests at a time; whether it is reached from
     its own network only, and whether GPUs are kept in another zone as well; at how many percent of its requests and of its vCPUs there is
-    another one (None: the platform's own, 0: not by that)."""
+    another one (None: the platform's own, 0: not by that); for how many seconds the last one stays after a request (None: as above)."""
 
     cpu: float
     gpu: str | None
@@ -76,6 +76,7 @@ class InstanceArgs:
     zonal_redundancy: bool
     scale_at_requests: int | None
     scale_at_cpu: int | None
+    cooldown_s: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -318,6 +318,12 @@ PLATFORM_SETTINGS: tuple[OfPlatform, ...] = (
         for setting in ("endpoint.scaleAtRequests", "endpoint.scaleAtCpu")
     ),
     OfPlatform(
+        setting="endpoint.cooldownSeconds",
+        without=(*_AWS, "gcp-cloud-run"),
+        instead="the platform decides how long an idle instance stays: leave it out; warming keeps one",
+        source="Lambda developer guide; SageMaker guide, serverless endpoints; Cloud Run documentation, instance autoscaling",
+    ),
+    OfPlatform(
         setting="endpoint.private",
         without=_AWS,
         instead="the endpoint has no address of its own, IAM alone lets callers in: leave it out",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from components.args import InstanceArgs
 from components.capabilities import PLACES
 from components.limits import SERVER_BATCH_WAIT_MS, SERVER_WORKERS, Choice, Range
+from components.limits_azure import CONTAINER_APPS_COOLDOWN_S
 from components.platform_facts import PLATFORM_FACTS, GpuFacts, InstanceFacts, PlatformFacts
 from stacks.messages import Problem, shown, told, within
 from stacks.settings_service import Endpoint, Settings
@@ -29,6 +30,8 @@ def instance_problems(settings: Settings, region: str | None) -> Iterator[Proble
     if gpu is None and endpoint.zonal_redundancy and own.pairs:
         yield told("endpoint.zonalRedundancy: true: it is a setting of GPUs: set endpoint.gpu, or leave it out")
     yield from within("endpoint.requestsPerInstance", size.requests, own.most_requests)
+    if settings.cloud == "azure":
+        yield from within("endpoint.cooldownSeconds", size.cooldown_s, CONTAINER_APPS_COOLDOWN_S)
     yield from _targets(size, own)
     yield from _load(endpoint, size)
     yield from _instances(endpoint, size, own)

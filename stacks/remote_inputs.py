@@ -64,6 +64,8 @@ class Endpoint(TypedDict):
     """Percent of an instance's requests from which on there is another one; left out: Cloud Run's own, 60; 0: not by them."""
     scale_at_cpu: NotRequired[int]
     """The same of its vCPUs."""
+    cooldown_seconds: NotRequired[int]
+    """How long the last instance stays, and is billed, after a request; left out: Azure's own, 300; with pings at least until the next one."""
     batch_size: NotRequired[int]
     """Inputs that the model computes at once, of one request or of several that wait together; left out: 32."""
     batch_wait_ms: NotRequired[int]

@@ -75,6 +75,8 @@ class Endpoint(Part):
     # Percent of use at which there is another instance; null: the platform's own, 0: not by that.
     scale_at_requests: int | None = None
     scale_at_cpu: int | None = None
+    # For how long the last instance stays after a request; null: the platform's own.
+    cooldown_seconds: int | None = None
     # null: the model server's own.
     batch_size: int | None = None
     batch_wait_ms: int | None = None

@@ -37,6 +37,7 @@ def instance(endpoint: Endpoint, facts: PlatformFacts) -> InstanceArgs | None:
         zonal_redundancy=bool(endpoint.zonal_redundancy),
         scale_at_requests=endpoint.scale_at_requests,
         scale_at_cpu=endpoint.scale_at_cpu,
+        cooldown_s=endpoint.cooldown_seconds,
     )
 
 

@@ -28,6 +28,8 @@ SETTINGS: Mapping[str, str] = {
     "endpoint.scaleAtRequests": "percent of an instance's requests from which on there is another one; null: Cloud Run's own, "
     "60; 0: not by them",
     "endpoint.scaleAtCpu": "the same of its vCPUs",
+    "endpoint.cooldownSeconds": "how long the last instance stays, and is billed, after a request; null: Azure's own, 300; with pings "
+    "at least until the next one",
     "endpoint.batchSize": "inputs that the model computes at once, of one request or of several that wait together; null: 32",
     "endpoint.batchWaitMs": "how long a request that must wait anyway is held for others to be computed with; null: not at all, since "
     "those that come while the model computes are there when it is done; one that comes to an idle instance is never held",

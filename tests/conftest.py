@@ -37,7 +37,7 @@ UNDER_LOAD = ("tests/conformance/", "tests/storm/", "tests/twin/system/test_limi
 # Whole stacks whose tests ask for no rate, on twins of their own: another worker runs these meanwhile, also one after another.
 UNHURRIED = ("tests/twin/system/", "tests/twin/package/test_yaml_program.py")
 # Tests that ask for the same plans, each of which is made once in a process.
-PLANS = ("tests/planned/azure/", "tests/planned/gcp/")
+PLANS = ("tests/planned/",)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -85,7 +85,7 @@ class ContainerAppsEndpoint(pulumi.ComponentResource):
                 max_replicas=math.ceil(self.max_concurrency / one.requests),
                 gpu=one.gpu is not None,
                 external=False,
-                cooldown_s=_cooldown_s(args.warming),
+                cooldown_s=_cooldown_s(one, args.warming),
                 probes=Probes(live=LIVE, ready=READY, loads=True),
             ),
             self,
@@ -107,10 +107,11 @@ class ContainerAppsEndpoint(pulumi.ComponentResource):
         return self
 
 
-def _cooldown_s(warming: WarmingArgs | None) -> int:
+def _cooldown_s(one: InstanceArgs, warming: WarmingArgs | None) -> int:
     """For how long a replica stays without a request: until the next ping has come, where there are any, else it would be gone by then."""
     pings = [] if warming is None else warming.plan.pings
-    return max([CONTAINER_APPS_COOLDOWN_DEFAULT_S, *(each.every_minutes * 60 + _JOB_STARTS_S for each in pings)])
+    usual = CONTAINER_APPS_COOLDOWN_DEFAULT_S if one.cooldown_s is None else one.cooldown_s
+    return max([usual, *(each.every_minutes * 60 + _JOB_STARTS_S for each in pings)])
 
 
 def _required(one: InstanceArgs) -> dict[str, str]:

@@ -97,6 +97,11 @@ _ENDPOINT = (
         words="more instances by the use of their requests", keys=("endpoint.scaleAtRequests",), figure=allowed("endpoint.scaleAtRequests")
     ),
     Feature(words="more instances by the use of their CPUs", keys=("endpoint.scaleAtCpu",), figure=allowed("endpoint.scaleAtCpu")),
+    Feature(
+        words="how long the last instance stays after a request",
+        keys=("endpoint.cooldownSeconds",),
+        figure=allowed("endpoint.cooldownSeconds"),
+    ),
     Feature(words="inputs computed at once: batches by length", keys=("endpoint.batchSize",), figure=allowed("endpoint.batchSize")),
     Feature(words="requests that wait are held for others", keys=("endpoint.batchWaitMs",), figure=allowed("endpoint.batchWaitMs")),
     Feature(words="processes of one instance", keys=("endpoint.workers",), figure=allowed("endpoint.workers")),

@@ -72,10 +72,12 @@ def _policies(plan: Mapping[str, Any]) -> str:
     if not packs and not found:
         return "**No policy pack has judged this.**"
     if not found:
-        return f"Policies: nothing found by {_list(packs)}."
+        return "\n\n".join(part for part in (f"Policies: nothing found by {_list(packs)}.", _levels(plan)) if part)
     decided = [each for each in found if each.get("level") != "undecided"]
     mandatory = sum(each.get("level") == "mandatory" for each in decided)
     said = [f"Policies: **{mandatory} mandatory**, {len(decided) - mandatory} advisory."]
+    if told := _levels(plan):
+        said.append(told)
     if decided:
         rows = sorted(decided, key=lambda each: (each.get("level") != "mandatory", str(each.get("rule"))))
         head = ("rule", "level", "resource", "what to do")
@@ -85,6 +87,22 @@ def _policies(plan: Mapping[str, Any]) -> str:
         table = _table(("rule", "resource", "what is not known"), ([_code(each.get("rule")), *_about(each)] for each in undecided))
         said.append(f"<details><summary>{len(undecided)} answers wait for values that up makes known</summary>\n\n{table}\n\n</details>")
     return "\n\n".join(said)
+
+
+def _levels(plan: Mapping[str, Any]) -> str:
+    """Which rules were told another level, or parameters: a pull request brings them along, so that who reads the plan must see them."""
+    given = plan.get("policyLevels")
+    if not isinstance(given, Mapping) or not given:
+        return ""
+    told = [f"{_code(name)} {_level(value)}" for name, value in sorted(given.items(), key=lambda each: str(each[0]))]
+    return f"Judged by levels and parameters of its own: {', '.join(told[:_MAX_ROWS])}{', …' if len(told) > _MAX_ROWS else ''}."
+
+
+def _level(value: Any) -> str:
+    level = value.get("enforcementLevel") if isinstance(value, Mapping) else value
+    rest = [name for name in value if name != "enforcementLevel"] if isinstance(value, Mapping) else []
+    said = [f"**{_text(level)}**" if level else "", f"with {_list(rest)}" if rest else ""]
+    return " ".join(each for each in said if each)
 
 
 def _about(violation: Mapping[str, Any]) -> list[str]:

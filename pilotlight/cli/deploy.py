@@ -16,7 +16,7 @@ from pilotlight.cli.engine_run import EngineRun, scratch_folder
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
-from pilotlight.cli.packs import UNJUDGED, policy_packs
+from pilotlight.cli.packs import UNJUDGED, levels_given, policy_packs
 from pilotlight.cli.report import Report
 from pilotlight.cli.session import Session, open_session, with_advice
 from pilotlight.cli.stacks import LocalStack
@@ -109,6 +109,7 @@ def run_engine(request: Request, session: Session, local: LocalStack | None, pac
             report.show(
                 done.diagnostics.add(Diagnostic(severity="error", resource="", message=_last_words(engine.output(), engine.status)))
             )
+    done.levels = levels_given(packs)
     # What the engine did was done, but nobody has judged it: that must not pass for a verdict.
     unjudged = engine.status == 0 and bool(packs) and not done.packs
     if unjudged:

@@ -42,10 +42,11 @@ class Step:
 @dataclass(kw_only=True)
 class Run:
     """The run so far. `result` is the engine's word (succeeded, failed, canceled), None until its summary came, as the names of the policy
-    packs that judged it."""
+    packs that judged it; `levels` are what these were told of rules beside their own word."""
 
     result: str | None = None
     packs: list[str] = field(default_factory=list)
+    levels: dict[str, Any] = field(default_factory=dict)
     changes: dict[str, int] = field(default_factory=dict)
     steps: dict[tuple[str, str], Step] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """Policy packs and their configurations, as verbs are told them and as the engine is."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -9,6 +10,8 @@ from typing import Any
 from pilotlight.cli.exits import CommandError
 
 PACK, OWN_CONFIG = "policies", Path("own/policies.json")
+# For a pack beside the fork's: the engine takes a configuration for each pack or for none.
+NO_LEVELS = Path(__file__).parent / "no_levels.json"
 # Said of a run for which packs were asked, and of which the engine names none.
 UNJUDGED = "was judged by no policy pack, though one was asked for: the engine names none that it has loaded. Look at the `pulumi` on PATH."
 
@@ -16,7 +19,7 @@ UNJUDGED = "was judged by no policy pack, though one was asked for: the engine n
 def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[str]:
     """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none.
 
-    A single pack without a configuration gets the fork's own (`own_config`).
+    Without configurations the fork's pack gets its own (`own_config`), whatever packs are beside it.
     """
     for folder in folders:
         if not (folder / "PulumiPolicy.yaml").is_file():
@@ -24,8 +27,9 @@ def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[
     for file in configs:
         if not file.is_file():
             raise CommandError(f"--policy-pack-config {file}: no such file; name a JSON file of levels and parameters.")
-    if not configs and len(folders) == 1 and (own := own_config(folders[0])):
-        configs = (own,)
+    own = [own_config(folder) for folder in folders]
+    if not configs and any(own):
+        configs = [NO_LEVELS if file is None else file for file in own]
     given, packs = len(configs), len(folders)
     if given not in (0, packs):
         raise CommandError(
@@ -35,6 +39,12 @@ def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[
         _must_name_rules(file, folder / "config.schema.json")
     named = {"--policy-pack": folders, "--policy-pack-config": configs}
     return [part for option, paths in named.items() for path in paths for part in (option, str(path.resolve()))]
+
+
+def levels_given(arguments: Sequence[str]) -> dict[str, Any]:
+    """What packs are told of rules by the arguments of `policy_packs`: a rule's name to its level or its parameters."""
+    files = [Path(file) for option, file in itertools.pairwise(arguments) if option == "--policy-pack-config"]
+    return {name: told for file in files for name, told in levels_of(file).items()}
 
 
 def own_config(pack: Path) -> Path | None:

@@ -127,6 +127,7 @@ def document(operation: str, stack: str, run: Run, result: str, seconds: float) 
             {"severity": found.severity, "resource": found.resource, "message": found.message} for found in run.diagnostics.found
         ],
         "policyPacks": run.packs,
+        "policyLevels": run.levels,
         "violations": [asdict(found) for found in run.diagnostics.violations],
     }
 

@@ -189,7 +189,6 @@ RULES = (
         idea="What runs is named by the digest of its image.",
         fix="Use the image's digest: a tag can be moved, so that the next cold start runs something else than was deployed.",
         checks=(Check(tuple(_IMAGES), _by_digest),),
-        answers=("CKV_DOCKER_7", "hadolint:DL3007"),
     ),
     Rule(
         id="function-ends-before-gateway",

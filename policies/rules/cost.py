@@ -1,5 +1,6 @@
 """Rules about what is billed: nothing at rest unasked, nothing without a bound."""
 
+import base64
 import re
 from collections.abc import Iterator
 
@@ -52,7 +53,8 @@ def _windowed(resource: Resource, context: Context) -> bool:
     def judge(schedule: Resource) -> Iterator[bool]:
         moved = _moved(schedule, resource)
         # A function's name may be given as its ARN.
-        yield moved is not None and any(re.search(rf"(?<![\w-]){re.escape(name.split(':')[-1])}(?![\w-])", moved) for name in own)
+        its = moved is not None and any(re.search(rf"(?<![\w-]){re.escape(name.split(':')[-1])}(?![\w-])", moved) for name in own)
+        yield its and not _raises(schedule, resource)
 
     return any(every(context.graph.all(t.CRON_JOB, t.SCHEDULE, t.SCALED_ACTION), judge))
 
@@ -71,6 +73,25 @@ def _moved(schedule: Resource, floor: Resource) -> str | None:
         return None
     call = str(schedule.at("target.arn")).rpartition(":aws-sdk:")[2]
     return str(schedule.at("target.input")) if call in _CALLS[floor.type] else None
+
+
+def _raises(schedule: Resource, floor: Resource) -> bool:
+    """Whether a schedule says a number and that is more than the floor: what only turns it up ends nothing."""
+    text = _sent(str(schedule.at("httpTarget.body"))) if schedule.type == t.CRON_JOB else str(schedule.at("target.input"))
+    least = max(came for part in _variants(floor) for path in _FLOORS[floor.type] if (came := part.at(path)))
+    return any(int(number) > least for number in _NUMBERS.findall(text))
+
+
+def _sent(body: str) -> str:
+    """A job's body, which is in base64; what is none Google refuses."""
+    try:
+        return base64.b64decode(body).decode("latin-1")
+    except ValueError:
+        return body
+
+
+# Where the calls of schedules have the number that they set.
+_NUMBERS = re.compile(r'"(?:provisionedConcurrentExecutions|maxCapacity|minInstanceCount)"\s*:\s*(\d+)', re.IGNORECASE)
 
 
 def _ended(action: Resource, floor: Resource) -> str | None:

@@ -112,17 +112,20 @@ def _push_deadline(subscription: Resource, context: Context) -> Iterator[str]:
 
 
 def _push_dead_letters(pushed: Resource, context: Context) -> Iterator[str]:
-    """What pushes keeps what it gives up, or the service does: one of its variables then names a topic that a subscription keeps."""
+    """What pushes keeps what it gives up, or the service does: a variable of its for what failed then names a topic that a subscription
+    keeps. Another variable may name such a topic too, of its results say."""
     place = {t.SUBSCRIPTION: "pushConfig", t.EVENTARC: "destination"}[pushed.type]
     if not pushed.at(place) or pushed.at("deadLetterPolicy.deadLetterTopic"):
         return
     kept = {each.at("topic") for each in context.graph.all(t.SUBSCRIPTION) if not each.at("pushConfig")}
     service = context.graph.behind(pushed, place, t.RUN)
-    named = {value.at("value") for part in service.each("template.containers") for value in part.each("envs")} if service else set()
+    wanted_name = re.compile(context.config["variables"], re.IGNORECASE)
+    given = [value for part in service.each("template.containers") for value in part.each("envs")] if service else []
+    named = {value.at("value") for value in given if wanted_name.search(str(value.at("name")))}
     if kept & named:
         return
     what = "deadLetterPolicy.deadLetterTopic is missing" if pushed.type == t.SUBSCRIPTION else "a trigger keeps nothing"
-    whom = "it" if pushed.type == t.SUBSCRIPTION else "the service, in a variable,"
+    whom = "it" if pushed.type == t.SUBSCRIPTION else "the service, in a variable that says so by its name,"
     yield f"{what}: give {whom} a topic for what failed, which a subscription keeps."
 
 
@@ -245,6 +248,14 @@ RULES = (
         fix="Give the subscription a topic for what failed.",
         checks=(Check((t.SUBSCRIPTION, t.EVENTARC), _push_dead_letters),),
         stack=True,
+        parameters={
+            "variables": {
+                "type": "string",
+                "format": "regex",
+                "default": "dead|dlq|fail",
+                "description": "What the name of a variable has in it that names a topic for what failed, in any case.",
+            }
+        },
     ),
     Rule(
         id="subscription-does-not-expire",

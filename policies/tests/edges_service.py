@@ -1,5 +1,6 @@
 """Edges of delivery, cold starts, cost and operations."""
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -49,8 +50,9 @@ def _scaled(resource: str, most: int) -> Spec:
     return made(t.SCALED_ACTION, resourceId=resource, scalableTargetAction={"minCapacity": 0, "maxCapacity": most})
 
 
-def _job(method: str, uri: str, **more: Any) -> Spec:
-    return made(t.CRON_JOB, httpTarget={"httpMethod": method, "uri": uri}, **more)
+def _job(method: str, uri: str, body: Any = None, **more: Any) -> Spec:
+    sent = {} if body is None else {"body": base64.b64encode(json.dumps(body).encode()).decode()}
+    return made(t.CRON_JOB, httpTarget={"httpMethod": method, "uri": uri, **sent}, **more)
 
 
 def _profiles(*profiles: Mapping[str, Any]) -> Spec:
@@ -114,6 +116,24 @@ COST = (
         ("no schedule ends it", [_LIVE, _scaled("function:f:live", 2)]),
         ("no schedule ends it", [_LIVE, _scaled("function:f:other", 0)]),
         ("", [{**_FLOOR, "inputs": {**_FLOOR["inputs"], "functionName": "arn:aws:lambda:r:1:function:f"}}, _calls(_PUT, "f")]),
+        # What says a number turns it down or leaves it, where that is not more.
+        *(
+            (says, [_FLOOR, _calls(call, json.dumps({"FunctionName": "f", key: number}))])
+            for call, key in ((_PUT, "ProvisionedConcurrentExecutions"), ("applicationautoscaling:registerScalableTarget", "MaxCapacity"))
+            for says, number in (("", 0), ("", 1), ("no schedule ends it", 2), ("no schedule ends it", 10))
+        ),
+        *(
+            (says, [_SERVED, _job("PATCH", f"{_RUN_API}s", {"scaling": {"minInstanceCount": number}})])
+            for says, number in (("", 0), ("", 1), ("no schedule ends it", 2))
+        ),
+        # Of two floors the higher one is the floor.
+        (
+            "",
+            [
+                made(t.RUN, name="s", scaling={"minInstanceCount": 1}, template={"scaling": {"minInstanceCount": 3}}),
+                _job("PATCH", f"{_RUN_API}s", {"scaling": {"minInstanceCount": 2}}),
+            ],
+        ),
         # What only calls it keeps it warm; what is off, or is about another thing of that name, ends nothing.
         *(
             ("no schedule ends it", [_FLOOR, each])
@@ -216,7 +236,10 @@ DELIVERY = (
             "deadLetterPolicy.deadLetterTopic is missing: give it a topic",
             made(t.SUBSCRIPTION, pushConfig={"pushEndpoint": "https://s"}),
         ),
-        ("a trigger keeps nothing: give the service, in a variable, a topic", made(t.EVENTARC, destination={"cloudRunService": {}})),
+        (
+            "a trigger keeps nothing: give the service, in a variable that says so by its name, a topic",
+            made(t.EVENTARC, destination={"cloudRunService": {}}),
+        ),
         # What reads the topic of the variable pushes as well, to somebody who keeps nothing.
         (
             "a trigger keeps nothing",
@@ -225,6 +248,18 @@ DELIVERY = (
                 _run({"envs": [{"name": "FAILED", "value": "failed"}]}),
                 made(t.SUBSCRIPTION, topic="failed", pushConfig={"pushEndpoint": "https://s"}, deadLetterPolicy={"deadLetterTopic": "t"}),
             ],
+        ),
+        # Who takes results takes no dead letters.
+        *(
+            (
+                says,
+                [
+                    linked(made(t.EVENTARC, destination={"cloudRunService": {}}), destination=_run()),
+                    _run({"envs": [{"name": name, "value": "topic"}]}),
+                    made(t.SUBSCRIPTION, topic="topic"),
+                ],
+            )
+            for says, name in (("a trigger keeps nothing", "RESULTS_TOPIC"), ("", "Dead_letters"), ("", "MY_DLQ"), ("", "FAILED"))
         ),
     ),
     *edges("event-grid-has-dead-letters", ("", made(t.EVENT_SUBSCRIPTION, deadLetterDestination={"endpointType": "StorageBlob"}))),

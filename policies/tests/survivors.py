@@ -26,6 +26,7 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
         _SAME: (
             "_floor: path == _BY_HAND and came and (part.at('scaling.scalingMode') != 'MANUAL') -> "
             "path == _BY_HAND and part.at('scaling.scalingMode') != 'MANUAL'",
+            "_sent: base64.b64decode(body).decode('latin-1') -> base64.b64decode(body).decode('latin-1~')",
         ),
     },
     "delivery": {

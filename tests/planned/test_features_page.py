@@ -65,6 +65,7 @@ ASKED: Mapping[tuple[str, str | None], Mapping[str, Any]] = {
     ("endpoint.workers", None): {"endpoint.workers": 2},
     ("endpoint.scaleAtRequests", None): {"endpoint.scaleAtRequests": 50},
     ("endpoint.scaleAtCpu", None): {"endpoint.scaleAtCpu": 50},
+    ("endpoint.cooldownSeconds", None): {"endpoint.cooldownSeconds": 60},
     ("gateway.tier", None): {"gateway.tier": "basic"},
     ("image.registry", "premium"): {"image.registry": "premium"},
     ("endpoint.private", None): {"endpoint.private": True},

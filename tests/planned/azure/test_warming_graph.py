@@ -57,11 +57,22 @@ def test_what_is_warm_always_is_the_minimum() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "seconds"),
-    [([], 300), ([WINDOW], 300), ([{**PING, "everyMinutes": 2}], 300), ([PING], 420), ([{**PING, "everyMinutes": 30}, PING], 1920)],
+    ("rules", "asked", "seconds"),
+    [
+        ([], None, 300),
+        ([WINDOW], None, 300),
+        ([{**PING, "everyMinutes": 2}], None, 300),
+        ([PING], None, 420),
+        ([{**PING, "everyMinutes": 30}, PING], None, 1920),
+        ([], 60, 60),
+        ([PING], 60, 420),
+        ([PING], 3600, 3600),
+    ],
 )
-def test_a_replica_stays_until_the_next_ping_has_come(rules: list[object], seconds: int) -> None:
-    made = plan_of({"warming": rules})
+def test_a_replica_stays_as_long_as_the_setting_says_and_until_the_next_ping_has_come(
+    rules: list[object], asked: int | None, seconds: int
+) -> None:
+    made = plan_of({"warming": rules, "endpoint.cooldownSeconds": asked})
     assert made.one(APP, "endpoint-app").inputs["template"]["scale"]["cooldownPeriod"] == seconds
     assert made.one(APP, "function-app").inputs["template"]["scale"]["cooldownPeriod"] == 300
 

@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from pilotlight.cli.exits import Exit
+from tests.support.size import only_all
 from tests.twin.cli.conftest import Checkout
 
 LOCKS = "pulumi/state/.pulumi/locks"
@@ -71,7 +72,7 @@ def test_two_interrupts_stop_at_once(checkout: Checkout) -> None:
     completed(checkout, copies=3)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=only_all)])
 def test_the_next_up_waits_for_the_engine_of_a_killed_command(checkout: Checkout, number: signal.Signals) -> None:
     checkout.things(a={"value": "1"}, slow={"value": "2", "delay": 2})
     process = checkout.start("up", "demo", "--local")

@@ -12,6 +12,7 @@ import pytest
 
 from pilotlight.twin.aws.iam_rows import ROLE
 from pilotlight.twin.aws.monitoring import LOG_GROUP
+from tests.support.size import only_all
 from tests.twin.engine.project import EngineFailed, Project
 
 TRUST = (
@@ -40,6 +41,7 @@ def aws_document(arn: pulumi.Output[str]) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps({"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": arn}]})
 
 
+@only_all
 def test_a_stack_comes_up_stays_changes_and_goes(project: Project, twin: Any) -> None:
     first = logs(name="/tried/one", retention_in_days=30, tags={"a": "1"})
     assert project.preview(first) == {"create": 2}

@@ -55,6 +55,7 @@ def answer_in(printed: str) -> dict[str, Any]:
     return dict(found)
 
 
+@only_all
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the README calls the API with curl, which is not installed here")
 def test_the_first_blocks_deploy_and_call_the_stack_with_plain_pulumi(deployment: Deployment) -> None:
     deploy, call = BLOCKS[:2]

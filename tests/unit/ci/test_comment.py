@@ -44,6 +44,16 @@ def test_a_plan_that_no_pack_has_judged_says_so() -> None:
     assert "**No policy pack has judged this.**" in markdown(made(policyPacks=[]))
 
 
+def test_rules_that_were_told_otherwise_are_named_with_what_they_were_told() -> None:
+    """A pull request brings its own levels: nobody may take a pack that was switched off for one that found nothing."""
+    told = {"all": "disabled", "log-retention": {"minimumDays": 1}, "tagged": {"enforcementLevel": "advisory", "keys": ["a"]}}
+    for plan in (made(policyLevels=told), made(policyLevels=told, violations=[violation("advisory", "x", "tagged")])):
+        text = markdown(plan)
+        assert "`all` **disabled**, `log-retention` with `minimumDays`, `tagged` **advisory** with `keys`." in text
+    assert "of its own" not in markdown(made(policyLevels={}))
+    assert "@everybody" not in markdown(made(policyLevels={"@everybody": "@everybody"})).replace("`@everybody`", "")
+
+
 def test_what_is_deleted_and_replaced_comes_first_with_what_changes() -> None:
     steps = [
         step("create", "new"),
@@ -121,7 +131,11 @@ ANYTHING = st.recursive(
 )
 
 
-@given(st.fixed_dictionaries(dict.fromkeys(["changes", "resources", "diagnostics", "violations", "policyPacks", "seconds"], ANYTHING)))
+@given(
+    st.fixed_dictionaries(
+        dict.fromkeys(["changes", "resources", "diagnostics", "violations", "policyPacks", "policyLevels", "seconds"], ANYTHING)
+    )
+)
 @example({"changes": {"create": "x"}})
 @example({"resources": [{"operation": ["create"]}]})
 def test_what_has_no_form_of_a_plan_keeps_no_other_plan_from_being_told(plan: dict[str, Any]) -> None:

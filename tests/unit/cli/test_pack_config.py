@@ -7,7 +7,7 @@ import pytest
 
 from pilotlight.cli.analyze import _written
 from pilotlight.cli.exits import CommandError
-from pilotlight.cli.packs import policy_packs
+from pilotlight.cli.packs import NO_LEVELS, levels_given, policy_packs
 from pilotlight.cli.project import find
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +32,10 @@ def test_the_forks_own_configuration_goes_with_its_pack_alone(fork: Path) -> Non
     pack, other, own = fork / "policies", fork / "others", fork / "own" / "policies.json"
     assert asked(pack) == ["--policy-pack", str(pack), "--policy-pack-config", str(own)]
     assert asked(other) == ["--policy-pack", str(other)]
-    assert asked(pack, other) == ["--policy-pack", str(pack), "--policy-pack", str(other)]
+    both = asked(other, pack)
+    assert both == [*("--policy-pack", str(other), "--policy-pack", str(pack)), *("--policy-pack-config", str(NO_LEVELS)), *asked(pack)[2:]]
+    assert (json.loads(NO_LEVELS.read_text()), levels_given(both)) == ({}, OWN)
+    assert asked(other, other) == ["--policy-pack", str(other)] * 2
     said = fork / "said.json"
     said.write_text("{}")
     assert asked(pack, configs=(said,))[-1] == str(said)

@@ -71,6 +71,7 @@ def test_the_document_has_the_promised_keys() -> None:
         "outputs",
         "diagnostics",
         "policyPacks",
+        "policyLevels",
         "violations",
     }
 

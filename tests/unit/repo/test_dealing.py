@@ -20,9 +20,9 @@ def test_whoever_uses_a_whole_stack_at_a_rate_or_many_times_at_once_runs_alone(f
         assert group == "whole stacks under load"
 
 
-def test_a_clouds_plans_are_made_by_one_worker() -> None:
-    groups = {group_of(f"tests/planned/azure/{file}.py::test") for file in ("test_alarms", "test_every_plan")}
-    assert groups == {"tests/planned/azure/"}
+def test_plans_are_made_by_one_worker() -> None:
+    groups = {group_of(f"tests/planned/{file}.py::test") for file in ("azure/test_every_plan", "gcp/test_alarms", "test_cost_at_rest")}
+    assert groups == {"tests/planned/"}
 
 
 def test_other_tests_go_by_their_files() -> None:

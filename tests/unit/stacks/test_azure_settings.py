@@ -133,6 +133,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {"endpoint.scaleAtCpu": 50},
         "endpoint.scaleAtCpu: 50: not on 'azure-container-apps': another replica starts once all have endpoint.requestsPerInstance",
     ),
+    ({"endpoint.cooldownSeconds": 29}, "endpoint.cooldownSeconds: 29: use 30 to 86400 s (Container Apps documentation, set scaling rules)"),
+    ({"endpoint.cooldownSeconds": 86_401}, "endpoint.cooldownSeconds: 86401: use 30 to 86400 s"),
     (
         {"endpoint.zonalRedundancy": True},
         "endpoint.zonalRedundancy: true: not on 'azure-container-apps': it is a setting of GPUs on Cloud Run",

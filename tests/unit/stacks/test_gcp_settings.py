@@ -100,6 +100,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
         {**L4, "endpoint.workers": 2},
         "endpoint.workers: 2: one process keeps a GPU busy, and each has the model in its memory: leave it out",
     ),
+    ({"endpoint.cooldownSeconds": 60}, "endpoint.cooldownSeconds: 60: not on 'gcp-cloud-run': the platform decides how long an idle"),
     ({"endpoint.scaleAtRequests": 96}, "endpoint.scaleAtRequests: 96: use 10 to 95 %, or 0 (Cloud Run documentation, custom scaling"),
     ({"endpoint.scaleAtCpu": 9}, "endpoint.scaleAtCpu: 9: use 10 to 95 %, or 0 (Cloud Run documentation, custom scaling"),
     (
