@@ -91,8 +91,10 @@ class EventPromises:
         if up.keeps_versions:
             up.answered(older)
         else:
-            up.observed.wait(lambda: older in up.pipeline.dead(), "what became of the older version")
-            assert up.told(older)["reason"].startswith("The object can't be read: it was replaced")
+            # It is gone, and what replaced it has its result.
+            up.observed.wait(lambda: up.attempts([older[1]]), "what became of the older version")
+            assert [line["outcome"] for line in up.attempts([older[1]])] == ["passed-over"]
+            assert (older in up.pipeline.dead(), up.pipeline.look(older)) == (False, None)
         assert up.pipeline.newest(newer[0]) == newer[1]
 
     def test_what_was_uploaded_while_the_model_is_stopped_is_answered_afterwards(self, up: Evented) -> None:

@@ -45,6 +45,8 @@ L4 = "nvidia_l4_gpu_allocation_no_zonal_redundancy"
 KEYS = "apikeys.googleapis.com"
 AZURE_PLACE = {"azure-native:location": "westeurope", "azure-native:subscriptionId": SUBSCRIPTION}
 T4_QUOTA, T4_PROFILE = "SubscriptionConsumptionT4Gpus", "Consumption-GPU-NC8as-T4"
+# One more than the endpoint's own.
+GRANTED = {"quotas": {T4_QUOTA: 3}}
 ASSIGN = "Microsoft.Authorization/roleAssignments/write"
 
 
@@ -122,7 +124,9 @@ def test_every_ready_stack_passes(twin: Running, stack: str) -> None:
     assert wanted is not None
     package(wanted, project.root, lambda _: None, force=False)
     found = doctor(ROOT, stack)
-    assert {id_: finding for id_, finding in found.items() if finding.status != "ok"} == {}
+    # As many GPUs as a subscription on Azure was seen to have are the endpoint's own, and none is left for an update.
+    expected = {"quota.gpu": "warn"} if stack.startswith("azure-container-apps-gpu-") else {}
+    assert {id_: finding.status for id_, finding in found.items() if finding.status != "ok"} == expected
     asked = set[str]().union(*(ASKED.get(word, ()) for word in stack.split("-")))
     assert {"credentials", "region", "model", *asked} <= set(found)
     assert ("keys" in found) == stack.startswith("gcp-") * stack.endswith("-api")
@@ -195,6 +199,7 @@ def test_a_fault_of_the_account_is_found(
     twin: Running, tmp_path: Path, fault: dict[str, Any], service: dict[str, Any], finding: str, status: str, mend: str
 ) -> None:
     folder = put(tmp_path, service)
+    client.call(twin, "faults", {"account": GRANTED})
     assert doctor(folder)[finding].status == "ok"
     client.call(twin, "faults", {"account": fault})
     found = doctor(folder)[finding]
@@ -256,7 +261,7 @@ def test_several_faults_of_an_account_are_found_in_one_run(twin: Running, tmp_pa
 
 @pytest.mark.parametrize(("quota", "service"), [(f"{L4}:us-central1", {**GOOGLE, **GPU}), (f"{T4_QUOTA}:northeurope", {**AZURE, **T4})])
 def test_gpus_that_another_region_lacks_are_no_concern(twin: Running, tmp_path: Path, quota: str, service: dict[str, Any]) -> None:
-    client.call(twin, "faults", {"account": {"quotas": {quota: 0}}})
+    client.call(twin, "faults", {"account": {"quotas": {**GRANTED["quotas"], quota: 0}}})
     assert doctor(put(tmp_path, service))["quota.gpu"].status == "ok"
 
 
