@@ -17,7 +17,7 @@ from handlers.functions.azure.consuming import LONGEST_PAUSE_S
 from tests.conformance.observed import Observed, observed_of
 from tests.conformance.stacks import STACKS
 from tests.support.clients import client
-from tests.support.deployment import Deployment, address_of
+from tests.support.deployment import TRUSTED, Deployment, address_of
 from tests.support.vectors import TEXTS
 
 STACK = "aws-sagemaker-api"
@@ -80,14 +80,14 @@ class Answering(ABC):
     def post(self, body: Any, *, key: str | None = None, **headers: str) -> httpx.Response:
         """One call; header names as arguments, `idempotency_key`, say."""
         given = {name.replace("_", "-"): value for name, value in headers.items()} | {"x-api-key": key or self.key}
-        return httpx.post(self.outputs["url"], json=body, headers=given, timeout=60)
+        return httpx.post(self.outputs["url"], json=body, headers=given, timeout=60, verify=TRUSTED)
 
     def later(self, body: Any, **headers: str) -> "Future[httpx.Response]":
         """The same in a thread."""
         return self._threads.submit(self.post, body, **headers)
 
     def get(self, url: str, key: str | None = None) -> httpx.Response:
-        return httpx.get(url, headers={"x-api-key": key or self.key}, timeout=60)
+        return httpx.get(url, headers={"x-api-key": key or self.key}, timeout=60, verify=TRUSTED)
 
     def answer(self, url: str) -> httpx.Response:
         """What is at the address of an answer once it is no longer 202."""
