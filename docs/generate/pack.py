@@ -11,6 +11,7 @@ from components import limits, limits_azure
 from pilotlight.planned import Planned, planned
 from policies.rules import RULES, tokens
 from policies.rules.catalogue import coverage
+from policies.rules.model import Rule
 from policies.rules.schema import schema
 
 FOLDER = Path(__file__).resolve().parents[2] / "policies"
@@ -42,6 +43,7 @@ GOOD: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 _BETWEEN = {"aws:lambda/alias:Alias"}
 # Two of a kind are enough.
 _MANY = {"aws:scheduler/schedule:Schedule", "aws:appautoscaling/scheduledAction:ScheduledAction", "gcp:cloudscheduler/job:Job"}
+_CLOUDS = {"aws": "AWS", "gcp": "Google Cloud", "azure-native": "Azure"}
 # Inputs that no rule reads and that are long.
 _LONG = ("schema", "format")
 
@@ -107,12 +109,19 @@ def _temporary(value: Any) -> bool:
 
 def rules_table() -> str:
     """The table of all rules, by group."""
-    lines = ["| rule | severity | what must hold | parameters |", "|---|---|---|---|"]
+    lines = ["| rule | severity | clouds | what must hold | parameters |", "|---|---|---|---|---|"]
     for rule in RULES:
         given = "<br>".join(f"`{name}`: {json.dumps(each['default'])}" for name, each in rule.parameters.items())
         told = rule.idea + (" Off unless configured." if rule.level == "disabled" else "") + (" Can mend." if rule.mend else "")
-        lines.append(f"| `{rule.id}`<br>{rule.group}{', whole stack' if rule.stack else ''} | {rule.severity} | {told} | {given} |")
+        about = f"`{rule.id}`<br>{rule.group}{', whole stack' if rule.stack else ''}"
+        lines.append(f"| {about} | {rule.severity} | {_clouds(rule)} | {told} | {given} |")
     return "\n".join(lines)
+
+
+def _clouds(rule: Rule) -> str:
+    """Those whose resources it judges; "all" for a rule about a stack as such."""
+    packages = {type_.partition(":")[0] for type_ in rule.types()}
+    return ", ".join(cloud for package, cloud in _CLOUDS.items() if package in packages) or "all"
 
 
 def coverage_page() -> str:

@@ -19,7 +19,8 @@ UNJUDGED = "was judged by no policy pack, though one was asked for: the engine n
 def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[str]:
     """The engine's arguments for packs and their configurations, paths absolute; raises CommandError for one that is none.
 
-    Without configurations the fork's pack gets its own (`own_config`), whatever packs are beside it.
+    Beside the fork's `policies/` the fork's own packs judge as well (`own_packs`). Without configurations `policies/` gets the fork's own
+    (`own_config`), whatever packs are beside it.
     """
     for folder in folders:
         if not (folder / "PulumiPolicy.yaml").is_file():
@@ -27,14 +28,17 @@ def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[
     for file in configs:
         if not file.is_file():
             raise CommandError(f"--policy-pack-config {file}: no such file; name a JSON file of levels and parameters.")
-    own = [own_config(folder) for folder in folders]
-    if not configs and any(own):
-        configs = [NO_LEVELS if file is None else file for file in own]
     given, packs = len(configs), len(folders)
     if given not in (0, packs):
         raise CommandError(
             f"--policy-pack-config is given {given} times, --policy-pack {packs} times: give one for each pack, in its order."
         )
+    folders = [*folders, *_beside(folders)]
+    own = [own_config(folder) for folder in folders]
+    if not configs and any(own):
+        configs = [NO_LEVELS if file is None else file for file in own]
+    elif configs:
+        configs = [*configs, *[NO_LEVELS] * (len(folders) - packs)]
     for folder, file in zip(folders, configs, strict=False):
         _must_name_rules(file, folder / "config.schema.json")
     named = {"--policy-pack": folders, "--policy-pack-config": configs}
@@ -57,6 +61,19 @@ def own_config(pack: Path) -> Path | None:
         return None
     levels_of(file)
     return file
+
+
+def own_packs(pack: Path) -> list[Path]:
+    """A fork's own packs, the folders of `own/` that are one, beside its `policies/`; none for another pack."""
+    if pack.resolve().name != PACK:
+        return []
+    return sorted(file.parent for file in pack.resolve().parent.glob("own/*/PulumiPolicy.yaml"))
+
+
+def _beside(folders: Sequence[Path]) -> list[Path]:
+    """Own packs that were not named with the others."""
+    named = {folder.resolve() for folder in folders}
+    return [own for own in dict.fromkeys(each for folder in folders for each in own_packs(folder)) if own not in named]
 
 
 def levels_of(file: Path) -> dict[str, Any]:

@@ -1,14 +1,20 @@
 """OpenAPI documents that gateways of AWS and of Google Cloud are made from: the routes that nobody has to prove himself for."""
 
+import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from .reading import View
+
 _METHODS = ("get", "put", "post", "delete", "patch", "head", "x-amazon-apigateway-any-method")
 _AUTH = "x-amazon-apigateway-auth"
 _AUTHORIZER = "x-amazon-apigateway-authorizer"
 _ISSUER, _UNMATCHED = "x-google-issuer", "x-google-allow"
+_BACKEND, _QUOTA, _MANAGEMENT = "x-google-backend", "x-google-quota", "x-google-management"
+# How long a gateway of Google's waits where a backend says nothing (Cloud Endpoints, "OpenAPI extensions": x-google-backend.deadline).
+_DEADLINE_S = 15.0
 
 
 def open_routes(body: Any, *, keys: bool) -> Iterator[str]:
@@ -34,6 +40,31 @@ def open_routes_of_google(body: Any) -> Iterator[str]:
     yield from (route for route, operation in _operations(document) if not _wants(operation, document, known))
     if document.get(_UNMATCHED) == "all":
         yield "every other route"
+
+
+def google_document(place: View) -> str:
+    """One of a gateway's `openapiDocuments` as text. Raises Unread; ValueError for what is not base64."""
+    return base64.b64decode(str(place.at("document.contents")), validate=True).decode()
+
+
+def waits_of_google(body: Any) -> Iterator[tuple[str, float]]:
+    """Each route of a gateway of Google's, and for how many seconds it waits; none for a route that has no backend. Raises ValueError as
+    above."""
+    document = _read(body)
+    for route, operation in _operations(document):
+        backend = operation.get(_BACKEND, document.get(_BACKEND))
+        if backend is not None:
+            yield route, float(backend.get("deadline", _DEADLINE_S))
+
+
+def counted_by_google(body: Any) -> bool:
+    """Whether a gateway of Google's that takes keys counts calls by a limit; true where it takes none, since it counts by the key's
+    project alone. Raises ValueError as above."""
+    document = _read(body)
+    if not any(scheme.get("type") == "apiKey" for _, scheme in _schemes(document)):
+        return True
+    limits = ((document.get(_MANAGEMENT) or {}).get("quota") or {}).get("limits")
+    return bool(limits) and any(_QUOTA in operation for _, operation in _operations(document))
 
 
 def _read(body: Any) -> Mapping[str, Any]:

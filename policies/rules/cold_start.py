@@ -3,10 +3,12 @@
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from . import limits
 from . import tokens as t
+from .apis import google_document, waits_of_google
 from .model import Check, Context, Rule, between, equal, wanted
 from .reading import Resource, View, every, shown
 
@@ -47,6 +49,26 @@ def _function_outlives_gateway(integration: Resource, context: Context) -> Itera
             f"it waits {shown(waits)} ms for {function.name}, whose timeout is {shown(function.at('timeout', 3))} s: set that below "
             f"{shown(waits // 1000)}, so that the function's own answer is what the caller gets."
         )
+
+
+def _service_outlives_gateway(config: Resource, context: Context) -> Iterator[str]:
+    service = context.graph.behind(config, "openapiDocuments", t.RUN)
+    if service is None:
+        return iter(())
+    seconds = float(str(service.at("template.timeout", "300s")).rstrip("s"))
+
+    def judge(place: View) -> Iterator[str]:
+        # What is no document of an API, callers-are-known tells.
+        with suppress(ValueError):
+            waits = dict(waits_of_google(google_document(place)))
+            short = [f"{route} waits {most:g} s" for route, most in waits.items() if seconds >= most]
+            if short:
+                yield (
+                    f"{', '.join(short)} for {service.name}, whose template.timeout is {seconds:g} s: set that to less, or "
+                    "x-google-backend.deadline to more, so that the service's own answer is what the caller gets."
+                )
+
+    return every(config.each("openapiDocuments"), judge)
 
 
 def _gateway_waits(resource: Resource, _: Context) -> Iterator[str]:
@@ -196,7 +218,10 @@ RULES = (
         severity="high",
         idea="A function ends before the gateway that waits for it.",
         fix="Make each hop's timeout shorter than its caller's, or a slow first call is a 504 that nobody wrote.",
-        checks=(Check((t.REST_INTEGRATION, t.HTTP_INTEGRATION), _function_outlives_gateway),),
+        checks=(
+            Check((t.REST_INTEGRATION, t.HTTP_INTEGRATION), _function_outlives_gateway),
+            Check((t.API_CONFIG,), _service_outlives_gateway),
+        ),
         stack=True,
     ),
     Rule(

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,17 +12,26 @@ from . import tokens as t
 from .cost import for_all_objects
 from .delivery import redrive_of
 from .model import Check, Context, Rule, one_of, wanted
-from .reading import Resource, Unread, shown
+from .reading import Resource, Unread, View, every, shown
 
-# A dimension of an alarm → the types that it names, and the output that is its value.
-_DIMENSIONS = {
-    "FunctionName": ((t.LAMBDA,), "name"),
-    "QueueName": ((t.QUEUE,), "name"),
-    "EndpointName": ((t.ENDPOINT,), "name"),
-    "TableName": ((t.TABLE,), "name"),
-    "ApiName": ((t.REST_API,), "name"),
-    "TopicName": ((t.TOPIC,), "name"),
+# What an alarm names a resource by → the types that it can be of, and where each says its name, the last step of an address.
+_NAMED: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "FunctionName": {t.LAMBDA: ("name",)},
+    "QueueName": {t.QUEUE: ("name",)},
+    "EndpointName": {t.ENDPOINT: ("name",)},
+    "TableName": {t.TABLE: ("name",)},
+    "ApiName": {t.REST_API: ("name",)},
+    "TopicName": {t.TOPIC: ("name",)},
+    "service_name": {t.RUN: ("name",), **dict.fromkeys(t.OTHER_RUNS, ("name",))},
+    "subscription_id": {t.SUBSCRIPTION: ("name",), t.EVENTARC: ("transport.pubsub.subscription",)},
+    "gateway_id": {t.GATEWAY: ("gatewayId",)},
+    # Azure's provider gives out `name` alone.
+    "ContainerAppName": {t.APP: ("containerAppName", "name")},
 }
+_DIMENSIONS = {name.lower(): name for name in ("FunctionName", "QueueName", "EndpointName", "TableName", "ApiName", "TopicName")}
+_FILTERED = ("conditionThreshold", "conditionAbsent", "conditionMatchedLog")
+_LABEL = re.compile(r'\bresource\.labels?\.(service_name|subscription_id|gateway_id)\s*=\s*"([^"]+)"')
+_COLUMN = re.compile(r"""\b(ContainerAppName)(?:_s)?\s*(?:==|=~)\s*["']([^"']+)["']""")
 _TAGGED = {
     "tags": (
         t.S3, t.ECR, t.LAMBDA, t.MODEL, t.ENDPOINT, t.ENDPOINT_CONFIG, t.QUEUE, t.TOPIC, t.TABLE, t.ROLE, t.LOG_GROUP, t.ALARM, t.REST_API,
@@ -52,14 +61,52 @@ _REPLACED = {
 }
 
 
-def _dimension(alarm: Resource, context: Context) -> Iterator[str]:
-    for name, value in alarm.at("dimensions", {}).items():
-        types, key = _DIMENSIONS.get(name, ((), ""))
-        named = [each for each in context.graph.all(*types)] if types else []
-        if not types or any(each.at(key) == value for each in named):
-            continue
-        have = ", ".join(sorted(str(each.at(key)) for each in named)) or "none"
-        yield f"dimensions.{name} is {shown(value)}, and the stack has {have}: an alarm on what does not exist never rings."
+def _dimensions(alarm: Resource, context: Context) -> Iterator[str]:
+    """Of the alarm's own metric, and of those that it is computed from."""
+    holders = [(alarm, ""), *((each, "metric.") for each in alarm.each("metricQueries"))]
+    return every(holders, lambda holder: _of_metric(*holder, context))
+
+
+def _of_metric(holder: View, way: str, context: Context) -> Iterator[str]:
+    path = f"{way}dimensions"
+    for name, value in holder.at(path, {}).items():
+        known = _DIMENSIONS.get(re.sub("[^a-z]", "", name.lower()), name)
+        if name == known:
+            yield from _absent(f"{holder.named(path)}.{name}", name, value, context)
+        elif str(holder.at(f"{way}namespace")).startswith("AWS/"):
+            yield f"{holder.named(path)} has {name}: AWS calls it {known}, and measures nothing by another name."
+
+
+def _filters(policy: Resource, context: Context) -> Iterator[str]:
+    parts = [(each, f"{kind}.filter") for each in policy.each("conditions") for kind in _FILTERED]
+    return every(parts, lambda part: _of_filter(*part, context))
+
+
+def _of_filter(condition: View, path: str, context: Context) -> Iterator[str]:
+    for label, value in _LABEL.findall(str(condition.at(path))):
+        yield from _absent(f"{condition.named(path)}: {label}", label, value, context)
+
+
+def _query(alert: Resource, context: Context) -> Iterator[str]:
+    def judge(condition: View) -> Iterator[str]:
+        for column, value in _COLUMN.findall(str(condition.at("query"))):
+            yield from _absent(f"{condition.named('query')}: {column}", column, value, context)
+
+    return every(alert.each("criteria.allOf"), judge)
+
+
+def _absent(where: str, kind: str, value: Any, context: Context) -> Iterator[str]:
+    """What an alarm names, and the stack has not. A name that nothing here is known by is of a resource outside, or of none at all."""
+    if kind not in _NAMED:
+        return
+    named = [
+        str(next(filter(None, (each.at(path) for path in paths)), None)).rpartition("/")[2]
+        for type_, paths in _NAMED[kind].items()
+        for each in context.graph.all(type_)
+    ]
+    if value not in named:
+        have = ", ".join(sorted(named)) or "none"
+        yield f"{where} is {shown(value)}, and the stack has {have}: an alarm on what does not exist never rings."
 
 
 def _unwatched(mapping: Resource, context: Context) -> Iterator[str]:
@@ -204,7 +251,7 @@ RULES = (
         severity="high",
         idea="An alarm watches something that is there.",
         fix="Name the resource as it is named.",
-        checks=(Check((t.ALARM,), _dimension),),
+        checks=(Check((t.ALARM,), _dimensions), Check((t.ALERT_POLICY,), _filters), Check((t.LOG_ALERT,), _query)),
         stack=True,
     ),
     Rule(

@@ -1,11 +1,10 @@
 """Security: who can come in. Nothing is open to anyone, every caller proves who it is."""
 
-import base64
 import re
 from collections.abc import Iterator
 
 from . import tokens as t
-from .apis import open_routes, open_routes_of_google
+from .apis import google_document, open_routes, open_routes_of_google
 from .documents import RESOURCE, bindings, bound, denies_plain_http, kept_out, narrow, principals, statements, within
 from .model import Check, Context, Rule, equal, one_of, present, wanted
 from .reading import Resource, Unknown, View, every, shown
@@ -85,7 +84,7 @@ def _document(api: Resource, _: Context) -> Iterator[str]:
 def _google_documents(config: Resource, _: Context) -> Iterator[str]:
     def judge(place: View) -> Iterator[str]:
         try:
-            routes = list(open_routes_of_google(base64.b64decode(str(place.at("document.contents")), validate=True).decode()))
+            routes = list(open_routes_of_google(google_document(place)))
         except ValueError as error:
             yield f"{place.named('document.contents')} is {error}: give it an OpenAPI document in base64, so that its routes can be judged."
             return

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from . import tokens as t
+from .apis import counted_by_google, google_document
 from .model import Check, Context, Rule, equal, one_of, present, wanted
 from .reading import Moot, Resource, View, every, shown
 
@@ -134,6 +136,19 @@ def _throttled(stage: Resource, context: Context) -> Iterator[str]:
 def _limits(resource: Resource, _: Context) -> Iterator[str]:
     text = str(resource.at("value", ""))
     yield from (f"value has no <{each}>: add one to its inbound section." for each in ("rate-limit", "quota") if f"<{each}" not in text)
+
+
+def _google_quota(config: Resource, _: Context) -> Iterator[str]:
+    def judge(place: View) -> Iterator[str]:
+        # What is no document of an API, callers-are-known tells.
+        with suppress(ValueError):
+            if not counted_by_google(google_document(place)):
+                yield (
+                    f"{place.named('document.contents')} has no quota: add x-google-management.quota.limits, and x-google-quota to what a "
+                    "call costs."
+                )
+
+    return every(config.each("openapiDocuments"), judge)
 
 
 RULES = (
@@ -289,6 +304,7 @@ RULES = (
             *wanted(t.HTTP_STAGE, present("defaultRouteSettings.throttlingRateLimit", "set the calls a second.")),
             Check((t.REST_STAGE,), _throttled),
             Check((t.APIM_LIMITS,), _limits),
+            Check((t.API_CONFIG,), _google_quota),
         ),
         answers=("nag:W64", "nag:W68"),
         stack=True,

@@ -47,12 +47,14 @@ TOPIC_SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 USAGE_PLAN = "aws:apigateway/usagePlan:UsagePlan"
 
 # Google Cloud
+ALERT_POLICY = "gcp:monitoring/alertPolicy:AlertPolicy"
 API_CONFIG = "gcp:apigateway/apiConfig:ApiConfig"
 API_KEY = "gcp:projects/apiKey:ApiKey"
 CRON_JOB = "gcp:cloudscheduler/job:Job"
 DATABASE = "gcp:firestore/database:Database"
 EVENTARC = "gcp:eventarc/trigger:Trigger"
 GCP_BUDGET = "gcp:billing/budget:Budget"
+GATEWAY = "gcp:apigateway/gateway:Gateway"
 GCS = "gcp:storage/bucket:Bucket"
 GRANTS = (
     "gcp:cloudrunv2/serviceIamMember:ServiceIamMember",
@@ -108,6 +110,8 @@ GRANTED_WHOLE = (
 )
 WHOLE_ON_EVERYTHING = ("gcp:folder/iAMPolicy:IAMPolicy", "gcp:organizations/iAMPolicy:IAMPolicy", "gcp:projects/iAMPolicy:IAMPolicy")
 OWN_ROLES = ("gcp:organizations/iAMCustomRole:IAMCustomRole", "gcp:projects/iAMCustomRole:IAMCustomRole")
+# What a service of Cloud Run can be as well.
+OTHER_RUNS = ("gcp:cloudfunctionsv2/function:Function", "gcp:cloudrun/service:Service")
 REGISTRY = "gcp:artifactregistry/repository:Repository"
 RUN = "gcp:cloudrunv2/service:Service"
 SUBSCRIPTION = "gcp:pubsub/subscription:Subscription"

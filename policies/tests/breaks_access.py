@@ -3,11 +3,10 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, allowing, documents, granting, made, statement
+from .harness_breaks import GONE, Break, allowing, documents, google, granting, made, statement
 
 _OWN = "securityDefinitions: {own: {x-amazon-apigateway-authorizer: {type: request}}}"
 
-_GOOGLE = "securityDefinitions: {key: {type: apiKey}, own: {type: oauth2}, token: {type: oauth2, x-google-issuer: i}}"
 
 BREAKS = (
     *(
@@ -175,15 +174,15 @@ BREAKS = (
     ),
     Break("callers-are-known", "gcp-api", t.RUN, {"invokerIamDisabled": True}, "invokerIamDisabled is true: set it to false"),
     *(
-        Break("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": documents(body)}, says)
-        for body, says in (
-            ("paths: {/x: {get: {}}}", "openapiDocuments[0] opens GET /x to anyone"),
-            ("paths: {/x: {post: {security: [{key: []}]}}}", "opens POST /x to anyone"),
-            (f"{_GOOGLE}\nsecurity: [{{key: []}}]\npaths: {{/x: {{get: {{security: []}}, put: {{}}}}}}", "opens GET /x to anyone"),
-            (f"{_GOOGLE}\nsecurity: [{{key: []}}, {{}}]\npaths: {{/x: {{put: {{}}}}}}", "opens PUT /x to anyone"),
-            (f"{_GOOGLE}\nsecurity: [{{own: []}}]\npaths: {{/x: {{put: {{}}}}}}", "opens PUT /x to anyone"),
-            (f"{_GOOGLE}\nx-google-allow: all\nsecurity: [{{key: []}}]\npaths: {{/x: {{get: {{}}}}}}", "opens every other route to anyone"),
-            ("text", "openapiDocuments[0].document.contents is no mapping"),
+        Break("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": given}, says)
+        for given, says in (
+            (documents("paths: {/x: {get: {}}}"), "openapiDocuments[0] opens GET /x to anyone"),
+            (documents("paths: {/x: {post: {security: [{key: []}]}}}"), "opens POST /x to anyone"),
+            (google("{security: [key: []], paths: {/x: {get: {security: []}, put: {}}}}"), "opens GET /x to anyone"),
+            (google("{security: [key: [], {}], paths: {/x: {put: {}}}}"), "opens PUT /x to anyone"),
+            (google("{security: [own: []], paths: {/x: {put: {}}}}"), "opens PUT /x to anyone"),
+            (google("{x-google-allow: all, security: [key: []], paths: {/x: {get: {}}}}"), "opens every other route to anyone"),
+            (documents("text"), "openapiDocuments[0].document.contents is no mapping"),
         )
     ),
     Break(
@@ -197,7 +196,7 @@ BREAKS = (
         "callers-are-known",
         "gcp-api",
         t.API_CONFIG,
-        {"openapiDocuments": [*documents(f"{_GOOGLE}\nsecurity: [{{key: []}}]"), {"document": {"contents": "{}"}}]},
+        {"openapiDocuments": [*google("{security: [key: []], paths: {/x: {get: {}}}}"), {"document": {"contents": "{}"}}]},
         "openapiDocuments[1].document.contents is",
     ),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {}, "nobody asks who calls", gone=True),

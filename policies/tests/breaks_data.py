@@ -1,7 +1,11 @@
 """Breaks of the rules about secrets, encryption and what is written down."""
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, made
+from .harness_breaks import GONE, Break, documents, google, made
+
+_UNCOUNTED = "securityDefinitions: {key: {type: apiKey}, own: {type: oauth2}}\nsecurity: [key: []]\npaths: {/x: {get: {}}}"
+_QUOTA = _UNCOUNTED.replace("get: {}", "get: {x-google-quota: {}}, put: {}")
+_KEYS = "{security: [key: []], paths: {/x: {get: {}}}}"
 
 BREAKS = (
     Break(
@@ -137,6 +141,15 @@ BREAKS = (
             accessLogSettings={"destinationArn": "arn:aws:logs:r:1:log-group:own"},
             tags={"project": "p", "stack": "s"},
         ),
+    ),
+    *(
+        Break("callers-are-throttled", "gcp-api", t.API_CONFIG, {"openapiDocuments": [*google(_KEYS), *documents(body)]}, says)
+        for body, says in (
+            (_QUOTA, "openapiDocuments[1].document.contents has no quota: add x-google-management.quota.limits"),
+            (f"{_QUOTA}\nx-google-management: {{quota: {{limits: []}}}}", "has no quota"),
+            (f"{_QUOTA}\nx-google-management: {{quota:}}", "has no quota"),
+            (f"{_UNCOUNTED}\nx-google-management: {{quota: {{limits: [{{name: a}}]}}}}", "and x-google-quota to what a call costs"),
+        )
     ),
     Break("callers-are-throttled", "aws-http", t.HTTP_STAGE, {"defaultRouteSettings": GONE}, "set the calls a second"),
     *(

@@ -4,6 +4,7 @@ from ..rules import tokens as t
 from .harness_breaks import GONE, Break, made
 
 _TIDY = {"status": "Enabled", "abortIncompleteMultipartUpload": {"daysAfterInitiation": 7}}
+_SUM = {"id": "sum", "expression": "errors * 2"}
 _COSMOS = made(
     t.COSMOS,
     minimalTlsVersion="Tls12",
@@ -21,6 +22,78 @@ BREAKS = (
         {"dimensions.FunctionName": "renamed"},
         'FunctionName is "renamed", and the stack has',
         name="function-errors",
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "aws-rest",
+        t.ALARM,
+        {"dimensions": {"Function_name": "f"}},
+        "dimensions has Function_name: AWS calls it FunctionName",
+        name="function-errors",
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "aws-rest",
+        t.ALARM,
+        {"metricQueries": [_SUM, {"id": "errors", "metric": {"namespace": "AWS/Lambda", "dimensions": {"FunctionName": "renamed"}}}]},
+        'metricQueries[1].metric.dimensions.FunctionName is "renamed", and the stack has',
+        name="function-errors",
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "aws-rest",
+        t.ALARM,
+        {"metricQueries": [{"id": "errors", "metric": {"namespace": "AWS/SQS", "dimensions": {"queueName": "q"}}}]},
+        "metricQueries[0].metric.dimensions has queueName: AWS calls it QueueName",
+        name="function-errors",
+    ),
+    *(
+        Break("alarm-dimensions-exist", graph, t.ALERT_POLICY, {f"conditions.0.{path}": f'a="b" AND {label}="renamed"'}, says, name=name)
+        for graph, name, path, label, says in (
+            (
+                "gcp-api",
+                "endpoint-errors",
+                "conditionThreshold.filter",
+                "resource.labels.service_name",
+                'filter: service_name is "renamed"',
+            ),
+            (
+                "gcp-api",
+                "endpoint-latency",
+                "conditionMatchedLog.filter",
+                "resource.label.service_name",
+                'filter: service_name is "renamed"',
+            ),
+            (
+                "gcp-api",
+                "gateway-errors",
+                "conditionThreshold.filter",
+                "resource.labels.gateway_id ",
+                'gateway_id is "renamed", and the stack',
+            ),
+            ("gcp-events", "dead-letters", "conditionThreshold.filter", "resource.labels.subscription_id", 'subscription_id is "renamed"'),
+        )
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "gcp-events",
+        t.ALERT_POLICY,
+        {"conditions.0.conditionAbsent": {"filter": 'resource.labels.service_name = "renamed"'}},
+        'conditions[0].conditionAbsent.filter: service_name is "renamed"',
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "azure-api",
+        t.LOG_ALERT,
+        {"criteria.allOf.0.query": 'ContainerAppConsoleLogs\n| where ContainerAppName == "renamed"'},
+        'criteria.allOf[0].query: ContainerAppName is "renamed", and the stack has endpoint-',
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "azure-api",
+        t.LOG_ALERT,
+        {"criteria.allOf.0.query": "ContainerAppConsoleLogs_CL | where ContainerAppName_s =~ 'renamed'"},
+        'ContainerAppName is "renamed"',
     ),
     Break("alarm-says-what-silence-means", "aws-rest", t.ALARM, {"treatMissingData": GONE}, 'set it to "notBreaching"'),
     Break("alarm-says-what-silence-means", "azure-api", t.METRIC_ALERT, {"enabled": False}, "enabled is false: set it to true"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..rules import tokens as t
 from .harness import UNKNOWN
-from .harness_breaks import Spec, allowing, linked, made
+from .harness_breaks import Spec, allowing, documents, linked, made
 from .harness_edges import called, edges
 
 
@@ -201,5 +201,14 @@ SECURITY = (
         ("no usage plan names it", [_STAGE, linked(made(t.REST_SETTINGS, settings={"loggingLevel": "ERROR"}), stageName=_STAGE)]),
         ("", [_STAGE, called("second", _STAGE), {**_PLAN, "links": {"apiStages": [_urn(_STAGE), _urn(called("second", _STAGE))]}}]),
         ("no usage plan names it", [_STAGE, _settings(5)]),
+        *(
+            (
+                says,
+                made(
+                    t.API_CONFIG, openapiDocuments=documents(f"securityDefinitions: {{a: {{type: {kind}}}}}\npaths: {{/x: {{get: {{}}}}}}")
+                ),
+            )
+            for kind, says in (("apiKey", "has no quota"), ("oauth2", ""))
+        ),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..rules import tokens as t
-from .harness_breaks import Spec, linked, made
+from .harness_breaks import Spec, google, linked, made
 from .harness_edges import called, edges
 
 
@@ -304,6 +304,20 @@ COLD_START = (
                 _function(),
             ],
         ),
+        *(
+            (says, [linked(made(t.API_CONFIG, openapiDocuments=google(body)), openapiDocuments=service), service])
+            for says, body, service in (
+                ("", "{x-google-backend: {deadline: 301}, paths: {/x: {get: {}}}}", _run()),
+                (
+                    "GET /x waits 300 s for added, whose template.timeout is 300 s",
+                    "{x-google-backend: {deadline: 300}, paths: {/x: {get: {}}}}",
+                    _run(),
+                ),
+                ("", "{x-google-backend: {}, paths: {/x: {get: {}}}}", _run(timeout="14s")),
+                ("", "paths: {/x: {get: {}}}", _run()),
+            )
+        ),
+        ("", made(t.API_CONFIG, openapiDocuments=google("{x-google-backend: {}, paths: {/x: {get: {}}}}"))),
     ),
     *edges("gateway-timeout-exists", ("", made(t.REST_INTEGRATION, timeoutMilliseconds=50))),
     *edges(
@@ -371,6 +385,51 @@ COLD_START = (
     ),
 )
 OPERATIONS = (
+    *edges(
+        "alarm-dimensions-exist",
+        *(
+            ("", [made(t.ALERT_POLICY, conditions=[{"conditionThreshold": {"filter": f'resource.labels.{label} = "x"'}}]), each])
+            for label, each in (
+                *(("service_name", made(type_, name="x")) for type_ in (t.RUN, *t.OTHER_RUNS)),
+                ("subscription_id", made(t.SUBSCRIPTION, name="x")),
+                ("subscription_id", made(t.EVENTARC, name="y", transport={"pubsub": {"subscription": "projects/p/subscriptions/x"}})),
+                ("gateway_id", made(t.GATEWAY, gatewayId="x")),
+            )
+        ),
+        *(
+            (says, [made(t.LOG_ALERT, criteria={"allOf": [{"query": "where ContainerAppName == 'x'"}]}), made(t.APP, **names)])
+            for says, names in (
+                ("", {"containerAppName": "x"}),
+                ("", {"name": "x"}),
+                ('ContainerAppName is "x", and the stack has y', {"containerAppName": "y", "name": "x"}),
+            )
+        ),
+        ("and the stack has none", made(t.ALARM, dimensions={"TopicName": "x"})),
+        *(
+            (f"{name} is", [made(t.ALARM, dimensions={name: "x"}), made(type_, arn="x", name="y")])
+            for name, type_ in (
+                ("QueueName", t.QUEUE),
+                ("EndpointName", t.ENDPOINT),
+                ("TableName", t.TABLE),
+                ("ApiName", t.REST_API),
+                ("TopicName", t.TOPIC),
+            )
+        ),
+        *(
+            ("", [made(t.ALARM, dimensions={name: "x"}), made(type_, name="x")])
+            for name, type_ in (
+                ("QueueName", t.QUEUE),
+                ("EndpointName", t.ENDPOINT),
+                ("TableName", t.TABLE),
+                ("ApiName", t.REST_API),
+                ("TopicName", t.TOPIC),
+            )
+        ),
+        *(
+            (f"AWS calls it {name}", made(t.ALARM, namespace="AWS/X", dimensions={name.lower(): "x"}))
+            for name in ("FunctionName", "QueueName", "EndpointName", "TableName", "ApiName", "TopicName")
+        ),
+    ),
     *edges(
         "alarm-dimensions-exist",
         *(

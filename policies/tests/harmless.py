@@ -3,7 +3,7 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, Spec, allowing, documents, granting, linked, made, statement
+from .harness_breaks import GONE, Break, Spec, allowing, google, granting, linked, made, statement
 
 _LABELS = {"project": "p", "stack": "s"}
 _GITHUB = "token.actions.githubusercontent.com"
@@ -44,9 +44,21 @@ _SCHEMES = {
     "own": {"type": "oauth2", "x-amazon-apigateway-authorizer": {"type": "jwt"}},
 }
 
-_GOOGLE = "securityDefinitions: {key: {type: apiKey}, own: {type: oauth2}, token: {type: oauth2, x-google-issuer: i}}"
-
 HARMLESS = (
+    *(
+        _passed("alarm-dimensions-exist", "aws-rest", t.ALARM, {path: value}, name="function-errors")
+        for path, value in (
+            ("dimensions.VariantName", "blue"),
+            ("metricQueries", [{"metric": {"namespace": "Mine", "dimensions": {"function_name": "f"}}}, {"expression": "m1 * 2"}]),
+            ("metricQueries", [{"metric": {"dimensions": {"functionName": "f"}}}]),
+        )
+    ),
+    *(
+        _passed(
+            "alarm-dimensions-exist", "gcp-api", t.ALERT_POLICY, {"conditions.0.conditionThreshold.filter": each}, name="endpoint-errors"
+        )
+        for each in ('resource.labels.service_named = "x"', 'metric.labels.service_name = "x"', 'resource.labels.service_name != "x"')
+    ),
     *(
         _passed("no-policy-for-anyone", "aws-events", t.QUEUE_POLICY, {"policy": statement(Principal="*", Condition=each)})
         for each in (
@@ -76,10 +88,10 @@ HARMLESS = (
         {"body": json.dumps({"securityDefinitions": _SCHEMES, "security": [{"key": []}], "paths": {"/x": {"get": {}}}})},
     ),
     *(
-        _passed("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": documents(f"{_GOOGLE}\n{rest}")})
-        for rest in (
-            "security: [{key: []}]\npaths: {/x: {get: {}, options: {security: []}}}",
-            "security: [{token: []}]\nx-google-allow: configured\npaths: {/x: {get: {}}}",
+        _passed("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": google(body)})
+        for body in (
+            "{security: [key: []], paths: {/x: {get: {}, options: {security: []}}}}",
+            "{security: [token: []], x-google-allow: configured, paths: {/x: {get: {}}}}",
             "paths: {/x: {get: {security: [{own: [], key: []}]}}}",
         )
     ),

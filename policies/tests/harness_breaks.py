@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 HERE = Path(__file__).parent
 GRAPHS = ("aws-rest", "aws-http", "aws-events", "gcp-api", "gcp-events", "azure-api", "azure-events")
 # The stacks that the graphs are of write it.
@@ -117,6 +119,20 @@ def granting(*roles: str, member: str = "user:a@b.c") -> str:
 def documents(body: str) -> list[Spec]:
     """An OpenAPI document as a gateway of Google's takes it."""
     return [{"document": {"path": "openapi.yaml", "contents": base64.b64encode(body.encode()).decode()}}]
+
+
+def google(body: str) -> list[Spec]:
+    """The same of one with schemes, a key among them, and a quota that each operation counts for."""
+    document = yaml.safe_load(body)
+    document["securityDefinitions"] = {
+        "key": {"type": "apiKey"},
+        "own": {"type": "oauth2"},
+        "token": {"type": "oauth2", "x-google-issuer": "i"},
+    }
+    document["x-google-management"] = {"quota": {"limits": [{"name": "a-minute"}]}}
+    for operation in (each for methods in document["paths"].values() for each in methods.values()):
+        operation["x-google-quota"] = {"metricCosts": {"calls": 1}}
+    return documents(json.dumps(document))
 
 
 def made(type_: str, **inputs: Any) -> Spec:

@@ -15,6 +15,8 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "cold_start": {
         # The least memory is one step.
         _SAME: (
+            "_service_outlives_gateway: str(service.at('template.timeout', '300s')).rstrip('s') -> "
+            "str(service.at('template.timeout', '300s')).rstrip('s~')",
             "_serverless: came - low -> came + low",
             "_amount: ' KMGTP' -> ' KMGTP~'",
             "_run_memory: 0 -> 1",
@@ -48,7 +50,6 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "model": {_SAID: ("between: '' -> '~'",)},
     "operations": {
         _SAME: (
-            "_dimension: '' -> '~'",
             "_goes_with_stack: service.get('dataRetention', 'keep') -> service.get('dataRetention', 'keep~')",
             "_service: '' -> '~'",
             "_runtime: match[2].strip('.') -> match[2].strip('.~')",

@@ -43,6 +43,28 @@ def test_the_forks_own_configuration_goes_with_its_pack_alone(fork: Path) -> Non
     assert asked(pack) == ["--policy-pack", str(pack)]
 
 
+def test_the_forks_own_packs_judge_beside_its_pack_alone(fork: Path) -> None:
+    pack, other, levels = fork / "policies", fork / "others", str(fork / "own" / "policies.json")
+    own = [fork / "own" / name for name in ("a", "b")]
+    for each in own:
+        each.mkdir()
+        (each / "PulumiPolicy.yaml").write_text("runtime: nodejs\n")
+    (fork / "own" / "notes").mkdir()
+    three = [part for each in (pack, *own) for part in ("--policy-pack", str(each))]
+    unsaid = ["--policy-pack-config", str(NO_LEVELS)]
+    assert asked(pack) == [*three, "--policy-pack-config", levels, *unsaid, *unsaid]
+    assert asked(other) == ["--policy-pack", str(other)]
+    # Named, they keep the place and the configuration that they were named with.
+    said = fork / "said.json"
+    said.write_text("{}")
+    named = [part for each in (own[1], pack, own[0]) for part in ("--policy-pack", str(each))]
+    assert asked(own[1], pack, configs=(said, said)) == [*named, *["--policy-pack-config", str(said)] * 2, *unsaid]
+    with pytest.raises(CommandError, match="given 1 times, --policy-pack 2 times"):
+        asked(own[1], pack, configs=(said,))
+    (fork / "own" / "policies.json").unlink()
+    assert asked(pack) == three
+
+
 def test_a_name_that_no_rule_has_is_refused_whatever_it_is_told(fork: Path) -> None:
     (fork / "policies" / "config.schema.json").write_bytes((ROOT / "policies" / "config.schema.json").read_bytes())
     (fork / "own" / "policies.json").write_text(json.dumps({"all": "advisory", "log-retenton": {"minimumDays": 365}, "x": "mandatory"}))
