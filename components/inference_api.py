@@ -29,11 +29,11 @@ class InferenceApi(pulumi.ComponentResource):
         model = home.model(f"{name}-models", args.artifact, child)
         endpoint = platform(f"{name}-endpoint", home, image, model, args.endpoint, child)
         answers = None if args.answers is None else home.answers(f"{name}-answers", args.answers, child)
-        function = home.function_for(f"{name}-function", endpoint, args.function, answers, child)
         later: list[Watched] = []
         if args.answers is not None and answers is not None:
-            # Before anybody calls: what is handed over must be taken by somebody.
+            # Before the function that hands over, also where that is there already: somebody must take it.
             later = [answers, home.worker(f"{name}-worker", endpoint, answers, args.answers, args.function, child)]
+        function = home.function_for(f"{name}-function", endpoint, args.function, answers, child)
         gateway = home.gateway(f"{name}-gateway", function, args.gateway, child)
         # A Lambda-hosted model is its own function: it is watched once.
         parts: list[Watched] = [gateway, function]

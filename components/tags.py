@@ -10,6 +10,8 @@ from components.limits import LABEL
 from components.naming import slug
 
 _KEY, _VALUE = re.compile(r"[a-z][a-z0-9_-]*"), re.compile(r"[a-z0-9_-]*")
+# Only labels of the template reach the bill ("Configure labels for services": billing data and logging); those of the service do not.
+_BILLED_BY_TEMPLATE = "gcp:cloudrunv2/service:Service"
 # How a type of Google's calls its labels, in order of preference: the `labels` of a notification channel are its address.
 _LABELS = ("user_labels", "labels")
 
@@ -48,6 +50,9 @@ def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], R
             return _with(args, "tags", tags)
         if args.type_.startswith("gcp:"):
             labels = {key: label(value) for key, value in tags.items()}
+            if args.type_ == _BILLED_BY_TEMPLATE and args.props.get("template") is not None:
+                template = cast("ServiceTemplateArgs", args.props["template"])
+                template.labels = {**labels, **cast(Mapping[str, str], template.labels or {})}
             return _with(args, next((name for name in _LABELS if name in args.props), ""), labels)
         return None
 

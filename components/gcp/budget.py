@@ -67,6 +67,8 @@ class Budget(pulumi.ComponentResource):
                 calendar_period="MONTH",
                 projects=[pulumi.Output.format("projects/{0}", project.number)],
                 labels={DEPLOYMENT: label(home.names.prefix)},
+                # What credits pay for is spent all the same, and a floor would stay up while a trial's run out.
+                credit_types_treatment="EXCLUDE_ALL_CREDITS",
             ),
             threshold_rules=[
                 gcp.billing.BudgetThresholdRuleArgs(threshold_percent=share, spend_basis="CURRENT_SPEND")

@@ -85,12 +85,13 @@ class ApiFunction(pulumi.ComponentResource):
             max_instances=instances_of(endpoint.max_concurrency, requests),
             variables={**call_variables(endpoint, args, home), **({} if answers is None else answers.variables_of_caller())},
             grants=lambda who: () if answers is None else answers.grant_caller(name, who, self),
-            ready=() if answers is None else (answers,),
+            # What is handed over before somebody takes it is lost, on a first `up` and on one that turns answers on.
+            ready=() if answers is None else (answers, *answers.taken),
             counts=(COLD_START,) if answers is None else (COLD_START, HANDED_OVER),
             internal=False,
         )
         live = function_service(name, home, of, endpoint, self)
-        self._service, self._answers = live.service, answers
+        self._service = live.service
         self.invoke_target, self.function_name, self.function_alias = live.service.uri, live.service.name, None
         self.log_groups = []
         self.alarms = function_alarms(live.service.name, args.timeouts.function_s)
@@ -99,10 +100,6 @@ class ApiFunction(pulumi.ComponentResource):
     def grant_invoke(self, principal: Principal) -> gcp.cloudrunv2.ServiceIamMember:
         """Let one gateway call the function."""
         return let_in(self._service, principal)
-
-    def before_callers(self) -> list[pulumi.Resource]:
-        """What must be there before anybody's request is handed over: who takes it."""
-        return [] if self._answers is None else [*self._answers.taken]
 
 
 def function_service(name: str, home: GcpContext, of: FunctionService, endpoint: CloudRunEndpoint, parent: pulumi.Resource) -> Live:

@@ -49,7 +49,7 @@ class ApiGateway(pulumi.ComponentResource):
             api_config=config.id,
             display_name=home.names.prefix,
             # No caller reaches a function that refuses its gateway, or whose work nobody takes.
-            opts=self._options([granted, managed, *function.before_callers()]),
+            opts=self._options([granted, managed]),
         )
         self.url = pulumi.Output.format("https://{0}/{1}", gateway.default_hostname, PATH)
         self.api_key = self._key(managed) if args.auth_mode == "api-key" else None

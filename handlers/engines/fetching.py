@@ -25,7 +25,7 @@ _ORIGIN = ".origin"
 _CHUNK = 1 << 20
 # A grant that was made a moment ago is typically known within two minutes (IAM, "Access change propagation"), and a Cloud Run service
 # has four to start, fetching and loading included ("Configure container health checks").
-GRANT_S = 120.0
+GRANT_S = 200.0
 # Azure's take up to ten ("Troubleshoot Azure RBAC", symptom: role assignment changes aren't being detected).
 ROLE_S = 600.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0

@@ -13,6 +13,10 @@ CONNECT_TIMEOUT_S = 3.0
 TRANSPORT_ERRORS = (OSError, HTTPException)
 
 
+class NotConnected(ConnectionError):
+    """Nobody answered in the time for a connection, and there was more time."""
+
+
 class Server:
     """One server by its address: `http` or `https`, host, port and, where there is one, a path that stands before every other."""
 
@@ -57,7 +61,12 @@ class Server:
                 return connection
             connection.close()
         connection = self._new(min(CONNECT_TIMEOUT_S, timeout_s))
-        connection.connect()
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            if timeout_s <= CONNECT_TIMEOUT_S:
+                raise
+            raise NotConnected(f"no connection within {CONNECT_TIMEOUT_S:g} s") from error
         connection.sock.settimeout(timeout_s)
         return connection
 

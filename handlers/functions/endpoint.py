@@ -64,6 +64,11 @@ class Dropped(NotReady):
     """The connection ended under the call: the service may have closed it while the process was frozen between two requests."""
 
 
+class NotReached(Dropped):
+    """No connection came about: in a private network a new instance may have none for a minute (Cloud Run, "Direct VPC egress",
+    limitations). Asked as long as there is time."""
+
+
 class NotLetIn(NotReady):
     """The endpoint's service lets this function not in: its grant is not known yet, or gone. It says nothing of the request."""
 
@@ -71,23 +76,25 @@ class NotLetIn(NotReady):
 def patiently(once: Callable[[float], EndpointAnswer], budget_s: float) -> EndpointAnswer:
     """What `once` answers within the seconds that it is given, `budget_s` in all.
 
-    A call that was throttled or lost its connection is tried again while the budget lasts. Raises the RequestProblem that tells
+    A call that was throttled or lost its connection is tried again while the budget lasts, `MAX_ATTEMPTS` times in all, one that got no
+    connection for as long as it lasts. Raises the RequestProblem that tells
     the client what happened.
     """
     until = time.monotonic() + budget_s
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    attempt = 0
+    while True:
         left_s = until - time.monotonic()
         if left_s <= 0:
             raise DeadlineExceeded("No time was left to call the model.")
         try:
             return once(left_s)
-        except (Throttled, Dropped):
+        except (Throttled, Dropped) as error:
+            attempt += not isinstance(error, NotReached)
             # Full jitter, so that callers who were throttled together do not come back together.
-            pause = random.uniform(0, FIRST_PAUSE_S * 2**attempt)  # noqa: S311 (spread, no secret)
+            pause = random.uniform(0, FIRST_PAUSE_S * 2 ** max(attempt, 1))  # noqa: S311 (spread, no secret)
             if attempt == MAX_ATTEMPTS or time.monotonic() + pause >= until:
                 raise
             time.sleep(pause)
-    raise AssertionError("the last attempt answers or raises")
 
 
 def normalised(asked: PredictionRequest) -> bytes:

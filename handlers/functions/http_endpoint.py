@@ -7,9 +7,9 @@ from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
 from handlers.functions import logs, problems, spans, traces
-from handlers.functions.connections import TRANSPORT_ERRORS, Server
+from handlers.functions.connections import TRANSPORT_ERRORS, NotConnected, Server
 from handlers.functions.deadline import TIMEOUT_HEADER, as_milliseconds
-from handlers.functions.endpoint import RETRY_AFTER_S, Dropped, EndpointAnswer, cold_start_stages, model_problem, patiently
+from handlers.functions.endpoint import RETRY_AFTER_S, Dropped, EndpointAnswer, NotReached, cold_start_stages, model_problem, patiently
 from handlers.functions.logs import CUSTOM_ATTRIBUTES_HEADER
 from handlers.functions.outcomes import Unavailable
 from handlers.functions.problems import DeadlineExceeded, NotReady, RequestProblem
@@ -88,6 +88,9 @@ class HttpEndpoint:
         except (ConnectionRefusedError, socket.gaierror) as error:
             logs.write("endpoint_unreachable", level="WARNING", request_id=request_id, endpoint=self._url, message=str(error))
             raise NotReady("The model can't be reached.", retry_after_s=RETRY_AFTER_S) from error
+        except NotConnected as error:
+            logs.write("endpoint_unreachable", level="WARNING", request_id=request_id, endpoint=self._url, message=str(error))
+            raise NotReached("The model can't be reached.", retry_after_s=RETRY_AFTER_S) from error
         except TRANSPORT_ERRORS as error:
             what = {"error": type(error).__name__, "message": str(error)}
             logs.write("endpoint_dropped", level="WARNING", request_id=request_id, endpoint=self._url, **what)

@@ -13,7 +13,7 @@ from pilotlight.cli.diagnostics import Violation
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
-from pilotlight.cli.packs import PACK, UNJUDGED, levels_of, own_config, policy_packs
+from pilotlight.cli.packs import NO_LEVELS, PACK, UNJUDGED, levels_of, own_config, policy_packs
 from pilotlight.cli.project import Project
 from pilotlight.cli.session import Session, open_session
 
@@ -26,9 +26,12 @@ def analyze(stack: str, folder: Path, where: Where | None, packs: tuple[Path, ..
     """Print each violation; 1 where one is mandatory, or where a rule could not run. Raises CommandError where the judging broke off."""
     session = open_session(folder, where, stack)
     with tempfile.TemporaryDirectory(prefix="pilotlight-analyze-") as scratch:
-        if not packs and (session.project.root / PACK).is_dir():
-            packs = (session.project.root / PACK,)
-            configs = configs or (_written(session.project, stack, packs[0], Path(scratch)),)
+        theirs = session.project.root / PACK
+        if not packs and theirs.is_dir():
+            packs = (theirs,)
+        if not configs and any(pack.resolve() == theirs.resolve() for pack in packs):
+            written = _written(session.project, stack, theirs, Path(scratch))
+            configs = tuple(written if pack.resolve() == theirs.resolve() else own_config(pack) or NO_LEVELS for pack in packs)
         if not packs:
             raise CommandError("No policy pack: name its folder with --policy-pack.")
         run, broken = _judged(session, stack, policy_packs(packs, configs))

@@ -38,7 +38,7 @@ def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[
     if not configs and any(own):
         configs = [NO_LEVELS if file is None else file for file in own]
     elif configs:
-        configs = [*configs, *[NO_LEVELS] * (len(folders) - packs)]
+        configs = [*configs, *(file or NO_LEVELS for file in own[packs:])]
     for folder, file in zip(folders, configs, strict=False):
         _must_name_rules(file, folder / "config.schema.json")
     named = {"--policy-pack": folders, "--policy-pack-config": configs}
@@ -46,18 +46,26 @@ def policy_packs(folders: Sequence[Path], configs: Sequence[Path] = ()) -> list[
 
 
 def levels_given(arguments: Sequence[str]) -> dict[str, Any]:
-    """What packs are told of rules by the arguments of `policy_packs`: a rule's name to its level or its parameters."""
-    files = [Path(file) for option, file in itertools.pairwise(arguments) if option == "--policy-pack-config"]
-    return {name: told for file in files for name, told in levels_of(file).items()}
+    """What packs are told of rules by the arguments of `policy_packs`: a rule's name to its level or its parameters; a name that an earlier
+    pack was told of has its pack before it, `own/extra: log-retention`, so that neither hides the other."""
+    told_of = list(itertools.pairwise(arguments))
+    packs, files = ([Path(path) for option, path in told_of if option == f"--policy-pack{each}"] for each in ("", "-config"))
+    found: dict[str, Any] = {}
+    for pack, file in zip(packs, files, strict=False):
+        for name, told in levels_of(file).items():
+            found[f"{pack.parent.name}/{pack.name}: {name}" if name in found else name] = told
+    return found
 
 
 def own_config(pack: Path) -> Path | None:
-    """A fork's levels and parameters, `own/policies.json` beside its `policies/`; None where it has none, or for another pack.
+    """A fork's levels and parameters, `own/policies.json` beside its `policies/`, `policies.json` in a pack of its own; None where it has
+    none, or for another pack.
 
     Raises CommandError for a file that is no JSON object: to judge without it would be to pass what it forbids.
     """
-    file = pack.resolve().parent / OWN_CONFIG
-    if pack.resolve().name != PACK or not file.is_file():
+    folder, own = pack.resolve(), OWN_CONFIG.parent.name
+    file = folder.parent / OWN_CONFIG if folder.name == PACK else folder / OWN_CONFIG.name
+    if (folder.name != PACK and folder.parent.name != own) or not file.is_file():
         return None
     levels_of(file)
     return file

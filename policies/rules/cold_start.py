@@ -8,7 +8,7 @@ from typing import Any
 
 from . import limits
 from . import tokens as t
-from .apis import google_document, waits_of_google
+from .apis_google import document_of, host_of, waits
 from .model import Check, Context, Rule, between, equal, wanted
 from .reading import Resource, View, every, shown
 
@@ -23,6 +23,12 @@ _IMAGES = {
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 # Where a type says how long a caller waits, and the most that it may be (ms).
 _GATEWAYS = {t.REST_INTEGRATION: limits.REST_TIMEOUT_MS, t.HTTP_INTEGRATION: limits.HTTP_TIMEOUT_MS}
+# A REST integration that streams (API Gateway REST API reference, Integration: timeoutInMillis).
+_STREAM_MOST_MS = 900_000
+# With this header a function is only handed the event.
+_INVOCATION = "integration.request.header.X-Amz-Invocation-Type"
+# How long what answers on Google Cloud may take, and where nothing is said.
+_TIMEOUTS = {t.RUN: ("template.timeout", 300), t.OTHER_RUNS[0]: ("serviceConfig.timeoutSeconds", 60)}
 _SIZE, _BYTES = "MODEL_BYTES", re.compile(r"\d+")
 _QUANTITY = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)(m|[kKMGTP]?|[KMGTP]i)")
 
@@ -43,39 +49,51 @@ def _by_digest(resource: Resource, _: Context) -> Iterator[str]:
 def _function_outlives_gateway(integration: Resource, context: Context) -> Iterator[str]:
     path = {t.REST_INTEGRATION: "uri", t.HTTP_INTEGRATION: "integrationUri"}[integration.type]
     function = context.graph.behind(integration, path, t.LAMBDA)
-    waits = integration.at("timeoutMilliseconds", _GATEWAYS[integration.type][1])
-    if function is not None and function.at("timeout", 3) * 1000 >= waits:
+    if function is None or "Event" in str((integration.at("requestParameters") or {}).get(_INVOCATION)):
+        return
+    waited = integration.at("timeoutMilliseconds", _GATEWAYS[integration.type][1])
+    if function.at("timeout", 3) * 1000 >= waited:
         yield (
-            f"it waits {shown(waits)} ms for {function.name}, whose timeout is {shown(function.at('timeout', 3))} s: set that below "
-            f"{shown(waits // 1000)}, so that the function's own answer is what the caller gets."
+            f"it waits {shown(waited)} ms for {function.name}, whose timeout is {shown(function.at('timeout', 3))} s: set that below "
+            f"{shown(waited // 1000)}, so that the function's own answer is what the caller gets."
         )
 
 
 def _service_outlives_gateway(config: Resource, context: Context) -> Iterator[str]:
-    service = context.graph.behind(config, "openapiDocuments", t.RUN)
-    if service is None:
-        return iter(())
-    seconds = float(str(service.at("template.timeout", "300s")).rstrip("s"))
-
     def judge(place: View) -> Iterator[str]:
         # What is no document of an API, callers-are-known tells.
         with suppress(ValueError):
-            waits = dict(waits_of_google(google_document(place)))
-            short = [f"{route} waits {most:g} s" for route, most in waits.items() if seconds >= most]
-            if short:
-                yield (
-                    f"{', '.join(short)} for {service.name}, whose template.timeout is {seconds:g} s: set that to less, or "
-                    "x-google-backend.deadline to more, so that the service's own answer is what the caller gets."
-                )
+            for each in waits(document_of(place)):
+                if each.seconds is None:
+                    yield f"{each.route} has a deadline that is no number: give it one, of seconds."
+                    continue
+                for service in _reached(each.host, context):
+                    path, unset = _TIMEOUTS[service.type]
+                    seconds = float(str(service.at(path) or unset).rstrip("s"))
+                    if seconds >= each.seconds:
+                        yield (
+                            f"{each.route} waits {each.seconds:g} s for {service.name}, whose {path} is {seconds:g} s: set that to "
+                            "less, or the backend's deadline to more, so that the service's own answer is what the caller gets."
+                        )
 
     return every(config.each("openapiDocuments"), judge)
 
 
-def _gateway_waits(resource: Resource, _: Context) -> Iterator[str]:
+def _reached(host: str | None, context: Context) -> Iterator[Resource]:
+    """What answers at a host; what is not made yet has no address that a document could have."""
+    for each in context.graph.all(*_TIMEOUTS):
+        addresses = (each.values.get("uri"), (each.values.get("serviceConfig") or {}).get("uri"))
+        if host in {host_of(address) for address in addresses} - {None}:
+            yield each
+
+
+def _gateway_waits(resource: Resource, context: Context) -> Iterator[str]:
     low, high = _GATEWAYS[resource.type]
-    came = resource.at("timeoutMilliseconds", high)
+    if resource.type == t.REST_INTEGRATION:
+        high = _STREAM_MOST_MS if resource.at("responseTransferMode") == "STREAM" else context.config["restMaximumMs"]
+    came = resource.at("timeoutMilliseconds", _GATEWAYS[resource.type][1])
     if not low <= came <= high:
-        yield f"timeoutMilliseconds is {shown(came)}: set it to {low} to {high}."
+        yield f"timeoutMilliseconds is {shown(came)}: set it to {low} to {shown(high)}."
 
 
 def _serverless(resource: Resource, _: Context) -> Iterator[str]:
@@ -231,6 +249,14 @@ RULES = (
         idea="A gateway waits no longer than its service allows.",
         fix="Lower the timeout: beyond the service's quota the deploy fails.",
         checks=(Check(tuple(_GATEWAYS), _gateway_waits),),
+        parameters={
+            "restMaximumMs": {
+                "type": "number",
+                "minimum": 50,
+                "default": limits.REST_TIMEOUT_MS[1],
+                "description": "The most for a REST API's integration, whose quota AWS raises on request; one that streams has its own.",
+            }
+        },
     ),
     Rule(
         id="memory-of-platform",

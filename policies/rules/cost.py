@@ -22,7 +22,8 @@ def _bounded(resource: Resource, context: Context) -> Iterator[str]:
     def judge(place: View) -> Iterator[str]:
         if resource.type == t.ENDPOINT_CONFIG and place.at("serverlessConfig") is None:
             return
-        came = place.at(path)
+        # Cloud Run takes it for all revisions together as well.
+        came = place.at(path) or (place.at("scaling.maxInstanceCount") if resource.type == t.RUN else None)
         if not came or came > most:
             yield f"{place.named(path)} is {shown(came)}: set it to 1 to {shown(most)}."
 

@@ -14,24 +14,33 @@ from .delivery import redrive_of
 from .model import Check, Context, Rule, one_of, wanted
 from .reading import Resource, Unread, View, every, shown
 
-# What an alarm names a resource by → the types that it can be of, and where each says its name, the last step of an address.
-_NAMED: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "FunctionName": {t.LAMBDA: ("name",)},
-    "QueueName": {t.QUEUE: ("name",)},
-    "EndpointName": {t.ENDPOINT: ("name",)},
-    "TableName": {t.TABLE: ("name",)},
-    "ApiName": {t.REST_API: ("name",)},
-    "TopicName": {t.TOPIC: ("name",)},
-    "service_name": {t.RUN: ("name",), **dict.fromkeys(t.OTHER_RUNS, ("name",))},
-    "subscription_id": {t.SUBSCRIPTION: ("name",), t.EVENTARC: ("transport.pubsub.subscription",)},
-    "gateway_id": {t.GATEWAY: ("gatewayId",)},
-    # Azure's provider gives out `name` alone.
-    "ContainerAppName": {t.APP: ("containerAppName", "name")},
+# Namespace of metrics → dimension → type of what it names, by its `name`.
+_DIMENSIONS: Mapping[str, Mapping[str, str]] = {
+    "AWS/Lambda": {"FunctionName": t.LAMBDA},
+    "AWS/SQS": {"QueueName": t.QUEUE},
+    "AWS/SageMaker": {"EndpointName": t.ENDPOINT},
+    "/aws/sagemaker/Endpoints": {"EndpointName": t.ENDPOINT},
+    "AWS/DynamoDB": {"TableName": t.TABLE},
+    "AWS/ApiGateway": {"ApiName": t.REST_API},
+    "AWS/SNS": {"TopicName": t.TOPIC},
 }
-_DIMENSIONS = {name.lower(): name for name in ("FunctionName", "QueueName", "EndpointName", "TableName", "ApiName", "TopicName")}
-_FILTERED = ("conditionThreshold", "conditionAbsent", "conditionMatchedLog")
-_LABEL = re.compile(r'\bresource\.labels?\.(service_name|subscription_id|gateway_id)\s*=\s*"([^"]+)"')
-_COLUMN = re.compile(r"""\b(ContainerAppName)(?:_s)?\s*(?:==|=~)\s*["']([^"']+)["']""")
+# Label of a monitored resource → its type in a filter, and where what it can be says its name, the last step of an address.
+_LABELS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "service_name": (
+        "cloud_run_revision",
+        {t.RUN: "name", t.OTHER_RUNS[0]: "serviceConfig.service", t.OTHER_RUNS[1]: "name"},
+    ),
+    "subscription_id": ("pubsub_subscription", {t.SUBSCRIPTION: "name", t.EVENTARC: "transport.pubsub.subscription"}),
+    "gateway_id": ("apigateway.googleapis.com/Gateway", {t.GATEWAY: "gatewayId"}),
+}
+_FILTERS = ("conditionThreshold.filter", "conditionThreshold.denominatorFilter", "conditionAbsent.filter", "conditionMatchedLog.filter")
+_LABEL = re.compile(
+    r'\bresource\.labels?\.(service_name|subscription_id|gateway_id)"?\s*=\s*(?:"([^"]+)"|one_of\(([^)]*)\)|([\w-]+)(?![\w.(-]))'
+)
+# What is excluded, or is another project's, is not what is watched.
+_ELSEWHERE = re.compile(r"\bNOT\b|(?:^|[\s(])-\w|\bresource\.labels?\.project_id\b")
+_RESOURCE_TYPE = re.compile(r'\bresource\.type\s*=\s*"?([\w./-]+)')
+_COLUMN = re.compile(r"""\bContainerAppName(?:_s)?\s*(==|=~)\s*@?["']([^"']+)["']""")
 _TAGGED = {
     "tags": (
         t.S3, t.ECR, t.LAMBDA, t.MODEL, t.ENDPOINT, t.ENDPOINT_CONFIG, t.QUEUE, t.TOPIC, t.TABLE, t.ROLE, t.LOG_GROUP, t.ALARM, t.REST_API,
@@ -39,6 +48,7 @@ _TAGGED = {
     ),
     "labels": (t.RUN, t.GCS, t.REGISTRY, t.SUBSCRIPTION, t.EVENTARC),
 }  # fmt: skip
+_ALL_OF = {"tags": "tagsAll", "labels": "effectiveLabels"}
 # Where a type says that it is not deleted by a `destroy`, and what.
 _PROTECTED = {
     t.TABLE: ("deletionProtectionEnabled", True),
@@ -61,50 +71,61 @@ _REPLACED = {
 }
 
 
+def _metrics(alarm: Resource) -> list[tuple[View, str]]:
+    """What holds the alarm's own metric and those that it is computed from, and the way there."""
+    return [(alarm, ""), *((each, "metric.") for each in alarm.each("metricQueries") if not each.at("accountId"))]
+
+
 def _dimensions(alarm: Resource, context: Context) -> Iterator[str]:
-    """Of the alarm's own metric, and of those that it is computed from."""
-    holders = [(alarm, ""), *((each, "metric.") for each in alarm.each("metricQueries"))]
-    return every(holders, lambda holder: _of_metric(*holder, context))
+    return every(_metrics(alarm), lambda holder: _of_metric(*holder, context))
 
 
 def _of_metric(holder: View, way: str, context: Context) -> Iterator[str]:
     path = f"{way}dimensions"
-    for name, value in holder.at(path, {}).items():
-        known = _DIMENSIONS.get(re.sub("[^a-z]", "", name.lower()), name)
-        if name == known:
-            yield from _absent(f"{holder.named(path)}.{name}", name, value, context)
-        elif str(holder.at(f"{way}namespace")).startswith("AWS/"):
-            yield f"{holder.named(path)} has {name}: AWS calls it {known}, and measures nothing by another name."
+    known = _DIMENSIONS.get(str(holder.at(f"{way}namespace")), {})
+    for name, value in (holder.at(path) or {}).items() if known else ():
+        if name in known:
+            # A function that runs at the edge has its region before its name.
+            named = str(value).rpartition(".")[2]
+            yield from _absent(
+                f"{holder.named(path)}.{name}", named, [str(each.at("name")) for each in context.graph.all(known[name])], context
+            )
+        elif meant := next((each for each in known if each.lower() == re.sub("[^a-z]", "", name.lower())), None):
+            yield f"{holder.named(path)} has {name}: AWS calls it {meant}, and measures nothing by another name."
 
 
 def _filters(policy: Resource, context: Context) -> Iterator[str]:
-    parts = [(each, f"{kind}.filter") for each in policy.each("conditions") for kind in _FILTERED]
+    parts = [(each, path) for each in policy.each("conditions") for path in _FILTERS]
     return every(parts, lambda part: _of_filter(*part, context))
 
 
 def _of_filter(condition: View, path: str, context: Context) -> Iterator[str]:
-    for label, value in _LABEL.findall(str(condition.at(path))):
-        yield from _absent(f"{condition.named(path)}: {label}", label, value, context)
+    text = re.sub(r"(?m)^\s*(#|--).*$", "", str(condition.at(path)))
+    if _ELSEWHERE.search(text):
+        return
+    for label, quoted, several, bare in _LABEL.findall(text):
+        type_, places = _LABELS[label]
+        named = [str(each.at(places[each.type])).rpartition("/")[2] for each in context.graph.all(*places)]
+        for value in re.findall('"([^"]+)"', several) or [quoted or bare]:
+            if type_ in _RESOURCE_TYPE.findall(text):
+                yield from _absent(f"{condition.named(path)}: {label}", value, named, context)
 
 
 def _query(alert: Resource, context: Context) -> Iterator[str]:
     def judge(condition: View) -> Iterator[str]:
-        for column, value in _COLUMN.findall(str(condition.at("query"))):
-            yield from _absent(f"{condition.named('query')}: {column}", column, value, context)
+        text = re.sub(r"//.*", "", str(condition.at("query")))
+        # Azure's provider gives out `name` alone.
+        named = [str(each.at("containerAppName") or each.at("name")) for each in context.graph.all(t.APP)]
+        for how, value in _COLUMN.findall(text) if "not(" not in text else ():
+            held = next((each for each in named if each.lower() == value.lower()), value) if how == "=~" else value
+            yield from _absent(f"{condition.named('query')}: ContainerAppName", held, named, context)
 
     return every(alert.each("criteria.allOf"), judge)
 
 
-def _absent(where: str, kind: str, value: Any, context: Context) -> Iterator[str]:
-    """What an alarm names, and the stack has not. A name that nothing here is known by is of a resource outside, or of none at all."""
-    if kind not in _NAMED:
-        return
-    named = [
-        str(next(filter(None, (each.at(path) for path in paths)), None)).rpartition("/")[2]
-        for type_, paths in _NAMED[kind].items()
-        for each in context.graph.all(type_)
-    ]
-    if value not in named:
+def _absent(where: str, value: str, named: Sequence[str], context: Context) -> Iterator[str]:
+    """What an alarm names, and the stack has not; nothing where it is said to be elsewhere."""
+    if value not in named and not any(fnmatchcase(value, each) for each in context.config["elsewhere"]):
         have = ", ".join(sorted(named)) or "none"
         yield f"{where} is {shown(value)}, and the stack has {have}: an alarm on what does not exist never rings."
 
@@ -114,14 +135,22 @@ def _unwatched(mapping: Resource, context: Context) -> Iterator[str]:
     queue = context.graph.behind(mapping, "eventSourceArn", t.QUEUE)
     arn = str(redrive_of(queue, context)[1].get("deadLetterTargetArn", "")) if queue else ""
     name = arn.rpartition(":")[2]
-    if name and not any(each.at("dimensions", {}).get("QueueName") == name for each in context.graph.all(t.ALARM)):
+    if name and not any(every(context.graph.all(t.ALARM), lambda alarm: _watches(alarm, name))):
         yield f"no alarm has the dimension QueueName {shown(name)}: add one on ApproximateNumberOfMessagesVisible above 0."
+
+
+def _watches(alarm: Resource, queue: str) -> Iterator[bool]:
+    return every(_metrics(alarm), lambda holder: iter([(holder[0].at(f"{holder[1]}dimensions") or {}).get("QueueName") == queue]))
 
 
 def _tags(resource: Resource, context: Context) -> Iterator[str]:
     key = next(key for key, types in _TAGGED.items() if resource.type in types)
     came, counted = resource.at(key, {}), _counted_by(resource, context)
-    missing = [each for each in dict.fromkeys((*context.config["keys"], *counted)) if not came.get(each)]
+    wanted_keys = list(dict.fromkeys((*context.config["keys"], *counted)))
+    if not all(map(came.get, wanted_keys)):
+        # Those that the provider gives to each are in another output.
+        came = {**(resource.at(_ALL_OF[key]) or {}), **came}
+    missing = [each for each in wanted_keys if not came.get(each)]
     if missing:
         yield f"{key} lacks {', '.join(missing)}: add what the bill is split by."
     for name, values in counted.items():
@@ -252,6 +281,14 @@ RULES = (
         idea="An alarm watches something that is there.",
         fix="Name the resource as it is named.",
         checks=(Check((t.ALARM,), _dimensions), Check((t.ALERT_POLICY,), _filters), Check((t.LOG_ALERT,), _query)),
+        parameters={
+            "elsewhere": {
+                "type": "array",
+                "items": {"type": "string"},
+                "default": [],
+                "description": "Names (with * and ?) of what is watched and is not of the stack.",
+            }
+        },
         stack=True,
     ),
     Rule(

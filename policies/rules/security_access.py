@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from . import apis_google
 from . import tokens as t
-from .apis import google_document, open_routes, open_routes_of_google
+from .apis import open_routes
 from .documents import RESOURCE, bindings, bound, denies_plain_http, kept_out, narrow, principals, statements, within
 from .model import Check, Context, Rule, equal, one_of, present, wanted
 from .reading import Resource, Unknown, View, every, shown
@@ -74,7 +75,7 @@ def _document(api: Resource, _: Context) -> Iterator[str]:
     if not (body := api.at("body")):
         return
     try:
-        routes = list(open_routes(body, keys=api.type == t.REST_API))
+        routes = list(open_routes(body, keys=api.type != t.HTTP_API))
     except ValueError as error:
         yield f"body is {error}: give it an OpenAPI document, so that its routes can be judged."
         return
@@ -84,13 +85,28 @@ def _document(api: Resource, _: Context) -> Iterator[str]:
 def _google_documents(config: Resource, _: Context) -> Iterator[str]:
     def judge(place: View) -> Iterator[str]:
         try:
-            routes = list(open_routes_of_google(google_document(place)))
+            routes = list(apis_google.open_routes(apis_google.document_of(place)))
         except ValueError as error:
             yield f"{place.named('document.contents')} is {error}: give it an OpenAPI document in base64, so that its routes can be judged."
             return
         yield from (f"{place.path} opens {each} to anyone: give it security, by a key or a token." for each in routes)
 
     return every(config.each("openapiDocuments"), judge)
+
+
+def _google_services(config: Resource, _: Context) -> Iterator[str]:
+    """What is configured for gRPC."""
+
+    def judge(place: View) -> Iterator[str]:
+        try:
+            strangers = apis_google.lets_strangers_in(apis_google.document_of(place, "contents"))
+        except ValueError as error:
+            yield f"{place.named('contents')} is {error}: give it a service configuration in base64, so that it can be judged."
+            return
+        if strangers:
+            yield f"{place.path} takes unregistered calls, and nothing authenticates them: take allow_unregistered_calls away."
+
+    return every(config.each("managedServiceConfigs"), judge)
 
 
 def _quick(api: Resource, _: Context) -> Iterator[str]:
@@ -240,6 +256,7 @@ RULES = (
             Check((t.REST_API, "aws:apigateway/restApiPut:RestApiPut", t.HTTP_API), _document),
             Check((t.HTTP_API,), _quick),
             Check((t.API_CONFIG,), _google_documents),
+            Check((t.API_CONFIG,), _google_services),
             *wanted(t.LAMBDA_URL, equal("authorizationType", "AWS_IAM")),
             *wanted(t.RUN, one_of("invokerIamDisabled", (False, None))),
         ),

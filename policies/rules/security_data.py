@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from . import tokens as t
-from .apis import counted_by_google, google_document
+from .apis_google import document_of, uncounted
 from .model import Check, Context, Rule, equal, one_of, present, wanted
 from .reading import Moot, Resource, View, every, shown
 
@@ -121,31 +121,53 @@ def _validated(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _throttled(stage: Resource, context: Context) -> Iterator[str]:
-    """A usage plan names the stage, or its methods have a rate."""
+    """A usage plan names the stage, or all its methods have a rate."""
 
     def judge(other: Resource) -> Iterator[bool]:
-        path = "apiStages" if other.type == t.USAGE_PLAN else "stageName"
-        # A plan may name several. A rate of -1 is none.
-        about = stage.urn in other.links.get(path, ())
-        yield about and (other.type == t.USAGE_PLAN or (other.at("settings.throttlingRateLimit") or 0) > 0)
+        if other.type == t.USAGE_PLAN:
+            # A plan may name several.
+            yield stage.urn in other.links.get("apiStages", ()) or any(
+                _same(each, "apiId", "stage", stage) for each in other.each("apiStages")
+            )
+            return
+        about = stage.urn in other.links.get("stageName", ()) or _same(other, "restApi", "stageName", stage)
+        # A rate of -1 is none.
+        yield about and other.at("methodPath") == "*/*" and (other.at("settings.throttlingRateLimit") or 0) > 0
 
     if not any(every(context.graph.all(t.USAGE_PLAN, t.REST_SETTINGS), judge)):
         yield "no usage plan names it, and its methods have no throttlingRateLimit: give it one of the two."
 
 
+def _same(named: View, api: str, stage: str, held: Resource) -> bool:
+    """Whether it names a stage by its API and name, which it was not taken from."""
+    return all(
+        isinstance(mine := held.values.get(own), str) and named.values.get(key) == mine
+        for key, own in ((api, "restApi"), (stage, "stageName"))
+    )
+
+
 def _limits(resource: Resource, _: Context) -> Iterator[str]:
-    text = str(resource.at("value", ""))
+    if str(resource.at("format")).endswith("-link"):
+        yield "value is an address: give it the policy itself, so that it can be judged."
+        return
+    text = re.sub("<!--.*?-->", "", str(resource.at("value", "")), flags=re.DOTALL)
     yield from (f"value has no <{each}>: add one to its inbound section." for each in ("rate-limit", "quota") if f"<{each}" not in text)
+
+
+def _limited(product: Resource, context: Context) -> Iterator[str]:
+    policies = context.graph.all(t.APIM_LIMITS)
+    if not any(context.graph.behind(each, "productId", t.APIM_PRODUCT) is product for each in policies):
+        yield "has no ProductPolicy: add one with a <rate-limit> and a <quota>."
 
 
 def _google_quota(config: Resource, _: Context) -> Iterator[str]:
     def judge(place: View) -> Iterator[str]:
         # What is no document of an API, callers-are-known tells.
         with suppress(ValueError):
-            if not counted_by_google(google_document(place)):
+            if routes := list(uncounted(document_of(place))):
                 yield (
-                    f"{place.named('document.contents')} has no quota: add x-google-management.quota.limits, and x-google-quota to what a "
-                    "call costs."
+                    f"{place.named('document.contents')} has no quota for {', '.join(routes)}: add limits to the document, and "
+                    "x-google-quota to what a call costs."
                 )
 
     return every(config.each("openapiDocuments"), judge)
@@ -304,6 +326,7 @@ RULES = (
             *wanted(t.HTTP_STAGE, present("defaultRouteSettings.throttlingRateLimit", "set the calls a second.")),
             Check((t.REST_STAGE,), _throttled),
             Check((t.APIM_LIMITS,), _limits),
+            Check((t.APIM_PRODUCT,), _limited),
             Check((t.API_CONFIG,), _google_quota),
         ),
         answers=("nag:W64", "nag:W68"),

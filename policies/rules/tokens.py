@@ -65,6 +65,8 @@ GRANTS = (
     "gcp:storage/bucketIAMMember:BucketIAMMember",
 )
 MORE_GRANTS = (
+    "gcp:cloudfunctions/functionIamBinding:FunctionIamBinding",
+    "gcp:cloudfunctions/functionIamMember:FunctionIamMember",
     "gcp:artifactregistry/repositoryIamBinding:RepositoryIamBinding",
     "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
     "gcp:cloudfunctionsv2/functionIamBinding:FunctionIamBinding",
@@ -95,6 +97,7 @@ GRANTS_ON_EVERYTHING = (
 )
 # What grants by a whole policy, which replaces every grant that there is.
 GRANTED_WHOLE = (
+    "gcp:cloudfunctions/functionIamPolicy:FunctionIamPolicy",
     "gcp:artifactregistry/repositoryIamPolicy:RepositoryIamPolicy",
     "gcp:cloudfunctionsv2/functionIamPolicy:FunctionIamPolicy",
     "gcp:cloudrun/iamPolicy:IamPolicy",

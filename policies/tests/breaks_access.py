@@ -3,7 +3,7 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, allowing, documents, google, granting, made, statement
+from .harness_breaks import GONE, Break, allowing, documents, google, granting, made, services, statement
 
 _OWN = "securityDefinitions: {own: {x-amazon-apigateway-authorizer: {type: request}}}"
 
@@ -198,6 +198,29 @@ BREAKS = (
         t.API_CONFIG,
         {"openapiDocuments": [*google("{security: [key: []], paths: {/x: {get: {}}}}"), {"document": {"contents": "{}"}}]},
         "openapiDocuments[1].document.contents is",
+    ),
+    *(
+        Break("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": GONE, "managedServiceConfigs": services(body)}, says)
+        for body, says in (
+            ("{usage: {rules: [{selector: '*', allow_unregistered_calls: true}]}}", "managedServiceConfigs[0] takes unregistered calls"),
+            ("{usage: {rules: [{allowUnregisteredCalls: true}]}, authentication: {rules: []}}", "takes unregistered calls"),
+            ("text", "managedServiceConfigs[0].contents is no mapping"),
+        )
+    ),
+    *(
+        Break(
+            "no-policy-for-anyone",
+            "gcp-api",
+            "",
+            {},
+            "allUsers",
+            added=made(f"gcp:cloudfunctions/functionIam{each}:FunctionIam{each}", **more),
+        )
+        for each, more in (
+            ("Member", {"member": "allUsers", "role": "roles/cloudfunctions.invoker"}),
+            ("Binding", {"members": ["allUsers"], "role": "roles/cloudfunctions.invoker"}),
+            ("Policy", {"policyData": granting("roles/cloudfunctions.invoker", member="allUsers")}),
+        )
     ),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {}, "nobody asks who calls", gone=True),
     Break("strangers-are-turned-away", "azure-api", t.APP_AUTH, {"platform.enabled": False}, "nobody asks who calls"),

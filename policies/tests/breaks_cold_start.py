@@ -1,7 +1,7 @@
 """Breaks of the rules about the first call."""
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, google
+from .harness_breaks import GONE, Break, waiting
 
 _LARGE = str(100 * 1024**3)
 
@@ -49,23 +49,25 @@ BREAKS = (
         "gcp-api",
         t.RUN,
         {"template.timeout": "60s"},
-        "POST /predict waits 60 s, GET /results/{id} waits 60 s for api-function-service, whose template.timeout is 60 s",
+        " waits 60 s for api-function-service, whose template.timeout is 60 s: set that to less",
         name="function-service",
     ),
     *(
-        Break("function-ends-before-gateway", "gcp-api", t.API_CONFIG, {"openapiDocuments": google(body)}, says)
-        for body, says in (
-            (
-                "{security: [key: []], x-google-backend: {address: a}, paths: {/x: {get: {}, put: {}}}}",
-                "GET /x waits 15 s, PUT /x waits 15 s for api-function-service",
-            ),
-            (
-                "{security: [key: []], x-google-backend: {deadline: 90}, paths: {/x: {get: {x-google-backend: {deadline: 20}}, put: {}}}}",
-                "GET /x waits 20 s for",
-            ),
+        Break("function-ends-before-gateway", "gcp-api", t.API_CONFIG, {"openapiDocuments.0.document.contents": waiting(given)}, says)
+        for given, says in (
+            (None, "POST /predict waits 15 s for api-function-service"),
+            (59, "POST /predict waits 59 s for api-function-service, whose template.timeout is 59 s"),
+            ("30s", "POST /predict has a deadline that is no number"),
         )
     ),
     Break("gateway-timeout-exists", "aws-rest", t.REST_INTEGRATION, {"timeoutMilliseconds": 29_001}, "set it to 50 to 29000"),
+    Break(
+        "gateway-timeout-exists",
+        "aws-rest",
+        t.REST_INTEGRATION,
+        {"responseTransferMode": "STREAM", "timeoutMilliseconds": 900_001},
+        "set it to 50 to 900000",
+    ),
     Break("gateway-timeout-exists", "aws-http", t.HTTP_INTEGRATION, {"timeoutMilliseconds": 30_001}, "set it to 50 to 30000"),
     Break(
         "memory-of-platform",

@@ -3,8 +3,9 @@
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break, documents, google, made
 
-_UNCOUNTED = "securityDefinitions: {key: {type: apiKey}, own: {type: oauth2}}\nsecurity: [key: []]\npaths: {/x: {get: {}}}"
-_QUOTA = _UNCOUNTED.replace("get: {}", "get: {x-google-quota: {}}, put: {}")
+_KEY = "securityDefinitions: {key: {type: apiKey}}\nsecurity: [key: []]"
+_COSTS = f"{_KEY}\npaths: {{/x: {{get: {{}}, put: {{x-google-quota: {{metricCosts: {{calls: 1}}}}}}}}}}"
+_LIMITS = "x-google-management: {quota: {limits: [{name: a-minute}]}}"
 _KEYS = "{security: [key: []], paths: {/x: {get: {}}}}"
 
 BREAKS = (
@@ -145,12 +146,16 @@ BREAKS = (
     *(
         Break("callers-are-throttled", "gcp-api", t.API_CONFIG, {"openapiDocuments": [*google(_KEYS), *documents(body)]}, says)
         for body, says in (
-            (_QUOTA, "openapiDocuments[1].document.contents has no quota: add x-google-management.quota.limits"),
-            (f"{_QUOTA}\nx-google-management: {{quota: {{limits: []}}}}", "has no quota"),
-            (f"{_QUOTA}\nx-google-management: {{quota:}}", "has no quota"),
-            (f"{_UNCOUNTED}\nx-google-management: {{quota: {{limits: [{{name: a}}]}}}}", "and x-google-quota to what a call costs"),
+            (_COSTS, "openapiDocuments[1].document.contents has no quota for PUT /x: add limits to the document"),
+            (f"{_COSTS}\nx-google-management: {{quota: {{limits: []}}}}", "has no quota for PUT /x"),
+            (f"{_COSTS}\nx-google-management: {{quota:}}", "has no quota for PUT /x"),
+            (f"{_COSTS}\nx-google-api-management: {{quota: {{limits: {{}}}}}}", "has no quota for PUT /x"),
+            (f"{_KEY}\npaths: {{/x: {{get: {{}}, put: {{}}}}}}\n{_LIMITS}", "has no quota for PUT /x: add"),
         )
     ),
+    Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {}, "has no ProductPolicy: add one", gone=True),
+    Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {"format": "rawxml-link", "value": "https://x"}, "value is an address"),
+    Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {"value": lambda text: f"<!--\n{text} -->"}, "value has no <"),
     Break("callers-are-throttled", "aws-http", t.HTTP_STAGE, {"defaultRouteSettings": GONE}, "set the calls a second"),
     *(
         Break(

@@ -48,37 +48,33 @@ BREAKS = (
         name="function-errors",
     ),
     *(
-        Break("alarm-dimensions-exist", graph, t.ALERT_POLICY, {f"conditions.0.{path}": f'a="b" AND {label}="renamed"'}, says, name=name)
-        for graph, name, path, label, says in (
-            (
-                "gcp-api",
-                "endpoint-errors",
-                "conditionThreshold.filter",
-                "resource.labels.service_name",
-                'filter: service_name is "renamed"',
-            ),
-            (
-                "gcp-api",
-                "endpoint-latency",
-                "conditionMatchedLog.filter",
-                "resource.label.service_name",
-                'filter: service_name is "renamed"',
-            ),
-            (
-                "gcp-api",
-                "gateway-errors",
-                "conditionThreshold.filter",
-                "resource.labels.gateway_id ",
-                'gateway_id is "renamed", and the stack',
-            ),
-            ("gcp-events", "dead-letters", "conditionThreshold.filter", "resource.labels.subscription_id", 'subscription_id is "renamed"'),
+        Break(
+            "alarm-dimensions-exist",
+            graph,
+            t.ALERT_POLICY,
+            {f"conditions.0.{path}": f'resource.type="{type_}" AND resource.labels.{label}="renamed"'},
+            f'{path}: {label} is "renamed", and the stack has pilotlight-',
+            name=name,
+        )
+        for graph, name, path, type_, label in (
+            ("gcp-api", "endpoint-errors", "conditionThreshold.filter", "cloud_run_revision", "service_name"),
+            ("gcp-api", "endpoint-latency", "conditionMatchedLog.filter", "cloud_run_revision", "service_name"),
+            ("gcp-api", "gateway-errors", "conditionThreshold.filter", "apigateway.googleapis.com/Gateway", "gateway_id"),
         )
     ),
     Break(
         "alarm-dimensions-exist",
         "gcp-events",
         t.ALERT_POLICY,
-        {"conditions.0.conditionAbsent": {"filter": 'resource.labels.service_name = "renamed"'}},
+        {"conditions.0.conditionThreshold.filter": 'resource.type="pubsub_subscription" AND resource.labels.subscription_id="renamed"'},
+        'subscription_id is "renamed", and the stack has eventarc-',
+        name="dead-letters",
+    ),
+    Break(
+        "alarm-dimensions-exist",
+        "gcp-events",
+        t.ALERT_POLICY,
+        {"conditions.0.conditionAbsent": {"filter": 'resource.type = cloud_run_revision AND resource.labels.service_name = "renamed"'}},
         'conditions[0].conditionAbsent.filter: service_name is "renamed"',
     ),
     Break(
@@ -97,6 +93,17 @@ BREAKS = (
     ),
     Break("alarm-says-what-silence-means", "aws-rest", t.ALARM, {"treatMissingData": GONE}, 'set it to "notBreaching"'),
     Break("alarm-says-what-silence-means", "azure-api", t.METRIC_ALERT, {"enabled": False}, "enabled is false: set it to true"),
+    Break(
+        "dead-letters-are-watched",
+        "aws-rest",
+        t.ALARM,
+        {
+            "metricQueries": [{"metric": {"namespace": "AWS/SQS", "dimensions": {"QueueName": "elsewhere"}}, "accountId": "2"}],
+            "dimensions": GONE,
+        },
+        "no alarm has the dimension QueueName",
+        name="answers-dead-letters",
+    ),
     Break(
         "dead-letters-are-watched", "aws-rest", t.ALARM, {}, "no alarm has the dimension QueueName", name="answers-dead-letters", gone=True
     ),

@@ -42,8 +42,10 @@ def _no_http(operator: str = "Bool") -> str:
     )
 
 
-def _settings(rate: int) -> Spec:
-    return made(t.REST_SETTINGS, stageName="v1", settings={"throttlingRateLimit": rate, "loggingLevel": "ERROR"})
+def _settings(rate: int, methods: str = "*/*", **more: Any) -> Spec:
+    return made(
+        t.REST_SETTINGS, **{"stageName": "v1", **more}, methodPath=methods, settings={"throttlingRateLimit": rate, "loggingLevel": "ERROR"}
+    )
 
 
 def _urn(spec: Spec) -> str:
@@ -51,6 +53,12 @@ def _urn(spec: Spec) -> str:
 
 
 _STAGE = made(t.REST_STAGE, stageName="v1")
+_NAMED_STAGE = made(t.REST_STAGE, restApi="a", stageName="v1")
+_LIMITS = "<policies><inbound><rate-limit calls='1'/><quota calls='1'/></inbound></policies>"
+_THIRD = (
+    "components: {securitySchemes: {a: {type: apiKey}}}, security: [a: []], "
+    "x-google-api-management: {quota: {limits: {a-minute: {metric: calls}}}}"
+)
 _PLAN = made(t.USAGE_PLAN, throttleSettings={"rateLimit": 5}, quotaSettings={"limit": 1})
 _KEY = {"key": {"type": "apiKey"}}
 
@@ -198,17 +206,44 @@ SECURITY = (
         ("", [_STAGE, linked(_settings(5), stageName=_STAGE)]),
         *(("no usage plan names it", [_STAGE, linked(_settings(rate), stageName=_STAGE)]) for rate in (0, -1)),
         ("", [_STAGE, linked(_settings(1), stageName=_STAGE)]),
-        ("no usage plan names it", [_STAGE, linked(made(t.REST_SETTINGS, settings={"loggingLevel": "ERROR"}), stageName=_STAGE)]),
+        (
+            "no usage plan names it",
+            [_STAGE, linked(made(t.REST_SETTINGS, methodPath="*/*", settings={"loggingLevel": "ERROR"}), stageName=_STAGE)],
+        ),
         ("", [_STAGE, called("second", _STAGE), {**_PLAN, "links": {"apiStages": [_urn(_STAGE), _urn(called("second", _STAGE))]}}]),
         ("no usage plan names it", [_STAGE, _settings(5)]),
+        ("no usage plan names it", [_STAGE, linked(_settings(5, "health/GET"), stageName=_STAGE)]),
+        # Named, not taken from.
         *(
-            (
-                says,
-                made(
-                    t.API_CONFIG, openapiDocuments=documents(f"securityDefinitions: {{a: {{type: {kind}}}}}\npaths: {{/x: {{get: {{}}}}}}")
+            (says, [_NAMED_STAGE, {**_PLAN, "inputs": {**_PLAN["inputs"], "apiStages": [{"apiId": api, "stage": stage}]}}])
+            for api, stage, says in (("a", "v1", ""), ("a", "v2", "no usage plan names it"), ("b", "v1", "no usage plan names it"))
+        ),
+        *(
+            (says, [_NAMED_STAGE, _settings(5, restApi=api, stageName=stage)])
+            for api, stage, says in (("a", "v1", ""), ("a", "v2", "no usage plan names it"), ("b", "v1", "no usage plan names it"))
+        ),
+        *(
+            (says, made(t.API_CONFIG, openapiDocuments=documents(f"{{{body}}}")))
+            for body, says in (
+                (
+                    "securityDefinitions: {a: {type: apiKey}}, security: [a: []], paths: {/x: {get: {}, head: {}, post: {}}}",
+                    "for POST /x: add",
                 ),
+                ("securityDefinitions: {a: {type: apiKey}}, security: [a: []], paths: {/x: {get: {}, head: {}}}", ""),
+                ("securityDefinitions: {a: {type: apiKey}}, security: [b: []], paths: {/x: {post: {}}}", ""),
+                ("securityDefinitions: {a: {type: oauth2}}, security: [a: []], paths: {/x: {post: {}}}", ""),
+                ("securityDefinitions: {a: {type: apiKey}}, security: [b: [], a: []], paths: {/x: {post: {}}}", "for POST /x: add"),
+                (f"{_THIRD}, paths: {{/x: {{post: {{x-google-quota: {{calls: 1}}}}}}}}", ""),
+                (f"{_THIRD}, paths: {{/x: {{post: {{}}}}}}", "for POST /x: add"),
             )
-            for kind, says in (("apiKey", "has no quota"), ("oauth2", ""))
+        ),
+        *(
+            (says, [made(t.APIM_PRODUCT, name="p", subscriptionRequired=True), *held])
+            for held, says in (
+                ([], "has no ProductPolicy"),
+                ([called("limits", made(t.APIM_LIMITS, productId="p", value=_LIMITS))], ""),
+                ([called("limits", made(t.APIM_LIMITS, productId="q", value=_LIMITS))], "has no ProductPolicy"),
+            )
         ),
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..rules import tokens as t
-from .harness_breaks import Spec, google, linked, made
+from .harness_breaks import Spec, documents, linked, made
 from .harness_edges import called, edges
 
 
@@ -59,6 +59,38 @@ def _profiles(*profiles: Mapping[str, Any]) -> Spec:
     return made(t.APP_ENVIRONMENT, workloadProfiles=profiles)
 
 
+def _config(body: str) -> Spec:
+    return made(t.API_CONFIG, openapiDocuments=documents(body))
+
+
+def _served_at(uri: str, timeout: str | None) -> Spec:
+    return made(t.RUN, uri=uri, template={"timeout": timeout})
+
+
+def _alert(text: str) -> Spec:
+    return made(t.ALERT_POLICY, conditions=[{"conditionThreshold": {"denominatorFilter": text}}])
+
+
+def _lines(query: str) -> Spec:
+    return made(t.LOG_ALERT, criteria={"allOf": [{"query": query}]})
+
+
+_INVOKED = "arn:aws:apigateway:r:lambda:path/arn:aws:lambda:r:1:function:f"
+_HANDED = {"integration.request.header.X-Amz-Invocation-Type": "'Event'"}
+_THIRD = (
+    "{{x-google-api-management: {{backends: {{one: {{address: 'https://s.example', deadline: 9}}}}}}, "
+    "paths: {{/x: {{get: {{x-google-backend: {}}}}}}}}}"
+)
+_REVISION = 'resource.type = "cloud_run_revision"'
+_WATCHED = (
+    ("AWS/Lambda", "FunctionName", t.LAMBDA),
+    ("AWS/SQS", "QueueName", t.QUEUE),
+    ("AWS/SageMaker", "EndpointName", t.ENDPOINT),
+    ("/aws/sagemaker/Endpoints", "EndpointName", t.ENDPOINT),
+    ("AWS/DynamoDB", "TableName", t.TABLE),
+    ("AWS/ApiGateway", "ApiName", t.REST_API),
+    ("AWS/SNS", "TopicName", t.TOPIC),
+)
 _MOST = {"messageRetentionSeconds": 1_209_600}
 _FLOOR = made(t.LAMBDA_PROVISIONED, functionName="f", provisionedConcurrentExecutions=1)
 _LIVE = made(t.LAMBDA_PROVISIONED, functionName="f", qualifier="live", provisionedConcurrentExecutions=1)
@@ -81,6 +113,8 @@ COST = (
         "instances-are-bounded",
         ("", _run(scaling={"maxInstanceCount": 200})),
         ("is 201: set it to 1 to 200", _run(scaling={"maxInstanceCount": 201})),
+        ("", made(t.RUN, scaling={"maxInstanceCount": 200})),
+        ("is 201: set it to 1 to 200", made(t.RUN, scaling={"maxInstanceCount": 201})),
     ),
     *edges(
         "floor-has-an-end",
@@ -305,21 +339,54 @@ COLD_START = (
             ],
         ),
         *(
-            (says, [linked(made(t.API_CONFIG, openapiDocuments=google(body)), openapiDocuments=service), service])
-            for says, body, service in (
-                ("", "{x-google-backend: {deadline: 301}, paths: {/x: {get: {}}}}", _run()),
+            (says, [_config(body), _served_at("https://s.example", timeout)])
+            for body, timeout, says in (
+                ("{x-google-backend: {address: 'https://s.example/below', deadline: 301}, paths: {/x: {get: {}}}}", None, ""),
                 (
+                    "{x-google-backend: {address: 'https://s.example', deadline: 300}, paths: {/x: {get: {}}}}",
+                    "",
                     "GET /x waits 300 s for added, whose template.timeout is 300 s",
-                    "{x-google-backend: {deadline: 300}, paths: {/x: {get: {}}}}",
-                    _run(),
                 ),
-                ("", "{x-google-backend: {}, paths: {/x: {get: {}}}}", _run(timeout="14s")),
-                ("", "paths: {/x: {get: {}}}", _run()),
+                ("{x-google-backend: {address: 'https://s.example'}, paths: {/x: {get: {}}}}", "14s", ""),
+                ("{x-google-backend: {address: 'https://s.example'}, paths: {/x: {get: {}}}}", "15s", "GET /x waits 15 s"),
+                ("{x-google-backend: {address: 'https://s.example', deadline:}, paths: {/x: {get: {}}}}", "15s", "GET /x waits 15 s"),
+                ("{x-google-backend: {address: 'https://t.example'}, paths: {/x: {get: {}}}}", "15s", ""),
+                ("{x-google-backend: {}, paths: {/x: {get: {}}}}", "15s", ""),
+                ("paths: {/x: {get: {}}}", "15s", ""),
+                ("paths: {/x: {get: {x-google-backend: {address: 'https://s.example', deadline: 9}}}}", "15s", "GET /x waits 9 s"),
+                # OpenAPI 3 names its backends.
+                (_THIRD.format("one"), "15s", "GET /x waits 9 s"),
+                (_THIRD.format("other"), "15s", ""),
+                ("{x-google-backend: one, paths: {/x: {get: {}}}}", "15s", ""),
             )
         ),
-        ("", made(t.API_CONFIG, openapiDocuments=google("{x-google-backend: {}, paths: {/x: {get: {}}}}"))),
+        *(
+            (
+                says,
+                [
+                    _config("{x-google-backend: {address: 'https://s.example'}, paths: {/x: {get: {}}}}"),
+                    made(t.OTHER_RUNS[0], serviceConfig={"uri": "https://s.example", **timeout}),
+                ],
+            )
+            for timeout, says in (
+                ({}, "waits 15 s for added, whose serviceConfig.timeoutSeconds is 60 s"),
+                ({"timeoutSeconds": 15}, "waits 15 s"),
+                ({"timeoutSeconds": 14}, ""),
+            )
+        ),
+        ("", [made(t.REST_INTEGRATION, uri=_INVOKED, requestParameters=_HANDED), _function(timeout=900)]),
+        ("it waits 29000 ms", [made(t.REST_INTEGRATION, uri=_INVOKED, requestParameters={"a": "b"}), _function(timeout=900)]),
     ),
-    *edges("gateway-timeout-exists", ("", made(t.REST_INTEGRATION, timeoutMilliseconds=50))),
+    *edges(
+        "gateway-timeout-exists",
+        ("", made(t.REST_INTEGRATION, timeoutMilliseconds=50)),
+        ("", made(t.REST_INTEGRATION)),
+        ("", made(t.HTTP_INTEGRATION, timeoutMilliseconds=30_000)),
+        ("", made(t.REST_INTEGRATION, responseTransferMode="STREAM", timeoutMilliseconds=900_000)),
+        ("set it to 50 to 29000", made(t.REST_INTEGRATION, responseTransferMode="BUFFERED", timeoutMilliseconds=29_001)),
+    ),
+    *edges("gateway-timeout-exists", ("", made(t.REST_INTEGRATION, timeoutMilliseconds=60_000)), restMaximumMs=60_000),
+    *edges("gateway-timeout-exists", ("set it to 50 to 9000", made(t.REST_INTEGRATION)), restMaximumMs=9000),
     *edges(
         "memory-holds-model",
         *((says, _app({"resources": {"memory": "4Gi"}, "env": [_size(mb)]})) for mb, says in ((4032, ""), (4033, "set it to 4097 MB"))),
@@ -388,57 +455,100 @@ OPERATIONS = (
     *edges(
         "alarm-dimensions-exist",
         *(
-            ("", [made(t.ALERT_POLICY, conditions=[{"conditionThreshold": {"filter": f'resource.labels.{label} = "x"'}}]), each])
-            for label, each in (
-                *(("service_name", made(type_, name="x")) for type_ in (t.RUN, *t.OTHER_RUNS)),
-                ("subscription_id", made(t.SUBSCRIPTION, name="x")),
-                ("subscription_id", made(t.EVENTARC, name="y", transport={"pubsub": {"subscription": "projects/p/subscriptions/x"}})),
-                ("gateway_id", made(t.GATEWAY, gatewayId="x")),
+            ("", [_alert(f'resource.type="{type_}" AND resource.labels.{label} = "x"'), each])
+            for type_, label, each in (
+                *(("cloud_run_revision", "service_name", made(each, name="x")) for each in (t.RUN, t.OTHER_RUNS[1])),
+                ("cloud_run_revision", "service_name", made(t.OTHER_RUNS[0], serviceConfig={"service": "projects/p/services/x"})),
+                ("pubsub_subscription", "subscription_id", made(t.SUBSCRIPTION, name="x")),
+                (
+                    "pubsub_subscription",
+                    "subscription_id",
+                    made(t.EVENTARC, name="y", transport={"pubsub": {"subscription": "projects/p/subscriptions/x"}}),
+                ),
+                ("apigateway.googleapis.com/Gateway", "gateway_id", made(t.GATEWAY, gatewayId="x")),
             )
         ),
         *(
-            (says, [made(t.LOG_ALERT, criteria={"allOf": [{"query": "where ContainerAppName == 'x'"}]}), made(t.APP, **names)])
-            for says, names in (
-                ("", {"containerAppName": "x"}),
-                ("", {"name": "x"}),
-                ('ContainerAppName is "x", and the stack has y', {"containerAppName": "y", "name": "x"}),
-            )
-        ),
-        ("and the stack has none", made(t.ALARM, dimensions={"TopicName": "x"})),
-        *(
-            (f"{name} is", [made(t.ALARM, dimensions={name: "x"}), made(type_, arn="x", name="y")])
-            for name, type_ in (
-                ("QueueName", t.QUEUE),
-                ("EndpointName", t.ENDPOINT),
-                ("TableName", t.TABLE),
-                ("ApiName", t.REST_API),
-                ("TopicName", t.TOPIC),
+            (f"{label} is", [_alert(f'resource.type="{type_}" AND resource.labels.{label} = "x"'), each])
+            for type_, label, each in (
+                *(("cloud_run_revision", "service_name", made(each, name="y")) for each in (t.RUN, t.OTHER_RUNS[1])),
+                ("cloud_run_revision", "service_name", made(t.OTHER_RUNS[0], name="x", serviceConfig={"service": "projects/p/services/y"})),
+                ("pubsub_subscription", "subscription_id", made(t.SUBSCRIPTION, name="y")),
+                ("pubsub_subscription", "subscription_id", made(t.EVENTARC, name="x", transport={"pubsub": {"subscription": "a/y"}})),
+                ("apigateway.googleapis.com/Gateway", "gateway_id", made(t.GATEWAY, gatewayId="y")),
             )
         ),
         *(
-            ("", [made(t.ALARM, dimensions={name: "x"}), made(type_, name="x")])
-            for name, type_ in (
-                ("QueueName", t.QUEUE),
-                ("EndpointName", t.ENDPOINT),
-                ("TableName", t.TABLE),
-                ("ApiName", t.REST_API),
-                ("TopicName", t.TOPIC),
+            (says, [_alert(f"{_REVISION} AND {text}"), made(t.RUN, name="x")])
+            for text, says in (
+                ("resource.labels.service_name=old", 'service_name is "old"'),
+                ('"resource.labels.service_name"="old"', 'service_name is "old"'),
+                ('resource.label.service_name = one_of("x", "old")', 'service_name is "old", and the stack has x'),
+                ('resource.labels.service_name = one_of("x")', ""),
+                ('resource.labels.service_name="x"', ""),
+                ('NOT resource.labels.service_name="old"', ""),
+                ('-resource.labels.service_name="old"', ""),
+                ('resource.labels.project_id="other" AND resource.labels.service_name="old"', ""),
+                ('resource.labels.service_name=monitoring.regex.full_match("o.*")', ""),
+                ('resource.labels.service_name="x"\n  # resource.labels.service_name="old"', ""),
+                ('resource.labels.service_name="x"\n-- resource.labels.service_name="old"', ""),
             )
         ),
+        ("", _alert('resource.type="k8s_service" AND resource.labels.service_name="old"')),
+        ("", _alert('resource.labels.service_name="old"')),
+        ("", made(t.ALERT_POLICY, conditions=[{"conditionThreshold": {"comparison": "COMPARISON_GT"}}])),
         *(
-            (f"AWS calls it {name}", made(t.ALARM, namespace="AWS/X", dimensions={name.lower(): "x"}))
-            for name in ("FunctionName", "QueueName", "EndpointName", "TableName", "ApiName", "TopicName")
+            (says, [_lines(query), made(t.APP, **names)])
+            for query, names, says in (
+                ("where ContainerAppName == 'x'", {"containerAppName": "x"}, ""),
+                ("where ContainerAppName == 'x'", {"name": "x"}, ""),
+                ("where ContainerAppName == 'x'", {"containerAppName": "y", "name": "x"}, 'ContainerAppName is "x", and the stack has y'),
+                ("where ContainerAppName == 'X'", {"name": "x"}, 'ContainerAppName is "X"'),
+                ("where ContainerAppName =~ 'X'", {"name": "x"}, ""),
+                ("where ContainerAppName =~ 'z'", {"name": "x"}, 'ContainerAppName is "z"'),
+                ("where ContainerAppName == @'z'", {"name": "x"}, 'ContainerAppName is "z"'),
+                ("where not(ContainerAppName == 'z')", {"name": "x"}, ""),
+                ("// ContainerAppName == 'z'", {"name": "x"}, ""),
+            )
+        ),
+        ("", made(t.LOG_ALERT, criteria={"allOf": [{"threshold": 1}]})),
+        *(
+            (says, [made(t.ALARM, namespace=space, dimensions={name: "x"}), made(type_, arn="x", name=called)])
+            for space, name, type_ in _WATCHED
+            for called, says in (("x", ""), ("y", f"{name} is"))
+        ),
+        ("and the stack has none: an alarm", made(t.ALARM, namespace="AWS/SNS", dimensions={"TopicName": "x"})),
+        ("", [made(t.ALARM, namespace="AWS/Lambda", dimensions={"FunctionName": "us-east-1.f"}), _function()]),
+        *(
+            ("", made(t.ALARM, namespace=space, dimensions=dimensions))
+            for space, dimensions in (
+                ("Mine", {"FunctionName": "x", "function_name": "x"}),
+                ("AWS/Connect", {"QueueName": "x"}),
+                ("AWS/States", {"APIName": "StartExecution"}),
+                ("AWS/Lambda", {"Resource": "f:live"}),
+                ("AWS/Lambda", None),
+            )
+        ),
+        *((f"AWS calls it {name}", made(t.ALARM, namespace=space, dimensions={name.lower(): "x"})) for space, name, _ in _WATCHED),
+        (
+            "",
+            made(
+                t.ALARM, metricQueries=[{"accountId": "222222222222", "metric": {"namespace": "AWS/SQS", "dimensions": {"QueueName": "x"}}}]
+            ),
         ),
     ),
     *edges(
         "alarm-dimensions-exist",
-        *(
-            (f'dimensions.{key} is "none", and the stack has none:', made(t.ALARM, dimensions={key: "none"}))
-            for key in ("FunctionName", "QueueName", "EndpointName", "TableName", "ApiName", "TopicName")
+        ("", made(t.ALARM, namespace="AWS/SQS", dimensions={"QueueName": "theirs-1"})),
+        ("QueueName is", made(t.ALARM, namespace="AWS/SQS", dimensions={"QueueName": "ours"})),
+        elsewhere=["theirs-*"],
+    ),
+    *edges(
+        "alarm-dimensions-exist",
+        (
+            "the stack has a, b: an alarm",
+            [made(t.ALARM, namespace="AWS/SQS", dimensions={"QueueName": "c"}), _queue("b"), _queue("a")],
         ),
-        ("", [made(t.ALARM, dimensions={"TopicName": "t"}), made(t.TOPIC, name="t")]),
-        ("", made(t.ALARM, dimensions={"Unknown": "x"})),
-        ("the stack has a, b: an alarm", [made(t.ALARM, dimensions={"QueueName": "c"}), _queue("b"), _queue("a")]),
     ),
     *edges("alarm-says-what-silence-means", ("", made(t.ALARM, treatMissingData="breaching"))),
     *edges("dead-letters-are-watched", ("", [_mapping(), _queue("q")]), ("", _mapping("elsewhere"))),

@@ -3,7 +3,7 @@
 import json
 
 from ..rules import tokens as t
-from .harness_breaks import GONE, Break, Spec, allowing, google, granting, linked, made, statement
+from .harness_breaks import GONE, Break, Spec, allowing, documents, google, granting, linked, made, services, statement
 
 _LABELS = {"project": "p", "stack": "s"}
 _GITHUB = "token.actions.githubusercontent.com"
@@ -44,6 +44,10 @@ _SCHEMES = {
     "own": {"type": "oauth2", "x-amazon-apigateway-authorizer": {"type": "jwt"}},
 }
 
+_ALL_TAGS = {"project": "pilotlight", "stack": "aws-sagemaker-api", "deployment": "pilotlight-aws-sagemaker-api"}
+_ALL_LABELS = {"project": "pilotlight", "stack": "gcp-cloud-run-gpu-api", "deployment": "pilotlight-gcp-cloud-run-gpu-api"}
+_KEYED = json.dumps({"securityDefinitions": {"k": {"type": "apiKey"}}, "security": [{"k": []}], "paths": {"/x": {"get": {}}}})
+
 HARMLESS = (
     *(
         _passed("alarm-dimensions-exist", "aws-rest", t.ALARM, {path: value}, name="function-errors")
@@ -53,11 +57,44 @@ HARMLESS = (
             ("metricQueries", [{"metric": {"dimensions": {"functionName": "f"}}}]),
         )
     ),
+    _passed(
+        "dead-letters-are-watched",
+        "aws-rest",
+        t.ALARM,
+        {
+            "dimensions": GONE,
+            "metricQueries": [
+                {"metric": {"namespace": "AWS/SQS", "dimensions": {"QueueName": "pilotlight-aws-sagemaker-api-answers-dead"}}},
+                {"expression": "m1 * 2"},
+            ],
+        },
+        name="answers-dead-letters",
+    ),
+    _passed("tagged", "aws-rest", t.QUEUE, {"tags": {"project": "pilotlight"}, "tagsAll": _ALL_TAGS}),
+    _passed("tagged", "gcp-api", t.RUN, {"labels": GONE, "effectiveLabels": _ALL_LABELS}),
     *(
-        _passed(
-            "alarm-dimensions-exist", "gcp-api", t.ALERT_POLICY, {"conditions.0.conditionThreshold.filter": each}, name="endpoint-errors"
+        _passed("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": documents(body)})
+        for body in (
+            "{components: {securitySchemes: {t: {type: oauth2, x-google-auth: {issuer: i}}}}, security: [t: []], paths: {/x: {get: {}}}}",
+            "{securityDefinitions: {k:, t: {x-google-issuer: i}}, security: [t: []], paths: {x-note: hello, /y:, /x: {get: {}, 5: {}}}}",
+            '{\n\t"securityDefinitions": {"t": {"x-google-issuer": "i"}},\n\t"security": [{"t": []}],\n\t"paths": {"/x": {"get": {}}}\n}',
         )
-        for each in ('resource.labels.service_named = "x"', 'metric.labels.service_name = "x"', 'resource.labels.service_name != "x"')
+    ),
+    *(
+        _passed("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": GONE, "managedServiceConfigs": services(body)})
+        for body in (
+            "{usage: {rules: [{selector: '*'}]}}",
+            "{usage: {rules: [{allow_unregistered_calls: true}]}, authentication: {rules: [{selector: '*', requirements: []}]}}",
+            "{usage:, authentication:}",
+            "{name: a}",
+        )
+    ),
+    _passed(
+        "callers-are-known",
+        "aws-rest",
+        "",
+        {},
+        added=made("aws:apigateway/restApiPut:RestApiPut", body=_KEYED),
     ),
     *(
         _passed("no-policy-for-anyone", "aws-events", t.QUEUE_POLICY, {"policy": statement(Principal="*", Condition=each)})

@@ -121,6 +121,24 @@ def documents(body: str) -> list[Spec]:
     return [{"document": {"path": "openapi.yaml", "contents": base64.b64encode(body.encode()).decode()}}]
 
 
+def services(body: str) -> list[Spec]:
+    """A service configuration as a gateway of Google's takes it for gRPC."""
+    return [{"path": "service.yaml", "contents": base64.b64encode(body.encode()).decode()}]
+
+
+def waiting(deadline: Any) -> Edit:
+    """A document of a gateway of Google's, in base64, with another deadline of its backend; None takes it away. It is asked for by one
+    route alone."""
+
+    def edit(text: str) -> str:
+        document = json.loads(base64.b64decode(text))
+        document["paths"] = dict([next(iter(document["paths"].items()))])
+        document["x-google-backend"] = document["x-google-backend"] | {"deadline": deadline}
+        return base64.b64encode(json.dumps(document).encode()).decode()
+
+    return edit
+
+
 def google(body: str) -> list[Spec]:
     """The same of one with schemes, a key among them, and a quota that each operation counts for."""
     document = yaml.safe_load(body)

@@ -29,7 +29,7 @@ from .harness_edges import Edge
 FOLDER = Path(__file__).parents[1] / "rules"
 # Modules with rules, and modules with what rules are made of.
 OF_RULES = ("cold_start", "cost", "delivery", "operations", "security_access", "security_data", "security_identity")
-SHARED = ("apis", "documents", "model")
+SHARED = ("apis", "apis_google", "documents", "model")
 _OTHER: Mapping[type, type] = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq},
     **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.Add: ast.Sub, ast.Sub: ast.Add},

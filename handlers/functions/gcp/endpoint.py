@@ -21,7 +21,8 @@ def _refused(answer: HTTPResponse) -> RequestProblem:
         return NotLetIn("The model can't be asked now.", retry_after_s=RETRY_AFTER_S)
     if answer.status == 429:
         return Throttled("The model takes no more requests at this moment.", retry_after_s=RETRY_AFTER_S)
-    if answer.status == 503:
+    # What has an error of its own answers with a problem document; a 500 without one is "no available instance", as a 503 is.
+    if answer.status in (500, 503):
         return NotReady("The model is not available.", retry_after_s=RETRY_AFTER_S)
     if answer.status == 504:
         return DeadlineExceeded("The model did not answer in time.")

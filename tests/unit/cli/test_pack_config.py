@@ -63,6 +63,13 @@ def test_the_forks_own_packs_judge_beside_its_pack_alone(fork: Path) -> None:
         asked(own[1], pack, configs=(said,))
     (fork / "own" / "policies.json").unlink()
     assert asked(pack) == three
+    # Each says its levels itself.
+    mine = own[0] / "policies.json"
+    mine.write_text(json.dumps({"log-retention": "mandatory", "x": "advisory"}))
+    assert asked(pack) == [*three, *unsaid, "--policy-pack-config", str(mine), *unsaid]
+    assert asked(own[0])[2:4] == ["--policy-pack-config", str(mine)]
+    (fork / "own" / "policies.json").write_text(json.dumps({"log-retention": "disabled"}))
+    assert levels_given(asked(pack)) == {"log-retention": "disabled", "own/a: log-retention": "mandatory", "x": "advisory"}
 
 
 def test_a_name_that_no_rule_has_is_refused_whatever_it_is_told(fork: Path) -> None:
