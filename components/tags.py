@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 from pulumi import ResourceTransformationArgs, ResourceTransformationResult
 
@@ -51,12 +51,19 @@ def tagging(tags: Mapping[str, str]) -> Callable[[ResourceTransformationArgs], R
         if args.type_.startswith("gcp:"):
             labels = {key: label(value) for key, value in tags.items()}
             if args.type_ == _BILLED_BY_TEMPLATE and args.props.get("template") is not None:
-                template = cast("ServiceTemplateArgs", args.props["template"])
-                template.labels = {**labels, **cast(Mapping[str, str], template.labels or {})}
+                args.props = {**args.props, "template": _labelled(args.props["template"], labels)}
             return _with(args, next((name for name in _LABELS if name in args.props), ""), labels)
         return None
 
     return add
+
+
+def _labelled(template: Any, labels: Mapping[str, str]) -> Any:
+    """The template of a service's revisions, as a mapping or as the SDK's class, with labels; its own win."""
+    if isinstance(template, Mapping):
+        return {**template, "labels": {**labels, **(template.get("labels") or {})}}
+    template.labels = {**labels, **(template.labels or {})}
+    return template
 
 
 def _with(args: ResourceTransformationArgs, name: str, tags: Mapping[str, str]) -> ResourceTransformationResult | None:

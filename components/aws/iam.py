@@ -74,11 +74,15 @@ def read_models(place: Place, bucket: str, prefix: str) -> list[Statement]:
 
 
 def read_versions(place: Place, bucket: str, prefix: str) -> list[Statement]:
-    """Read objects under a prefix, each by its version only.
+    """Read objects under a prefix, each by its version; one that was written before versioning had spread has none (Amazon S3 user guide,
+    "Using versioning in S3 buckets": up to 15 minutes), and is read without.
 
     Who may list is told of a deleted object that it is gone, else that it is forbidden (S3 API reference, GetObject).
     """
-    return [allow("s3:GetObjectVersion", place.bucket(bucket, f"/{prefix}*")), allow("s3:ListBucket", place.bucket(bucket))]
+    return [
+        allow(["s3:GetObject", "s3:GetObjectVersion"], place.bucket(bucket, f"/{prefix}*")),
+        allow("s3:ListBucket", place.bucket(bucket)),
+    ]
 
 
 def pull_image(repository_arn: str) -> list[Statement]:

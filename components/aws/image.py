@@ -11,7 +11,9 @@ import pulumi_docker_build as docker_build
 from components.args import ImageArgs
 from components.aws.context import AwsContext
 
-KEPT_IMAGES = 10
+# Each `up` with other sources pushes one, also one whose version does not start: what serves must outlive many such tries, since Lambda
+# and SageMaker fetch it again.
+KEPT_IMAGES = 30
 # Only the tags of builds may move (an `up` that was killed pushes its tag again); what runs is named by digest anyway.
 MOVABLE_TAGS = "build-*"
 

@@ -6,6 +6,7 @@ Prices are examples for us-east-1 of what AWS charged when the source was writte
 import re
 from collections.abc import Callable, Mapping
 
+from components.aws.image import KEPT_IMAGES
 from docs.generate.idle import MONTH_DAYS, Idle, Inputs, by_size, dollars, due
 
 # Lambda keeps five pollers on an idle queue, and none fewer where a maximum concurrency is set (Lambda developer guide, scaling
@@ -111,7 +112,9 @@ def _kept_warm(
 
 
 AWS: tuple[Idle, ...] = (
-    _stored(_REGISTRY, "", "image in ECR: its compressed size, the last 10 builds", "`image.uri` of an image that is stored anyway"),
+    _stored(
+        _REGISTRY, "", f"image in ECR: its compressed size, the last {KEPT_IMAGES} builds", "`image.uri` of an image that is stored anyway"
+    ),
     _stored(
         _BUCKET,
         "-models-bucket",

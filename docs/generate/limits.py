@@ -19,7 +19,7 @@ OF_PATTERN: Mapping[tuple[str, str], Mapping[str, str]] = {
         "GATEWAY_PAYLOAD_BYTES": "gateway takes a body",
     },
     ("aws", "events"): {
-        "MESSAGE_RETENTION_S": "queue keeps a message that nobody could take",
+        "MESSAGE_RETENTION_S": f"queue keeps a message; here {timeouts.KEPT_S:,} s, of dead letters as long as it can",
         "VISIBILITY_S": "queue hides a message under way",
     },
     ("gcp", "api"): {

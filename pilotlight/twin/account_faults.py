@@ -8,12 +8,18 @@ from typing import Any
 # Service Quotas, quota codes: what an account has that was never asked for more (Lambda and SageMaker developer guides, quotas).
 QUOTAS = {"L-B99A9384": 1000, "L-96300102": 200}
 # What a project on Google Cloud has in each region, by the quota's name below `run.googleapis.com/`: that of GPUs without zonal redundancy
-# once Cloud Run has granted its first ones (its documentation, "GPU support for services").
-GPU_QUOTAS = {"nvidia_l4_gpu_allocation_no_zonal_redundancy": 3, "nvidia_l4_gpu_allocation": 0}
+# once Cloud Run has granted its first ones (its documentation, "GPU support for services"), thousandths of vCPUs, and bytes of memory, as
+# refusals name them in new projects (googlecodelabs/feedback issue 1856).
+RUN_QUOTAS = {
+    "nvidia_l4_gpu_allocation_no_zonal_redundancy": 3,
+    "nvidia_l4_gpu_allocation": 0,
+    "cpu_allocation": 20_000,
+    "mem_allocation": 40 * 1024**3,
+}
 # What a subscription on Azure has in each region (Container Apps documentation, "quotas", by the names of its API). How many GPUs a
 # subscription is granted without asking is not told there; two were seen.
 AZURE_QUOTAS = {"ManagedEnvironmentCount": 15, "SubscriptionConsumptionT4Gpus": 2, "SubscriptionConsumptionNCA100Gpus": 2}
-REGIONAL = {**GPU_QUOTAS, **AZURE_QUOTAS}
+REGIONAL = {**RUN_QUOTAS, **AZURE_QUOTAS}
 _LISTS = ("denied", "inactive_tags", "confirmed", "open_keys", "unregistered", "lacking")
 # What may be said of a project; otherwise it is active, and an open billing account is linked to it. A subscription is enabled.
 _WORDS = {

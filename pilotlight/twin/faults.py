@@ -46,7 +46,7 @@ class Faults:
                    arrives after a delay drawn from 0 to `delay_s`, so that they overtake each other
     account        {"quotas": {code: number}, "denied": [action, ...], "inactive_tags": [key, ...], "confirmed": [address, ...]}: an
                    account with other quotas than usual, whose deployer may not do everything, whose bill is not split by every tag,
-                   and whose mails to these addresses were confirmed. On Google Cloud every project is so: {"quotas": {name of GPU_QUOTAS,
+                   and whose mails to these addresses were confirmed. On Google Cloud every project is so: {"quotas": {name of RUN_QUOTAS,
                    or "name:region": number}, "denied": [permission, ...], "billing": "closed" or "unlinked", "project":
                    "DELETE_REQUESTED", "open_keys": [name, ...]}, the last being API keys that nothing restricts. On Azure every
                    subscription is so: {"quotas": {name of AZURE_QUOTAS, or "name:region": number}, "denied": [action, ...],

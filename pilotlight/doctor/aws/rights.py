@@ -1,5 +1,6 @@
 """Checks of the deployer's rights: IAM's own simulator over the main actions that `up` needs, on resources named as the stack's are."""
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -9,6 +10,9 @@ from pilotlight.doctor.aws.rights_table import Group, groups
 from pilotlight.doctor.findings import DENIED, Finding, code_of, fail, ok, warn
 from pilotlight.doctor.run import Task
 from pilotlight.doctor.subject import Subject
+
+# What Pulumi names with a random end: all that begin as the component's do.
+_AUTO_NAMED = re.compile(r":role/(api|events)-|:alarm:(api|events)-|:model/(api|events)-")
 
 
 def rights(subject: Subject) -> Iterator[Finding]:
@@ -52,6 +56,8 @@ def rights(subject: Subject) -> Iterator[Finding]:
 def _every(subject: Subject, resource: str) -> tuple[str, ...]:
     """Where the group's resource is one of the stack's, all that are named as it is: the one that was asked about stands for them. Not
     those of a stack whose name only begins the same."""
+    if auto := _AUTO_NAMED.search(resource):
+        return (f"{resource[: auto.end()]}*",)
     prefix = names_of(subject.project.name, subject.stack).prefix
     start, found, rest = resource.partition(prefix)
     if not found:

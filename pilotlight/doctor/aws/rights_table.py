@@ -72,13 +72,13 @@ def _provisioned(settings: Settings) -> bool:
 TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     (
         _always,
-        "iam::{account}:role/{prefix}-role",
+        "iam::{account}:role/{pattern}-function-role",
         ("iam:CreateRole", "iam:GetRole", "iam:PassRole", "iam:PutRolePolicy", "iam:TagRole", "iam:DeleteRole"),
     ),
     (_always, "s3:::{bucket}", ("s3:CreateBucket", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration")),
     (_always, "s3:::{bucket}/models/model.tar.gz", ("s3:PutObject", "s3:GetObject")),
     (_always, "logs:{region}:{account}:log-group:/aws/lambda/{prefix}", ("logs:CreateLogGroup", "logs:PutRetentionPolicy")),
-    (_always, "cloudwatch:{region}:{account}:alarm:{prefix}", ("cloudwatch:PutMetricAlarm",)),
+    (_always, "cloudwatch:{region}:{account}:alarm:{pattern}-watch", ("cloudwatch:PutMetricAlarm",)),
     (
         _always,
         "lambda:{region}:{account}:function:{prefix}",
@@ -93,7 +93,7 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
         ("ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy"),
     ),
     (_separate, "sagemaker:{region}:{account}:endpoint/{prefix}", ("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint")),
-    (_separate, "sagemaker:{region}:{account}:model/{prefix}", ("sagemaker:CreateModel",)),
+    (_separate, "sagemaker:{region}:{account}:model/{pattern}-endpoint-model", ("sagemaker:CreateModel",)),
     (_rest, "apigateway:{region}::/restapis", ("apigateway:POST",)),
     (_http, "apigateway:{region}::/apis", ("apigateway:POST",)),
     # Access logs of HTTP APIs are delivered (API Gateway developer guide, logging for HTTP APIs).
@@ -103,8 +103,8 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     (_queues, "", ("lambda:CreateEventSourceMapping",)),
     (lambda settings: settings.pattern == "events", "s3:::{objects}", ("s3:PutBucketNotification", "s3:PutBucketVersioning")),
     (lambda settings: _schedules(settings) or _drops(settings), "sqs:{region}:{account}:{prefix}-dead", ("sqs:CreateQueue",)),
-    (_schedules, "scheduler:{region}:{account}:schedule-group/{prefix}", ("scheduler:CreateScheduleGroup",)),
-    (_schedules, "scheduler:{region}:{account}:schedule/{prefix}/warm", ("scheduler:CreateSchedule",)),
+    (_schedules, "scheduler:{region}:{account}:schedule-group/{group}", ("scheduler:CreateScheduleGroup",)),
+    (_schedules, "scheduler:{region}:{account}:schedule/{group}/warm", ("scheduler:CreateSchedule",)),
     (
         _scales,
         "application-autoscaling:{region}:{account}:scalable-target/*",
@@ -126,6 +126,9 @@ def groups(subject: Subject, settings: Settings) -> list[Group]:
         "region": subject.region,
         "account": subject.account,
         "prefix": names.prefix,
+        # What Pulumi names, by the component and a random end: a role's or an alarm's physical name is nobody's business.
+        "pattern": settings.pattern,
+        "group": names.prefix if _separate(settings) else names.model_function,
         "bucket": names.bucket(subject.account, subject.region),
         "objects": names.bucket(subject.account, subject.region, "objects"),
     }

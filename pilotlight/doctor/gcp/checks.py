@@ -19,6 +19,7 @@ CHECKS = (
     Check(id="quota.project", look=apis.quota_project),
     Check(id="keys", look=keys.unrestricted),
     Check(id="quota.gpu", look=quotas.gpu),
+    Check(id="quota.size", look=quotas.size),
     Check(id="floor", look=floor.floor),
 )
 # Before `up`: it packages by itself, and of the floor only what it leaves as it is.

@@ -9,6 +9,7 @@ _LOOKING = {
     "billing": "roles/browser",
     "apis": "roles/serviceusage.serviceUsageViewer",
     "quota.gpu": "roles/serviceusage.serviceUsageViewer",
+    "quota.size": "roles/serviceusage.serviceUsageViewer",
     "keys": "roles/serviceusage.apiKeysViewer",
 }
 

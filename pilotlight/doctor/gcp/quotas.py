@@ -1,17 +1,24 @@
-"""Check of the project's quota of GPUs: new projects have few, and what exceeds it fails late."""
+"""Checks of the project's quotas of GPUs, vCPUs and memory: new projects have few, and what exceeds them is refused late."""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+from components.function_size import instances_of, requests_of
 from components.platform_facts import PLATFORM_FACTS
 from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.findings import Finding, fail, ok, warn
 from pilotlight.doctor.subject import Subject
 from stacks.sizes import instance
 
-ID = "quota.gpu"
+ID, SIZE = "quota.gpu", "quota.size"
+MIB = 1024**2
+# Service Usage's name of a quota → what it counts, how many of its units that is, and Cloud Quotas' name.
+_SIZES = {
+    "cpu_allocation": ("vCPU", 1000, "CpuAllocPerProjectRegion"),
+    "mem_allocation": ("GiB of memory", 1024**3, "MemAllocPerProjectRegion"),
+}
 # Cloud Run documentation, "GPU support for services": with the first deployment in a region, for GPUs without zonal redundancy.
 FIRST_GRANT = 3
 # Service Usage's name of the quota, and that of Cloud Quotas; by zonal redundancy.
@@ -30,11 +37,9 @@ def gpu(subject: Subject) -> Iterator[Finding]:
     if one is None or one.gpu is None:
         return
     wanted, redundant = math.ceil((endpoint.max_concurrency or 1) / one.requests), one.zonal_redundancy
-    metric = _METRIC[redundant]
-    path = f"/v1beta1/projects/{subject.google_project}/services/run.googleapis.com/consumerQuotaMetrics/{quote(metric, safe='')}"
     kind = f"L4 GPUs with{'' if redundant else 'out'} zonal redundancy"
     try:
-        granted = _limit(subject.clients.of("serviceusage").ask("GET", path), subject.region)
+        granted = _limit(_asked(subject, _METRIC[redundant]), subject.region)
     except ApiError as error:
         if error.status != 404 and error.reason != "SERVICE_DISABLED":
             raise
@@ -58,6 +63,55 @@ def gpu(subject: Subject) -> Iterator[Finding]:
         allowed=f"at most {most} instances, which is maxConcurrency of {most * one.requests}",
         mend=mend,
     )
+
+
+def size(subject: Subject) -> Iterator[Finding]:
+    """No service may run more instances than its region's vCPUs and memory are for: Cloud Run refuses the revision (Quota violated:
+    CpuAllocPerProjectRegion)."""
+    assert subject.settings is not None
+    endpoint = subject.settings.endpoint
+    facts = PLATFORM_FACTS[endpoint.platform]
+    one = instance(endpoint, facts)
+    if one is None:
+        return
+    memory_mb = subject.settings.function.memory_mb
+    most = endpoint.max_concurrency or 1
+    # In front of an API; that of events has as many requests at a time as the endpoint, not more.
+    behind = (
+        1 if subject.settings.auth is None else instances_of(most, requests_of(memory_mb, endpoint.max_body_bytes or facts.max_body_bytes))
+    )
+    served = math.ceil(most / one.requests)
+    wanted = {
+        "cpu_allocation": {"endpoint": math.ceil(served * one.cpu * 1000), "function": behind * 1000},
+        "mem_allocation": {"endpoint": served * endpoint.memory_mb * MIB, "function": behind * memory_mb * MIB},
+    }
+    enough = []
+    for metric, needs in wanted.items():
+        what, unit, quota = _SIZES[metric]
+        try:
+            granted = _limit(_asked(subject, f"run.googleapis.com/{metric}"), subject.region)
+        except ApiError as error:
+            if error.status != 404 and error.reason != "SERVICE_DISABLED":
+                raise
+            # Known once the API is on, which `up` turns on.
+            continue
+        part, need = max(needs.items(), key=lambda each: each[1])
+        if granted is None or need <= granted:
+            enough.append(f"{need / unit:g} of {'any number of' if granted is None else f'{granted / unit:g}'} {what}")
+            continue
+        yield fail(
+            SIZE,
+            f"the {part} may run instances of {need / unit:g} {what} together, {granted / unit:g} are granted in {subject.region}",
+            allowed=f"at most {granted / unit:g} {what} for each service",
+            mend=f"{_preference(subject, quota, need)}, or lower endpoint.maxConcurrency",
+        )
+    if enough:
+        yield ok(SIZE, f"{', '.join(enough)} in {subject.region} for the largest service")
+
+
+def _asked(subject: Subject, metric: str) -> Any:
+    path = f"/v1beta1/projects/{subject.google_project}/services/run.googleapis.com/consumerQuotaMetrics/{quote(metric, safe='')}"
+    return subject.clients.of("serviceusage").ask("GET", path)
 
 
 def _preference(subject: Subject, quota: str, value: int) -> str:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import quote, unquote
 
-from pilotlight.twin.account_faults import GPU_QUOTAS
+from pilotlight.twin.account_faults import RUN_QUOTAS
 from pilotlight.twin.asgi import Send, respond
 from pilotlight.twin.gcp import services
 from pilotlight.twin.gcp.assigned import project_number
@@ -62,11 +62,11 @@ class ServiceUsageApi(HttpApi):
         project = project_named(self.twin.world, given)
         self.permit(asked, "serviceusage.quotas.get", f"projects/{project}")
         quota = metric.removeprefix(f"{_RUN}/")
-        if metric != f"{_RUN}/{quota}" or quota not in GPU_QUOTAS:
-            known = ", ".join(f"{_RUN}/{name}" for name in GPU_QUOTAS)
+        if metric != f"{_RUN}/{quota}" or quota not in RUN_QUOTAS:
+            known = ", ".join(f"{_RUN}/{name}" for name in RUN_QUOTAS)
             raise Refusal("NOT_FOUND", f"Quota metric {metric} was not found: the local twin knows {known}.", 404)
         name = f"projects/{project_number(project)}/services/{_RUN}/consumerQuotaMetrics/{quote(metric, safe='')}"
-        usual = str(GPU_QUOTAS[quota])
+        usual = str(RUN_QUOTAS[quota])
         buckets = [
             {"effectiveLimit": str(limit), "defaultLimit": usual, **({"dimensions": {"region": region}} if region else {})}
             for region, limit in self.twin.faults.regional_quotas(quota).items()

@@ -121,6 +121,7 @@ def test_only_its_push_may_call_the_worker() -> None:
 EDGES = [
     # A topic keeps nothing for a subscription that comes later.
     (GATEWAY, f"{SUBSCRIPTION}*worker-subscription"),
+    (f"{RUN}*function-service", f"{SUBSCRIPTION}*worker-subscription"),
     (f"{SUBSCRIPTION}*worker-subscription", f"{SUBSCRIPTION}*answers-dead-subscription"),
     (f"{SUBSCRIPTION}*worker-subscription", f"{INVOKER}*worker-push-invoke"),
     (f"{SUBSCRIPTION}*worker-subscription", "gcp:projects/iAMMember:IAMMember*pubsub-agent-role"),

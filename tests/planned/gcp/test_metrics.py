@@ -85,7 +85,7 @@ def test_the_dashboard_draws_what_the_functions_count_and_waits_for_their_metric
     drawn = {tile["widget"]["title"]: tile["widget"]["xyChart"]["dataSets"] for tile in tiles(board)}
     predict, worker, warmer = (f"pilotlight-gcp-cloud-run-api-{role}" for role in ("predict", "worker", "warmer"))
     starts = [each["timeSeriesQuery"]["timeSeriesFilter"] for each in drawn["cold starts, slowest by stage (ms)"]]
-    assert [each["filter"].rpartition("/user/")[2] for each in starts] == [f'{name}/ColdStart"' for name in (predict, worker)]
+    assert [each["filter"].rpartition("/user/")[2] for each in starts] == [f'{name}/ColdStart"' for name in (worker, predict)]
     assert {json.dumps(each["aggregation"]["groupByFields"]) for each in starts} == {'["metric.labels.stage"]'}
     assert {each["legendTemplate"] for each in drawn["counted"]} == {
         f"{predict}/AnswersHandedOver",

@@ -74,7 +74,13 @@ def test_a_budget_counts_what_carries_the_stacks_label_and_mails_at_each_share()
         "calendarPeriod": "MONTH",
         "projects": ["projects/123456789012"],
         "labels": {"deployment": f"pilotlight-{API}"},
+        "creditTypesTreatment": "EXCLUDE_ALL_CREDITS",
     }
+    # Of a service only what its template is labelled with reaches the bill.
+    services = made.all("gcp:cloudrunv2/service:Service")
+    assert len(services) >= 2
+    assert all(each.inputs["template"]["labels"] == each.inputs["labels"] for each in services)
+    assert {each.inputs["labels"]["deployment"] for each in services} == {f"pilotlight-{API}"}
     assert [each["thresholdPercent"] for each in budget["thresholdRules"]] == [0.5, 0.9]
     channel = made.one(CHANNEL, "budget-mail")
     assert channel.inputs["labels"] == {"email_address": "ops@example.com"}

@@ -363,12 +363,12 @@ def test_what_is_denied_is_granted_by_the_command_and_nothing_else(account: Acco
     statements = json.loads(document)["Statement"]
     assert sorted(action for each in statements for action in each["Action"]) == sorted(denied)
     for action, resource in (
-        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/pilotlight-demo-events-role"),
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/events-function-role-1a2b3c4"),
         ("sqs:CreateQueue", f"arn:aws:sqs:us-east-1:{ACCOUNT}:pilotlight-demo-events-dead"),
         ("ecr:GetAuthorizationToken", "*"),
     ):
         assert evaluate([document], Question(action=action, resource=resource, context={})) is Effect.ALLOW
-    for role in ("others", "pilotlight-demo2-events-role"):
+    for role in ("others", "eventsfunction-role", "api-function-role-1a2b3c4"):
         elsewhere = Question(action="iam:CreateRole", resource=f"arn:aws:iam::{ACCOUNT}:role/{role}", context={})
         assert evaluate([document], elsewhere) is not Effect.ALLOW
 

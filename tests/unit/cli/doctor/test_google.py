@@ -382,6 +382,46 @@ def test_roles_are_granted_to_whose_credentials_these_are(google: GoogleProject,
     assert grant(subject, "roles/viewer") == wanted
 
 
+CPU, MEMORY = (
+    f"/v1beta1/projects/{PROJECT}/services/run.googleapis.com/consumerQuotaMetrics/run.googleapis.com/{each}_allocation"
+    for each in ("cpu", "mem")
+)
+
+
+@pytest.mark.parametrize(
+    ("most", "told"),
+    [
+        (16, [("ok", "16 of 20 vCPU, 16 of 40 GiB of memory in europe-west1 for the largest service")]),
+        (21, [("fail", "the endpoint may run instances of 22 vCPU together, 20 are granted"), ("ok", "22 of 40 GiB of memory in")]),
+        (
+            400,
+            [
+                ("fail", "the endpoint may run instances of 400 vCPU together, 20 are granted"),
+                ("fail", "the endpoint may run instances of 400 GiB of memory together, 40 are granted"),
+            ],
+        ),
+    ],
+)
+def test_no_service_may_run_more_than_its_regions_quotas(google: GoogleProject, root: Path, most: int, told: list[tuple[str, str]]) -> None:
+    google.says("GET", CPU, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, 20_000)))
+    google.says("GET", MEMORY, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, 40 * 1024**3)))
+    sized = {"endpoint": {"platform": "gcp-cloud-run", "cpu": 2, "memoryMb": 2048, "requestsPerInstance": 2, "maxConcurrency": most}}
+    found = list(quotas.size(google.subject(root, sized)))
+    assert [(each.status, said in each.found) for each, (_, said) in zip(found, told, strict=True)] == [
+        (status, True) for status, _ in told
+    ], found
+    for each in found:
+        assert each.status == "ok" or "AllocPerProjectRegion --dimensions region=europe-west1 --preferred-value " in each.mend
+
+
+def test_where_nothing_is_known_of_sizes_nothing_is_said(google: GoogleProject, root: Path) -> None:
+    assert list(quotas.size(google.subject(root))) == [], "the API is off"
+    google.says("GET", CPU, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, -1)))
+    assert next(each.found for each in quotas.size(google.subject(root))).endswith(
+        f"of any number of vCPU in {REGION} for the largest service"
+    )
+
+
 def test_what_a_twin_does_not_serve_is_no_pass(google: GoogleProject, root: Path) -> None:
     subject = google.subject(root, GPU, where="local", clients=GoogleApis({}), identity=None)
     checks = checks_of(subject.cloud)
@@ -393,6 +433,7 @@ def test_what_a_twin_does_not_serve_is_no_pass(google: GoogleProject, root: Path
         "quota.project": "cloudresourcemanager",
         "keys": "apikeys",
         "quota.gpu": "serviceusage",
+        "quota.size": "serviceusage",
     }.items():
         assert found[id_].found == f"can't be seen: The local twin does not serve {host}.googleapis.com."
         assert (found[id_].status, found[id_].mend.partition(",")[0]) == ("warn", "pilotlight down")

@@ -158,7 +158,7 @@ def test_a_token_that_is_refused_is_replaced_once(function, endpoint, metadata):
         ([401, 401], 503, "not-ready", 2),
         ([403], 503, "not-ready", 1),
         ([404], 502, "model-failed", 1),
-        ([500], 502, "model-failed", 1),
+        ([500], 503, "not-ready", 1),
         ([503], 503, "not-ready", 1),
         ([504], 504, "deadline-exceeded", 1),
         ([429, 429, 429], 429, "throttled", 3),
