@@ -192,7 +192,8 @@ def test_the_function_may_do_what_its_code_does_and_nothing_more(build: Build, s
     }
     queue, table = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{prefix}-events", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{prefix}-results"
     wanted = {(f"sqs:{action}", queue) for action in ("ChangeMessageVisibility", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes")}
-    wanted |= {("s3:GetObjectVersion", f"arn:aws:s3:::{objects}/in/*"), ("s3:ListBucket", f"arn:aws:s3:::{objects}")}
+    wanted |= {(f"s3:{action}", f"arn:aws:s3:::{objects}/in/*") for action in ("GetObject", "GetObjectVersion")}
+    wanted |= {("s3:ListBucket", f"arn:aws:s3:::{objects}")}
     wanted |= {("s3:PutObject", f"arn:aws:s3:::{stored}/results/*")}
     wanted |= {(f"dynamodb:{action}", table) for action in ("BatchGetItem", "PutItem")}
     if "queue" in results:
