@@ -153,6 +153,10 @@ def _tags(resource: Resource, context: Context) -> Iterator[str]:
     missing = [each for each in wanted_keys if not came.get(each)]
     if missing:
         yield f"{key} lacks {', '.join(missing)}: add what the bill is split by."
+    # Of a service of Cloud Run only what its template is labelled with reaches the bill ("Configure labels for services").
+    billed = resource.at("template.labels", {}) if resource.type == t.RUN else came
+    if unbilled := [each for each in counted if came.get(each) and billed.get(each) != came[each]]:
+        yield f"template.labels lacks {', '.join(unbilled)} as {key} has it: the budget counts by that, and the bill has no other labels."
     for name, values in counted.items():
         if came.get(name) and came[name] not in values:
             yield f"{key}.{name} is {shown(came[name])}, and a budget counts by {name} {' or '.join(map(shown, values))}: set it to that."

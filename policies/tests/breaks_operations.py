@@ -111,6 +111,10 @@ BREAKS = (
     Break("tagged", "gcp-api", t.RUN, {"labels": GONE}, "labels lacks project, stack, deployment: add"),
     Break("tagged", "azure-api", t.APP, {"tags": GONE}, "tags lacks project, stack: add"),
     Break("tagged", "aws-rest", t.QUEUE, {"tags.deployment": GONE}, "tags lacks deployment"),
+    *(
+        Break("tagged", "gcp-api", t.RUN, {path: value}, "template.labels lacks deployment as labels has it: the budget counts by that")
+        for path, value in (("template.labels", GONE), ("template.labels.deployment", GONE), ("template.labels.deployment", "other"))
+    ),
     Break(
         "tagged",
         "aws-events",
