@@ -14,7 +14,7 @@ TRANSPORT_ERRORS = (OSError, HTTPException)
 
 
 class NotConnected(ConnectionError):
-    """Nobody answered in the time for a connection, and there was more time."""
+    """Nobody answered in the time for a connection."""
 
 
 class Server:
@@ -64,9 +64,7 @@ class Server:
         try:
             connection.connect()
         except TimeoutError as error:
-            if timeout_s <= CONNECT_TIMEOUT_S:
-                raise
-            raise NotConnected(f"no connection within {CONNECT_TIMEOUT_S:g} s") from error
+            raise NotConnected(f"no connection within {min(CONNECT_TIMEOUT_S, timeout_s):.2g} s") from error
         connection.sock.settimeout(timeout_s)
         return connection
 

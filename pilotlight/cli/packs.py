@@ -64,8 +64,9 @@ def own_config(pack: Path) -> Path | None:
     Raises CommandError for a file that is no JSON object: to judge without it would be to pass what it forbids.
     """
     folder, own = pack.resolve(), OWN_CONFIG.parent.name
-    file = folder.parent / OWN_CONFIG if folder.name == PACK else folder / OWN_CONFIG.name
-    if (folder.name != PACK and folder.parent.name != own) or not file.is_file():
+    mine = folder.parent.name == own
+    file = folder / OWN_CONFIG.name if mine else folder.parent / OWN_CONFIG
+    if not (mine or folder.name == PACK) or not file.is_file():
         return None
     levels_of(file)
     return file
@@ -73,7 +74,7 @@ def own_config(pack: Path) -> Path | None:
 
 def own_packs(pack: Path) -> list[Path]:
     """A fork's own packs, the folders of `own/` that are one, beside its `policies/`; none for another pack."""
-    if pack.resolve().name != PACK:
+    if pack.resolve().name != PACK or pack.resolve().parent.name == OWN_CONFIG.parent.name:
         return []
     return sorted(file.parent for file in pack.resolve().parent.glob("own/*/PulumiPolicy.yaml"))
 

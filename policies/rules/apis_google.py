@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from .apis import operations, read, requirements, schemes, wants
+from .documents import as_list
 from .reading import View
 
 _ISSUERS, _UNMATCHED = ("x-google-issuer", "x-google-auth"), "x-google-allow"
@@ -42,11 +43,24 @@ def open_routes(document: Mapping[str, Any]) -> Iterator[str]:
         yield "every other route"
 
 
-def lets_strangers_in(document: Mapping[str, Any]) -> bool:
-    """Whether a service that is configured without OpenAPI (gRPC) takes calls that bring neither a key nor a token."""
-    usage = ((document.get("usage") or {}).get("rules")) or []
-    open_ones = [each for each in usage if each.get("allow_unregistered_calls") or each.get("allowUnregisteredCalls")]
-    return bool(open_ones) and not (document.get("authentication") or {}).get("rules")
+def lets_strangers_in(document: Mapping[str, Any]) -> Iterator[str]:
+    """Each selector of a service that is configured without OpenAPI (gRPC) whose calls need neither a key nor a token (google.api.Usage,
+    google.api.Authentication)."""
+    proven = [
+        str(each.get("selector"))
+        for each in _rules(document, "authentication")
+        if each.get("requirements") and not (each.get("allow_without_credential") or each.get("allowWithoutCredential"))
+    ]
+    for each in _rules(document, "usage"):
+        opened = str(each.get("selector"))
+        if (each.get("allow_unregistered_calls") or each.get("allowUnregisteredCalls")) and not any(
+            opened == held or (held.endswith("*") and opened.startswith(held[:-1])) for held in proven
+        ):
+            yield opened
+
+
+def _rules(document: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
+    return as_list((document.get(part) or {}).get("rules"))
 
 
 def waits(document: Mapping[str, Any]) -> Iterator[Wait]:

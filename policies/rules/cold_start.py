@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -82,7 +82,8 @@ def _service_outlives_gateway(config: Resource, context: Context) -> Iterator[st
 def _reached(host: str | None, context: Context) -> Iterator[Resource]:
     """What answers at a host; what is not made yet has no address that a document could have."""
     for each in context.graph.all(*_TIMEOUTS):
-        addresses = (each.values.get("uri"), (each.values.get("serviceConfig") or {}).get("uri"))
+        config = each.values.get("serviceConfig")
+        addresses = (each.values.get("uri"), config.get("uri") if isinstance(config, Mapping) else None)
         if host in {host_of(address) for address in addresses} - {None}:
             yield each
 

@@ -97,6 +97,17 @@ def one_of(path: str, values: Sequence[Any]) -> Condition:
     return told
 
 
+def is_policy_of(policy: Resource, what: Resource, key: str, context: Context) -> bool:
+    """Whether a policy of API Management is of an API or a product, which both name by `key`. What came out of Azure names none: there a
+    policy's own address is below the address of what it is of."""
+    if context.graph.behind(policy, key, what.type) is what:
+        return True
+    names = policy.at(key), what.at(key)
+    if None not in names:
+        return bool(names[0] == names[1])
+    return str(policy.at("id")).lower().startswith(f"{what.at('id')}/policies/".lower())
+
+
 def present(path: str, advice: str) -> Condition:
     """The property is given and not empty."""
 

@@ -86,7 +86,7 @@ def _of_metric(holder: View, way: str, context: Context) -> Iterator[str]:
     for name, value in (holder.at(path) or {}).items() if known else ():
         if name in known:
             # A function that runs at the edge has its region before its name.
-            named = str(value).rpartition(".")[2]
+            named = str(value).rpartition(".")[2] if name == "FunctionName" else str(value)
             yield from _absent(
                 f"{holder.named(path)}.{name}", named, [str(each.at("name")) for each in context.graph.all(known[name])], context
             )
@@ -105,10 +105,23 @@ def _of_filter(condition: View, path: str, context: Context) -> Iterator[str]:
         return
     for label, quoted, several, bare in _LABEL.findall(text):
         type_, places = _LABELS[label]
-        named = [str(each.at(places[each.type])).rpartition("/")[2] for each in context.graph.all(*places)]
-        for value in re.findall('"([^"]+)"', several) or [quoted or bare]:
-            if type_ in _RESOURCE_TYPE.findall(text):
-                yield from _absent(f"{condition.named(path)}: {label}", value, named, context)
+        if type_ in _RESOURCE_TYPE.findall(text):
+            held = [(each, places[each.type]) for each in context.graph.all(*places)]
+            for value in re.findall('"([^"]+)"', several) or [quoted or bare]:
+                yield from _absent(f"{condition.named(path)}: {label}", value, _named(held, value), context)
+
+
+def _named(held: Sequence[tuple[Resource, str]], value: str) -> list[str]:
+    """The names of resources, each at its path. Raises Unread where one is not known, unless another one has the value."""
+    known, unread = [], None
+    for each, path in held:
+        try:
+            known.append(str(each.at(path)).rpartition("/")[2])
+        except Unread as error:
+            unread = error
+    if unread is not None and value not in known:
+        raise unread
+    return known
 
 
 def _query(alert: Resource, context: Context) -> Iterator[str]:

@@ -7,7 +7,7 @@ from . import apis_google
 from . import tokens as t
 from .apis import open_routes
 from .documents import RESOURCE, bindings, bound, denies_plain_http, kept_out, narrow, principals, statements, within
-from .model import Check, Context, Rule, equal, one_of, present, wanted
+from .model import Check, Context, Rule, equal, is_policy_of, one_of, present, wanted
 from .reading import Resource, Unknown, View, every, shown
 
 # Condition keys by which a statement for anyone is for one's own only.
@@ -99,12 +99,12 @@ def _google_services(config: Resource, _: Context) -> Iterator[str]:
 
     def judge(place: View) -> Iterator[str]:
         try:
-            strangers = apis_google.lets_strangers_in(apis_google.document_of(place, "contents"))
+            opened = list(apis_google.lets_strangers_in(apis_google.document_of(place, "contents")))
         except ValueError as error:
             yield f"{place.named('contents')} is {error}: give it a service configuration in base64, so that it can be judged."
             return
-        if strangers:
-            yield f"{place.path} takes unregistered calls, and nothing authenticates them: take allow_unregistered_calls away."
+        for each in opened:
+            yield f"{place.path} takes unregistered calls of {each}, and nothing authenticates them: take allow_unregistered_calls away."
 
     return every(config.each("managedServiceConfigs"), judge)
 
@@ -134,19 +134,9 @@ def _external_app(app: Resource, context: Context) -> Iterator[str]:
 def _open_api(api: Resource, context: Context) -> Iterator[str]:
     if api.at("subscriptionRequired"):
         return
-    policies = [each for each in context.graph.all(t.APIM_POLICY) if _is_policy_of(each, api, context)]
+    policies = [each for each in context.graph.all(t.APIM_POLICY) if is_policy_of(each, api, "apiId", context)]
     if not any(re.search("<validate-(jwt|azure-ad-token)", str(each.at("value", ""))) for each in policies):
         yield "subscriptionRequired is false and no policy of it has <validate-jwt>: set it to true, or add the element."
-
-
-def _is_policy_of(policy: Resource, api: Resource, context: Context) -> bool:
-    """What came out of Azure names no API: there a policy's own address is below the address of its API."""
-    if context.graph.behind(policy, "apiId", t.APIM_API) is api:
-        return True
-    names = policy.at("apiId"), api.at("apiId")
-    if None not in names:
-        return bool(names[0] == names[1])
-    return str(policy.at("id")).lower().startswith(f"{api.at('id')}/policies/".lower())
 
 
 def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:

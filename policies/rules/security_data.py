@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from . import tokens as t
 from .apis_google import document_of, uncounted
-from .model import Check, Context, Rule, equal, one_of, present, wanted
+from .model import Check, Context, Rule, equal, is_policy_of, one_of, present, wanted
 from .reading import Moot, Resource, View, every, shown
 
 # Where a type keeps the variables of a container: the parts that have them, and where in a part; a mapping or a list of name and value.
@@ -141,8 +141,7 @@ def _throttled(stage: Resource, context: Context) -> Iterator[str]:
 def _same(named: View, api: str, stage: str, held: Resource) -> bool:
     """Whether it names a stage by its API and name, which it was not taken from."""
     return all(
-        isinstance(mine := held.values.get(own), str) and named.values.get(key) == mine
-        for key, own in ((api, "restApi"), (stage, "stageName"))
+        isinstance(mine := held.values.get(own), str) and named.at(key) == mine for key, own in ((api, "restApi"), (stage, "stageName"))
     )
 
 
@@ -155,8 +154,7 @@ def _limits(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _limited(product: Resource, context: Context) -> Iterator[str]:
-    policies = context.graph.all(t.APIM_LIMITS)
-    if not any(context.graph.behind(each, "productId", t.APIM_PRODUCT) is product for each in policies):
+    if not any(is_policy_of(each, product, "productId", context) for each in context.graph.all(t.APIM_LIMITS)):
         yield "has no ProductPolicy: add one with a <rate-limit> and a <quota>."
 
 

@@ -202,8 +202,28 @@ BREAKS = (
     *(
         Break("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": GONE, "managedServiceConfigs": services(body)}, says)
         for body, says in (
-            ("{usage: {rules: [{selector: '*', allow_unregistered_calls: true}]}}", "managedServiceConfigs[0] takes unregistered calls"),
-            ("{usage: {rules: [{allowUnregisteredCalls: true}]}, authentication: {rules: []}}", "takes unregistered calls"),
+            (
+                "{usage: {rules: [{selector: '*', allow_unregistered_calls: true}]}}",
+                "managedServiceConfigs[0] takes unregistered calls of *",
+            ),
+            (
+                "{usage: {rules: {selector: a.B, allowUnregisteredCalls: true}}, authentication: {rules: []}}",
+                "takes unregistered calls of a.B",
+            ),
+            *(
+                (
+                    f"{{usage: {{rules: [{{selector: a.B, allow_unregistered_calls: true}}]}}, authentication: {{rules: [{each}]}}}}",
+                    "calls of a.B",
+                )
+                for each in (
+                    "{selector: a.B}",
+                    "{selector: a.C, requirements: [{provider_id: p}]}",
+                    "{selector: a.C.*, requirements: [{provider_id: p}]}",
+                    "{selector: a.Bx*, requirements: [{provider_id: p}]}",
+                    "{selector: a.B, requirements: [{provider_id: p}], allow_without_credential: true}",
+                    "{selector: '*', requirements: [{provider_id: p}], allowWithoutCredential: true}",
+                )
+            ),
             ("text", "managedServiceConfigs[0].contents is no mapping"),
         )
     ),

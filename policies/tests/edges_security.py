@@ -245,5 +245,16 @@ SECURITY = (
                 ([called("limits", made(t.APIM_LIMITS, productId="q", value=_LIMITS))], "has no ProductPolicy"),
             )
         ),
+        (
+            "",
+            [(product := made(t.APIM_PRODUCT, name="p")), called("limits", linked(made(t.APIM_LIMITS, value=_LIMITS), productId=product))],
+        ),
+        (
+            "",
+            [
+                made(t.APIM_PRODUCT, productId="p", subscriptionRequired=True),
+                called("limits", made(t.APIM_LIMITS, productId="p", value=_LIMITS)),
+            ],
+        ),
     ),
 )

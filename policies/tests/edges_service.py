@@ -519,6 +519,8 @@ OPERATIONS = (
         ),
         ("and the stack has none: an alarm", made(t.ALARM, namespace="AWS/SNS", dimensions={"TopicName": "x"})),
         ("", [made(t.ALARM, namespace="AWS/Lambda", dimensions={"FunctionName": "us-east-1.f"}), _function()]),
+        ("", [made(t.ALARM, namespace="AWS/SQS", dimensions={"QueueName": "jobs.fifo"}), _queue("jobs.fifo")]),
+        ('is "jobs.fifo", and', made(t.ALARM, namespace="AWS/SQS", dimensions={"QueueName": "jobs.fifo"})),
         *(
             ("", made(t.ALARM, namespace=space, dimensions=dimensions))
             for space, dimensions in (

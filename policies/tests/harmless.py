@@ -84,7 +84,14 @@ HARMLESS = (
         _passed("callers-are-known", "gcp-api", t.API_CONFIG, {"openapiDocuments": GONE, "managedServiceConfigs": services(body)})
         for body in (
             "{usage: {rules: [{selector: '*'}]}}",
-            "{usage: {rules: [{allow_unregistered_calls: true}]}, authentication: {rules: [{selector: '*', requirements: []}]}}",
+            *(
+                f"{{usage: {{rules: [{{selector: a.B, allow_unregistered_calls: true}}]}}, authentication: {{rules: {each}}}}}"
+                for each in (
+                    "[{selector: '*', requirements: [{provider_id: p}]}]",
+                    "[{selector: a.B, requirements: [{provider_id: p}]}]",
+                    "{selector: a.*, requirements: [{provider_id: p}]}",
+                )
+            ),
             "{usage:, authentication:}",
             "{name: a}",
         )

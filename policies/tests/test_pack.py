@@ -24,7 +24,7 @@ from ..rules.schema import schema
 from ..rules.server import parts, resource_of
 from .breaks import BREAKS
 from .harness import UNKNOWN, Pack
-from .harness_breaks import WRITTEN, allowing, good
+from .harness_breaks import WRITTEN, allowing, documents, good, made
 
 PACK = Path(__file__).resolve().parents[1]
 STATE = good("azure-api")
@@ -182,6 +182,49 @@ def test_what_is_not_known_is_told_beside_what_is_wrong(rule: str, type_: str, i
     found = Pack([one]).judge([{"type": type_, "name": "thing", "inputs": inputs}])
     assert {each.unread for each in found} == {True, False}, found
     assert [each.message for each in found if not each.unread and says not in each.message] == []
+
+
+_BACKEND = documents("{x-google-backend: {address: 'https://s.example'}, paths: {/x: {get: {}}}}")
+_WATCHES = {"filter": 'resource.type="cloud_run_revision" AND resource.labels.service_name="mine"'}
+# Resources of which one holds what is not known yet, and whether the rule then can't tell.
+_UNMADE: tuple[tuple[str, list[dict[str, Any]], bool], ...] = (
+    (
+        "function-ends-before-gateway",
+        [made(t.API_CONFIG, openapiDocuments=_BACKEND), {**made(t.OTHER_RUNS[0], serviceConfig=UNKNOWN), "name": "f"}],
+        False,
+    ),
+    (
+        "function-ends-before-gateway",
+        [made(t.API_CONFIG, openapiDocuments=_BACKEND), {**made(t.OTHER_RUNS[0], serviceConfig="[secret]"), "name": "f"}],
+        False,
+    ),
+    (
+        "callers-are-throttled",
+        [
+            made(t.REST_STAGE, restApi="a", stageName="v1"),
+            {**made(t.USAGE_PLAN, apiStages=[UNKNOWN], throttleSettings={"rateLimit": 1}, quotaSettings={"limit": 1}), "name": "plan"},
+        ],
+        True,
+    ),
+    *(
+        (
+            "alarm-dimensions-exist",
+            [
+                made(t.ALERT_POLICY, conditions=[{"conditionThreshold": _WATCHES}]),
+                {**made(t.RUN, name=name), "name": "service"},
+                {**made(t.OTHER_RUNS[0], serviceConfig={"service": UNKNOWN}), "name": "f"},
+            ],
+            unread,
+        )
+        for name, unread in (("mine", False), ("other", True))
+    ),
+)
+
+
+@pytest.mark.parametrize(("rule", "resources", "unread"), _UNMADE, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_not_made_yet_ends_no_run(rule: str, resources: list[dict[str, Any]], unread: bool) -> None:
+    one = next(each for each in RULES if each.id == rule)
+    assert [each.unread for each in Pack([one]).judge(resources)] == ([True] if unread else [])
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def test_azures_outputs_lack_the_names_of_a_resources_address(graph: str) -> Non
     """Its provider takes `accountName` and the like, and gives out `name` alone: what belongs together is told by where it came from."""
     resources = good(graph)
     for each in resources:
-        for key in ("accountName", "apiId", "containerAppName", "containerName", "serviceName"):
+        for key in ("accountName", "apiId", "containerAppName", "containerName", "productId", "serviceName"):
             each["inputs"].pop(key, None)
     assert DEFAULTS.judge(resources, only=lambda spec: False) == []
 

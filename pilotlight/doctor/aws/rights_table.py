@@ -72,13 +72,13 @@ def _provisioned(settings: Settings) -> bool:
 TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
     (
         _always,
-        "iam::{account}:role/{pattern}-function-role",
+        "iam::{account}:role/{pattern}-{part}-role-0000000",
         ("iam:CreateRole", "iam:GetRole", "iam:PassRole", "iam:PutRolePolicy", "iam:TagRole", "iam:DeleteRole"),
     ),
     (_always, "s3:::{bucket}", ("s3:CreateBucket", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration")),
     (_always, "s3:::{bucket}/models/model.tar.gz", ("s3:PutObject", "s3:GetObject")),
     (_always, "logs:{region}:{account}:log-group:/aws/lambda/{prefix}", ("logs:CreateLogGroup", "logs:PutRetentionPolicy")),
-    (_always, "cloudwatch:{region}:{account}:alarm:{pattern}-watch", ("cloudwatch:PutMetricAlarm",)),
+    (_always, "cloudwatch:{region}:{account}:alarm:{pattern}-watch-{part}-errors-0000000", ("cloudwatch:PutMetricAlarm",)),
     (
         _always,
         "lambda:{region}:{account}:function:{prefix}",
@@ -93,7 +93,7 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
         ("ecr:GetRepositoryPolicy", "ecr:SetRepositoryPolicy"),
     ),
     (_separate, "sagemaker:{region}:{account}:endpoint/{prefix}", ("sagemaker:CreateEndpoint", "sagemaker:UpdateEndpoint")),
-    (_separate, "sagemaker:{region}:{account}:model/{pattern}-endpoint-model", ("sagemaker:CreateModel",)),
+    (_separate, "sagemaker:{region}:{account}:model/{pattern}-endpoint-model-0000000", ("sagemaker:CreateModel",)),
     (_rest, "apigateway:{region}::/restapis", ("apigateway:POST",)),
     (_http, "apigateway:{region}::/apis", ("apigateway:POST",)),
     # Access logs of HTTP APIs are delivered (API Gateway developer guide, logging for HTTP APIs).
@@ -128,6 +128,7 @@ def groups(subject: Subject, settings: Settings) -> list[Group]:
         "prefix": names.prefix,
         # What Pulumi names, by the component and a random end: a role's or an alarm's physical name is nobody's business.
         "pattern": settings.pattern,
+        "part": "function" if _separate(settings) else "endpoint",
         "group": names.prefix if _separate(settings) else names.model_function,
         "bucket": names.bucket(subject.account, subject.region),
         "objects": names.bucket(subject.account, subject.region, "objects"),

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from components.function_size import instances_of, requests_of
+from components.function_size import instances_of, requests_of, shared
 from components.platform_facts import PLATFORM_FACTS
 from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.findings import Finding, fail, ok, warn
 from pilotlight.doctor.subject import Subject
+from stacks.settings_service import Settings
 from stacks.sizes import instance
 
 ID, SIZE = "quota.gpu", "quota.size"
@@ -74,12 +75,8 @@ def size(subject: Subject) -> Iterator[Finding]:
     one = instance(endpoint, facts)
     if one is None:
         return
-    memory_mb = subject.settings.function.memory_mb
-    most = endpoint.max_concurrency or 1
-    # In front of an API; that of events has as many requests at a time as the endpoint, not more.
-    behind = (
-        1 if subject.settings.auth is None else instances_of(most, requests_of(memory_mb, endpoint.max_body_bytes or facts.max_body_bytes))
-    )
+    memory_mb, most = subject.settings.function.memory_mb, endpoint.max_concurrency or 1
+    behind = _functions(subject.settings, most, endpoint.max_body_bytes or facts.max_body_bytes)
     served = math.ceil(most / one.requests)
     wanted = {
         "cpu_allocation": {"endpoint": math.ceil(served * one.cpu * 1000), "function": behind * 1000},
@@ -107,6 +104,14 @@ def size(subject: Subject) -> Iterator[Finding]:
         )
     if enough:
         yield ok(SIZE, f"{', '.join(enough)} in {subject.region} for the largest service")
+
+
+def _functions(settings: Settings, most: int, body_bytes: int) -> int:
+    """The most instances of the pattern's function, as the components bound them."""
+    memory_mb, events = settings.function.memory_mb, settings.events
+    if events is None:
+        return instances_of(most, requests_of(memory_mb, body_bytes))
+    return shared(events.max_concurrency, requests_of(memory_mb, max(events.max_object_bytes, body_bytes)))[0]
 
 
 def _asked(subject: Subject, metric: str) -> Any:

@@ -1,6 +1,7 @@
 """What a fork says of the policy pack's rules reaches every verb that judges."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_the_forks_own_packs_judge_beside_its_pack_alone(fork: Path) -> None:
     mine.write_text(json.dumps({"log-retention": "mandatory", "x": "advisory"}))
     assert asked(pack) == [*three, *unsaid, "--policy-pack-config", str(mine), *unsaid]
     assert asked(own[0])[2:4] == ["--policy-pack-config", str(mine)]
+    # One that is called as upstream's is a pack of one's own all the same.
+    named_so = fork / "own" / "policies"
+    named_so.mkdir()
+    (named_so / "PulumiPolicy.yaml").write_text("runtime: python\n")
+    (named_so / "policies.json").write_text("{}")
+    assert asked(named_so) == ["--policy-pack", str(named_so), "--policy-pack-config", str(named_so / "policies.json")]
+    shutil.rmtree(named_so)
     (fork / "own" / "policies.json").write_text(json.dumps({"log-retention": "disabled"}))
     assert levels_given(asked(pack)) == {"log-retention": "disabled", "own/a: log-retention": "mandatory", "x": "advisory"}
 

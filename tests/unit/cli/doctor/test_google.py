@@ -414,6 +414,15 @@ def test_no_service_may_run_more_than_its_regions_quotas(google: GoogleProject, 
         assert each.status == "ok" or "AllocPerProjectRegion --dimensions region=europe-west1 --preferred-value " in each.mend
 
 
+def test_the_function_of_events_has_as_many_instances_as_share_them(google: GoogleProject, root: Path) -> None:
+    google.says("GET", CPU, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, 20_000)))
+    google.says("GET", MEMORY, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, 40 * 1024**3)))
+    endpoint = {"platform": "gcp-cloud-run", "cpu": 1, "memoryMb": 2048, "requestsPerInstance": 16, "maxConcurrency": 128}
+    settings = {"pattern": "events", "auth": None, "endpoint": endpoint, "events": {"maxConcurrency": 128}}
+    found, _ = quotas.size(google.subject(root, settings))
+    assert (found.status, found.found) == ("fail", f"the function may run instances of 22 vCPU together, 20 are granted in {REGION}")
+
+
 def test_where_nothing_is_known_of_sizes_nothing_is_said(google: GoogleProject, root: Path) -> None:
     assert list(quotas.size(google.subject(root))) == [], "the API is off"
     google.says("GET", CPU, "serviceusage.v1beta1:ConsumerQuotaMetric", granted((None, -1)))
