@@ -98,7 +98,8 @@ def test_the_latency_of_a_service_is_of_its_requests_alone(tiny, tmp_path):
         for route, status in sent.items():
             body = {"inputs": "call"} if status == 200 else {"text": "call"}
             assert started.client.post(route, json=body).status_code == status
-        lines = [line for line in map(json.loads, started.log.splitlines()) if "_aws" in line]
+    # Of the last one it is written after the answer is sent.
+    lines = [line for line in map(json.loads, started.log.splitlines()) if "_aws" in line]
     assert [line["event"] for line in lines] == ["request"] * len(sent)
     for line in lines:
         [told] = line["_aws"]["CloudWatchMetrics"]
