@@ -7,7 +7,7 @@ from components.gcp.apis import COMPUTE
 from components.gcp.context import GcpContext
 
 # Direct VPC egress takes two addresses for each instance, in blocks of 16, and an update those of both revisions (Cloud Run documentation,
-# "IP address allocation"): room for two thousand, which is more than the largest settings make. Nothing else is in the network.
+# "IP address allocation"): room for two thousand of them. Nothing else is in the network.
 ADDRESSES = "10.8.0.0/20"
 
 
