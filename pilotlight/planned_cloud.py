@@ -9,6 +9,7 @@ from pulumi.runtime import mocks
 from pilotlight import planned_azure, planned_gcp
 
 ACCOUNT = "111122223333"
+FUNCTION_ASKED = "aws:lambda/getFunction:getFunction"
 # What Pulumi appends to a name where it makes the physical one.
 SUFFIX = "-0a1b2c3"
 # The shapes of ARNs, where they are not `arn:aws:<service>:<region>:<account>:<name>` (Service authorization reference).
@@ -36,6 +37,7 @@ class PlannedCloud(mocks.Mocks):
 
     def __init__(self, region: str, project: str = planned_gcp.PROJECT) -> None:
         self.region, self.project = region, project
+        self._functions: dict[str, dict[str, Any]] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if args.typ.startswith("gcp:"):
@@ -44,6 +46,8 @@ class PlannedCloud(mocks.Mocks):
             return planned_azure.made(args.typ, args.name, args.inputs, self.project, self.region)
         given = args.inputs.get("name", args.inputs.get("bucket", args.inputs.get("stageName")))
         name = given if isinstance(given, str) else f"{args.name}{SUFFIX}"
+        if args.typ == "aws:lambda/function:Function":
+            self._functions[name] = args.inputs
         service = args.typ.split(":")[1].split("/")[0]
         known = {"groupName": "default", **args.inputs, "region": self.region, "account": ACCOUNT, "name": name}
         arn = _ARNS.get(args.typ, f"arn:aws:{service}:{{region}}:{{account}}:{{name}}").format_map(known)
@@ -61,6 +65,9 @@ class PlannedCloud(mocks.Mocks):
             "aws:index/getRegion:getRegion": {"region": self.region, "name": self.region},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
         }
+        if args.token == FUNCTION_ASKED:
+            function = self._functions[args.args["functionName"]]
+            answers[args.token] = {**args.args, "environment": function["environment"]}
         if args.token.startswith("gcp:"):
             answers[args.token] = planned_gcp.answer(args.token, self.project, self.region) or {}
         if args.token.startswith("azure-native:"):

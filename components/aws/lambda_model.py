@@ -16,6 +16,7 @@ from components.aws.iam import read_models, write_logs
 from components.aws.image import Image
 from components.aws.names import MODEL_PREFIX
 from components.aws.roles import role
+from components.aws.versions import published, stamped
 from components.aws.watch import latency_alarm
 from components.aws.zips import ARCHITECTURE, Live, json_logs, live_alias, warmed_alias
 from components.contract import Principal, Work
@@ -38,10 +39,11 @@ def started(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) 
     before goes on. The ping takes one place of the reserved concurrency; where live calls have them all, the provider's client asks
     again (25 attempts in standard mode, which repeats 429: provider settings, maxRetries).
     """
+    version = published(function)
     ping = aws.lambda_.Invocation(
         f"{name}-start",
         function_name=function.name,
-        qualifier=function.version,
+        qualifier=version,
         input=json.dumps({"ping": {"requestId": "start", "holdSeconds": 0.1}}),
         lifecycle_scope="CREATE_ONLY",
         opts=pulumi.ResourceOptions(parent=parent),
@@ -55,7 +57,7 @@ def started(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) 
             )
         return of["version"]
 
-    return pulumi.Output.all(name=function.name, version=function.version, result=ping.result, urn=ping.urn).apply(judge)
+    return pulumi.Output.all(name=function.name, version=version, result=ping.result, urn=ping.urn).apply(judge)
 
 
 class LambdaModel(Served, pulumi.ComponentResource):
@@ -84,6 +86,15 @@ class LambdaModel(Served, pulumi.ComponentResource):
         of_work = {} if work is None else {**work.objects.variables_of_consumer(), **work.results.variables_of_writer()}
         first = [] if work is None else [work.objects, work.results]
         made, permissions = role(name, "lambda.amazonaws.com", home.account, "Reads the model", rights, self)
+        scratch_mb = ephemeral_mb(model.size)
+        variables = {
+            **args.environment(model.size),
+            "MODEL_URI": model.uri,
+            "MODEL_CACHE": CACHE,
+            "SERVICE": home.names.prefix,
+            **of_work,
+        }
+        of = {"memory": args.memory_mb, "timeout": args.timeouts.function_s, "reserved": args.max_concurrency, "scratch": scratch_mb}
         function = aws.lambda_.Function(
             f"{name}-function",
             name=home.names.model_function,
@@ -94,16 +105,8 @@ class LambdaModel(Served, pulumi.ComponentResource):
             memory_size=args.memory_mb,
             timeout=args.timeouts.function_s,
             reserved_concurrent_executions=args.max_concurrency,
-            ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=ephemeral_mb(model.size)),
-            environment=aws.lambda_.FunctionEnvironmentArgs(
-                variables={
-                    **args.environment(model.size),
-                    "MODEL_URI": model.uri,
-                    "MODEL_CACHE": CACHE,
-                    "SERVICE": home.names.prefix,
-                    **of_work,
-                }
-            ),
+            ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=scratch_mb),
+            environment=aws.lambda_.FunctionEnvironmentArgs(variables=stamped(variables, image=image.uri, **of)),
             logging_config=json_logs(logs),
             publish=True,
             # The model is read while the function starts, and its first start may be right after its creation.

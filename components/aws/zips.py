@@ -1,5 +1,6 @@
 """A function of the zip that the packager makes: log group, role, function, and the alias `live` in front of it."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from components.aws.context import AwsContext
 from components.aws.iam import Place, Statement, write_logs
 from components.aws.names import ALIAS, WARMED_ALIAS
 from components.aws.roles import role
+from components.aws.versions import published, stamped
 from components.contract import Endpoint, Principal
 
 RUNTIME = "python3.11"
@@ -58,6 +60,9 @@ def zip_function(name: str, home: AwsContext, zipped: Zip, parent: pulumi.Resour
     made, permissions = role(name, "lambda.amazonaws.com", home.account, zipped.purpose, statements, parent)
     caller = Principal(name=name, identity=made.name, parent=parent)
     grants = [grant(caller) for grant in (*([] if zipped.endpoint is None else [zipped.endpoint.grant_invoke]), *zipped.grants)]
+    with zipped.code.open("rb") as code:
+        digest = hashlib.file_digest(code, "sha256").hexdigest()
+    of = {"code": digest, "memory": zipped.memory_mb, "timeout": zipped.timeout_s, "reserved": zipped.reserved_concurrency}
     function = aws.lambda_.Function(
         f"{name}-function",
         name=zipped.name,
@@ -69,12 +74,12 @@ def zip_function(name: str, home: AwsContext, zipped: Zip, parent: pulumi.Resour
         memory_size=zipped.memory_mb,
         timeout=zipped.timeout_s,
         reserved_concurrent_executions=zipped.reserved_concurrency,
-        environment=aws.lambda_.FunctionEnvironmentArgs(variables=zipped.variables),
+        environment=aws.lambda_.FunctionEnvironmentArgs(variables=stamped(zipped.variables, **of)),
         logging_config=json_logs(logs),
         publish=True,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[logs, permissions, *grants, *zipped.ready]),
     )
-    return Live(function=function, alias=live_alias(name, function, parent), logs=logs)
+    return Live(function=function, alias=live_alias(name, function, parent, published(function)), logs=logs)
 
 
 def asynchronous(
@@ -99,15 +104,13 @@ def json_logs(group: aws.cloudwatch.LogGroup) -> aws.lambda_.FunctionLoggingConf
     return aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=group.name)
 
 
-def live_alias(
-    name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str] | None = None
-) -> aws.lambda_.Alias:
-    """The alias that callers use: it moves to a new version only when that version is there, or is known as `version`."""
+def live_alias(name: str, function: aws.lambda_.Function, parent: pulumi.Resource, version: pulumi.Input[str]) -> aws.lambda_.Alias:
+    """The alias that callers use: it moves to a new version only when that is known."""
     return aws.lambda_.Alias(
         f"{name}-live",
         name=ALIAS,
         function_name=function.name,
-        function_version=function.version if version is None else version,
+        function_version=version,
         opts=pulumi.ResourceOptions(parent=parent),
     )
 

@@ -9,12 +9,24 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]
+from google.rpc import status_pb2  # type: ignore[import-untyped]
+from pulumi.runtime.proto import provider_pb2
 
 from pilotlight.twin.lifecycle import UnknownType
 from pilotlight.twin.rows import Refusal
 
 _log = logging.getLogger(__name__)
+# Where gRPC's clients look for what an error is made of.
+_DETAILS = "grpc-status-details-bin"
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class NotReady(Exception):
+    """A resource that is there and not as it should be: the engine records `failed`'s state and the reasons, and ends the update."""
+
+    def __init__(self, text: str, failed: provider_pb2.ErrorResourceInitFailed) -> None:
+        super().__init__(text)
+        self.failed = failed
 
 
 def answered(method: _F) -> _F:
@@ -26,6 +38,11 @@ def answered(method: _F) -> _F:
             return method(self, request, context)
         except UnknownType as error:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
+        except NotReady as error:
+            status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+            status.details.add().Pack(error.failed)
+            context.set_trailing_metadata(((_DETAILS, status.SerializeToString()),))
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except Refusal as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except Exception as error:  # noqa: BLE001 (a thread of the server: an escaped error would reach the user as "Exception calling application")

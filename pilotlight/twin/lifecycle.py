@@ -12,7 +12,7 @@ from pilotlight.twin import assets, judge, naming, previews, schema
 from pilotlight.twin.differ import Difference, difference
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.outcome import inputs_of, require_outputs
-from pilotlight.twin.rows import Properties, Refusal, Row
+from pilotlight.twin.rows import Halfway, Properties, Refusal, Row
 from pilotlight.twin.settings import Settings
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, UNKNOWN, has_unknown
@@ -121,7 +121,7 @@ class Lifecycle:
         return {**self._merged(declared, olds, news, settings), **dict.fromkeys(row.volatile, UNKNOWN)}
 
     def update(self, token: str, id_: str, urn: str, inputs: Properties, settings: Settings) -> Resource:
-        """Raises Refusal, also when the resource is gone."""
+        """Raises Refusal, also when the resource is gone; of these Halfway keeps what was done."""
         row, declared = self.type(token)
         with self._locks.urn(urn):
             old = self._twin.world.get(token, id_)
@@ -132,7 +132,11 @@ class Lifecycle:
             added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
             kept = self._merged(declared, old.outputs, {}, settings)
             live = Resource(token=token, id=id_, urn=urn, inputs=seen, outputs={**kept, **seen, **added})
-            added.update(row.update(self._twin, old, live) or {})
+            try:
+                added.update(row.update(self._twin, old, live) or {})
+            except Halfway as half:
+                self._twin.world.put(half.live)
+                raise
             made = Resource(token=token, id=id_, urn=urn, inputs=given, outputs={**kept, **given, **added})
             require_outputs(declared, made, row.absent)
             self._twin.world.put(made)

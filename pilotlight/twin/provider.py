@@ -15,10 +15,10 @@ from pulumi.runtime.proto import plugin_pb2
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderServicer
 
-from pilotlight.twin.answering import answered
+from pilotlight.twin.answering import NotReady, answered
 from pilotlight.twin.differ import top
 from pilotlight.twin.lifecycle import Lifecycle, UnknownType
-from pilotlight.twin.rows import Invoke, Refusal, Row
+from pilotlight.twin.rows import Halfway, Invoke, Refusal, Row
 from pilotlight.twin.settings import Configuration, Settings
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.values import DEFAULTS, from_struct, to_struct, with_secrets, without_secrets
@@ -140,7 +140,13 @@ class Provider(ResourceProviderServicer):
         if request.preview:
             outputs = self._life.preview_update(token, _values(request.olds), news, settings)
         else:
-            outputs = dict(self._life.update(token, request.id, request.urn, news, settings).outputs)
+            try:
+                outputs = dict(self._life.update(token, request.id, request.urn, news, settings).outputs)
+            except Halfway as half:
+                # As Pulumi's bridge tells it: the state has what was asked for, and the error with it.
+                state = to_struct(self._marked(token, {**half.live.outputs, **news}))
+                failed = pb.ErrorResourceInitFailed(id=request.id, properties=state, reasons=[str(half)], inputs=request.news)
+                raise NotReady(str(half), failed) from None
         return pb.UpdateResponse(properties=to_struct(self._marked(token, outputs)))
 
     @answered

@@ -28,6 +28,14 @@ class Refusal(Exception):
         self.status = status
 
 
+class Halfway(Refusal):
+    """An update that the cloud refused after it had done a part; `live` is the resource as it is now."""
+
+    def __init__(self, refused: Refusal, live: Resource) -> None:
+        super().__init__(refused.code, refused.message, refused.status)
+        self.live = live
+
+
 @dataclass(frozen=True, kw_only=True)
 class Name:
     """The field that the provider fills with a generated name when the program gives none.
@@ -65,7 +73,7 @@ class Row:
                 components/limits.py; what is unknown in a preview is left out, and sentences about it are dropped
     check       (twin, inputs) -> problems that can only be seen in the account, at creation (Create and Update call it)
     create      after the checks, before the resource is recorded; may return further outputs
-    update      (twin, old, new) -> further outputs or None
+    update      (twin, old, new) -> further outputs or None; `Halfway` where a part was done before the refusal
     delete      (twin, resource) -> None
     abandoned   resource -> whether its deletion only makes the program forget it: it stays, and `delete` is not called
     read        (twin, resource) -> the live outputs, or None when it is gone

@@ -1,12 +1,13 @@
 """The one recording mock of the blueprint's tests: every registration with its options, no engine, no cloud."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 from pulumi.runtime import mocks, rpc
 
+from components.aws.versions import DEPLOYED
 from pilotlight import planned_azure, planned_gcp
 from pilotlight.planned import ensure_event_loop
 
@@ -68,11 +69,20 @@ class Graph:
         return False
 
 
+def without_stamp(function: Mapping[str, Any]) -> dict[str, Any]:
+    """A Lambda function's variables, as its program declares them: without what tells one version from another."""
+    return {key: value for key, value in function["environment"]["variables"].items() if key != DEPLOYED}
+
+
 class Answers(mocks.Mocks):
     """What the cloud would fill in, which in a preview is nothing; a call that nobody planned is a failure."""
 
+    # The environment of every version, where it is not its function's.
+    version: Mapping[str, Any] | None = None
+
     def __init__(self, preview: bool) -> None:
         self.preview = preview
+        self.functions: dict[str, dict[str, Any]] = {}
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         if self.preview:
@@ -87,6 +97,8 @@ class Answers(mocks.Mocks):
         made = {"name": name, "arn": arn, "invokeArn": f"{arn}/invocations", "executionArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:abc"}
         made |= {"rootResourceId": "root", "version": "1", "invokeUrl": "https://abc.example/v1", "apiEndpoint": "https://abc.example"}
         made |= {"result": PONG, "value": "key-of-the-mock", "digest": "sha256:" + "d" * 64}
+        if args.typ == "aws:lambda/function:Function":
+            self.functions[name] = args.inputs
         made |= {"url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"}
         return f"{args.name}-id", made | args.inputs
 
@@ -96,6 +108,9 @@ class Answers(mocks.Mocks):
             "aws:index/getRegion:getRegion": {"region": REGION, "name": REGION},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
         }
+        if args.token == "aws:lambda/getFunction:getFunction":
+            own = self.functions[args.args["functionName"]]["environment"]
+            return {**args.args, "environment": own if self.version is None else self.version}
         known = planned_gcp.answer(args.token) or planned_azure.answer(args.token)
         if known is not None:
             answers[args.token] = known

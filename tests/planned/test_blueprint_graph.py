@@ -7,15 +7,17 @@ from typing import Any
 import pytest
 from pulumi import RunError
 
+from components.aws.versions import DEPLOYED
 from handlers.functions import pings
 from pilotlight.planned import ready_stacks
 from tests.planned.conftest import AWS_STACKS, Build
-from tests.planned.recording import ACCOUNT, Graph, Registered, record
+from tests.planned.recording import ACCOUNT, Answers, Graph, Registered, record, without_stamp
 
 STACKS = ("aws-lambda-api", "aws-lambda-events", "aws-sagemaker-api", "aws-sagemaker-events")
 APIS = ("aws-lambda-api", "aws-sagemaker-api")
 URNS = Path(__file__).parent / "urns"
 SAGEMAKER, LAMBDA = "aws-sagemaker-api", "aws-lambda-api"
+FUNCTION = "aws:lambda/function:Function"
 
 # (stack, what waits, for what): what a first deploy fails without. `type*ending-of-name`
 EDGES = [
@@ -276,7 +278,7 @@ def test_settings_reach_the_serverless_endpoint(build: Build) -> None:
 def test_settings_reach_the_lambda_hosted_model(build: Build) -> None:
     function = build(LAMBDA, endpoint__memoryMb=3008, endpoint__maxConcurrency=7).one("aws:lambda/function:Function").inputs
     assert (function["memorySize"], function["reservedConcurrentExecutions"], function["packageType"]) == (3008, 7, "Image")
-    assert function["environment"]["variables"] == {
+    assert without_stamp(function) == {
         "MAX_BODY_BYTES": "4194304",
         "REQUEST_TIMEOUT_S": "10",
         "MODEL_BYTES": "90000000",
@@ -284,6 +286,35 @@ def test_settings_reach_the_lambda_hosted_model(build: Build) -> None:
         "MODEL_CACHE": "/tmp/model",
         "SERVICE": "pilotlight-aws-lambda-api",
     }
+
+
+@pytest.mark.parametrize("change", [{"endpoint__memoryMb": 3008}, {"endpoint__maxConcurrency": 7}])
+def test_whatever_a_version_is_made_of_and_what_is_reserved_publish_one(build: Build, change: dict[str, Any]) -> None:
+    def stamp(**changes: Any) -> str:
+        return str(build(LAMBDA, **changes).one(FUNCTION).inputs["environment"]["variables"][DEPLOYED])
+
+    assert stamp(**change) != stamp()
+
+
+@pytest.mark.parametrize("stack", AWS_STACKS)
+def test_callers_get_the_version_that_is_known_to_be_of_the_change(build: Build, stack: str) -> None:
+    graph = build(stack)
+    functions = {each.inputs["name"]: each for each in graph.all(FUNCTION)}
+    assert functions
+    for alias in graph.all("aws:lambda/alias:Alias"):
+        assert functions[alias.inputs["functionName"]].urn in alias.property_dependencies["functionVersion"]
+
+
+@pytest.mark.parametrize("stack", AWS_STACKS)
+def test_a_version_of_another_change_gets_no_alias(build: Build, monkeypatch: pytest.MonkeyPatch, stack: str) -> None:
+    """As after an `up` whose reserved concurrency was refused: the state has the change, and the last version has not."""
+    monkeypatch.setattr(Answers, "version", {"variables": {DEPLOYED: "of another"}})
+    said = r"The function '.*' was changed and its version '1', which callers get, was not.*publish-version --function-name .*up --refresh"
+    with pytest.raises(RunError, match=said):
+        build(stack, again=True)
+    monkeypatch.setattr(Answers, "version", {})
+    with pytest.raises(RunError, match=said):
+        build(stack, again=True)
 
 
 @pytest.mark.parametrize("stack", [LAMBDA, "aws-lambda-events"])
@@ -306,7 +337,7 @@ def test_a_version_that_answers_no_ping_gets_no_alias(build: Build, monkeypatch:
 
 def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> None:
     function = build(SAGEMAKER, answers=None).one("aws:lambda/function:Function").inputs
-    assert function["environment"]["variables"] == {
+    assert without_stamp(function) == {
         "ENDPOINT_NAME": "pilotlight-aws-sagemaker-api",
         "ENDPOINT_TIMEOUT_S": "27",
         "MAX_BODY_BYTES": "4194304",
@@ -361,6 +392,7 @@ def test_two_services_of_one_program_collide_nowhere(build: Build, tmp_path: Pat
     from tests.planned.conftest import service
 
     build(SAGEMAKER)
+    (tmp_path / "function.zip").write_bytes(b"packaged")
     graph = record(lambda: [service(SAGEMAKER, {}, tmp_path, name).outputs["url"] for name in ("one", "two")])
     urns = [each.urn for each in graph.resources]
     assert len(urns) == len(set(urns))

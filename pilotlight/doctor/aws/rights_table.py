@@ -84,6 +84,8 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
         "lambda:{region}:{account}:function:{prefix}",
         ("lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:PublishVersion", "lambda:CreateAlias", "lambda:AddPermission"),
     ),
+    # Whether a version is of the change is asked before callers get it.
+    (_always, "lambda:{region}:{account}:function:{prefix}:1", ("lambda:GetFunction",)),
     (_builds, "ecr:{region}:{account}:repository/{prefix}", ("ecr:CreateRepository", "ecr:InitiateLayerUpload", "ecr:PutImage")),
     (_builds, "", ("ecr:GetAuthorizationToken",)),
     # Lambda writes its right to pull into the repository's policy, in the name of who deploys.

@@ -1,4 +1,4 @@
-"""The Lambda API: Invoke and the read-only operations that clients use to look at a function."""
+"""The Lambda API: Invoke, PublishVersion and the read-only operations that clients use to look at a function."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from pilotlight.twin.aws.lambda_concurrency import Throttled, account_settings
+from pilotlight.twin.aws.lambda_hooks import publish
 from pilotlight.twin.aws.lambda_version import ALIAS, FUNCTION, FunctionVersion, latest, resolve, split_name, version_of, versions
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Properties, Refusal
 from pilotlight.twin.world import Resource
@@ -26,6 +27,7 @@ ROUTES = (
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/?", "GetFunction"),
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/configuration/?", "GetFunctionConfiguration"),
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/versions/?", "ListVersionsByFunction"),
+    ("POST", r"/2015-03-31/functions/(?P<name>[^/]+)/versions/?", "PublishVersion"),
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/aliases/?", "ListAliases"),
     ("GET", r"/2015-03-31/functions/(?P<name>[^/]+)/aliases/(?P<alias>[^/]+)/?", "GetAlias"),
 )
@@ -71,6 +73,7 @@ async def handle(service: LambdaService, request: AwsRequest) -> AwsResponse:
                 *(configuration(found.outputs, found["version"]) for found in versions(world, name)),
             ]
         },
+        "PublishVersion": lambda: _published(service, name),
         "ListAliases": lambda: {"Aliases": [_alias(found) for found in _aliases(service, name)]},
         "GetAlias": lambda: _alias(_one_alias(service, name, alias)),
     }
@@ -134,6 +137,11 @@ def _configuration(service: LambdaService, name: str, qualifier: str | None) -> 
     if version == "$LATEST":
         return configuration(latest(service.twin.world, name).outputs, version)
     return next(configuration(found.outputs, version) for found in versions(service.twin.world, name) if found["version"] == version)
+
+
+def _published(service: LambdaService, name: str) -> dict[str, Any]:
+    published = publish(service.twin, latest(service.twin.world, name))
+    return configuration(published.outputs, str(published["version"]))
 
 
 def _function(service: LambdaService, name: str, qualifier: str | None) -> dict[str, Any]:

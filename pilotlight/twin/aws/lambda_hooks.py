@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pilotlight.twin.aws.image_checks import pushed_digest
+from pilotlight.twin.aws.lambda_concurrency import judge_reservation
 from pilotlight.twin.aws.lambda_provisioned import forget as forget_provisioned
+from pilotlight.twin.aws.lambda_provisioned import judge_reserved
 from pilotlight.twin.aws.lambda_version import DECISIVE, LATEST, VERSION, config_key, function_arn, versions
 from pilotlight.twin.aws.unpack import BadArchive
-from pilotlight.twin.rows import Properties, Refusal
+from pilotlight.twin.rows import Halfway, Properties, Refusal
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
 
@@ -80,20 +83,55 @@ def computed(twin: Twin, inputs: Properties) -> dict[str, Any]:
     }
 
 
-def publish(twin: Twin, function: Resource) -> dict[str, Any]:
-    """A new version, where the program asks for them and the last one differs; the outputs that name it."""
+def judge_concurrency(twin: Twin, inputs: Properties) -> None:
+    """Refusal of what PutFunctionConcurrency refuses."""
+    judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"), twin.faults.quota("L-B99A9384"))
+    judge_reserved(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
+
+
+def create(twin: Twin, function: Resource) -> dict[str, Any]:
+    """The first version, where the program asks for them; the outputs that name it."""
     if function.get("packageType") != "Image":
         twin.lambda_.starter.prepare_runtime()
-    version = LATEST
     if function.get("publish"):
+        publish(twin, function)
+    return newest(twin, function)
+
+
+def update(twin: Twin, old: Resource, new: Resource) -> dict[str, Any]:
+    """As the provider goes about it: the change, the reserved concurrency, a version where the change was of code or configuration.
+
+    (terraform-provider-aws, internal/service/lambda/function.go, resourceFunctionUpdate, read 2026-11.) What is refused in between leaves
+    the change without a version.
+    """
+    before = old.get("reservedConcurrentExecutions", -1)
+    try:
+        if before != new.get("reservedConcurrentExecutions", -1):
+            judge_concurrency(twin, new.outputs)
+    except Refusal as refused:
+        reserved = {"reservedConcurrentExecutions": before}
+        raise Halfway(refused, replace(new, outputs={**new.outputs, **newest(twin, old), **reserved})) from None
+    if new.get("publish") and (not old.get("publish") or config_key(old.outputs) != config_key(new.outputs)):
+        publish(twin, new)
+    return newest(twin, new)
+
+
+def publish(twin: Twin, function: Resource) -> Resource:
+    """PublishVersion: a new version where the last one differs, else that one."""
+    known = versions(twin.world, function["name"])
+    if not known or config_key(known[-1].outputs) != config_key(function.outputs):
+        number = str(int(known[-1]["version"]) + 1 if known else 1)
+        kept = {key: function.outputs.get(key) for key in (*DECISIVE, "name", "arn", "region", "lastModified", "sourceCodeSize")}
+        kept = {key: value for key, value in kept.items() if value is not None}
+        twin.world.put(Resource(token=VERSION, id=f"{function['name']}:{number}", urn="", outputs={**kept, "version": number}))
         known = versions(twin.world, function["name"])
-        if not known or config_key(known[-1].outputs) != config_key(function.outputs):
-            number = str(int(known[-1]["version"]) + 1 if known else 1)
-            kept = {key: function.outputs.get(key) for key in (*DECISIVE, "name", "arn", "region", "lastModified", "sourceCodeSize")}
-            kept = {key: value for key, value in kept.items() if value is not None}
-            twin.world.put(Resource(token=VERSION, id=f"{function['name']}:{number}", urn="", outputs={**kept, "version": number}))
-            known = versions(twin.world, function["name"])
-        version = str(known[-1]["version"])
+    return known[-1]
+
+
+def newest(twin: Twin, function: Resource) -> dict[str, Any]:
+    """The outputs that name the last version, whoever published it."""
+    known = versions(twin.world, function["name"])
+    version = str(known[-1]["version"]) if known else LATEST
     arn = f"{function['arn']}:{version}"
     return {"version": version, "qualifiedArn": arn, "qualifiedInvokeArn": arns(arn, function["region"])["invokeArn"]}
 

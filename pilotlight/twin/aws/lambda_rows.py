@@ -11,7 +11,6 @@ from pilotlight.twin.aws import lambda_invocation as invocation
 from pilotlight.twin.aws import lambda_provisioned as provisioned
 from pilotlight.twin.aws.image_checks import image_problem, manifest_problem
 from pilotlight.twin.aws.lambda_async import destination_problems, judge_target, target_problems
-from pilotlight.twin.aws.lambda_concurrency import judge_reservation
 from pilotlight.twin.aws.lambda_start import RUNTIME
 from pilotlight.twin.aws.lambda_version import (
     ALIAS,
@@ -24,7 +23,7 @@ from pilotlight.twin.aws.lambda_version import (
     resolve,
     split_name,
 )
-from pilotlight.twin.rows import Name, Properties, Refusal, Row
+from pilotlight.twin.rows import Invoke, Name, Properties, Refusal, Row
 from pilotlight.twin.twin import Twin
 from pilotlight.twin.world import Resource
 
@@ -73,8 +72,9 @@ def _check(twin: Twin, inputs: Properties) -> None:
         )
     if target := (inputs.get("deadLetterConfig") or {}).get("targetArn"):
         judge_target(twin, inputs["role"], target)
-    judge_reservation(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"), twin.faults.quota("L-B99A9384"))
-    provisioned.judge_reserved(twin.world, inputs["name"], inputs.get("reservedConcurrentExecutions"))
+    # An update is refused after it has written what else changed.
+    if twin.world.one(FUNCTION, name=inputs["name"]) is None:
+        hooks.judge_concurrency(twin, inputs)
     if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
         raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")
     if uri and (problem := manifest_problem(twin, uri, (ecr.DOCKER_MANIFEST, ecr.OCI_MANIFEST))):
@@ -140,6 +140,29 @@ def _check_event_config(twin: Twin, inputs: Properties) -> None:
             judge_target(twin, role, target)
 
 
+def _found(twin: Twin, args: Properties) -> dict[str, Any]:
+    """The function as one of its versions, or as an alias, has it."""
+    name, qualifier = split_name(args["functionName"], args.get("qualifier"))
+    found = resolve(twin.world, name, qualifier or hooks.newest(twin, latest(twin.world, name))["version"])
+    return {
+        **hooks.arns(found.arn, args["region"]),
+        "functionName": args["functionName"],
+        "id": name,
+        "qualifier": args.get("qualifier"),
+        "qualifiedArn": found.qualified_arn,
+        "version": found.version,
+        "role": found.role,
+        "memorySize": found.memory_mb,
+        "timeout": found.timeout_s,
+        "ephemeralStorages": [{"size": found.scratch_mb}],
+        "handler": found.handler,
+        "runtime": found.runtime,
+        "environment": {"variables": dict(found.environment)},
+    }
+
+
+GET_FUNCTION = "aws:lambda/getFunction:getFunction"
+INVOKES: tuple[Invoke, ...] = (Invoke(token=GET_FUNCTION, answer=_found),)
 ROWS: tuple[Row, ...] = (
     Row(
         token=FUNCTION,
@@ -152,8 +175,9 @@ ROWS: tuple[Row, ...] = (
         computed=hooks.computed,
         limits=_limits,
         check=_check,
-        create=hooks.publish,
-        update=lambda twin, old, new: hooks.publish(twin, new),
+        create=hooks.create,
+        update=hooks.update,
+        read=lambda twin, function: {**function.outputs, **hooks.newest(twin, function)},
         delete=hooks.delete,
     ),
     Row(
