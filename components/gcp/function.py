@@ -13,9 +13,10 @@ from components.function_size import instances_of, requests_of
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.metrics import counted
-from components.gcp.run_service import RunService, let_in, run_service
+from components.gcp.run_service import Probes, RunService, let_in, run_service
 from components.gcp.service_accounts import account, member
 from components.gcp.watch import Alarm, errors, latency
+from components.limits import CLOUD_RUN_START_S
 from components.measures import COLD_START, HANDED_OVER, Measure
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 ROLE, PREDICT = "api", "predict"
 CPU = 1
+# Cloud Run documentation, "Direct VPC egress": for a minute or more a new instance may reach nothing; a startup probe that tests the way
+# keeps requests from it.
+STARTED = "/health/startup"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +110,9 @@ def function_service(name: str, home: GcpContext, of: FunctionService, endpoint:
     """The service under an account of its own, which has its rights before the first request comes."""
     identity = account(name, home, of.role, of.purpose, parent)
     invokes = [endpoint.grant_invoke(Principal(name=name, identity=identity.email, parent=parent))] if of.invokes else []
+    # What calls the endpoint through the stack's own network takes no request before it reaches it.
+    network = endpoint.network if of.invokes else None
+    reached = {} if network is None else {"STARTUP_URL": endpoint.invoke_target}
     service = run_service(
         name,
         home,
@@ -114,14 +121,15 @@ def function_service(name: str, home: GcpContext, of: FunctionService, endpoint:
             image=endpoint.image.functions,
             account=identity.email,
             args=[of.role],
-            variables={**of.variables, "CONCURRENCY": str(of.requests), "REQUEST_TIMEOUT_S": str(of.timeout_s)},
+            variables={**of.variables, **reached, "CONCURRENCY": str(of.requests), "REQUEST_TIMEOUT_S": str(of.timeout_s)},
             cpu=CPU,
             memory_mb=of.memory_mb,
             requests=of.requests,
             max_instances=of.max_instances,
             timeout_s=of.timeout_s,
             internal=of.internal,
-            network=None if endpoint.network is None or not of.invokes else endpoint.network.egress(),
+            network=None if network is None else network.egress(),
+            probes=None if network is None else Probes(startup=STARTED, start_s=CLOUD_RUN_START_S.high),
         ),
         parent,
         [*invokes, *of.grants(member(identity.email)), *endpoint.image.ready, *of.ready],

@@ -19,11 +19,12 @@ LIVE_FAILURES, READY_FAILURES = 3, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Probes:
-    """Paths that say whether the container has started, within `start_s` seconds, whether it is alive, and whether it takes requests."""
+    """Paths that say whether the container has started, within `start_s` seconds, and, where that is asked too, whether it is alive and
+    whether it takes requests."""
 
     startup: str
-    live: str
-    ready: str
+    live: str | None = None
+    ready: str | None = None
     start_s: int
 
 
@@ -120,8 +121,8 @@ def _container(of: RunService) -> "gcp.cloudrunv2.ServiceTemplateContainerArgs":
             startup_cpu_boost=True,
         ),
         startup_probe=None if of.probes is None else _startup(of.probes),
-        liveness_probe=None if of.probes is None else _liveness(of.probes),
-        readiness_probe=None if of.probes is None else _readiness(of.probes),
+        liveness_probe=None if of.probes is None or of.probes.live is None else _liveness(of.probes.live),
+        readiness_probe=None if of.probes is None or of.probes.ready is None else _readiness(of.probes.ready),
     )
 
 
@@ -135,22 +136,22 @@ def _startup(probes: Probes) -> "gcp.cloudrunv2.ServiceTemplateContainerStartupP
     )
 
 
-def _liveness(probes: Probes) -> "gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeArgs":
+def _liveness(path: str) -> "gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeArgs":
     return gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeArgs(
-        http_get=gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeHttpGetArgs(path=probes.live, port=PORT),
+        http_get=gcp.cloudrunv2.ServiceTemplateContainerLivenessProbeHttpGetArgs(path=path, port=PORT),
         period_seconds=PROBE_S,
         timeout_seconds=PROBE_TIMEOUT_S,
         failure_threshold=LIVE_FAILURES,
     )
 
 
-def _readiness(probes: Probes) -> "gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeArgs":
+def _readiness(path: str) -> "gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeArgs":
     """One that hangs gets no more requests some time before it is ended; one good answer brings it back.
 
     A preview until 2026; the provider's examples need no `launch_stage` for it since 2026-06.
     """
     return gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeArgs(
-        http_get=gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeHttpGetArgs(path=probes.ready, port=PORT),
+        http_get=gcp.cloudrunv2.ServiceTemplateContainerReadinessProbeHttpGetArgs(path=path, port=PORT),
         period_seconds=PROBE_S,
         timeout_seconds=PROBE_TIMEOUT_S,
         failure_threshold=READY_FAILURES,

@@ -23,7 +23,8 @@ _MOST_HEADER_BYTES = 65_536
 # After these the rest of the body may still be on its way, so the connection can't carry another request.
 _CLOSING = {408, 413, 415, 431}
 # The last one is what the image's HEALTHCHECK asks, the model server's too.
-_PROBES = ("/health/startup", "/health/live", "/health/ready", "/ping")
+_STARTED = "/health/startup"
+_PROBES = (_STARTED, "/health/live", "/health/ready", "/ping")
 
 
 class Role(Protocol):
@@ -75,6 +76,9 @@ class App:
 
     async def _answer(self, scope: Any, headers: dict[str, str], receive: Receive, call_id: str) -> Answer:
         if _is_probe(scope):
+            calls = self._settings.calls
+            if scope["path"] == _STARTED and calls is not None and not await calls.reached():
+                return refusal(Overloaded("What it calls can't be reached yet.", retry_after_s=1), call_id)
             return Answer(200, {"content-type": "application/json"}, json.dumps({"status": "ready"}))
         if self._under_way == self._settings.concurrency:
             logs.write("overloaded", level="WARNING", request_id=call_id, under_way=self._under_way)

@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 
 from handlers.functions.environment import Environment
+from handlers.web.reach import Reach
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ServerSettings:
-    """`concurrency` requests at a time, times in seconds."""
+    """`concurrency` requests at a time, times in seconds. `calls`, where there is one, is what must be reached before the process says
+    that it has started."""
 
     port: int
     bind_host: str
     concurrency: int
     body_timeout_s: float
     drain_s: float
+    calls: Reach | None = None
 
     @classmethod
     def read(cls, environment: Environment, *, concurrency: int = 80, drain_s: float = 8) -> "ServerSettings":
@@ -27,4 +30,5 @@ class ServerSettings:
             body_timeout_s=environment.seconds("BODY_TIMEOUT_S", 20, least=0.1, most=3600),
             # Cloud Run ends an instance 10 s after SIGTERM ("Container runtime contract").
             drain_s=environment.seconds("DRAIN_S", drain_s, least=0, most=3600),
+            calls=environment.read("STARTUP_URL", Reach, "http://HOST or https://HOST, with a port or not"),
         )

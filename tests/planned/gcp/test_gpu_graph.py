@@ -75,6 +75,31 @@ def test_a_private_endpoint_is_reached_through_the_network_of_its_function_only(
     assert len(plan.all(INVOKER)) == 2
 
 
+@pytest.mark.parametrize("stack", [API, "gcp-cloud-run-events"])
+def test_what_calls_a_private_endpoint_takes_no_request_before_it_reaches_it(stack: str) -> None:
+    plan = plan_of(stack, {"endpoint.private": True, "warming": [{"kind": "ping", "everyMinutes": 5}]})
+    endpoint, calling = plan.one(RUN, "endpoint-service"), [each for each in plan.all(RUN) if "vpcAccess" in each.inputs["template"]]
+    assert len(calling) == len(plan.all(RUN)) - 1
+    for each in calling:
+        [held] = each.inputs["template"]["containers"]
+        assert held["startupProbe"] == {
+            "httpGet": {"path": "/health/startup", "port": 8080},
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 240,
+        }
+        assert not {"livenessProbe", "readinessProbe"} & set(held)
+        assert {"name": "STARTUP_URL", "value": endpoint.outputs["uri"]} in held["envs"]
+
+
+def test_what_calls_an_endpoint_by_the_internet_starts_when_it_listens() -> None:
+    for each in plan_of(API).all(RUN):
+        if not each.name.endswith("endpoint-service"):
+            [held] = each.inputs["template"]["containers"]
+            assert "startupProbe" not in held
+            assert "STARTUP_URL" not in {env["name"] for env in held["envs"]}
+
+
 def test_one_that_becomes_private_is_another_service_which_is_there_before_the_old_one_goes() -> None:
     public, private = plan_of(API), plan_of(API, {"endpoint.private": True})
     before, after = (plan.one(RUN, "endpoint-service") for plan in (public, private))
