@@ -35,8 +35,8 @@ def overlapped(held: ipaddress.IPv4Network) -> str | None:
 
 
 def replicas(prefix: int) -> int:
-    """Replicas of the consumption profiles that a subnet of so many bits of prefix has room for (the table of the same page): half of
-    the addresses that are left stay free for the next revision."""
+    """Replicas of the consumption profile, those without a GPU, that a subnet of so many bits of prefix has room for (the table of the same
+    page): half of the addresses that are left stay free for the next revision."""
     left = (1 << (32 - prefix)) - CONTAINER_APPS_SUBNET_OWN
     return max(left, 0) // 2 * CONTAINER_APPS_REPLICAS_PER_ADDRESS
 

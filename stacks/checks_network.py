@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from components import subnets
 from components.args import InstanceArgs
 from components.function_size import instances_of, requests_of, shared
-from components.limits_azure import CONTAINER_APPS_MAX_REPLICAS, CONTAINER_APPS_SUBNET
+from components.limits_azure import CONTAINER_APPS_MAX_REPLICAS, CONTAINER_APPS_REPLICAS_PER_ADDRESS, CONTAINER_APPS_SUBNET
 from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from stacks.messages import Problem, shown, told
 from stacks.settings_service import Settings
@@ -30,15 +30,31 @@ def network_problems(settings: Settings) -> Iterator[Problem]:
 
 def _room(settings: Settings, addresses: str) -> str | None:
     """What is wrong with the size of a range that the replicas of all that runs in it don't fit in."""
-    parts = replicas(settings)
-    wanted, room = sum(parts.values()), subnets.replicas(int(addresses.partition("/")[2]))
+    wanted, room = places(settings), subnets.replicas(int(addresses.partition("/")[2]))
     if wanted <= room:
         return None
-    told = ", ".join(f"{part} {count}" for part, count in parts.items() if count)
+    told = ", ".join(f"{part} {count}" for part, count in replicas(settings).items() if count) + of_gpus(settings)
     return (
         f"has room for {room} replicas, and the stack may have {wanted} ({told}): use /{subnets.longest_prefix(wanted)} or larger, or "
         f"lower endpoint.maxConcurrency ({CONTAINER_APPS_SUBNET.source})"
     )
+
+
+def places(settings: Settings) -> int:
+    """How many replicas of the consumption profile take as much of a subnet as the stack's may: one with a GPU has an address of its own
+    (Container Apps documentation, serverless GPUs: "Consumption GPUs use one IP address per replica", read 2026-11)."""
+    parts = replicas(settings)
+    with_gpu = parts.get("endpoint", 0) if _has_gpu(settings) else 0
+    return sum(parts.values()) + with_gpu * (CONTAINER_APPS_REPLICAS_PER_ADDRESS - 1)
+
+
+def of_gpus(settings: Settings) -> str:
+    """What a list of replicas says of those with a GPU."""
+    return f"; one with a GPU counts as {CONTAINER_APPS_REPLICAS_PER_ADDRESS}" if _has_gpu(settings) else ""
+
+
+def _has_gpu(settings: Settings) -> bool:
+    return settings.endpoint is not None and settings.endpoint.gpu is not None
 
 
 def replicas(settings: Settings) -> dict[str, int]:

@@ -11,14 +11,14 @@ from components.azure.function import AUDIENCE, ApiFunction
 from components.azure.gateway_policy import KEY_HEADER, api_policy, product_policy
 from components.azure.identities import identity
 from components.azure.insights import grant_publisher
-from components.azure.names import gateway_name
+from components.azure.names import gateway_name, gateway_part
 from components.azure.watch import Alarm, gateway_errors
 from components.contract import Principal
 from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER, API_MANAGEMENT_TIERS
 
 CLASSIC_TIMEOUT = "2h"
 INSIGHTS = "applicationinsights"
-PATH, RESULTS, API, PRODUCT = "predict", "results", "predict", "callers"
+PATH, RESULTS, API, CALLERS = "predict", "results", "predict", "callers"
 # Versions of Resource Manager's API before it are retired, and are refused (API Management documentation, API version retirements).
 OLDEST_API = "2021-08-01"
 
@@ -37,7 +37,7 @@ def _keyless() -> azure.apimanagement.PipelineDiagnosticSettingsArgs:
 
 class ApiManagementGateway(pulumi.ComponentResource):
     """A service, of the Consumption tier unless another is asked for, with one API, under an identity of its own; for callers with a key
-    also a product, whose limits are those of each key, and that key."""
+    also that key, and with a quota a day the product that has the quota of each key."""
 
     url: pulumi.Output[str]
     api_key: pulumi.Output[str] | None
@@ -47,6 +47,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
     def __init__(self, name: str, home: AzureContext, function: ApiFunction, args: GatewayArgs, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:ApiManagementGateway", name, None, opts)
         self._name, self._group = name, home.group(name, self)
+        self._family = API_MANAGEMENT_TIERS[args.tier].family
         who = identity(name, home, "gateway", self)
         # Beside the service, whose making takes minutes: the function is not to be without its guard for so long.
         granted = function.grant_invoke(Principal(name=name, identity=who.principal_id, client=who.client_id, parent=self))
@@ -67,6 +68,9 @@ class ApiManagementGateway(pulumi.ComponentResource):
 
     def _inside(self, *ready: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=list(ready))
+
+    def _named(self, part: str) -> str:
+        return gateway_part(self._name, part, self._family)
 
     def _place(self) -> dict[str, Any]:
         return {"service_name": self._service.name, "resource_group_name": self._group}
@@ -100,7 +104,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
     def _api(self, home: AzureContext, args: GatewayArgs) -> azure.apimanagement.Api:
         names = azure.apimanagement.SubscriptionKeyParameterNamesContractArgs(header=KEY_HEADER, query=KEY_HEADER)
         return azure.apimanagement.Api(
-            f"{self._name}-api",
+            self._named("api"),
             api_id=API,
             display_name=home.names.prefix,
             description=f"POST /{PATH} for callers with {'a key' if args.auth_mode == 'api-key' else 'a token'}",
@@ -117,7 +121,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
     ) -> azure.apimanagement.ApiOperation:
         named = [azure.apimanagement.ParameterContractArgs(name=each, type="string", required=True) for each in parameters]
         return azure.apimanagement.ApiOperation(
-            f"{self._name}-{role}",
+            self._named(role),
             operation_id=role,
             api_id=API,
             display_name=text,
@@ -140,7 +144,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
             return api_policy(args, function=known["function"], audience=AUDIENCE, client_id=known["client_id"])
 
         return azure.apimanagement.ApiPolicy(
-            f"{self._name}-policy",
+            self._named("policy"),
             # The one name that there may be.
             policy_id="policy",
             api_id=API,
@@ -160,7 +164,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
             return []
         may = grant_publisher(self._name, home, home.insights, who, self)
         logger = azure.apimanagement.Logger(
-            f"{self._name}-logger",
+            self._named("logger"),
             logger_id=INSIGHTS,
             logger_type=azure.apimanagement.LoggerType.APPLICATION_INSIGHTS,
             resource_id=home.insights.id,
@@ -169,7 +173,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
             **self._place(),
         )
         diagnostic = azure.apimanagement.ApiDiagnostic(
-            f"{self._name}-diagnostic",
+            self._named("diagnostic"),
             # The one name of those that go there.
             diagnostic_id=INSIGHTS,
             api_id=API,
@@ -187,41 +191,51 @@ class ApiManagementGateway(pulumi.ComponentResource):
         return [diagnostic]
 
     def _key(self, api: azure.apimanagement.Api, policy: pulumi.Resource, args: GatewayArgs) -> pulumi.Output[str]:
-        product = azure.apimanagement.Product(
-            f"{self._name}-product",
-            product_id=PRODUCT,
-            display_name=PRODUCT,
-            description="How often each key may be used",
-            subscription_required=True,
-            approval_required=False,
-            state=azure.apimanagement.ProductState.PUBLISHED,
-            opts=self._inside(),
-            **self._place(),
-        )
-        limited = azure.apimanagement.ProductPolicy(
-            f"{self._name}-limits",
-            policy_id="policy",
-            product_id=PRODUCT,
-            format="rawxml",
-            value=product_policy(args),
-            opts=self._inside(product),
-            **self._place(),
-        )
-        holds = azure.apimanagement.ProductApi(
-            f"{self._name}-product-api", product_id=PRODUCT, api_id=API, opts=self._inside(product, api), **self._place()
-        )
+        """The key of a caller: one of the API, or of the product that counts by the day."""
+        scope, limits = (api.id, []) if args.daily_quota is None else self._product(api, args)
         key = azure.apimanagement.Subscription(
-            f"{self._name}-key",
-            sid=PRODUCT,
-            display_name=PRODUCT,
-            scope=product.id,
+            self._named("key"),
+            sid=CALLERS,
+            display_name=CALLERS,
+            scope=scope,
             state=azure.apimanagement.SubscriptionState.ACTIVE,
             allow_tracing=False,
-            # A key is one of a product with its limits.
-            opts=self._inside(limited, holds, policy),
+            # A key is one with its limits.
+            opts=self._inside(*limits, policy),
             **self._place(),
         )
         secrets = azure.apimanagement.list_subscription_secrets_output(
             resource_group_name=self._group, service_name=self._service.name, sid=key.name
         )
         return pulumi.Output.secret(secrets.apply(lambda known: str(known.primary_key)))
+
+    def _product(self, api: azure.apimanagement.Api, args: GatewayArgs) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
+        """A product with the API and a quota.
+
+        API Management gives each a subscription of its own, and deletes none that has one unless it is asked to, which the provider does
+        not (pulumi-azure-native issue 846). So one that is no longer declared stays, without the API, until the service goes: it costs
+        nothing, and a later one has another name, which the provider makes.
+        """
+        product = azure.apimanagement.Product(
+            self._named("product"),
+            display_name=CALLERS,
+            description="How often a day each key may be used",
+            subscription_required=True,
+            approval_required=False,
+            state=azure.apimanagement.ProductState.PUBLISHED,
+            opts=pulumi.ResourceOptions.merge(self._inside(), pulumi.ResourceOptions(retain_on_delete=True)),
+            **self._place(),
+        )
+        limited = azure.apimanagement.ProductPolicy(
+            self._named("limits"),
+            policy_id="policy",
+            product_id=product.name,
+            format="rawxml",
+            value=product_policy(args),
+            opts=self._inside(product),
+            **self._place(),
+        )
+        holds = azure.apimanagement.ProductApi(
+            self._named("product-api"), product_id=product.name, api_id=API, opts=self._inside(product, api), **self._place()
+        )
+        return product.id, [limited, holds]

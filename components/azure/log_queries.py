@@ -15,8 +15,9 @@ FAULTS = (
     *("dead_letter_failed", "message_stuck", "settings_refused"),
 )
 _LINE = "extend line = parse_json(Log)"
-# A workspace that never had a line of a job may not have the column, and a query that names it is refused there.
-JOB = 'ContainerJobName = column_ifexists("ContainerJobName", "")'
+# `JobName` by the reference, `ContainerJobName` as portals have it. A workspace that never had a line of a job may not have the column, and
+# a query that names it is refused there.
+JOB = 'Job = column_ifexists("JobName", column_ifexists("ContainerJobName", ""))'
 
 
 def cold_starts() -> str:

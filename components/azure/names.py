@@ -88,6 +88,15 @@ def tables_of(document_endpoint: str) -> str:
 
 
 def gateway_name(name: str, family: str) -> str:
-    """The logical name of an API Management service, which the provider names: a deleted one keeps its physical name for days. No service
-    can be moved to the tiers of another `family`, so that one of another is another service."""
-    return bounded(f"{name}-service{'' if family == 'consumption' else f'-{family}'}", API_MANAGEMENT_NAME)
+    """The logical name of an API Management service, which the provider names: a deleted one keeps its physical name for days."""
+    return bounded(f"{name}-service{_of(family)}", API_MANAGEMENT_NAME)
+
+
+def gateway_part(name: str, part: str, family: str) -> str:
+    """The logical name of something in an API Management service. No service can be moved to the tiers of another `family`: there it is
+    another service, with all that is in it, which is made before the old one goes."""
+    return f"{name}{_of(family)}-{part}"
+
+
+def _of(family: str) -> str:
+    return "" if family == "consumption" else f"-{family}"

@@ -215,7 +215,7 @@ class AzureObserved(Observed):
 
     def _read(self, begins: str) -> Iterator[dict[str, Any]]:
         """The lines of every app and job whose name begins so."""
-        query = "ContainerAppConsoleLogs | order by TimeGenerated asc | project ContainerAppName, ContainerJobName, Log"
+        query = "ContainerAppConsoleLogs | order by TimeGenerated asc | project ContainerAppName, JobName, Log"
         for app, job, log in self.rows(query):
             if (app or job).startswith(begins) and log.startswith("{"):
                 yield json.loads(log)

@@ -70,7 +70,7 @@ class ConsoleLogs:
 def _line(row: Mapping[str, str]) -> Line:
     return Line(
         at=int(datetime.fromisoformat(row["TimeGenerated"]).timestamp() * 1000),
-        group=row["ContainerAppName"] or row["ContainerJobName"] or row["ContainerGroupName"],
+        group=row["ContainerAppName"] or row["Job"] or row["ContainerGroupName"],
         text=row["Log"].rstrip("\n"),
         # A line has no id of its own.
         identity=json.dumps([row["TimeGenerated"], row["ContainerGroupName"], row["Log"]]),

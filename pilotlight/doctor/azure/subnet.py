@@ -10,7 +10,7 @@ from pilotlight.cli.api_errors import ApiError
 from pilotlight.doctor.azure.quotas import is_there
 from pilotlight.doctor.findings import Finding, fail, ok
 from pilotlight.doctor.subject import Subject
-from stacks.checks_network import replicas
+from stacks.checks_network import of_gpus, places
 
 # Network API, subnets.get and virtualNetworks.get.
 VERSION = "2024-05-01"
@@ -82,11 +82,11 @@ def _size(subject: Subject, properties: Mapping[str, Any]) -> Iterator[str]:
     if not prefix:
         yield ONE_PREFIX
         return
-    held, wanted = ipaddress.IPv4Network(prefix), sum(replicas(subject.settings).values())
+    held, wanted = ipaddress.IPv4Network(prefix), places(subject.settings)
     if held.prefixlen > CONTAINER_APPS_SUBNET.high:
         yield f"{held} is too small"
     elif _room(prefix) < wanted:
-        yield f"{held} has room for {_room(prefix)} replicas, and the stack may have {wanted}"
+        yield f"{held} has room for {_room(prefix)} replicas, and the stack may have {wanted}{of_gpus(subject.settings)}"
     if kept := subnets.overlapped(held):
         yield f"{held} overlaps {kept}, which Container Apps keeps"
 

@@ -84,6 +84,13 @@ def _products(world: World, service: Resource, api: Resource) -> list[Resource]:
     return [product for product in _of(world, service, API_PRODUCT) if any(one.startswith(f"{product.id}/") for one in links)]
 
 
+def of_product(world: World, product: Resource) -> list[Resource]:
+    """The subscriptions of a product, its own too."""
+    service = product.id.rsplit("/", 2)[0]
+    found = [one for one in world.find(API_SUBSCRIPTION) if one.id.startswith(f"{service}/")]
+    return [one for one in found if arm.same(whole_scope(service, str(one["scope"])), product.id)]
+
+
 def _of(world: World, service: Resource, token: str) -> list[Resource]:
     return [one for one in world.find(token) if one.id.startswith(f"{service.id}/")]
 

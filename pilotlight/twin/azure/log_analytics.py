@@ -39,7 +39,7 @@ _REQUEST_BYTES = 64 * 1024
 # Azure Monitor Logs reference, ContainerAppConsoleLogs: columns and their types, in this order.
 _COLUMNS: Mapping[str, str] = {
     "TimeGenerated": "datetime",
-    **dict.fromkeys(("ContainerAppName", "ContainerJobName", "RevisionName", "ExecutionName", "ContainerGroupName"), "string"),
+    **dict.fromkeys(("ContainerAppName", "JobName", "RevisionName", "ExecutionName", "ContainerGroupName"), "string"),
     **dict.fromkeys(("ContainerName", "ContainerImage", "EnvironmentName", "Location", "Stream", "Log"), "string"),
     **dict.fromkeys(("Type", "_ResourceId"), "string"),
 }

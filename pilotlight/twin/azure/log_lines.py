@@ -39,7 +39,7 @@ class Source:
             "Type": CONSOLE,
             "TimeGenerated": iso(moment),
             "ContainerAppName": "" if self.execution else name,
-            "ContainerJobName": name if self.execution else "",
+            "JobName": name if self.execution else "",
             "RevisionName": self.revision,
             "ExecutionName": self.execution,
             "ContainerGroupName": self.replica,

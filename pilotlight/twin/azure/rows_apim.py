@@ -216,6 +216,24 @@ def _check_named_value(twin: Twin, inputs: Properties) -> None:
         raise Refusal("ValidationError", f"{_WRONG} A named value with the displayName {inputs['displayName']!r} exists already.")
 
 
+def _new_product(twin: Twin, product: Resource) -> None:
+    """API Management gives a product that asks for subscriptions one of its own (Azure/apiops issues 94 and 707, read 2026-11)."""
+    if product.get("subscriptionRequired", True):
+        service, sid = product.id.rsplit("/", 2)[0], secrets.token_hex(12)
+        told = {"name": sid, "displayName": "", "scope": product.id, "state": "active", "createdDate": iso(twin.clock.now())}
+        own = Resource(token=API_SUBSCRIPTION, id=f"{service}/subscriptions/{sid}", urn="", outputs=told)
+        twin.world.put(own)
+        _put_keys(twin, own)
+
+
+def _delete_product(twin: Twin, product: Resource) -> None:
+    """Refused while it has subscriptions, its own too: the provider asks to delete none with it (pulumi-azure-native issue 846)."""
+    service = product.id.rsplit("/", 2)[0]
+    if twin.world.get(API_MANAGEMENT, service) is not None and apim_subscriptions.of_product(twin.world, product):
+        text = f"Product cannot be deleted since it has existing subscriptions. Product: {product['name']}."
+        raise Refusal("ValidationError", f"{_WRONG} {text}")
+
+
 def _policy(token: str) -> Row:
     return azure(
         Row(
@@ -254,6 +272,8 @@ ROWS: tuple[Row, ...] = (
                 "state": inputs.get("state") or "notPublished",
                 "subscriptionRequired": inputs.get("subscriptionRequired", True),
             },
+            create=_new_product,
+            delete=_delete_product,
         )
     ),
     azure(Row(token=API_PRODUCT_API, id=arm.id_of(API_PRODUCT_API), computed=_product_api, check=_check_product_api)),

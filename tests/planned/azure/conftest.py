@@ -21,6 +21,7 @@ ACCOUNT, CONTAINER, BLOB = f"{N}storage:StorageAccount", f"{N}storage:BlobContai
 WORKSPACE, GROUP = f"{N}operationalinsights:Workspace", f"{N}resources:ResourceGroup"
 SERVICE, API, OPERATION = f"{N}apimanagement:ApiManagementService", f"{N}apimanagement:Api", f"{N}apimanagement:ApiOperation"
 POLICY, LIMITS, KEY = f"{N}apimanagement:ApiPolicy", f"{N}apimanagement:ProductPolicy", f"{N}apimanagement:Subscription"
+PRODUCT = f"{N}apimanagement:Product"
 QUEUE, TABLE, FORGETS = f"{N}storage:Queue", f"{N}storage:Table", f"{N}storage:ManagementPolicy"
 COSMOS, COSMOS_TABLE = f"{N}cosmosdb:DatabaseAccount", f"{N}cosmosdb:TableResourceTable"
 COSMOS_ROLE, COSMOS_ASSIGNMENT = f"{N}cosmosdb:TableResourceTableRoleDefinition", f"{N}cosmosdb:TableResourceTableRoleAssignment"

@@ -141,6 +141,25 @@ def test_a_quota_is_of_the_product_by_which_the_api_is_called(gateway: Callable[
     assert made.ask(headers=key).status_code == 200
 
 
+def test_a_product_has_a_subscription_of_its_own_and_is_not_deleted_while_it_has_any(
+    gateway: Callable[..., Gateway], harness: AzureHarness
+) -> None:
+    made = gateway(document())
+    product = made.product("<policies />")
+    [own] = [one for one in harness.twin.world.find(types.API_SUBSCRIPTION) if one["scope"] == product.id]
+    with pytest.raises(Refusal, match="Product cannot be deleted since it has existing subscriptions"):
+        harness.remove(product)
+    harness.remove(own)
+    harness.remove(product)
+    assert harness.twin.world.get(product.token, product.id) is None
+
+
+def test_a_product_that_asks_for_no_subscription_is_deleted(gateway: Callable[..., Gateway], harness: AzureHarness) -> None:
+    product = gateway(document()).product("<policies />", subscriptionRequired=False)
+    harness.remove(product)
+    assert harness.twin.world.get(product.token, product.id) is None
+
+
 def test_an_open_product_lets_everybody_in(gateway: Callable[..., Gateway]) -> None:
     made, mark = gateway(document()), '<set-header name="x-of"><value>@(context.Product.Id)</value></set-header>'
     made.product(f"<policies><outbound><base />{mark}</outbound></policies>", subscriptionRequired=False)

@@ -1,6 +1,7 @@
 """Plain functions of the components on Azure: names, profiles, apps that can't work, the login to the registry."""
 
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,14 +139,38 @@ def test_the_deployers_token_is_exchanged_for_the_registrys(registry: TokenExcha
     ]
 
 
-def test_a_refused_login_says_which_role_is_needed_and_not_the_token(registry: TokenExchange) -> None:
+@pytest.mark.parametrize("status", [401, 403, 404, 503])
+def test_a_registry_that_is_a_moment_old_is_asked_again(registry: TokenExchange, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr(registry_login, "PAUSE_S", 0.02)
+    good, registry.answer = registry.answer, (status, b"not yet")
+
+    def known() -> None:
+        registry.answer = good
+
+    knows = threading.Timer(0.2, known)
+    knows.start()
+    assert registry_login.refresh_token(registry.address, "tenant", "token") == "the-refresh-token"
+    knows.join()
+    assert len(registry.asked) > 2
+
+
+def test_a_login_that_can_never_be_is_asked_for_once(registry: TokenExchange) -> None:
+    registry.answer = (400, b"no such tenant")
+    with pytest.raises(pulumi.RunError, match="refuses the login with 400"):
+        registry_login.refresh_token(registry.address, "tenant", "token")
+    assert len(registry.asked) == 1
+
+
+def test_a_refused_login_says_which_role_is_needed_and_not_the_token(registry: TokenExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_login, "NEW_S", 0)
     registry.answer = (401, b'{"errors": [{"code": "UNAUTHORIZED"}]}')
     with pytest.raises(pulumi.RunError, match=r"refuses the login with 401: .*UNAUTHORIZED.*AcrPush") as refused:
         registry_login.refresh_token(registry.address, "tenant", "secret-token")
     assert "secret-token" not in str(refused.value)
 
 
-def test_a_registry_that_says_something_else_or_nothing_is_told_of(registry: TokenExchange) -> None:
+def test_a_registry_that_says_something_else_or_nothing_is_told_of(registry: TokenExchange, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_login, "NEW_S", 0)
     registry.answer = (200, b"{}")
     with pytest.raises(pulumi.RunError, match="can't be logged in to: KeyError"):
         registry_login.refresh_token(registry.address, "tenant", "token")

@@ -166,6 +166,20 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "1): use /26 or larger, or lower endpoint.maxConcurrency (Container Apps documentation, custom virtual networks: subnet, 2025-05)",
     ),
     (
+        {
+            "network": {"addresses": "10.8.0.0/27"},
+            **{
+                "endpoint.gpu": "t4",
+                "endpoint.cpu": 8,
+                "endpoint.memoryMb": 57344,
+                "image.build.target": "gpu",
+                "endpoint.maxConcurrency": 160,
+            },
+        },
+        "network.addresses: '10.8.0.0/27': has room for 70 replicas, and the stack may have 226 (endpoint 20, function 20, worker 5, jobs "
+        "1; one with a GPU counts as 10): use /26 or larger, or lower endpoint.maxConcurrency",
+    ),
+    (
         {"network": {"subnetId": SUBNET.rpartition("/subnets/")[0]}},
         "network.subnetId: '/subscriptions/00000000-0000-0000-0000-000000000001/resour…: use a subnet's id, /subscriptions/<id>/",
     ),

@@ -88,7 +88,7 @@ def test_lines_are_read_where_no_job_ever_wrote_one(query: str) -> None:
     line = json.dumps({"level": "ERROR", "event": "function_fault"})
     row = {"TimeGenerated": iso(NOW), "ContainerAppName": "one", "ContainerGroupName": "one--1", "Log": line}
     [found] = kusto.read(query, {TABLE: known}, NOW).run([row])
-    assert (found["ContainerAppName"], found["ContainerJobName"]) == ("one", "")
+    assert (found["ContainerAppName"], found["Job"]) == ("one", "")
 
 
 def test_null_is_neither_more_nor_less_nor_equal() -> None:

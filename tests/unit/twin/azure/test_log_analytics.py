@@ -106,7 +106,7 @@ def test_lines_are_in_the_workspace_that_the_environments_setting_names(logs: Lo
     columns = "ContainerAppName, RevisionName, ContainerGroupName, ContainerName, EnvironmentName"
     [row] = logs.found(f'{CONSOLE} | where Log == "plain" | project {columns}')
     assert row == ["api", "api--1", "api--1-abc", "main", "env-azure-monitor"]
-    assert logs.found(f'{CONSOLE} | where ContainerJobName == "pings" | project ExecutionName, ContainerAppName') == [["pings-abc", ""]]
+    assert logs.found(f'{CONSOLE} | where JobName == "pings" | project ExecutionName, ContainerAppName') == [["pings-abc", ""]]
 
 
 @pytest.mark.parametrize(
