@@ -149,8 +149,22 @@ def _limits(resource: Resource, _: Context) -> Iterator[str]:
     if str(resource.at("format")).endswith("-link"):
         yield "value is an address: give it the policy itself, so that it can be judged."
         return
-    text = re.sub("<!--.*?-->", "", str(resource.at("value", "")), flags=re.DOTALL)
+    text = _uncommented(resource)
     yield from (f"value has no <{each}>: add one to its inbound section." for each in ("rate-limit", "quota") if f"<{each}" not in text)
+
+
+def _uncommented(policy: Resource) -> str:
+    return re.sub("<!--.*?-->", "", str(policy.at("value", "")), flags=re.DOTALL)
+
+
+def _counted_key(key: Resource, context: Context) -> Iterator[str]:
+    """A key of an API has no product that counts its calls; quotas stand in products alone."""
+    api = context.graph.behind(key, "scope", t.APIM_API)
+    if api is None:
+        return
+    policies = [each for each in context.graph.all(t.APIM_POLICY) if is_policy_of(each, api, "apiId", context)]
+    if not any("<rate-limit " in _uncommented(each) for each in policies):
+        yield "scope is an API, and no policy of that has a <rate-limit>: add one to its inbound section, or give it a product with limits."
 
 
 def _limited(product: Resource, context: Context) -> Iterator[str]:
@@ -325,6 +339,7 @@ RULES = (
             Check((t.REST_STAGE,), _throttled),
             Check((t.APIM_LIMITS,), _limits),
             Check((t.APIM_PRODUCT,), _limited),
+            Check((t.APIM_KEY,), _counted_key),
             Check((t.API_CONFIG,), _google_quota),
         ),
         answers=("nag:W64", "nag:W68"),

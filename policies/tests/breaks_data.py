@@ -154,6 +154,14 @@ BREAKS = (
         )
     ),
     Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {}, "has no ProductPolicy: add one", gone=True),
+    Break(
+        "callers-are-throttled",
+        "azure-api",
+        t.APIM_LIMITS,
+        {},
+        "scope is an API, and no policy of that has a <rate-limit>",
+        added=made(t.APIM_KEY, scope="/apis/predict", state="active"),
+    ),
     Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {"format": "rawxml-link", "value": "https://x"}, "value is an address"),
     Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {"value": lambda text: f"<!--\n{text} -->"}, "value has no <"),
     Break("callers-are-throttled", "aws-http", t.HTTP_STAGE, {"defaultRouteSettings": GONE}, "set the calls a second"),

@@ -52,6 +52,7 @@ def _urn(spec: Spec) -> str:
     return str(linked({}, it=spec)["links"]["it"][0])
 
 
+_KEYED = made(t.APIM_API, name="a", apiId="a")
 _STAGE = made(t.REST_STAGE, stageName="v1")
 _NAMED_STAGE = made(t.REST_STAGE, restApi="a", stageName="v1")
 _LIMITS = "<policies><inbound><rate-limit calls='1'/><quota calls='1'/></inbound></policies>"
@@ -237,6 +238,26 @@ SECURITY = (
                 (f"{_THIRD}, paths: {{/x: {{post: {{}}}}}}", "for POST /x: add"),
             )
         ),
+        *(
+            (says, [_KEYED, called("key", made(t.APIM_KEY, scope=scope)), called("policy", made(t.APIM_POLICY, apiId=of, value=value))])
+            for scope, of, value, says in (
+                ("/apis/a", "a", '<policies><inbound><rate-limit calls="1" /></inbound></policies>', ""),
+                ("/apis/a", "a", '<!-- <rate-limit calls="1" /> -->', "scope is an API, and no policy"),
+                ("/apis/a", "a", '<rate-limit-by-key calls="1" />', "scope is an API, and no policy"),
+                ("/apis/a", "b", '<rate-limit calls="1" />', "scope is an API, and no policy"),
+                ("/products/p", "a", "", ""),
+                ("/apis/b", "a", "", ""),
+            )
+        ),
+        (
+            "",
+            [
+                _KEYED,
+                called("key", linked(made(t.APIM_KEY), scope=_KEYED)),
+                called("policy", linked(made(t.APIM_POLICY, value='<rate-limit calls="1" />'), apiId=_KEYED)),
+            ],
+        ),
+        ("scope is an API", [_KEYED, called("key", linked(made(t.APIM_KEY), scope=_KEYED))]),
         *(
             (says, [made(t.APIM_PRODUCT, name="p", subscriptionRequired=True), *held])
             for held, says in (

@@ -73,9 +73,9 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "security_data": {
         _SAME: (
             "_listed: variable.at('name', '') -> variable.at('name', '~')",
-            "_limits: resource.at('value', '') -> resource.at('value', '~')",
-            "_limits: re.sub('<!--.*?-->', '', str(resource.at('value', '')), flags=re.DOTALL) -> "
-            "re.sub('<!--.*?-->', '~', str(resource.at('value', '')), flags=re.DOTALL)",
+            "_uncommented: policy.at('value', '') -> policy.at('value', '~')",
+            "_uncommented: re.sub('<!--.*?-->', '', str(policy.at('value', '')), flags=re.DOTALL) -> "
+            "re.sub('<!--.*?-->', '~', str(policy.at('value', '')), flags=re.DOTALL)",
         ),
     },
     "security_identity": {
