@@ -60,18 +60,19 @@ class PlannedCloud(mocks.Mocks):
         return f"{args.name}-id", made | args.inputs
 
     def call(self, args: mocks.MockCallArgs) -> dict[str, Any]:  # type: ignore[override]
-        answers = {
+        answers: dict[str, Any] = {
             "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": ACCOUNT, "arn": f"arn:aws:iam::{ACCOUNT}:user/u", "userId": "u"},
             "aws:index/getRegion:getRegion": {"region": self.region, "name": self.region},
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
         }
         if args.token == FUNCTION_ASKED:
             function = self._functions[args.args["functionName"]]
-            answers[args.token] = {**args.args, "environment": function["environment"]}
+            answers[args.token] = {**args.args, "environment": function["environment"], "imageUri": function.get("imageUri")}
         if args.token.startswith("gcp:"):
             answers[args.token] = planned_gcp.answer(args.token, self.project, self.region) or {}
         if args.token.startswith("azure-native:"):
             answers[args.token] = planned_azure.answer(args.token, self.project) or {}
         if not answers.get(args.token):
             raise pulumi.RunError(f"The program asks {args.token}, which a plan without a cloud can't answer: add it to {__name__}.")
-        return answers[args.token]
+        answer: dict[str, Any] = answers[args.token]
+        return answer

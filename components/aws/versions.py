@@ -28,21 +28,28 @@ def stamped(variables: Mapping[str, pulumi.Input[str]], **of: pulumi.Input[Any])
 def published(function: aws.lambda_.Function) -> pulumi.Output[str]:
     """The function's version, once it is known to be of what the function is declared as.
 
-    Raises RunError where it is not: an `up` before this one had written the change when its reserved concurrency or the publication was
-    refused, the state says that all is done, and nothing would ever publish it.
+    Raises RunError where it is not: an `up` before this one ended between a part of the change and its version, the state says that all is
+    done, and nothing would ever do the rest. The provider writes the configuration before an image, so the image is looked at by itself.
     """
     version = aws.lambda_.get_function_output(function_name=function.name, qualifier=function.version)
 
     def judge(of: Mapping[str, Any]) -> str:
         variables = (of["found"] or {}).get("variables") or {}
-        if variables.get(DEPLOYED) != of["declared"]["variables"][DEPLOYED]:
+        if variables.get(DEPLOYED) != of["declared"]["variables"][DEPLOYED] or (of["image"] or "") != (of["declared_image"] or ""):
             name = of["name"]
             raise pulumi.RunError(
-                f"The function {name!r} was changed and its version {of['version']!r}, which callers get, was not: an `up` before this one "
-                f"ended between the two. What served before goes on. Run `aws lambda publish-version --function-name {name}`, then "
-                "`pulumi up --refresh`."
+                f"The version {of['version']!r} of the function {name!r} is not what the program declares: an `up` before this one ended "
+                "half-way. What served before goes on. Run `pulumi up --refresh`; where it says this again, run "
+                f"`aws lambda publish-version --function-name {name}`, then `pulumi up --refresh`."
             )
         return str(of["version"])
 
-    of = {"name": function.name, "version": function.version, "declared": function.environment, "found": version.environment}
+    of = {
+        "name": function.name,
+        "version": function.version,
+        "declared": function.environment,
+        "declared_image": function.image_uri,
+        "found": version.environment,
+        "image": version.image_uri,
+    }
     return pulumi.Output.all(**of).apply(judge)

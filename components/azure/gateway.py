@@ -18,7 +18,7 @@ from components.limits_azure import API_MANAGEMENT_DEFAULT_TIER, API_MANAGEMENT_
 
 CLASSIC_TIMEOUT = "2h"
 INSIGHTS = "applicationinsights"
-PATH, RESULTS, API, CALLERS = "predict", "results", "predict", "callers"
+PATH, RESULTS, API, PRODUCT = "predict", "results", "predict", "callers"
 # Versions of Resource Manager's API before it are retired, and are refused (API Management documentation, API version retirements).
 OLDEST_API = "2021-08-01"
 
@@ -37,7 +37,7 @@ def _keyless() -> azure.apimanagement.PipelineDiagnosticSettingsArgs:
 
 class ApiManagementGateway(pulumi.ComponentResource):
     """A service, of the Consumption tier unless another is asked for, with one API, under an identity of its own; for callers with a key
-    also that key, and with a quota a day the product that has the quota of each key."""
+    also a product, whose limits are those of each key, and that key."""
 
     url: pulumi.Output[str]
     api_key: pulumi.Output[str] | None
@@ -191,51 +191,43 @@ class ApiManagementGateway(pulumi.ComponentResource):
         return [diagnostic]
 
     def _key(self, api: azure.apimanagement.Api, policy: pulumi.Resource, args: GatewayArgs) -> pulumi.Output[str]:
-        """The key of a caller: one of the API, or of the product that counts by the day."""
-        scope, limits = (api.id, []) if args.daily_quota is None else self._product(api, args)
-        key = azure.apimanagement.Subscription(
-            self._named("key"),
-            sid=CALLERS,
-            display_name=CALLERS,
-            scope=scope,
-            state=azure.apimanagement.SubscriptionState.ACTIVE,
-            allow_tracing=False,
-            # A key is one with its limits.
-            opts=self._inside(*limits, policy),
-            **self._place(),
-        )
-        secrets = azure.apimanagement.list_subscription_secrets_output(
-            resource_group_name=self._group, service_name=self._service.name, sid=key.name
-        )
-        return pulumi.Output.secret(secrets.apply(lambda known: str(known.primary_key)))
-
-    def _product(self, api: azure.apimanagement.Api, args: GatewayArgs) -> tuple[pulumi.Output[str], list[pulumi.Resource]]:
-        """A product with the API and a quota.
-
-        API Management gives each a subscription of its own, and deletes none that has one unless it is asked to, which the provider does
-        not (pulumi-azure-native issue 846). So one that is no longer declared stays, without the API, until the service goes: it costs
-        nothing, and a later one has another name, which the provider makes.
-        """
         product = azure.apimanagement.Product(
             self._named("product"),
-            display_name=CALLERS,
-            description="How often a day each key may be used",
+            product_id=PRODUCT,
+            display_name=PRODUCT,
+            description="How often each key may be used",
             subscription_required=True,
             approval_required=False,
             state=azure.apimanagement.ProductState.PUBLISHED,
+            # API Management gives each a subscription of its own, and deletes none that has one unless it is asked to, which the provider
+            # does not (pulumi-azure-native issue 846). It goes with its service.
             opts=pulumi.ResourceOptions.merge(self._inside(), pulumi.ResourceOptions(retain_on_delete=True)),
             **self._place(),
         )
         limited = azure.apimanagement.ProductPolicy(
             self._named("limits"),
             policy_id="policy",
-            product_id=product.name,
+            product_id=PRODUCT,
             format="rawxml",
             value=product_policy(args),
             opts=self._inside(product),
             **self._place(),
         )
         holds = azure.apimanagement.ProductApi(
-            self._named("product-api"), product_id=product.name, api_id=API, opts=self._inside(product, api), **self._place()
+            self._named("product-api"), product_id=PRODUCT, api_id=API, opts=self._inside(product, api), **self._place()
         )
-        return product.id, [limited, holds]
+        key = azure.apimanagement.Subscription(
+            self._named("key"),
+            sid=PRODUCT,
+            display_name=PRODUCT,
+            scope=product.id,
+            state=azure.apimanagement.SubscriptionState.ACTIVE,
+            allow_tracing=False,
+            # A key is one of a product with its limits.
+            opts=self._inside(limited, holds, policy),
+            **self._place(),
+        )
+        secrets = azure.apimanagement.list_subscription_secrets_output(
+            resource_group_name=self._group, service_name=self._service.name, sid=key.name
+        )
+        return pulumi.Output.secret(secrets.apply(lambda known: str(known.primary_key)))

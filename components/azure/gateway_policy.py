@@ -26,7 +26,7 @@ def api_policy(args: GatewayArgs, *, function: str, audience: str, client_id: st
         *([_cors(args)] if args.allow_origins else []),
         _header(ID_HEADER, "@(context.RequestId.ToString())", "skip"),
         _header(ARRIVED_HEADER, '@(context.Timestamp.ToString("o"))', "override"),
-        *([*_tokens(args), *_counted(args)] if args.auth_mode == "jwt" else [*_counted_keys(args), *_without_key()]),
+        *([*_tokens(args), *_counted(args)] if args.auth_mode == "jwt" else _without_key()),
         *(_told(args) if args.later else []),
         _tag("authentication-managed-identity", {"resource": audience, "client-id": client_id}),
         _tag("set-backend-service", {"base-url": function}),
@@ -37,21 +37,17 @@ def api_policy(args: GatewayArgs, *, function: str, audience: str, client_id: st
     return _document(args, {"inbound": inbound, "backend": [forward], "outbound": identified, "on-error": identified})
 
 
-def _counted_keys(args: GatewayArgs) -> list[str]:
-    """How often each key may call, where no product counts its calls."""
-    return [_tag("rate-limit", _rate(args))] if args.daily_quota is None else []
-
-
 def _without_key() -> list[str]:
     """The key stays here, wherever it was shown: API Management takes it from the query, too, and that can't be turned off."""
     return [_header(KEY_HEADER, None, "delete"), _tag("set-query-parameter", {"name": KEY_HEADER, "exists-action": "delete"})]
 
 
 def product_policy(args: GatewayArgs) -> str:
-    """How often each key of a product may be used: a quota of keys stands in products alone (quota policy, scopes)."""
-    base, limits = [_tag("base")], [_tag("rate-limit", _rate(args))]
+    """How often each key may be used: rates are of keys wherever they stand, quotas stand in products alone (quota policy, scopes)."""
+    limits = [_tag("rate-limit", _rate(args))]
     if args.daily_quota is not None:
         limits.append(_tag("quota", _quota(args.daily_quota)))
+    base = [_tag("base")]
     return _document(args, {"inbound": [*base, *limits], "backend": base, "outbound": base, "on-error": base})
 
 

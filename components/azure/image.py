@@ -1,5 +1,6 @@
 """The images of a service: the functions', built here, and the model server's, built beside them or taken as it is by digest."""
 
+import asyncio
 from dataclasses import dataclass
 
 import pulumi
@@ -95,6 +96,6 @@ def foreign_server(uri: str, registry: str) -> str | None:
     return None if server.partition(".")[0] == registry else server
 
 
-def _password(tenant: str, server: str, token: str) -> str:
-    """A preview pushes nothing: it asks nobody for a password."""
-    return "" if pulumi.runtime.is_dry_run() else registry_login.refresh_token(server, tenant, token)
+def _password(tenant: str, server: str, token: str) -> pulumi.Input[str]:
+    """A preview pushes nothing: it asks nobody for a password. In a thread, since a new registry may have to be asked for a minute."""
+    return "" if pulumi.runtime.is_dry_run() else asyncio.to_thread(registry_login.refresh_token, server, tenant, token)

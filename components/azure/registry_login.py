@@ -3,6 +3,7 @@
 A registry takes no token of Resource Manager as a password, and its admin user is off.
 """
 
+import http.client
 import json
 import time
 import urllib.error
@@ -43,16 +44,23 @@ def _asked(server: str, tenant: str, access_token: str) -> str:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:  # noqa: S310 (https, to the registry that the program made)
             return str(json.loads(answer.read())["refresh_token"])
     except urllib.error.HTTPError as error:
-        told = error.read().decode(errors="replace")[:500]
+        told = _text(error)
         text = (
             f"The registry {server} refuses the login with {error.code}: {told}. Whoever deploys needs the role AcrPush, Contributor or "
             "Owner there."
         )
         raise (_NotYet(text) if error.code in NOT_YET else RunError(text)) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise _NotYet(_unusable(server, error)) from error
     except (ValueError, KeyError) as error:
         raise RunError(_unusable(server, error)) from error
+
+
+def _text(refusal: urllib.error.HTTPError) -> str:
+    try:
+        return refusal.read().decode(errors="replace")[:500]
+    except (OSError, http.client.HTTPException) as error:
+        return f"its text broke off ({error!r})"
 
 
 def _unusable(server: str, error: Exception) -> str:

@@ -158,13 +158,15 @@ def _uncommented(policy: Resource) -> str:
 
 
 def _counted_key(key: Resource, context: Context) -> Iterator[str]:
-    """A key of an API has no product that counts its calls; quotas stand in products alone."""
-    api = context.graph.behind(key, "scope", t.APIM_API)
-    if api is None:
+    """A key of an API, or of all of them, has no product that counts its calls; quotas stand in products alone."""
+    if context.graph.behind(key, "scope", t.APIM_PRODUCT):
         return
-    policies = [each for each in context.graph.all(t.APIM_POLICY) if is_policy_of(each, api, "apiId", context)]
-    if not any("<rate-limit " in _uncommented(each) for each in policies):
-        yield "scope is an API, and no policy of that has a <rate-limit>: add one to its inbound section, or give it a product with limits."
+    every_api = str(key.at("scope")).lower().endswith("/apis")
+    one = None if every_api else context.graph.behind(key, "scope", t.APIM_API)
+    for api in context.graph.all(t.APIM_API) if every_api else [one] if one else []:
+        policies = [each for each in context.graph.all(t.APIM_POLICY) if is_policy_of(each, api, "apiId", context)]
+        if not any("<rate-limit " in _uncommented(each) for each in policies):
+            yield f"scope has {api.name}, whose policy has no <rate-limit>: add one to its inbound section, or give the key a product."
 
 
 def _limited(product: Resource, context: Context) -> Iterator[str]:

@@ -159,7 +159,7 @@ BREAKS = (
         "azure-api",
         t.APIM_LIMITS,
         {},
-        "scope is an API, and no policy of that has a <rate-limit>",
+        "whose policy has no <rate-limit>",
         added=made(t.APIM_KEY, scope="/apis/predict", state="active"),
     ),
     Break("callers-are-throttled", "azure-api", t.APIM_LIMITS, {"format": "rawxml-link", "value": "https://x"}, "value is an address"),

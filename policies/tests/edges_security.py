@@ -242,11 +242,14 @@ SECURITY = (
             (says, [_KEYED, called("key", made(t.APIM_KEY, scope=scope)), called("policy", made(t.APIM_POLICY, apiId=of, value=value))])
             for scope, of, value, says in (
                 ("/apis/a", "a", '<policies><inbound><rate-limit calls="1" /></inbound></policies>', ""),
-                ("/apis/a", "a", '<!-- <rate-limit calls="1" /> -->', "scope is an API, and no policy"),
-                ("/apis/a", "a", '<rate-limit-by-key calls="1" />', "scope is an API, and no policy"),
-                ("/apis/a", "b", '<rate-limit calls="1" />', "scope is an API, and no policy"),
+                ("/apis/a", "a", '<!-- <rate-limit calls="1" /> -->', "whose policy has no <rate-limit>"),
+                ("/apis/a", "a", '<rate-limit-by-key calls="1" />', "whose policy has no <rate-limit>"),
+                ("/apis/a", "b", '<rate-limit calls="1" />', "whose policy has no <rate-limit>"),
                 ("/products/p", "a", "", ""),
                 ("/apis/b", "a", "", ""),
+                ("/apis", "a", "", "scope has added, whose policy has no"),
+                ("/Subscriptions/s/service/m/APIs", "a", "", "scope has added, whose policy has no"),
+                ("/apis", "a", '<rate-limit calls="1" />', ""),
             )
         ),
         (
@@ -257,7 +260,15 @@ SECURITY = (
                 called("policy", linked(made(t.APIM_POLICY, value='<rate-limit calls="1" />'), apiId=_KEYED)),
             ],
         ),
-        ("scope is an API", [_KEYED, called("key", linked(made(t.APIM_KEY), scope=_KEYED))]),
+        (
+            "",
+            [
+                (product := made(t.APIM_PRODUCT, name="p")),
+                called("key", linked(made(t.APIM_KEY, scope=UNKNOWN), scope=product)),
+                called("limits", linked(made(t.APIM_LIMITS, value=_LIMITS), productId=product)),
+            ],
+        ),
+        ("scope has added, whose policy", [_KEYED, called("key", linked(made(t.APIM_KEY), scope=_KEYED))]),
         *(
             (says, [made(t.APIM_PRODUCT, name="p", subscriptionRequired=True), *held])
             for held, says in (

@@ -35,10 +35,10 @@ OTHER_AZURE_KEY = """\
             f"{self._name}-other-key",
             sid="other",
             display_name="other",
-            scope=scope,
+            scope=product.id,
             state=azure.apimanagement.SubscriptionState.ACTIVE,
             primary_key="another-callers-key",
-            opts=self._inside(*limits, policy),
+            opts=self._inside(limited, holds, policy),
             **self._place(),
         )
 \\g<0>"""

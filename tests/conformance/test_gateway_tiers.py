@@ -38,7 +38,6 @@ def test_another_family_is_another_service_and_another_tier_of_it_the_same(up: D
     up.configure(STACK, {"gateway": {"tier": "standard"}})
     assert up.up(STACK)["result"] == "succeeded"
     assert answered(up) == second
-    # A key without a quota is one of the API: the product that counted stays, with what API Management gave it, and hinders nothing.
     for auth in ({"dailyQuota": None}, {"dailyQuota": 1000}):
         up.configure(STACK, {"auth": auth})
         assert up.up(STACK)["result"] == "succeeded"

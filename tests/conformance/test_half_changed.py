@@ -70,8 +70,10 @@ def test_a_change_that_was_half_written_is_published_or_told(half: Half) -> None
     half.change(4096, 12)
     half.refused()
     half.deployment.twin("faults", {"account": None})
-    said = half.deployment.pulumi(*UP, code=1)
-    assert f"aws lambda publish-version --function-name {FUNCTION}" in said
+    for again in ((), ("--refresh",)):
+        said = half.deployment.pulumi(*UP, *again, code=1)
+        assert f"where it says this again, run `aws lambda publish-version --function-name {FUNCTION}`" in said
+    assert half.reserved() == 12
     assert half.live() == ("2", 3072)
     half.answers()
     assert half.aws().publish_version(FunctionName=FUNCTION)["Version"] == "3"

@@ -79,6 +79,8 @@ class Answers(mocks.Mocks):
 
     # The environment of every version, where it is not its function's.
     version: Mapping[str, Any] | None = None
+    # The image of every version, where it is not its function's.
+    image: str | None = None
 
     def __init__(self, preview: bool) -> None:
         self.preview = preview
@@ -109,8 +111,9 @@ class Answers(mocks.Mocks):
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "registry-password"},
         }
         if args.token == "aws:lambda/getFunction:getFunction":
-            own = self.functions[args.args["functionName"]]["environment"]
-            return {**args.args, "environment": own if self.version is None else self.version}
+            own = self.functions[args.args["functionName"]]
+            environment = own["environment"] if self.version is None else self.version
+            return {**args.args, "environment": environment, "imageUri": self.image or own.get("imageUri")}
         known = planned_gcp.answer(args.token) or planned_azure.answer(args.token)
         if known is not None:
             answers[args.token] = known

@@ -19,6 +19,7 @@ from pilotlight.twin.aws.lambda_version import (
     INVOCATION,
     PERMISSION,
     PROVISIONED,
+    VERSION,
     latest,
     resolve,
     split_name,
@@ -143,7 +144,8 @@ def _check_event_config(twin: Twin, inputs: Properties) -> None:
 def _found(twin: Twin, args: Properties) -> dict[str, Any]:
     """The function as one of its versions, or as an alias, has it."""
     name, qualifier = split_name(args["functionName"], args.get("qualifier"))
-    found = resolve(twin.world, name, qualifier or hooks.newest(twin, latest(twin.world, name))["version"])
+    function = latest(twin.world, name)
+    found = resolve(twin.world, name, qualifier or hooks.newest(twin, function)["version"])
     return {
         **hooks.arns(found.arn, args["region"]),
         "functionName": args["functionName"],
@@ -158,6 +160,7 @@ def _found(twin: Twin, args: Properties) -> dict[str, Any]:
         "handler": found.handler,
         "runtime": found.runtime,
         "environment": {"variables": dict(found.environment)},
+        "imageUri": (twin.world.get(VERSION, f"{name}:{found.version}") or function).get("imageUri"),
     }
 
 

@@ -216,6 +216,12 @@ def _check_named_value(twin: Twin, inputs: Properties) -> None:
         raise Refusal("ValidationError", f"{_WRONG} A named value with the displayName {inputs['displayName']!r} exists already.")
 
 
+def _check_product(twin: Twin, inputs: Properties) -> None:
+    own = arm.id_of(API_PRODUCT)(inputs)
+    if any(one["displayName"] == inputs["displayName"] for one in _siblings(twin.world, API_PRODUCT, own)):
+        raise Refusal("ValidationError", f"{_WRONG} Product with the same name already exists: {inputs['displayName']!r}.")
+
+
 def _new_product(twin: Twin, product: Resource) -> None:
     """API Management gives a product that asks for subscriptions one of its own (Azure/apiops issues 94 and 707, read 2026-11)."""
     if product.get("subscriptionRequired", True):
@@ -272,6 +278,7 @@ ROWS: tuple[Row, ...] = (
                 "state": inputs.get("state") or "notPublished",
                 "subscriptionRequired": inputs.get("subscriptionRequired", True),
             },
+            check=_check_product,
             create=_new_product,
             delete=_delete_product,
         )

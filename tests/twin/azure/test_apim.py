@@ -146,6 +146,8 @@ def test_a_product_has_a_subscription_of_its_own_and_is_not_deleted_while_it_has
 ) -> None:
     made = gateway(document())
     product = made.product("<policies />")
+    with pytest.raises(Refusal, match="Product with the same name already exists: 'Callers'"):
+        harness.make(types.API_PRODUCT, "second", productId="second", displayName="Callers", **made.inside)
     [own] = [one for one in harness.twin.world.find(types.API_SUBSCRIPTION) if one["scope"] == product.id]
     with pytest.raises(Refusal, match="Product cannot be deleted since it has existing subscriptions"):
         harness.remove(product)
