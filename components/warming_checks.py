@@ -89,8 +89,9 @@ def _times(key: str, rule: Rule) -> Iterator[str]:
         yield f"{key}.{missing}: missing beside {there}: a window has both, a ping without a window neither"
     elif rule.cron is not None and rule.until is not None:
         yield from _crons(key, rule.cron, rule.until)
-    if rule.timezone not in available_timezones():
-        yield f"{key}.timezone: {rule.timezone!r}: use a name of the time zone database, Europe/Berlin, say"
+    if rule.timezone not in available_timezones() or ("/" not in rule.timezone and rule.timezone != "UTC"):
+        # Names without a place (EST5EDT, GB, localtime, Factory) are old, or of this machine: no scheduler lists them.
+        yield f"{key}.timezone: {rule.timezone!r}: use UTC or the name of a place in the time zone database, Europe/Berlin, say"
 
 
 def _lease(key: str, rule: Rule, facts: Facts, now: datetime) -> Iterator[str]:

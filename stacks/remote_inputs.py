@@ -118,7 +118,7 @@ class Auth(TypedDict):
     audience: NotRequired[list[str]]
     """Audiences that are accepted; only with `jwt`."""
     scopes: NotRequired[list[str]]
-    """Scopes that a token must have; only with `jwt`."""
+    """Scopes of which a token must have one; only with `jwt`."""
 
 
 class Gateway(TypedDict):

@@ -51,7 +51,7 @@ SETTINGS: Mapping[str, str] = {
     "auth.dailyQuota": "calls a day of one key; only with `api-key`, on Azure with `jwt` as well in the classic tiers of the gateway",
     "auth.issuer": "URL of the token issuer; only with `jwt`",
     "auth.audience": "audiences that are accepted; only with `jwt`",
-    "auth.scopes": "scopes that a token must have; only with `jwt`",
+    "auth.scopes": "scopes of which a token must have one; only with `jwt`",
     "gateway.publisherEmail": "where API Management writes to; only Azure asks",
     "gateway.publisherName": "who publishes the API; only Azure asks",
     "cors.allowOrigins": "browsers of these origins may call; only with `jwt` and `iam`",

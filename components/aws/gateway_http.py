@@ -101,14 +101,20 @@ class HttpGateway(pulumi.ComponentResource):
         )
 
 
+# What a signature of version 4 sends beside `authorization`, which a browser asks for before it sends it (IAM user guide, "Elements of an
+# AWS API request signature").
+SIGNED = ("x-amz-content-sha256", "x-amz-date", "x-amz-security-token")
+
+
 def _cors(args: GatewayArgs) -> aws.apigatewayv2.ApiCorsConfigurationArgs | None:
     """Off unless origins are named."""
     if not args.allow_origins:
         return None
     later = args.later
+    signed = SIGNED if args.auth_mode == "iam" else ()
     return aws.apigatewayv2.ApiCorsConfigurationArgs(
         allow_origins=list(args.allow_origins),
         allow_methods=["GET", "POST"] if later else ["POST"],
-        allow_headers=["authorization", "content-type", *(LATER_ASKED if later else ())],
+        allow_headers=["authorization", "content-type", *signed, *(LATER_ASKED if later else ())],
         expose_headers=list(LATER_TOLD) if later else None,
     )

@@ -118,7 +118,7 @@ AWS: tuple[Idle, ...] = (
     _stored(
         _BUCKET,
         "-models-bucket",
-        "model in S3: its packed size; replaced ones for 30 days more",
+        "model in S3: its packed size",
         "`model.source` decides its size; it goes with the stack under `dataRetention: delete`",
     ),
     _stored(

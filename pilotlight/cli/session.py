@@ -79,6 +79,9 @@ def open_session(folder: Path, where: Where | None, stack: str | None = None) ->
         if os.environ.get("PULUMI_BACKEND_URL") == home.backend_url:
             raise CommandError("This shell talks to the twin (`pilotlight env --local`): say --local, or use another shell for the cloud.")
         variables = dict(os.environ) | {"PATH": environment.search_path(tools.path), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+        # Where the stack's file names a profile, Pulumi deploys under it, whatever the shell has.
+        profile = project.stack_config(stack).get("aws:profile") if stack is not None else None
+        variables |= {"AWS_PROFILE": profile} if isinstance(profile, str) else {}
         home.prepare()
     else:
         variables = environment.merged(environment.local_variables(home, project, tools.path, stack))

@@ -352,6 +352,15 @@ def test_the_function_is_told_its_endpoint_and_its_deadlines(build: Build) -> No
     assert (function["timeout"], function["runtime"], function["handler"]) == (28, "python3.11", "handlers.functions.aws.api.handler")
 
 
+@pytest.mark.parametrize(("mode", "signed"), [("iam", True), ("jwt", False)])
+def test_browsers_may_send_what_a_signature_is_made_of(build: Build, mode: str, signed: bool) -> None:
+    auth = {"mode": mode, **({} if signed else {"issuer": "https://issuer.example", "audience": ["models"]})}
+    graph = build(LAMBDA, auth=auth, accessLogs=None, cors={"allowOrigins": ["https://page.example"]})
+    headers = set(graph.one("aws:apigatewayv2/api:Api").inputs["corsConfiguration"]["allowHeaders"])
+    assert {"authorization", "content-type"} <= headers
+    assert ({"x-amz-date", "x-amz-content-sha256", "x-amz-security-token"} <= headers) is signed
+
+
 @pytest.mark.parametrize("stack", STACKS)
 def test_logs_are_kept_for_as_long_as_the_setting_says(build: Build, stack: str) -> None:
     groups = build(stack, logs={"retentionDays": 7}).all("aws:cloudwatch/logGroup:LogGroup")

@@ -19,7 +19,7 @@ def client(service: str, session: Session, region: str) -> Any:
         raise CommandError("The AWS SDK is not installed: run `make setup CLOUD=aws`.", Exit.MISSING) from error
     settings = botocore.config.Config(connect_timeout=PATIENCE_S, read_timeout=PATIENCE_S * 3, retries={"total_max_attempts": 3})
     if not session.local:
-        return boto3.Session().client(service, region_name=region, config=settings)
+        return boto3.Session(profile_name=session.variables.get("AWS_PROFILE") or None).client(service, region_name=region, config=settings)
     variables = session.variables
     return boto3.Session(
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],

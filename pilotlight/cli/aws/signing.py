@@ -17,7 +17,7 @@ def signed(session: Session, region: str, method: str, url: str, body: bytes, gi
         found = session.variables
         credentials = Credentials(found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"], found.get("AWS_SESSION_TOKEN") or None)
     else:
-        own = botocore.session.get_session().get_credentials()
+        own = botocore.session.Session(profile=session.variables.get("AWS_PROFILE") or None).get_credentials()
         if own is None:
             raise CommandError("No AWS credentials were found, and this stack wants signed calls: log in with the AWS CLI first.")
         credentials = own

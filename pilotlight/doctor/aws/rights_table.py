@@ -75,8 +75,19 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
         "iam::{account}:role/{pattern}-{part}-role-0000000",
         ("iam:CreateRole", "iam:GetRole", "iam:PassRole", "iam:PutRolePolicy", "iam:TagRole", "iam:DeleteRole"),
     ),
-    (_always, "s3:::{bucket}", ("s3:CreateBucket", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock", "s3:PutEncryptionConfiguration")),
-    (_always, "s3:::{bucket}/models/model.tar.gz", ("s3:PutObject", "s3:GetObject")),
+    (
+        _always,
+        "s3:::{bucket}",
+        (
+            "s3:CreateBucket",
+            "s3:ListBucketVersions",
+            "s3:PutBucketPolicy",
+            "s3:PutBucketPublicAccessBlock",
+            "s3:PutEncryptionConfiguration",
+        ),
+    ),
+    # A model that is replaced goes with all of its versions.
+    (_always, "s3:::{bucket}/models/model.tar.gz", ("s3:PutObject", "s3:GetObject", "s3:DeleteObjectVersion")),
     (_always, "logs:{region}:{account}:log-group:/aws/lambda/{prefix}", ("logs:CreateLogGroup", "logs:PutRetentionPolicy")),
     (_always, "cloudwatch:{region}:{account}:alarm:{pattern}-watch-{part}-errors-0000000", ("cloudwatch:PutMetricAlarm",)),
     (

@@ -23,6 +23,20 @@ def test_an_engine_that_said_nothing_is_told_with_its_status() -> None:
     assert _last_words("", 7) == "the engine ended with status 7 and said nothing."
 
 
+@pytest.mark.parametrize("stack", ["demo", None])
+def test_a_stack_that_names_a_profile_is_looked_at_under_it(
+    session_in: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch, stack: str | None
+) -> None:
+    session = session_in("cloud")
+    file = session.project.stack_file("demo")
+    file.write_text(file.read_text() + "  aws:profile: production\n")
+    monkeypatch.setenv("PILOTLIGHT_HOME", str(session.home.path))
+    monkeypatch.setenv("AWS_PROFILE", "of-the-shell")
+    monkeypatch.setattr("pilotlight.cli.session.find_tools", lambda: session.tools)
+    opened = open_session(session.project.root, "cloud", stack)
+    assert opened.variables["AWS_PROFILE"] == ("of-the-shell" if stack is None else "production")
+
+
 def test_a_shell_of_the_twin_does_not_pass_for_the_cloud(session_in: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch) -> None:
     session = session_in("local")
     monkeypatch.setenv("PILOTLIGHT_HOME", str(session.home.path))

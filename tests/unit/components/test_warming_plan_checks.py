@@ -101,7 +101,11 @@ def test_a_ping_needs_no_bound_of_its_own_where_the_pool_is_shared() -> None:
         ({"until": "0 18 * * 1-5"}, "warming.0.until: '0 18 * * 1-5': '1-5' is no day of the week"),
         ({"until": "0 7 * * MON-FRI"}, "warming.0.until: '0 7 * * MON-FRI': is not after cron"),
         ({"until": "0 18 * * FRI"}, "warming.0.until: '0 18 * * FRI': comes 1 times a week"),
-        ({"timezone": "Europe/Bonn"}, "warming.0.timezone: 'Europe/Bonn': use a name of the time zone database"),
+        ({"timezone": "Europe/Bonn"}, "warming.0.timezone: 'Europe/Bonn': use UTC or the name of a place in the time zone database"),
+        ({"timezone": "localtime"}, "warming.0.timezone: 'localtime': use UTC or the name of a place"),
+        ({"timezone": "Factory"}, "warming.0.timezone: 'Factory': use UTC or the name of a place"),
+        ({"timezone": "EST5EDT"}, "warming.0.timezone: 'EST5EDT': use UTC or the name of a place"),
+        ({"timezone": "GB"}, "warming.0.timezone: 'GB': use UTC or the name of a place"),
         (
             {"instances": 6},
             "warming.0.instances: 6: use 1 to 5, which is endpoint.maxConcurrency, or raise that: no more can be provisioned than",

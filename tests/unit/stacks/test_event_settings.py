@@ -182,7 +182,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     (API, {"warming": [{**SCHEDULED, "instances": "1"}]}, "warming.0.instances: '1': use a whole number"),
     (API, {"warming": [{**SCHEDULED, "leaseUntil": "2027-02-30"}]}, "warming.0.leaseUntil: '2027-02-30': use a date that exists"),
     (API, {"warming": [{**SCHEDULED, "leaseUntil": "9999-12-31"}]}, "warming.0.leaseUntil: '9999-12-31': use a date, 2027-01-31, say"),
-    (API, {"warming": [{**SCHEDULED, "timezone": "Berlin"}]}, "warming.0.timezone: 'Berlin': use a name of the time zone database"),
+    (
+        API,
+        {"warming": [{**SCHEDULED, "timezone": "Berlin"}]},
+        "warming.0.timezone: 'Berlin': use UTC or the name of a place in the time zone database",
+    ),
     # Money.
     (API, {"budget": {"monthlyUsd": 0, "email": "a@b.example"}}, "budget.monthlyUsd: 0: use an amount above 0"),
     (
