@@ -74,12 +74,15 @@ def moved(endpoint: aws.sagemaker.Endpoint, levels: Levels) -> None:
     that fails deletes nothing.
     """
 
+    # Schedules are moved before the endpoint, so that an edge within an `up` names what is there after it.
+    before = ", before the next edge of a window: its schedule asks for the new configuration" if len(levels.scheduled) > 1 else ""
+
     def judge(of: Mapping[str, Any]) -> None:
         if of["live"] not in of["known"]:
             raise pulumi.RunError(
                 f"The endpoint {of['name']!r} serves {of['live']!r} still: SageMaker took the update back. Why: its log group, and "
                 f"FailureReason in `aws sagemaker describe-endpoint --endpoint-name {of['name']}`. "
-                "Nothing was deleted: mend it and run `up` again."
+                f"Nothing was deleted: mend it and run `up` again{before}."
             )
 
     pulumi.Output.all(name=endpoint.name, live=endpoint.endpoint_config_name, known=levels.known).apply(judge)

@@ -405,3 +405,18 @@ def test_a_preview_knows_the_whole_plan(build: Build) -> None:
         for rules in ([OFFICE, PING], [OFFICE, ALWAYS]):
             seen, made = (build(stack, preview=preview, warming=rules) for preview in (True, False))
             assert {each.urn for each in seen.resources} == {each.urn for each in made.resources}
+
+
+@pytest.mark.parametrize(("rules", "told"), [([], r"run `up` again\."), ([OFFICE], r"run `up` again, before the next edge of a window:")])
+def test_an_update_that_sagemaker_took_back_fails_the_up(
+    build: Build, monkeypatch: pytest.MonkeyPatch, rules: list[dict[str, Any]], told: str
+) -> None:
+    plain = Answers.new_resource
+
+    def taken_back(self: Answers, args: Any) -> tuple[str, dict[str, Any]]:
+        id_, made = plain(self, args)
+        return id_, made | ({"endpointConfigName": "of-before"} if args.typ == "aws:sagemaker/endpoint:Endpoint" else {})
+
+    monkeypatch.setattr(Answers, "new_resource", taken_back)
+    with pytest.raises(RunError, match=rf"serves 'of-before' still: SageMaker took the update back.*{told}"):
+        build(SAGEMAKER, warming=rules, again=True)
