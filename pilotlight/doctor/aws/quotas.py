@@ -20,14 +20,16 @@ MOST_ENDPOINTS = 25
 
 
 def lambda_concurrency(subject: Subject) -> Iterator[Finding]:
-    """What the stack reserves fits beside what others reserve (Lambda API reference, GetAccountSettings)."""
+    """What the stack reserves fits beside what others reserve (Lambda API reference, GetAccountSettings); where it
+    reserves nothing, an endpoint does not keep all of the account's waiting."""
     settings = _settings(subject)
     wanted = {name: count for name, count in reserved(settings, names_of(subject.project.name, subject.stack)).items() if count}
-    if not wanted:
-        return
     client = subject.clients.of("lambda", subject.region)
     limit = client.get_account_settings()["AccountLimit"]
     total, free = int(limit["ConcurrentExecutions"]), int(limit["UnreservedConcurrentExecutions"])
+    if not wanted:
+        yield from _shared(subject, total, free)
+        return
     own = sum(_reserved_now(client, name) for name in wanted)
     floor, needed = min(UNRESERVED, total), sum(wanted.values())
     left = free + own - needed
@@ -40,6 +42,19 @@ def lambda_concurrency(subject: Subject) -> Iterator[Finding]:
         allowed=f"at most {max(0, free + own - floor)}, or `maxConcurrency: null` and no `reservedConcurrency`",
         mend=f"{_increase(LAMBDA_CONCURRENCY, max(1000, total + needed))} --region {subject.region}",
     )
+
+
+def _shared(subject: Subject, total: int, free: int) -> Iterator[Finding]:
+    """A new account has ten, which callers that wait for a cold endpoint can have all of."""
+    at_once = _settings(subject).endpoint.max_concurrency
+    if at_once is not None and free <= at_once:
+        yield warn(
+            "quota.lambda",
+            f"all functions of the account share {free} concurrent executions, and the endpoint may keep {at_once} of them waiting: "
+            "everybody else is answered 500 meanwhile",
+            allowed="more than endpoint.maxConcurrency",
+            mend=f"{_increase(LAMBDA_CONCURRENCY, max(1000, total + at_once))} --region {subject.region}",
+        )
 
 
 def sagemaker_concurrency(subject: Subject) -> Iterator[Finding]:

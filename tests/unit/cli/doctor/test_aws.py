@@ -160,6 +160,23 @@ def test_a_reservation_that_the_account_has_no_room_for_is_a_failure(account: Ac
     assert list(quotas.lambda_concurrency(account.subject(root, {"endpoint": {"platform": "aws-lambda", "maxConcurrency": None}}))) == []
 
 
+def test_what_reserves_nothing_is_warned_where_an_endpoint_can_keep_all_of_it_waiting(account: Account, root: Path) -> None:
+    assert list(quotas.lambda_concurrency(account.subject(root))) == []
+    small(account, L_B99A9384=10)
+    found = one(quotas.lambda_concurrency(account.subject(root)))
+    assert (found.status, found.allowed) == ("warn", "more than endpoint.maxConcurrency")
+    assert "share 10 concurrent executions, and the endpoint may keep 10 of them waiting" in found.found
+    assert "--quota-code L-B99A9384 --desired-value 1000" in found.mend
+    assert (
+        list(
+            quotas.lambda_concurrency(
+                account.subject(root, {"endpoint": {"platform": "aws-sagemaker", "memoryMb": 3072, "maxConcurrency": 9}})
+            )
+        )
+        == []
+    )
+
+
 def test_what_others_reserve_counts_and_what_the_stack_has_already_does_not(account: Account, root: Path) -> None:
     small(account, L_B99A9384=150)
     account.put(FUNCTION, name="other", reservedConcurrentExecutions=45)
