@@ -1,6 +1,5 @@
 """Whether a process reaches what it is going to call: one that sends through a network of its own may reach nothing at first."""
 
-import asyncio
 import contextlib
 import time
 from urllib.parse import urlsplit
@@ -26,6 +25,9 @@ class Reach:
         """Takes up to `CONNECT_S`. The line in the log, once a process, has the seconds that it took."""
         if self._reached:
             return True
+        # Here, since processes without a server read the settings too.
+        import asyncio
+
         with contextlib.suppress(OSError):
             async with asyncio.timeout(CONNECT_S):
                 _, writer = await asyncio.open_connection(self._host, self._port)
