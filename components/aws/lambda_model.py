@@ -32,14 +32,14 @@ def ephemeral_mb(artifact_bytes: int) -> int:
     return min(max(needed, LAMBDA_EPHEMERAL_MB.low), LAMBDA_EPHEMERAL_MB.high)
 
 
-def started(name: str, function: aws.lambda_.Function, parent: pulumi.Resource) -> pulumi.Output[str]:
+def started(name: str, function: aws.lambda_.Function, image: pulumi.Input[str], parent: pulumi.Resource) -> pulumi.Output[str]:
     """The function's version, known once an instance of it has loaded the model and answered a ping.
 
     So an update meets an instance that is there, and a version that does not start takes no traffic: the `up` fails, and what served
     before goes on. The ping takes one place of the reserved concurrency; where live calls have them all, the provider's client asks
     again (25 attempts in standard mode, which repeats 429: provider settings, maxRetries).
     """
-    version = published(function)
+    version = published(function, image)
     ping = aws.lambda_.Invocation(
         f"{name}-start",
         function_name=function.name,
@@ -112,7 +112,7 @@ class LambdaModel(Served, pulumi.ComponentResource):
             # The model is read while the function starts, and its first start may be right after its creation.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, permissions, model, *image.ready, *first]),
         )
-        version = started(name, function, self)
+        version = started(name, function, image.uri, self)
         self._live = alias = live_alias(name, function, self, version)
         if plan is not None and plan.has_floor:
             alias = warmed_alias(name, function, self, version)

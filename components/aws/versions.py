@@ -25,17 +25,18 @@ def stamped(variables: Mapping[str, pulumi.Input[str]], **of: pulumi.Input[Any])
     return {**variables, DEPLOYED: pulumi.Output.all(dict(variables), of).apply(digest)}
 
 
-def published(function: aws.lambda_.Function) -> pulumi.Output[str]:
+def published(function: aws.lambda_.Function, image: pulumi.Input[str] | None = None) -> pulumi.Output[str]:
     """The function's version, once it is known to be of what the function is declared as.
 
     Raises RunError where it is not: an `up` before this one ended between a part of the change and its version, the state says that all is
-    done, and nothing would ever do the rest. The provider writes the configuration before an image, so the image is looked at by itself.
+    done, and nothing would ever do the rest. The provider writes the configuration before an image, so the `image` of a function that has
+    one is looked at by itself.
     """
     version = aws.lambda_.get_function_output(function_name=function.name, qualifier=function.version)
 
     def judge(of: Mapping[str, Any]) -> str:
         variables = (of["found"] or {}).get("variables") or {}
-        if variables.get(DEPLOYED) != of["declared"]["variables"][DEPLOYED] or (of["image"] or "") != (of["declared_image"] or ""):
+        if variables.get(DEPLOYED) != of["declared"]["variables"][DEPLOYED] or of["image"] != of["declared_image"]:
             name = of["name"]
             raise pulumi.RunError(
                 f"The version {of['version']!r} of the function {name!r} is not what the program declares: an `up` before this one ended "
@@ -48,8 +49,9 @@ def published(function: aws.lambda_.Function) -> pulumi.Output[str]:
         "name": function.name,
         "version": function.version,
         "declared": function.environment,
-        "declared_image": function.image_uri,
+        "declared_image": image,
         "found": version.environment,
-        "image": version.image_uri,
+        # Of a function without one a preview does not know it.
+        "image": None if image is None else version.image_uri,
     }
     return pulumi.Output.all(**of).apply(judge)
