@@ -9,6 +9,8 @@ from functools import wraps
 from typing import Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]
+
+# Pulumi has a copy of this message, which can't be loaded beside the one that Google's clients load; it comes without types.
 from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2
 
