@@ -17,7 +17,8 @@ from benchmarks.peers import environment, servers
 from benchmarks.picture import Bars
 from benchmarks.record import BenchmarkError, machine, summary
 from benchmarks.rows import Figures, Rows, ratios
-from benchmarks.servers import Server, free_port, resident_mb, running, same
+from benchmarks.servers import Server, resident_mb, running, same
+from pilotlight.twin.ports import port_for_later
 
 ALONE, LITSERVE = "one-at-a-time", "litserve-transformers"
 CONNECTIONS, ROUNDS, SECONDS, WARM_S, BUDGET_S = 32, 5, 6.0, 1.0, 330.0
@@ -95,7 +96,7 @@ def _bodies(server: Server, inputs: Sequence[str]) -> list[bytes]:
 
 def answers_alone(server: Server, inputs: Sequence[str]) -> list[Any]:
     """The answer to each text by itself."""
-    port, outputs, bodies = free_port(), dict[int, Any](), _bodies(server, inputs)
+    port, outputs, bodies = port_for_later(), dict[int, Any](), _bodies(server, inputs)
     with running(server, port, inputs[0]):
         while len(outputs) < len(inputs):
             calls = saturate(port, server.path, bodies, connections=1, seconds=5)
@@ -105,7 +106,7 @@ def answers_alone(server: Server, inputs: Sequence[str]) -> list[Any]:
 
 def saturated(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float) -> Figures:
     """Figures of a server under load. BenchmarkError for an answer that is not the text's own."""
-    port, bodies = free_port(), _bodies(server, inputs)
+    port, bodies = port_for_later(), _bodies(server, inputs)
     with running(server, port, inputs[0]) as start:
         saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=WARM_S)
         calls = saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=seconds)
@@ -117,7 +118,7 @@ def saturated(server: Server, inputs: Sequence[str], expected: Sequence[Any], se
 
 
 def _paced(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float, rate: float) -> float:
-    port, bodies = free_port(), _bodies(server, inputs)
+    port, bodies = port_for_later(), _bodies(server, inputs)
     with running(server, port, inputs[0]):
         saturate(port, server.path, bodies, connections=CONNECTIONS, seconds=WARM_S)
         calls = pace(port, server.path, bodies, connections=CONNECTIONS, seconds=seconds, rate=rate)

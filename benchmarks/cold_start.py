@@ -14,7 +14,8 @@ from benchmarks.peers import environment, servers
 from benchmarks.picture import Bars
 from benchmarks.record import machine
 from benchmarks.rows import Figures, Rows, ratios
-from benchmarks.servers import Server, cold_start, free_port
+from benchmarks.servers import Server, cold_start
+from pilotlight.twin.ports import port_for_later
 
 INPUTS = "Serverless means that nobody pays while nobody calls."
 # After one that is not counted; the peers together take a minute and a half a round.
@@ -32,14 +33,14 @@ def measure(rounds: int = ROUNDS, budget_s: float = BUDGET_S) -> Mapping[str, An
         rows.add(own.OURS, lambda: mine)
         for peer in servers.PEERS:
             rows.add(peer, partial(servers.server, peer, servers.VECTORS, Path(folder) / peer))
-        expected = cold_start(mine, free_port(), INPUTS).outputs
+        expected = cold_start(mine, port_for_later(), INPUTS).outputs
         rows.warm(lambda server: _measured(server, expected))
         rows.take(rounds, lambda server: _measured(server, expected))
     return _told(about, rows)
 
 
 def _measured(server: Server, expected: Any) -> Figures:
-    start = cold_start(server, free_port(), INPUTS, expected)
+    start = cold_start(server, port_for_later(), INPUTS, expected)
     return {"seconds": start.seconds, "resident_mb": start.resident_mb}
 
 

@@ -1,8 +1,6 @@
 """A model server as a process: started, asked until it gives the right answer, measured, stopped."""
 
 import os
-import random
-import socket
 import subprocess
 import tempfile
 import time
@@ -112,15 +110,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for each in members:
         with suppress(psutil.NoSuchProcess):
             each.kill()
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on: below those that the system gives out, which multi-model-server calls invalid."""
-    while True:
-        with socket.socket() as listener, suppress(OSError):
-            port = random.randrange(10_000, 32_000)
-            listener.bind(("127.0.0.1", port))
-            return port
 
 
 def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:

@@ -17,7 +17,8 @@ from benchmarks.peers import environment, servers
 from benchmarks.picture import Bars
 from benchmarks.record import machine
 from benchmarks.rows import OURS, Figures, Rows, ratios
-from benchmarks.servers import Server, cold_start, free_port
+from benchmarks.servers import Server, cold_start
+from pilotlight.twin.ports import port_for_later
 
 ONNX = "ours, engine onnx"
 PEERS = ("fastapi-transformers", "litserve-transformers")
@@ -42,7 +43,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BU
 
 
 def _measured(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float) -> Figures:
-    start = cold_start(server, free_port(), inputs[0], expected[0])
+    start = cold_start(server, port_for_later(), inputs[0], expected[0])
     return {"cold_start_s": start.seconds, **saturated(server, inputs, expected, seconds)}
 
 

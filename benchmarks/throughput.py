@@ -14,7 +14,8 @@ from benchmarks.peers import environment, servers
 from benchmarks.picture import Bars
 from benchmarks.record import BenchmarkError, machine
 from benchmarks.rows import Figures, Rows, ratios
-from benchmarks.servers import Server, free_port, resident_mb, running, same
+from benchmarks.servers import Server, resident_mb, running, same
+from pilotlight.twin.ports import port_for_later
 
 INPUTS, EXPECTED = {"values": [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]}, 32.0
 CONNECTIONS, RATE, ROUNDS, BUDGET_S = 32, 300.0, 5, 400.0
@@ -37,7 +38,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BU
 
 
 def _measured(server: Server, seconds: float) -> Figures:
-    asked, port = wire.request(server.path, server.body(INPUTS)), free_port()
+    asked, port = wire.request(server.path, server.body(INPUTS)), port_for_later()
     failure: BenchmarkError | None = None
     with running(server, port, INPUTS) as start:
         if not same(start.outputs, EXPECTED):

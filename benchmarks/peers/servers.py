@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.peers import environment
 from benchmarks.record import BenchmarkError
-from benchmarks.servers import Server, free_port
+from benchmarks.servers import Server
+from pilotlight.twin.ports import port_for_later
 
 HERE = Path(__file__).resolve().parent
 # A model that is not there yet is not found, or not ready.
@@ -116,7 +117,7 @@ def _mlserver(python: str, folder: Path, env: dict[str, str]) -> Server:
     model = {"name": "peer", "implementation": "mlserver_runtime.Runtime", **batches}
     (folder / "model-settings.json").write_text(json.dumps(model))
     # Its gRPC has a port as well, which nobody asks.
-    env |= {"MLSERVER_HTTP_PORT": "{port}", "MLSERVER_GRPC_PORT": str(free_port()), "MLSERVER_METRICS_PORT": "0"}
+    env |= {"MLSERVER_HTTP_PORT": "{port}", "MLSERVER_GRPC_PORT": str(port_for_later()), "MLSERVER_METRICS_PORT": "0"}
 
     def body(inputs: Any) -> Any:
         if isinstance(inputs, str):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx
 
+from pilotlight.twin.ports import port_for_later
 from pilotlight.twin.processes import Process, Processes
-from pilotlight.twin.supervised import EmulatorError, Supervised, free_port
+from pilotlight.twin.supervised import EmulatorError, Supervised
 
 __all__ = ["EmulatorError", "Emulators"]
 
@@ -31,7 +32,7 @@ class Emulators(Supervised):
         self._processes = processes
         self._account = account
         self._region = region
-        self.port = free_port()
+        self.port = port_for_later()
 
     @property
     def endpoint(self) -> str:

@@ -10,7 +10,7 @@ PORTS = range(20_000, 32_000)
 
 
 def port_for_later() -> int:
-    """A port that a container can take a moment later. RuntimeError where none of many is free.
+    """A port that another process can take a moment later. RuntimeError where none of many is free.
 
     Below the range from which systems give ports to outgoing connections (Linux: 32768 and up): one of those would be taken by
     the next request that somebody makes before the container listens. By chance, so that two starts seldom meet.

@@ -1,6 +1,5 @@
 """Asking a model server for its first answer, and timing it from the start of the process."""
 
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,12 +24,6 @@ class First:
     @property
     def outputs(self) -> Any:
         return self.response.json()["outputs"]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def first_answer(running: Running, port: int, *, started: float, body: Any = None) -> First:

@@ -16,8 +16,9 @@ from dockerfile_parse import DockerfileParser
 from platformdirs import user_cache_path
 
 from pilotlight.packaging.model import package_model
+from pilotlight.twin.ports import port_for_later
 from tests.images.bare import Bare
-from tests.images.calls import First, first_answer, free_port
+from tests.images.calls import First, first_answer
 from tests.images.docker import Docker
 from tests.images.engines import Container, Engine, Launch, bare_obstacle, has_docker
 from tests.images.processes import Process
@@ -83,7 +84,7 @@ def serve(engine: Engine, image: str, model: Path) -> Serve:
 
     @contextmanager
     def started(launch: Launch | None = None, *, image: str = image) -> Iterator[tuple[Container, int]]:
-        wanted, port = launch or Launch(), free_port()
+        wanted, port = launch or Launch(), port_for_later()
         env = {"BIND_HOST": "127.0.0.1", "PORT": str(port), **wanted.env}
         with engine.run(image, replace(wanted, env=env, mounts={MODEL_DIR: model, **wanted.mounts})) as container:
             yield container, port
@@ -97,7 +98,7 @@ def on_the_host(context: Path, model: Path, tmp_path_factory: pytest.TempPathFac
     log = tmp_path_factory.mktemp("host") / "log"
 
     def ask() -> First:
-        port = free_port()
+        port = port_for_later()
         env = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", "PORT": str(port), "MODEL_DIR": str(model)}
         process = Process([sys.executable, "-m", "handlers.server"], log=log, cwd=context, env=env)
         try:

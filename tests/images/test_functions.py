@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from pilotlight.twin.dockerfile import resolve
-from tests.images.calls import free_port, until
+from pilotlight.twin.ports import port_for_later
+from tests.images.calls import until
 from tests.images.engines import Engine, Launch
 from tests.images.test_isolation import PYTHON, own
 
@@ -39,7 +40,7 @@ def status(url: str) -> int:
 
 
 def test_it_answers_in_its_role_and_leaves_when_it_is_told_to(engine: Engine, function: str, target: str) -> None:
-    port = free_port()
+    port = port_for_later()
     address = f"http://127.0.0.1:{port}"
     with engine.run(function, Launch(env={**VARIABLES, **PLATFORMS[target], "PORT": str(port)}, args=["api"])) as container:
         assert until(lambda: status(f"{address}/health/startup") == 200), container.logs()

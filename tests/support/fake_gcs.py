@@ -12,7 +12,7 @@ import filelock
 import httpx
 
 from pilotlight import toolchain
-from tests.unit.handlers.processes import free_port
+from pilotlight.twin.ports import port_for_later
 
 VERSION = "1.54.0"
 MODULE = "github.com/fsouza/fake-gcs-server"
@@ -35,7 +35,7 @@ def binary() -> Path:
 def running() -> Iterator[str]:
     """The address of a server that is empty, and gone after the block."""
     with TemporaryDirectory(prefix="fake-gcs-") as folder:
-        port = free_port()
+        port = port_for_later()
         options = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-filesystem-root", folder, "-log-level", "error"]
         process = subprocess.Popen([binary(), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

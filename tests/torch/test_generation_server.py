@@ -16,7 +16,7 @@ import pytest
 from huggingface_hub import InferenceClient
 from openai import BadRequestError, NotFoundError, OpenAI, UnprocessableEntityError
 
-from tests.torch.test_torch_server import free_port
+from pilotlight.twin.ports import port_for_later
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a cold start"
@@ -25,7 +25,7 @@ PLAIN, SCALED = "llama-plain", "llama-scaled"
 
 @contextmanager
 def running(models: Path, kind: str = PLAIN, **variables: str) -> Iterator[httpx.Client]:
-    port = free_port()
+    port = port_for_later()
     folder = models / f"{kind}-text-generation-torch"
     needed = {"PATH": os.environ["PATH"], "PORT": str(port), "BIND_HOST": "127.0.0.1", "MODEL_DIR": str(folder), "MODEL_THREADS": "1"}
     server = subprocess.Popen([sys.executable, "-m", "handlers.server"], cwd=ROOT, env=needed | variables, stdout=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ from handlers.engines.loading import build, import_engine, load
 from handlers.engines.manifest import read_manifest
 from handlers.functions.requests import from_value
 from handlers.settings import HandlerSettings
-from tests.torch.test_torch_server import free_port
+from pilotlight.twin.ports import port_for_later
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 ROOT = Path(__file__).resolve().parents[2]
@@ -232,7 +232,7 @@ def test_a_gpu_that_is_lost_ends_the_process_and_tells_to_ask_again(models, name
 
         if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
             pytest.skip("this build of ONNX Runtime computes on the CPU")
-    port = free_port()
+    port = port_for_later()
     server = subprocess.Popen(
         [sys.executable, "-c", LOST, str(models / name), str(port), heard], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
@@ -262,7 +262,7 @@ def test_without_a_gpu_one_that_is_required_is_missed_by_name(models):
         "import sys; from handlers.server.__main__ import main; sys.exit(main())",
         CUDA_VISIBLE_DEVICES="",
         REQUIRE_GPU="1",
-        PORT=str(free_port()),
+        PORT=str(port_for_later()),
         BIND_HOST="127.0.0.1",
         MODEL_DIR=str(models / "minilm-sentence-embedding-torch"),
     )

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,19 +13,14 @@ import pytest
 
 from handlers.engines.loading import build, import_engine
 from handlers.engines.manifest import ModelError, read_manifest
+from pilotlight.twin.ports import port_for_later
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.mark.parametrize("several", [{}, {"WORKERS": "2", "MODEL_THREADS": "1"}, {"WORKERS": "2", "MODEL_THREADS": "2"}], ids=str)
 def test_the_server_answers_with_engine_torch(models, several):
-    port = free_port()
+    port = port_for_later()
     variables = {"PATH": os.environ["PATH"], "PORT": str(port), "BIND_HOST": "127.0.0.1", **several}
     variables["MODEL_DIR"] = str(models / "minilm-sentence-embedding-torch")
     server = subprocess.Popen([sys.executable, "-m", "handlers.server"], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)

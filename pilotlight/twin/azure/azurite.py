@@ -8,8 +8,9 @@ import secrets
 from pathlib import Path
 
 from pilotlight.twin.azure import azurite_install
+from pilotlight.twin.ports import port_for_later
 from pilotlight.twin.processes import Process, Processes
-from pilotlight.twin.supervised import Supervised, free_port
+from pilotlight.twin.supervised import Supervised
 from pilotlight.twin.upstream import Upstream
 
 SERVICES = ("blob", "queue", "table")
@@ -32,7 +33,7 @@ class Azurite(Supervised):
         self._cache = cache
         self._processes = processes
         self.key = secrets.token_bytes(64)
-        self.ports = {service: free_port() for service in SERVICES}
+        self.ports = {service: port_for_later() for service in SERVICES}
         self.upstreams = {service: Upstream(port) for service, port in self.ports.items()}
 
     async def spawn(self) -> Process:

@@ -1,7 +1,6 @@
 """A real model server, or another server of ours, as a process on a free local port."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import IO
 
 import httpx
+
+from pilotlight.twin.ports import port_for_later
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 60
@@ -47,12 +48,6 @@ class Server:
         raise AssertionError(f"not ready, exit status {self.process.poll()}: {self.log}")
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 def launch(log: IO[bytes], module: Sequence[str] = MODEL_SERVER, **variables: str) -> subprocess.Popen[bytes]:
     """`python -m MODULE ARGUMENTS` with these variables and nothing of the caller's environment."""
     needed = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1"}
@@ -65,7 +60,7 @@ def running(
     folder: Path, *, ready: bool = True, module: Sequence[str] = MODEL_SERVER, probe: str = "/ping", **variables: str
 ) -> Iterator[Server]:
     """A server that is gone after the block; `folder` takes its log."""
-    port = int(variables.setdefault("PORT", str(free_port())))
+    port = int(variables.setdefault("PORT", str(port_for_later())))
     log_file = folder / f"server-{port}.log"
     with log_file.open("wb") as log, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
         process = launch(log, module, **variables)
@@ -83,7 +78,7 @@ def exit_of(folder: Path, module: Sequence[str] = MODEL_SERVER, **variables: str
     """Exit status and log of a server that refuses to start."""
     log_file = folder / "refused.log"
     with log_file.open("wb") as log:
-        process = launch(log, module, **{"PORT": str(free_port())} | variables)
+        process = launch(log, module, **{"PORT": str(port_for_later())} | variables)
         try:
             status = process.wait(timeout=PATIENCE_S)
         finally:

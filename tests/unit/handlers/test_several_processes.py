@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from handlers.server.board import Board, merged
-from tests.unit.handlers.processes import ROOT, exit_of, free_port, running
+from pilotlight.twin.ports import port_for_later
+from tests.unit.handlers.processes import ROOT, exit_of, running
 
 PATIENCE_S = 60
 # Forked from a loaded one; and each loading for itself.
@@ -142,7 +143,7 @@ def load(settings, mark):
 settings = HandlerSettings(workers=2, port=PORT, bind_host="127.0.0.1", drain_s=1)
 raise SystemExit(processes._Processes(settings, Stages(0), load).run())
 """
-    command = [sys.executable, "-c", code.replace("PORT", str(free_port()))]
+    command = [sys.executable, "-c", code.replace("PORT", str(port_for_later()))]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=PATIENCE_S, check=False).returncode == 1
 
 

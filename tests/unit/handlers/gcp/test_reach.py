@@ -11,7 +11,8 @@ import pytest
 from handlers.functions.environment import Environment, SettingsError
 from handlers.web.reach import CONNECT_S, Reach
 from handlers.web.settings import ServerSettings
-from tests.unit.handlers.processes import free_port, running
+from pilotlight.twin.ports import port_for_later
+from tests.unit.handlers.processes import running
 
 ROLE = ("handlers.functions.gcp", "warmer")
 
@@ -21,7 +22,7 @@ def listening(port: int) -> socket.socket:
 
 
 def test_a_process_has_started_when_it_reaches_what_it_calls(tmp_path):
-    port = free_port()
+    port = port_for_later()
     address = f"http://127.0.0.1:{port}"
     told = {"ENDPOINT_URL": address, "STARTUP_URL": address, "GCE_METADATA_HOST": "127.0.0.1:1"}
     with running(tmp_path, module=ROLE, probe="/health/live", **told) as started:
@@ -43,7 +44,7 @@ def test_one_that_is_told_nothing_to_reach_has_started_at_once(tmp_path):
 
 
 def test_an_address_that_swallows_connections_costs_a_probe_less_than_its_second():
-    with closing(listening(free_port())) as full:
+    with closing(listening(port_for_later())) as full:
         # A queue of connections that nobody takes: the kernel drops what comes on top.
         full.listen(0)
         held = [socket.socket() for _ in range(4)]
