@@ -18,6 +18,7 @@ from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.home import Where
 from pilotlight.cli.packs import UNJUDGED, levels_given, policy_packs
 from pilotlight.cli.report import Report
+from pilotlight.cli.retention import protected, refuse_to_lose_data
 from pilotlight.cli.session import Session, open_session, with_advice
 from pilotlight.cli.stacks import LocalStack
 
@@ -67,8 +68,6 @@ def run(request: Request) -> Exit:
             )
         local.make_ready(report.say, destroying=request.operation == "destroy")
     if request.operation == "destroy":
-        from pilotlight.cli.retention import refuse_to_lose_data
-
         refuse_to_lose_data(session, request.stack)
     if request.operation == "up" and not session.local and not request.skip_doctor:
         from pilotlight.cli.doctor import before_up
@@ -80,6 +79,13 @@ def run(request: Request) -> Exit:
         package_for_up(session, request.stack, report.say)
     if not session.local and request.operation != "preview" and not request.yes:
         _confirm(request, session, packs)
+    elif request.operation == "up" and protected(session.resources(request.stack)):
+        # The engine refuses to delete what is protected after it has changed the rest; its preview refuses that before.
+        preview = Report("preview", request.stack, as_json=request.as_json)
+        foreseen = run_engine(replace(request, operation="preview"), session, local, packs, preview)
+        if foreseen.result != "succeeded":
+            preview.finish(foreseen.run, foreseen.result, foreseen.seconds)
+            return _exit(foreseen)
     ended = _engine(request, session, local, packs, report)
     if ended is Exit.OK and request.operation == "up" and not session.local and not request.skip_doctor:
         from pilotlight.cli.doctor import after_up
@@ -92,6 +98,10 @@ def _engine(request: Request, session: Session, local: LocalStack | None, packs:
     """The engine run itself, told by `report`."""
     done = run_engine(request, session, local, packs, report)
     report.finish(done.run, done.result, done.seconds)
+    return _exit(done)
+
+
+def _exit(done: Done) -> Exit:
     return {"succeeded": Exit.OK, "interrupted": Exit.INTERRUPTED}.get(done.result, Exit.FAILED)
 
 

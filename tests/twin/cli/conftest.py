@@ -23,12 +23,12 @@ import pulumi
 
 
 class Thing(pulumi.CustomResource):
-    def __init__(self, name, props):
-        super().__init__("mini:index:Thing", name, props)
+    def __init__(self, name, props, protect):
+        super().__init__("mini:index:Thing", name, props, pulumi.ResourceOptions(protect=protect))
 
 
 for name, props in pulumi.Config().require_object("things").items():
-    Thing(name, props)
+    Thing(name, props, props.pop("protect", False))
 pulumi.export("url", "http://127.0.0.1/predict")
 pulumi.export("apiKey", pulumi.Output.secret("hunter2"))
 """

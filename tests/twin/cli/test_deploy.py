@@ -67,6 +67,25 @@ def test_a_failing_creation_is_told_and_the_next_up_completes(checkout: Checkout
     assert len(checkout.provider.things) == 2
 
 
+def test_an_up_that_would_delete_what_is_protected_changes_nothing(checkout: Checkout) -> None:
+    checkout.things(a={"value": "1"}, kept={"value": "1", "protect": True})
+    assert checkout.pilotlight("up", "demo", "--local").returncode == Exit.OK
+    before = dict(checkout.provider.things)
+    checkout.things(a={"value": "2"}, b={"value": "1"})
+    for told in ("preview failed in", '"operation": "preview"'):
+        refused = checkout.pilotlight("up", "demo", "--local", *(["--json"] if told.startswith('"') else []))
+        assert refused.returncode == Exit.FAILED
+        assert told in refused.stdout
+        assert "error: kept: " in refused.stderr
+        assert "protect" in refused.stderr
+        assert checkout.provider.things == before
+    checkout.things(a={"value": "2"}, kept={"value": "1"})
+    freed = checkout.pilotlight("up", "demo", "--local", "--json")
+    assert (freed.returncode, json.loads(freed.stdout)["operation"]) == (Exit.OK, "up")
+    checkout.things(a={"value": "2"})
+    assert checkout.pilotlight("up", "demo", "--local").stdout.splitlines()[-2:] == ["1 deleted", "2 unchanged"]
+
+
 def test_a_program_that_raises_is_told_by_its_exception_and_line(checkout: Checkout) -> None:
     (checkout.root / "stacks" / "__main__.py").write_text("import pulumi\n\npulumi.Config().require('nothing')\n")
     result = checkout.pilotlight("preview", "demo", "--local")
