@@ -12,6 +12,7 @@ import typer
 from pilotlight.cli.addresses import reachable_outputs
 from pilotlight.cli.clock import NOW, moved_to
 from pilotlight.cli.diagnostics import Diagnostic
+from pilotlight.cli.drift import changed, foreseen
 from pilotlight.cli.engine_run import EngineRun, scratch_folder
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
@@ -125,10 +126,26 @@ def run_engine(request: Request, session: Session, local: LocalStack | None, pac
     if unjudged:
         report.show(done.diagnostics.add(Diagnostic(severity="error", resource="", message=f"This {request.operation} {UNJUDGED}")))
     well = engine.status == 0 and not unjudged
-    result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if well else "failed"
+    drifted = request.unchanged and well and _drifted(session, request.stack, done, report)
+    result = "interrupted" if engine.interrupts and engine.status != 0 else "succeeded" if well and not drifted else "failed"
     _remember(request.operation, session, request.stack, succeeded=engine.status == 0)
     done.outputs = reachable_outputs(done.outputs, session)
     return Done(run=done, result=result, seconds=time.monotonic() - started)
+
+
+def _drifted(session: Session, stack: str, done: Run, report: Report) -> bool:
+    """Whether something would change that is drift; tells of each change why it is, or is not."""
+    drifted, steps = [], changed(done.steps.values())
+    resources = session.resources(stack) if steps else []
+    for step in steps:
+        if why := foreseen(step, resources):
+            report.show(done.diagnostics.add(Diagnostic(severity="info", resource=step.name, message=f"no drift: {why}")))
+        else:
+            drifted.append(step.name)
+    if drifted:
+        text = f"no changes were expected, and these would change: {', '.join(dict.fromkeys(drifted))}"
+        report.show(done.diagnostics.add(Diagnostic(severity="error", resource="", message=text)))
+    return bool(drifted)
 
 
 def _command(request: Request, session: Session, local: LocalStack | None, packs: list[str]) -> list[str]:
@@ -139,8 +156,6 @@ def _command(request: Request, session: Session, local: LocalStack | None, packs
         command += ["--skip-preview", "--yes"]
     if request.refresh:
         command.append("--refresh")
-    if request.unchanged:
-        command.append("--expect-no-changes")
     if local:
         command += ["--config-file", str(local.config_file())]
     return command + packs

@@ -20,13 +20,15 @@ CHANGES = {"create": "create", "update": "update", "replace": "replace", "delete
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One step on one resource. `state` is started, done or failed; `seconds` is None until it ended; `properties` are the inputs that
-    change, by name."""
+    change, by name, `old` and `new` all of them before and after, which are not to be shown: some are secret."""
 
     urn: str
     operation: str
     state: str
     seconds: float | None = None
     properties: tuple[str, ...] = ()
+    old: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    new: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -80,7 +82,8 @@ class Run:
         if state == "started":
             self._started[key] = now
         seconds = None if state == "started" else now - self._started.get(key, now)
-        step = Step(urn=urn, operation=operation, state=state, seconds=seconds, properties=_properties(metadata))
+        old, new = ((metadata.get(side) or {}).get("inputs") or {} for side in ("old", "new"))
+        step = Step(urn=urn, operation=operation, state=state, seconds=seconds, properties=_properties(metadata), old=old, new=new)
         before = self.steps.get(key)
         self.steps[key] = step
         # A component ends twice in a preview: when it is planned, and when its outputs are.
