@@ -157,6 +157,7 @@ def test_up_in_an_account_ends_with_a_floor_that_it_left_behind(
     session = Session(project=Project(root), home=Home(root / "home"), where="cloud", tools=tools, variables={})
     monkeypatch.setattr(deploy, "open_session", lambda *_: session)
     monkeypatch.setattr(packages, "package_for_up", lambda *_: None)
+    monkeypatch.setattr(Session, "resources", lambda *_: [])
     monkeypatch.setattr(deploy, "_engine", lambda *_: ended)
     request = deploy.Request(operation="up", stack="demo", folder=root, where="cloud", yes=True, skip_doctor=skipped)
     assert deploy.run(request) is ended
