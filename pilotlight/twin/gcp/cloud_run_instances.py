@@ -40,6 +40,7 @@ class Instances:
         self._start = start
         self._timers = timers
         self._all: list[Instance] = []
+        self._ending: list[Instance] = []
         self._waiting: collections.deque[asyncio.Future[Instance]] = collections.deque()
         self._starting = 0
         self._floor = 0
@@ -105,7 +106,7 @@ class Instances:
         await self.stop()
 
     async def stop(self) -> None:
-        """Stop everything, busy or not."""
+        """Stop everything, busy or not; returns when nothing of it runs, also where another call has begun with it."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -113,13 +114,16 @@ class Instances:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_exception(Gone())
-        instances, self._all = self._all, []
-        await asyncio.gather(*(one.stop() for one in instances))
+        await self._end_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         # One that was starting when it began.
-        instances, self._all = self._all, []
-        await asyncio.gather(*(one.stop() for one in instances))
+        await self._end_all()
         self._quiet.set()
+
+    async def _end_all(self) -> None:
+        self._ending += self._all
+        self._all = []
+        await asyncio.gather(*(one.stop() for one in self._ending))
 
     def _taken(self, instance: Instance) -> Instance:
         instance.requests += 1
