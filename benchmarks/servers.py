@@ -103,13 +103,14 @@ def _members(pid: int) -> list[psutil.Process]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Servers with processes of their own leave them behind when they are killed."""
+    """Servers with processes of their own leave them behind when they are killed. Returns when all have ended."""
     members = _members(process.pid)
     process.kill()
     process.wait()
     for each in members:
         with suppress(psutil.NoSuchProcess):
             each.kill()
+    psutil.wait_procs(members, timeout=_PATIENCE_S)
 
 
 def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:
