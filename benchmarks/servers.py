@@ -110,7 +110,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for each in members:
         with suppress(psutil.NoSuchProcess):
             each.kill()
-    psutil.wait_procs(members, timeout=_PATIENCE_S)
+    psutil.wait_procs(members, timeout=5)
 
 
 def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any, started: float) -> Any:

@@ -113,6 +113,23 @@ def pulumi(subject: Subject) -> Iterator[Finding]:
     yield ok("pulumi", f"{subject.stack} in {backend}")
 
 
+def deployed(subject: Subject) -> Iterator[Finding]:
+    """The stack is of the pattern that its file names: of another one the resources are others, under names that the old ones have."""
+    if subject.settings is None or subject.tools is None:
+        return
+    found = _run(subject, str(subject.tools.pulumi), "stack", "output", "pattern", "--stack", subject.stack, "--non-interactive")
+    there, wanted = found.stdout.strip(), subject.settings.pattern
+    # A stack that is not up has no outputs.
+    if found.returncode != 0 or not there or there == wanted:
+        return
+    yield fail(
+        "pattern",
+        f"the stack is up with pattern {there!r}, and its file says {wanted!r}",
+        allowed=f"{there!r}, as long as the stack is up: the other pattern's resources would take names that it has",
+        mend=f"pilotlight destroy {subject.stack}, or let another stack have pattern {wanted!r}",
+    )
+
+
 def _has_passphrase(subject: Subject) -> bool:
     """Whether a passphrase is set (an empty one is one), or the stack's file names another keeper of its secrets."""
     import yaml

@@ -11,6 +11,7 @@ CHECKS = (
     Check(id="leases", look=machine.leases, needs_account=False),
     Check(id="region", look=region.region, needs_account=False),
     Check(id="pulumi", look=machine.pulumi, needs_account=False),
+    Check(id="pattern", look=machine.deployed, needs_account=False),
     Check(id="docker", look=machine.docker, needs_account=False),
     Check(id="model", look=packaged.artifacts, needs_account=False),
     Check(id="project", look=project.project),

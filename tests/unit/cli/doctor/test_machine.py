@@ -11,7 +11,7 @@ from pilotlight.doctor.findings import Finding, ok
 from pilotlight.toolchain import Toolchain
 from tests.unit.cli.account import ACCOUNT
 from tests.unit.cli.doctor.looking import command, one
-from tests.unit.cli.subjects import subject_with
+from tests.unit.cli.subjects import API, EVENTS, subject_with
 
 # Settings
 
@@ -172,3 +172,25 @@ def test_what_is_packaged_is_fine_and_what_is_not_is_a_failure(wanted: Callable[
 def test_a_model_folder_that_is_not_there_is_told(root: Path) -> None:
     subject = subject_with(root, {"model": {"source": "./nothing", "task": "sentence-embedding"}, "endpoint": {"platform": "aws-lambda"}})
     assert one(packaged.artifacts(subject)).status == "fail"
+
+
+def pattern(root: Path, script: str, asked: str = "api") -> list[Finding]:
+    bin_ = root.parent / "bin"
+    command(bin_, "pulumi", script)
+    tools = Toolchain(pulumi=bin_ / "pulumi", path=())
+    base = EVENTS if asked == "events" else API
+    return list(machine.deployed(subject_with(root, {}, base=base, tools=tools, variables={"PATH": "/usr/bin:/bin"})))
+
+
+def test_a_stack_that_is_up_keeps_its_pattern(root: Path) -> None:
+    assert pattern(root, '[ "$*" = "stack output pattern --stack demo --non-interactive" ] && echo api') == []
+    (found,) = pattern(root, "echo api", "events")
+    assert (found.id, found.status) == ("pattern", "fail")
+    assert found.found == "the stack is up with pattern 'api', and its file says 'events'"
+    assert found.mend == "pilotlight destroy demo, or let another stack have pattern 'events'"
+
+
+@pytest.mark.parametrize("script", ["echo \"error: no stack named 'demo' found\" >&2; exit 6", "exit 1", "echo ''"])
+def test_a_stack_that_is_not_up_takes_either_pattern(root: Path, script: str) -> None:
+    assert pattern(root, script, "events") == []
+    assert list(machine.deployed(subject_with(root, {}))) == [], "without an engine nobody knows"
