@@ -85,7 +85,8 @@ class Lifecycle:
         return {**dict.fromkeys(computed - set(given), UNKNOWN), **given}
 
     def create(self, token: str, urn: str, inputs: Properties, settings: Settings, alive: Callable[[], bool]) -> Resource:
-        """Make the resource; what a killed engine left of the same URN is removed first. Raises Refusal."""
+        """Make the resource; what a killed engine left of the same URN is removed first. Raises Refusal, of these Halfway where it is
+        there all the same."""
         row, declared = self.type(token)
         with self._locks.urn(urn):
             if not alive():
@@ -104,7 +105,11 @@ class Lifecycle:
         added = {**row.assigned(self._twin, seen), **row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
         live = Resource(token=row.token, id=row.id({**seen, **added}), urn=urn, inputs=seen, outputs={**seen, **added})
         with self._locks.claim(row, live.id, urn, self._twin.world):
-            added.update(row.create(self._twin, live) or {})
+            try:
+                added.update(row.create(self._twin, live) or {})
+            except Halfway as half:
+                self._twin.world.put(half.live)
+                raise
             made = Resource(token=row.token, id=live.id, urn=urn, inputs=given, outputs={**given, **added})
             try:
                 require_outputs(declared, made, row.absent)
@@ -120,8 +125,11 @@ class Lifecycle:
             return previews.outputs(declared, news, olds)
         return {**self._merged(declared, olds, news, settings), **dict.fromkeys(row.volatile, UNKNOWN)}
 
-    def update(self, token: str, id_: str, urn: str, inputs: Properties, settings: Settings) -> Resource:
-        """Raises Refusal, also when the resource is gone; of these Halfway keeps what was done."""
+    def update(self, token: str, id_: str, urn: str, inputs: Properties, settings: Settings, known: Properties) -> Resource:
+        """The resource as the provider tells it, from the program's inputs and the outputs that the state had.
+
+        Raises Refusal, also when the resource is gone; of these Halfway keeps what was done.
+        """
         row, declared = self.type(token)
         with self._locks.urn(urn):
             old = self._twin.world.get(token, id_)
@@ -131,7 +139,9 @@ class Lifecycle:
             row.check(self._twin, seen)
             added = {**row.computed(self._twin, seen), **self._tags(declared, inputs, settings)}
             kept = self._merged(declared, old.outputs, {}, settings)
-            live = Resource(token=token, id=id_, urn=urn, inputs=seen, outputs={**kept, **seen, **added})
+            wanted = {**kept, **seen, **added}
+            unwritten = {name: old.outputs[name] for name in row.by_state & old.outputs.keys() if wanted.get(name) == known.get(name)}
+            live = Resource(token=token, id=id_, urn=urn, inputs=seen, outputs={**wanted, **unwritten})
             try:
                 added.update(row.update(self._twin, old, live) or {})
             except Halfway as half:
@@ -139,7 +149,7 @@ class Lifecycle:
                 raise
             made = Resource(token=token, id=id_, urn=urn, inputs=given, outputs={**kept, **given, **added})
             require_outputs(declared, made, row.absent)
-            self._twin.world.put(made)
+            self._twin.world.put(replace(made, outputs={**made.outputs, **unwritten}))
             return made
 
     def read(self, token: str, id_: str, urn: str, known_inputs: Properties) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -122,7 +122,10 @@ class Provider(ResourceProviderServicer):
         if request.preview:
             return pb.CreateResponse(properties=to_struct(self._marked(token, self._life.preview_create(token, inputs, settings))))
         self._delay(request.urn, context)
-        made = self._life.create(token, request.urn, inputs, settings, context.is_active)
+        try:
+            made = self._life.create(token, request.urn, inputs, settings, context.is_active)
+        except Halfway as half:
+            raise self._not_ready(token, half, request.properties) from None
         return pb.CreateResponse(id=made.id, properties=to_struct(self._marked(token, made.outputs)))
 
     @answered
@@ -141,12 +144,9 @@ class Provider(ResourceProviderServicer):
             outputs = self._life.preview_update(token, _values(request.olds), news, settings)
         else:
             try:
-                outputs = dict(self._life.update(token, request.id, request.urn, news, settings).outputs)
+                outputs = dict(self._life.update(token, request.id, request.urn, news, settings, _values(request.olds)).outputs)
             except Halfway as half:
-                # As Pulumi's bridge tells it: the state has what was asked for, and the error with it.
-                state = to_struct(self._marked(token, {**half.live.outputs, **news}))
-                failed = pb.ErrorResourceInitFailed(id=request.id, properties=state, reasons=[str(half)], inputs=request.news)
-                raise NotReady(str(half), failed) from None
+                raise self._not_ready(token, half, request.news) from None
         return pb.UpdateResponse(properties=to_struct(self._marked(token, outputs)))
 
     @answered
@@ -171,6 +171,11 @@ class Provider(ResourceProviderServicer):
 
     def Construct(self, request: Any, context: Any) -> Any:
         context.abort(grpc.StatusCode.UNIMPLEMENTED, f"The local twin does not know the component {request.type!r}.")
+
+    def _not_ready(self, token: str, half: Halfway, inputs: Any) -> NotReady:
+        """As Pulumi's bridge tells it: the state has what was asked for, and the error with it."""
+        state = to_struct(self._marked(token, {**half.live.outputs, **_values(inputs)}))
+        return NotReady(str(half), pb.ErrorResourceInitFailed(id=half.live.id, properties=state, reasons=[str(half)], inputs=inputs))
 
     def _configured(self, context: Any) -> Settings:
         with self._lock:

@@ -29,7 +29,7 @@ class Refusal(Exception):
 
 
 class Halfway(Refusal):
-    """An update that the cloud refused after it had done a part; `live` is the resource as it is now."""
+    """A creation or an update that the cloud refused after it had done a part; `live` is the resource as it is now."""
 
     def __init__(self, refused: Refusal, live: Resource) -> None:
         super().__init__(refused.code, refused.message, refused.status)
@@ -72,8 +72,9 @@ class Row:
     limits      known inputs -> problems, each a sentence that begins with its property's path ("image: is missing …"), from
                 components/limits.py; what is unknown in a preview is left out, and sentences about it are dropped
     check       (twin, inputs) -> problems that can only be seen in the account, at creation (Create and Update call it)
-    create      after the checks, before the resource is recorded; may return further outputs
+    create      after the checks, before the resource is recorded; may return further outputs; `Halfway` where it is there all the same
     update      (twin, old, new) -> further outputs or None; `Halfway` where a part was done before the refusal
+    by_state    fields that the provider writes only where the program's value is not that of its state, whatever is really there
     delete      (twin, resource) -> None
     abandoned   resource -> whether its deletion only makes the program forget it: it stays, and `delete` is not called
     read        (twin, resource) -> the live outputs, or None when it is gone
@@ -103,6 +104,7 @@ class Row:
     check: Callable[[Twin, Properties], None] = lambda twin, inputs: None
     create: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: None
     update: Callable[[Twin, Resource, Resource], dict[str, Any] | None] = lambda twin, old, new: None
+    by_state: frozenset[str] = frozenset()
     delete: Callable[[Twin, Resource], None] = lambda twin, resource: None
     abandoned: Callable[[Resource], bool] = lambda resource: False
     read: Callable[[Twin, Resource], dict[str, Any] | None] = lambda twin, resource: dict(resource.outputs)

@@ -74,6 +74,27 @@ def at_a_steady_rate(act: Callable[[], Any], *, per_second: float) -> Iterator[A
 
 
 @contextmanager
+def over_and_over(act: Callable[[], Any], *, threads: int = 1) -> Iterator[Acts]:
+    """Act again as soon as the last act is done, in that many threads, until the block ends, however it does."""
+    acts, stop = Acts(), threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            try:
+                acts.results.append(act())
+            except Exception as error:  # noqa: BLE001 (any failure counts as a failed act, with its reason)
+                acts.errors.append(error)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(threads):
+            pool.submit(run)
+        try:
+            yield acts
+        finally:
+            stop.set()
+
+
+@contextmanager
 def calling(outputs: Mapping[str, Any], *, per_second: float = 10) -> Iterator[Calls]:
     """Call the API at a fixed rate until the block ends; the calls are complete after it, those answered later included."""
     calls = Calls()

@@ -90,11 +90,16 @@ def judge_concurrency(twin: Twin, inputs: Properties) -> None:
 
 
 def create(twin: Twin, function: Resource) -> dict[str, Any]:
-    """The first version, where the program asks for them; the outputs that name it."""
+    """The first version, where the program asks for them, and after it the reserved concurrency; the outputs that name the version."""
     if function.get("packageType") != "Image":
         twin.lambda_.starter.prepare_runtime()
     if function.get("publish"):
         publish(twin, function)
+    try:
+        judge_concurrency(twin, function.outputs)
+    except Refusal as refused:
+        unreserved = {"reservedConcurrentExecutions": -1}
+        raise Halfway(refused, replace(function, outputs={**function.outputs, **newest(twin, function), **unreserved})) from None
     return newest(twin, function)
 
 

@@ -73,9 +73,6 @@ def _check(twin: Twin, inputs: Properties) -> None:
         )
     if target := (inputs.get("deadLetterConfig") or {}).get("targetArn"):
         judge_target(twin, inputs["role"], target)
-    # An update is refused after it has written what else changed.
-    if twin.world.one(FUNCTION, name=inputs["name"]) is None:
-        hooks.judge_concurrency(twin, inputs)
     if (uri := inputs.get("imageUri")) and (problem := image_problem(twin, uri)):
         raise Refusal("InvalidParameterValueException", f"Source image {uri} does not exist. Provide a valid source image. {problem}")
     if uri and (problem := manifest_problem(twin, uri, (ecr.DOCKER_MANIFEST, ecr.OCI_MANIFEST))):
@@ -179,6 +176,8 @@ ROWS: tuple[Row, ...] = (
         limits=_limits,
         check=_check,
         create=hooks.create,
+        # terraform-provider-aws, resourceFunctionUpdate: PutFunctionConcurrency where it "has a change".
+        by_state=frozenset({"reservedConcurrentExecutions"}),
         update=hooks.update,
         read=lambda twin, function: {**function.outputs, **hooks.newest(twin, function)},
         delete=hooks.delete,

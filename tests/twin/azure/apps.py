@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import ssl
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +151,3 @@ class Apps:
 
 def url(app: Resource) -> str:
     return f"https://{app['configuration']['ingress']['fqdn']}"
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)

@@ -49,7 +49,7 @@ class AzureHarness(Harness):
         return self.life.check(token, f"urn:pulumi:test::tried::{token}::x", b"seed", inputs, {}, self.settings)[1]
 
     def change(self, resource: Resource, **inputs: Any) -> Resource:
-        return self.life.update(resource.token, resource.id, resource.urn, {**resource.inputs, **inputs}, self.settings)
+        return self.life.update(resource.token, resource.id, resource.urn, {**resource.inputs, **inputs}, self.settings, resource.outputs)
 
     def remove(self, resource: Resource) -> None:
         self.life.delete(resource.token, resource.id, resource.urn)

@@ -15,8 +15,9 @@ import pytest
 from pilotlight.twin.azure.app_jobs import Execution
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.azure.accounts import account, queue
-from tests.twin.azure.apps import PROBES, Apps, probe, until, url
+from tests.twin.azure.apps import PROBES, Apps, probe, url
 from tests.twin.azure.harness import harness_in
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx
 
 from pilotlight.twin.azure.types import APP
-from tests.twin.azure.apps import Apps, until, url
+from tests.support.waiting import until
+from tests.twin.azure.apps import Apps, url
 from tests.twin.azure.harness import AzureHarness, harness_in
 
 

@@ -85,7 +85,7 @@ class Harness:
 
     def update(self, resource: Resource, **inputs: Any) -> Resource:
         given = {**resource.inputs, **inputs}
-        return self.lifecycle.update(resource.token, resource.id, resource.urn, given, Settings(region=REGION))
+        return self.lifecycle.update(resource.token, resource.id, resource.urn, given, Settings(region=REGION), resource.outputs)
 
     def delete(self, resource: Resource) -> None:
         self.lifecycle.delete(resource.token, resource.id, resource.urn)

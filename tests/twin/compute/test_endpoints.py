@@ -2,7 +2,6 @@
 
 import json
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,8 @@ from botocore.exceptions import ClientError
 from pilotlight.twin import sandbox
 from pilotlight.twin.aws.sagemaker import SageMakerService
 from pilotlight.twin.rows import Refusal
+from tests.support.load import over_and_over
+from tests.support.waiting import until
 from tests.twin.compute.harness import Harness, tarball
 
 MODEL = "aws:sagemaker/model:Model"
@@ -194,32 +195,16 @@ def test_a_body_at_the_limit_passes_and_one_byte_more_does_not(harness, stack):
 def test_a_new_configuration_takes_over_without_a_failed_request(harness, stack):
     endpoint = stack.endpoint("rolled", {"GENERATION": "one"})
     old = stack.made[:2]
-    seen, failures, stop = [], [], threading.Event()
-
-    def client_calls():
-        while not stop.is_set():
-            try:
-                seen.append(ask(harness, "rolled", {"sleep": 0.05})[1]["env"]["GENERATION"])
-            except ClientError as error:
-                failures.append(error)
-
-    with ThreadPoolExecutor(2) as pool:
-        for _ in range(2):
-            pool.submit(client_calls)
-        while not seen:
-            time.sleep(0.05)
-        while len(before := {process.pid for process in instances(harness, "rolled")}) < 2:
-            time.sleep(0.05)
+    with over_and_over(lambda: ask(harness, "rolled", {"sleep": 0.05})[1]["env"]["GENERATION"], threads=2) as calls:
+        until(lambda: calls.results and len(instances(harness, "rolled")) >= 2)
+        before = {process.pid for process in instances(harness, "rolled")}
         stack.update(endpoint, endpointConfigName=stack.config("rolled", {"GENERATION": "two"})["name"])
         for resource in reversed(old):
             harness.delete(resource)
             stack.made.remove(resource)
-        deadline = time.monotonic() + 10
-        while seen[-1] != "two" and time.monotonic() < deadline:
-            time.sleep(0.05)
-        stop.set()
-    assert not failures
-    assert set(seen) == {"one", "two"}
+        until(lambda: calls.results[-1] == "two")
+    assert not calls.errors
+    assert set(calls.results) == {"one", "two"}
     # Not the last one seen: a slow answer of the old configuration may have come after the first of the new one.
     assert ask(harness, "rolled")[1]["env"]["GENERATION"] == "two"
     deadline = time.monotonic() + 10

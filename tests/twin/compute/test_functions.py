@@ -13,7 +13,9 @@ from botocore.exceptions import ClientError
 from pilotlight.twin import sandbox
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.settings import Settings
+from tests.support.load import over_and_over
 from tests.support.size import only_all
+from tests.support.waiting import until
 from tests.twin.compute.harness import Harness, archive
 
 FUNCTION = "aws:lambda/function:Function"
@@ -232,24 +234,14 @@ def test_published_versions_stay_while_the_alias_moves_on_without_a_failed_call(
     function = make("rolled", publish=True)
     assert function["version"] == "1"
     alias = harness.create("aws:lambda/alias:Alias", name="live", functionName="rolled", functionVersion="1")
-    seen, stop = [], []
-
-    def client_calls():
-        while not stop:
-            seen.append(call(harness, "rolled:live")[1]["text"])
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(client_calls)
-        time.sleep(0.5)
+    with over_and_over(lambda: call(harness, "rolled:live")[1]["text"]) as calls:
+        until(lambda: calls.results)
         function = harness.update(function, code=archive(tmp_path / "second", app=CODE.replace("VERSION", "second")))
         assert function["version"] == "2"
         alias = harness.update(alias, functionVersion="2")
-        deadline = time.monotonic() + 10
-        while (not seen or seen[-1] != "second") and time.monotonic() < deadline:
-            time.sleep(0.05)
-        stop.append(True)
-        running.result()
-    assert set(seen) == {"VERSION", "second"}
+        until(lambda: calls.results[-1] == "second")
+    assert not calls.errors
+    assert set(calls.results) == {"VERSION", "second"}
     assert call(harness, "rolled:1")[1]["text"] == "VERSION"
     assert call(harness, "rolled:live")[1]["arn"].endswith(":rolled:live")
     assert harness.update(function)["version"] == "2"

@@ -27,13 +27,6 @@ TRUST = (
 INPUTS = {"assumeRolePolicy": TRUST}
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come true in time"
-        time.sleep(0.02)
-
-
 def test_a_killed_up_is_completed_by_the_next_one(project: Project, twin: Any) -> None:
     def program() -> None:
         first = aws.iam.Role("first", assume_role_policy=TRUST)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,15 +17,6 @@ __all__ = ["harness", "shared_cache", "twin_home"]
 
 def policy(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
-
-
-def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """The first true answer of `what`, asked again and again; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
-    return answer
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from pilotlight.twin.rows import Refusal
+from tests.support.waiting import until
 from tests.twin.compute.harness import archive
-from tests.twin.events.conftest import until
 from tests.twin.events.test_event_rows import QUEUE
 from tests.twin.events.test_event_source import FUNCTION
 

@@ -6,7 +6,7 @@ import threading
 
 from botocore.exceptions import ClientError
 
-from tests.twin.events.conftest import until
+from tests.support.waiting import until
 from tests.twin.events.test_event_rows import KEYS, TABLE
 
 

@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pilotlight.twin.rows import Refusal
-from tests.twin.events.conftest import policy, until
+from tests.support.waiting import until
+from tests.twin.events.conftest import policy
 from tests.twin.events.test_event_rows import QUEUE
 
 BUCKET, NOTIFICATION = "aws:s3/bucket:Bucket", "aws:s3/bucketNotification:BucketNotification"

@@ -10,7 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.twin.events.conftest import policy, until
+from tests.support.waiting import until
+from tests.twin.events.conftest import policy
 from tests.twin.events.test_event_rows import QUEUE
 
 

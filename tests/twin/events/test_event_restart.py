@@ -8,8 +8,9 @@ import boto3
 import pytest
 
 from pilotlight.twin import client
+from tests.support.waiting import until
 from tests.twin.compute.harness import Harness, archive
-from tests.twin.events.conftest import policy, until
+from tests.twin.events.conftest import policy
 from tests.twin.events.test_event_rows import KEYS, QUEUE, TABLE
 
 # Writes one row for each receive of a message; the first takes as long as the message says.

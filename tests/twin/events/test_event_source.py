@@ -6,8 +6,8 @@ import time
 import pytest
 
 from pilotlight.twin.rows import Refusal
+from tests.support.waiting import until
 from tests.twin.compute.harness import archive
-from tests.twin.events.conftest import until
 from tests.twin.events.test_event_rows import QUEUE
 
 FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"

@@ -57,7 +57,7 @@ class GoogleHarness(Harness):
         return made
 
     def change(self, resource: Resource, **inputs: Any) -> Resource:
-        return self.life.update(resource.token, resource.id, resource.urn, {**resource.inputs, **inputs}, self.settings)
+        return self.life.update(resource.token, resource.id, resource.urn, {**resource.inputs, **inputs}, self.settings, resource.outputs)
 
     def remove(self, resource: Resource) -> None:
         self.life.delete(resource.token, resource.id, resource.urn)

@@ -15,9 +15,10 @@ from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
 from pilotlight.twin.gcp.types import ACCOUNT, ACCOUNT_MEMBER, BUDGET, CHANNEL, CUSTOM_ROLE, JOB, RUN_MEMBER, SUBSCRIPTION, TOPIC
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
-from tests.twin.gcp.services import CLIENT, Run, harness_in, until
+from tests.twin.gcp.services import CLIENT, Run, harness_in
 
 # In the middle of a month, and of the hours between two refreshes.
 START = datetime(2026, 3, 17, 9, 2, tzinfo=UTC).timestamp()

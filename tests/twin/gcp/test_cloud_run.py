@@ -17,9 +17,10 @@ from pilotlight.twin.gcp.rows_compute import KEPT_S
 from pilotlight.twin.gcp.types import NETWORK, SUBNETWORK
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
-from tests.twin.gcp.services import CLIENT, PROBE, Run, harness_in, until
+from tests.twin.gcp.services import CLIENT, PROBE, Run, harness_in
 
 
 @pytest.fixture(scope="module")

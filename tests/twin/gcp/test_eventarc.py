@@ -18,10 +18,11 @@ from pilotlight.twin.gcp.inside import HEADER
 from pilotlight.twin.gcp.types import PROJECT_MEMBER, TRIGGER
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
 from tests.twin.gcp.objects import Cloud
-from tests.twin.gcp.services import CLIENT, Run, harness_in, until
+from tests.twin.gcp.services import CLIENT, Run, harness_in
 
 NUMBERS = itertools.count()
 KIND = "google.cloud.storage.object.v1."

@@ -12,9 +12,10 @@ from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
 from pilotlight.twin.gcp.types import ACCOUNT, ACCOUNT_MEMBER, CUSTOM_ROLE, RUN_MEMBER
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.gcp.conftest import REGION
 from tests.twin.gcp.harness import GoogleHarness
-from tests.twin.gcp.services import CLIENT, Run, harness_in, until
+from tests.twin.gcp.services import CLIENT, Run, harness_in
 
 MASK = "updateMask=scaling.minInstanceCount"
 PERMISSIONS = ["run.services.get", "run.services.update"]

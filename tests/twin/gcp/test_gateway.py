@@ -24,9 +24,10 @@ from pilotlight.twin.gcp.assigned import project_number
 from pilotlight.twin.gcp.types import API, API_CONFIG, API_KEY, ENABLED, GATEWAY
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
-from tests.twin.gcp.services import CLIENT, Run, harness_in, until
+from tests.twin.gcp.services import CLIENT, Run, harness_in
 
 NUMBERS = itertools.count()
 KEY = {"type": "apiKey", "name": "x-api-key", "in": "header"}

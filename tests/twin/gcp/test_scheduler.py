@@ -19,9 +19,10 @@ from pilotlight.twin.gcp.types import ACCOUNT, ACCOUNT_MEMBER, JOB, RUN_MEMBER, 
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
 from tests.support.size import only_all
+from tests.support.waiting import until
 from tests.twin.gcp.conftest import PROJECT, REGION
 from tests.twin.gcp.harness import GoogleHarness
-from tests.twin.gcp.services import CLIENT, Run, harness_in, until
+from tests.twin.gcp.services import CLIENT, Run, harness_in
 
 NUMBERS = itertools.count()
 # A Friday; the clocks of Berlin go forward on Sunday.

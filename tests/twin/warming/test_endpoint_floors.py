@@ -1,7 +1,5 @@
 """Floors of a SageMaker endpoint: swapped configurations, provisioned concurrency by the API and by application auto scaling."""
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -10,6 +8,8 @@ from botocore.exceptions import ClientError
 
 from handlers.functions.aws.floor import Floor, drop
 from pilotlight.twin.rows import Refusal
+from tests.support.load import over_and_over
+from tests.support.waiting import until
 from tests.twin.compute.test_endpoints import ask, instances
 from tests.twin.warming.conftest import GROUP, SCHEDULE, Timed
 
@@ -114,31 +114,15 @@ def test_a_day_of_swapped_configurations_is_warm_inside_and_cold_outside(served)
 def test_a_swap_by_schedule_loses_no_request(served):
     served.create(GROUP, name="mine")
     swap(served, "warm", 8, swapper(served))
-    seen, failures, stop = [], [], threading.Event()
-
-    def callers():
-        while not stop.is_set():
-            try:
-                seen.append(ask(served, "model", {"sleep": 0.02})[1]["pid"])
-            except ClientError as error:
-                failures.append(error)
-
-    threads = [threading.Thread(target=callers) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    while not seen:
-        time.sleep(0.02)
-    before = set(seen)
-    served.forward("2026-06-01T08:01:00+02:00")
-    count, deadline = len(seen), time.monotonic() + 5
-    while len(seen) < count + 20 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not failures
+    with over_and_over(lambda: ask(served, "model", {"sleep": 0.02})[1]["pid"], threads=2) as calls:
+        until(lambda: calls.results)
+        before = set(calls.results)
+        served.forward("2026-06-01T08:01:00+02:00")
+        count = len(calls.results)
+        until(lambda: len(calls.results) >= count + 20)
+    assert not calls.errors
     assert config(served) == "warm"
-    assert not before & set(seen[-10:])
+    assert not before & set(calls.results[-10:])
 
 
 def test_a_role_without_the_right_on_the_configuration_swaps_nothing(served):

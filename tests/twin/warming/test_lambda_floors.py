@@ -1,13 +1,13 @@
 """Provisioned concurrency of a Lambda alias: by the engine, by the API, by application auto scaling on the twin's clock."""
 
 import json
-import threading
-import time
 
 import pytest
 from botocore.exceptions import ClientError
 
 from pilotlight.twin.rows import Refusal
+from tests.support.load import over_and_over
+from tests.support.waiting import until
 from tests.twin.compute.harness import archive
 from tests.twin.warming.conftest import NOTING, Timed
 
@@ -119,28 +119,13 @@ def test_registering_moves_the_capacity_into_the_range_and_deregistering_leaves_
 
 def test_an_alias_that_moves_inside_a_window_keeps_its_floor_without_a_gap(model, tmp_path):
     scaled(model, 2)
-    seen, failures, stop = [], [], threading.Event()
-
-    def callers():
-        while not stop.is_set():
-            try:
-                answer = model.client("lambda").invoke(FunctionName="model:live", Payload=b"{}")
-                seen.append(answer["ExecutedVersion"])
-            except ClientError as error:
-                failures.append(error)
-
-    thread = threading.Thread(target=callers)
-    thread.start()
-    new = model.update(model.model, code=archive(tmp_path / "next", app=NOTING + "\n# another\n"))
-    assert new["version"] == "2"
-    model.alias = model.update(model.alias, functionVersion="2")
-    deadline = time.monotonic() + 10
-    while seen[-1:] != ["2"] and time.monotonic() < deadline:
-        time.sleep(0.02)
-    stop.set()
-    thread.join()
-    assert not failures
-    assert seen[-1] == "2"
+    with over_and_over(lambda: model.client("lambda").invoke(FunctionName="model:live", Payload=b"{}")["ExecutedVersion"]) as calls:
+        new = model.update(model.model, code=archive(tmp_path / "next", app=NOTING + "\n# another\n"))
+        assert new["version"] == "2"
+        model.alias = model.update(model.alias, functionVersion="2")
+        until(lambda: calls.results[-1:] == ["2"])
+    assert not calls.errors
+    assert calls.results[-1] == "2"
     assert model.cold_starts("model") == 0
     assert floor(model) == 2
 

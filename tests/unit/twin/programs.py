@@ -31,7 +31,7 @@ class Programs:
     def change(self, resource: Resource, inputs: dict[str, Any]) -> Resource:
         """The resource with some of its inputs changed."""
         given = {**resource.inputs, **inputs}
-        return self.life.update(resource.token, resource.id, resource.urn, given, self.settings)
+        return self.life.update(resource.token, resource.id, resource.urn, given, self.settings, resource.outputs)
 
     def delete(self, resource: Resource) -> None:
         self.life.delete(resource.token, resource.id, resource.urn)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -24,7 +24,6 @@ from tests.unit.handlers.azure.event_world import taking
 from tests.unit.handlers.http_servers import Quiet, serving
 from tests.unit.twin.azure.eventgrid import CONTRIBUTOR, SENDER, subscription, topic
 
-PATIENCE_S = 60.0
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -146,10 +145,3 @@ class Deployed:
 
     def _queue(self, name: str) -> Any:
         return client(self.harness, self.work, "queue").get_queue_client(name)
-
-
-def until(true: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, "it did not come true"
-        time.sleep(0.05)

@@ -25,9 +25,10 @@ from pilotlight.cli.azure.storage import Login
 from pilotlight.cli.exits import CommandError
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.azure.accounts import Credential, code_of, cosmos_account, cosmos_client, cosmos_grant, cosmos_table
 from tests.twin.azure.harness import AzureHarness
-from tests.twin.azure.storage.event_function import Deployed, until
+from tests.twin.azure.storage.event_function import Deployed
 
 ONE = {"PartitionKey": "p", "RowKey": "r", "n": 1}
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from handlers.functions import connections
+from tests.support.waiting import until
 from tests.twin.azure.harness import AzureHarness
-from tests.twin.azure.storage.event_function import Deployed, until
+from tests.twin.azure.storage.event_function import Deployed
 from tests.unit.handlers.processes import running
 
 ROLE = ("handlers.functions.azure", "events")

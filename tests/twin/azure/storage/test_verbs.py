@@ -16,9 +16,10 @@ from pilotlight.cli.azure.objects import BlobObjects
 from pilotlight.cli.azure.results import TableRows
 from pilotlight.cli.azure.storage import Login
 from pilotlight.cli.exits import CommandError
+from tests.support.waiting import until
 from tests.twin.azure.accounts import Credential, client
 from tests.twin.azure.harness import AzureHarness
-from tests.twin.azure.storage.event_function import Deployed, until
+from tests.twin.azure.storage.event_function import Deployed
 
 
 @pytest.fixture

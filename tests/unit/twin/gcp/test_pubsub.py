@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from pilotlight.twin.gcp.callers import Caller
 from pilotlight.twin.gcp.pubsub import PubsubService
 from pilotlight.twin.gcp.pubsub_store import Delivery
 from pilotlight.twin.gcp.pubsub_streams import Stream
+from tests.support.waiting import until
 from tests.unit.twin.gcp.google_ports import Loop
 
 PROJECT = "tried-project"
@@ -100,13 +100,6 @@ def pull(subscriber: SubscriberClient, name: str = SUBSCRIPTION, limit: int = 10
     request = {"subscription": name, "max_messages": limit, "return_immediately": True}
     with pytest.warns(DeprecationWarning, match="return_immediately"):
         return list(subscriber.pull(request=request, **QUICK).received_messages)
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.01)
 
 
 def test_a_message_goes_to_every_subscription_and_is_gone_once_acknowledged(
