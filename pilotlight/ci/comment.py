@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pilotlight.ci.github import MAX_BODY
+from pilotlight.cli.drift import NO_DRIFT
 
 # operation -> its sign and its word, in the order in which they are told.
 _OPERATIONS: Mapping[str, tuple[str, str]] = {
@@ -110,9 +111,14 @@ def _about(violation: Mapping[str, Any]) -> list[str]:
 
 
 def _problems(plan: Mapping[str, Any]) -> str:
-    """Errors and warnings, without those of the policies, which have a table."""
+    """Errors, warnings and what is no drift, without those of the policies, which have a table."""
     ruled = [(each.get("resource"), each.get("message")) for each in _violations(plan)]
-    told = [each for each in _parts(plan, "diagnostics") if each.get("severity") in ("error", "warning") and not _is_ruled(each, ruled)]
+    said = [
+        each
+        for each in _parts(plan, "diagnostics")
+        if each.get("severity") in ("error", "warning") or str(each.get("message")).startswith(NO_DRIFT)
+    ]
+    told = [each for each in said if not _is_ruled(each, ruled)]
     if not told:
         return ""
     rows = ([_text(each.get("severity")), _code(each.get("resource")), _text(each.get("message"), 4 * _MAX_CELL)] for each in told)

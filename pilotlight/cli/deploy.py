@@ -12,7 +12,7 @@ import typer
 from pilotlight.cli.addresses import reachable_outputs
 from pilotlight.cli.clock import NOW, moved_to
 from pilotlight.cli.diagnostics import Diagnostic
-from pilotlight.cli.drift import changed, foreseen
+from pilotlight.cli.drift import NO_DRIFT, changed, foreseen
 from pilotlight.cli.engine_run import EngineRun, scratch_folder
 from pilotlight.cli.events import Run
 from pilotlight.cli.exits import CommandError, Exit
@@ -139,7 +139,7 @@ def _drifted(session: Session, stack: str, done: Run, report: Report) -> bool:
     resources = session.resources(stack) if steps else []
     for step in steps:
         if why := foreseen(step, resources):
-            report.show(done.diagnostics.add(Diagnostic(severity="info", resource=step.name, message=f"no drift: {why}")))
+            report.show(done.diagnostics.add(Diagnostic(severity="info", resource=step.name, message=f"{NO_DRIFT}{why}")))
         else:
             drifted.append(step.name)
     if drifted:

@@ -5,6 +5,8 @@ from typing import Any
 
 from pilotlight.cli.events import Step
 
+# How a diagnostic of a change that is none begins.
+NO_DRIFT = "no drift: "
 # What reads, or was read, changes nothing.
 _READS = ("read", "refresh")
 _TARGET, _CONFIGURATION = "aws:appautoscaling/target:Target", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"

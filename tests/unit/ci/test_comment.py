@@ -93,6 +93,11 @@ def test_a_finding_is_told_once_and_an_error_beside_it_too() -> None:
     assert "packaging" not in text
 
 
+def test_a_change_that_is_no_drift_says_why() -> None:
+    text = markdown(made(diagnostics=[{"severity": "info", "resource": "api-endpoint", "message": "no drift: a schedule of this stack"}]))
+    assert "| info | `api-endpoint` | no drift: a schedule of this stack |" in text
+
+
 def test_what_only_an_up_decides_is_told_apart() -> None:
     text = markdown(made(violations=[violation("advisory", "soft", "a-rule"), violation("undecided", "arn is not known", "waiting")]))
     assert "Policies: **0 mandatory**, 1 advisory." in text
