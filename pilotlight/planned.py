@@ -41,6 +41,7 @@ class Planned:
     delete_first  whether a replacement deletes the old one before it makes the new one; None leaves that to the provider
     waits_for     URNs of what it is made after
     retained      whether it stays when the stack goes
+    deleted_with  URN of what takes it along, so that it is not deleted by itself where both go; empty where nothing does
     ignored       inputs whose change is none
     provider      URN and id of the provider that makes it, where it is one of the program's own
     """
@@ -56,6 +57,7 @@ class Planned:
     waits_for: frozenset[str] = frozenset()
     protect: bool = False
     retained: bool = False
+    deleted_with: str = ""
     ignored: tuple[str, ...] = ()
     provider: str = ""
 
@@ -228,6 +230,7 @@ class _Monitor(mocks.MockMonitor):
                     delete_first=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
                     waits_for=frozenset(request.dependencies),
                     protect=request.protect,
+                    deleted_with=request.deletedWith,
                     retained=request.retainOnDelete,
                     ignored=tuple(request.ignoreChanges),
                     provider=request.provider,

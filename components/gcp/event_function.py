@@ -8,7 +8,7 @@ import pulumi_gcp as gcp
 from components.args import FunctionArgs
 from components.contract import Principal, Work
 from components.function_size import requests_of, shared
-from components.gcp.apis import EVENTARC, PUBSUB
+from components.gcp.apis import EVENTARC, PUBSUB, STORAGE
 from components.gcp.cloud_run import CloudRunEndpoint
 from components.gcp.context import GcpContext
 from components.gcp.events import OBJECTS, REPLAY
@@ -84,7 +84,7 @@ class Delivery(pulumi.ComponentResource):
     def __init__(self, name: str, home: GcpContext, function: Any, work: Work, opts: pulumi.ResourceOptions) -> None:
         super().__init__("pilotlight:index:Delivery", name, None, opts)
         self._name, self._home = name, home
-        ready = home.apis.enabled(name, self, EVENTARC, PUBSUB)
+        ready = home.apis.enabled(name, self, EVENTARC, PUBSUB, STORAGE)
         identity = account(name, home, TRIGGER, "Brings events to the function", self)
         granted = [
             function.grant_invoke(Principal(name=name, identity=identity.email, parent=self)),

@@ -58,7 +58,8 @@ def _metric(name: str, home: GcpContext, service: str, measure: Measure, opts: p
             display_name=measure.what,
             labels=[label] if measure.staged else None,
         ),
-        bucket_options=_buckets() if measure.staged else None,
+        # Required of a distribution (Cloud Logging API, LogMetric.bucketOptions).
+        bucket_options=_buckets(),
         opts=opts,
     )
 

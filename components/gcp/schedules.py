@@ -22,6 +22,9 @@ RUN_API = "https://run.googleapis.com/v2"
 # The shortest deadline that there is (Cloud Scheduler API, Job: attemptDeadline); a change of a service answers at once.
 LEAST_DEADLINE_S, SET_S = 15, 30
 SET_RETRIES, RETRY_FOR = 3, "600s"
+# Said, since the provider leaves what is not said as it is. With a duration there are retries however few are counted (Cloud Scheduler
+# API, RetryConfig: "if max_retry_duration is also 0").
+NO_RETRY = "0s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +48,9 @@ def job(
         time_zone=firing.timezone,
         paused=False,
         attempt_deadline=f"{max(due.deadline_s, LEAST_DEADLINE_S)}s",
-        retry_config=gcp.cloudscheduler.JobRetryConfigArgs(retry_count=due.retries, max_retry_duration=RETRY_FOR),
+        retry_config=gcp.cloudscheduler.JobRetryConfigArgs(
+            retry_count=due.retries, max_retry_duration=RETRY_FOR if due.retries else NO_RETRY
+        ),
         http_target=due.target,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[*home.apis.enabled(name, parent, SCHEDULER), *ready]),
     )

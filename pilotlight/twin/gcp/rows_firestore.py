@@ -71,6 +71,9 @@ def _delete(twin: Twin, resource: Resource) -> None:
             "FAILED_PRECONDITION",
             f"{resource.id} may not be deleted: set deleteProtectionState to DELETE_PROTECTION_DISABLED, run `up`, then try again.",
         )
+    for field in twin.world.find(FIELD):
+        if field.id.startswith(f"{resource.id}/"):
+            twin.world.delete(FIELD, field.id)
 
 
 def _check_database(twin: Twin, inputs: Properties) -> None:

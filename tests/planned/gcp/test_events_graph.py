@@ -157,8 +157,12 @@ def test_data_is_protected_and_never_emptied_or_goes_with_the_stack(keep: bool) 
 
 
 def test_attempts_go_by_themselves_and_results_are_not_searched_by_their_text() -> None:
-    fields = {each.name: each.inputs for each in plan_of(EVENTS).all("gcp:firestore/field:Field")}
+    plan = plan_of(EVENTS)
+    made = plan.all("gcp:firestore/field:Field")
+    fields = {each.name: each.inputs for each in made}
     attempts, result = fields["events-results-attempts"], fields["events-results-result"]
+    # Taken out by itself each would have its indexes made anew before the database goes.
+    assert {each.deleted_with for each in made} == {plan.one("gcp:firestore/database:Database").urn}
     assert (attempts["collection"], attempts["field"], attempts["ttlConfig"]) == ("results-attempts", "expires", {})
     assert (result["collection"], result["field"], result["indexConfig"]) == ("results", "result", {})
 

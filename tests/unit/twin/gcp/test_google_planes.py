@@ -181,6 +181,14 @@ def test_a_declared_time_to_live_deletes(served: Served) -> None:
     assert isinstance(served.account.twin.gcp.planes.of(served.account.twin, DATABASE), FirestorePlane)
 
 
+def test_a_database_takes_what_was_declared_of_its_fields_along(served: Served) -> None:
+    made = database(served, deletionPolicy="DELETE")
+    inputs = {"database": "results", "collection": "rows", "field": "expires", "ttlConfig": {"expirationOffset": "60s"}}
+    served.account.make(FIELD, "ttl", inputs)
+    served.account.delete(made)
+    assert list(times_to_live(served.account.world)) == []
+
+
 def test_the_functions_of_the_patterns_work_with_both(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results with a topic, each recorded by eight workers at once: one document, one pointer to the newest, one message each."""
     made = subscription(served)
