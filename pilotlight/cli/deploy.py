@@ -149,7 +149,7 @@ def _drifted(session: Session, stack: str, done: Run, report: Report) -> bool:
 
 
 def _command(request: Request, session: Session, local: LocalStack | None, packs: list[str]) -> list[str]:
-    """The engine's arguments; on the twin the stack's file is a copy, and the program runs once (no preview before `up`)."""
+    """The engine's arguments; on the twin the stack's file is a copy, and the engine shows no preview before `up`."""
     plain = ["--non-interactive", "--color", "never", "--suppress-progress"]
     command = [str(session.tools.pulumi), request.operation, "--stack", request.stack, *plain]
     if request.operation != "preview":

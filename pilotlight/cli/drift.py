@@ -1,6 +1,6 @@
 """What a preview would change although nobody has changed it by other ways: schedules, or another stack, set it too. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pilotlight.cli.events import Step
@@ -10,7 +10,7 @@ NO_DRIFT = "no drift: "
 # What reads, or was read, changes nothing.
 _READS = ("read", "refresh")
 _TARGET, _CONFIGURATION = "aws:appautoscaling/target:Target", "aws:sagemaker/endpointConfiguration:EndpointConfiguration"
-Resources = Iterable[Mapping[str, Any]]
+Resources = Sequence[Mapping[str, Any]]
 
 
 def changed(steps: Iterable[Step]) -> list[Step]:
@@ -24,7 +24,9 @@ def foreseen(step: Step, resources: Resources) -> str:
     if key == ("aws:sagemaker:Endpoint", "update", ("endpointConfigName",)):
         return _swapped(step.old.get("endpointConfigName"), step.new.get("endpointConfigName"), resources)
     if key == ("aws:lambda:ProvisionedConcurrencyConfig", "create", ()):
-        return _scaled(f"function:{step.new.get('functionName')}:{step.new.get('qualifier')}", resources)
+        # One that the state has is really gone: somebody took it away.
+        known = step.urn in [resource.get("urn") for resource in resources]
+        return "" if known else _scaled(f"function:{step.new.get('functionName')}:{step.new.get('qualifier')}", resources)
     # The service takes only a role that may write logs (components/aws/gateway_log_role.py).
     if key == ("aws:apigateway:Account", "update", ("cloudwatchRoleArn",)) and (other := step.old.get("cloudwatchRoleArn")):
         return f"the setting is the whole account's, and another stack has set {other}"

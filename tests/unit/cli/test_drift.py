@@ -48,6 +48,10 @@ def test_a_floor_that_schedules_set_is_no_drift() -> None:
     assert foreseen(floored("model"), RESOURCES).startswith("schedules set the floor of function:model:warmed: ")
 
 
+def test_a_floor_that_the_state_has_and_nobody_else_is_drift() -> None:
+    assert foreseen(floored("model"), [*RESOURCES, {"type": "x:y:Z", "urn": FLOOR}]) == ""
+
+
 @pytest.mark.parametrize(
     "step",
     [
