@@ -66,6 +66,8 @@ def limits_copy() -> str:
             f"SAGEMAKER_CONCURRENCY_MOST = {limits.SAGEMAKER_CONCURRENCY.high}",
             f"CLOUD_RUN_CPU_MEMORY_MB = {cpu}",
             f"CLOUD_RUN_FIRST_GENERATION_MB = {limits.CLOUD_RUN_FIRST_GENERATION_MB.low}",
+            f"CONTAINER_APPS_CPU_MOST = {limits_azure.CONTAINER_APPS_CPU.high}",
+            f"CONTAINER_APPS_INGRESS_MOST_S = {limits_azure.CONTAINER_APPS_INGRESS_S.high}",
             f"CONTAINER_APPS_MB_PER_CPU = {limits_azure.CONTAINER_APPS_MB_PER_CPU}",
             f"SERVER_MB = {limits.SERVER_MB}",
             "",

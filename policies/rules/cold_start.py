@@ -9,7 +9,7 @@ from typing import Any
 from . import limits
 from . import tokens as t
 from .apis_google import document_of, host_of, waits
-from .model import Check, Context, Rule, between, equal, wanted
+from .model import Check, Context, Rule, between, equal, wanted, without_comments
 from .reading import Resource, View, every, shown
 
 # Where a type names its images: the parts that do, and where in a part.
@@ -23,12 +23,15 @@ _IMAGES = {
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 # Where a type says how long a caller waits, and the most that it may be (ms).
 _GATEWAYS = {t.REST_INTEGRATION: limits.REST_TIMEOUT_MS, t.HTTP_INTEGRATION: limits.HTTP_TIMEOUT_MS}
+_FORWARD = re.compile(r'<forward-request\b[^>]*\btimeout="(\d+)"')
 # A REST integration that streams (API Gateway REST API reference, Integration: timeoutInMillis).
 _STREAM_MOST_MS = 900_000
 # With this header a function is only handed the event.
 _INVOCATION = "integration.request.header.X-Amz-Invocation-Type"
 # How long what answers on Google Cloud may take, and where nothing is said.
 _TIMEOUTS = {t.RUN: ("template.timeout", 300), t.OTHER_RUNS[0]: ("serviceConfig.timeoutSeconds", 60)}
+# Hundredths of a vCPU (Cloud Run documentation, CPU limits).
+_LEAST_CPU = 0.08
 _SIZE, _BYTES = "MODEL_BYTES", re.compile(r"\d+")
 _QUANTITY = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)(m|[kKMGTP]?|[KMGTP]i)")
 
@@ -97,6 +100,14 @@ def _gateway_waits(resource: Resource, context: Context) -> Iterator[str]:
         yield f"timeoutMilliseconds is {shown(came)}: set it to {low} to {shown(high)}."
 
 
+def _forward_waits(policy: Resource, _: Context) -> Iterator[str]:
+    """What is behind API Management ends sooner than a longer wait, without an answer of its own."""
+    for seconds in _FORWARD.findall(without_comments(policy)):
+        if int(seconds) > limits.CONTAINER_APPS_INGRESS_MOST_S:
+            most = limits.CONTAINER_APPS_INGRESS_MOST_S
+            yield f"value forwards requests with timeout {seconds}: set it to {most} or less, after which Azure's ingress ends them."
+
+
 def _serverless(resource: Resource, _: Context) -> Iterator[str]:
     (low, high, step), path = limits.SAGEMAKER_MEMORY_MB, "serverlessConfig.memorySizeInMb"
 
@@ -106,6 +117,15 @@ def _serverless(resource: Resource, _: Context) -> Iterator[str]:
             yield f"{variant.named(path)} is {shown(came)}: set it to {low} to {high} in steps of {step}."
 
     return every(resource.each("productionVariants"), judge)
+
+
+_LAMBDA_MEMORY = between("memorySize", *limits.LAMBDA_MEMORY_MB, unit="MB")
+
+
+def _function_memory(function: Resource, _: Context) -> Iterator[str]:
+    """Where nothing is said it is the least."""
+    if function.at("memorySize") is not None and (told := _LAMBDA_MEMORY(function)):
+        yield told
 
 
 def _amount(text: str) -> float:
@@ -125,30 +145,44 @@ def _mib(text: str) -> float:
 def _memory_for_cpu(resource: Resource, _: Context) -> Iterator[str]:
     """Cloud Run takes so much memory for so many vCPUs; Container Apps 2 GiB for each."""
     if resource.type == t.RUN:
+        # A larger GPU than an L4 has vCPUs and memory of its own.
+        if resource.at("template.nodeSelector.accelerator", "nvidia-l4") != "nvidia-l4":
+            return iter(())
         return every(resource.each("template.containers"), lambda part: _run_memory(part, resource))
     if resource.at("workloadProfileName", "Consumption") != "Consumption":
         return iter(())
-    return every(resource.each("template.containers"), _app_memory)
+    return _app_memory(resource)
 
 
 def _run_memory(part: View, service: Resource) -> Iterator[str]:
     cpu, memory = str(part.at("resources.limits.cpu", "1")), part.at("resources.limits.memory", "512Mi")
-    low, high = limits.CLOUD_RUN_CPU_MEMORY_MB.get(int(_amount(cpu)), (0, 0))
+    came, sizes = _amount(cpu), limits.CLOUD_RUN_CPU_MEMORY_MB
+    if came < 1:
+        # Below one vCPU there are hundredths, and less memory (Cloud Run documentation, CPU limits and memory limits).
+        low, high = (0, 0) if came < _LEAST_CPU else (limits.CLOUD_RUN_FIRST_GENERATION_MB, 512 if came < 0.5 else 1024)
+    else:
+        low, high = sizes.get(came, (0, 0))
     if not high:
+        yield f"{part.named('resources.limits.cpu')} is {shown(cpu)}: set it to {', '.join(map(str, sizes))}, or {_LEAST_CPU} to 0.99."
         return
     second = service.at("template.executionEnvironment") == "EXECUTION_ENVIRONMENT_GEN2"
     # 1 and 2 vCPUs ask for no memory of their own: their least is the generation's.
-    if not second and low == limits.CLOUD_RUN_CPU_MEMORY_MB[1][0]:
+    if not second and low == sizes[1][0]:
         low = limits.CLOUD_RUN_FIRST_GENERATION_MB
     if not low <= _mib(str(memory)) <= high:
         yield f"{part.named('resources.limits.memory')} is {shown(memory)} for {cpu} vCPU: set it to {low}Mi to {high}Mi."
 
 
-def _app_memory(part: View) -> Iterator[str]:
-    cpu, memory = part.at("resources.cpu", 0.25), part.at("resources.memory", "0.5Gi")
-    fits = float(cpu) * limits.CONTAINER_APPS_MB_PER_CPU
-    if _mib(str(memory)) != fits:
-        yield f'{part.named("resources.memory")} is {shown(memory)} for {shown(cpu)} vCPU: set it to "{fits / 1024:g}Gi".'
+def _app_memory(app: Resource) -> Iterator[str]:
+    """What all containers of a replica have together is one of the pairs (Container Apps documentation, containers: allocations)."""
+    parts = app.each("template.containers")
+    cpu = sum(float(part.at("resources.cpu", 0.25)) for part in parts)
+    memory = sum(_mib(str(part.at("resources.memory", "0.5Gi"))) for part in parts)
+    fits, most = cpu * limits.CONTAINER_APPS_MB_PER_CPU, limits.CONTAINER_APPS_CPU_MOST
+    if cpu * 4 % 1 or cpu > most:
+        yield f"template.containers has {cpu:g} vCPU together: set resources.cpu to quarters, at most {most}."
+    elif memory != fits:
+        yield f'template.containers has {memory / 1024:g}Gi for {cpu:g} vCPU together: set resources.memory to "{fits / 1024:g}Gi" in all.'
 
 
 def _holds_model(resource: Resource, context: Context) -> Iterator[str]:
@@ -211,15 +245,35 @@ def _startup_probe(resource: Resource, context: Context) -> Iterator[str]:
 
 
 def _model_elsewhere(service: Resource, context: Context) -> Iterator[str]:
-    stores = list(context.graph.all(t.GCS))
-    for part in service.each("template.containers"):
-        for variable in part.each("envs"):
-            value = str(variable.at("value", ""))
-            for bucket in stores:
-                if value.startswith(f"gs://{bucket.at('name')}/"):
-                    place, here = str(bucket.at("location")).lower(), str(service.at("location")).lower()
-                    if place != here:
-                        yield f"it reads {variable.at('name')} from {bucket.name} in {place}: make the bucket in {here}."
+    variables, store, scheme = _STORES[service.type]
+
+    def judge(variable: View) -> Iterator[str]:
+        value = str(variable.at("value", ""))
+        # What is no address of a store is read of nothing.
+        for each in context.graph.all(store) if scheme.match(value) else ():
+            address = f"https://{_account(each)}.blob." if store == t.STORAGE else f"gs://{each.at('name')}/"
+            place, here = _place(each), _place(service)
+            if value.startswith(address) and place != here:
+                yield f"it reads {variable.at('name')} from {each.name} in {place}: keep it in {here}."
+
+    return every([value for part in service.each("template.containers") for value in part.each(variables)], judge)
+
+
+def _account(store: Resource) -> Any:
+    """Azure's provider takes one name and gives out another."""
+    return store.at("accountName") or store.at("name")
+
+
+def _place(resource: Resource) -> str:
+    """Azure says it in words or in one ("West Europe")."""
+    return str(resource.at("location")).lower().replace(" ", "")
+
+
+# Where a type has its variables, what models are stored in, and how an address of that begins.
+_STORES = {
+    t.RUN: ("envs", t.GCS, re.compile("gs://")),
+    t.APP: ("env", t.STORAGE, re.compile(r"https://[^/]+\.blob\.")),
+}
 
 
 RULES = (
@@ -249,7 +303,7 @@ RULES = (
         severity="medium",
         idea="A gateway waits no longer than its service allows.",
         fix="Lower the timeout: beyond the service's quota the deploy fails.",
-        checks=(Check(tuple(_GATEWAYS), _gateway_waits),),
+        checks=(Check(tuple(_GATEWAYS), _gateway_waits), Check((t.APIM_POLICY,), _forward_waits)),
         parameters={
             "restMaximumMs": {
                 "type": "number",
@@ -267,7 +321,7 @@ RULES = (
         fix="Take a size of the list: more memory is more CPU, and a faster first answer.",
         checks=(
             Check((t.ENDPOINT_CONFIG,), _serverless),
-            *wanted(t.LAMBDA, between("memorySize", *limits.LAMBDA_MEMORY_MB, unit="MB")),
+            Check((t.LAMBDA,), _function_memory),
             Check((t.RUN, t.APP), _memory_for_cpu),
         ),
     ),
@@ -318,8 +372,8 @@ RULES = (
         group="cold-start",
         severity="medium",
         idea="A model is stored where it runs.",
-        fix="Make the bucket in the service's region: another one's bytes are slow, and billed.",
-        checks=(Check((t.RUN,), _model_elsewhere),),
+        fix="Keep it in the service's region: another one's bytes are slow, and billed.",
+        checks=(Check(tuple(_STORES), _model_elsewhere),),
         stack=True,
     ),
 )

@@ -1,6 +1,7 @@
 """Rules about what is billed: nothing at rest unasked, nothing without a bound."""
 
 import base64
+import math
 import re
 from collections.abc import Iterator
 
@@ -49,7 +50,7 @@ def _windowed(resource: Resource, context: Context) -> bool:
     if resource.type == t.ENDPOINT_CONFIG:
         # Schedules give an endpoint another configuration, or turn the number of one of its variants.
         named += _endpoints(resource, context)
-    own = [name for each in named for key in ("name", "functionName") if isinstance(name := each.values.get(key), str)]
+    own = [name for each in named for key in ("name", "functionName", "resourceId") if isinstance(name := each.values.get(key), str)]
 
     def judge(schedule: Resource) -> Iterator[bool]:
         moved = _moved(schedule, resource)
@@ -98,9 +99,13 @@ _NUMBERS = re.compile(r'"(?:provisionedConcurrentExecutions|maxCapacity|minInsta
 def _ended(action: Resource, floor: Resource) -> str | None:
     """What an action of application auto scaling turns down to the least that there is. Of a function each alias by itself; a qualifier
     that is not known may be any of them."""
+    scaled = str(action.at("resourceId"))
+    if floor.type == t.SCALED_TARGET:
+        least = _least(floor)
+        return scaled if scaled == floor.at("resourceId") and action.at("scalableTargetAction.maxCapacity") == least else None
     if floor.type not in _SCALED:
         return None
-    scaled, (prefix, least) = str(action.at("resourceId")), _SCALED[floor.type]
+    prefix, least = _SCALED[floor.type]
     if not scaled.startswith(prefix):
         return None
     qualifier = floor.values.get("qualifier")
@@ -126,7 +131,16 @@ _CALLS = {
         "lambda:putProvisionedConcurrencyConfig",
         "applicationautoscaling:registerScalableTarget",
     ),
+    t.SCALED_TARGET: ("applicationautoscaling:deregisterScalableTarget", "applicationautoscaling:registerScalableTarget"),
 }
+
+
+def _least(floor: Resource) -> float:
+    """The most of a floor that is none: what application auto scaling can't go below, and whatever else it scales than models."""
+    if floor.type != t.SCALED_TARGET:
+        return 0
+    scaled = str(floor.at("resourceId"))
+    return next((least for prefix, least in _SCALED.values() if scaled.startswith(prefix)), math.inf)
 
 
 def _endpoints(config: Resource, context: Context) -> Iterator[Resource]:
@@ -152,10 +166,10 @@ def _floor(resource: Resource, context: Context) -> Iterator[str]:
         # What is set by hand counts only in the mode for it.
         if path == _BY_HAND and came and part.at("scaling.scalingMode") != "MANUAL":
             return
-        if came and not _windowed(resource, context):
+        if came and came > _least(resource) and not _windowed(resource, context):
             yield (
-                f"{part.named(path)} is {shown(came)} and no schedule ends it: set it to 0, add a window (a warming rule with cron and "
-                f"until), or name {resource.name} in the parameter allowed."
+                f"{part.named(path)} is {shown(came)} and no schedule ends it: set it to {_least(resource)}, add a window (a warming rule "
+                f"with cron and until), or name {resource.name} in the parameter allowed."
             )
 
     return every(places, judge)
@@ -167,6 +181,7 @@ _FLOORS = {
     t.APP: ("template.scale.minReplicas",),
     t.ENDPOINT_CONFIG: ("serverlessConfig.provisionedConcurrency",),
     t.LAMBDA_PROVISIONED: ("provisionedConcurrentExecutions",),
+    t.SCALED_TARGET: ("minCapacity",),
 }
 
 
@@ -250,6 +265,9 @@ def _uploads_end(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _bucket_lifecycle(bucket: Resource, context: Context) -> Iterator[str]:
+    # An old input of the bucket's own says it as well.
+    if bucket.each("lifecycleRules"):
+        return
     if not any(context.graph.behind(each, "bucket", t.S3) is bucket for each in context.graph.all(t.BUCKET_LIFECYCLE)):
         yield "has no BucketLifecycleConfiguration: add one, else old versions and broken uploads are billed for ever."
 
@@ -260,6 +278,9 @@ def _budget(stack: Resource, context: Context) -> Iterator[str]:
 
 
 def _by_request(account: Resource, _: Context) -> Iterator[str]:
+    # Azure says it in two ways.
+    if account.at("capacityMode") == "Serverless":
+        return
     if "EnableServerless" not in [each.at("name") for each in account.each("capabilities")]:
         yield 'capabilities has no "EnableServerless": add it, else each table is billed by the hour.'
 

@@ -58,6 +58,7 @@ def _attempts(resource: Resource, context: Context) -> Iterator[str]:
 
 _ATTEMPTS = {
     t.EVENT_SUBSCRIPTION: "retryPolicy.maxDeliveryAttempts",
+    t.EVENT_SUBSCRIPTION_ELSEWHERE: "retryPolicy.maxDeliveryAttempts",
     t.SUBSCRIPTION: "deadLetterPolicy.maxDeliveryAttempts",
     t.CRON_JOB: "retryConfig.retryCount",
     t.SCHEDULE: "target.retryPolicy.maximumRetryAttempts",
@@ -134,9 +135,17 @@ def _event_dead_letters(resource: Resource, _: Context) -> Iterator[str]:
         yield "deadLetterWithResourceIdentity is missing: set it to a container of blobs; 400, 403 and 413 are never tried again."
 
 
-def _schedule_keeps(schedule: Resource, _: Context) -> Iterator[str]:
-    if not schedule.at("target.deadLetterConfig.arn"):
-        yield "target.deadLetterConfig.arn is missing: set it to the ARN of a queue for what failed."
+def _schedule_keeps(caller: Resource, _: Context) -> Iterator[str]:
+    path = {t.SCHEDULE: "target.deadLetterConfig.arn", t.EVENT_TARGET: "deadLetterConfig.arn"}[caller.type]
+    if not caller.at(path):
+        yield f"{path} is missing: set it to the ARN of a queue for what failed."
+
+
+def _stream_keeps(mapping: Resource, _: Context) -> Iterator[str]:
+    """What a queue gives up it keeps itself; a stream goes on, and what failed is gone with its age."""
+    path = "destinationConfig.onFailure.destinationArn"
+    if not _of_queue(mapping) and not mapping.at(path):
+        yield f"{path} is missing: set it to the ARN of a queue for what failed."
 
 
 def _function_keeps(function: Resource, context: Context) -> Iterator[str]:
@@ -271,7 +280,7 @@ RULES = (
         severity="high",
         idea="An event that Event Grid gives up is kept.",
         fix="Name a container of blobs.",
-        checks=(Check((t.EVENT_SUBSCRIPTION,), _event_dead_letters),),
+        checks=(Check((t.EVENT_SUBSCRIPTION, t.EVENT_SUBSCRIPTION_ELSEWHERE), _event_dead_letters),),
     ),
     Rule(
         id="calls-nobody-waits-for-are-kept",
@@ -281,7 +290,8 @@ RULES = (
         fix="Name a queue for it.",
         checks=(
             Check((t.LAMBDA,), _function_keeps),
-            Check((t.SCHEDULE,), _schedule_keeps),
+            Check((t.SCHEDULE, t.EVENT_TARGET), _schedule_keeps),
+            Check((t.MAPPING,), _stream_keeps),
             Check((t.TOPIC_SUBSCRIPTION,), _topic_redrive),
         ),
         answers=("CKV_AWS_116", "P:awslambda_function_no_dead_letter_queue"),

@@ -1,5 +1,6 @@
 """What a rule is, and the conditions that most rules are made of."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -106,6 +107,16 @@ def is_policy_of(policy: Resource, what: Resource, key: str, context: Context) -
     if None not in names:
         return bool(names[0] == names[1])
     return str(policy.at("id")).lower().startswith(f"{what.at('id')}/policies/".lower())
+
+
+def inbound_of(policy: Resource) -> str:
+    """What a policy of API Management does with a request before it goes on: nothing else turns a caller away."""
+    return " ".join(re.findall("<inbound>(.*?)</inbound>", without_comments(policy), flags=re.DOTALL))
+
+
+def without_comments(policy: Resource) -> str:
+    """A policy of API Management."""
+    return re.sub("<!--.*?-->", "", str(policy.at("value", "")), flags=re.DOTALL)
 
 
 def present(path: str, advice: str) -> Condition:

@@ -3,25 +3,24 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
-
-import pulumi
 
 from . import tokens as t
 from .cost import for_all_objects
 from .delivery import redrive_of
 from .model import Check, Context, Rule, one_of, wanted
-from .reading import Resource, Unread, View, every, shown
+from .reading import STACK, Resource, Unread, View, every, shown
 
-# Namespace of metrics → dimension → type of what it names, by its `name`.
+# Namespace of metrics → dimension → type of what it names.
 _DIMENSIONS: Mapping[str, Mapping[str, str]] = {
     "AWS/Lambda": {"FunctionName": t.LAMBDA},
     "AWS/SQS": {"QueueName": t.QUEUE},
     "AWS/SageMaker": {"EndpointName": t.ENDPOINT},
     "/aws/sagemaker/Endpoints": {"EndpointName": t.ENDPOINT},
     "AWS/DynamoDB": {"TableName": t.TABLE},
-    "AWS/ApiGateway": {"ApiName": t.REST_API},
+    "AWS/ApiGateway": {"ApiName": t.REST_API, "ApiId": t.HTTP_API},
     "AWS/SNS": {"TopicName": t.TOPIC},
 }
 # Label of a monitored resource → its type in a filter, and where what it can be says its name, the last step of an address.
@@ -39,6 +38,8 @@ _LABEL = re.compile(
 )
 # What is excluded, or is another project's, is not what is watched.
 _ELSEWHERE = re.compile(r"\bNOT\b|(?:^|[\s(])-\w|\bresource\.labels?\.project_id\b")
+_LOGS = "logging.googleapis.com/user"
+_LOG_METRIC = re.compile(rf"\b{re.escape(_LOGS)}/([^\"'\s]+)")
 _RESOURCE_TYPE = re.compile(r'\bresource\.type\s*=\s*"?([\w./-]+)')
 _COLUMN = re.compile(r"""\bContainerAppName(?:_s)?\s*(==|=~)\s*@?["']([^"']+)["']""")
 _TAGGED = {
@@ -87,11 +88,14 @@ def _of_metric(holder: View, way: str, context: Context) -> Iterator[str]:
         if name in known:
             # A function that runs at the edge has its region before its name.
             named = str(value).rpartition(".")[2] if name == "FunctionName" else str(value)
-            yield from _absent(
-                f"{holder.named(path)}.{name}", named, [str(each.at("name")) for each in context.graph.all(known[name])], context
-            )
+            yield from _absent(f"{holder.named(path)}.{name}", named, [_called(each) for each in context.graph.all(known[name])], context)
         elif meant := next((each for each in known if each.lower() == re.sub("[^a-z]", "", name.lower())), None):
             yield f"{holder.named(path)} has {name}: AWS calls it {meant}, and measures nothing by another name."
+
+
+def _called(resource: Resource) -> str:
+    """What a dimension calls it."""
+    return str(resource.at("id" if resource.type == t.HTTP_API else "name"))
 
 
 def _filters(policy: Resource, context: Context) -> Iterator[str]:
@@ -103,6 +107,9 @@ def _of_filter(condition: View, path: str, context: Context) -> Iterator[str]:
     text = re.sub(r"(?m)^\s*(#|--).*$", "", str(condition.at(path)))
     if _ELSEWHERE.search(text):
         return
+    for metric in _LOG_METRIC.findall(text):
+        named = [str(each.at("name")) for each in context.graph.all(t.LOG_METRIC)]
+        yield from _absent(f"{condition.named(path)}: {_LOGS}", metric, named, context)
     for label, quoted, several, bare in _LABEL.findall(text):
         type_, places = _LABELS[label]
         if type_ in _RESOURCE_TYPE.findall(text):
@@ -134,6 +141,16 @@ def _query(alert: Resource, context: Context) -> Iterator[str]:
             yield from _absent(f"{condition.named('query')}: ContainerAppName", held, named, context)
 
     return every(alert.each("criteria.allOf"), judge)
+
+
+def _scopes(alert: Resource, context: Context) -> Iterator[str]:
+    """What an alert watches is a resource, or what holds some; Azure asks nobody where `skipMetricValidation` is true."""
+    if alert.links.get("scopes"):
+        return
+    ids = [str(each.at("id")) for each in context.graph.resources if each.type.startswith("azure-native:")]
+    for scope in alert.at("scopes", []):
+        if not any(f"{each}/".lower().startswith(f"{scope}/".lower()) for each in ids):
+            yield from _absent("scopes", scope, ids, context)
 
 
 def _absent(where: str, value: str, named: Sequence[str], context: Context) -> Iterator[str]:
@@ -196,28 +213,27 @@ def _counted_by(resource: Resource, context: Context) -> dict[str, list[str]]:
 
 def _goes_with_stack(resource: Resource, context: Context) -> bool:
     """Whether somebody wrote that data goes with the stack: the parameter, else the stack's own `dataRetention`; what ends by itself anyhow
-    does in any case. Raises Unread where neither is to be had."""
+    does in any case. Raises Unread where neither is to be had; a stack that says nothing keeps its data."""
     if any(fnmatchcase(called, each) for each in context.config["passing"] for called in (resource.name, resource.urn)):
         return True
     written = context.config["dataRetention"]
     if written == "as-the-stack-says":
-        service = _service()
-        if service is None:
+        if STACK.config is None:
             raise Unread(
                 f"{resource.name}: the state does not say whether data may go with the stack; set the parameter dataRetention "
                 'to "delete" or "keep"'
             )
-        written = service.get("dataRetention", "keep")
+        written = _service(STACK.config).get("dataRetention")
     return bool(written == "delete")
 
 
-def _service() -> dict[str, Any] | None:
-    """The stack's own settings; None where it has none, or a value of that name that is somebody else's."""
-    try:
-        service = json.loads(pulumi.Config("pilotlight").get("service") or "")
-    except ValueError:
-        return None
-    return service if isinstance(service, dict) else None
+def _service(config: Mapping[str, str]) -> Mapping[str, Any]:
+    """The stack's own settings; none where it has none, or a value of that name that is somebody else's."""
+    with suppress(ValueError):
+        service = json.loads(config.get("pilotlight:service", ""))
+        if isinstance(service, dict):
+            return service
+    return {}
 
 
 def _protected(resource: Resource, context: Context) -> Iterator[str]:
@@ -297,7 +313,12 @@ RULES = (
         severity="high",
         idea="An alarm watches something that is there.",
         fix="Name the resource as it is named.",
-        checks=(Check((t.ALARM,), _dimensions), Check((t.ALERT_POLICY,), _filters), Check((t.LOG_ALERT,), _query)),
+        checks=(
+            Check((t.ALARM,), _dimensions),
+            Check((t.ALERT_POLICY,), _filters),
+            Check((t.LOG_ALERT,), _query),
+            Check((t.METRIC_ALERT,), _scopes),
+        ),
         parameters={
             "elsewhere": {
                 "type": "array",

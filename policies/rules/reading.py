@@ -46,6 +46,17 @@ class Moot(Exception):
     """A rule does not apply to a resource of its types; the text says why."""
 
 
+@dataclass
+class Stack:
+    """What the engine says of the stack before any rule is asked: its config, key → text. None where only a state is judged (`pulumi policy
+    analyze`), of which it says nothing."""
+
+    config: Mapping[str, str] | None = None
+
+
+STACK = Stack()
+
+
 @dataclass(frozen=True)
 class Unknown:
     """Stands for a value that is not known before the resource is made."""

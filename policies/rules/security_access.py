@@ -7,7 +7,7 @@ from . import apis_google
 from . import tokens as t
 from .apis import open_routes
 from .documents import RESOURCE, bindings, bound, denies_plain_http, kept_out, narrow, principals, statements, within
-from .model import Check, Context, Rule, equal, is_policy_of, one_of, present, wanted
+from .model import Check, Context, Rule, equal, inbound_of, is_policy_of, one_of, present, wanted
 from .reading import Resource, Unknown, View, every, shown
 
 # Condition keys by which a statement for anyone is for one's own only.
@@ -135,8 +135,8 @@ def _open_api(api: Resource, context: Context) -> Iterator[str]:
     if api.at("subscriptionRequired"):
         return
     policies = [each for each in context.graph.all(t.APIM_POLICY) if is_policy_of(each, api, "apiId", context)]
-    if not any(re.search("<validate-(jwt|azure-ad-token)", str(each.at("value", ""))) for each in policies):
-        yield "subscriptionRequired is false and no policy of it has <validate-jwt>: set it to true, or add the element."
+    if not any(re.search("<validate-(jwt|azure-ad-token)", inbound_of(each)) for each in policies):
+        yield "subscriptionRequired is false and no policy of it has <validate-jwt> in its inbound section: set it to true, or add that."
 
 
 def _blocked_bucket(bucket: Resource, context: Context) -> Iterator[str]:

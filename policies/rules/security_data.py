@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from . import tokens as t
 from .apis_google import document_of, uncounted
-from .model import Check, Context, Rule, equal, is_policy_of, one_of, present, wanted
+from .model import Check, Context, Rule, equal, inbound_of, is_policy_of, one_of, present, wanted
 from .reading import Moot, Resource, View, every, shown
 
 # Where a type keeps the variables of a container: the parts that have them, and where in a part; a mapping or a list of name and value.
@@ -32,6 +32,8 @@ _LISTS = ("env", "envs")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # What a variable with such a name may hold: where the secret is.
 _REFERENCE = re.compile(r"arn:aws[a-z-]*:|projects/[^/]+/secrets/|(https|gs|s3)://[^@?]*$")
+# A tokenizer's own words, and what stands where a value is to be put in.
+_BRACKETS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
 # Where spans go; what it names is no key where the component takes identities alone, which `no-shared-keys` asks for.
 _SPANS = re.compile(r"InstrumentationKey=[0-9a-f-]{36}(;[A-Za-z]+(Endpoint|Id)=[^;]*)*;?")
 
@@ -58,8 +60,8 @@ def _secret(variable: View, name: str, value: str) -> Iterator[str]:
 
 
 def _named(value: str) -> bool:
-    """Whether it tells only where something is."""
-    return bool(_REFERENCE.match(value) or _SPANS.fullmatch(value))
+    """Whether it tells only where something is, or is no value at all."""
+    return bool(_REFERENCE.match(value) or _SPANS.fullmatch(value) or _BRACKETS.fullmatch(value))
 
 
 def _queue_encrypted(resource: Resource, _: Context) -> Iterator[str]:
@@ -149,12 +151,8 @@ def _limits(resource: Resource, _: Context) -> Iterator[str]:
     if str(resource.at("format")).endswith("-link"):
         yield "value is an address: give it the policy itself, so that it can be judged."
         return
-    text = _uncommented(resource)
+    text = inbound_of(resource)
     yield from (f"value has no <{each}>: add one to its inbound section." for each in ("rate-limit", "quota") if f"<{each}" not in text)
-
-
-def _uncommented(policy: Resource) -> str:
-    return re.sub("<!--.*?-->", "", str(policy.at("value", "")), flags=re.DOTALL)
 
 
 def _counted_key(key: Resource, context: Context) -> Iterator[str]:
@@ -165,7 +163,7 @@ def _counted_key(key: Resource, context: Context) -> Iterator[str]:
     one = None if every_api else context.graph.behind(key, "scope", t.APIM_API)
     for api in context.graph.all(t.APIM_API) if every_api else [one] if one else []:
         policies = [each for each in context.graph.all(t.APIM_POLICY) if is_policy_of(each, api, "apiId", context)]
-        if not any("<rate-limit " in _uncommented(each) for each in policies):
+        if not any("<rate-limit " in inbound_of(each) for each in policies):
             yield f"scope has {api.name}, whose policy has no <rate-limit>: add one to its inbound section, or give the key a product."
 
 

@@ -19,6 +19,13 @@ _WITHOUT_RESOURCE = (
     "xray:PutTelemetryRecords",
     "s3:ListAllMyBuckets",
     "scheduler:ListSchedules",
+    # Of a function in a network: its interfaces have no names before it runs (Lambda developer guide, required IAM permissions).
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
     # It has one; Application Auto Scaling tries it, in its caller's name, on a name that it made up.
     "sagemaker:DescribeEndpointConfig",
 )
@@ -32,6 +39,8 @@ _ATTACHES = {
     "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive": "policyArns",
     "aws:iam/userPolicyAttachment:UserPolicyAttachment": "policyArn",
 }
+# Rights to whatever is in one bucket, and none to the bucket.
+_OBJECT_ROLE = re.compile(r"roles/storage[.](object|folder)Admin")
 _ADMIN_ROLE = re.compile(r"roles/(owner|editor|viewer|browser|(.*[.])?[A-Za-z]*[Aa]dmin([.]v\d+)?)")
 # On a service account they are how one identity acts as that one; on a project, as every one.
 _ACTING_ROLE = re.compile(r"roles/iam[.](serviceAccount(User|TokenCreator|OpenIdTokenCreator)|workloadIdentityUser)")
@@ -116,9 +125,12 @@ def _trust(resource: Resource, _: Context) -> Iterator[str]:
         if whole and not any(key in keys and not any(map(every_one, keys[key])) for key in _SOMEBODY):
             yield f"{_TRUST} trusts all of {whole[0]}: name the role that takes it, or condition on aws:PrincipalArn or sts:ExternalId."
         for one in named:
-            provider = one.partition("oidc-provider/")[2] or one
-            if provider.startswith(_GITHUB) and not _of_a_repository(keys.get(f"{provider}:sub", [])):
-                yield f"{_TRUST} trusts repositories it does not name: condition {provider}:sub on repo:<owner>/<repository>:<what runs>."
+            role, _, provider = one.lower().rpartition("oidc-provider/")
+            if provider.startswith(_GITHUB):
+                if not _of_a_repository(keys.get(subject := f"{provider}:sub", [])):
+                    yield f"{_TRUST} trusts repositories it does not name: condition {subject} on repo:<owner>/<repository>:<what runs>."
+            elif role and not any(key.startswith(f"{provider}:") and not key.endswith(":aud") for key in keys):
+                yield f"{_TRUST} trusts everybody whom {provider} knows: condition {provider}:sub on who takes the role."
 
 
 def _of_a_repository(subjects: list[str]) -> bool:
@@ -141,9 +153,12 @@ def _admin_of_google(resource: Resource, _: Context) -> Iterator[str]:
 
 
 def _administrates(resource: Resource, role: str) -> Iterator[str]:
+    on_everything = resource.type in (*t.GRANTS_ON_EVERYTHING, *t.WHOLE_ON_EVERYTHING)
+    if _OBJECT_ROLE.fullmatch(role) and not on_everything:
+        return
     if _ADMIN_ROLE.fullmatch(role):
         yield f"role is {shown(role)}: set it to the smallest predefined role for the call, on that one resource."
-    elif _ACTING_ROLE.fullmatch(role) and resource.type in (*t.GRANTS_ON_EVERYTHING, *t.WHOLE_ON_EVERYTHING):
+    elif _ACTING_ROLE.fullmatch(role) and on_everything:
         yield f"role is {shown(role)} on every service account: grant it on the one that is acted as (serviceaccount.IAMMember)."
 
 

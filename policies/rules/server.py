@@ -5,7 +5,6 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import pulumi
 from google.protobuf import json_format  # type: ignore[import-untyped]
 from pulumi.runtime.proto import analyzer_pb2
 from pulumi_policy import EnforcementLevel, Policy, PolicyPack, policy
@@ -13,7 +12,7 @@ from pulumi_policy.deserialize import deserialize_properties
 
 from .model import Rule
 from .pack import Fault, Read, policies
-from .reading import Graph, Resource, plain, type_of
+from .reading import STACK, Graph, Resource, plain, type_of
 
 NAME = "pilotlight"
 # Not public: requirements.txt pins the package, and the tests fail where it is renamed.
@@ -42,8 +41,7 @@ def _server(rules: Sequence[Rule], read: Read) -> type:
     class Server(getattr(policy, _SERVER)):  # type: ignore[misc]  # not known before it runs
         def ConfigureStack(self, request: Any, context: Any) -> Any:
             # The package keeps the stack's tags alone.
-            for key, value in request.config.items():
-                pulumi.runtime.set_config(key, value)
+            STACK.config = dict(request.config)
             return super().ConfigureStack(request, context)
 
         def Configure(self, request: Any, context: Any) -> Any:

@@ -1,5 +1,7 @@
 """Breaks of the rules about the first call."""
 
+import re
+
 from ..rules import tokens as t
 from .harness_breaks import GONE, Break, waiting
 
@@ -108,7 +110,7 @@ BREAKS = (
         "azure-events",
         t.APP,
         {"template.containers.0.resources.memory": "1Gi"},
-        'set it to "2Gi"',
+        'set resources.memory to "2Gi"',
         name="endpoint-app",
     ),
     Break("startup-is-probed", "gcp-api", t.RUN, {"template.containers.0.startupProbe": GONE}, "set httpGet.path", name="endpoint-service"),
@@ -121,5 +123,12 @@ BREAKS = (
         name="endpoint-app-a2f1a6",
     ),
     Break("startup-has-cpu", "gcp-api", t.RUN, {"template.containers.0.resources.startupCpuBoost": False}, "set it to true"),
-    Break("model-in-region", "gcp-api", t.GCS, {"location": "us-central1"}, "make the bucket in europe-west1", name="models-bucket"),
+    Break(
+        "gateway-timeout-exists",
+        "azure-api",
+        t.APIM_POLICY,
+        {"value": lambda text: re.sub('(<forward-request[^>]* timeout)="', r'\1="24', text)},
+        "set it to 240 or less",
+    ),
+    Break("model-in-region", "gcp-api", t.GCS, {"location": "us-central1"}, "keep it in europe-west1", name="models-bucket"),
 )

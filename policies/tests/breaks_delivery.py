@@ -98,6 +98,14 @@ BREAKS = (
         gone=True,
     ),
     Break("calls-nobody-waits-for-are-kept", "aws-events", t.EVENT_INVOKE, {}, "calls it and does not wait", name="ping-async", gone=True),
+    Break(
+        "calls-nobody-waits-for-are-kept",
+        "aws-rest",
+        "",
+        {},
+        "destinationConfig.onFailure.destinationArn is missing",
+        added=made(t.MAPPING, eventSourceArn="arn:aws:kinesis:r:1:stream/s"),
+    ),
     Break("calls-nobody-waits-for-are-kept", "aws-rest", t.SCHEDULE, {"target.deadLetterConfig": GONE}, "set it to the ARN of a queue"),
     Break("calls-nobody-waits-for-are-kept", "aws-rest", t.TOPIC_SUBSCRIPTION, {"redrivePolicy": GONE}, "redrivePolicy is missing"),
 )

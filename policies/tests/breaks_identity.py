@@ -238,7 +238,10 @@ BREAKS = (
         )
     ),
     Break("no-administrator", "gcp-api", t.GRANTS[1], {"role": "roles/editor"}, 'role is "roles/editor"'),
-    Break("no-administrator", "gcp-api", t.GRANTS[5], {"role": "roles/storage.objectAdmin"}, "smallest predefined role"),
+    *(
+        Break("no-administrator", "gcp-api", of, {"role": f"roles/storage.{role}"}, "smallest predefined role")
+        for of, role in ((t.GRANTS[5], "admin"), (t.GRANTS[1], "objectAdmin"), (t.GRANTS[1], "folderAdmin"))
+    ),
     *(
         Break("no-administrator", "azure-api", t.ASSIGNMENT, {"roleDefinitionId": _ROLES + guid}, f"is the role {role}:")
         for guid, role in (

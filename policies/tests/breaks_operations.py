@@ -91,6 +91,14 @@ BREAKS = (
         {"criteria.allOf.0.query": "ContainerAppConsoleLogs_CL | where ContainerAppName_s =~ 'renamed'"},
         'ContainerAppName is "renamed"',
     ),
+    Break(
+        "alarm-dimensions-exist",
+        "azure-api",
+        "",
+        {},
+        'scopes is "/subscriptions/s/gone", and the stack has',
+        added=made(t.METRIC_ALERT, scopes=["/subscriptions/s/gone"], enabled=True),
+    ),
     Break("alarm-says-what-silence-means", "aws-rest", t.ALARM, {"treatMissingData": GONE}, 'set it to "notBreaching"'),
     Break("alarm-says-what-silence-means", "azure-api", t.METRIC_ALERT, {"enabled": False}, "enabled is false: set it to true"),
     Break(

@@ -5,5 +5,6 @@ from .edges_cost import COST
 from .edges_delivery import DELIVERY
 from .edges_operations import OPERATIONS
 from .edges_security import SECURITY
+from .edges_types import TYPES
 
-EDGES = (*COST, *DELIVERY, *COLD_START, *OPERATIONS, *SECURITY)
+EDGES = (*COST, *DELIVERY, *COLD_START, *OPERATIONS, *SECURITY, *TYPES)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..rules import tokens as t
+from .harness import UNKNOWN
 from .harness_breaks import Spec, documents, linked, made
 from .harness_edges import called, edges
 from .harness_services import lambda_function, run_service, serverless
@@ -15,6 +16,15 @@ def _run_limits(cpu: str, memory: str) -> dict[str, Any]:
 
 def _app(container: Mapping[str, Any] | None = None, **more: Any) -> Spec:
     return made(t.APP, template={"containers": [container or {}]}, **more)
+
+
+def _apps(*sizes: tuple[float, str]) -> Spec:
+    return made(t.APP, template={"containers": [{"resources": {"cpu": cpu, "memory": memory}} for cpu, memory in sizes]})
+
+
+def _asks(value: str | None, location: str) -> Spec:
+    """An app that is told an address."""
+    return _app({"env": [{"name": "MODEL", "value": value}]}, location=location)
 
 
 def _config(body: str) -> Spec:
@@ -100,6 +110,15 @@ COLD_START = (
     ),
     *edges(
         "gateway-timeout-exists",
+        *(
+            (says, made(t.APIM_POLICY, value=f"<backend>{comment}<forward-request follow-redirects='true' {wait} /></backend>"))
+            for says, comment, wait in (
+                ("", "", 'timeout="240"'),
+                ("forwards requests with timeout 241: set it to 240", "", 'timeout="241"'),
+                ("", "", ""),
+                ("", '<!-- <forward-request timeout="300" /> -->', 'timeout="20"'),
+            )
+        ),
         ("", made(t.REST_INTEGRATION, timeoutMilliseconds=50)),
         ("", made(t.REST_INTEGRATION)),
         ("", made(t.HTTP_INTEGRATION, timeoutMilliseconds=30_000)),
@@ -144,14 +163,33 @@ COLD_START = (
         ("is 0: set it to 1024 to 6144", serverless(memorySizeInMb=0)),
         ("", lambda_function(memorySize=128)),
         ("", lambda_function(memorySize=10240)),
+        ("", lambda_function()),
         ("", run_service()),
         ("", run_service(_run_limits("1", "4294M"))),
         ("", run_service(_run_limits("1", "128Mi"))),
         ("", run_service(_run_limits("1", "4096Mi"))),
-        ("", run_service(_run_limits("3", "1Gi"))),
+        # 3 vCPUs there are none, and below one only hundredths.
+        *((f'cpu is "{each}": set it to 1, 2, 4, 6, 8, or', run_service(_run_limits(each, "4Gi"))) for each in ("3", "10", "1.5", "0.07")),
+        *(
+            ("", run_service(_run_limits(cpu, memory)))
+            for cpu, memory in (("0.08", "128Mi"), ("80m", "512Mi"), ("0.49", "512Mi"), ("500m", "1Gi"), ("0.99", "1Gi"))
+        ),
+        *(
+            (f'"{memory}" for {cpu} vCPU: set it to 128Mi to {most}Mi', run_service(_run_limits(cpu, memory)))
+            for cpu, memory, most in (("0.08", "127Mi", 512), ("0.49", "513Mi", 512), ("0.5", "1025Mi", 1024))
+        ),
+        # A GPU that is none of those of which the sizes are known.
+        ("", run_service(_run_limits("20", "80Gi"), nodeSelector={"accelerator": "nvidia-rtx-pro-6000"})),
+        ('cpu is "20"', run_service(_run_limits("20", "80Gi"), nodeSelector={"accelerator": "nvidia-l4"})),
         ('is "1Gi" for 4 vCPU: set it to 2048Mi', run_service(_run_limits("4", "1Gi"))),
         ("", _app()),
-        ('set it to "2Gi"', _app({"resources": {"cpu": 1, "memory": "1Gi"}})),
+        ('1Gi for 1 vCPU together: set resources.memory to "2Gi"', _app({"resources": {"cpu": 1, "memory": "1Gi"}})),
+        # What a replica has is counted, of all its containers.
+        ("", _apps((0.5, "0.5Gi"), (0.5, "1.5Gi"))),
+        ('1.5Gi for 1 vCPU together: set resources.memory to "2Gi"', _apps((0.5, "0.5Gi"), (0.5, "1Gi"))),
+        ("", _apps((4, "8Gi"))),
+        ("has 4.25 vCPU together: set resources.cpu to quarters, at most 4", _apps((4, "8Gi"), (0.25, "0.5Gi"))),
+        ("has 0.3 vCPU together", _apps((0.3, "0.6Gi"))),
     ),
     *edges(
         "startup-is-probed",
@@ -170,5 +208,18 @@ COLD_START = (
                 called("there", made(t.GCS, name="there", location="EU")),
             ],
         ),
+        *(
+            (says, [_asks("https://one.blob.core.windows.net/models/m", here), called("one", made(t.STORAGE, location=place, **name))])
+            for here, place, name, says in (
+                ("westeurope", "westeurope", {"accountName": "one"}, ""),
+                ("West Europe", "westeurope", {"accountName": "one"}, ""),
+                ("westeurope", "eastus", {"accountName": "other"}, ""),
+                ("westeurope", "eastus", {"accountName": "one"}, "it reads MODEL from one in eastus: keep it in westeurope"),
+                ("westeurope", "East US", {"name": "one"}, "it reads MODEL from one in eastus"),
+            )
+        ),
+        # Of what is no address of a store no store is asked.
+        ("", [_asks("https://one.queue.core.windows.net/q", "westeurope"), made(t.STORAGE, accountName=UNKNOWN)]),
+        ("", [_asks(None, "westeurope"), made(t.STORAGE, accountName=UNKNOWN)]),
     ),
 )

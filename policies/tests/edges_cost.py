@@ -19,6 +19,10 @@ def _scaled(resource: str, most: int) -> Spec:
     return made(t.SCALED_ACTION, resourceId=resource, scalableTargetAction={"minCapacity": 0, "maxCapacity": most})
 
 
+def _target(resource: str, least: int) -> Spec:
+    return made(t.SCALED_TARGET, resourceId=resource, minCapacity=least, maxCapacity=9)
+
+
 def _job(method: str, uri: str, body: Any = None, **more: Any) -> Spec:
     sent = {} if body is None else {"body": base64.b64encode(json.dumps(body).encode()).decode()}
     return made(t.CRON_JOB, httpTarget={"httpMethod": method, "uri": uri, **sent}, **more)
@@ -92,6 +96,29 @@ COST = (
             (says, [_SERVED, _job("PATCH", f"{_RUN_API}s", {"scaling": {"minInstanceCount": number}})])
             for says, number in (("", 0), ("", 1), ("no schedule ends it", 2))
         ),
+        # Application auto scaling keeps its least up, whatever the model's own resource says.
+        ("minCapacity is 5 and no schedule ends it: set it to 0", _target("function:f:live", 5)),
+        ("minCapacity is 1 and no schedule ends it: set it to 0", _target("function:f:live", 1)),
+        ("minCapacity is 2 and no schedule ends it: set it to 1", _target("endpoint/e/variant/v", 2)),
+        *(
+            ("", each)
+            for each in (
+                _target("function:f:live", 0),
+                _target("endpoint/e/variant/v", 1),
+                _target("table/t", 5),
+                _target("service/c/s", 2),
+            )
+        ),
+        ("", [_target("function:f:live", 5), _scaled("function:f:live", 5), _scaled("function:f:live", 0)]),
+        ("", [_target("endpoint/e/variant/v", 5), _scaled("endpoint/e/variant/v", 1)]),
+        *(
+            ("no schedule ends it", [_target("function:f:live", 5), each])
+            for each in (_scaled("function:f:live", 1), _scaled("function:g:live", 0), _scaled("endpoint/f/variant/v", 0))
+        ),
+        *(
+            ("", [_target("function:f:live", 5), _calls(f"applicationautoscaling:{each}", '{"ResourceId": "function:f:live"}')])
+            for each in ("deregisterScalableTarget", "registerScalableTarget")
+        ),
         # Of two floors the higher one is the floor.
         (
             "",
@@ -137,5 +164,13 @@ COST = (
         ),
     ),
     *edges("nothing-by-the-hour", ("", _profiles({"workloadProfileType": "D4", "minimumCount": 1})), allowed=["added"]),
+    *edges(
+        "bucket-has-lifecycle", ("", made(t.S3, name="b", lifecycleRules=[GOOD_LIFE])), ("has no Bucket", made(t.S3, lifecycleRules=[]))
+    ),
+    *edges(
+        "table-on-demand",
+        ("", made(t.COSMOS, capacityMode="Serverless")),
+        ('no "EnableServerless"', made(t.COSMOS, capacityMode="Provisioned")),
+    ),
     *edges("uploads-are-tidied", ("", made(t.BUCKET_LIFECYCLE, rules=[GOOD_LIFE, {"status": "Disabled"}]))),
 )

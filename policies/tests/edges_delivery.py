@@ -12,6 +12,7 @@ def _redrive(count: object = 3, dead: str = "dead") -> str:
     return json.dumps({"deadLetterTargetArn": f"arn:aws:sqs:r:1:{dead}", "maxReceiveCount": count})
 
 
+_STREAM = "arn:aws:kinesis:r:1:stream/s"
 _MOST = {"messageRetentionSeconds": 1_209_600}
 
 DELIVERY = (
@@ -57,7 +58,7 @@ DELIVERY = (
             [linked(sqs_queue("q", redrivePolicy=_redrive()), redrivePolicy=sqs_queue("known-by-link")), sqs_queue("known-by-link")],
         ),
     ),
-    *edges("batches-fail-in-part", ("", made(t.MAPPING, eventSourceArn="arn:aws:kinesis:r:1:stream/s"))),
+    *edges("batches-fail-in-part", ("", made(t.MAPPING, eventSourceArn=_STREAM))),
     *edges(
         "push-waits-for-service",
         ("", [made(t.SUBSCRIPTION, pushConfig={"pushEndpoint": "https://elsewhere.example"}), run_service()]),
@@ -105,6 +106,17 @@ DELIVERY = (
             )
             for says, name in (("a trigger keeps nothing", "RESULTS_TOPIC"), ("", "Dead_letters"), ("", "MY_DLQ"), ("", "FAILED"))
         ),
+    ),
+    *edges(
+        "calls-nobody-waits-for-are-kept",
+        *(
+            (f"{path}.arn is missing", made(type_))
+            for type_, path in ((t.EVENT_TARGET, "deadLetterConfig"), (t.SCHEDULE, "target.deadLetterConfig"))
+        ),
+        ("", made(t.EVENT_TARGET, deadLetterConfig={"arn": "arn:aws:sqs:r:1:dead"})),
+        ("", event_mapping()),
+        ("destinationConfig.onFailure.destinationArn is missing", made(t.MAPPING, eventSourceArn=_STREAM)),
+        ("", made(t.MAPPING, eventSourceArn=_STREAM, destinationConfig={"onFailure": {"destinationArn": "arn:aws:sqs:r:1:dead"}})),
     ),
     *edges("event-grid-has-dead-letters", ("", made(t.EVENT_SUBSCRIPTION, deadLetterDestination={"endpointType": "StorageBlob"}))),
     *edges(

@@ -1,7 +1,8 @@
 """Edges of who is told, what is kept and what is named."""
 
 from ..rules import tokens as t
-from .harness_breaks import Spec, made
+from .harness import UNKNOWN
+from .harness_breaks import Spec, linked, made
 from .harness_edges import edges
 from .harness_services import GOOD_LIFE, event_mapping, lambda_function, sqs_queue
 
@@ -14,6 +15,7 @@ def _lines(query: str) -> Spec:
     return made(t.LOG_ALERT, criteria={"allOf": [{"query": query}]})
 
 
+_GROUP = "/subscriptions/s/resourceGroups/g/providers/p"
 _REVISION = 'resource.type = "cloud_run_revision"'
 _WATCHED = (
     ("AWS/Lambda", "FunctionName", t.LAMBDA),
@@ -125,6 +127,29 @@ OPERATIONS = (
     ),
     *edges(
         "alarm-dimensions-exist",
+        *(
+            (says, [made(t.ALARM, namespace="AWS/ApiGateway", dimensions={"ApiId": "abc"}), made(t.HTTP_API, name="abc", id=its)])
+            for its, says in (("abc", ""), ("xyz", 'dimensions.ApiId is "abc", and the stack has xyz'))
+        ),
+        *(
+            (says, [_alert(f'metric.type = "logging.googleapis.com/user/{named}" AND x'), made(t.LOG_METRIC, name="cold.starts/all")])
+            for named, says in (
+                ("cold.starts/all", ""),
+                ("cold-starts", 'logging.googleapis.com/user is "cold-starts", and the stack has cold.starts/all'),
+            )
+        ),
+        *(
+            (says, [{**made(t.METRIC_ALERT, scopes=[f"{_GROUP}/x", scope]), **more}, made(t.APP, id=f"{_GROUP}/x"), made(t.S3, id=UNKNOWN)])
+            for scope, more, says in (
+                (f"{_GROUP}/x", {}, ""),
+                (f"{_GROUP}/X", {}, ""),
+                # Of all that is in a group.
+                (_GROUP, {}, ""),
+                (f"{_GROUP}/y", {}, f'scopes is "{_GROUP}/y", and the stack has'),
+                # What it was taken from is there.
+                (UNKNOWN, linked({}, scopes=made(t.APP)), ""),
+            )
+        ),
         (
             "the stack has a, b: an alarm",
             [made(t.ALARM, namespace="AWS/SQS", dimensions={"QueueName": "c"}), sqs_queue("b"), sqs_queue("a")],
@@ -139,12 +164,14 @@ OPERATIONS = (
         ("", {**made(t.TABLE), "protect": True}),
         ("", {**made(t.TABLE), "urn": _WRITTEN_BY}),
         *(("the option protect is false", made(each)) for each in (t.S3, t.GCS, t.STORAGE, t.COSMOS)),
+        ('deleteProtectionState is missing: set it to "DELETE_PROTECTION_ENABLED"', made(t.DATABASE)),
         **_KEEP,
     ),
     *edges(
         "data-can-be-restored",
         ("", made(t.TABLE, pointInTimeRecovery={"enabled": True})),
         ("", made(t.DATABASE, pointInTimeRecoveryEnablement="POINT_IN_TIME_RECOVERY_ENABLED")),
+        ("pointInTimeRecoveryEnablement is missing", made(t.DATABASE)),
         **_KEEP,
     ),
     *edges(

@@ -56,6 +56,7 @@ _KEYED = made(t.APIM_API, name="a", apiId="a")
 _STAGE = made(t.REST_STAGE, stageName="v1")
 _NAMED_STAGE = made(t.REST_STAGE, restApi="a", stageName="v1")
 _LIMITS = "<policies><inbound><rate-limit calls='1'/><quota calls='1'/></inbound></policies>"
+_RATE = '<policies><inbound><rate-limit calls="1" /></inbound></policies>'
 _THIRD = (
     "components: {securitySchemes: {a: {type: apiKey}}}, security: [a: []], "
     "x-google-api-management: {quota: {limits: {a-minute: {metric: calls}}}}"
@@ -123,9 +124,23 @@ SECURITY = (
             ],
         ),
         ("", [_API, _TOKENS]),
-        ("", [_API, {**_TOKENS, "inputs": {"value": "<validate-azure-ad-token />"}, "links": linked({}, apiId=_API)["links"]}]),
+        (
+            "",
+            [
+                _API,
+                {
+                    **_TOKENS,
+                    "inputs": {"value": "<inbound><validate-azure-ad-token /></inbound>"},
+                    "links": linked({}, apiId=_API)["links"],
+                },
+            ],
+        ),
         ("", [_API, _TOKENS, called("second", made(t.APIM_POLICY, apiId="a", value="<base />"))]),
         ("no policy of it has <validate-jwt>", [_API, made(t.APIM_POLICY, apiId="b", value=_JWT)]),
+        # What is no part of it, and what comes too late.
+        ("no policy of it has <validate-jwt>", [_API, made(t.APIM_POLICY, apiId="a", value=f"<!--\n{_JWT} -->")]),
+        ("no policy of it has <validate-jwt>", [_API, made(t.APIM_POLICY, apiId="a", value=_JWT.replace("inbound", "outbound"))]),
+        ("", [_API, made(t.APIM_POLICY, apiId="a", value=f"<policies>\n<inbound>\n<base />{_JWT[9:]}<outbound /></policies>")]),
         # As a saved state has both.
         ("", [_SAVED_API, made(t.APIM_POLICY, id="/service/s/apis/A/policies/policy", value=_JWT)]),
         ("no policy of it has <validate-jwt>", [_SAVED_API, made(t.APIM_POLICY, id="/service/s/apis/a2/policies/policy", value=_JWT)]),
@@ -160,6 +175,14 @@ SECURITY = (
     ),
     *edges(
         "no-wildcard-resource",
+        *(
+            ("", made(t.ROLE_POLICY, policy=allowing(f"ec2:{each}", "*")))
+            for each in (
+                *("AssignPrivateIpAddresses", "CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces"),
+                *("DescribeSubnets", "UnassignPrivateIpAddresses"),
+            )
+        ),
+        ("policy allows ec2:RunInstances", made(t.ROLE_POLICY, policy=allowing("ec2:RunInstances", "*"))),
         ("", made(t.ROLE_POLICY, policy=allowing("sns:Unsubscribe", "arn:aws:sns:us-east-1:111122223333:topic:*"))),
         ("policy allows sqs:SendMessage", made(t.ROLE_POLICY, policy=allowing("sqs:SendMessage", "arn:aws:sqs:us-east-1:111122223333:"))),
     ),
@@ -170,6 +193,21 @@ SECURITY = (
             "trusts repositories it does not name",
             _trust({"StringLike": {f"{_GITHUB}:sub": ["repo:o/r:ref:main", "repo:*/x:y"]}}, Federated=_GITHUB),
         ),
+        # Whoever else has tokens of an issuer.
+        *(
+            (says, _trust(condition, Federated=f"arn:aws:iam::111122223333:oidc-provider/{issuer}"))
+            for issuer in ("gitlab.com", "oidc.eks.eu-west-1.amazonaws.com/id/ABC")
+            for says, condition in (
+                (f"trusts everybody whom {issuer.lower()} knows", None),
+                (f"condition {issuer.lower()}:sub on who", {"StringEquals": {f"{issuer}:aud": "sts.amazonaws.com"}}),
+                (f"trusts everybody whom {issuer.lower()} knows", {"StringEquals": {"other.example:sub": "me"}}),
+                (f"trusts everybody whom {issuer.lower()} knows", {"StringLike": {f"{issuer}:sub": "*"}}),
+                ("", {"StringEquals": {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": "system:serviceaccount:a:b"}}),
+                ("", {"StringLike": {f"{issuer}:sub": "project_path:group/project:ref_type:branch:ref:*"}}),
+            )
+        ),
+        # A directory of one's own.
+        ("", _trust(None, Federated="arn:aws:iam::111122223333:saml-provider/staff")),
     ),
     *edges("calls-carry-a-token", ("", made(t.CRON_JOB, httpTarget={"uri": "https://s", "oidcToken": {"serviceAccountEmail": "a"}}))),
     *edges("managed-identity", *(("", made(t.APP, identity={"type": each})) for each in ("SystemAssigned", "SystemAssigned,UserAssigned"))),
@@ -241,15 +279,16 @@ SECURITY = (
         *(
             (says, [_KEYED, called("key", made(t.APIM_KEY, scope=scope)), called("policy", made(t.APIM_POLICY, apiId=of, value=value))])
             for scope, of, value, says in (
-                ("/apis/a", "a", '<policies><inbound><rate-limit calls="1" /></inbound></policies>', ""),
-                ("/apis/a", "a", '<!-- <rate-limit calls="1" /> -->', "whose policy has no <rate-limit>"),
-                ("/apis/a", "a", '<rate-limit-by-key calls="1" />', "whose policy has no <rate-limit>"),
-                ("/apis/a", "b", '<rate-limit calls="1" />', "whose policy has no <rate-limit>"),
+                ("/apis/a", "a", _RATE, ""),
+                ("/apis/a", "a", f"<!-- {_RATE} -->", "whose policy has no <rate-limit>"),
+                ("/apis/a", "a", _RATE.replace("rate-limit", "rate-limit-by-key"), "whose policy has no <rate-limit>"),
+                ("/apis/a", "a", _RATE.replace("inbound", "backend"), "whose policy has no <rate-limit>"),
+                ("/apis/a", "b", _RATE, "whose policy has no <rate-limit>"),
                 ("/products/p", "a", "", ""),
                 ("/apis/b", "a", "", ""),
                 ("/apis", "a", "", "scope has added, whose policy has no"),
                 ("/Subscriptions/s/service/m/APIs", "a", "", "scope has added, whose policy has no"),
-                ("/apis", "a", '<rate-limit calls="1" />', ""),
+                ("/apis", "a", _RATE, ""),
             )
         ),
         (
@@ -257,7 +296,7 @@ SECURITY = (
             [
                 _KEYED,
                 called("key", linked(made(t.APIM_KEY), scope=_KEYED)),
-                called("policy", linked(made(t.APIM_POLICY, value='<rate-limit calls="1" />'), apiId=_KEYED)),
+                called("policy", linked(made(t.APIM_POLICY, value=_RATE), apiId=_KEYED)),
             ],
         ),
         (

@@ -6,6 +6,10 @@ from ..rules import tokens as t
 from .harness_breaks import GONE, Break, Spec, allowing, documents, google, granting, linked, made, services, statement
 
 _LABELS = {"project": "p", "stack": "s"}
+_STREAM = {
+    "eventSourceArn": "arn:aws:dynamodb:r:1:table/t/stream/1",
+    "destinationConfig": {"onFailure": {"destinationArn": "arn:aws:sqs:r:1:dead"}},
+}
 _GITHUB = "token.actions.githubusercontent.com"
 _QUEUE = "arn:aws:sqs:us-east-1:111122223333:added"
 
@@ -198,6 +202,7 @@ HARMLESS = (
         for each in ("serviceAccountUser", "serviceAccountTokenCreator", "workloadIdentityUser")
     ),
     _passed("no-administrator", "gcp-api", t.GRANTS[1], {"role": "roles/secretmanager.secretAccessor"}),
+    *(_passed("no-administrator", "gcp-api", t.GRANTS[5], {"role": f"roles/storage.{each}Admin"}) for each in ("object", "folder")),
     *(
         _passed("no-administrator", "gcp-api", "", {}, added=made(each, policyData=policy))
         for each in t.GRANTED_WHOLE
@@ -229,14 +234,14 @@ HARMLESS = (
             ("TOKEN", "https://issuer.example/token"),
             ("MAX_TOKENS", "256"),
             ("PARTITION_KEY", "id"),
+            ("PAD_TOKEN", "<pad>"),
+            ("MASK_TOKEN", "[MASK]"),
         )
     ),
     _passed(
         "no-secret-in-variables", "azure-api", t.APP, {"template.initContainers": [{"env": [{"name": "API_KEY", "secretRef": "key"}]}]}
     ),
-    _passed(
-        "readers-are-bounded", "aws-rest", t.MAPPING, {"scalingConfig": GONE, "eventSourceArn": "arn:aws:dynamodb:r:1:table/t/stream/1"}
-    ),
+    _passed("readers-are-bounded", "aws-rest", t.MAPPING, {"scalingConfig": GONE, **_STREAM}),
     _passed(
         "queue-has-dead-letters",
         "aws-rest",

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pulumi
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
 from pulumi_policy import EnforcementLevel
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from ..rules.model import Rule
+from ..rules.reading import STACK
 from ..rules.server import NAME, parts
 
 UNKNOWN = UNKNOWN_STRING_VALUE
@@ -47,8 +47,8 @@ class Finding:
 
 
 class Pack:
-    """Rules with a configuration: rule → {parameter: value, `enforcementLevel`: level}; and the stack's own config, key → text. Raises what
-    the pack raises for a mistaken one."""
+    """Rules with a configuration: rule → {parameter: value, `enforcementLevel`: level}; and the stack's own config, key → text, None where
+    only a state is judged. Raises what the pack raises for a mistaken one."""
 
     def __init__(
         self,
@@ -69,8 +69,9 @@ class Pack:
             request.policyConfig[name].enforcementLevel = _LEVELS[values["enforcementLevel"]]
             request.policyConfig[name].properties.update({key: value for key, value in values.items() if key != "enforcementLevel"})
         # A pack is a process of its own, which knows the config of its stack alone.
-        pulumi.runtime.set_all_config({})
-        self._server.ConfigureStack(analyzer_pb2.AnalyzerStackConfigureRequest(config=stack_config or {}), None)
+        STACK.config = None
+        if stack_config is not None:
+            self._server.ConfigureStack(analyzer_pb2.AnalyzerStackConfigureRequest(config=stack_config), None)
         self._server.Configure(request, None)
 
     def judge(self, resources: Iterable[Spec], only: Callable[[Spec], bool] = lambda spec: True) -> list[Finding]:

@@ -5,6 +5,7 @@ For rules of your own: `mutants()` finds them in every module of `rules/` that j
 
 import ast
 import copy
+import dataclasses
 import importlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from types import CodeType
 from typing import Any
 
 from ..rules.model import Context, Rule
-from ..rules.pack import verdict
+from ..rules.pack import Verdict, verdict
 from ..rules.reading import Graph, Resource
 from ..rules.server import resource_of
 from .breaks import BREAKS
@@ -183,6 +184,18 @@ def survives(mutant: Mutant) -> bool:
             return False
 
 
+def silent_types(rule: Rule) -> set[str]:
+    """The types of a rule's checks of which no break and no edge has it say anything: without them it would judge as before."""
+    cases = [(_of_case(number), case.settings()) for number, case in enumerate(CASES[: len(BREAKS)]) if case.rule == rule.id]
+    cases += [(_of_edge(edge), {rule.id: edge.config}) for edge in EDGES if edge.rule == rule.id and edge.says]
+    silent = set[str]()
+    for check in rule.checks:
+        alone = dataclasses.replace(rule, checks=(check,))
+        told = {resource.type for seen, settings in cases for resource, said in _verdicts(alone, seen, settings) if said.told}
+        silent |= set(check.types) - told
+    return silent
+
+
 @contextmanager
 def _living(mutant: Mutant) -> Iterator[Sequence[Rule]]:
     """The rules while the mutant is in its module's place."""
@@ -322,10 +335,13 @@ def _as_meant(rules: Sequence[Rule], number: int) -> bool:
 
 def _at_the_edge(rules: Sequence[Rule], edge: Edge) -> bool:
     rule = next(each for each in rules if each.id == edge.rule)
-    both = [_both(spec) for spec in edge.resources]
-    seen = _Seen([alone for alone, _ in both], Graph([whole for _, whole in both]))
-    found = _told([rule], seen, {rule.id: edge.config})
+    found = _told([rule], _of_edge(edge), {rule.id: edge.config})
     return [edge.says in message for _, _, message in found] == ([True] if edge.says else [])
+
+
+def _of_edge(edge: Edge) -> _Seen:
+    both = [_both(spec) for spec in edge.resources]
+    return _Seen([alone for alone, _ in both], Graph([whole for _, whole in both]))
 
 
 def _told(rules: Sequence[Rule], seen: _Seen, settings: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, str]]:
@@ -334,9 +350,13 @@ def _told(rules: Sequence[Rule], seen: _Seen, settings: Mapping[str, Mapping[str
     for rule in rules:
         if rule.level == "disabled" and rule.id not in settings:
             continue
-        given = {key: value for key, value in settings.get(rule.id, {}).items() if key != "enforcementLevel"}
-        context = Context(rule.configured(given), seen.graph if rule.stack else Graph(()))
-        for resource in seen.graph.resources if rule.stack else seen.alone:
-            said = verdict(rule, resource, context)
+        for resource, said in _verdicts(rule, seen, settings):
             found += [(rule.id, resource.name, told) for told in (*said.told, *(f"unread: {each}" for each in said.unread))]
     return found
+
+
+def _verdicts(rule: Rule, seen: _Seen, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Resource, Verdict]]:
+    given = {key: value for key, value in settings.get(rule.id, {}).items() if key != "enforcementLevel"}
+    context = Context(rule.configured(given), seen.graph if rule.stack else Graph(()))
+    for resource in seen.graph.resources if rule.stack else seen.alone:
+        yield resource, verdict(rule, resource, context)

@@ -14,7 +14,8 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "_serverless: came - low -> came + low",
             "_amount: ' KMGTP' -> ' KMGTP~'",
             "_run_memory: 0 -> 1",
-            "_run_memory: limits.CLOUD_RUN_CPU_MEMORY_MB[1] -> limits.CLOUD_RUN_CPU_MEMORY_MB[2]",
+            "_run_memory: 0 -> 1 #3",
+            "_run_memory: sizes[1] -> sizes[2]",
             "_model_elsewhere: variable.at('value', '') -> variable.at('value', '~')",
         ),
     },
@@ -41,24 +42,28 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "_literal: text.strip('*?') -> text.strip('*?~')",
         ),
     },
-    "model": {_SAID: ("between: '' -> '~'",)},
+    "model": {
+        _SAME: (
+            "inbound_of: ' ' -> ' ~'",
+            "without_comments: policy.at('value', '') -> policy.at('value', '~')",
+            "without_comments: re.sub('<!--.*?-->', '', str(policy.at('value', '')), flags=re.DOTALL) -> "
+            "re.sub('<!--.*?-->', '~', str(policy.at('value', '')), flags=re.DOTALL)",
+        ),
+        _SAID: ("between: '' -> '~'",),
+    },
     "operations": {
         _SAME: (
             "_of_filter: re.sub('(?m)^\\\\s*(#|--).*$', '', str(condition.at(path))) -> "
             "re.sub('(?m)^\\\\s*(#|--).*$', '~', str(condition.at(path)))",
             "_query: re.sub('//.*', '', str(condition.at('query'))) -> re.sub('//.*', '~', str(condition.at('query')))",
-            "_goes_with_stack: service.get('dataRetention', 'keep') -> service.get('dataRetention', 'keep~')",
-            "_service: '' -> '~'",
+            "_service: config.get('pilotlight:service', '') -> config.get('pilotlight:service', '~')",
             "_runtime: match[2].strip('.') -> match[2].strip('.~')",
         ),
         _OF_THE_STACK: (
             "_goes_with_stack: written == 'as-the-stack-says' -> written == 'as-the-stack-says~'",
-            "_goes_with_stack: service is None -> service is not None",
-            "_goes_with_stack: service.get('dataRetention', 'keep') -> service.get('dataRetention~', 'keep')",
-            "_service: pulumi.Config('pilotlight').get('service') or '' -> ''",
-            "_service: pulumi.Config('pilotlight').get('service') or '' -> pulumi.Config('pilotlight').get('service')",
-            "_service: pulumi.Config('pilotlight') -> pulumi.Config('pilotlight~')",
-            "_service: pulumi.Config('pilotlight').get('service') -> pulumi.Config('pilotlight').get('service~')",
+            "_goes_with_stack: STACK.config is None -> STACK.config is not None",
+            "_goes_with_stack: _service(STACK.config).get('dataRetention') -> _service(STACK.config).get('dataRetention~')",
+            "_service: config.get('pilotlight:service', '') -> config.get('pilotlight:service~', '')",
             "_service: isinstance(service, dict) -> not isinstance(service, dict)",
         ),
     },
@@ -67,16 +72,10 @@ SURVIVORS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "_route: '' -> '~'",
             "_route: told and (key == '$connect' or (' ' in key and (not key.startswith('OPTIONS ')))) -> "
             "key == '$connect' or (' ' in key and (not key.startswith('OPTIONS ')))",
-            "_open_api: each.at('value', '') -> each.at('value', '~')",
         ),
     },
     "security_data": {
-        _SAME: (
-            "_listed: variable.at('name', '') -> variable.at('name', '~')",
-            "_uncommented: policy.at('value', '') -> policy.at('value', '~')",
-            "_uncommented: re.sub('<!--.*?-->', '', str(policy.at('value', '')), flags=re.DOTALL) -> "
-            "re.sub('<!--.*?-->', '~', str(policy.at('value', '')), flags=re.DOTALL)",
-        ),
+        _SAME: ("_listed: variable.at('name', '') -> variable.at('name', '~')",),
     },
     "security_identity": {
         _SAME: (

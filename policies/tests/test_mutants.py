@@ -4,7 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from .mutants import OF_RULES, SHARED, mutants, survives
+from ..rules import RULES
+from ..rules.model import Rule
+from .mutants import OF_RULES, SHARED, mutants, silent_types, survives
 from .survivors import SURVIVORS
 
 
@@ -22,3 +24,9 @@ def test_every_listed_survivor_is_a_mutant() -> None:
     assert {module: {each for names in reasons.values() for each in names} - known[module] for module, reasons in SURVIVORS.items()} == {
         module: set() for module in SURVIVORS
     }
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_speaks_of_each_of_its_types(rule: Rule) -> None:
+    """A type less is a mutant, too."""
+    assert silent_types(rule) == set()

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import json
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import pulumi
 import pytest
 from pulumi_policy import policy as package
 from pulumi_policy.deserialize import deserialize_properties
@@ -162,8 +160,8 @@ _HALF_KNOWN: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ),
     (
         "memory-of-platform",
-        t.APP,
-        {"template": {"containers": [UNKNOWN, {"resources": {"cpu": 1, "memory": "1Gi"}}]}},
+        t.RUN,
+        {"template": {"containers": [UNKNOWN, {"resources": {"limits": {"cpu": "4", "memory": "1Gi"}}}]}},
         "containers[1].resources",
     ),
     ("nothing-by-the-hour", t.ENDPOINT_CONFIG, {"productionVariants": [UNKNOWN, {"instanceType": "ml.m5.large"}]}, "productionVariants[1]"),
@@ -278,21 +276,24 @@ def test_a_window_is_that_of_one_service_and_told_where_it_is_not_known() -> Non
     assert said(UNKNOWN) == [True]
 
 
-@pytest.mark.parametrize("stack_config", [None, {"pilotlight:service": "[1]"}, {"pilotlight:service": "someone's"}])
-def test_without_a_word_about_data_a_state_cannot_be_judged(stack_config: dict[str, str] | None) -> None:
-    found = {each.rule: each for each in Pack(RULES, stack_config=stack_config).judge(good("aws-events")) if each.unread}
+def test_without_a_word_about_data_a_state_cannot_be_judged() -> None:
+    found = {each.rule: each for each in Pack(RULES).judge(good("aws-events")) if each.unread}
     assert set(found) == set(WRITTEN)
     assert "set the parameter dataRetention" in found["data-is-protected"].message
 
 
 def test_the_stacks_own_word_about_data_is_heard() -> None:
     """The engine hands the stack's config over in a message that Pulumi's package does not read."""
-    for written, findings in (("delete", set()), ("keep", set(WRITTEN))):
-        config = {"pilotlight:service": json.dumps({"dataRetention": written})}
-        try:
-            found = Pack(RULES, stack_config=config).judge(good("aws-events"))
-        finally:
-            pulumi.runtime.set_all_config({})
+    for config, findings in (
+        ({"pilotlight:service": '{"dataRetention": "delete"}'}, set()),
+        ({"pilotlight:service": '{"dataRetention": "keep"}'}, set(WRITTEN)),
+        # Who takes the pack alone writes nothing of the kind.
+        ({}, set(WRITTEN)),
+        ({"pilotlight:service": "{}"}, set(WRITTEN)),
+        ({"pilotlight:service": "[1]"}, set(WRITTEN)),
+        ({"pilotlight:service": "someone's"}, set(WRITTEN)),
+    ):
+        found = Pack(RULES, stack_config=config).judge(good("aws-events"))
         assert {each.rule for each in found} == findings
         assert not any(each.unread for each in found)
 
