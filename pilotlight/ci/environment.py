@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -208,16 +209,33 @@ class Backend:
         return done.stdout
 
 
+# An hour is what a job's sign-in lasts (`role-duration-seconds` of the action "Sign in"; what Azure gives out can't be renewed from there).
+# None is begun later than this, so that what was begun ends within it.
+SWEEP = timedelta(minutes=40)
+
+
 def sweep(
-    backend: Backend, cloud: str, *, pull: Callable[[int], Pull], now: datetime, lease: timedelta, say: Say
+    backend: Backend,
+    cloud: str,
+    *,
+    pull: Callable[[int], Pull],
+    now: datetime,
+    lease: timedelta,
+    say: Say,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[EnvironmentProblem]:
-    """End every environment of a cloud whose time is over, each on its own; returns what failed."""
-    failed = []
+    """End every environment of a cloud whose time is over, each on its own; returns what failed, and what is left for the next night."""
+    failed, begun = [], clock()
     for each in backend.environments():
         try:
             if cloud not in backend.clouds_of(each):
                 continue
             reason = over(each, pull=pull(each.number), now=now, lease=lease)
+            if reason and clock() - begun > SWEEP.total_seconds():
+                raise EnvironmentProblem(
+                    f"{reason}, and it is left for the next night: {SWEEP.total_seconds() / 60:g} minutes after signing in none is begun. "
+                    "Run the workflow again to have it sooner."
+                )
             if reason:
                 say(f"{each.name}: {reason}.")
                 backend.end(each.name, say)

@@ -182,6 +182,25 @@ def test_a_pull_request_that_github_does_not_tell_of_keeps_no_other_from_its_end
     assert ended == ["pr-6-aws-lambda-api"]
 
 
+def test_no_end_is_begun_that_the_sign_in_may_not_outlast(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+    name = "aws-lambda-api"
+    monkeypatch.setattr(
+        Backend, "environments", lambda _: [Environment(name=name_of(n, name), number=n, base=name, updated=NOW) for n in (5, 6, 7, 8)]
+    )
+    monkeypatch.setattr(Backend, "end", lambda _, name, say: ended.append(name))
+    backend = Backend(root=checkout, tools=Toolchain(pulumi=checkout / "pulumi", path=()))
+    # What is still wanted asks for no time.
+    pulls = {7: WANTED}
+    times = iter((1000.0, 1000.0, 1000.0 + 40 * 60, 1000.0 + 40 * 60 + 1))
+    failed = sweep(backend, "aws", pull=lambda n: pulls.get(n, CLOSED), now=NOW, lease=LEASE, say=print, clock=lambda: next(times))
+    assert ended == ["pr-5-aws-lambda-api", "pr-6-aws-lambda-api"]
+    assert [str(each) for each in failed] == [
+        "pr-8-aws-lambda-api: pull request 8 is closed, and it is left for the next night: 40 minutes after signing in none is begun. "
+        "Run the workflow again to have it sooner."
+    ]
+
+
 STATES = {
     "pr-1-gone": {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack"}, {"type": "gcp:cloudrunv2/service:Service"}]}},
     "pr-2-gone": {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack"}, {"type": "pulumi:providers:azure-native"}]}},

@@ -16,6 +16,7 @@ from handlers.functions.requests import PredictionRequest
 from handlers.server.service import Service
 from handlers.server.stages import AHEAD_S, Stages
 from handlers.settings import HandlerSettings
+from tests.support.waiting import until
 from tests.unit.handlers.events import EVENTS
 from tests.unit.handlers.processes import running
 from tests.unit.handlers.test_lambda_mode import SECONDS, lambda_process
@@ -98,7 +99,8 @@ def test_the_latency_of_a_service_is_of_its_requests_alone(tiny, tmp_path):
         for route, status in sent.items():
             body = {"inputs": "call"} if status == 200 else {"text": "call"}
             assert started.client.post(route, json=body).status_code == status
-    # Of the last one it is written after the answer is sent.
+        # Of the last one it is written after the answer is sent.
+        until(lambda: started.log.count('"_aws"') == len(sent))
     lines = [line for line in map(json.loads, started.log.splitlines()) if "_aws" in line]
     assert [line["event"] for line in lines] == ["request"] * len(sent)
     for line in lines:

@@ -125,6 +125,8 @@ def make_it_ones_own(fork: Repository) -> None:
     shutil.copytree(fork.folder / "handlers/models/house_price", fork.folder / "handlers/models/mine")
     said = ("--task", "custom", "--model", "handlers/models/mine", "--cloud", "gcp", "--account", "my-own", "--yes")
     fork.python("-m", "pilotlight.cli.main", "init", "mine", *said)
+    # What the table says of the file: upstream's pins come with its merges.
+    fork.edit(".github/dependabot.yml", '["/", "/.github/actions/*"]\n', '["/", "/.github/actions/*"]\n    open-pull-requests-limit: 0\n')
     fork.write("own/policies.json", json.dumps({"stack-has-budget": "advisory"}))
     fork.commit("Mine")
 
@@ -136,6 +138,9 @@ def go_on(upstream: Repository) -> None:
     upstream.write("stacks/Pulumi.gcp-cloud-run-mine.yaml", (upstream.folder / "stacks/Pulumi.gcp-cloud-run-api.yaml").read_text())
     upstream.edit("stacks/settings_service.py", "    memory_mb: int = 2048\n", "    memory_mb: int = 3072\n")
     upstream.edit("handlers/models/house_price/model.py", "_LEAST_PER_ROOM = 4.0", "_LEAST_PER_ROOM = 5.0")
+    login = ".github/actions/login/action.yml"
+    (pin,) = re.findall("configure-aws-credentials@[0-9a-f]+", (upstream.folder / login).read_text())
+    upstream.edit(login, pin, "configure-aws-credentials@" + "a" * 40)
     for page in ("README.md", "CHANGELOG.md", "docs/forking.md"):
         upstream.write(page, f"{(upstream.folder / page).read_text()}\nMore.\n")
     upstream.commit("More")
