@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -33,7 +34,11 @@ with contextlib.suppress(ImportError):
 # Tests of one run that may have needed a second try.
 MOST_AGAIN = 2
 # Two whole stacks under load at once would only measure the machine: one worker runs all of these, one after another.
-UNDER_LOAD = ("tests/conformance/", "tests/storm/", "tests/twin/system/test_limits.py")
+UNDER_LOAD = ("tests/conformance/", "tests/twin/system/test_limits.py")
+# Whole stacks that wait for retries and time-outs for most of their time, with patience for a busy machine.
+STORM = ("tests/storm/",)
+# What other workers do steps back behind those under load.
+NICE = 5
 # Whole stacks whose tests ask for no rate, on twins of their own: another worker runs these meanwhile, also one after another.
 UNHURRIED = ("tests/twin/system/", "tests/twin/package/test_yaml_program.py")
 # Tests that ask for the same plans, each of which is made once in a process.
@@ -75,9 +80,20 @@ def group_of(nodeid: str) -> str:
     file = nodeid.partition("::")[0]
     if file.startswith(UNDER_LOAD):
         return "whole stacks under load"
+    if file.startswith(STORM):
+        return "whole stacks in a storm"
     if file.startswith(UNHURRIED):
         return "whole stacks"
     return next((folder for folder in PLANS if file.startswith(folder)), file)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """A worker with anything else than whole stacks under load steps back, for good: nobody but root could take that back. With one worker
+    there is nobody to step back for."""
+    several = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1
+    if several and "PYTEST_XDIST_WORKER" in os.environ and group_of(nodeid) != "whole stacks under load" and os.nice(0) < NICE:
+        os.nice(NICE - os.nice(0))
 
 
 @pytest.hookimpl(optionalhook=True)

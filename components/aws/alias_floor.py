@@ -43,5 +43,5 @@ def alias_floor(name: str, alias: aws.lambda_.Alias, warming: WarmingArgs, paren
     if warming.plan.scheduled:
         target = scaled(name, scalable(alias.function_name, alias.name), warming, parent, ready)
         variables |= scaled_variables(target)
-        statements.append(register(target))
+        return Drop(variables=variables, rights=lambda place: [*statements, *register(place, target)])
     return Drop(variables=variables, rights=lambda _: statements)

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.args import WarmingArgs
-from components.aws.iam import Statement
+from components.aws.iam import Place, Statement, allow
 from components.aws.roles import may
 from components.aws.schedules import at
 from components.warming_plan import floor_at
@@ -90,7 +90,16 @@ def scaled_variables(target: "aws.appautoscaling.Target") -> dict[str, pulumi.In
     return {"SCALABLE_RESOURCE": target.resource_id, "SCALABLE_DIMENSION": target.scalable_dimension}
 
 
-def register(target: "aws.appautoscaling.Target") -> Statement:
-    """Suspend one target and set its range. The service also asks for the caller's own rights on what is scaled (user guide,
-    permissions validation for API calls on target resources)."""
-    return may(["application-autoscaling:RegisterScalableTarget"], target.arn)
+def register(place: Place, target: "aws.appautoscaling.Target") -> list[Statement]:
+    """Suspend one target and set its range. The service also asks for the caller's own rights, on what is scaled and on alarms (user
+    guide, permissions validation for API calls on target resources, and "Additional required IAM permissions" of Lambda and SageMaker).
+
+    Its alarms begin with `TargetTracking-`; on which one it tries the rights the guide does not say. So what AWS asks in the function's
+    name may be any alarm, and what the function asks itself only those.
+    """
+    alarms = ["cloudwatch:DescribeAlarms", "cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms"]
+    return [
+        may(["application-autoscaling:RegisterScalableTarget"], target.arn),
+        allow(alarms, place.arn("cloudwatch", "alarm:TargetTracking-*")),
+        allow(alarms, place.arn("cloudwatch", "alarm:*"), Condition={"Bool": {"aws:ViaAWSService": "true"}}),
+    ]

@@ -132,7 +132,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
 
             target = scaled(name, variant(endpoint.name, VARIANT), warming, self, [])
             variables |= scaled_variables(target)
-            targets = [register(target)]
+            targets = [target]
 
         def rights(place: Place) -> list[Statement]:
             on = place.arn("sagemaker", f"endpoint/{home.names.endpoint.lower()}")
@@ -145,7 +145,7 @@ class SageMakerEndpoint(pulumi.ComponentResource):
             return [
                 may(["sagemaker:DescribeEndpoint"], on),
                 update(place, home.names.endpoint, cold),
-                *([*targets, *tried] if targets else []),
+                *([*(each for one in targets for each in register(place, one)), *tried] if targets else []),
             ]
 
         return Drop(variables=variables, rights=rights)

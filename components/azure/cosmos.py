@@ -54,7 +54,9 @@ class CosmosTable:
             resource=azure.cosmosdb.TableResourceArgs(id=role),
             opts=holds,
         )
-        self._role = self._writer(name)
+        # One after the other: a second change of an account is refused while one is under way (412, an exclusive lock; azurerm 15842),
+        # and the provider does not try again.
+        self._role = self._writer(name, self.table)
 
     @property
     def service(self) -> pulumi.Output[str]:
@@ -79,7 +81,7 @@ class CosmosTable:
             opts=pulumi.ResourceOptions(parent=parent),
         )
 
-    def _writer(self, name: str) -> azure.cosmosdb.TableResourceTableRoleDefinition:
+    def _writer(self, name: str, after: pulumi.Resource) -> azure.cosmosdb.TableResourceTableRoleDefinition:
         """The account's own role: the smallest built-in one that writes makes and removes tables, too."""
         return azure.cosmosdb.TableResourceTableRoleDefinition(
             f"{name}-cosmos-role",
@@ -87,9 +89,10 @@ class CosmosTable:
             account_name=self.account.name,
             resource_group_name=self._group,
             role_name="writes rows of results",
+            type=azure.cosmosdb.RoleDefinitionType.CUSTOM_ROLE,
             assignable_scopes=[self.account.id],
             permissions=[azure.cosmosdb.PermissionArgs(data_actions=list(WRITES_ROWS))],
-            opts=self._inside,
+            opts=pulumi.ResourceOptions.merge(self._inside, pulumi.ResourceOptions(depends_on=[after])),
         )
 
     def _guid(self, what: str) -> str:

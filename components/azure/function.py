@@ -102,7 +102,8 @@ class ApiFunction(pulumi.ComponentResource):
                 open_id_issuer=f"https://sts.windows.net/{self._home.tenant}/",
             ),
             validation=azure.app.AzureActiveDirectoryValidationArgs(
-                allowed_audiences=[AUDIENCE],
+                # Entra says it with and without the slash at its end, as it was asked.
+                allowed_audiences=[AUDIENCE, AUDIENCE.rstrip("/")],
                 default_authorization_policy=azure.app.DefaultAuthorizationPolicyArgs(
                     allowed_principals=azure.app.AllowedPrincipalsArgs(identities=[principal.identity]),
                     # Of the same identity: without any, the guard may take tokens of its own registration alone, which asks for none.

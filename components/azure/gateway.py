@@ -54,14 +54,16 @@ class ApiManagementGateway(pulumi.ComponentResource):
         self._service = service = self._made(home, who, args)
         api = self._api(home, args)
         policy = self._policy(api, function, who, args, granted)
-        traced = self._traced(home, api, who)
-        operations = [self._operation(api, PATH, "Predict", "POST", f"/{PATH}")]
+        # What changes the API comes one after the other: a second change is refused while one is under way (409,
+        # PessimisticConcurrencyConflict; Azure/apiops issue 379), and the provider does not try again.
+        operations = [self._operation(policy, PATH, "Predict", "POST", f"/{PATH}")]
         if args.later:
-            operations.append(self._operation(api, RESULTS, "Answers", "GET", f"/{RESULTS}/{{id}}", "id"))
+            operations.append(self._operation(operations[0], RESULTS, "Answers", "GET", f"/{RESULTS}/{{id}}", "id"))
+        traced = self._traced(home, operations[-1], who)
         # Through all of them, so that the address is not known before something answers there.
         ready = [policy.id, *(each.id for each in traced), *(each.id for each in operations)]
         self.url = pulumi.Output.all(service.gateway_url, *ready).apply(lambda known: f"{known[0]}/{PATH}")
-        self.api_key = self._key(api, policy, args) if args.auth_mode == "api-key" else None
+        self.api_key = self._key([*operations, *traced][-1], policy, args) if args.auth_mode == "api-key" else None
         self.log_groups = []
         self.alarms = [gateway_errors(service.id)]
         self.register_outputs({"url": self.url, "apiKey": self.api_key})
@@ -91,6 +93,8 @@ class ApiManagementGateway(pulumi.ComponentResource):
             publisher_email=email,
             api_version_constraint=azure.apimanagement.ApiVersionConstraintArgs(min_api_version=OLDEST_API),
             sku=azure.apimanagement.ApiManagementServiceSkuPropertiesArgs(name=tier.sku, capacity=tier.capacity),
+            # The SDK would send false, which a classic tier refuses (pulumi-azure-native issue 1741); true asks for no certificate.
+            enable_client_certificate=True if tier.family == "classic" else None,
             # Nobody signs up for anything, where there is a portal to do it.
             developer_portal_status=None if consumption else azure.apimanagement.DeveloperPortalStatus.DISABLED,
             legacy_portal_status=None if consumption else azure.apimanagement.LegacyPortalStatus.DISABLED,
@@ -117,7 +121,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
         )
 
     def _operation(
-        self, api: azure.apimanagement.Api, role: str, text: str, method: str, path: str, *parameters: str
+        self, after: pulumi.Resource, role: str, text: str, method: str, path: str, *parameters: str
     ) -> azure.apimanagement.ApiOperation:
         named = [azure.apimanagement.ParameterContractArgs(name=each, type="string", required=True) for each in parameters]
         return azure.apimanagement.ApiOperation(
@@ -128,7 +132,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
             method=method,
             url_template=path,
             template_parameters=named or None,
-            opts=self._inside(api),
+            opts=self._inside(after),
             **self._place(),
         )
 
@@ -156,7 +160,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
         )
 
     def _traced(
-        self, home: AzureContext, api: azure.apimanagement.Api, who: azure.managedidentity.UserAssignedIdentity
+        self, home: AzureContext, after: pulumi.Resource, who: azure.managedidentity.UserAssignedIdentity
     ) -> list[azure.apimanagement.ApiDiagnostic]:
         """Every request is told, without headers and bodies, and without a key in its address; who it goes on to is told of its trace, as
         W3C has it."""
@@ -185,12 +189,12 @@ class ApiManagementGateway(pulumi.ComponentResource):
             log_client_ip=False,
             frontend=_keyless(),
             backend=_keyless(),
-            opts=self._inside(api, logger),
+            opts=self._inside(after, logger),
             **self._place(),
         )
         return [diagnostic]
 
-    def _key(self, api: azure.apimanagement.Api, policy: pulumi.Resource, args: GatewayArgs) -> pulumi.Output[str]:
+    def _key(self, after: pulumi.Resource, policy: pulumi.Resource, args: GatewayArgs) -> pulumi.Output[str]:
         product = azure.apimanagement.Product(
             self._named("product"),
             product_id=PRODUCT,
@@ -214,7 +218,7 @@ class ApiManagementGateway(pulumi.ComponentResource):
             **self._place(),
         )
         holds = azure.apimanagement.ProductApi(
-            self._named("product-api"), product_id=PRODUCT, api_id=API, opts=self._inside(product, api), **self._place()
+            self._named("product-api"), product_id=PRODUCT, api_id=API, opts=self._inside(product, after), **self._place()
         )
         key = azure.apimanagement.Subscription(
             self._named("key"),

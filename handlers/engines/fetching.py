@@ -28,6 +28,8 @@ _CHUNK = 1 << 20
 GRANT_S = 200.0
 # Azure's take up to ten ("Troubleshoot Azure RBAC", symptom: role assignment changes aren't being detected).
 ROLE_S = 600.0
+# A role's policies are known everywhere after seconds ("IAM is eventually consistent"), and a Lambda function starts in ten.
+POLICY_S = 8.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 # In a row, for a part of an object of S3, whose connections may break or stand still.
 _ATTEMPTS = 4
@@ -80,7 +82,7 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Fetched:
     try:
         # More connections than are in use at once, and none that stands still for a minute.
         client = boto3.client("s3", config=Config(max_pool_connections=16, connect_timeout=5, read_timeout=20))
-        answer = client.get_object(Bucket=bucket, Key=key)
+        answer = _once_let_in(lambda: client.get_object(Bucket=bucket, Key=key), where)
         size, version = int(answer["ContentLength"]), str(answer["ETag"])
 
         def part(start: int, end: int) -> bytes:
@@ -97,6 +99,22 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Fetched:
         return _unpacked(answer["Body"], part, size, cache, f"{where} {version}")
     except (BotoCoreError, ClientError) as error:
         raise ModelError(f"{where} can't be fetched: {error}") from error
+
+
+def _once_let_in(asked: Callable[[], Any], where: str) -> Any:
+    """S3's answer; while it refuses for want of a right that may be on its way, it is asked again. Raises botocore's ClientError."""
+    from botocore.exceptions import ClientError
+
+    until, pause_s = time.monotonic() + POLICY_S, _FIRST_PAUSE_S
+    while True:
+        try:
+            return asked()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AccessDenied" or time.monotonic() + pause_s > until:
+                raise
+            logs.write("model_not_allowed", level="WARNING", message=f"{where} can't be fetched yet: {error} Asked again in {pause_s:g} s.")
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
 def _unpacked(stream: Any, part: Callable[[int, int], bytes], size: int, cache: Path, origin: str) -> Fetched:

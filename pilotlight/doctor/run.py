@@ -1,4 +1,4 @@
-"""All checks at once: each in a thread of its own, none waited for longer than five seconds."""
+"""All checks at once: each in a thread of its own, none waited for longer than five seconds; who it is that asks, for thirty."""
 
 import threading
 import time
@@ -12,6 +12,8 @@ from pilotlight.doctor.findings import Finding, unseen, warn
 from pilotlight.doctor.subject import Identity, Subject
 
 TIMEOUT_S = 5.0
+# A command that gives credentials (`az`, a single sign-on) may take long to start, and nothing is known before it has.
+WHO_S = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +28,9 @@ class Check:
 class Task:
     """A call in a thread that dies with the process: a check that hangs must not hold the command."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], seconds: float | None = None) -> None:
         self._work, self._done = work, threading.Event()
-        self._ends = time.monotonic() + TIMEOUT_S
+        self._ends = time.monotonic() + (TIMEOUT_S if seconds is None else seconds)
         self._result: Any = None
         self._error: Exception | None = None
         threading.Thread(target=self._run, daemon=True).start()
@@ -51,7 +53,7 @@ class Task:
 
 def examine(subject: Subject, who: Callable[[Subject], tuple[Finding, Identity | None]], checks: Sequence[Check]) -> list[Finding]:
     """Every finding, in the order of the checks; `who` answers first, and without an identity nobody else is asked in the account."""
-    first = Task(partial(who, subject))
+    first = Task(partial(who, subject), WHO_S)
     tasks = {check.id: Task(partial(_asked, check, subject)) for check in checks if not check.needs_account}
     try:
         credentials, identity = first.wait()

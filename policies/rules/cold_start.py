@@ -161,7 +161,7 @@ def _run_memory(part: View, service: Resource) -> Iterator[str]:
         # Below one vCPU there are hundredths, and less memory (Cloud Run documentation, CPU limits and memory limits).
         low, high = (0, 0) if came < _LEAST_CPU else (limits.CLOUD_RUN_FIRST_GENERATION_MB, 512 if came < 0.5 else 1024)
     else:
-        low, high = sizes.get(came, (0, 0))
+        low, high = next((bounds for count, bounds in sizes.items() if count == came), (0, 0))
     if not high:
         yield f"{part.named('resources.limits.cpu')} is {shown(cpu)}: set it to {', '.join(map(str, sizes))}, or {_LEAST_CPU} to 0.99."
         return

@@ -78,6 +78,11 @@ def bound(statement: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+def asked_by_services(statement: Mapping[str, Any]) -> bool:
+    """Whether it allows only what a service of AWS's asks in the name of who has the policy, for a call that this one made."""
+    return ("bool", "aws:viaawsservice", ["true"]) in _conditions(statement)
+
+
 def kept_out(statement: Mapping[str, Any]) -> str:
     """The condition key, in small letters, without whose values a denial keeps everyone out; empty where it does not."""
     given = list(_conditions(statement))

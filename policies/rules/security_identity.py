@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import tokens as t
-from .documents import IDENTITY, RESOURCE, as_list, bindings, bound, every_one, principals, statements
+from .documents import IDENTITY, RESOURCE, as_list, asked_by_services, bindings, bound, every_one, principals, statements
 from .model import Check, Context, Rule, one_of, wanted
 from .reading import Resource, View, every, shown
 
@@ -99,6 +99,8 @@ def _wildcard_in_role(role: Resource, _: Context) -> Iterator[str]:
 
 def _wildcard_resource(resource: Resource, context: Context) -> Iterator[str]:
     for each in statements(resource, IDENTITY[resource.type]):
+        if asked_by_services(each):
+            continue
         actions = [str(action) for action in as_list(each.get("Action")) if action not in context.config["without"]]
         for arn in map(str, as_list(each.get("Resource"))):
             if actions and every_one(arn):
@@ -125,11 +127,11 @@ def _trust(resource: Resource, _: Context) -> Iterator[str]:
         if whole and not any(key in keys and not any(map(every_one, keys[key])) for key in _SOMEBODY):
             yield f"{_TRUST} trusts all of {whole[0]}: name the role that takes it, or condition on aws:PrincipalArn or sts:ExternalId."
         for one in named:
-            role, _, provider = one.lower().rpartition("oidc-provider/")
+            account, _of, provider = one.lower().rpartition("oidc-provider/")
             if provider.startswith(_GITHUB):
                 if not _of_a_repository(keys.get(subject := f"{provider}:sub", [])):
                     yield f"{_TRUST} trusts repositories it does not name: condition {subject} on repo:<owner>/<repository>:<what runs>."
-            elif role and not any(key.startswith(f"{provider}:") and not key.endswith(":aud") for key in keys):
+            elif account and not any(key.startswith(f"{provider}:") and not key.endswith(":aud") for key in keys):
                 yield f"{_TRUST} trusts everybody whom {provider} knows: condition {provider}:sub on who takes the role."
 
 

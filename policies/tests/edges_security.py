@@ -182,6 +182,15 @@ SECURITY = (
                 *("DescribeSubnets", "UnassignPrivateIpAddresses"),
             )
         ),
+        # What a service asks in the name of who has the policy may be anything: that one has no such right.
+        *(
+            (says, made(t.ROLE_POLICY, policy=allowing("cloudwatch:PutMetricAlarm", "*", Condition=condition)))
+            for says, condition in (
+                ("", {"Bool": {"aws:ViaAWSService": "true"}}),
+                ("policy allows cloudwatch", {"Bool": {"aws:ViaAWSService": "false"}}),
+                ("policy allows cloudwatch", {"BoolIfExists": {"aws:ViaAWSService": "true"}}),
+            )
+        ),
         ("policy allows ec2:RunInstances", made(t.ROLE_POLICY, policy=allowing("ec2:RunInstances", "*"))),
         ("", made(t.ROLE_POLICY, policy=allowing("sns:Unsubscribe", "arn:aws:sns:us-east-1:111122223333:topic:*"))),
         ("policy allows sqs:SendMessage", made(t.ROLE_POLICY, policy=allowing("sqs:SendMessage", "arn:aws:sqs:us-east-1:111122223333:"))),

@@ -5,11 +5,12 @@ Shared by the pattern's function and the Lambda mode of the model server.
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from handlers.functions.http_request import HttpRequest
-from handlers.functions.problems import MalformedBody
+from handlers.functions.problems import AnswerTooLarge, MalformedBody, document, headers_of, status_of
 
 # A synchronous Lambda answer is 6 MB at most, as the JSON that carries it: 6,291,556 bytes
 # (Lambda quotas page, "Invocation payload", read 2026-11). The envelope and the headers need some of it.
@@ -38,7 +39,15 @@ def parse(event: Mapping[str, Any]) -> HttpRequest:
 
 
 def answer(status: int, headers: Mapping[str, str], body: str) -> dict[str, Any]:
-    """An answer that both event versions understand."""
+    """An answer that both event versions understand; the reason where it is larger than Lambda sends."""
+    # What carries it escapes what is not ASCII, six bytes for a letter, unless the runtime is Python 3.12 or later (awslambdaric).
+    if len(body) > MAX_ANSWER_BYTES // 6 and (size := len(json.dumps(body))) > MAX_ANSWER_BYTES:
+        problem = AnswerTooLarge(
+            f"The answer has {size} bytes as a text in JSON, in which Lambda sends {MAX_ANSWER_BYTES}: send fewer or shorter texts."
+        )
+        kept = {name: value for name, value in headers.items() if name.lower() not in ("content-type", "content-length")}
+        status, headers = status_of(problem), {**kept, **headers_of(problem)}
+        body = json.dumps(document(problem, kept.get("x-request-id", "")))
     return {"statusCode": status, "headers": dict(headers), "body": body, "isBase64Encoded": False}
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 LOGIN = "az login"
-# `az` takes a second or two; a check of `doctor` has five.
-CLI_S = 4
+# `az` takes a second or two, and a cold one more than ten (Azure/azure-cli issue 29329).
+CLI_S = 30
 _CODE = re.compile(r"AADSTS\d+")
 _AGAIN = f"{LOGIN}, once more"
 # Microsoft Entra documentation, "authentication and authorization error codes" -> what mends it. `{}` is the application's id.

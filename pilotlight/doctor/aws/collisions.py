@@ -70,7 +70,13 @@ def wanted_names(settings: Settings, names: Names, account: str, region: str) ->
     found += [("the function", "lambda", name, function) for name in functions]
     found += [("the queue", "sqs", names.named(f"{role}{end}"), queue) for role in work for end in ("", "-dead")]
     found += [("the table", "dynamodb", name, table) for name in tables]
-    found += [("the log group", "logs", f"/aws/lambda/{name}", _log_group) for name in functions]
+    # What a service still writes after a `destroy` makes its group again, and the next `up` of that name fails.
+    groups = [f"/aws/lambda/{name}" for name in functions]
+    if settings.auth is not None:
+        groups.append(names.rest_logs if settings.auth.mode == "api-key" else names.http_logs)
+    if settings.endpoint.platform == "aws-sagemaker":
+        groups.append(names.endpoint_logs)
+    found += [("the log group", "logs", name, _log_group) for name in groups]
     if settings.endpoint.platform == "aws-sagemaker":
         found.append(("the endpoint", "sagemaker", names.endpoint, lambda client, name: client.describe_endpoint(EndpointName=name)))
     if settings.image.build is not None:

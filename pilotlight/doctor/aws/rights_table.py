@@ -123,6 +123,8 @@ TABLE: tuple[tuple[Needs, str, tuple[str, ...]], ...] = (
         "application-autoscaling:{region}:{account}:scalable-target/*",
         ("application-autoscaling:RegisterScalableTarget", "application-autoscaling:PutScheduledAction"),
     ),
+    # It tries in the caller's name whether alarms could be made (user guide, permissions validation for API calls on target resources).
+    (_scales, "cloudwatch:{region}:{account}:alarm:TargetTracking-any", ("cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms")),
     # A new version is called before it takes traffic.
     (lambda settings: not _separate(settings), "lambda:{region}:{account}:function:{prefix}-model:1", ("lambda:InvokeFunction",)),
     (_provisioned, "lambda:{region}:{account}:function:{prefix}-model:warmed", ("lambda:PutProvisionedConcurrencyConfig",)),

@@ -41,7 +41,15 @@ def actions(service: ScalingService, request: AwsRequest) -> list[tuple[str, str
         return [(f"application-autoscaling:{name}", "*")]
     target = _find(service, wanted)
     arn = f"arn:aws:application-autoscaling:{request.region}:{service.twin.account}:scalable-target/*"
-    return [(f"application-autoscaling:{name}", str(target["arn"]) if target else arn)]
+    tried = _tried(service, request, wanted) if name == "RegisterScalableTarget" else []
+    return [(f"application-autoscaling:{name}", str(target["arn"]) if target else arn), *tried]
+
+
+def _tried(service: ScalingService, request: AwsRequest, wanted: Parameters) -> list[tuple[str, str]]:
+    """What is asked in the caller's name before a target is registered: whether alarms of target tracking could be made (user guide,
+    permissions validation for API calls on target resources)."""
+    alarm = f"arn:aws:cloudwatch:{request.region}:{service.twin.account}:alarm:TargetTracking-{wanted.get('ResourceId')}-AlarmHigh-made-up"
+    return [(f"cloudwatch:{each}", alarm) for each in ("DescribeAlarms", "PutMetricAlarm", "DeleteAlarms")]
 
 
 async def handle(service: ScalingService, request: AwsRequest) -> AwsResponse:

@@ -47,7 +47,10 @@ def _sku_problems(sku: Mapping[str, Any], inputs: Properties) -> list[str]:
     name, capacity = sku.get("name"), sku.get("capacity")
     if name != CONSUMPTION:
         few = isinstance(capacity, int | float) and capacity < 1
-        return [f"sku.capacity: {capacity:g} units of the tier {name}: use 1 or more."] if few else []
+        found = [f"sku.capacity: {capacity:g} units of the tier {name}: use 1 or more."] if few else []
+        if family(str(name)) == "classic" and inputs.get("enableClientCertificate") is False:
+            found.append(f"enableClientCertificate: false is not supported for the SKU {name}: set it to true.")
+        return found
     found = [f"{one}: is not for the tier {CONSUMPTION}: leave it out." for one in _NOT_IN_CONSUMPTION if inputs.get(one)]
     for setting, off in _OFF_IN_CONSUMPTION.items():
         if inputs.get(setting) not in (None, off):

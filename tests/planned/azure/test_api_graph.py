@@ -13,6 +13,7 @@ from tests.planned.azure.conftest import (
     ASSIGNMENT,
     BLOB,
     CONTAINER,
+    DIAGNOSTIC,
     ENVIRONMENT,
     GROUP,
     GUARD,
@@ -25,6 +26,7 @@ from tests.planned.azure.conftest import (
     OPERATION,
     POLICY,
     PREFIX,
+    PRODUCT_API,
     REGISTRY,
     SERVICE,
     SETTING,
@@ -61,6 +63,14 @@ def test_a_first_deploy_makes_things_in_an_order_that_works(waits: str, for_: st
     plan = plan_of()
     found = [plan.one(*each.split("*")) for each in (waits, for_)]
     assert found[1].urn in plan.before(found[0])
+
+
+def test_what_changes_the_api_comes_one_after_the_other() -> None:
+    """API Management refuses a second change of an API while one is under way."""
+    made = plan_of({"answers.async": True, "tracing": True})
+    changes = [each for each in made.resources if each.type in (POLICY, OPERATION, DIAGNOSTIC, PRODUCT_API)]
+    assert len(changes) == 5
+    assert sorted(len({other.urn for other in changes} & made.before(each)) for each in changes) == [0, 1, 2, 3, 4]
 
 
 def test_the_functions_guard_waits_for_nothing_that_takes_minutes() -> None:

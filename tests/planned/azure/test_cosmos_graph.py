@@ -1,5 +1,6 @@
 """What an event pipeline on Azure registers whose results are in Cosmos DB."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -63,6 +64,15 @@ def test_the_function_is_told_where_the_table_is_and_starts_when_it_may() -> Non
     assert {made.one(COSMOS_ASSIGNMENT).urn, made.one(COSMOS_TABLE).urn} <= made.before(function)
     outputs = plan(EVENTS, CHANGES).outputs
     assert (outputs["resultsDatabase"], outputs["resultsTable"]) == (f"https://{name}.table.cosmos.azure.com/", "results")
+
+
+def test_what_changes_the_account_comes_one_after_the_other() -> None:
+    """Cosmos DB refuses a second change of an account while one is under way."""
+    made = plan_of(CHANGES, EVENTS)
+    changes = [made.one(each) for each in (COSMOS_TABLE, COSMOS_ROLE, COSMOS_ASSIGNMENT)]
+    for before, after in itertools.pairwise(changes):
+        assert before.urn in made.before(after)
+    assert made.one(COSMOS_ROLE).inputs["type"] == "CustomRole"
 
 
 @pytest.mark.parametrize("keep", [True, False])

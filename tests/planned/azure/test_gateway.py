@@ -35,6 +35,8 @@ def test_another_tier_has_one_unit_waits_longer_and_is_another_service_than_one_
     service = plan.one(SERVICE)
     assert (service.name, service.inputs["sku"]) == (name, {"name": sku, "capacity": 1})
     assert (service.inputs["developerPortalStatus"], service.inputs["legacyPortalStatus"]) == ("Disabled", "Disabled")
+    # False, which the SDK sends of itself, is refused by the classic tiers.
+    assert service.inputs["enableClientCertificate"] is name.endswith("classic")
     [forward] = policy(plan.one(POLICY)).findall("backend/forward-request")
     assert forward.get("timeout") == "240"
     assert variables(plan.one(APP, "function-app"))["REQUEST_TIMEOUT_S"] == "239"
@@ -62,7 +64,8 @@ def test_requests_go_to_the_function_with_a_token_that_its_guard_takes() -> None
     assert token.attrib == {"resource": "https://management.azure.com/", "client-id": identity.outputs["clientId"]}
     directory = guard["identityProviders"]["azureActiveDirectory"]
     assert directory["validation"] == {
-        "allowedAudiences": [token.attrib["resource"]],
+        # Entra writes it in two ways.
+        "allowedAudiences": [token.attrib["resource"], token.attrib["resource"].rstrip("/")],
         # Both of one identity: a token must be of that, however the guard reads the two together.
         "defaultAuthorizationPolicy": {
             "allowedPrincipals": {"identities": [identity.outputs["principalId"]]},

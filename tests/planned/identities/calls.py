@@ -39,16 +39,16 @@ def log(group: str, *more: str) -> list[Call]:
     return [Call(action=f"logs:{name}", resource=stream, by=by) for name in ("CreateLogStream", "PutLogEvents", *more)]
 
 
-def listing(bucket: str, key: str, context: bool = False) -> Call:
+def listing(bucket: str) -> Call:
     """What tells a missing object from a forbidden one."""
     by = "S3 API reference, GetObject: without it a missing object is answered 403"
-    return Call(action="s3:ListBucket", resource=f"arn:aws:s3:::{bucket}", by=by, context={"s3:prefix": key} if context else {})
+    return Call(action="s3:ListBucket", resource=f"arn:aws:s3:::{bucket}", by=by)
 
 
 def read_models(bucket: str) -> list[Call]:
     key = f"models/{SHA}/model.tar.gz"
     get = Call(action="s3:GetObject", resource=stored(bucket, key), by="handlers/engines/fetching.py: get_object")
-    return [get, listing(bucket, key, context=True)]
+    return [get, listing(bucket)]
 
 
 def pull(repository: str) -> list[Call]:
@@ -97,7 +97,7 @@ def hand_over(prefix: str, bucket: str) -> list[Call]:
         Call(action="s3:PutObject", resource=stored(bucket, "requests/abc"), by=code + "put_object"),
         Call(action="s3:PutObject", resource=stored(bucket, "answers/abc"), by="handlers/functions/deferral.py: put_answer"),
         Call(action="s3:GetObject", resource=stored(bucket, "answers/abc"), by=code + "get_object"),
-        listing(bucket, "answers/abc"),
+        listing(bucket),
         Call(action="sqs:SendMessage", resource=arn("sqs", f"{prefix}-answers"), by=code + "send_message"),
         Call(action="sqs:GetQueueAttributes", resource=arn("sqs", f"{prefix}-answers"), by=code + "get_queue_attributes"),
     ]
@@ -112,7 +112,7 @@ def answer_later(prefix: str, bucket: str) -> list[Call]:
         *rows(f"{prefix}-answers", {"GetItem": code + "get_item", "UpdateItem": code + "update_item"}),
         Call(action="s3:GetObject", resource=stored(bucket, "requests/abc"), by=code + "get_object"),
         Call(action="s3:PutObject", resource=stored(bucket, "answers/abc"), by=code + "put_object"),
-        listing(bucket, "requests/abc"),
+        listing(bucket),
     ]
 
 
@@ -122,7 +122,7 @@ def read_objects(bucket: str, by: str, prefix: bool) -> list[Call]:
         Call(action=f"s3:{action}", resource=stored(bucket, "in/a.txt"), by=by, anywhere=not prefix)
         for action in ("GetObjectVersion", "GetObject")
     ]
-    return [*gets, listing(bucket, "in/a.txt")]
+    return [*gets, listing(bucket)]
 
 
 def record(prefix: str, results: str, queue: bool) -> list[Call]:
@@ -191,6 +191,7 @@ def calls(stack: str, buckets: Mapping[str, str], narrowed: bool) -> Mapping[str
 
 # What the code could call with the same clients and must not be able to, per service.
 NEVER: Mapping[str, tuple[str, ...]] = {
+    "cloudwatch": ("cloudwatch:DisableAlarmActions", "cloudwatch:PutDashboard", "cloudwatch:SetAlarmState"),
     "dynamodb": ("dynamodb:DeleteTable", "dynamodb:Scan", "dynamodb:UpdateTable"),
     "ecr": ("ecr:PutImage", "ecr:DeleteRepository", "ecr:SetRepositoryPolicy"),
     "application-autoscaling": ("application-autoscaling:DeregisterScalableTarget", "application-autoscaling:PutScalingPolicy"),

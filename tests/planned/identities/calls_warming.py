@@ -96,6 +96,10 @@ def drop(warmed: Warmed) -> list[Call]:
         target = f"scalable-target/{MADE}"
         by = _FLOOR + "register_scalable_target"
         calls.append(Call(action="application-autoscaling:RegisterScalableTarget", resource=arn("application-autoscaling", target), by=by))
+        for verb in ("DescribeAlarms", "PutMetricAlarm", "DeleteAlarms"):
+            for alarm, context in (("TargetTracking-any", {}), ("made-up", {"aws:ViaAWSService": "true"})):
+                made_up = arn("cloudwatch", f"alarm:{alarm}")
+                calls.append(Call(action=f"cloudwatch:{verb}", resource=made_up, by=_VALIDATED, context=context))
     if warmed.lambda_model:
         verbs = {"Delete": _FLOOR + "delete_provisioned_concurrency_config"} | (
             {"Get": _VALIDATED, "Put": _VALIDATED} if warmed.scaled else {}

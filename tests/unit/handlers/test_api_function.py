@@ -282,6 +282,20 @@ def test_an_answer_that_lambda_can_not_carry_is_told_as_such(runtime):
     problem_of(runtime, 422, "answer-too-large")
 
 
+# Six bytes of JSON for each letter that is not ASCII, two for a quotation mark.
+@pytest.mark.parametrize("text", ["\u0416" * 1_100_000, '"' * 2_000_000], ids=["letters", "marks"])
+def test_an_answer_that_is_too_large_once_lambda_has_escaped_it_is_told_as_such(runtime, text):
+    runtime.add_response("invoke_endpoint", answer_of(json.dumps({"outputs": text}, ensure_ascii=False).replace(" ", "").encode()), asked())
+    assert "as a text in JSON" in problem_of(runtime, 422, "answer-too-large")
+
+
+def test_an_answer_that_fits_as_it_is_escaped_is_given_whole(runtime):
+    body = json.dumps({"outputs": "\u0416" * 1_000_000}, ensure_ascii=False).replace(" ", "")
+    runtime.add_response("invoke_endpoint", answer_of(body.encode()), asked())
+    answer = function_over(runtime.client).handle(rest_event({"inputs": "cold"}), Context())
+    assert (answer["statusCode"], answer["body"]) == (200, body)
+
+
 class Slow:
     """A client whose endpoint takes its time, or breaks."""
 

@@ -95,3 +95,27 @@ def test_an_object_that_is_replaced_meanwhile_is_never_mixed_with_the_old_one(se
     with pytest.raises(ModelError, match=r"can't be fetched: .*PreconditionFailed"):
         fetching.fetch(settings)
     assert not settings.model_cache.exists()
+
+
+def test_a_right_that_is_on_its_way_is_waited_for_and_one_that_never_comes_is_told(settings, archive, front, monkeypatch):
+    monkeypatch.setattr(fetching, "_FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(fetching, "POLICY_S", 0.4)
+    asked = []
+    front.said[403] = ({}, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+
+    def refuse(times):
+        def guard(headers):
+            asked.append(headers)
+            return 403 if len(asked) <= times else None
+
+        return guard
+
+    front.guard = refuse(2)
+    assert_whole(fetching.fetch(settings), archive)
+    asked.clear()
+    front.guard = refuse(1000)
+    with pytest.raises(ModelError, match=r"can't be fetched: .*AccessDenied"):
+        fetching.fetch(
+            HandlerSettings(model_dir=settings.model_dir, model_uri=settings.model_uri, model_cache=settings.model_cache.parent / "other")
+        )
+    assert 2 < len(asked) < 20

@@ -50,9 +50,13 @@ def named(root: Path, clients: Clients, state: list[dict[str, Any]] | None = Non
     return one(collisions.names(subject_with(root, {}, identity=identity, tools=tools, clients=clients, **changed)))
 
 
+TOKENS = {name: value for name, value in API.items() if name != "accessLogs"}
+TOKENS["auth"] = {"mode": "jwt", "issuer": "https://issuer.example", "audience": ["me"]}
+
+
 def test_names_that_nobody_has_are_fine(cloud: Clients, root: Path) -> None:
-    assert named(root, cloud) == ok("names", "5 names are free")
-    assert named(root, cloud, base=EVENTS) == ok("names", "10 names are free")
+    assert named(root, cloud) == ok("names", "7 names are free")
+    assert named(root, cloud, base=EVENTS) == ok("names", "11 names are free")
 
 
 def test_every_name_that_the_settings_ask_for_is_looked_at(root: Path) -> None:
@@ -82,9 +86,11 @@ def test_every_name_that_the_settings_ask_for_is_looked_at(root: Path) -> None:
         ),
         (
             API,
-            lambda: boto3.client("logs", "us-east-1").create_log_group(logGroupName=NAMES.function_logs),
+            lambda: log_group(NAMES.function_logs),
             "the log group /aws/lambda/pilotlight-demo-predict",
         ),
+        *((API, lambda name=name: log_group(name), f"the log group {name}") for name in (NAMES.rest_logs, NAMES.endpoint_logs)),
+        (TOKENS, lambda: log_group(NAMES.http_logs), f"the log group {NAMES.http_logs}"),
         (
             API,
             lambda: boto3.client("ecr", "us-east-1").create_repository(repositoryName=NAMES.repository),
@@ -108,6 +114,10 @@ def test_a_name_that_something_else_has_is_a_failure_and_the_stacks_own_is_not(
     taken = found.found.rpartition(" ")[2]
     assert named(root, cloud, [{"id": taken}], base=base).status == "ok"
     assert named(root, cloud, [{"id": "x", "outputs": {"name": "another"}}], base=base).status == "fail"
+
+
+def log_group(name: str) -> None:
+    boto3.client("logs", "us-east-1").create_log_group(logGroupName=name)
 
 
 def table(name: str) -> None:

@@ -62,6 +62,10 @@ def test_a_service_of_another_tier_has_portals(account: Account) -> None:
     [
         ({"sku": {"name": "Consumption", "capacity": 1}}, "sku.capacity: 1: For Consumption SKU Type capacity must be specified as 0."),
         ({"sku": {"name": "Basic", "capacity": 0}}, "sku.capacity: 0 units of the tier Basic: use 1 or more."),
+        (
+            {"sku": {"name": "Developer", "capacity": 1}, "enableClientCertificate": False},
+            "enableClientCertificate: false is not supported for the SKU Developer: set it to true.",
+        ),
         ({"publisherEmail": "nobody"}, "publisherEmail: 'nobody' is no e-mail address"),
         ({"publisherName": "x" * 101}, "publisherName: has 101 characters: use 1 to 100."),
         ({"publisherName": None}, "publisherName: is missing"),
