@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .reading import Graph, Resource, shown
+from .reading import Graph, Resource, Unread, shown
 
 Severity = Literal["low", "medium", "high", "critical"]
 Level = Literal["advisory", "mandatory", "remediate", "disabled"]
@@ -100,12 +100,15 @@ def one_of(path: str, values: Sequence[Any]) -> Condition:
 
 def is_policy_of(policy: Resource, what: Resource, key: str, context: Context) -> bool:
     """Whether a policy of API Management is of an API or a product, which both name by `key`. What came out of Azure names none: there a
-    policy's own address is below the address of what it is of."""
-    if context.graph.behind(policy, key, what.type) is what:
-        return True
-    names = policy.at(key), what.at(key)
+    policy's own address is below the address of what it is of. Raises Unread where neither is told, as before the first `up`."""
+    if taken := context.graph.behind(policy, key, what.type):
+        return taken is what
+    names = policy.at(key), what.at(key) or what.at("name")
     if None not in names:
         return bool(names[0] == names[1])
+    for each in (policy, what):
+        if each.at("id") is None:
+            raise Unread(f"{policy.name}: {key} is not known before it is made; `pulumi policy analyze` judges the state after `up`")
     return str(policy.at("id")).lower().startswith(f"{what.at('id')}/policies/".lower())
 
 

@@ -144,7 +144,7 @@ SECURITY = (
         # As a saved state has both.
         ("", [_SAVED_API, made(t.APIM_POLICY, id="/service/s/apis/A/policies/policy", value=_JWT)]),
         ("no policy of it has <validate-jwt>", [_SAVED_API, made(t.APIM_POLICY, id="/service/s/apis/a2/policies/policy", value=_JWT)]),
-        ("no policy of it has <validate-jwt>", [_SAVED_API, made(t.APIM_POLICY, value=_JWT)]),
+        ("no policy of it has <validate-jwt>", [_SAVED_API, made(t.APIM_POLICY, id="/elsewhere", value=_JWT)]),
     ),
     *edges("permission-names-its-caller", ("", made(t.LAMBDA_PERMISSION, action="lambda:InvokeFunctionUrl", principal="111122223333"))),
     *edges("tls-only", ("", made(t.APIM_API)), ("", made(t.STORAGE, enableHttpsTrafficOnly=True, minimumTlsVersion="TLS1_3"))),

@@ -282,6 +282,15 @@ def test_without_a_word_about_data_a_state_cannot_be_judged() -> None:
     assert "set the parameter dataRetention" in found["data-is-protected"].message
 
 
+def test_a_policy_whose_product_nobody_tells_yet_neither_passes_nor_breaks() -> None:
+    """As in a preview before the first `up`, where Azure's resources have no addresses."""
+    one = next(each for each in RULES if each.id == "callers-are-throttled")
+    product = {"type": t.APIM_PRODUCT, "name": "product", "inputs": {"subscriptionRequired": True}}
+    found = Pack([one]).judge([product, {"type": t.APIM_LIMITS, "name": "limits", "inputs": {"value": "", "format": "rawxml-link"}}])
+    assert [each for each in found if each.unread and "limits: productId is not known before it is made" in each.message]
+    assert not [each for each in found if "has no ProductPolicy" in each.message]
+
+
 def test_the_stacks_own_word_about_data_is_heard() -> None:
     """The engine hands the stack's config over in a message that Pulumi's package does not read."""
     for config, findings in (
