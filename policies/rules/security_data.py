@@ -32,8 +32,8 @@ _LISTS = ("env", "envs")
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # What a variable with such a name may hold: where the secret is.
 _REFERENCE = re.compile(r"arn:aws[a-z-]*:|projects/[^/]+/secrets/|(https|gs|s3)://[^@?]*$")
-# A tokenizer's own words, and what stands where a value is to be put in.
-_BRACKETS = re.compile(r"<[^<>]*>|\[[^\[\]]*\]")
+# A tokenizer's own words, by the names that they have ("PAD_TOKEN=<pad>").
+_SPECIAL = re.compile(r"\w+_TOKEN=(</?[|\w]+>|\[[A-Z]+\])")
 # Where spans go; what it names is no key where the component takes identities alone, which `no-shared-keys` asks for.
 _SPANS = re.compile(r"InstrumentationKey=[0-9a-f-]{36}(;[A-Za-z]+(Endpoint|Id)=[^;]*)*;?")
 
@@ -55,13 +55,14 @@ def _keyed(variable: tuple[str, View]) -> Iterator[str]:
 
 
 def _secret(variable: View, name: str, value: str) -> Iterator[str]:
-    if _SECRET_VALUE.search(value) or (value and _SECRET_NAME.search(_WORDS.sub("_", name)) and not _named(value)):
+    telling = value and _SECRET_NAME.search(_WORDS.sub("_", name)) and not _SPECIAL.fullmatch(f"{name}={value}")
+    if _SECRET_VALUE.search(value) or (telling and not _named(value)):
         yield f"{variable.path} holds a secret in plain text: keep it in a secret store, and let the code ask there by its identity."
 
 
 def _named(value: str) -> bool:
-    """Whether it tells only where something is, or is no value at all."""
-    return bool(_REFERENCE.match(value) or _SPANS.fullmatch(value) or _BRACKETS.fullmatch(value))
+    """Whether it tells only where something is."""
+    return bool(_REFERENCE.match(value) or _SPANS.fullmatch(value))
 
 
 def _queue_encrypted(resource: Resource, _: Context) -> Iterator[str]:

@@ -52,6 +52,8 @@ BREAKS = (
             ("CACHE", "redis://:hunter2@host:6379"),
             ("SECRET_KEY", "hunter2"),
             ("API_TOKEN", "secret://hunter2"),
+            ("PASSWORD", "<hunter2>"),
+            ("API_TOKEN", "[hunter2]"),
             ("SIGNING_KEY", "x"),
             ("DB_PASS", "hunter2"),
             ("REDIS_PWD", "hunter2"),
