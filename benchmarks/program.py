@@ -1,8 +1,9 @@
 """Time of a stack's program from its start to its last registration, beside the same stack written by hand with the plain SDK."""
 
+import json
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +104,46 @@ def _measured(stack: str, runner: ProgramRunner, types: Counter[str]) -> dict[st
 def _same(runner: ProgramRunner, programs: Mapping[str, Sequence[str]], sdks: Sequence[str]) -> Counter[str]:
     """How many resources there are of each type; BenchmarkError unless both programs make the very same with those SDKs."""
     ours, by_hand = (runner.run(Path(programs[name][0]), watch_imports=True) for name in (OWN, HAND))
-    if difference := _without_components(ours) ^ _without_components(by_hand):
-        raise BenchmarkError(f"The two programs differ: {sorted(difference)[:4]}")
+    own, hand = _without_components(ours), _without_components(by_hand)
+    if own != hand:
+        raise BenchmarkError("The two programs differ:\n" + "\n".join(differences(own - hand, hand - own)))
     for name, ran in ((OWN, ours), (HAND, by_hand)):
         if ran.sdks != sdks:
             raise BenchmarkError(f"The program {name} imports {ran.sdks} and should import {sdks}.")
     return Counter(kind for kind, _ in by_hand.resources)
 
 
-def _without_components(ran: Ran) -> set[tuple[str, str, int]]:
+def _without_components(ran: Ran) -> Counter[tuple[str, str]]:
     """Types with inputs, and how many there are of each; groups of resources are ours only, and nothing in a cloud."""
-    counted = Counter(each for each in ran.resources if not each[0].startswith("pilotlight:"))
-    return {(*each, number) for each, number in counted.items()}
+    return Counter(each for each in ran.resources if not each[0].startswith("pilotlight:"))
+
+
+def differences(own: Counter[tuple[str, str]], hand: Counter[tuple[str, str]]) -> Iterator[str]:
+    """One line for each input that differs, of each resource and the most similar one of its type on the other side."""
+    left = list(hand.elements())
+    for kind, inputs in sorted(own.elements()):
+        alike = [each for each in left if each[0] == kind]
+        if not alike:
+            yield f"{kind}: only ours has {inputs}"
+            continue
+        plain = json.loads(inputs)
+        nearest = max(alike, key=lambda each: sum(plain.get(key) == value for key, value in json.loads(each[1]).items()))
+        left.remove(nearest)
+        for path, ours, by_hand in _apart(plain, json.loads(nearest[1]), ""):
+            yield f"{kind}{path}: ours {json.dumps(ours)}, by hand {json.dumps(by_hand)}"
+    for kind, inputs in left:
+        yield f"{kind}: only the one by hand has {inputs}"
+
+
+def _apart(own: Any, hand: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(own, dict) and isinstance(hand, dict):
+        for key in sorted({*own, *hand}):
+            yield from _apart(own.get(key), hand.get(key), f"{path}.{key}")
+    elif isinstance(own, list) and isinstance(hand, list) and len(own) == len(hand):
+        for number, pair in enumerate(zip(own, hand, strict=True)):
+            yield from _apart(*pair, f"{path}[{number}]")
+    elif own != hand:
+        yield path, own, hand
 
 
 def _turned(names: list[str], by: int) -> list[str]:

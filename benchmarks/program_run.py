@@ -34,7 +34,11 @@ PATIENCE_S = 60
 _IMPORTED = re.compile(r"^import time:.*\| +(pulumi_[a-z_]+)$", re.MULTILINE)
 _REGISTRY = "azure-native:containerregistry:Registry"
 # Of what the real engine can do, all that these programs need. Without output values inputs arrive as plain ones.
-FEATURES = (resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS, resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS)
+FEATURES = (
+    resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+    resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from benchmarks.handwritten.azure import (
     READ_BLOBS,
     Identity,
     after,
+    artifact,
     blobs_of,
     functions,
     group,
@@ -167,6 +168,7 @@ def endpoint_of(variables: Mapping[str, pulumi.Input[str]], objects: az.storage.
     told: dict[str, pulumi.Input[str]] = {
         "MAX_BODY_BYTES": str(BODY_BYTES),
         "REQUEST_TIMEOUT_S": str(settings.endpoint.predict_seconds),
+        "MODEL_BYTES": str(artifact.size),
         "MODEL_URI": blobs_of(models, f"models/{key}"),
         "MODEL_CACHE": "/tmp/model",
         "AZURE_CLIENT_ID": who.client_id,

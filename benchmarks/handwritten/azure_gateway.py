@@ -71,7 +71,7 @@ def guard(function: az.app.ContainerApp, its: Identity, who: Identity) -> az.app
             client_id=its.client_id, open_id_issuer=f"https://sts.windows.net/{client.tenant_id}/"
         ),
         validation=az.app.AzureActiveDirectoryValidationArgs(
-            allowed_audiences=[AUDIENCE],
+            allowed_audiences=[AUDIENCE, AUDIENCE.rstrip("/")],
             default_authorization_policy=az.app.DefaultAuthorizationPolicyArgs(
                 allowed_principals=az.app.AllowedPrincipalsArgs(identities=[who.principal_id]),
                 allowed_applications=[who.client_id],

@@ -253,4 +253,4 @@ def access(api: aws.apigateway.RestApi, stage: aws.apigateway.Stage, auth: Auth)
 
 def alarms(api: aws.apigateway.RestApi, stage: aws.apigateway.Stage) -> None:
     of_stage: dict[str, pulumi.Input[str]] = {"ApiName": api.name, "Stage": stage.stage_name}
-    alarm("api-watch-gateway-errors", "Callers get 5XX answers.", "AWS/ApiGateway/5XXError", of_stage, "Sum", 0, "notBreaching")
+    alarm("api-watch-gateway-errors", "Callers get 5XX answers.", "AWS/ApiGateway/5XXError", of_stage, "Sum", 0)

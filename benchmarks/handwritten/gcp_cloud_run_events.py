@@ -152,7 +152,7 @@ trigger = gcp.eventarc.Trigger(
     labels=labels,
     opts=after(apis["eventarc"], *ready),
 )
-pushed("events-replayed", "replay", replay, function, brings, FUNCTION_S, [calls])
+again = pushed("events-replayed", "replay", replay, function, brings, FUNCTION_S, [calls])
 
 # Alert policies.
 endpoint_alarms(endpoint)
@@ -163,6 +163,7 @@ told = "Objects could not be processed: see why, then replay them."
 subscription_alarm("events-dead-letters", told, "num_undelivered_messages", letters.name, 0)
 made = trigger.transport.apply(lambda transport: str(transport.pubsub and transport.pubsub.subscription).rpartition("/")[2])
 subscription_alarm("events-age", "Events wait for long.", "oldest_unacked_message_age", made, 3600)
+subscription_alarm("events-replay-age", "Events that were replayed wait for long.", "oldest_unacked_message_age", again.name, 3600)
 
 pulumi.export("objectsBucket", objects.name)
 pulumi.export("resultsDatabase", database.name)

@@ -44,6 +44,7 @@ def pushed(
         name=f"{prefix}-{role}",
         topic=of.id,
         ack_deadline_seconds=ack_s,
+        message_retention_duration=f"{KEPT_S}s",
         push_config=gcp.pubsub.SubscriptionPushConfigArgs(
             push_endpoint=pulumi.Output.format("{0}/", function.uri),
             oidc_token=gcp.pubsub.SubscriptionPushConfigOidcTokenArgs(service_account_email=who.email, audience=function.uri),
@@ -104,4 +105,4 @@ def may_use(name: str, database: gcp.firestore.Database, who: gcp.serviceaccount
 
 def subscription_alarm(role: str, text: str, metric: str, subscription: pulumi.Output[str], threshold: float) -> None:
     of = filtered(f"pubsub.googleapis.com/subscription/{metric}", "pubsub_subscription", "subscription_id", subscription)
-    alarm(role, text, of, threshold, "ALIGN_MAX", "REDUCE_MAX")
+    alarm(role, text, of, threshold, "ALIGN_MAX", "REDUCE_MAX", "180s")

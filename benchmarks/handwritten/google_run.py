@@ -11,6 +11,7 @@ from benchmarks.handwritten.google import (
     account,
     after,
     apis,
+    artifact,
     bucket,
     key,
     kind,
@@ -54,6 +55,7 @@ def service(
         deletion_protection=False,
         scaling=gcp.cloudrunv2.ServiceScalingArgs(min_instance_count=0),
         template=gcp.cloudrunv2.ServiceTemplateArgs(
+            labels=labels,
             service_account=runs_as.email,
             timeout=f"{timeout_s}s",
             max_instance_request_concurrency=requests,
@@ -89,6 +91,7 @@ def endpoint_of(
     own: dict[str, pulumi.Input[str]] = {
         "MAX_BODY_BYTES": body_bytes,
         "REQUEST_TIMEOUT_S": str(settings.endpoint.predict_seconds),
+        "MODEL_BYTES": str(artifact.size),
         "MODEL_URI": pulumi.Output.format("gs://{0}/{1}", bucket.name, key),
         "MODEL_CACHE": "/tmp/model",
         **({} if gpu is None else {"REQUIRE_GPU": "1"}),
@@ -151,14 +154,16 @@ def counted(function: str, what: str, text: str, *, staged: bool = False) -> Non
             display_name=text,
             labels=stages if staged else None,
         ),
-        bucket_options=gcp.logging.MetricBucketOptionsArgs(exponential_buckets=growing) if staged else None,
+        bucket_options=gcp.logging.MetricBucketOptionsArgs(exponential_buckets=growing),
         opts=after(apis["logging"]),
     )
 
 
 # Alert policies.
-def alarm(name: str, text: str, filtered: pulumi.Output[str], threshold: float, aligner: str, reducer: str) -> None:
-    """A metric above a threshold in three minutes in a row."""
+def alarm(
+    name: str, text: str, filtered: pulumi.Output[str], threshold: float, aligner: str, reducer: str, duration: str | None = None
+) -> None:
+    """A metric above a threshold, in one minute or for so long."""
     condition = gcp.monitoring.AlertPolicyConditionArgs(
         display_name=name,
         condition_threshold=gcp.monitoring.AlertPolicyConditionConditionThresholdArgs(
@@ -170,9 +175,9 @@ def alarm(name: str, text: str, filtered: pulumi.Output[str], threshold: float, 
             ],
             comparison="COMPARISON_GT",
             threshold_value=threshold,
-            duration="180s",
+            duration=duration or "0s",
             trigger=gcp.monitoring.AlertPolicyConditionConditionThresholdTriggerArgs(count=1),
-            evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE",
+            evaluation_missing_data="EVALUATION_MISSING_DATA_INACTIVE" if duration else None,
         ),
     )
     policy(name, text, condition, gcp.monitoring.AlertPolicyAlertStrategyArgs(auto_close="1800s"))

@@ -1,5 +1,6 @@
 """The model behind a SageMaker Serverless endpoint or in a function, and functions of the zip: what the programs need of them."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -45,8 +46,8 @@ def image(name: str) -> docker_build.Image:
         force_delete=True,
         tags=tags,
     )
-    newest: dict[str, Any] = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 10}
-    rule = {"rulePriority": 1, "description": "Keep 10 images", "selection": newest, "action": {"type": "expire"}}
+    newest: dict[str, Any] = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 30}
+    rule = {"rulePriority": 1, "description": "Keep 30 images", "selection": newest, "action": {"type": "expire"}}
     aws.ecr.LifecyclePolicy(f"{name}-lifecycle", repository=repository.name, policy=json.dumps({"rules": [rule]}))
     token = aws.ecr.get_authorization_token_output()
     return docker_build.Image(
@@ -79,7 +80,7 @@ def stored_model(name: str) -> tuple[str, str, pulumi.Resource, list[dict[str, A
     )
     reads = [
         allow("s3:GetObject", f"arn:aws:s3:::{models}/models/*"),
-        allow("s3:ListBucket", f"arn:aws:s3:::{models}", Condition={"StringLike": {"s3:prefix": "models/*"}}),
+        allow("s3:ListBucket", f"arn:aws:s3:::{models}"),
     ]
     return models, key, stored, reads
 
@@ -100,20 +101,24 @@ def model_function(
         "REQUEST_TIMEOUT_S": str(settings.endpoint.predict_seconds),
         "MODEL_URI": f"s3://{models}/{key}",
         "MODEL_CACHE": "/tmp/model",
-        "SERVICE": stack,
+        "SERVICE": prefix,
+        "MODEL_BYTES": str(artifact.size),
+        **variables,
     }
+    uri = pulumi.Output.format("{0}/{1}@{2}", registry, prefix, built.digest)
+    sizes = {"memory": settings.endpoint.memory_mb, "timeout": timeout_s, "reserved": settings.endpoint.max_concurrency, "scratch": 512}
     running = aws.lambda_.Function(
         f"{name}-endpoint-function",
         name=physical,
         package_type="Image",
-        image_uri=pulumi.Output.format("{0}/{1}@{2}", registry, prefix, built.digest),
+        image_uri=uri,
         architectures=["x86_64"],
         role=made.arn,
         memory_size=settings.endpoint.memory_mb,
         timeout=timeout_s,
         reserved_concurrent_executions=settings.endpoint.max_concurrency,
         ephemeral_storage=aws.lambda_.FunctionEphemeralStorageArgs(size=512),
-        environment=aws.lambda_.FunctionEnvironmentArgs(variables=own | variables),
+        environment=aws.lambda_.FunctionEnvironmentArgs(variables=stamped(own, image=uri, **sizes)),
         logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=logs.name),
         publish=True,
         tags=tags,
@@ -164,6 +169,7 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
                 "MAX_BODY_BYTES": str(settings.endpoint.max_body_bytes or 4_194_304),
                 "REQUEST_TIMEOUT_S": str(settings.endpoint.predict_seconds),
                 "SERVICE": prefix,
+                "MODEL_BYTES": str(artifact.size),
                 **variables,
             },
         ),
@@ -187,7 +193,7 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
     )
     of_variant: dict[str, pulumi.Input[str]] = {"EndpointName": running.name, "VariantName": "AllTraffic"}
     errors = "AWS/SageMaker/Invocation5XXErrors"
-    alarm(f"{name}-watch-endpoint-errors", "The model server answers with 5XX.", errors, of_variant, "Sum", 0, "notBreaching")
+    alarm(f"{name}-watch-endpoint-errors", "The model server answers with 5XX.", errors, of_variant, "Sum", 0)
     latency_alarm(f"{name}-watch-endpoint-latency")
     return running
 
@@ -195,7 +201,7 @@ def endpoint(name: str, *rights: dict[str, Any], **variables: str) -> aws.sagema
 def latency_alarm(name: str) -> None:
     """Requests that take the model server almost as long as a prediction may."""
     slow, limit_ms = "The slowest hundredth of predictions comes close to the deadline.", settings.endpoint.predict_seconds * 900
-    alarm(name, slow, "Pilotlight/RequestLatency", {"Service": prefix}, "p99", limit_ms, "notBreaching")
+    alarm(name, slow, "Pilotlight/RequestLatency", {"Service": prefix}, "p99", limit_ms)
 
 
 def function(
@@ -224,8 +230,12 @@ def function(
         "ENDPOINT_NAME": called.name,
         "MAX_BODY_BYTES": str(settings.endpoint.max_body_bytes or 4_194_304),
         "MODEL_TASK": settings.model.task,
-        "SERVICE": stack,
+        "SERVICE": prefix,
+        **variables,
     }
+    with code.open("rb") as zipped:
+        digest = hashlib.file_digest(zipped, "sha256").hexdigest()
+    sizes = {"code": digest, "memory": settings.function.memory_mb, "timeout": timeout_s, "reserved": None}
     running = aws.lambda_.Function(
         f"{name}-function",
         name=physical,
@@ -236,13 +246,22 @@ def function(
         role=made.arn,
         memory_size=settings.function.memory_mb,
         timeout=timeout_s,
-        environment=aws.lambda_.FunctionEnvironmentArgs(variables=common | variables),
+        environment=aws.lambda_.FunctionEnvironmentArgs(variables=stamped(common, **sizes)),
         logging_config=aws.lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=logs.name),
         publish=True,
         tags=tags,
         opts=after(logs, permissions, grant, *more, *ready),
     )
     return aws.lambda_.Alias(f"{name}-live", name="live", function_name=running.name, function_version=running.version)
+
+
+def stamped(variables: dict[str, pulumi.Input[str]], **of: Any) -> dict[str, pulumi.Input[str]]:
+    """The variables and a digest of all that makes a version, so that none of it changes without a new one."""
+
+    def digest(decided: Any) -> str:
+        return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:16]
+
+    return {**variables, "DEPLOYED": pulumi.Output.all(variables, of).apply(digest)}
 
 
 def function_alarms(name: str, alias: aws.lambda_.Alias, timeout_s: int | None, what: str) -> None:
@@ -252,12 +271,12 @@ def function_alarms(name: str, alias: aws.lambda_.Alias, timeout_s: int | None, 
         "Resource": pulumi.Output.format("{0}:{1}", alias.function_name, "live"),
     }
     slow, busy = "The slowest hundredth of calls comes close to the timeout.", "Calls are refused because every allowed instance is busy."
-    alarm(f"{name}-errors", f"The {what} fails.", "AWS/Lambda/Errors", of_alias, "Sum", 0, "notBreaching")
-    alarm(f"{name}-throttles", busy, "AWS/Lambda/Throttles", of_alias, "Sum", 0, "notBreaching")
+    alarm(f"{name}-errors", f"The {what} fails.", "AWS/Lambda/Errors", of_alias, "Sum", 0)
+    alarm(f"{name}-throttles", busy, "AWS/Lambda/Throttles", of_alias, "Sum", 0)
     if timeout_s is None:
         latency_alarm(f"{name}-duration")
         return
-    alarm(f"{name}-duration", slow, "AWS/Lambda/Duration", of_alias, "p99", timeout_s * 900, "notBreaching")
+    alarm(f"{name}-duration", slow, "AWS/Lambda/Duration", of_alias, "p99", timeout_s * 900)
 
 
 def mapping(name: str, queue: aws.sqs.Queue, alias: aws.lambda_.Alias, batch: int, parallel: int, window_s: int = 0) -> None:

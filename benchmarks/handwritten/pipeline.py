@@ -27,7 +27,10 @@ if events is None:
     raise pulumi.RunError("events: missing.")
 
 objects, results = bucket_name("objects"), bucket_name("results")
-read_objects = [allow("s3:GetObjectVersion", f"arn:aws:s3:::{objects}/*"), allow("s3:ListBucket", f"arn:aws:s3:::{objects}")]
+read_objects = [
+    allow(["s3:GetObject", "s3:GetObjectVersion"], f"arn:aws:s3:::{objects}/*"),
+    allow("s3:ListBucket", f"arn:aws:s3:::{objects}"),
+]
 store, secured = bucket("events-objects", objects)
 queue, dead = queues("events-objects", f"{prefix}-events", 6 * FUNCTION_S)
 from_s3 = allow(

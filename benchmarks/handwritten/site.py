@@ -130,9 +130,16 @@ def role(name: str, service: str, description: str, *statements: dict[str, Any])
 
 
 def alarm(
-    name: str, text: str, metric: str, dimensions: dict[str, pulumi.Input[str]], statistic: str, threshold: float, missing: str
+    name: str,
+    text: str,
+    metric: str,
+    dimensions: dict[str, pulumi.Input[str]],
+    statistic: str,
+    threshold: float,
+    missing: str = "notBreaching",
+    minutes: tuple[int, int] = (2, 30),
 ) -> None:
-    """An alarm on `NAMESPACE/METRIC` above a threshold in three minutes of five."""
+    """An alarm on `NAMESPACE/METRIC` above a threshold in so many minutes of so many."""
     namespace, _, metric_name = metric.rpartition("/")
     percentile = statistic.startswith("p")
     aws.cloudwatch.MetricAlarm(
@@ -144,8 +151,8 @@ def alarm(
         statistic=None if percentile else statistic,
         extended_statistic=statistic if percentile else None,
         period=60,
-        evaluation_periods=5,
-        datapoints_to_alarm=3,
+        evaluation_periods=minutes[1],
+        datapoints_to_alarm=minutes[0],
         threshold=threshold,
         comparison_operator="GreaterThanThreshold",
         treat_missing_data=missing,
@@ -156,12 +163,12 @@ def alarm(
 def queue_alarms(name: str, queue: aws.sqs.Queue, dead: aws.sqs.Queue, oldest_s: int) -> None:
     told = "Messages could not be processed: see why, then replay them."
     waiting, age = "AWS/SQS/ApproximateNumberOfMessagesVisible", "AWS/SQS/ApproximateAgeOfOldestMessage"
-    alarm(f"{name}-dead-letters", told, waiting, {"QueueName": dead.name}, "Maximum", 0, "ignore")
-    alarm(f"{name}-age", "Messages wait for long.", age, {"QueueName": queue.name}, "Maximum", oldest_s, "ignore")
+    alarm(f"{name}-dead-letters", told, waiting, {"QueueName": dead.name}, "Maximum", 0, "ignore", (3, 5))
+    alarm(f"{name}-age", "Messages wait for long.", age, {"QueueName": queue.name}, "Maximum", oldest_s, "ignore", (3, 5))
 
 
 def table_alarms(name: str, table: aws.dynamodb.Table, operation: str) -> None:
     of_operation: dict[str, pulumi.Input[str]] = {"TableName": table.name, "Operation": operation}
     throttled: dict[str, pulumi.Input[str]] = {"TableName": table.name}
-    alarm(f"{name}-errors", "The table fails.", "AWS/DynamoDB/SystemErrors", of_operation, "Sum", 0, "notBreaching")
-    alarm(f"{name}-throttles", "The table refuses writes.", "AWS/DynamoDB/WriteThrottleEvents", throttled, "Sum", 0, "notBreaching")
+    alarm(f"{name}-errors", "The table fails.", "AWS/DynamoDB/SystemErrors", of_operation, "Sum", 0)
+    alarm(f"{name}-throttles", "The table refuses writes.", "AWS/DynamoDB/WriteThrottleEvents", throttled, "Sum", 0)
