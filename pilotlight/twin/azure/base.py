@@ -59,7 +59,7 @@ def azure(row: Row, *, absent: frozenset[str] = frozenset(), write_only: tuple[w
         update=lambda twin, old, new: _told(write_only, new, _update(row, twin, old, new)),
         delete=lambda twin, resource: _delete(row, twin, resource),
         read=lambda twin, resource: _read(row, twin, resource),
-        as_inputs=lambda made, live: row.as_inputs(made, write.restored(attached.as_inputs(made, live), made.inputs, write_only)),
+        as_inputs=lambda made, live: row.as_inputs(made, write.restored(_as_inputs(made, live), made.inputs, write_only)),
         comparable=lambda inputs: row.comparable(_comparable(inputs)),
     )
 
@@ -108,6 +108,12 @@ def _computed(token: str, inputs: Properties) -> dict[str, Any]:
     if _declares(token, "provisioningState"):
         found["provisioningState"] = "Succeeded"
     return found
+
+
+def _as_inputs(made: Resource, live: Properties) -> Properties:
+    """The outputs without the kind that Azure says every resource has, where an input of that name means something else."""
+    found = attached.as_inputs(made, live)
+    return {**found, "type": made.inputs["type"]} if "type" in made.inputs else found
 
 
 def _comparable(inputs: Properties) -> Properties:

@@ -110,6 +110,13 @@ def test_a_role_is_of_its_account_and_is_given_to_somebody_there_is(account: Acc
     assert cosmos_rights.refusal(account.world, principal, there, "rows", [READ])
 
 
+def test_a_role_of_ones_own_has_not_drifted_though_azure_calls_its_kind_type_too(account: Account, there: Resource) -> None:
+    made = account.make(COSMOS_ROLE, "role", role_of(there, type="CustomRole"))
+    found = account.life.read(COSMOS_ROLE, made.id, made.urn, made.inputs)
+    assert found is not None
+    assert (found[0]["type"], found[1]) == ("Microsoft.DocumentDB/databaseAccounts/tableRoleDefinitions", made.inputs)
+
+
 def test_the_built_in_roles_are_in_every_account(account: Account, there: Resource) -> None:
     who = identity(account, "reader")
     reader = f"{there.id}/tableRoleDefinitions/00000000-0000-0000-0000-000000000001"
