@@ -78,9 +78,8 @@ def limits_copy() -> str:
 def good_graph(name: str) -> str:
     """The resources of one good graph that rules look at, as JSON, one a line."""
     stack, changes = GOOD[name]
-    types = {
-        type_ for key, each in vars(tokens).items() if key.isupper() for type_ in ((each,) if isinstance(each, str) else each)
-    } | _BETWEEN
+    named = {type_ for key, each in vars(tokens).items() if key.isupper() for type_ in ((each,) if isinstance(each, str) else each)}
+    types = named | {type_ for rule in RULES for type_ in rule.types()} | _BETWEEN
     count: Counter[str] = Counter()
     lines = []
     for each in planned(stack, changes):

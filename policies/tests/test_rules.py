@@ -1,6 +1,8 @@
 """Every rule: silent on what is good, the only one that speaks where its one point is broken, never passing what it cannot read."""
 
+import copy
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -85,6 +87,21 @@ def test_what_is_not_known_yet_is_told_and_does_not_pass(case: Break) -> None:
     assert any(next(iter(case.change)).split(".")[0] in each.message for each in found)
 
 
+@pytest.mark.parametrize("case", BREAKS, ids=str)
+def test_no_input_of_a_break_hides_it_while_it_is_unknown(case: Break) -> None:
+    """Each one that makes the break, whatever lies above or below it, one at a time: the rule says something, of that one or of another."""
+    unchanged, broken, pack = good(case.graph), case.broken(), Pack([RULE[case.rule]], _of_rule(case))
+    for number, spec in enumerate(broken):
+        if spec in unchanged:
+            continue
+        for path in _paths(spec["inputs"]):
+            if spec["name"] not in case.names() and not any(_on_the_way(path, changed) for changed in case.change):
+                continue
+            resources = copy.deepcopy(broken)
+            put(resources[number]["inputs"], path, UNKNOWN)
+            assert pack.judge(resources, only=lambda one: one not in unchanged), f"{spec['name']}: {path}"
+
+
 @pytest.mark.parametrize("case", [case for case in OF_ONE_INPUT if not case.config], ids=str)
 def test_a_secret_is_judged_as_its_value(case: Break) -> None:
     assert Pack([RULE[case.rule]], _of_rule(case)).judge(_with(case, secret)) == []
@@ -102,6 +119,17 @@ def test_a_secret_that_is_wrong_is_told_as_its_value_is(case: Break) -> None:
 
 def _of_rule(case: Break) -> dict[str, Any]:
     return {case.rule: case.settings()[case.rule]} if case.rule in case.settings() else {}
+
+
+def _paths(value: Any, above: str = "") -> Iterator[str]:
+    """Every dotted path of the values."""
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield f"{above}{key}"
+        yield from _paths(below, f"{above}{key}.")
+
+
+def _on_the_way(one: str, other: str) -> bool:
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def _with(case: Break, value: object) -> list[dict[str, Any]]:

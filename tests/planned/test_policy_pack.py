@@ -49,6 +49,12 @@ def test_the_pack_has_nothing_against_a_ready_stack(stack: str) -> None:
     assert Pack(RULES, DELETE).judge(specs(stack)) == []
 
 
+def test_the_packs_good_graphs_hold_every_type_that_a_rule_judges_and_a_ready_stack_makes() -> None:
+    made = {each.type for stack in ready_stacks() for each in plan(stack).resources}
+    held = {each["type"] for name in pack.GOOD for each in json.loads((ROOT / f"policies/tests/good/{name}.json").read_text())}
+    assert made & {type_ for rule in RULES for type_ in rule.types()} - held == set()
+
+
 def made_of_unused(resources: list[dict[str, object]]) -> set[str]:
     """Types that the catalogue says no stack has: its checks are then left out of the pack."""
     return {str(each["type"]) for each in resources if str(each["type"]).startswith((*UNUSED.values(), *UNUSED_ONES.values()))}

@@ -1,21 +1,22 @@
 """A storm over a deployed event stack: uploads while everything around them fails, then calm, then what must hold."""
 
+import random
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from pilotlight.twin import client as twin_client
-from tests.conformance.observed import observed_of
+from tests.conformance.observed import AzureObserved
 from tests.conformance.pipeline import AwsPipeline, Pipeline, pipeline_of
 from tests.storm.uploads import Upload, Uploaded, carried_out, planned
-from tests.storm.verdict import Verdict, judge
+from tests.storm.verdict import Identity, Verdict, judge
 from tests.support.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ SHORT = {"predictSeconds": 5, "coldStartSeconds": 15}
 BEFORE_S = 1.5
 # So long after the uploads the weather may take to have met the work with everything it has.
 WEATHER_S = 180
+# Between one end of a process and the next.
+KILLED_EVERY_S = (0.5, 4)
 # Further uploads at a time, where all work is done and some fault has met none of it: a pipeline calls its model once for many objects.
 MORE = 20
 
@@ -76,8 +79,6 @@ class Storm(ABC):
 
     # Services that are stopped in the middle of the uploads: the first alone, both, the second alone.
     outages: tuple[str, str]
-    # Whether each version of an object can still be read once another one has taken its place.
-    keeps_versions = True
 
     def __init__(self, deployment: Deployment, outputs: Mapping[str, Any], weather: Weather, pipeline: Pipeline) -> None:
         self._outputs = outputs
@@ -166,7 +167,11 @@ class Storm(ABC):
             self._messages += pipeline.messages()
             messages = self._messages
         found = (pipeline.rows(), pipeline.dead(), pipeline.live(), messages)
-        return judge(self._uploaded, self._outputs["objectsBucket"], *found, keeps_versions=self.keeps_versions)
+        return judge(self._uploaded, self._outputs["objectsBucket"], *found, passed_over=self._passed_over())
+
+    def _passed_over(self) -> Collection[Identity]:
+        """Those of which the function says that they were replaced before their turn, where nothing keeps versions."""
+        return ()
 
     def _met(self) -> Counter[str]:
         found: dict[str, int] = twin_client.call(self._twin, "faults")["met"]
@@ -240,9 +245,12 @@ class ContainerStorm(Storm):
         return {self._parts()[1]: {"error": 1}}
 
     def _waiting(self) -> int:
-        found = (self._pipeline.rows(), self._pipeline.dead(), {})
-        missing = judge(self._uploaded, self._outputs["objectsBucket"], *found, keeps_versions=self.keeps_versions).lost
-        return len(missing) + self._under_way()
+        bucket, rows, dead = self._outputs["objectsBucket"], self._pipeline.rows(), self._pipeline.dead()
+        return len(judge(self._uploaded, bucket, rows, dead, {}, passed_over=self._maybe_passed_over()).lost) + self._under_way()
+
+    def _maybe_passed_over(self) -> Collection[Identity]:
+        """Those that need no row where what is under way is counted beside them."""
+        return ()
 
     @abstractmethod
     def _under_way(self) -> int:
@@ -264,22 +272,51 @@ class GoogleStorm(ContainerStorm):
 
 
 class AzureStorm(ContainerStorm):
-    """Nobody calls the function, so that a fault can't meet a call of it: its processes are ended instead, at each turn of the outages."""
+    """Nobody calls the function, so that a fault can't meet a call of it: its processes are ended instead, at random moments.
+
+    Where an object is, nothing is left of its versions before: they are passed over, which the function tells.
+    """
 
     outages = ("table", "queue")
     kind = "app"
-    keeps_versions = False
     _pipeline: "AzurePipeline"
 
     def __init__(self, deployment: Deployment, *given: Any) -> None:
         super().__init__(deployment, *given)
-        self._observed = observed_of(deployment, self._outputs)
+        self._observed = AzureObserved(deployment, self._outputs)
 
-    def _turn(self, out: Sequence[str]) -> None:
-        super()._turn(out)
-        for pid in self._observed.processes(self._outputs["functionName"]):
-            psutil.Process(pid).kill()
-            self.met[f"executions.{self._parts()[0]}.kill"] += 1
+    @contextmanager
+    def weather(self) -> Iterator[None]:
+        over = threading.Event()
+        killer = threading.Thread(target=self._kill, args=(over,))
+        killer.start()
+        try:
+            with super().weather():
+                yield
+        finally:
+            over.set()
+            killer.join()
+
+    def _kill(self, over: threading.Event) -> None:
+        moments = random.Random(self._weather.seed)
+        while not over.wait(moments.uniform(*KILLED_EVERY_S)):
+            pids = sorted(self._observed.processes(self._outputs["functionName"]))
+            # One that has ended by itself meanwhile was not killed.
+            with suppress(psutil.NoSuchProcess):
+                for pid in moments.sample(pids, k=min(1, len(pids))):
+                    psutil.Process(pid).kill()
+                    self.met[f"executions.{self._parts()[0]}.kill"] += 1
+
+    def _passed_over(self) -> Collection[Identity]:
+        query = (
+            f'ContainerAppConsoleLogs | where ContainerAppName == "{self._outputs["functionName"]}" | extend line = parse_json(Log) '
+            '| where tostring(line.outcome) == "passed-over" | project object = tostring(line.object), version = tostring(line.version)'
+        )
+        return {(name, version) for name, version in self._observed.rows(query)}
+
+    def _maybe_passed_over(self) -> Collection[Identity]:
+        bucket = self._outputs["objectsBucket"]
+        return {(f"{bucket}/{done.upload.key}", done.version) for done in self._uploaded}
 
     def _under_way(self) -> int:
         return self._pipeline.waiting()

@@ -34,10 +34,13 @@ def test_a_dead_letter_is_not_lost() -> None:
 
 
 def test_where_one_version_is_kept_alone_a_later_row_takes_the_place_of_an_earlier_one() -> None:
-    verdict = judge(UPLOADED, BUCKET, rows()[1:], [], NEWEST, keeps_versions=False)
+    told = [(f"{BUCKET}/a", version) for version in ("v1", "v2")]
+    verdict = judge(UPLOADED, BUCKET, rows()[1:], [], NEWEST, passed_over=told)
     assert (verdict.faults, verdict.rows, verdict.dead, verdict.overtaken) == ([], 1, 0, 1)
-    verdict = judge(UPLOADED, BUCKET, [*rows()[:1], rows()[2] | {"latest": "v1"}], [], NEWEST, keeps_versions=False)
+    verdict = judge(UPLOADED, BUCKET, [*rows()[:1], rows()[2] | {"latest": "v1"}], [], NEWEST, passed_over=told)
     assert [fault.partition(":")[0] for fault in verdict.faults] == ["lost"], "the later one itself is not replaced by anything"
+    verdict = judge(UPLOADED, BUCKET, rows()[1:], [], NEWEST, passed_over=told[1:])
+    assert [fault.partition(":")[0] for fault in verdict.faults] == ["lost"], "nobody has said that it was passed over"
 
 
 def messages() -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ Identity = tuple[str, str]
 class Verdict:
     """Where every accepted version has ended; every list must be empty. `again` are messages about versions that had one already, which a
     queue of results may have: a row is sent at least once. `overtaken` were replaced in a bucket that keeps one version alone, by one that
-    has its row."""
+    has its row, and the function has said so."""
 
     rows: int
     dead: int
@@ -88,12 +88,12 @@ def judge(
     latest: Mapping[str, str],
     messages: Sequence[Mapping[str, Any]] | None = None,
     *,
-    keeps_versions: bool = True,
+    passed_over: Collection[Identity] = (),
 ) -> Verdict:
     """One row per version, the right answer in it, the newest version ahead, nothing lost, nothing invented; where results are sent as
     `messages` too, each row is or waits among the dead letters, and whatever is sent again is the same.
 
-    Without `keeps_versions` one that was replaced needs no row once a later one of its object has one.
+    One that the function says it has `passed_over`, since it was replaced, needs no row once a later one of its object has one.
     """
     texts = {(f"{bucket}/{done.upload.key}", done.version): done.upload.text for done in uploaded}
     counted = Counter((row["object"], row["version"]) for row in rows)
@@ -102,7 +102,7 @@ def judge(
     in_grave = set(dead)
     verdict = Verdict(rows=len(results), dead=len(in_grave))
     missing = [identity for identity in texts if identity not in results and identity not in in_grave]
-    overtaken = set() if keeps_versions else _overtaken(texts, results)
+    overtaken = _overtaken(texts, results).intersection(passed_over)
     verdict.overtaken = len(overtaken.intersection(missing))
     verdict.lost = [str(identity) for identity in missing if identity not in overtaken]
     verdict.doubled = [str(identity) for identity, count in counted.items() if count > 1]
