@@ -11,7 +11,7 @@ STACKS ?=
 PLANS ?=
 STRICT ?=
 
-.PHONY: help setup demo test test-all test-unit test-torch test-security test-export test-images linters bench check docs lint format lock clean
+.PHONY: help setup demo test test-all test-unit test-torch test-large test-security test-export test-images linters bench check docs lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -42,6 +42,17 @@ test-export: setup-dev ## models that only torch can export, in the packager's o
 
 test-images: setup-dev ## the real images, built and run without Docker (root on Debian) or with it
 	$(BIN)/pytest tests/images
+
+# What is not of another cloud is AWS's.
+LARGE_aws := not gcp and not google and not azure
+LARGE_gcp := gcp or google
+LARGE_azure := azure
+LARGE_all := test
+
+test-large: export PILOTLIGHT_ALL := 1
+test-large: export PILOTLIGHT_STORM := 1000
+test-large: setup-dev ## the whole stacks of a cloud, every one and in every order (CLOUD=aws, gcp or azure: 40 minutes each on two cores)
+	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin/package -n $(WORKERS) -k "$(LARGE_$(CLOUD))"
 
 # Every stack, order and day instead of one of each, and a storm of a thousand uploads.
 test-all: export PILOTLIGHT_ALL := 1

@@ -78,6 +78,7 @@ worker = service(
         may_use("api-worker-rows", database, answers),
         may("api-worker-reads-requests", bucket, "objectViewer", answers, "requests"),
         may("api-worker-writes-answers", bucket, "objectCreator", answers, ANSWERS),
+        may("api-worker-reads-answers", bucket, "objectViewer", answers, ANSWERS),
         goes,
     ],
     internal=True,

@@ -71,11 +71,13 @@ class AnswerStore(pulumi.ComponentResource):
         ]
 
     def grant_worker(self, name: str, who: pulumi.Input[str], parent: pulumi.Resource) -> list[pulumi.Resource]:
-        """Let one account read a request, store its answer and how it ended."""
+        """Let one account read a request, store its answer and how it ended. It sees answers, too: what is there already may be refused as
+        forbidden, and only who looks knows that it is its own."""
         return [
             may_use(f"{name}-keeps-rows", self._home, self._database, who, parent),
             grant(f"{name}-reads-requests", self._bucket, READER, who, parent, folder=REQUESTS),
             grant(f"{name}-writes-answers", self._bucket, WRITER, who, parent, folder=ANSWERS),
+            grant(f"{name}-reads-answers", self._bucket, READER, who, parent, folder=ANSWERS),
         ]
 
 

@@ -72,7 +72,7 @@ def body(
         "mosaicLayout": {
             "columns": COLUMNS,
             "tiles": [
-                {"xPos": place % across * WIDTH, "yPos": place // across * HEIGHT, "width": WIDTH, "height": HEIGHT, "widget": chart}
+                {**_told(xPos=place % across * WIDTH, yPos=place // across * HEIGHT), "width": WIDTH, "height": HEIGHT, "widget": chart}
                 for place, chart in enumerate(charts)
             ],
         },
@@ -82,7 +82,7 @@ def body(
 def _watched(alarm: Alarm, filter_: str) -> dict[str, Any]:
     """The metric of one alarm, with a line at its threshold."""
     aligner, reducer = ALIGNED[alarm.statistic]
-    return _chart(alarm.role, [_line(filter_, aligner, reducer, ())], [{"label": "alarm above", "value": alarm.threshold}])
+    return _chart(alarm.role, [_line(filter_, aligner, reducer, ())], [{"label": "alarm above", **_told(value=alarm.threshold)}])
 
 
 def _own(services: Sequence[str]) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def _sum(metric: str) -> str:
 
 
 def _chart(title: str, lines: list[dict[str, Any]], thresholds: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"title": title, "xyChart": {"dataSets": lines, "thresholds": thresholds}}
+    return {"title": title, "xyChart": {"dataSets": lines, **_told(thresholds=thresholds)}}
 
 
 def _line(filter_: str, aligner: str, reducer: str, groups: tuple[str, ...]) -> dict[str, Any]:
@@ -122,6 +122,12 @@ def _line(filter_: str, aligner: str, reducer: str, groups: tuple[str, ...]) -> 
         "alignmentPeriod": f"{PERIOD_S}s",
         "perSeriesAligner": aligner,
         "crossSeriesReducer": reducer,
-        "groupByFields": list(groups),
+        **_told(groupByFields=list(groups)),
     }
     return {"plotType": "LINE", "timeSeriesQuery": {"timeSeriesFilter": {"filter": filter_, "aggregation": aggregation}}}
+
+
+def _told(**values: Any) -> dict[str, Any]:
+    """Those that are neither 0 nor empty: Monitoring leaves these out of what it answers, and the provider takes that for a change that
+    somebody has made (terraform-provider-google, issues 16173 and 24650)."""
+    return {name: value for name, value in values.items() if value}

@@ -47,7 +47,9 @@ class BuiltImages(pulumi.ComponentResource):
     def _build(self, name: str, image: str, target: str, repository: gcp.artifactregistry.Repository) -> pulumi.Output[str]:
         """One target of the Dockerfile; its address is composed of names, so that a preview knows it and can build."""
         args, home = self._args, self._home
-        address = f"{self._registry}/{home.project}/{home.names.registry}/{image}"
+        # Of a project that belongs to a domain, `example.com:mine`, no image name takes the colon (Artifact Registry, "Repository and image
+        # names").
+        address = f"{self._registry}/{home.project.replace(':', '/')}/{home.names.registry}/{image}"
         built = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=args.context),

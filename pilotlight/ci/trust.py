@@ -29,8 +29,9 @@ APART = ("environments", "cleanup")
 TOGETHER = tuple(name for name in ENVIRONMENTS if name not in APART)
 # Those that no job enters unless a person said yes, and those that only what is merged enters.
 REVIEWED, OF_THE_BRANCH, BRANCH = ("production",), ("drift", "production", "cleanup"), "main"
-# Google: policies on single resources, and the strings of API keys, are not among what a viewer sees.
-_GOOGLE_READS = ("roles/viewer",)
+# Google: policies on single resources, and the strings of API keys, are not among what a viewer sees. Nor may one name the project whose
+# quota a call counts against, as the program does for keys and budgets (`components/gcp/quota.py`; Service Usage, "Access control").
+_GOOGLE_READS = ("roles/viewer", "roles/serviceusage.serviceUsageConsumer")
 _GOOGLE_ROLES: Mapping[str, Sequence[str]] = {
     "read": _GOOGLE_READS,
     "refresh": (*_GOOGLE_READS, "roles/iam.securityReviewer", "roles/serviceusage.apiKeysViewer"),

@@ -12,6 +12,8 @@ from tests.storm.storm import Weather, settings_of, storm_of
 from tests.support.deployment import Deployment
 from tests.support.size import only_all
 
+# What is lost once is lost: no second try (docs/decisions/0024).
+pytestmark = pytest.mark.flaky(reruns=0)
 # Where the results of each go: one of each cloud sends them too, the others are as they are committed.
 STACKS = (
     pytest.param("aws-sagemaker-events", ["table", "queue"], id="aws-sagemaker-events"),

@@ -16,8 +16,11 @@ from pilotlight.cli.gcp.clients import PATIENCE_S, publisher, subscriber, told
 BATCH = 100
 # How many are looked at to count them where nobody else does.
 COUNTED = 1000
-# How long an empty subscription is waited for; the first question also connects.
-FIRST_S, POLL_S = 10.0, 1.0
+# How long a pull waits, and how many in a row bring nothing where there is nothing: one may while there are some (Pub/Sub API,
+# PullResponse), and what was given back comes again when Pub/Sub gets to it.
+WAIT_S, PULLS = 10.0, 2
+# The twin has what there is at once.
+POLL_S = 1.0
 
 
 class PubsubDeadLetters:
@@ -27,7 +30,7 @@ class PubsubDeadLetters:
         self.url = str(outputs[DEAD])
         self._topic, self._twin = str(outputs["replayTopic"]), twin
         self._subscriber = subscriber(twin)
-        self._wait_s = FIRST_S if twin is None else POLL_S
+        self._wait_s, self._pulls = (WAIT_S, PULLS) if twin is None else (POLL_S, 1)
 
     def look(self, limit: int) -> Look:
         """Up to `limit` of them; as many as there are where that is fewer, else what `count` says."""
@@ -105,13 +108,12 @@ class PubsubDeadLetters:
         """Some of them, taken for as long as the subscription's deadline says; none where none came in time."""
         from google.api_core.exceptions import DeadlineExceeded
 
-        try:
-            answer = self._subscriber.pull(subscription=self.url, max_messages=most, timeout=self._wait_s, retry=None)
-        except DeadlineExceeded:
-            return []
-        finally:
-            self._wait_s = POLL_S
-        return list(answer.received_messages)
+        for _ in range(self._pulls):
+            with contextlib.suppress(DeadlineExceeded):
+                answer = self._subscriber.pull(subscription=self.url, max_messages=most, timeout=self._wait_s, retry=None)
+                if answer.received_messages:
+                    return list(answer.received_messages)
+        return []
 
     def _give_back(self, receipts: Iterable[str]) -> None:
         every = list(receipts)

@@ -28,7 +28,7 @@ def test_the_dashboard_shows_what_every_alarm_watches_and_where_it_goes_off() ->
             continue
         widget = drawn[policy.inputs["conditions"][0]["displayName"]]
         assert filters(widget) == [threshold["filter"]]
-        assert [each["value"] for each in widget["xyChart"]["thresholds"]] == [threshold["thresholdValue"]]
+        assert [each.get("value", 0) for each in widget["xyChart"]["thresholds"]] == [threshold["thresholdValue"]]
 
 
 def test_slow_predictions_are_looked_for_among_the_lines_of_requests() -> None:
@@ -48,13 +48,23 @@ def test_the_dashboard_shows_instances_and_starts_of_each_service() -> None:
         assert f"{service}: starts of an instance, slowest (ms)" in titles
 
 
+def test_the_dashboard_says_nothing_that_monitoring_would_not_say_again() -> None:
+    """Zeros and empty lists are left out of its answers, and what is missing there is a change in every `up`."""
+
+    def silent(value: Any) -> bool:
+        below = list(value.values() if isinstance(value, dict) else value) if isinstance(value, dict | list) else []
+        return value in (0, "", [], {}) or any(silent(each) for each in below)
+
+    assert not silent(page())
+
+
 def test_no_tile_lies_on_another_one_or_beside_the_grid() -> None:
     layout = page()["mosaicLayout"]
     taken = [
         (x, y)
         for tile in layout["tiles"]
-        for x in range(tile["xPos"], tile["xPos"] + tile["width"])
-        for y in range(tile["yPos"], tile["yPos"] + tile["height"])
+        for x in range(tile.get("xPos", 0), tile.get("xPos", 0) + tile["width"])
+        for y in range(tile.get("yPos", 0), tile.get("yPos", 0) + tile["height"])
     ]
     assert len(taken) == len(set(taken))
     assert max(x for x, _ in taken) < layout["columns"]

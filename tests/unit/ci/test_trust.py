@@ -231,6 +231,73 @@ def test_google_asks_for_the_repository_before_any_grant() -> None:
     assert trust.google_condition(NAMED) == "assertion.repository == 'octo/blueprints'"
 
 
+def said(command: str, option: str) -> str:
+    """The value of an option, `--option VALUE` or `--option=VALUE`, as a shell reads it."""
+    words = shlex.split(command)
+    for place, word in enumerate(words):
+        if word == option:
+            return words[place + 1]
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    raise AssertionError(f"{option} is not in {command}")
+
+
+def google_gives(claims: dict[str, str]) -> set[str]:
+    """The accounts that a token with these claims may act as, by the lines that are printed: the provider's issuer, its condition, what it
+    maps, then who may use which account (Google Cloud IAM, Workload Identity Federation)."""
+    lines = trust.google(NUMBERED, ACCOUNTS["gcp"], TOGETHER)
+    [provider] = [line for line in lines if "create-oidc" in line]
+    # Where a provider names none, its own address is the one audience.
+    assert "--allowed-audiences" not in provider
+    if (claims["iss"], claims["aud"]) != (said(provider, "--issuer-uri"), GOOGLE_AUDIENCE):
+        return set()
+    wanted = [re.fullmatch(r"assertion\.(\w+) == '([^']*)'", part) for part in said(provider, "--attribute-condition").split(" && ")]
+    if not all(one and claims.get(one[1]) == one[2] for one in wanted):
+        return set()
+    mapped = dict(each.split("=") for each in said(provider, "--attribute-mapping").split(","))
+    subject = claims[mapped["google.subject"].removeprefix("assertion.")]
+    members = {said(line, "--member"): shlex.split(line)[4] for line in lines if "roles/iam.workloadIdentityUser" in line}
+    return {account for member, account in members.items() if member.endswith(f"/workloadIdentityPools/{trust.POOL}/subject/{subject}")}
+
+
+def azure_gives(claims: dict[str, str]) -> set[str]:
+    """The same of Azure: issuer, subject and audience of a federated credential, letter by letter (Microsoft Entra documentation)."""
+    lines = [line for line in trust.azure(NUMBERED, ACCOUNTS["azure"], TOGETHER) if "federated-credential create" in line]
+    asked = ("issuer", "subject", "audiences")
+    own = (claims["iss"], claims["sub"], claims["aud"])
+    return {said(line, "--identity-name") for line in lines if tuple(said(line, f"--{name}") for name in asked) == own}
+
+
+GOOGLE_AUDIENCE = f"https://iam.googleapis.com/projects/$NUMBER/locations/global/workloadIdentityPools/{trust.POOL}/providers/{trust.POOL}"
+OWN = {"iss": f"https://{trust.ISSUER}", "sub": NUMBERED.subject("production"), "repository_id": "456", "repository_owner_id": "123"}
+
+
+@pytest.mark.parametrize(
+    ("claims", "clouds"),
+    [
+        ({}, {"gcp", "azure"}),
+        ({"sub": NUMBERED.subject("production") + "-2"}, set()),
+        ({"sub": "repo:octo@123/blueprints@456:pull_request"}, set()),
+        ({"sub": "repo:octo@123/blueprints@457:environment:production"}, set()),
+        ({"sub": NAMED.subject("production")}, set()),
+        ({"iss": "https://gitlab.example"}, set()),
+        # Azure looks at the subject alone, in which the numbers are.
+        ({"repository_id": "457"}, {"azure"}),
+        ({"repository_owner_id": "124"}, {"azure"}),
+        ({"aud": "https://github.com/octo"}, set()),
+    ],
+)
+def test_google_and_azure_trust_that_environment_of_that_repository_alone(claims: dict[str, str], clouds: set[str]) -> None:
+    given = {
+        "gcp": google_gives({**OWN, "aud": GOOGLE_AUDIENCE, **claims}),
+        "azure": azure_gives({**OWN, "aud": trust.AZURE_AUDIENCE, **claims}),
+    }
+    assert given == {
+        "gcp": {f"pilotlight-production@{ACCOUNTS['gcp']}.iam.gserviceaccount.com"} if "gcp" in clouds else set(),
+        "azure": {"pilotlight-production"} if "azure" in clouds else set(),
+    }
+
+
 def test_azure_takes_one_subject_of_one_issuer() -> None:
     assert trust.azure_credential(NAMED, "preview") == {
         "name": "github-preview",

@@ -10,6 +10,7 @@ import yaml
 
 from pilotlight.ci.__main__ import _parser
 from pilotlight.ci.trust import ENVIRONMENTS, OF_THE_BRANCH, REVIEWED
+from pilotlight.planned import ready_stacks
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / ".github"
@@ -99,6 +100,13 @@ def test_drift_is_looked_for_in_what_was_deployed() -> None:
 def test_the_night_asks_the_public_checkers() -> None:
     scripts = [step.get("run") for job in read(FOLDER / "workflows/nightly.yml")["jobs"].values() for step in job.get("steps", [])]
     assert {"make test", "make test-security"} <= set(scripts)
+
+
+def test_each_week_every_whole_stack_of_every_cloud_is_tried() -> None:
+    (job,) = read(FOLDER / "workflows/weekly.yml")["jobs"].values()
+    assert set(job["strategy"]["matrix"]["cloud"]) == {stack.partition("-")[0] for stack in ready_stacks()}
+    assert job["strategy"]["fail-fast"] is False
+    assert job["steps"][-1]["run"] == 'make test-large CLOUD="$CLOUD"'
 
 
 @pytest.mark.parametrize(("path", "name", "job"), jobs())

@@ -1,0 +1,60 @@
+"""The README's figures are those of `benchmarks/results`, and what it calls a promise that is kept was."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+README = (ROOT / "README.md").read_text()
+
+
+def result(name: str) -> dict[str, Any]:
+    return dict(json.loads((ROOT / f"benchmarks/results/{name}.json").read_text()))
+
+
+def row(begins: str) -> str:
+    [found] = [line for line in README.splitlines() if line.startswith(f"| {begins}")]
+    return found
+
+
+def test_the_times_of_up_and_preview() -> None:
+    measured = result("up")
+    seconds = {name: each["median"] for name, each in measured["seconds"].items()}
+    told = " / ".join(f"{seconds[f'up {how}']:.1f} s" for how in ("with a new image", "with the image known", "that changes nothing"))
+    assert told in row("`pilotlight up aws-sagemaker-api --local`")
+    assert f"{seconds['preview']:.1f} s" in row("`pilotlight preview`")
+    slowest = max(each["seconds"]["median"] for each in measured["up with the image known"].values())
+    assert f"{slowest:.1f} s at most" in row("`up` of any of the twelve ready stacks")
+    assert all(each["kept"] for each in measured["promise"].values())
+
+
+def test_what_the_policy_pack_adds() -> None:
+    before, after = result("policies")["added_s"].values()
+    assert f"It adds {before:.1f} s to a preview of the largest stack before its first `up` and {after:.1f} s after it" in README
+    assert result("policies")["promise"]["kept"]
+
+
+def test_the_rates_of_event_pipelines() -> None:
+    told = row("event pipeline, 1,000 small objects")
+    for found in result("events")["stacks"].values():
+        for each in found.values():
+            assert f"{each['objects_per_second']['median']:.0f}" in told
+
+
+def test_the_times_of_programs_and_the_promise_about_them() -> None:
+    measured, told = result("program"), row("a stack's program, start → last registration")
+    for stack, found in measured["stacks"].items():
+        seconds, beyond = found["seconds"], found["beyond_ms"]
+        assert beyond["by hand"] <= measured["promise"]["beyond_ms"], stack
+        if f"(`{stack}`)" in told:
+            assert f"{seconds['ours']['median']:.2f} s (`{stack}`)" in told
+            assert f"{seconds['by hand']['median']:.2f}" in told
+
+
+def test_the_storms() -> None:
+    told = row("the storm, 5,000 uploads")
+    for stack, found in result("storm")["stacks"].items():
+        if found["after_the_replay"]["dead_letters"] == 0:
+            assert f"{found['seconds']['settled']:.0f} s (`{stack}`" in told
+        else:
+            assert f"`{stack}`: **not shown**" in told
