@@ -243,6 +243,7 @@ def _answers_later(names: Names) -> list[Call]:
     return [
         *_rows(names, "answers", "answers.py", {"row": "get", "_changed": "get update"}),
         *_read(names, f"{store}_get", "answers", "requests", "requests/abc"),
+        *_read(names, "a write that is forbidden looks whether what it would write is there", "answers", "answers", "answers/abc"),
         _write(names, f"{store}_put", "answers", "answers", "answers/abc"),
     ]
 

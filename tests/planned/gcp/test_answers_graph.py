@@ -97,6 +97,7 @@ def test_each_account_may_do_its_half() -> None:
         ("datastore.user", "this-database"),
         ("storage.objectViewer", "requests"),
         ("storage.objectCreator", "answers"),
+        ("storage.objectViewer", "answers"),
     }
 
 
