@@ -140,6 +140,10 @@ _SCALING = "Cloud Run documentation, custom scaling controls for services"
 CLOUD_RUN_TARGET = Range(low=10, high=95, unit="%, or 0", source=_SCALING, noted="2026-11")
 # What a region grants a project is its own to judge; more than this is asked for.
 CLOUD_RUN_INSTANCES = Range(low=1, high=1_000, unit="instances", source=_RUN, noted="2026-11")
+# An instance that nobody asks is kept for up to 15 minutes, with a GPU for up to 10: a ping that comes later finds none.
+_IDLE = "Cloud Run documentation, instance autoscaling"
+CLOUD_RUN_PING_MINUTES = Range(low=1, high=14, unit="minutes", source=_IDLE, noted="2026-11")
+CLOUD_RUN_GPU_PING_MINUTES = Range(low=1, high=9, unit="minutes", source=_IDLE + ": with a GPU", noted="2026-11")
 _RUN_CPU = "Cloud Run documentation, CPU limits"
 CLOUD_RUN_CPU = Choice(values=(1, 2, 4, 6, 8), unit="vCPU", source=_RUN_CPU, noted="2026-11")
 # 512 MiB is the least of the second generation, in which GPUs and everything but the smallest instances run.

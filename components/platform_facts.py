@@ -13,7 +13,7 @@ BODY_BYTES = 4 * 1024**2
 @dataclass(frozen=True, kw_only=True)
 class GpuFacts:
     """A GPU of a platform: what its instances may have, where it is, and the defaults of one; `cold_start_s` as
-    `PlatformFacts.cold_start_s`."""
+    `PlatformFacts.cold_start_s`, `ping_minutes` as `InstanceFacts.ping_minutes`."""
 
     cpus: Choice
     memory_mb: Range | Choice
@@ -21,6 +21,7 @@ class GpuFacts:
     cpu: int
     requests: int
     cold_start_s: int
+    ping_minutes: Range | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,7 @@ class InstanceFacts:
     most          instances
     target        of how much use of an instance, of its requests or its vCPUs, there is another one; None: that can't be said
     gpus          by name
+    ping_minutes  between the pings that keep an instance, where the platform says how long it keeps one that nobody asks
     disk_gib      of an instance: up to so many vCPUs, so many GiB, where the disk is not its memory
     """
 
@@ -45,6 +47,7 @@ class InstanceFacts:
     most: Range
     target: Range | None = None
     gpus: Mapping[str, GpuFacts]
+    ping_minutes: Range | None = None
     disk_gib: tuple[tuple[float, int], ...] = ()
 
 
@@ -146,6 +149,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
             most_requests=limits.CLOUD_RUN_REQUESTS,
             most=limits.CLOUD_RUN_INSTANCES,
             target=limits.CLOUD_RUN_TARGET,
+            ping_minutes=limits.CLOUD_RUN_PING_MINUTES,
             gpus={
                 "l4": GpuFacts(
                     cpus=limits.CLOUD_RUN_L4_CPU,
@@ -154,6 +158,7 @@ PLATFORM_FACTS: dict[str, PlatformFacts] = {
                     cpu=8,
                     requests=8,
                     cold_start_s=30,
+                    ping_minutes=limits.CLOUD_RUN_GPU_PING_MINUTES,
                 )
             },
         ),

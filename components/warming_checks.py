@@ -42,12 +42,14 @@ class Facts:
 
     most     instances that it may have (None: the account's pool); `bound` is where that comes from, in words
     requests that an instance takes at a time, so that as many pings keep it
+    minutes  between pings: what a schedule can do, or less, where the platform says how long it keeps an instance that nobody asks
     """
 
     platform: str
     most: int | None
     bound: str = "endpoint.maxConcurrency"
     requests: int = 1
+    minutes: Range = EVERY_MINUTES
 
 
 def problems(plan: Plan, facts: Facts, now: datetime) -> list[str]:
@@ -167,11 +169,12 @@ def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
             "give endpoint.maxConcurrency a number, or use a ping rule"
         )
     if isinstance(rule, Ping):
-        every = EVERY_MINUTES.problem(rule.every_minutes)
+        every = facts.minutes.problem(rule.every_minutes)
         if every is not None:
-            yield f"{key}.everyMinutes: {rule.every_minutes}: {every}"
+            kept = "" if facts.minutes == EVERY_MINUTES else f" ({facts.minutes.source}), or a scheduled or provisioned rule"
+            yield f"{key}.everyMinutes: {rule.every_minutes}: {every}{kept}"
         elif rule.cron is not None and rule.every_minutes not in IN_WINDOW:
-            allowed = ", ".join(map(str, IN_WINDOW))
+            allowed = ", ".join(str(each) for each in IN_WINDOW if each <= facts.minutes.high)
             yield f"{key}.everyMinutes: {rule.every_minutes}: within a window use {allowed}, or leave cron and until out"
 
 

@@ -10,7 +10,7 @@ from components.warming_checks import Facts, problems
 from stacks.messages import Problem, shown, told
 from stacks.plan import date_of, now, plan_of
 from stacks.settings_service import Endpoint, Settings
-from stacks.sizes import instance
+from stacks.sizes import instance, ping_minutes
 
 
 def warming_problems(settings: Settings) -> Iterator[Problem]:
@@ -29,7 +29,13 @@ def _facts(endpoint: Endpoint) -> Facts:
     if size is None or most is None or size.requests < 1:
         return Facts(platform=endpoint.platform, most=most)
     bound = f"endpoint.maxConcurrency over {size.requests} requests of an instance"
-    return Facts(platform=endpoint.platform, most=math.ceil(most / size.requests), bound=bound, requests=size.requests)
+    return Facts(
+        platform=endpoint.platform,
+        most=math.ceil(most / size.requests),
+        bound=bound,
+        requests=size.requests,
+        minutes=ping_minutes(endpoint, facts),
+    )
 
 
 def _budget(settings: Settings) -> Iterator[Problem]:

@@ -3,8 +3,9 @@
 import math
 
 from components.args import InstanceArgs
-from components.limits import SERVER_MB
+from components.limits import SERVER_MB, Range
 from components.platform_facts import GpuFacts, InstanceFacts, PlatformFacts
+from components.warming_checks import EVERY_MINUTES
 from stacks.settings_events import Events
 from stacks.settings_service import Endpoint
 
@@ -39,6 +40,15 @@ def instance(endpoint: Endpoint, facts: PlatformFacts) -> InstanceArgs | None:
         scale_at_cpu=endpoint.scale_at_cpu,
         cooldown_s=endpoint.cooldown_seconds,
     )
+
+
+def ping_minutes(endpoint: Endpoint, facts: PlatformFacts | None) -> Range:
+    """Minutes between pings that keep an instance: what a schedule can do, where the platform doesn't say how long it keeps one."""
+    own = None if facts is None else facts.instance
+    if facts is None or own is None:
+        return EVERY_MINUTES
+    gpu = _gpu(endpoint, facts)
+    return (own.ping_minutes if gpu is None else gpu.ping_minutes) or EVERY_MINUTES
 
 
 def cpu_of(memory_mb: int, mb_per_cpu: int) -> float:

@@ -13,7 +13,7 @@ from components.limits_azure import API_MANAGEMENT_TIERS
 from components.platform_facts import PLATFORM_FACTS, PlatformFacts
 from components.platforms import cloud_of
 from components.timeouts import QueueChain
-from components.warming_checks import MOST_MONTHS, YEARLESS
+from components.warming_checks import EVERY_MINUTES, MOST_MONTHS, YEARLESS
 from docs.generate.costs import at_rest
 from handlers.functions.azure.results import QUEUE_INLINE_BYTES
 from handlers.functions.rows import INLINE_BYTES
@@ -159,6 +159,16 @@ def gpu(name: str) -> Callable[[str], Said]:
         return Said(text, (f"{facts.memory_mb.source}.", regions))
 
     return figure
+
+
+def pinged(platform: str) -> Said:
+    """How far apart pings may be, where the platform says how long it keeps an instance that nobody asks, and with a GPU."""
+    instance = PLATFORM_FACTS[platform].instance
+    usual = EVERY_MINUTES if instance is None else instance.ping_minutes or EVERY_MINUTES
+    gpus = {} if instance is None else {name: gpu.ping_minutes for name, gpu in instance.gpus.items() if gpu.ping_minutes is not None}
+    with_gpu = "".join(f", up to {minutes.high} with `{name}`" for name, minutes in gpus.items())
+    note = () if usual == EVERY_MINUTES else (f"An instance that nobody asks is kept no longer ({usual.source}).",)
+    return Said(f"every {usual.low} to {usual.high:,} {usual.unit}{with_gpu}", note)
 
 
 def parallel(platform: str) -> Said:

@@ -4,7 +4,6 @@ is not said here."""
 from collections.abc import Mapping
 from typing import get_args
 
-from components.warming_checks import EVERY_MINUTES
 from docs.generate.features_figures import (
     Feature,
     Said,
@@ -22,6 +21,7 @@ from docs.generate.features_figures import (
     of_answer,
     of_event,
     parallel,
+    pinged,
     scales_to_zero,
     wait,
 )
@@ -138,7 +138,7 @@ _WARMING = (
     Feature(
         words="pings: a request every few minutes",
         keys=("warming[ping].everyMinutes",),
-        figure=lambda platform: Said(f"every {EVERY_MINUTES.low} to {EVERY_MINUTES.high:,} {EVERY_MINUTES.unit}"),
+        figure=pinged,
     ),
     Feature(words="pings at a time, so that as many instances stay warm", keys=("warming[ping].parallel",), figure=parallel),
     Feature(words="pings in a weekly window, in a time zone", keys=("warming[ping].cron", "warming[ping].until", "warming[ping].timezone")),

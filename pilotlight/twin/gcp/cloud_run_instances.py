@@ -12,9 +12,8 @@ from pilotlight.twin.gcp.cloud_run_load import LOOK_S, Load
 from pilotlight.twin.gcp.cloud_run_revision import Instance, Revision
 from pilotlight.twin.timers import Timer, Timers
 
-# Cloud Run documentation, "About instance autoscaling": idle instances are kept for up to 15 minutes.
-IDLE_S = 15 * 60.0
-# The same: where no instance can be added, a request waits for ten seconds (or 3.5 starts, if that is longer).
+# Cloud Run documentation, "About instance autoscaling": where no instance can be added, a request waits for ten seconds
+# (or 3.5 starts, if that is longer).
 QUEUE_S = 10.0
 _LOG = logging.getLogger(__name__)
 
@@ -207,10 +206,10 @@ class Instances:
             self._timer.cancel()
             self._timer = None
         if idle and not self._closed and self.size > self._floor:
-            self._timer = self._timers.at(min(idle) + IDLE_S, self._time_is_up)
+            self._timer = self._timers.at(min(idle) + self.revision.idle_s, self._time_is_up)
 
     async def _time_is_up(self, due: float) -> None:
-        idle = [one for one in self._all if not one.requests and one.idle_since + IDLE_S <= self._timers.now()]
+        idle = [one for one in self._all if not one.requests and one.idle_since + self.revision.idle_s <= self._timers.now()]
         await asyncio.gather(*(self._drop(one) for one in idle[: max(0, self.size - self._floor)]))
         self._look_again()
 

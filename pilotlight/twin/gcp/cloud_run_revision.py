@@ -20,7 +20,7 @@ from pilotlight.twin.gcp.metadata import Identity
 from pilotlight.twin.gcp.names import seconds
 from pilotlight.twin.gcp.rows_compute import sends_through
 from pilotlight.twin.gcp.rows_run import account_of
-from pilotlight.twin.gcp.run_limits import quantity
+from pilotlight.twin.gcp.run_limits import GPU, quantity
 from pilotlight.twin.images import ImageRefused
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.upstream import UpstreamError
@@ -37,6 +37,8 @@ _DEFAULT_PROBE: Mapping[str, Any] = {"tcpSocket": {}, "timeoutSeconds": 240, "pe
 _READY_PERIOD_S, _READY_FAILURES, _READY_SUCCESSES = 10, 3, 2
 # Cloud Run documentation, "Container runtime contract": SIGTERM, then ten seconds.
 STOP_GRACE_S = 10.0
+# Cloud Run documentation, "About instance autoscaling": how long an instance is kept that nobody asks, and one with a GPU.
+IDLE_S, GPU_IDLE_S = 15 * 60.0, 10 * 60.0
 # Asked more often than Cloud Run asks, which knows a second at the least: nobody is to wait for a container that is ready.
 PROBE_EVERY_S = 0.02
 _MIB = 2**20
@@ -63,6 +65,7 @@ class Revision:
     # Of its requests, on average, there are as many instances as to have none beyond that share; None: as many as there must be.
     target: float | None
     timeout_s: float
+    idle_s: float
     declared_port: int
     probe: Mapping[str, Any]
     readiness: Mapping[str, Any] | None
@@ -102,6 +105,7 @@ def revision_of(twin: Twin, service: Resource) -> Revision:
         requests=int(template.get("maxInstanceRequestConcurrency") or _REQUESTS),
         max_instances=int((template.get("scaling") or {}).get("maxInstanceCount") or _MAX_INSTANCES),
         target=(template.get("scaling") or {}).get("concurrencyUtilization") or None,
+        idle_s=GPU_IDLE_S if GPU in sizes else IDLE_S,
         timeout_s=seconds(template.get("timeout") or _TIMEOUT) or 0.0,
         declared_port=int(ports.get("containerPort") or _PORT),
         probe=container.get("startupProbe") or _DEFAULT_PROBE,

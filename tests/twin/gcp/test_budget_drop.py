@@ -11,7 +11,7 @@ import pytest
 
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.gcp.budgets_plane import REFRESH_S
-from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
+from pilotlight.twin.gcp.cloud_run_revision import IDLE_S
 from pilotlight.twin.gcp.types import ACCOUNT, ACCOUNT_MEMBER, BUDGET, CHANNEL, CUSTOM_ROLE, JOB, RUN_MEMBER, SUBSCRIPTION, TOPIC
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource

@@ -12,8 +12,9 @@ import httpx
 import pytest
 
 from pilotlight.twin.gcp import cloud_run_instances
-from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
+from pilotlight.twin.gcp.cloud_run_revision import GPU_IDLE_S, IDLE_S
 from pilotlight.twin.gcp.rows_compute import KEPT_S
+from pilotlight.twin.gcp.run_limits import GPU, L4
 from pilotlight.twin.gcp.types import NETWORK, SUBNETWORK
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
@@ -125,6 +126,18 @@ def test_a_floor_is_there_at_once_and_what_is_above_it_stops_when_idle(run: Run)
     run.harness.wait(twin.timers.forward(twin.clock.now() + IDLE_S + 1))
     until(lambda: run.processes(service) == [])
     assert run.ask(service).status_code == 200
+
+
+def test_an_instance_with_a_gpu_is_kept_for_less_long(run: Run) -> None:
+    (container,) = run.template()["containers"]
+    sized = {"limits": {"cpu": "4", "memory": "16Gi", GPU: "1"}, "cpuIdle": False}
+    service = run(containers=[{**container, "resources": sized}], nodeSelector={"accelerator": L4})
+    twin = run.harness.twin
+    assert run.ask(service).status_code == 200
+    run.harness.wait(twin.timers.forward(twin.clock.now() + GPU_IDLE_S - 30))
+    assert len(run.processes(service)) == 1
+    run.harness.wait(twin.timers.forward(twin.clock.now() + 31))
+    until(lambda: run.processes(service) == [])
 
 
 def test_a_container_that_does_not_start_is_told_with_what_it_said(run: Run) -> None:

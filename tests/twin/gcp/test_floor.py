@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from pilotlight.twin.gcp.callers import Caller
-from pilotlight.twin.gcp.cloud_run_instances import IDLE_S
+from pilotlight.twin.gcp.cloud_run_revision import IDLE_S
 from pilotlight.twin.gcp.types import ACCOUNT, ACCOUNT_MEMBER, CUSTOM_ROLE, RUN_MEMBER
 from pilotlight.twin.world import Resource
 from tests.support.waiting import until

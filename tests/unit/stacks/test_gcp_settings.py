@@ -71,6 +71,20 @@ CASES: list[tuple[dict[str, Any], str]] = [
         "warming.0.parallel: 48: use 1 to 47: one function sends them all",
     ),
     (
+        {"warming": [{"kind": "ping", "everyMinutes": 15}]},
+        "warming.0.everyMinutes: 15: use 1 to 14 minutes (Cloud Run documentation, instance autoscaling), or a scheduled or provisioned "
+        "rule",
+    ),
+    (
+        {**L4, "warming": [{"kind": "ping", "everyMinutes": 10, "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI"}]},
+        "warming.0.everyMinutes: 10: use 1 to 9 minutes (Cloud Run documentation, instance autoscaling: with a GPU), or a scheduled or "
+        "provisioned rule",
+    ),
+    (
+        {"warming": [{"kind": "ping", "everyMinutes": 7, "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI"}]},
+        "warming.0.everyMinutes: 7: within a window use 1, 2, 3, 4, 5, 6, 10, 12, or leave cron and until out",
+    ),
+    (
         {"image.registry": "premium"},
         "image.registry: 'premium': not in cloud 'gcp': its registry has no tiers: leave it out (Amazon ECR pricing; Artifact Registry "
         "pricing)",
