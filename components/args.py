@@ -122,12 +122,13 @@ class EndpointArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionArgs:
-    """The pattern's function: its zip (None: it comes in an image), memory in MB, and the instances reserved for it (None: the
-    account's pool)."""
+    """The pattern's function: its zip (None: it comes in an image), memory in MB, the instances reserved for it (None: the account's
+    pool), and the seconds between looks at its queue, where the platform looks (None: the platform's own)."""
 
     code: Path | None
     memory_mb: int
     reserved_concurrency: int | None
+    polling_s: int | None = None
     task: str
     timeouts: Hops
 

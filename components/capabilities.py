@@ -89,6 +89,12 @@ CLOUD_SETTINGS: tuple[OfCloud, ...] = (
         source="Cloud Run documentation, maximum instances; Container Apps documentation, set scaling rules",
     ),
     OfCloud(
+        setting="function.pollingSeconds",
+        without=("aws", "gcp"),
+        instead="events are brought to the function at once: leave it out",
+        source="Lambda developer guide, using Lambda with Amazon SQS; Eventarc documentation",
+    ),
+    OfCloud(
         setting="events.batchSize",
         without=("gcp",),
         instead="events come one by one: leave it out",

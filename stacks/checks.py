@@ -110,6 +110,14 @@ def _function(settings: Settings) -> Iterator[Problem]:
         return
     yield from within("function.memoryMb", settings.function.memory_mb, facts.function_memory_mb)
     yield from within("function.reservedConcurrency", settings.function.reserved_concurrency, limits.LAMBDA_RESERVED)
+    yield from _polling(settings, settings.function.polling_seconds)
+
+
+def _polling(settings: Settings, polling_s: int | None) -> Iterator[Problem]:
+    yield from within("function.pollingSeconds", polling_s, limits_azure.CONTAINER_APPS_POLLING_S)
+    queued = settings.pattern == "events" or (settings.answers is not None and settings.answers.async_)
+    if polling_s is not None and settings.cloud == "azure" and not queued:
+        yield told(f"function.pollingSeconds: {polling_s}: no function has a queue here: leave it out, or set answers.async")
 
 
 def _image(settings: Settings, region: str | None) -> Iterator[Problem]:

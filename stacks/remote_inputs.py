@@ -91,6 +91,8 @@ class Function(TypedDict):
     """Memory of the function in front of the endpoint. Default: `512`."""
     reserved_concurrency: NotRequired[int]
     """Instances reserved for it; left out: the account's pool."""
+    polling_seconds: NotRequired[int]
+    """How often a function at rest has its queue looked at, which the first event or late answer waits for; left out: Azure's own, 30."""
 
 
 class Network(TypedDict):

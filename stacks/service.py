@@ -148,6 +148,7 @@ def _function(settings: Settings, code: Path | None, hops: Hops) -> FunctionArgs
         code=code,
         memory_mb=function.memory_mb,
         reserved_concurrency=function.reserved_concurrency,
+        polling_s=function.polling_seconds,
         task=settings.model.task,
         timeouts=hops,
     )

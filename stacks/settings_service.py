@@ -94,6 +94,7 @@ class Function(Part):
 
     memory_mb: int = 512
     reserved_concurrency: int | None = None
+    polling_seconds: int | None = None
 
 
 class Auth(Part):

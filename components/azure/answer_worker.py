@@ -47,6 +47,7 @@ class AnswerWorker(pulumi.ComponentResource):
             role=WORKER,
             memory_mb=own.memory_mb,
             timeout_s=args.timeouts.function_s,
+            polling_s=own.polling_s,
             account=answers.account.resource,
             queue=answers.queue,
             requests=requests_of(own.memory_mb, endpoint.max_body_bytes),

@@ -70,6 +70,7 @@ class App:
     external      whether it is reached from the internet; else from its environment only; None: it has no ingress
     grace_s       for how long a replica that must end may go on; None: the platform's own half a minute
     cooldown_s    for how long the last replica stays after the last request, where it may end at all
+    polling_s     between looks at what its rules count, but for an HTTP rule
     """
 
     name: str
@@ -88,6 +89,7 @@ class App:
     external: bool | None
     grace_s: int | None = None
     cooldown_s: int = CONTAINER_APPS_COOLDOWN_DEFAULT_S
+    polling_s: int = CONTAINER_APPS_POLLING_DEFAULT_S
     probes: Probes | None = None
 
 
@@ -190,7 +192,7 @@ def _scale(of: App) -> azure.app.ScaleArgs:
         min_replicas=of.min_replicas,
         max_replicas=of.max_replicas,
         cooldown_period=of.cooldown_s,
-        polling_interval=CONTAINER_APPS_POLLING_DEFAULT_S,
+        polling_interval=of.polling_s,
         rules=[_rule(position, rule) for position, rule in enumerate(of.rules)],
     )
 

@@ -40,6 +40,7 @@ class EventFunction(pulumi.ComponentResource):
             role=ROLE,
             memory_mb=args.memory_mb,
             timeout_s=args.timeouts.function_s,
+            polling_s=args.polling_s,
             account=work.objects.account.resource,
             queue=work.objects.events,
             requests=requests_of(args.memory_mb, max(events.max_object_bytes, endpoint.max_body_bytes)),

@@ -13,7 +13,7 @@ from components.azure.identities import identity
 from components.azure.insights import telling
 from components.contract import Principal
 from components.function_size import shared
-from components.limits_azure import CONTAINER_APPS_MAX_REPLICAS, CONTAINER_APPS_MB_PER_CPU
+from components.limits_azure import CONTAINER_APPS_MAX_REPLICAS, CONTAINER_APPS_MB_PER_CPU, CONTAINER_APPS_POLLING_DEFAULT_S
 
 # What a process that must end needs after its last message (`handlers/functions/azure/settings.py`).
 LAST_WORDS_S = 6
@@ -25,12 +25,14 @@ class QueueFunction:
 
     queue       whose messages it takes, of the account
     requests    messages that fit into a replica at a time; more of them make more replicas, for up to `most` messages in all
+    polling_s   between looks at the queue while there is no replica; None: the platform's own
     timeout_s   for which it works on one, and which a replica that must end has left for it
     """
 
     role: str
     memory_mb: int
     timeout_s: int
+    polling_s: int | None
     account: azure.storage.StorageAccount
     queue: azure.storage.Queue
     requests: int
@@ -69,6 +71,7 @@ def queue_function(
         memory_mb=of.memory_mb,
         rules=[queue_rule(of.account.name, of.queue.name, messages, who.id)],
         max_replicas=replicas,
+        polling_s=CONTAINER_APPS_POLLING_DEFAULT_S if of.polling_s is None else of.polling_s,
         # Nor any probes: it listens to nothing, and ends by itself where it can't go on. What it held comes again.
         external=None,
         grace_s=of.timeout_s + LAST_WORDS_S,

@@ -114,6 +114,11 @@ _ENDPOINT = (
     Feature(
         words="instances reserved for the function", keys=("function.reservedConcurrency",), figure=allowed("function.reservedConcurrency")
     ),
+    Feature(
+        words="how often the queue of a function at rest is looked at",
+        keys=("function.pollingSeconds",),
+        figure=allowed("function.pollingSeconds"),
+    ),
     Feature(words="models of PyPI, of Hugging Face, of a folder", keys=("model.source",)),
     Feature(
         words="a smaller model: weights of 8 or 16 bits, neurons left out, within a bound of what answers change by",

@@ -15,10 +15,10 @@ from pilotlight.planned import ready_stacks
 from tests.conformance.observed import Observed, observed_of
 from tests.conformance.pipeline import pipeline_of
 from tests.conformance.stacks import STACKS, ReadyStack
-from tests.conformance.use import AnswerTooLarge, EventsUse, Use, use_of
-from tests.support.deployment import Deployment, post
+from tests.conformance.use import AnswerTooLarge, EventsUse, Use, assert_right, use_of
+from tests.support.deployment import Deployment, followed, post
 from tests.support.size import ALL
-from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
+from tests.support.vectors import TEXTS
 
 # The use goes on for a while, so that the new one is used too.
 AFTERWARDS_S = 6 if ALL else 3
@@ -48,6 +48,16 @@ FAILING, APART_S, GIVEN_UP_S, OVER_S, ENDED_S = 2, 600, 180, 600, 2400
 # Longer than every alarm on the age of events waits, and what brings events to their function.
 WAITS_S, BRINGS = 7200, {"aws": "lambda", "gcp": "eventarc"}
 DAILY_S, DAILY_OVER_S = 86_400, 86_400 + 4 * 3600
+# What no model sees.
+MALFORMED = {
+    b"{": 400,
+    b"\xff\xfe": 400,
+    b"[]": 400,
+    b'{"inputs": 7}': 400,
+    b'{"inputs": NaN}': 400,
+    b"[" * 100_000: 400,
+    b'{"inputs": "x", "parameters": {"no_such": 1}}': 422,
+}
 ANSWERS_OUTPUTS = {
     "aws": {"answersTable", "answersQueueUrl", "deadLetterQueueUrl"},
     "azure": {"answersDatabase", "answersTable", "answersQueueUrl", "deadLetterQueueUrl"},
@@ -113,12 +123,10 @@ def changed(report: dict[str, Any]) -> dict[str, int]:
     return {operation: count for operation, count in report["changes"].items() if operation not in ("same", "unchanged") and count}
 
 
-def assert_right(ready: ReadyStack, name: str, outputs: Any) -> None:
-    """The answer for a recorded text is the one that transformers gives, by the task of the stack."""
-    if ready.service["model"]["task"] == "sentence-embedding":
-        assert_embeds(name, outputs)
-    else:
-        assert_agrees(name, outputs)
+def assert_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text[:300]
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.json()["status"] == status
 
 
 def test_every_ready_stack_is_held_to_this_suite() -> None:
@@ -166,6 +174,22 @@ def test_one_id_goes_from_the_gateway_or_the_event_to_the_model(up: Up) -> None:
         if up.ready.cloud == "aws":
             assert gateways == answer.headers["x-amzn-requestid"]
             assert observed.line("apigateway", requestId=gateways)["status"] == str(answer.status_code)
+
+
+def test_what_is_wrong_with_a_request_is_the_same_problem_on_every_platform(up: Up) -> None:
+    if up.ready.pattern != "api":
+        pytest.skip("nobody calls an event stack")
+    for body, status in MALFORMED.items():
+        assert_problem(post(up.outputs, body), status)
+
+
+def test_a_body_at_the_limit_is_answered_and_one_byte_more_is_refused(up: Up) -> None:
+    if up.ready.pattern != "api":
+        pytest.skip("nobody calls an event stack")
+    room = up.ready.facts.max_body_bytes - len(json.dumps({"inputs": ""}))
+    at = followed(up.outputs, post(up.outputs, {"inputs": "a" * room}))
+    assert at.status_code == 200, at.text[:300]
+    assert_problem(post(up.outputs, {"inputs": "a" * (room + 1)}), 413)
 
 
 def test_the_command_uses_the_stack_and_prints_the_answer_and_nothing_else(up: Up, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.conformance.stacks import STACKS, ReadyStack
-from tests.conformance.use import USES, use_of
+from tests.conformance.use import USES, assert_right, use_of
 from tests.support.deployment import Deployment
 from tests.support.size import only_all
-from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
+from tests.support.vectors import TEXTS
 
 ENGLISH = TEXTS["english"]["text"]
 ENVIRONMENT = "azure-native:app:ManagedEnvironment"
@@ -42,8 +42,7 @@ class Placed:
     def assert_used(self) -> None:
         """A text comes through everything in front to the model, and its answer back."""
         answer = use_of(self.ready.pattern, self.deployment, self.deployment.outputs(self.ready.name)).answer(ENGLISH)
-        check = assert_embeds if self.ready.service["model"]["task"] == "sentence-embedding" else assert_agrees
-        check("english", answer)
+        assert_right(self.ready, "english", answer)
 
     def assert_unchanged(self) -> None:
         """Another `up` does nothing."""

@@ -17,10 +17,10 @@ from pilotlight.twin.gcp.tokens import Tokens
 from tests.conformance.observed import Observed, observed_of
 from tests.conformance.pipeline import pipeline_of
 from tests.conformance.stacks import STACKS, ReadyStack
-from tests.conformance.use import USES, Use, use_of
+from tests.conformance.use import USES, Use, assert_right, use_of
 from tests.support.deployment import Deployment, post
 from tests.support.size import only_all
-from tests.support.vectors import TEXTS, assert_agrees, assert_embeds
+from tests.support.vectors import TEXTS
 
 PRIVATE = [ready for ready in STACKS if ready.has("endpoint.private")]
 ENGLISH = TEXTS["english"]["text"]
@@ -64,8 +64,7 @@ class Private:
     def assert_used(self) -> None:
         """A text comes through everything in front to the model, and its answer back."""
         answer = self.use.answer(ENGLISH)
-        check = assert_embeds if self.ready.service["model"]["task"] == "sentence-embedding" else assert_agrees
-        check("english", answer)
+        assert_right(self.ready, "english", answer)
 
     def assert_unreached(self) -> None:
         """The function works, and to it there is no such service as the endpoint."""

@@ -1,5 +1,5 @@
-"""API stacks up at once, one of each cloud or two of one: one comes, is changed and goes while the others are called, which hear nothing of
-it.
+"""Stacks up at once, APIs of each cloud, two of one, or one of each pattern: one comes, is changed and goes while the others are used,
+which hear nothing of it.
 
 Event stacks of one cloud: test_events.py.
 """
@@ -13,16 +13,17 @@ from typing import Any
 import pytest
 
 from tests.conformance.stacks import STACKS, ReadyStack
-from tests.conformance.use import Use, assert_all_work_on, use_of
+from tests.conformance.use import Use, assert_all_work_on, assert_right, use_of
 from tests.support.deployment import Deployment
 from tests.support.size import ALL, only_all
-from tests.support.vectors import TEXTS, assert_agrees
+from tests.support.vectors import TEXTS
 
 APIS = [ready for ready in STACKS if ready.pattern == "api"]
 # One stack of each cloud, the one that rolls, in every run; those of one cloud in the large one.
 ACROSS = tuple(ready for ready in APIS if ready.rolls)
 WITHIN = [pair for pair in combinations(APIS, 2) if len({ready.cloud for ready in pair}) == 1]
-GROUPS = [ACROSS, *(pytest.param(pair, marks=only_all) for pair in WITHIN)]
+MIXED = [(api, next(each for each in STACKS if (each.pattern, each.cloud) == ("events", api.cloud))) for api in ACROSS]
+GROUPS = [ACROSS, *(pytest.param(pair, marks=only_all) for pair in (*WITHIN, *MIXED))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Up:
         return use_of(self.ready.pattern, self.deployment, self.outputs)
 
     def is_right(self) -> None:
-        assert_agrees("english", self.use.answer(TEXTS["english"]["text"]))
+        assert_right(self.ready, "english", self.use.answer(TEXTS["english"]["text"]))
 
     def comes(self) -> Any:
         return self.deployment.up(self.ready.name)["result"]

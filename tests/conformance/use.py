@@ -13,6 +13,7 @@ from tests.conformance.pipeline import RESULT_S, Identity, pipeline_of
 from tests.conformance.stacks import ReadyStack
 from tests.support.deployment import Deployment, followed, post
 from tests.support.load import at_a_steady_rate, calling
+from tests.support.vectors import assert_agrees, assert_embeds
 
 USES = 8
 # What each cloud answers where an API was: by the host alone, since nobody knows any more whose it is.
@@ -126,6 +127,14 @@ class EventsUse:
 def use_of(pattern: str, deployment: Deployment, outputs: Mapping[str, Any]) -> Use:
     """The use of a stack of this pattern."""
     return ApiUse(outputs) if pattern == "api" else EventsUse(deployment, outputs)
+
+
+def assert_right(ready: ReadyStack, name: str, outputs: Any) -> None:
+    """The answer for a recorded text is the one that transformers gives, by the task of the stack."""
+    if ready.service["model"]["task"] == "sentence-embedding":
+        assert_embeds(name, outputs)
+    else:
+        assert_agrees(name, outputs)
 
 
 def assert_one_works_on_while_the_other_goes(going: Running, staying: Running) -> None:

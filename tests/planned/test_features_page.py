@@ -72,6 +72,7 @@ ASKED: Mapping[tuple[str, str | None], Mapping[str, Any]] = {
     ("network.addresses", None): {"network": {"addresses": "10.8.0.0/26"}},
     ("function.memoryMb", None): {"function.memoryMb": 512},
     ("function.reservedConcurrency", None): {"function.reservedConcurrency": 20},
+    ("function.pollingSeconds", None): {"function.pollingSeconds": 10},
     ("warming[ping].everyMinutes", None): {"warming": [PING]},
     ("warming[provisioned].instances", None): {"warming": [PROVISIONED]},
     ("budget", None): {"budget": BUDGET},

@@ -132,6 +132,15 @@ def test_no_more_events_are_worked_on_than_the_setting_says_or_fit_the_memory(mo
     assert int(messages) * replicas <= most
 
 
+@pytest.mark.parametrize(("asked", "seconds"), [(None, 30), (5, 5)])
+@pytest.mark.parametrize(("stack", "app"), [(EVENTS, "function-app"), ("azure-container-apps-api", "worker-app")])
+def test_a_queue_is_looked_at_as_often_as_the_setting_says(stack: str, app: str, asked: int | None, seconds: int) -> None:
+    later = {"answers": {"async": True}} if stack != EVENTS else {}
+    made = plan_of({**later, "function.pollingSeconds": asked}, stack)
+    assert made.one(APP, app).inputs["template"]["scale"]["pollingInterval"] == seconds
+    assert made.one(APP, "endpoint-app").inputs["template"]["scale"]["pollingInterval"] == 30
+
+
 def test_who_takes_messages_has_no_address_and_time_for_its_last_ones() -> None:
     function = plan_of(stack=EVENTS).one(APP, "function-app")
     assert "ingress" not in function.inputs["configuration"]

@@ -21,7 +21,7 @@ from tests.support.size import only_all
 
 PACK = Path(__file__).resolve().parents[3] / "policies"
 GRAPH = "aws-events"
-# One rule of each group, broken by one input, and the graph that it is broken in.
+# One rule of each group and of each cloud, broken by one input, and the graph that it is broken in.
 BROKEN = {
     "storage-not-public": "aws-events",
     "batches-fail-in-part": "aws-events",
@@ -29,6 +29,7 @@ BROKEN = {
     "log-retention": "aws-events",
     "alarm-dimensions-exist": "aws-events",
     "tls-only": "azure-api",
+    "startup-has-cpu": "gcp-api",
 }
 PROGRAM = """
 import json, pathlib, pulumi
@@ -78,7 +79,7 @@ def pulumi(tmp_path: Path) -> Iterator[Any]:
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DEBUG_PROVIDERS": f"aws:{provider.port},azure-native:{provider.port}",
+            "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{provider.port}" for name in ("aws", "azure-native", "gcp")),
         }
 
         def run(*arguments: str) -> tuple[int, str]:
@@ -119,7 +120,7 @@ def test_what_is_good_passes_a_preview_and_as_a_saved_state(pulumi: Any, tmp_pat
 
 
 # By default one of each cloud; with PILOTLIGHT_ALL=1 one of each group.
-USUAL = ("tls-only", "image-by-digest")
+USUAL = ("tls-only", "image-by-digest", "startup-has-cpu")
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.rule, marks=[] if case.rule in USUAL else only_all) for case in cases()])

@@ -10,7 +10,13 @@ from tests.support.size import only_all
 SEEDS = (1, 2, 3)
 # One stack in one order by default, beside a small program in several (tests/twin/engine); all orders of all stacks in the large run.
 USUAL = ("aws-lambda-api", 1)
-PING = {"kind": "ping", "everyMinutes": 5}
+# Parts that the ready stacks have not.
+MORE = {
+    "warming": [{"kind": "ping", "everyMinutes": 5}],
+    "dashboard": True,
+    "alarms": {"email": "ops@example.com"},
+    "budget": {"monthlyUsd": 50, "onExceeded": "drop-warming"},
+}
 RUNS = [
     pytest.param(ready, seed, id=f"{ready.name}-{seed}", marks=[] if (ready.name, seed) == USUAL else only_all)
     for ready in STACKS
@@ -25,7 +31,7 @@ def test_a_stack_comes_up_whatever_the_order(deployment: Deployment, ready: Read
     assert report["result"] == "succeeded", report["diagnostics"]
     assert use_of(ready.pattern, deployment, deployment.outputs(ready.name)).answer("any order")
     # Another endpoint's configuration or revision, a new version, and parts that were not there.
-    deployment.configure(ready.name, {**ready.resized(1), "warming": [PING]})
+    deployment.configure(ready.name, {**ready.resized(1), **MORE})
     report = deployment.up(ready.name)
     assert report["result"] == "succeeded", report["diagnostics"]
     assert use_of(ready.pattern, deployment, deployment.outputs(ready.name)).answer("any order of an update")

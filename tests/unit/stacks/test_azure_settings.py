@@ -135,6 +135,12 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"endpoint.cooldownSeconds": 29}, "endpoint.cooldownSeconds: 29: use 30 to 86400 s (Container Apps documentation, set scaling rules)"),
     ({"endpoint.cooldownSeconds": 86_401}, "endpoint.cooldownSeconds: 86401: use 30 to 86400 s"),
+    ({"function.pollingSeconds": 0}, "function.pollingSeconds: 0: use 1 to 300 s (Container Apps documentation, set scaling rules)"),
+    (
+        {"answers": None, "endpoint.coldStartSeconds": 3, "endpoint.predictSeconds": 3, "function.pollingSeconds": 5},
+        "function.pollingSeconds: 5: no function has a queue here: leave it out, or set answers.async",
+    ),
+    ({"function.pollingSeconds": 301}, "function.pollingSeconds: 301: use 1 to 300 s"),
     (
         {"endpoint.zonalRedundancy": True},
         "endpoint.zonalRedundancy: true: not on 'azure-container-apps': it is a setting of GPUs on Cloud Run",

@@ -54,6 +54,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"logs": {"retentionDays": 30}}, "logs.retentionDays: 30: not in cloud 'gcp': log buckets belong to the project"),
     ({"function": {"reservedConcurrency": 3}}, "function.reservedConcurrency: 3: not in cloud 'gcp': nothing is reserved there"),
+    ({"function": {"pollingSeconds": 5}}, "function.pollingSeconds: 5: not in cloud 'gcp': events are brought to the function at once"),
     ({"function": {"memoryMb": 256}}, "function.memoryMb: 256: use 512 to 4096 MiB"),
     (
         {"auth.mode": "jwt", "auth.issuer": "https://i.example", "auth.audience": ["a"]},
