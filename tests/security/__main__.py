@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 from filelock import FileLock
 
@@ -72,12 +73,15 @@ def plan_breaks(folder: Path) -> None:
     answers = {rule.id: [each for each in rule.answers if each.startswith("CKV_")] for rule in RULES}
     cases = []
     for number, case in enumerate(BREAKS):
-        if not answers[case.rule] or case.gone or case.added or not case.type.startswith(("aws:", "gcp:")):
+        if not answers[case.rule] or case.gone or case.added:
             continue
         unchanged = good(case.graph)
         for before, after in zip(unchanged, case.broken(), strict=True):
             if before != after:
-                pair = [{**each, "taken_from": {}, "delete_first": False} for each in (before, after)]
+                pair = [
+                    {**each, "taken_from": {}, "delete_first": False, "template": template(SimpleNamespace(**each))}
+                    for each in (before, after)
+                ]
                 cases.append({"name": f"{number}", "case": str(case), "rule": case.rule, "answers": answers[case.rule], "pair": pair})
     folder.mkdir()
     (folder / "cases.json").write_text(json.dumps(cases))

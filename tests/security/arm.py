@@ -8,9 +8,8 @@ What stands beside `properties` is written from knowledge of Resource Manager's 
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
-from pilotlight.planned import Planned
 from pilotlight.twin import schema
 from pilotlight.twin.azure import arm
 
@@ -70,7 +69,23 @@ _RENAMED: Mapping[str, str] = {
 }
 
 
-def template(each: Planned) -> dict[str, Any] | None:
+class Made(Protocol):
+    """What is read of a planned resource."""
+
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def inputs(self) -> Mapping[str, Any]: ...
+
+    @property
+    def outputs(self) -> Mapping[str, Any]: ...
+
+
+def template(each: Made) -> dict[str, Any] | None:
     """The resource in a template, None for what has no place in one. KeyError names a type that the table doesn't know."""
     if not each.type.startswith("azure-native:") or each.type in _NO_RESOURCE:
         return None

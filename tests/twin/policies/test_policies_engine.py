@@ -62,7 +62,13 @@ class AnyType(MiniProvider):
 
 
 @pytest.fixture
-def pulumi(tmp_path: Path) -> Iterator[Any]:
+def provider() -> Iterator[MiniProvider]:
+    with mini_provider(AnyType()) as provider:
+        yield provider
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, provider: MiniProvider) -> Any:
     """Runs the engine in a project of its own: arguments → (status, what it said)."""
     tools = toolchain.find()
     assert tools is not None, "run `make setup`"
@@ -71,23 +77,22 @@ def pulumi(tmp_path: Path) -> Iterator[Any]:
     (tmp_path / "Pulumi.dev.yaml").write_text("config:\n  pilotlight:service:\n    dataRetention: delete\n")
     (tmp_path / "__main__.py").write_text(PROGRAM)
     (tmp_path / "config.json").write_text(json.dumps({rule: {"enforcementLevel": "mandatory", **each} for rule, each in WRITTEN.items()}))
-    with mini_provider(AnyType()) as provider:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")} | {
-            "PATH": os.pathsep.join([*(str(each) for each in tools.path), os.environ["PATH"]]),
-            "PULUMI_HOME": str(tmp_path / "home"),
-            "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{provider.port}" for name in ("aws", "azure-native", "gcp")),
-        }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")} | {
+        "PATH": os.pathsep.join([*(str(each) for each in tools.path), os.environ["PATH"]]),
+        "PULUMI_HOME": str(tmp_path / "home"),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{provider.port}" for name in ("aws", "azure-native", "gcp")),
+    }
 
-        def run(*arguments: str) -> tuple[int, str]:
-            command = [str(tools.pulumi), *arguments, "--non-interactive", "--color", "never"]
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
-            return done.returncode, done.stdout + done.stderr
+    def run(*arguments: str) -> tuple[int, str]:
+        command = [str(tools.pulumi), *arguments, "--non-interactive", "--color", "never"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout + done.stderr
 
-        yield run
+    return run
 
 
 def cases() -> list[Break]:
@@ -131,6 +136,22 @@ def test_one_break_is_told_by_its_rule_alone_in_a_preview_and_of_a_saved_state(p
         assert (status != 0, told(said)) == (True, {case.rule}), said
         assert case.says in said
         assert "can't run policy" not in said
+
+
+def test_what_a_rule_can_mend_is_made_as_it_wants(pulumi: Any, provider: MiniProvider, tmp_path: Path) -> None:
+    rule, type_ = "encrypted-at-rest", "aws:sqs/queue:Queue"
+    case = next(each for each in BREAKS if (each.rule, each.type) == (rule, type_) and each.change)
+    resources = dataclasses.replace(case, graph=GRAPH).broken()
+    planned(tmp_path, resources)
+    assert pulumi("stack", "init", "dev")[0] == 0
+    for level, ends_well in (("mandatory", False), ("remediate", True)):
+        (tmp_path / "level.json").write_text(json.dumps({rule: level}))
+        pack = ("--policy-pack", str(PACK), "--policy-pack-config", str(tmp_path / "level.json"))
+        status, said = pulumi("up", "--stack", "dev", "--yes", "--skip-preview", *pack)
+        assert (status == 0) is ends_well, said
+        assert rule in said
+    queues = [each["sqsManagedSseEnabled"] for each in provider.things.values() if "sqsManagedSseEnabled" in each]
+    assert queues == [True] * sum(each["type"] == type_ for each in resources), said
 
 
 def analyzed(pulumi: Any, folder: Path, resources: list[dict[str, Any]]) -> Any:
