@@ -128,7 +128,7 @@ class FunctionArgs:
     code: Path | None
     memory_mb: int
     reserved_concurrency: int | None
-    polling_s: int | None = None
+    polling_s: int | None
     task: str
     timeouts: Hops
 

@@ -91,7 +91,7 @@ CLOUD_SETTINGS: tuple[OfCloud, ...] = (
     OfCloud(
         setting="function.pollingSeconds",
         without=("aws", "gcp"),
-        instead="events are brought to the function at once: leave it out",
+        instead="messages are brought to the function at once: leave it out",
         source="Lambda developer guide, using Lambda with Amazon SQS; Eventarc documentation",
     ),
     OfCloud(

@@ -15,7 +15,7 @@ CONTAINER_APPS_SCALING = _APPS("set scaling rules")
 # Of an HTTP rule: beyond so many requests at a time on a replica there is another one. The page names no most.
 CONTAINER_APPS_REQUESTS = Range(low=1, high=1_000, unit="requests on one replica", source=CONTAINER_APPS_SCALING, noted="2026-11")
 CONTAINER_APPS_POLLING_DEFAULT_S, CONTAINER_APPS_COOLDOWN_DEFAULT_S = 30, 300
-# The page names no bounds: five minutes are ours, and of a queue that is looked at less often an alarm would tell each first message.
+# The page names no bounds: five minutes are ours, for as long as Azure keeps a replica after the last look that found something.
 CONTAINER_APPS_POLLING_S = Range(low=1, high=300, unit="s", source=CONTAINER_APPS_SCALING, noted="2026-11")
 # The page names no bounds: rules are looked at as often as that, and a day is ours.
 CONTAINER_APPS_COOLDOWN_S = Range(low=30, high=86_400, unit="s", source=CONTAINER_APPS_SCALING, noted="2026-11")

@@ -169,13 +169,20 @@ def _sizes(key: str, rule: Rule, facts: Facts) -> Iterator[str]:
             "give endpoint.maxConcurrency a number, or use a ping rule"
         )
     if isinstance(rule, Ping):
-        every = facts.minutes.problem(rule.every_minutes)
-        if every is not None:
-            kept = "" if facts.minutes == EVERY_MINUTES else f" ({facts.minutes.source}), or a scheduled or provisioned rule"
-            yield f"{key}.everyMinutes: {rule.every_minutes}: {every}{kept}"
-        elif rule.cron is not None and rule.every_minutes not in IN_WINDOW:
-            allowed = ", ".join(str(each) for each in IN_WINDOW if each <= facts.minutes.high)
-            yield f"{key}.everyMinutes: {rule.every_minutes}: within a window use {allowed}, or leave cron and until out"
+        yield from _minutes(f"{key}.everyMinutes: {rule.every_minutes}", rule, facts.minutes)
+
+
+def _minutes(value: str, rule: Ping, minutes: Range) -> Iterator[str]:
+    beyond = minutes.problem(rule.every_minutes)
+    if beyond is not None and minutes == EVERY_MINUTES:
+        yield f"{value}: {beyond}"
+        return
+    fits = [each for each in IN_WINDOW if each <= minutes.high]
+    if rule.cron is not None and rule.every_minutes not in fits:
+        use = f"within a window use {', '.join(map(str, fits))}"
+        yield f"{value}: {use}, or leave cron and until out" if beyond is None else f"{value}: {use} ({minutes.source})"
+    elif beyond is not None:
+        yield f"{value}: {beyond} ({minutes.source}), or a scheduled or provisioned rule"
 
 
 def _allowed(most: int | None, beside: int, bound: str) -> str:

@@ -25,16 +25,17 @@ def warming_problems(settings: Settings) -> Iterator[Problem]:
 def _facts(endpoint: Endpoint) -> Facts:
     """Warm are instances, which some platforms give several requests each."""
     facts, most = PLATFORM_FACTS.get(endpoint.platform), endpoint.max_concurrency
+    minutes = ping_minutes(endpoint, facts)
     size = None if facts is None else instance(endpoint, facts)
     if size is None or most is None or size.requests < 1:
-        return Facts(platform=endpoint.platform, most=most)
+        return Facts(platform=endpoint.platform, most=most, minutes=minutes)
     bound = f"endpoint.maxConcurrency over {size.requests} requests of an instance"
     return Facts(
         platform=endpoint.platform,
         most=math.ceil(most / size.requests),
         bound=bound,
         requests=size.requests,
-        minutes=ping_minutes(endpoint, facts),
+        minutes=minutes,
     )
 
 

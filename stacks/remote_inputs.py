@@ -92,7 +92,7 @@ class Function(TypedDict):
     reserved_concurrency: NotRequired[int]
     """Instances reserved for it; left out: the account's pool."""
     polling_seconds: NotRequired[int]
-    """How often a function at rest has its queue looked at, which the first event or late answer waits for; left out: Azure's own, 30."""
+    """How often Container Apps looks at a function's queue, which the first event or late answer after a rest waits for; each look is a request of Storage; left out: Azure's own, 30."""
 
 
 class Network(TypedDict):

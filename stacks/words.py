@@ -41,8 +41,8 @@ SETTINGS: Mapping[str, str] = {
     "endpoint.maxBodyBytes": "largest request; null: 4 MiB, on Azure 2 MiB",
     "function.memoryMb": "memory of the function in front of the endpoint",
     "function.reservedConcurrency": "instances reserved for it; null: the account's pool",
-    "function.pollingSeconds": "how often a function at rest has its queue looked at, which the first event or late answer waits for; "
-    "null: Azure's own, 30",
+    "function.pollingSeconds": "how often Container Apps looks at a function's queue, which the first event or late answer after a rest "
+    "waits for; each look is a request of Storage; null: Azure's own, 30",
     "network.addresses": "a virtual network of the stack's own with these addresses, that its containers are placed in; /27 or larger",
     "network.subnetId": "the id of a subnet that is there instead: /27 or larger, delegated to `Microsoft.App/environments`, empty, in "
     "the stack's region and subscription",

@@ -25,7 +25,7 @@ class QueueFunction:
 
     queue       whose messages it takes, of the account
     requests    messages that fit into a replica at a time; more of them make more replicas, for up to `most` messages in all
-    polling_s   between looks at the queue while there is no replica; None: the platform's own
+    polling_s   between looks at the queue; None: the platform's own
     timeout_s   for which it works on one, and which a replica that must end has left for it
     """
 

@@ -104,6 +104,13 @@ def _open(start: str, end: str) -> float:
     return due(minute, hour, days) * minutes / 60
 
 
+def _looks(inputs: Inputs) -> float:
+    """Looks a month at the queue whose length decides how many replicas there are, by our own sum."""
+    scale = inputs["template"]["scale"]
+    queued = any(rule.get("custom", {}).get("type") == "azure-queue" for rule in scale.get("rules") or ())
+    return MONTH_DAYS * 86_400 / scale["pollingInterval"] if queued else 0
+
+
 def _placed(inputs: Inputs) -> int:
     """Whether an environment is in a network of the customer's, where its outer parts are the customer's, too."""
     return int("vnetConfiguration" in inputs)
@@ -202,6 +209,18 @@ AZURE: tuple[Idle, ...] = (
         link=_PRICING.format("container-apps"),
         units=_warm,
         off="`warming` without `scheduled` and `provisioned` rules",
+    ),
+    Idle(
+        type="azure-native:app:ContainerApp",
+        what="Container Apps looks at the queue of a function, which is a request while it is empty too",
+        of="request a month|requests a month",
+        kind="requests",
+        unit="million requests",
+        usd=0.40,
+        source=_GOLDEN.format("storage_queue"),
+        link=_PRICING.format("storage/queues"),
+        units=_looks,
+        off="`pattern: api` without `answers`; `function.pollingSeconds` makes them fewer",
     ),
     Idle(
         type=_ENVIRONMENT,

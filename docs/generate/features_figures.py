@@ -167,7 +167,7 @@ def pinged(platform: str) -> Said:
     usual = EVERY_MINUTES if instance is None else instance.ping_minutes or EVERY_MINUTES
     gpus = {} if instance is None else {name: gpu.ping_minutes for name, gpu in instance.gpus.items() if gpu.ping_minutes is not None}
     with_gpu = "".join(f", up to {minutes.high} with `{name}`" for name, minutes in gpus.items())
-    note = () if usual == EVERY_MINUTES else (f"An instance that nobody asks is kept no longer ({usual.source}).",)
+    note = () if usual == EVERY_MINUTES else (f"A minute less than an instance is kept that nobody asks ({usual.source}).",)
     return Said(f"every {usual.low} to {usual.high:,} {usual.unit}{with_gpu}", note)
 
 

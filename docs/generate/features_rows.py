@@ -115,7 +115,7 @@ _ENDPOINT = (
         words="instances reserved for the function", keys=("function.reservedConcurrency",), figure=allowed("function.reservedConcurrency")
     ),
     Feature(
-        words="how often the queue of a function at rest is looked at",
+        words="how often the queue of a function is looked at",
         keys=("function.pollingSeconds",),
         figure=allowed("function.pollingSeconds"),
     ),

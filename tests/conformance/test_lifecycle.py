@@ -170,7 +170,7 @@ def test_one_id_goes_from_the_gateway_or_the_event_to_the_model(up: Up) -> None:
             assert observed.line("apigateway", requestId=gateways)["status"] == str(answer.status_code)
 
 
-def test_what_is_wrong_with_a_request_is_the_same_problem_on_every_platform(up: Up) -> None:
+def test_what_is_wrong_with_a_request_is_told_as_a_problem(up: Up) -> None:
     if up.ready.pattern != "api":
         pytest.skip("nobody calls an event stack")
     for body in UNREADABLE:

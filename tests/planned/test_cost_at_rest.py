@@ -21,7 +21,7 @@ STACKS = ready_stacks()
 DEFAULT = {"storage", "alarms"}
 # The one thing beyond that: AWS's own pollers ask a queue whether anybody uses it or not, five of them, three times a minute each, for
 # each queue that a stack hands work over by. Nothing but having no such queue removes it, and its price is on the page.
-MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
+MAPPING, APP = "aws:lambda/eventSourceMapping:EventSourceMapping", "azure-native:app:ContainerApp"
 # Nothing dated is at hand of these: AWS's and Google's lists alone tell. None of them is in a default stack.
 UNPRICED = {
     "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
@@ -69,12 +69,13 @@ def test_the_page_names_what_each_option_adds(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_default_stack_lists_nothing_but_storage_and_alarms(stack: str) -> None:
-    """And on AWS what asks its queues, on Azure what deletes rows that are over, since its tables forget nothing by themselves."""
+    """And on AWS and Azure what asks the queues, on Azure what deletes rows that are over: its tables forget nothing by themselves."""
     resources = plans(stack)[""].resources
     queues = [each for each in resources if each.type == MAPPING]
     beyond = {line.idle.type: line.units for line in at_rest(resources) if line.idle.kind not in DEFAULT}
     tidying = {each.type: 30 for each in resources if each.type == "azure-native:app:Job" and "-forgets-job" in each.name}
-    assert beyond == ({MAPPING: len(queues) * 5 * 3 * 60 * 24 * 30} if queues else tidying)
+    asked = {APP: 2 * 60 * 24 * 30} if stack.startswith("azure-") else {}
+    assert beyond == ({MAPPING: len(queues) * 5 * 3 * 60 * 24 * 30} if queues else tidying | asked)
     assert not queues or (stack.startswith("aws-") and len(queues) == 1)
 
 

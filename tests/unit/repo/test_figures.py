@@ -55,6 +55,7 @@ def test_the_storms() -> None:
     told = row("the storm, 5,000 uploads")
     for stack, found in result("storm")["stacks"].items():
         assert found["after_the_replay"]["dead_letters"] == 0, stack
+        assert ("Intel Xeon" in told) is ("Xeon" in result("storm")["machine"]["cpu"])
         assert f"{found['seconds']['settled']:.0f} s (`{stack}`" in told
         if overtaken := found["after_the_replay"]["overtaken"]:
             assert f"(`{stack}`: of {found['after_the_replay']['rows'] + overtaken:,} versions {overtaken:,} were replaced" in told

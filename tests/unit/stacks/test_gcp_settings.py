@@ -54,7 +54,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"logs": {"retentionDays": 30}}, "logs.retentionDays: 30: not in cloud 'gcp': log buckets belong to the project"),
     ({"function": {"reservedConcurrency": 3}}, "function.reservedConcurrency: 3: not in cloud 'gcp': nothing is reserved there"),
-    ({"function": {"pollingSeconds": 5}}, "function.pollingSeconds: 5: not in cloud 'gcp': events are brought to the function at once"),
+    ({"function": {"pollingSeconds": 5}}, "function.pollingSeconds: 5: not in cloud 'gcp': messages are brought to the function at once"),
     ({"function": {"memoryMb": 256}}, "function.memoryMb: 256: use 512 to 4096 MiB"),
     (
         {"auth.mode": "jwt", "auth.issuer": "https://i.example", "auth.audience": ["a"]},
@@ -78,8 +78,7 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {**L4, "warming": [{"kind": "ping", "everyMinutes": 10, "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI"}]},
-        "warming.0.everyMinutes: 10: use 1 to 9 minutes (Cloud Run documentation, instance autoscaling: with a GPU), or a scheduled or "
-        "provisioned rule",
+        "warming.0.everyMinutes: 10: within a window use 1, 2, 3, 4, 5, 6 (Cloud Run documentation, instance autoscaling: with a GPU)",
     ),
     (
         {"warming": [{"kind": "ping", "everyMinutes": 7, "cron": "0 8 * * MON-FRI", "until": "0 18 * * MON-FRI"}]},
