@@ -1,11 +1,13 @@
 """A text through tokenizer and engine: what all text tasks have in common."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
+from tokenizers.models import WordPiece
 
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
@@ -16,6 +18,10 @@ Array = np.ndarray[Any, Any]
 _FIRST_CHARACTERS = 16_384
 # More than one word can become: WordPiece takes words up to 100 characters apart, and longer ones as one unknown token.
 _TOKENS_BEYOND = 128
+# Letters and digits that stay at least one each, whatever a normalizer does to case and accents, and that no tokenizer parts.
+_LETTERS = r"[0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]"
+_WORD_LETTERS = 256
+_LONG_WORD = re.compile(rf"({_LETTERS}{{{_WORD_LETTERS}}}){_LETTERS}+")
 
 
 # What a ping asks a text task: the shortest way through the whole path of a request.
@@ -51,10 +57,12 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special: bool = True) -> Encoding:
+def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special: bool = True, offsets: bool = False) -> Encoding:
     """The tokens of a text, truncated, as if the whole text had been tokenized, at a cost that follows the tokens kept.
 
     With `pair` those of both, where the tokenizer cuts the first alone. Without `special` none is added that the text does not have.
+    Where tokens are in the text is right with `offsets` alone: without, long words are cut where that changes no token, since only the
+    end of one tells what it is, and one of 4 MB would be read to its end.
 
     Tokenizers cut only after they have tokenized everything: 4 MB of text cost 4 s and 1.6 GB, enough to kill a small
     container. Where the text ends changes its last word only, so a beginning with enough tokens after the cut is as good.
@@ -62,6 +70,8 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
     beside = tokenizer.num_special_tokens_to_add(pair is not None) if special else 0
     if pair is not None:
         beside += len(tokenizer.encode(pair, add_special_tokens=False).ids)
+    if not offsets and len(text) > _FIRST_CHARACTERS and _cuts_words(tokenizer):
+        text = _LONG_WORD.sub(r"\1", text)
     length = _FIRST_CHARACTERS
     while length < len(text):
         encoding = tokenizer.encode(text[:length], pair, add_special_tokens=special)
@@ -69,6 +79,13 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
             return encoding
         length *= 4
     return tokenizer.encode(text, pair, add_special_tokens=special)
+
+
+def _cuts_words(tokenizer: Tokenizer) -> bool:
+    """Whether a word beyond `_WORD_LETTERS` is one unknown token to it, whatever its letters."""
+    if not isinstance(tokenizer.model, WordPiece) or tokenizer.model.max_input_chars_per_word >= _WORD_LETTERS:
+        return False
+    return not any(each.content.isalnum() for each in tokenizer.get_added_tokens_decoder().values())
 
 
 def finite(output: Array) -> bool:

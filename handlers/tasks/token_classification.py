@@ -52,7 +52,7 @@ class TokenClassification(TextTask):
     def _read(self, texts: Sequence[str], read: list[_Text]) -> Iterator[Tokens]:
         """The tokens of each text; what must be known of them later is added to `read`."""
         for text in texts:
-            encoding: Encoding = encode(self._tokenizer, text)
+            encoding: Encoding = encode(self._tokenizer, text, offsets=True)
             read.append(_Text(text, encoding.ids, encoding.offsets, encoding.special_tokens_mask))
             yield of_encoding(encoding)
 

@@ -242,7 +242,10 @@ def test_a_batch_is_as_large_as_the_setting_and_one_for_a_model_that_takes_no_ba
 
 
 PIECES = st.sampled_from(
-    ["cold", "start ", "sleeps", "x" * 99, "x" * 101, "!", " ", "\n", "\u670d", "e\u0301", "[SEP]", "\u200b", "a" * 3000]
+    [
+        *("cold", "start ", "sleeps", "x" * 99, "x" * 101, "!", " ", "\n", "\u670d", "e\u0301", "[SEP]", "\u200b", "a" * 3000),
+        *("\u00e9\u0130" * 500, "\u00d7" * 300, "\u0436" * 300, "A9" * 200),
+    ]
 )
 
 
@@ -251,7 +254,28 @@ PIECES = st.sampled_from(
 def test_a_long_text_gets_the_tokens_that_tokenizing_all_of_it_gives(minilm_tokenizer, pieces, times):
     text = ("".join(pieces) * times)[:60_000]
     tokenizer = load_tokenizer(minilm_tokenizer, 256)
-    assert encode(tokenizer, text).ids == tokenizer.encode(text).ids
+    whole = tokenizer.encode(text)
+    assert encode(tokenizer, text).ids == whole.ids
+    told = encode(tokenizer, text, offsets=True)
+    assert (told.ids, told.offsets) == (whole.ids, whole.offsets)
+
+
+def test_a_word_of_megabytes_is_not_read_to_its_end(minilm_tokenizer):
+    """One that has pieces for longer words, too, is given all of it."""
+    tokenizer, read = load_tokenizer(minilm_tokenizer, 256), []
+    spy = SimpleNamespace(
+        model=tokenizer.model,
+        get_added_tokens_decoder=tokenizer.get_added_tokens_decoder,
+        num_special_tokens_to_add=tokenizer.num_special_tokens_to_add,
+        encode=lambda text, *rest, **given: read.append(len(text)) or tokenizer.encode(text, *rest, **given),
+    )
+    text = f"intro {'q' * 4_000_000} end"
+    assert tokenizer.decode(encode(spy, text).ids, skip_special_tokens=False) == "[CLS] intro [UNK] end [SEP]"
+    assert sum(read) < 1000
+    read.clear()
+    tokenizer.model.max_input_chars_per_word = 300
+    encode(spy, text[:70_000])
+    assert read[-1] == 70_000
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of one program is read from Linux's /proc")
