@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
@@ -18,10 +20,11 @@ Array = np.ndarray[Any, Any]
 _FIRST_CHARACTERS = 16_384
 # More than one word can become: WordPiece takes words up to 100 characters apart, and longer ones as one unknown token.
 _TOKENS_BEYOND = 128
-# Letters and digits that stay at least one each, whatever a normalizer does to case and accents, and that no tokenizer parts.
+# Letters and digits that stay at least one each, whatever BERT's normalizer does to case and accents, and that its tokenizer never parts.
 _LETTERS = r"[0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]"
 _WORD_LETTERS = 256
-_LONG_WORD = re.compile(rf"({_LETTERS}{{{_WORD_LETTERS}}}){_LETTERS}+")
+# Tried where such letters begin, and nowhere within: else words that are nearly as long would cost their length for each letter.
+_LONG_WORD = re.compile(rf"(?<!{_LETTERS})({_LETTERS}{{{_WORD_LETTERS}}}){_LETTERS}+")
 
 
 # What a ping asks a text task: the shortest way through the whole path of a request.
@@ -83,6 +86,8 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
 
 def _cuts_words(tokenizer: Tokenizer) -> bool:
     """Whether a word beyond `_WORD_LETTERS` is one unknown token to it, whatever its letters."""
+    if not isinstance(tokenizer.normalizer, BertNormalizer) or not isinstance(tokenizer.pre_tokenizer, BertPreTokenizer):
+        return False
     if not isinstance(tokenizer.model, WordPiece) or tokenizer.model.max_input_chars_per_word >= _WORD_LETTERS:
         return False
     return not any(each.content.isalnum() for each in tokenizer.get_added_tokens_decoder().values())

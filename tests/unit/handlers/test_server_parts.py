@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import Digits
 
 from components.limits import SERVER_BATCH, SERVER_BATCH_WAIT_MS, SERVER_QUEUE, SERVER_WORKERS
 from handlers import settings as settings_module
@@ -261,10 +262,12 @@ def test_a_long_text_gets_the_tokens_that_tokenizing_all_of_it_gives(minilm_toke
 
 
 def test_a_word_of_megabytes_is_not_read_to_its_end(minilm_tokenizer):
-    """One that has pieces for longer words, too, is given all of it."""
+    """One that parts words otherwise, or has pieces for longer ones, is given all of it."""
     tokenizer, read = load_tokenizer(minilm_tokenizer, 256), []
     spy = SimpleNamespace(
         model=tokenizer.model,
+        normalizer=tokenizer.normalizer,
+        pre_tokenizer=tokenizer.pre_tokenizer,
         get_added_tokens_decoder=tokenizer.get_added_tokens_decoder,
         num_special_tokens_to_add=tokenizer.num_special_tokens_to_add,
         encode=lambda text, *rest, **given: read.append(len(text)) or tokenizer.encode(text, *rest, **given),
@@ -273,7 +276,11 @@ def test_a_word_of_megabytes_is_not_read_to_its_end(minilm_tokenizer):
     assert tokenizer.decode(encode(spy, text).ids, skip_special_tokens=False) == "[CLS] intro [UNK] end [SEP]"
     assert sum(read) < 1000
     read.clear()
-    tokenizer.model.max_input_chars_per_word = 300
+    spy.pre_tokenizer = Digits(individual_digits=True)
+    encode(spy, text[:70_000])
+    assert read[-1] == 70_000
+    read.clear()
+    spy.pre_tokenizer, tokenizer.model.max_input_chars_per_word = tokenizer.pre_tokenizer, 300
     encode(spy, text[:70_000])
     assert read[-1] == 70_000
 
