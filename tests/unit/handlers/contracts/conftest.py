@@ -48,9 +48,11 @@ class Heard:
     statuses: list[int] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def until(self, count: int) -> list[dict[str, object]]:
+    def until(self, count: int, server: Server | None = None) -> list[dict[str, object]]:
+        """What came, once it is as much; fails with the log of the `server` that should have told it."""
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.states) >= count, timeout=30), self.states
+            came = self.changed.wait_for(lambda: len(self.states) >= count, timeout=30)
+            assert came, f"{self.states} at {self.root}, {server and server.log}"
             return self.states
 
 

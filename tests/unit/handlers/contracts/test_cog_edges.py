@@ -81,7 +81,7 @@ def test_a_refusal_after_the_beginning_is_told_to_the_webhook_too(sentences, wor
     with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=heard.root) as started:
         answer = started.client.post("/predictions", json=REFUSED | {"webhook": f"{heard.root}a"})
         assert problem(answer) == (422, "input-refused")
-        states = heard.until(2)
+        states = heard.until(2, started)
         assert statuses(states) == ["starting", "failed"]
         assert "takes none" in states[1]["error"]
 
@@ -91,7 +91,7 @@ def test_a_webhook_that_refuses_for_good_is_asked_once_and_logged(sentences, wor
     heard.statuses = [status]
     with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=heard.root) as started:
         started.client.post("/predictions", json=INPUT | {"webhook": f"{heard.root}a", "webhook_events_filter": ["completed"]})
-        heard.until(1)
+        heard.until(1, started)
         until = time.monotonic() + 10
         while "webhook_failed" not in started.log and time.monotonic() < until:
             time.sleep(0.02)
@@ -110,8 +110,8 @@ def test_webhooks_that_nobody_answers_are_bounded_and_keep_nobody_else_waiting(s
         assert refused.headers["retry-after"] == "1"
         assert started.client.post("/predictions", json=INPUT).status_code == 200
         heard.answering.set()
-        assert statuses(heard.until(3)) == ["starting", "processing", "succeeded"]
+        assert statuses(heard.until(3, started)) == ["starting", "processing", "succeeded"]
         until = time.monotonic() + 10
         while started.client.post("/predictions", json=hooked).status_code != 200:
             assert time.monotonic() < until
-        assert statuses(heard.until(6)[3:]) == ["starting", "processing", "succeeded"]
+        assert statuses(heard.until(6, started)[3:]) == ["starting", "processing", "succeeded"]
