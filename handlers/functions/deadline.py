@@ -78,8 +78,8 @@ def of_headers(headers: Mapping[str, str]) -> float:
     Raises TimeoutRefused.
     """
     value = headers.get(TIMEOUT_HEADER)
-    if value is None:
-        attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER, "").split(";")
+    if value is None and CUSTOM_ATTRIBUTES_HEADER in headers:
+        attributes = headers[CUSTOM_ATTRIBUTES_HEADER].split(";")
         value = next((part.removeprefix(_ATTRIBUTE) for part in attributes if part.startswith(_ATTRIBUTE)), None)
     if value is None:
         return math.inf

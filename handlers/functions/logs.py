@@ -110,10 +110,15 @@ def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
     Taken from the headers (lower-case names), then from SageMaker's custom attributes, then `fallback`, else a new one.
     A value that could break a log line or a header is passed over.
     """
-    attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER, "").split(";")
-    handed_on = next((part.removeprefix(REQUEST_ID_ATTRIBUTE) for part in attributes if part.startswith(REQUEST_ID_ATTRIBUTE)), None)
-    candidates = [*(headers.get(name) for name in _CHOSEN), handed_on, headers.get(_GIVEN), fallback]
-    for value in candidates:
+    for value in (*map(headers.get, _CHOSEN), _handed_on(headers), headers.get(_GIVEN), fallback):
         if value and _REQUEST_ID.fullmatch(value):
             return value
     return str(uuid.uuid4())
+
+
+def _handed_on(headers: Mapping[str, str]) -> str | None:
+    attributes = headers.get(CUSTOM_ATTRIBUTES_HEADER)
+    if attributes is None:
+        return None
+    parts = attributes.split(";")
+    return next((part.removeprefix(REQUEST_ID_ATTRIBUTE) for part in parts if part.startswith(REQUEST_ID_ATTRIBUTE)), None)

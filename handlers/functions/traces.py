@@ -45,6 +45,8 @@ def follow(headers: Mapping[str, str]) -> None:
 
 def of(headers: Mapping[str, str]) -> Trace | None:
     """The trace of a request with these headers (lower-case names), None where they tell of none."""
+    if "traceparent" not in headers and "x-cloud-trace-context" not in headers:
+        return None
     if cloud := _CLOUD.fullmatch(headers.get("x-cloud-trace-context", "")):
         return Trace(cloud["trace"], f"{int(cloud['span']):016x}" if cloud["span"] else None, cloud["sampled"] == "1")
     w3c = _W3C.fullmatch(headers.get("traceparent", ""))

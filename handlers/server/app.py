@@ -1,12 +1,12 @@
 """The HTTP server's one ASGI program: every contract, health, metrics, description."""
 
 import asyncio
+import functools
 import importlib
 import os
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -18,7 +18,7 @@ from handlers.server import contracts, metrics
 from handlers.server.calls import Call, Lasting
 from handlers.server.service import Answer, Service
 from handlers.web.bodies import ClientGone, Receive
-from handlers.web.protocol import LEAVING, WHOLE
+from handlers.web.protocol import ANSWER, LEAVING, WHOLE
 
 Send = Callable[[Any], Awaitable[None]]
 _MOST_HEADER_BYTES = 32_768
@@ -50,8 +50,8 @@ class App:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         known = scope.get("extensions", {})
-        leaving, whole = known.get(LEAVING, {}).get("tell"), WHOLE in known
-        call = Call(self._service, self.lasting, headers, receive, logs.request_id(headers, self._new_id()), leaving, whole=whole)
+        leaving, whole = known.get(LEAVING, {}).get("tell"), known.get(WHOLE, {}).get("take")
+        call = Call(self._service, self.lasting, headers, receive, logs.request_id(headers, self._new_id()), leaving, whole)
         # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
         call.ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
         quiet = call.ping is not None or _is_quiet(scope)
@@ -90,12 +90,13 @@ class App:
             span.attributes["http.route"] = call.route.path
         sent = len(answer.body)
         if answer.stream is None:
-            await _send(send, answer, call.request_id, head=scope["method"] == "HEAD")
+            await _send(scope, send, answer, call.request_id)
         else:
             from handlers.server.streaming import send_stream
 
             try:
-                sent = await send_stream(send, answer.stream, call.left, _encoded(answer, call.request_id))
+                told = _encoded({**answer.headers, "x-request-id": call.request_id})
+                sent = await send_stream(send, answer.stream, call.left, told)
             except ClientGone:
                 span.attributes["error.type"] = "client_gone"
                 logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
@@ -111,8 +112,7 @@ class App:
         if path in self._gets and method in ("GET", "HEAD"):
             return self._gets[path]()
         call.route, call.names = contracts.find(method, path, served=path in self._gets)
-        module = importlib.import_module(f"{contracts.__name__}.{call.route.contract}")
-        answer: Answer = await getattr(module, call.route.function)(call)
+        answer: Answer = await _function(call.route.contract, call.route.function)(call)
         return answer
 
     def _refusal(self, problem: RequestProblem, call: Call) -> Answer:
@@ -172,12 +172,23 @@ def _is_quiet(scope: Any) -> bool:
     return scope["method"] in ("GET", "HEAD") and scope["path"] in _QUIET_ROUTES
 
 
-async def _send(send: Send, answer: Answer, request_id: str, *, head: bool) -> None:
-    length = {"content-length": str(len(answer.body))} | ({"connection": "close"} if answer.status in _CLOSING else {})
-    await send({"type": "http.response.start", "status": answer.status, "headers": _encoded(answer, request_id, length)})
-    await send({"type": "http.response.body", "body": b"" if head else answer.body})
+@functools.cache
+def _function(contract: str, name: str) -> Callable[[Call], Awaitable[Answer]]:
+    """What answers a route, imported when it is first asked for."""
+    found: Callable[[Call], Awaitable[Answer]] = getattr(importlib.import_module(f"{contracts.__name__}.{contract}"), name)
+    return found
 
 
-def _encoded(answer: Answer, request_id: str, more: Mapping[str, str] = MappingProxyType({})) -> list[tuple[bytes, bytes]]:
-    headers = {**answer.headers, **more, "x-request-id": request_id}
+async def _send(scope: Any, send: Send, answer: Answer, request_id: str) -> None:
+    headers = {**answer.headers, "content-length": str(len(answer.body)), "x-request-id": request_id}
+    if answer.status in _CLOSING:
+        headers["connection"] = "close"
+    body = b"" if scope["method"] == "HEAD" else answer.body
+    at_once = scope.get("extensions", {}).get(ANSWER, {}).get("send")
+    if at_once is None or not at_once(answer.status, headers, body):
+        await send({"type": "http.response.start", "status": answer.status, "headers": _encoded(headers)})
+        await send({"type": "http.response.body", "body": body})
+
+
+def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -49,10 +49,10 @@ class Call:
         receive: Receive,
         request_id: str,
         leaving: Callable[[Callable[[], Any] | None], None] | None = None,
-        *,
-        whole: bool = False,
+        whole: Callable[[], bytes] | None = None,
     ) -> None:
-        """`leaving` takes what is to be called when the client leaves; without it that is found out by `receive`. `whole`: it has come."""
+        """`leaving` takes what is to be called when the client leaves; without it that is found out by `receive`. `whole` gives the body
+        of a request that has come."""
         self.service = service
         self.lasting = lasting
         self.headers = headers
@@ -94,7 +94,8 @@ class Call:
     def form(self, form: Form) -> Form:
         """The form with the tasks that the table gives its contract, unless what was asked for serves fewer."""
         assert self.route is not None  # contracts are called by their routes
-        return form._replace(tasks=CONTRACTS[self.route.contract].tasks) if form.tasks is None else form
+        tasks = CONTRACTS[self.route.contract].tasks if form.tasks is None else None
+        return form if tasks is None else form._replace(tasks=tasks)
 
     async def while_there(self, work: Coroutine[Any, Any, _T]) -> _T:
         """What `work` gives, which is given up when the client leaves (ClientGone): that frees the model for the next one."""

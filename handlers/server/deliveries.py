@@ -1,6 +1,8 @@
 """Between the loop and the model's thread: requests and answers go over many at a time, where each alone would wake the other side."""
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,6 +18,8 @@ class Deliveries:
         self._done: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
         self._woken = False
         self._waking = False
+        self._ends: dict[asyncio.Future[Any], tuple[float, Callable[[], Exception]]] = {}
+        self._looks_at = math.inf
 
     def soon(self, wake: Callable[[], None]) -> None:
         """Wake the model's thread, once for all that the loop has for it in this turn."""
@@ -32,6 +36,34 @@ class Deliveries:
         waiting: asyncio.Future[_T] = self.loop.create_future()
         done.add_done_callback(lambda done: self._tell(waiting, done))
         return waiting
+
+    async def within(self, waiting: asyncio.Future[_T], until: float, late: Callable[[], Exception]) -> _T:
+        """What it gives; from `until` on (monotonic clock) it raises what `late` makes."""
+        self._ends[waiting] = until, late
+        if until < self._looks_at:
+            self._look_at(until)
+        try:
+            return await waiting
+        finally:
+            del self._ends[waiting]
+
+    def _look_at(self, moment: float) -> None:
+        """One timer for all that wait: one for each costs as much as to read its request."""
+        self._looks_at = moment
+        self.loop.call_later(max(0.0, moment - time.monotonic()), self._look, moment)
+
+    def _look(self, moment: float) -> None:
+        if moment != self._looks_at:
+            return  # an earlier look, which looks again, has come in between
+        now, next_at = time.monotonic(), math.inf
+        for waiting, (until, late) in self._ends.items():
+            if until > now:
+                next_at = min(next_at, until)
+            elif not waiting.done():
+                waiting.set_exception(late())
+        self._looks_at = math.inf
+        if next_at < math.inf:
+            self._look_at(next_at)
 
     def _tell(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
         """In the thread that is done."""

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -163,14 +164,11 @@ class Service:
         job = self.worker.submit(self._job(request, form, until), wake=False)
         deliveries = self._deliveries_now()
         deliveries.soon(self.worker.wake)
-        waiting = deliveries.awaited(job.future)
-        # Less than half of what `asyncio.timeout` costs, which every request would pay.
-        limit = deliveries.loop.call_later(max(until - time.monotonic(), 0), self._give_up, waiting, patience)
         try:
-            return await waiting
-        finally:
-            limit.cancel()
+            return await deliveries.within(deliveries.awaited(job.future), until, partial(self._too_late, patience))
+        except BaseException:
             job.give_up()
+            raise
 
     async def _fetched(self, request: PredictionRequest, patience: float) -> PredictionRequest:
         try:
@@ -180,10 +178,6 @@ class Service:
             if not limit.expired():
                 raise
             raise self._too_late(patience) from error
-
-    def _give_up(self, waiting: asyncio.Future[Any], patience: float) -> None:
-        if not waiting.done():
-            waiting.set_exception(self._too_late(patience))
 
     def _deliveries_now(self) -> Deliveries:
         loop = asyncio.get_running_loop()

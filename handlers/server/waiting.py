@@ -22,7 +22,8 @@ _SHARE = 0.2
 
 class Job(Generic[Asked, Answered]):
     """One prediction of `inputs` inputs, of no use after `until` (monotonic clock): `future` gives the answer and, in seconds, how long it
-    took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure."""
+    took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure. It is `answered` once it has
+    an answer that is no error."""
 
     def __init__(
         self, request: Asked, inputs: int = 1, until: float = math.inf, *, cost: float | None = None, counted: bool = True
@@ -37,11 +38,13 @@ class Job(Generic[Asked, Answered]):
         self.span = spans.heard() if counted else None
         self.cancellation = Cancellation()
         self.future: Future[tuple[Answered, float]] = Future()
+        self.answered = False
 
     def answer(self, answer: Answered, seconds: float) -> None:
         # Given up in the last moment, it is over already: nobody waits.
         with suppress(InvalidStateError):
             self.future.set_result((answer, seconds))
+            self.answered = True
 
     def give_up(self) -> None:
         """Nobody waits for it any more, as when it is over."""
@@ -125,8 +128,8 @@ class Waiting(Generic[Asked, Answered]):
         """What was taken is computed, which took so long."""
         with self._came:
             # What was given up in the middle says nothing of how long the whole takes, and who failed may have been refused at once.
-            answered = [job for job in self._taken if job.future.done() and not job.future.cancelled() and job.future.exception() is None]
-            if answered and not any(job.future.cancelled() for job in self._taken):
+            answered = [job for job in self._taken if job.answered]
+            if answered and not any(job.future.cancelled() for job in self._taken if not job.answered):
                 self._measured(seconds / sum(job.cost for job in answered))
             self._taken = []
 
@@ -147,7 +150,7 @@ class Waiting(Generic[Asked, Answered]):
         """One of those that go on side by side is over, after so long."""
         with self._came:
             self._taken.remove(job)
-            if not job.future.cancelled() and job.future.exception() is None:
+            if job.answered:
                 self._measured(seconds / (job.cost * self._places) * job.inputs)
 
     def _measured(self, cost_s: float) -> None:

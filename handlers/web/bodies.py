@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from handlers.functions.problems import BodyTooLarge, BodyTooSlow, MediaTypeUnsupported
@@ -18,30 +17,37 @@ class ClientGone(Exception):
     """The client left before its request was complete: there is nobody to answer."""
 
 
-async def read_body(receive: Receive, headers: Mapping[str, str], *, limit: int, timeout_s: float, whole: bool = False) -> bytes:
-    """The whole body, at most `limit` bytes; one that is `whole` already takes no time to come.
+async def read_body(
+    receive: Receive, headers: Mapping[str, str], *, limit: int, timeout_s: float, whole: Callable[[], bytes] | None = None
+) -> bytes:
+    """The whole body, at most `limit` bytes; where it has come already `whole` gives it.
 
     Raises BodyTooLarge, BodyTooSlow after `timeout_s` seconds, MediaTypeUnsupported for a compressed body, ClientGone.
     """
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise MediaTypeUnsupported("Content-Encoding is set: send the body as it is, not compressed.")
+    # A timer costs as much as the rest of a short request's way to its model.
+    body = whole() if whole is not None else await _read(receive, headers, limit, timeout_s)
+    if body is None or len(body) > limit:
+        raise BodyTooLarge(f"The body is larger than the {limit} bytes that are allowed.")
+    return body
+
+
+async def _read(receive: Receive, headers: Mapping[str, str], limit: int, timeout_s: float) -> bytes | None:
+    """The body as it comes, None for one that is too large."""
     body, more = bytearray(), True
     too_large = int(headers.get("content-length") or 0) > limit
     try:
-        # A timer costs as much as the rest of a short request's way to its model.
-        async with nullcontext() if whole else asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s):
             while more and not too_large:
                 chunk, more = await _chunk(receive)
                 body += chunk
                 too_large = len(body) > limit
     except TimeoutError as error:
         raise BodyTooSlow(f"The body was not complete after {timeout_s:g} s.") from error
-    if too_large:
-        if more:
-            await _drain(receive, limit * _DRAIN_FACTOR)
-        raise BodyTooLarge(f"The body is larger than the {limit} bytes that are allowed.")
-    return bytes(body)
+    if too_large and more:
+        await _drain(receive, limit * _DRAIN_FACTOR)
+    return None if too_large else bytes(body)
 
 
 async def _chunk(receive: Receive) -> tuple[bytes, bool]:

@@ -1,22 +1,27 @@
 """HTTP/1.1 as uvicorn reads it, with what it lacks: bounds on what comes before a body and behind it, and on the time for that."""
 
 import asyncio
+import functools
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
-from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol
+from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
 _MOST_HELD_BYTES = 16_384
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
-# Another: there when a request has come whole before its program is called, so that nobody has to watch the time until it has.
+# Another: there when a request has come whole before its program is called, so that nobody has to watch the time until it has. Its
+# "take" gives the body.
 WHOLE = "pilotlight.whole"
+# Another: its "send" takes status, headers (lower-case names) and body of a whole answer and tells whether it was sent; what it does not
+# take, because the client does not read, goes the way of every ASGI program. That way is a fifth of what a short request costs.
+ANSWER = "pilotlight.answer"
 
 
 class _Joined:
@@ -38,6 +43,11 @@ class _Joined:
         if len(data) > _MOST_HELD_BYTES:
             self._send()
 
+    def write_now(self, data: bytes) -> None:
+        """What is whole waits for nothing."""
+        self._held.append(data)
+        self._send()
+
     def close(self) -> None:
         self._send()
         self._transport.close()
@@ -52,15 +62,19 @@ class BoundedHttp(HttpToolsProtocol):
     """One connection. A request's head, or the trailers behind its body, that have no end are refused with 431, a head that is not whole
     after `arrival_s` seconds with 408, and what is no HTTP with 400; then the connection is closed.
 
-    A connection on which nothing comes is closed like one that is kept for nothing.
+    A connection on which nothing comes is closed like one that is kept for nothing. Once its server is `leaving` every answer ends its
+    connection, so that clients send nothing more on it.
     """
 
     arrival_s: float
+    leaving = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._unread_bytes = 0
         self._waiting: asyncio.TimerHandle | None = None
+        self._watching: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
         self._begun = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
@@ -68,10 +82,13 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what _Joined hands on of it.
         super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
-        self._wait(self.timeout_keep_alive)
+        self._idle_since = self.loop.time()
+        self._watching = self.loop.call_later(self.timeout_keep_alive, self._watch)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._wait(None)
+        if self._watching is not None:
+            self._watching.cancel()
         super().connection_lost(exc)
         self._lost = True
         if self._leaving is not None:
@@ -96,6 +113,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun, self._unread_bytes = False, 0
         self._wait(None)
         super().on_headers_complete()
+        # There is a cycle, since no connection becomes another protocol's.
+        self.scope["extensions"][ANSWER] = {"send": functools.partial(self._answer, self.cycle)}
+        if self.leaving:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._unread_bytes = 0
@@ -103,8 +124,24 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unread_bytes = 0
-        self.scope["extensions"][WHOLE] = {}
+        self.scope["extensions"][WHOLE] = {"take": functools.partial(_taken, self.cycle)}
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """In place of uvicorn's, which begins a timer for each request that nothing follows."""
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def leave(self) -> None:
+        """The answers that have not begun end the connection."""
+        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_started:
+                cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(RequestMalformed("The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."))
@@ -113,6 +150,27 @@ class BoundedHttp(HttpToolsProtocol):
         self._leaving = told
         if self._lost and told is not None:
             told()
+
+    def _answer(self, cycle: RequestResponseCycle, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        """Send an answer as a whole; False where that has to wait, or where one was begun."""
+        if cycle.disconnected:
+            return True
+        if self.flow.write_paused or cycle.response_started:
+            return False
+        head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if head.count("\n") != len(headers) or head.count("\r") != len(headers):
+            raise ValueError("A header of the answer has the end of a line in it.")
+        closing = headers.get("connection") == "close"
+        cycle.keep_alive = cycle.keep_alive and not closing
+        end = b"\r\n" if cycle.keep_alive or closing else b"connection: close\r\n\r\n"
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        self.transport.write_now(b"".join((STATUS_LINE[status], head.encode("latin-1"), end, body)))  # type: ignore[attr-defined]
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            self.transport.close()
+        cycle.on_response()
+        return True
 
     def _wait(self, seconds: float | None) -> None:
         if self._waiting is not None:
@@ -125,6 +183,15 @@ class BoundedHttp(HttpToolsProtocol):
             self._wait(self.arrival_s)
         elif self._begun:
             self._refuse(HeadersTooSlow(f"Headers were not complete after {self.arrival_s:g} s."))
+
+    def _watch(self) -> None:
+        """Close a connection that is kept for nothing: one look in all that time, where a timer for each request costs as much as to
+        read its JSON."""
+        left_s: float = self.timeout_keep_alive
+        if not (self._answering or self._begun):
+            left_s -= self.loop.time() - self._idle_since
+        if left_s > 0:
+            self._watching = self.loop.call_later(left_s, self._watch)
         else:
             self.transport.close()
 
@@ -146,8 +213,15 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
+def _taken(cycle: RequestResponseCycle) -> bytes:
+    """The body, which is kept no longer than whoever asked for it does."""
+    body = bytes(cycle.body)
+    cycle.body = bytearray()
+    return body
+
+
 def bounded(arrival_s: float) -> type[BoundedHttp]:
-    """The protocol with its time for a request's head."""
+    """The protocol of one server, with its time for a request's head."""
 
     class Timed(BoundedHttp):
         pass

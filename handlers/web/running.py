@@ -7,7 +7,7 @@ from typing import Any
 
 from handlers.functions import spans
 from handlers.web.bare_uvicorn import Config, Server
-from handlers.web.protocol import bounded
+from handlers.web.protocol import BoundedHttp, bounded
 
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
@@ -18,30 +18,13 @@ _LINGER_S = 0.5
 _LOOK_S = 0.01
 
 
-class _Leaving:
-    """A program whose answers end their connections once the server leaves, so that clients send nothing more on them."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self.leaving = False
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def answer(message: Any) -> None:
-            if self.leaving and message["type"] == "http.response.start":
-                kept = [header for header in message["headers"] if header[0] != b"connection"]
-                message = {**message, "headers": [*kept, (b"connection", b"close")]}
-            await send(message)
-
-        await self._app(scope, receive, answer)
-
-
 class _Server(Server):
     """Loses no request when it leaves: uvicorn closes idle connections at once, on which requests may be under way, and is gone before
     those that are given up at the end of the drain can say so."""
 
-    def __init__(self, config: Config, program: _Leaving) -> None:
+    def __init__(self, config: Config, protocol: type[BoundedHttp]) -> None:
         super().__init__(config)
-        self._program = program
+        self._protocol = protocol
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began, drain_s = time.monotonic(), self.config.timeout_graceful_shutdown or 0
@@ -49,7 +32,10 @@ class _Server(Server):
         spans.flush(0)
         for server in self.servers:
             server.close()
-        self._program.leaving = True
+        self._protocol.leaving = True
+        for connection in self.server_state.connections:
+            if isinstance(connection, BoundedHttp):
+                connection.leave()
         # Looked at: uvicorn tells of no connection's end.
         while self.server_state.connections and time.monotonic() - began < _LINGER_S:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
@@ -67,13 +53,13 @@ def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: fl
     On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
     connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
     """
-    program = _Leaving(app)
+    protocol = bounded(arrival_s)
     config = Config(
-        program,
+        app,
         host=host,
         port=port,
         # The strict parser of httptools: refuses bare line feeds, and a length beside chunks.
-        http=bounded(arrival_s),
+        http=protocol,
         # uvloop gains nothing beside the model's thread, even where the model takes no time, and is 14 MB more to read at a cold start.
         loop="asyncio",
         ws="none",
@@ -85,4 +71,4 @@ def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: fl
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(drain_s)),
     )
-    return _Server(config, program)
+    return _Server(config, protocol)

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import Future
 
 import pytest
@@ -91,6 +92,31 @@ def test_what_is_done_before_it_is_awaited_comes_too():
         done = Future()
         done.set_result(1)
         assert await Deliveries(asyncio.get_running_loop()).awaited(done) == 1
+
+    run(work)
+
+
+def test_each_is_too_late_at_its_own_time_whoever_came_first():
+    async def work():
+        loop = asyncio.get_running_loop()
+        deliveries, began, late = Deliveries(loop), time.monotonic(), {}
+
+        async def waits(name, seconds):
+            with pytest.raises(TimeoutError, match=name):
+                await deliveries.within(deliveries.awaited(Future()), began + seconds, lambda: TimeoutError(name))
+            late[name] = time.monotonic() - began
+
+        done = Future()
+        in_time = asyncio.create_task(deliveries.within(deliveries.awaited(done), began + 0.1, AssertionError))
+        waiting = [asyncio.create_task(waits(str(seconds), seconds)) for seconds in (0.3, 0.1, 0.2, -1)]
+        await asyncio.sleep(0)
+        elsewhere(lambda: done.set_result("in time"))
+        assert await in_time == "in time"
+        await asyncio.gather(*waiting)
+        assert list(late) == ["-1", "0.1", "0.2", "0.3"]
+        assert all(after >= float(name) for name, after in late.items())
+        # One that comes when nobody is left is watched too.
+        await waits("0.35", 0.35)
 
     run(work)
 

@@ -72,6 +72,7 @@ def test_an_input_is_answered_alone_a_list_as_a_list_and_parameters_reach_the_mo
         ({"inputs": HOUSE | {"rooms": 0}}, "Expected `int` >= 1 - at `\\$.rooms`"),
         ({"inputs": HOUSE | {"rooms": "4"}}, "Expected `int`, got `str`"),
         ({"inputs": HOUSE | {"square_metres": 1e999}}, "beyond 1.8e308"),
+        ({"inputs": HOUSE | {"sides": [1.5, 1e999]}}, "'inputs.sides.1' is a number beyond 1.8e308"),
         ({"inputs": HOUSE | {"condition": "odd"}}, "Invalid enum value 'odd'"),
         ({"inputs": HOUSE | {"rooms": 90}}, "90 rooms in 100 square metres"),
         ({"inputs": HOUSE, "parameters": {"nearest": 0}}, "'parameters': Expected `int` >= 1"),

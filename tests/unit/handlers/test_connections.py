@@ -1,0 +1,171 @@
+"""What becomes of a connection: kept while it is used, ended when it is not or its server leaves; whole answers on it."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from handlers.web import running
+from handlers.web.protocol import ANSWER, WHOLE
+from pilotlight.twin.ports import port_for_later
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+KEPT_S = 0.6
+
+
+@asynccontextmanager
+async def served(program):
+    """A server of this program; gives it and what opens connections to it."""
+    port = port_for_later()
+    server = running.make_server(program, host="127.0.0.1", port=port, drain_s=2, arrival_s=2)
+    serving = asyncio.create_task(server.serve())
+    # Looked at: uvicorn tells of it no other way.
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    try:
+        yield server, lambda: asyncio.open_connection("127.0.0.1", port)
+    finally:
+        server.should_exit = True
+        await serving
+
+
+async def answered(reader):
+    """Head and body of one answer."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line.partition(b":")[2]) for line in head.split(b"\r\n") if line.startswith(b"content-length"))
+    return head, await reader.readexactly(length)
+
+
+def whole(scope, body=b"fine", **headers):
+    return scope["extensions"][ANSWER]["send"](200, {"content-length": str(len(body)), **headers}, body)
+
+
+async def fine(scope, receive, send):
+    assert whole(scope)
+
+
+def test_a_connection_is_kept_for_a_time_after_its_last_answer(monkeypatch):
+    monkeypatch.setattr(running, "_KEEP_ALIVE_S", KEPT_S)
+
+    async def work():
+        async with served(fine) as (_, connect):
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            (silent, _), (used, asking) = await connect(), await connect()
+            await asyncio.sleep(KEPT_S / 2)
+            asking.write(GET)
+            assert (await answered(used))[1] == b"fine"
+            last = loop.time()
+            assert await asyncio.wait_for(silent.read(), 5) == b""
+            assert loop.time() - began >= KEPT_S - 0.05
+            assert await asyncio.wait_for(used.read(), 5) == b""
+            assert loop.time() - last >= KEPT_S - 0.05
+
+    asyncio.run(work())
+
+
+def test_a_connection_whose_answer_takes_long_is_kept(monkeypatch):
+    monkeypatch.setattr(running, "_KEEP_ALIVE_S", 0.2)
+
+    async def slow(scope, receive, send):
+        await asyncio.sleep(0.7)
+        assert whole(scope)
+
+    async def work():
+        async with served(slow) as (_, connect):
+            reader, writer = await connect()
+            writer.write(GET)
+            assert (await asyncio.wait_for(answered(reader), 5))[1] == b"fine"
+
+    asyncio.run(work())
+
+
+def test_what_would_be_a_header_more_is_not_sent():
+    async def broken(scope, receive, send):
+        whole(scope, told="a\r\nset-cookie: b")
+
+    async def work():
+        async with served(broken) as (_, connect):
+            reader, writer = await connect()
+            writer.write(GET)
+            received = await asyncio.wait_for(reader.read(), 5)
+            assert received.startswith(b"HTTP/1.1 500 ")
+            assert b"set-cookie" not in received
+
+    asyncio.run(work())
+
+
+def test_whoever_does_not_read_gets_the_rest_later():
+    body, taken = b"a" * 30_000_000, []
+
+    async def large(scope, receive, send):
+        taken.append(whole(scope, body))
+        if not taken[-1]:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+            await send({"type": "http.response.body", "body": body})
+
+    async def work():
+        async with served(large) as (_, connect):
+            reader, writer = await connect()
+            writer.write(GET * 3)
+            await asyncio.sleep(0.3)
+            for _ in range(3):
+                assert (await asyncio.wait_for(answered(reader), 20))[1] == body
+
+    asyncio.run(work())
+    assert taken[0]
+    assert False in taken
+
+
+def test_a_body_that_came_with_its_head_is_there_at_once():
+    seen = []
+
+    async def told(scope, receive, send):
+        seen.append(scope["extensions"][WHOLE]["take"]())
+        assert whole(scope)
+
+    async def work():
+        async with served(told) as (_, connect):
+            reader, writer = await connect()
+            for body in (b"first", b"other"):
+                writer.write(POST + body)
+                await asyncio.wait_for(answered(reader), 5)
+
+    asyncio.run(work())
+    assert seen == [b"first", b"other"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_server_that_leaves_ends_each_connection_with_its_answer(at_once):
+    async def work():
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def waiting(scope, receive, send):
+            if scope["path"] == "/slow":
+                begun.set()
+                await go_on.wait()
+            if at_once:
+                assert whole(scope)
+                return
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+            await send({"type": "http.response.body", "body": b"fine"})
+
+        async with served(waiting) as (server, connect):
+            (slow, asking), (idle, later) = await connect(), await connect()
+            later.write(GET)
+            assert b"connection: close" not in (await answered(idle))[0]
+            asking.write(GET.replace(b"/ ", b"/slow ", 1))
+            await begun.wait()
+            server.should_exit = True
+            # It is seen within a tenth of a second.
+            await asyncio.sleep(0.2)
+            # Sent before its client could know.
+            later.write(GET)
+            for reader in (idle, slow):
+                head, body = await asyncio.wait_for(answered(reader), 5)
+                assert (b"connection: close" in head, body) == (True, b"fine")
+                assert await asyncio.wait_for(reader.read(), 5) == b""
+                go_on.set()
+
+    asyncio.run(work())
