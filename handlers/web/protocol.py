@@ -114,7 +114,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._wait(None)
         super().on_headers_complete()
         # There is a cycle, since no connection becomes another protocol's.
-        self.scope["extensions"][ANSWER] = {"send": functools.partial(self._answer, self.cycle)}
+        extensions = self.scope["extensions"]
+        extensions[ANSWER] = {"send": functools.partial(self._answer, self.cycle)}
+        self.cycle.on_response = functools.partial(self._over, extensions)
         if self.leaving:
             self.cycle.keep_alive = False
 
@@ -127,6 +129,11 @@ class BoundedHttp(HttpToolsProtocol):
         self.scope["extensions"][WHOLE] = {"take": functools.partial(_taken, self.cycle)}
         super().on_message_complete()
 
+    def _over(self, extensions: dict[str, Any]) -> None:
+        # They lead back to their request, which would wait for the garbage collector, and its body too.
+        extensions.clear()
+        self.on_response_complete()
+
     def on_response_complete(self) -> None:
         """In place of uvicorn's, which begins a timer for each request that nothing follows."""
         self.server_state.total_requests += 1
@@ -138,7 +145,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
 
     def leave(self) -> None:
-        """The answers that have not begun end the connection."""
+        """An answer that has not begun ends the connection, or the one behind it does."""
         for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_started:
                 cycle.keep_alive = False
@@ -148,7 +155,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _when_it_leaves(self, told: Callable[[], Any] | None) -> None:
         self._leaving = told
-        if self._lost and told is not None:
+        if told is None:
+            return
+        # What is not read does not end either: reading has paused behind a long body, or before what is pipelined.
+        self.flow.resume_reading()
+        if self._lost:
             told()
 
     def _answer(self, cycle: RequestResponseCycle, status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -163,9 +174,11 @@ class BoundedHttp(HttpToolsProtocol):
         closing = headers.get("connection") == "close"
         cycle.keep_alive = cycle.keep_alive and not closing
         end = b"\r\n" if cycle.keep_alive or closing else b"connection: close\r\n\r\n"
+        first = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+        whole = b"".join((STATUS_LINE[status], *first, head.encode("latin-1"), end, body))
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        self.transport.write_now(b"".join((STATUS_LINE[status], head.encode("latin-1"), end, body)))  # type: ignore[attr-defined]
+        self.transport.write_now(whole)  # type: ignore[attr-defined]
         cycle.message_event.set()
         if not cycle.keep_alive:
             self.transport.close()

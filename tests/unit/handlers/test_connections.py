@@ -1,12 +1,14 @@
 """What becomes of a connection: kept while it is used, ended when it is not or its server leaves; whole answers on it."""
 
 import asyncio
+import gc
+import weakref
 from contextlib import asynccontextmanager
 
 import pytest
 
 from handlers.web import running
-from handlers.web.protocol import ANSWER, WHOLE
+from handlers.web.protocol import ANSWER, LEAVING, WHOLE
 from pilotlight.twin.ports import port_for_later
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -81,9 +83,10 @@ def test_a_connection_whose_answer_takes_long_is_kept(monkeypatch):
     asyncio.run(work())
 
 
-def test_what_would_be_a_header_more_is_not_sent():
+@pytest.mark.parametrize("value", ["a\r\nset-cookie: b", "a\nset-cookie: b", "\u20ac"])
+def test_what_is_no_header_is_not_sent(value):
     async def broken(scope, receive, send):
-        whole(scope, told="a\r\nset-cookie: b")
+        whole(scope, told=value)
 
     async def work():
         async with served(broken) as (_, connect):
@@ -134,6 +137,76 @@ def test_a_body_that_came_with_its_head_is_there_at_once():
 
     asyncio.run(work())
     assert seen == [b"first", b"other"]
+
+
+@pytest.mark.parametrize("behind", [b"", GET], ids=["alone", "another behind it"])
+def test_a_client_that_leaves_is_noticed_whatever_it_has_sent(behind):
+    body, gone = b"a" * 200_000, asyncio.Event()
+
+    async def waiting(scope, receive, send):
+        if scope["method"] == "GET":
+            assert whole(scope)
+            return
+        taken = b""
+        while len(taken) < len(body):
+            taken += (await receive())["body"]
+        scope["extensions"][LEAVING]["tell"](gone.set)
+        await gone.wait()
+
+    async def work():
+        async with served(waiting) as (_, connect):
+            _, writer = await connect()
+            writer.write(POST.replace(b"5", b"%d" % len(body)) + body + behind)
+            await writer.drain()
+            await asyncio.sleep(0.2)
+            writer.transport.abort()
+            await asyncio.wait_for(gone.wait(), 5)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_nothing_of_a_request_waits_for_the_garbage_collector(at_once):
+    seen = []
+
+    class Noted(dict):
+        """A dict that can be watched."""
+
+    async def told(scope, receive, send):
+        noted = scope["extensions"]["noted"] = Noted()
+        seen.append(weakref.ref(noted))
+        if at_once:
+            assert whole(scope)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"fine"})
+
+    async def work():
+        async with served(told) as (_, connect):
+            reader, writer = await connect()
+            for _ in range(3):
+                writer.write(POST + b"first")
+                await asyncio.wait_for(answered(reader), 5)
+            await asyncio.sleep(0.05)
+            assert [noted() is None for noted in seen] == [True, True, True]
+
+    gc.disable()
+    try:
+        asyncio.run(work())
+    finally:
+        gc.enable()
+
+
+def test_a_whole_answer_tells_its_date_as_every_other():
+    async def work():
+        async with served(fine) as (_, connect):
+            reader, writer = await connect()
+            writer.write(GET)
+            head, _ = await asyncio.wait_for(answered(reader), 5)
+            # RFC 9110, section 6.6.1.
+            assert b"\r\ndate: " in head
+
+    asyncio.run(work())
 
 
 @pytest.mark.parametrize("at_once", [True, False])
