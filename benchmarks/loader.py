@@ -128,8 +128,8 @@ def _told(
         "headline": f"{size / 1e9:.1f} GB in {mine[WARM]} s warm ({of_map:.2f} times a plain map), {mine[COLD]} s cold ({of_direct:.2f} "
         "times a direct read); " + ", ".join(f"{name} takes {each[WARM]} and {each[COLD]} times as long" for name, each in ratios.items()),
         "machine": about,
-        "method": f"seconds until a byte of every page was read, {len(found[OURS, WARM])} rounds in turns, a process each, libraries "
-        "imported before; cold: POSIX_FADV_DONTNEED, checked with mincore. No proof of the file's hash is in any of them",
+        "method": f"seconds until one thread has read a byte of every page, {len(found[OURS, WARM])} rounds in turns, a process each, "
+        "libraries imported before; cold: POSIX_FADV_DONTNEED, checked with mincore. No proof of the file's hash is in any of them",
         "versions": environment.versions(interpreter, "torch", *PEERS),
         "bytes": size,
         "ours": rows[OURS],

