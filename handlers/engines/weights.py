@@ -8,7 +8,7 @@ is left alone.
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +40,13 @@ def tier(folder: Path) -> str:
 
 def read_ahead(path: Path, held_by: str) -> None:
     """Begin to bring a file into the page cache, and return. What can't be read is for whoever opens it to tell."""
-    if not hasattr(os, "RWF_NOWAIT"):
-        return  # not Linux
-    if held_by == VOLUME:
-        for number in range(_READERS):
-            threading.Thread(target=_read, args=(path, number), name="model-ahead", daemon=True).start()
-    elif held_by == LOCAL:
-        threading.Thread(target=_advise, args=(path,), name="model-ahead", daemon=True).start()
+    if held_by == STORE or not hasattr(os, "RWF_NOWAIT"):
+        return  # fetched a moment ago, or not Linux
+    # Looked at here: a thread that has nothing to read would only take turns with whoever loads.
+    absent = _absent(path)
+    readers, bring = (_READERS, _read) if held_by == VOLUME else (1, _advise)
+    for number in range(min(readers, len(absent))):
+        threading.Thread(target=bring, args=(path, absent[number::readers]), name="model-ahead", daemon=True).start()
 
 
 def load(path: Path, device: "torch.device") -> "dict[str, torch.Tensor]":
@@ -63,33 +63,36 @@ def load(path: Path, device: "torch.device") -> "dict[str, torch.Tensor]":
     return load_file(path)
 
 
-def _advise(path: Path) -> None:
+def _advise(path: Path, blocks: Sequence[int]) -> None:
     """The kernel reads what is not there yet, and is asked in pieces: of a whole file it takes no more than its own window."""
     try:
         with path.open("rb", buffering=0) as file:
-            for start in _absent(file.fileno(), 0, 1):
+            for start in blocks:
                 os.posix_fadvise(file.fileno(), start, _BLOCK, os.POSIX_FADV_WILLNEED)
     except OSError:
         return
 
 
-def _read(path: Path, number: int) -> None:
-    """Every so many blocks, each into the same memory: only the page cache keeps them."""
+def _read(path: Path, blocks: Sequence[int]) -> None:
+    """Each into the same memory: only the page cache keeps them."""
     block = bytearray(_BLOCK)
     try:
         with path.open("rb", buffering=0) as file:
-            for start in _absent(file.fileno(), number, _READERS):
+            for start in blocks:
                 os.preadv(file.fileno(), [block], start)
     except OSError:
         return
 
 
-def _absent(descriptor: int, first: int, step: int) -> Iterator[int]:
+def _absent(path: Path) -> list[int]:
     """Where blocks begin whose first or last page is not in memory: to ask for what is there costs a tenth of what loading does."""
-    size = os.fstat(descriptor).st_size
-    for start in range(first * _BLOCK, size, step * _BLOCK):
-        if not (_is_there(descriptor, start) and _is_there(descriptor, min(start + _BLOCK, size) - 1)):
-            yield start
+    try:
+        with path.open("rb", buffering=0) as file:
+            size, number = os.fstat(file.fileno()).st_size, file.fileno()
+            starts = range(0, size, _BLOCK)
+            return [start for start in starts if not (_is_there(number, start) and _is_there(number, min(start + _BLOCK, size) - 1))]
+    except OSError:
+        return []
 
 
 def _is_there(descriptor: int, place: int) -> bool:

@@ -238,11 +238,14 @@ def test_what_is_in_memory_is_not_read_ahead(archive, tmp_path, monkeypatch):
     page_cache.drop(place)
     if page_cache.resident(place) > 0.5:
         pytest.skip("this file system keeps every page")
-    with place.open("rb") as file:
-        assert list(weights._absent(file.fileno(), 0, 1)) == [0, 1 << 20, 2 << 20, 3 << 20]
-        assert list(weights._absent(file.fileno(), 1, 2)) == [1 << 20, 3 << 20]
-        file.read()
-        assert list(weights._absent(file.fileno(), 0, 1)) == []
+    assert weights._absent(place) == [0, 1 << 20, 2 << 20, 3 << 20]
+    place.read_bytes()
+    assert weights._absent(place) == []
+    begun = []
+    monkeypatch.setattr(weights.threading, "Thread", lambda **told: begun.append(told))
+    for held_by in (weights.LOCAL, weights.VOLUME):
+        weights.read_ahead(place, held_by)
+    assert begun == []
 
 
 @pytest.mark.parametrize(("lasts_s", "left_s", "expected"), [(0.5, 60.0, False), (60.0, 0.2, True)])
