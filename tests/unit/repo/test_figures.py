@@ -59,3 +59,17 @@ def test_the_storms() -> None:
         assert f"{found['seconds']['settled']:.0f} s (`{stack}`" in told
         if overtaken := found["after_the_replay"]["overtaken"]:
             assert f"(`{stack}`: of {found['after_the_replay']['rows'] + overtaken:,} versions {overtaken:,} were replaced" in told
+
+
+def test_the_model_server_under_load() -> None:
+    for name, begins, unit in (
+        ("throughput", "model server, a model that takes no time", ","),
+        ("batching", "model server, MiniLM, 32", ""),
+    ):
+        measured, told = result(name), row(begins)
+        assert ("Intel Xeon" in told) is ("Xeon" in measured["machine"]["cpu"])
+        for each in (measured["ours"], *measured["peers"].values()):
+            # One that takes one request at a time has no figure under load, and the row without batches is nobody's server.
+            if "per_second" in each and each is not measured["peers"].get("one-at-a-time"):
+                assert f"{each['per_second']['median']:{unit}.0f}" in told
+        assert measured["promise"]["kept"] is ("**not kept**" not in told)
