@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from handlers.functions import connections
 from pilotlight.packaging import package_model
 from pilotlight.toolchain import cache_folder
 from tests.unit.handlers.processes import Server, running
@@ -24,6 +25,12 @@ def unpacked(archive: Path, folder: Path) -> Path:
     with tarfile.open(archive) as file:
         file.extractall(folder, filter="data")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def trust_of_its_own() -> None:
+    """Whom a test before has trusted, in whatever file of this worker, is nobody's here: a process reads its authorities once."""
+    connections._tls.cache_clear()
 
 
 @pytest.fixture(scope="session")
