@@ -73,3 +73,14 @@ def test_the_model_server_under_load() -> None:
             if "per_second" in each and each is not measured["peers"].get("one-at-a-time"):
                 assert f"{each['per_second']['median']:{unit}.0f}" in told
         assert measured["promise"]["kept"] is ("**not kept**" not in told)
+
+
+def test_the_loading_of_weights() -> None:
+    measured, told = result("loader"), row("1.7 GB of weights to the CPU")
+    assert ("Intel Xeon" in told) is ("Xeon" in measured["machine"]["cpu"])
+    for name in ("safetensors", "fastsafetensors", "runai-model-streamer"):
+        each = measured["peers"][name]
+        assert f"{name} {each['warm']['median']:.3f} s / {each['cold']['median']:.2f} s" in told
+    assert f"{measured['ours']['warm']['median']:.3f} s / {measured['ours']['cold']['median']:.2f} s" in told
+    assert all(f"{floor['median']:.3f} s warm" in told or f"{floor['median']:.2f} s cold" in told for floor in measured["floors"].values())
+    assert measured["promise"]["kept"] is ("**not kept**" not in told)
