@@ -27,7 +27,8 @@ def measure() -> Mapping[str, Any]:
         "headline": "; ".join(told),
         "machine": about,
         "method": "tests/storm: uploads under the weather below, which lasts until nine tenths of the work are done, then calm, "
-        "then the verdict, then replay in real time; three attempts, and the twin's clock runs faster, so that there are dead letters within minutes. "
+        "then the verdict, then replay in real time; three attempts, and the twin's clock runs faster, "
+        "so that there are dead letters within minutes. "
         "Two of seven texts are as long as the model takes",
         "versions": own_versions("boto3", "google-cloud-firestore", "google-cloud-pubsub", "azure-data-tables", "onnxruntime", "ministack"),
         "weather": asdict(weather),
