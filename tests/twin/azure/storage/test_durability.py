@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ServiceRequestError
 
 from pilotlight.twin.world import Resource
+from tests.support.waiting import until
 from tests.twin.azure.accounts import client, code_of, container, queue, table
 from tests.twin.azure.harness import AzureHarness
 
@@ -66,12 +69,13 @@ def test_what_azurite_has_answered_outlives_its_kill(harness: AzureHarness, stor
 
 
 def test_a_client_in_the_middle_of_a_kill_is_told_to_come_again(harness: AzureHarness, stored: Resource, plane: Any) -> None:
-    rows = table(harness, stored, "killed")
-    stop, answered, refused = time.monotonic() + 1.5, [], set()
+    # A second try finds what the first one made.
+    rows = table(harness, stored, f"killed{uuid.uuid4().hex}")
+    over, answered, refused = threading.Event(), [], set()
 
     def write(worker: int) -> None:
         n = 0
-        while time.monotonic() < stop:
+        while not over.is_set():
             try:
                 rows.create_entity({"PartitionKey": str(worker), "RowKey": str(n)})
                 answered.append((str(worker), str(n)))
@@ -81,12 +85,17 @@ def test_a_client_in_the_middle_of_a_kill_is_told_to_come_again(harness: AzureHa
 
     with ThreadPoolExecutor(5) as pool:
         working = [pool.submit(write, worker) for worker in range(4)]
-        time.sleep(0.5)
-        os.kill(plane._azurite.pid, signal.SIGKILL)
+        try:
+            until(lambda: len(answered) > 20)
+            os.kill(plane._azurite.pid, signal.SIGKILL)
+            before = len(answered)
+            # More than those that were answered already when it was killed, one a worker: they have come again.
+            until(lambda: len(answered) > before + 20)
+        finally:
+            over.set()
         for one in working:
             one.result()
     there = {(one["PartitionKey"], one["RowKey"]) for one in rows.list_entities()}
-    assert len(answered) > 20
     # 409: it had been done before the kill, and was not answered.
     assert refused <= {503, 409}
     assert set(answered) <= there
