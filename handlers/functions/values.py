@@ -30,7 +30,7 @@ def _check(value: object, place: _Place, depth: int) -> None:
         if depth == MOST_NESTED:
             raise InputRefused(f"'{clipped(_path(place))}' is nested more than {MOST_NESTED} levels deep.")
         if isinstance(value, list) and set(map(type, value)) == {float} and all(map(math.isfinite, value)):
-            # Long lists are of numbers, mostly: looked at as a whole in a tenth of the time.
+            # Long lists are of numbers, mostly: looked at as a whole, a thousand take a quarter of the time.
             return
         if isinstance(value, dict):
             for name in value:

@@ -48,7 +48,7 @@ class Deliveries:
             del self._ends[waiting]
 
     def _look_at(self, moment: float) -> None:
-        """One timer for all that wait: one for each costs as much as to read its request."""
+        """One timer for all that wait, where each of them would begin and cancel its own."""
         self._looks_at = moment
         self.loop.call_later(max(0.0, moment - time.monotonic()), self._look, moment)
 

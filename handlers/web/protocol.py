@@ -20,7 +20,7 @@ LEAVING = "pilotlight.leaving"
 # "take" gives the body.
 WHOLE = "pilotlight.whole"
 # Another: its "send" takes status, headers (lower-case names) and body of a whole answer and tells whether it was sent; what it does not
-# take, because the client does not read, goes the way of every ASGI program. That way is a fifth of what a short request costs.
+# take, because the client does not read, goes the way of every ASGI program.
 ANSWER = "pilotlight.answer"
 
 
@@ -198,8 +198,7 @@ class BoundedHttp(HttpToolsProtocol):
             self._refuse(HeadersTooSlow(f"Headers were not complete after {self.arrival_s:g} s."))
 
     def _watch(self) -> None:
-        """Close a connection that is kept for nothing: one look in all that time, where a timer for each request costs as much as to
-        read its JSON."""
+        """Close a connection that is kept for nothing: one look in all that time, where each request would begin and cancel a timer."""
         left_s: float = self.timeout_keep_alive
         if not (self._answering or self._begun):
             left_s -= self.loop.time() - self._idle_since
