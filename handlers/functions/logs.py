@@ -12,7 +12,6 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from handlers.functions import traces
 from handlers.functions.traces import Trace
@@ -25,15 +24,19 @@ _CHOSEN, _GIVEN = (CLIENT_REQUEST_ID_HEADER, "x-request-id"), "x-amzn-requestid"
 # InvokeEndpoint lets a caller hand one free line to the container: that is how the id crosses SageMaker.
 CUSTOM_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 REQUEST_ID_ATTRIBUTE = "request-id="
+_TELLING = frozenset({*_CHOSEN, _GIVEN, CUSTOM_ATTRIBUTES_HEADER})
 # As short as it can be: clouds take money for each byte of a log.
 _ENCODER = json.JSONEncoder(default=repr, separators=(",", ":"))
-# A faster encoder, where whoever writes many lines has one.
+# A faster encoder, where whoever writes many lines has one, and whether it is on Cloud Run, which it is not asked for each line then.
 _faster: list[Callable[[object], bytes]] = []
+_there: list[bool] = []
 
 
 def encode_by(encode: Callable[[object], bytes]) -> None:
-    """Write lines by this from now on; what it raises TypeError for, or makes no ASCII of, is written as before."""
+    """Write lines by this from now on, in an environment that stays as it is; what it raises TypeError for, or makes no ASCII of, is
+    written as before."""
     _faster[:] = [encode]
+    _there[:] = [on_cloud_run()]
 
 
 def write(event: str, *, level: str = "INFO", **fields: object) -> None:
@@ -54,10 +57,13 @@ def write_soon(event: str, *, level: str = "INFO", **fields: object) -> None:
 
 def _encoded(line: dict[str, object]) -> str:
     for encode in _faster:
-        with suppress(TypeError):
-            # Characters that end a line for some readers, or that a terminal obeys, are escaped by the other one alone.
-            if (encoded := encode(line)).isascii():
-                return encoded.decode()
+        try:
+            encoded = encode(line)
+        except TypeError:
+            break
+        # Characters that end a line for some readers, or that a terminal obeys, are escaped by the other one alone.
+        if encoded.isascii():
+            return encoded.decode()
     return _ENCODER.encode(line)
 
 
@@ -79,7 +85,7 @@ def write_fault(event: str, error: BaseException, **fields: object) -> None:
 
 def on_cloud_run() -> bool:
     """By the variable that tells an instance its service (Cloud Run, "Container runtime contract")."""
-    return "K_SERVICE" in os.environ
+    return _there[0] if _there else "K_SERVICE" in os.environ
 
 
 def on_container_apps() -> bool:
@@ -110,6 +116,8 @@ def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
     Taken from the headers (lower-case names), then from SageMaker's custom attributes, then `fallback`, else a new one.
     A value that could break a log line or a header is passed over.
     """
+    if _TELLING.isdisjoint(headers) and fallback and _REQUEST_ID.fullmatch(fallback):
+        return fallback
     for value in (*map(headers.get, _CHOSEN), _handed_on(headers), headers.get(_GIVEN), fallback):
         if value and _REQUEST_ID.fullmatch(value):
             return value

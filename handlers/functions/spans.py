@@ -78,6 +78,11 @@ def collect(collector: Collector | None) -> None:
     _collectors[:] = [] if collector is None else [collector]
 
 
+def collected() -> bool:
+    """Whether somebody hears of spans."""
+    return bool(_collectors)
+
+
 def flush(within_s: float) -> None:
     """Send what has been collected, before the process ends."""
     for collector in _collectors:

@@ -2,7 +2,8 @@
 
 import contextvars
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 # TRACE/SPAN;o=1, where the span is a decimal number (Cloud Trace, "Trace context").
@@ -41,6 +42,16 @@ current: contextvars.ContextVar[Trace | None] = contextvars.ContextVar("trace", 
 def follow(headers: Mapping[str, str]) -> None:
     """Make the trace of a request with these headers the `current` one of this thread or task."""
     current.set(of(headers))
+
+
+@contextmanager
+def within(trace: Trace | None) -> Iterator[None]:
+    """In the block this trace is the current one."""
+    before = current.set(trace)
+    try:
+        yield
+    finally:
+        current.reset(before)
 
 
 def of(headers: Mapping[str, str]) -> Trace | None:

@@ -1,11 +1,8 @@
 """The HTTP server's one ASGI program: every contract, health, metrics, description."""
 
 import asyncio
-import functools
-import importlib
 import os
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -35,9 +32,9 @@ class App:
     """Routes to the contracts; every answer passes one place, where it is counted, logged and given its request id."""
 
     def __init__(self, service: Service) -> None:
-        self._service = service
+        self.service = service
         self.lasting = Lasting()
-        self._random: deque[str] = deque()
+        self._random: list[str] = []
         self._flushing = False
         self._gets: dict[str, Callable[[], Answer]] = {
             **dict.fromkeys(_PROBES, self._ready),
@@ -51,21 +48,24 @@ class App:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         known = scope.get("extensions", {})
         leaving, whole = known.get(LEAVING, {}).get("tell"), known.get(WHOLE, {}).get("take")
-        call = Call(self._service, self.lasting, headers, receive, logs.request_id(headers, self._new_id()), leaving, whole)
+        call = Call(self.service, self.lasting, headers, receive, logs.request_id(headers, self.new_id()), leaving, whole)
         # SageMaker's route alone: no other contract hands custom attributes on from whoever runs the service.
         call.ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
         quiet = call.ping is not None or _is_quiet(scope)
         with spans.serving(scope, headers, quiet=quiet, request_id=call.request_id) as span:
             await self._served(scope, call, send, span)
 
-    def _new_id(self) -> str:
+    def new_id(self) -> str:
         """A UUID. The system is asked for the randomness of many at once: each time takes as long as a short prediction."""
         if not self._random:
             fresh = os.urandom(16 * _IDS).hex()
-            self._random.extend(fresh[at : at + 32] for at in range(0, len(fresh), 32))
-        digits = self._random.pop()
-        # RFC 9562, section 5.4: the version is 4, the variant's two bits 10. The library takes three times as long.
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+            # RFC 9562, section 5.4: the version is 4, the variant's two bits 10. The library takes three times as long.
+            self._random += [
+                f"{fresh[at : at + 8]}-{fresh[at + 8 : at + 12]}-4{fresh[at + 13 : at + 16]}-"
+                f"{_VARIANT[fresh[at + 16]]}{fresh[at + 17 : at + 20]}-{fresh[at + 20 : at + 32]}"
+                for at in range(0, len(fresh), 32)
+            ]
+        return self._random.pop()
 
     async def _served(self, scope: Any, call: Call, send: Send, span: spans.Span) -> None:
         started = time.perf_counter()
@@ -77,20 +77,20 @@ class App:
             logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
             return
         except RequestProblem as problem:
-            answer = self._refusal(problem, call)
+            answer = self.refusal(problem, call)
         except asyncio.CancelledError:
             # The server leaves and has no time left: say so, instead of the bare 500 that the transport would send.
             if call.ping is None:
-                self._service.metrics.shed("leaving")
-            answer, gone = self._refusal(Overloaded("The server is shutting down.", retry_after_s=1), call), True
+                self.service.metrics.shed("leaving")
+            answer, gone = self.refusal(Overloaded("The server is shutting down.", retry_after_s=1), call), True
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
-            answer = self._refusal(self._service.unexpected(error, call.request_id), call)
+            answer = self.refusal(self.service.unexpected(error, call.request_id), call)
         span.answered(answer.status)
         if call.route is not None:
             span.attributes["http.route"] = call.route.path
         sent = len(answer.body)
         if answer.stream is None:
-            await _send(scope, send, answer, call.request_id)
+            await _send(scope, send, answer, self.headers(answer, call))
         else:
             from handlers.server.streaming import send_stream
 
@@ -101,7 +101,7 @@ class App:
                 span.attributes["error.type"] = "client_gone"
                 logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
                 return
-        self._record(scope, answer, call, time.perf_counter() - started, sent)
+        self.record(scope["path"], answer, call, time.perf_counter() - started, sent, quiet=_is_quiet(scope))
         if gone:
             raise asyncio.CancelledError
 
@@ -112,14 +112,20 @@ class App:
         if path in self._gets and method in ("GET", "HEAD"):
             return self._gets[path]()
         call.route, call.names = contracts.find(method, path, served=path in self._gets)
-        answer: Answer = await _function(call.route.contract, call.route.function)(call)
-        return answer
+        if (reader := contracts.reader(call.route)) is None:
+            answer: Answer = await contracts.function(call.route)(call)
+            return answer
+        request, form = reader(call, await call.body())
+        if call.ping:
+            return await call.while_there(self.service.ping(call.ping))
+        return await call.answered(request, form)
 
-    def _refusal(self, problem: RequestProblem, call: Call) -> Answer:
-        return self._service.refusal(problem, call.request_id, call.route.members(problem) if call.route else {})
+    def refusal(self, problem: RequestProblem, call: Call) -> Answer:
+        """The answer to a request that is refused, as its contract tells errors."""
+        return self.service.refusal(problem, call.request_id, call.route.members(problem) if call.route else {})
 
     def _ready(self) -> Answer:
-        if not self._service.worker.ready:
+        if not self.service.worker.ready:
             raise NotReady("The model is being loaded.", retry_after_s=1)
         return Answer(200, _JSON, b'{"status":"ready"}')
 
@@ -130,32 +136,39 @@ class App:
 
     def tell_figures(self) -> None:
         """Write this process's figures where the others of its port find them."""
-        if self._service.board is not None:
-            self._service.board.write(self._figures())
+        if self.service.board is not None:
+            self.service.board.write(self._figures())
 
     def _metrics(self) -> Answer:
-        board, text = self._service.board, self._figures()
+        board, text = self.service.board, self._figures()
         return Answer(200, {"content-type": metrics.MEDIA_TYPE}, (text if board is None else board.whole(text)).encode())
 
     def _figures(self) -> str:
-        service = self._service
+        service = self.service
         known: dict[str, Any] = {"stages": service.stages.known(), "tokens": service.tokens(), "spans": spans.counts()}
         return service.metrics.text(ready=service.worker.ready, waiting=service.worker.waiting, **known)
 
     def _openapi(self) -> Answer:
         from handlers.server import openapi
 
-        return Answer(200, _JSON, orjson.dumps(openapi.document(self._service.settings, self._service.manifest, self._service.schemas)))
+        return Answer(200, _JSON, orjson.dumps(openapi.document(self.service.settings, self.service.manifest, self.service.schemas)))
 
-    def _record(self, scope: Any, answer: Answer, call: Call, seconds: float, sent: int) -> None:
+    def headers(self, answer: Answer, call: Call) -> dict[str, str]:
+        """Of an answer as a whole, with lower-case names."""
+        headers = {**answer.headers, "content-length": str(len(answer.body)), "x-request-id": call.request_id}
+        if answer.status in _CLOSING:
+            headers["connection"] = "close"
+        return headers
+
+    def record(self, path: str, answer: Answer, call: Call, seconds: float, sent: int, *, quiet: bool = False) -> None:
+        """Count an answer, and log it unless it is `quiet`."""
         if call.ping:
-            self._service.record_ping(answer, call.request_id, seconds)
+            self.service.record_ping(answer, call.request_id, seconds)
             return
-        quiet = _is_quiet(scope)
-        self._service.metrics.answered(answer.status, None if quiet else seconds)
+        self.service.metrics.answered(answer.status, None if quiet else seconds)
         if not quiet:
-            fields = {"route": scope["path"][:80], "status": answer.status, "bytes": sent}
-            taken = line_metrics.latency(self._service.settings.service, seconds * 1000)
+            fields: dict[str, Any] = {"route": path[:80], "status": answer.status, "bytes": sent}
+            taken = line_metrics.latency(self.service.settings.service, seconds * 1000)
             logs.write_soon("request", request_id=call.request_id, **fields, **taken)
             if not self._flushing:
                 self._flushing = True
@@ -172,17 +185,7 @@ def _is_quiet(scope: Any) -> bool:
     return scope["method"] in ("GET", "HEAD") and scope["path"] in _QUIET_ROUTES
 
 
-@functools.cache
-def _function(contract: str, name: str) -> Callable[[Call], Awaitable[Answer]]:
-    """What answers a route, imported when it is first asked for."""
-    found: Callable[[Call], Awaitable[Answer]] = getattr(importlib.import_module(f"{contracts.__name__}.{contract}"), name)
-    return found
-
-
-async def _send(scope: Any, send: Send, answer: Answer, request_id: str) -> None:
-    headers = {**answer.headers, "content-length": str(len(answer.body)), "x-request-id": request_id}
-    if answer.status in _CLOSING:
-        headers["connection"] = "close"
+async def _send(scope: Any, send: Send, answer: Answer, headers: Mapping[str, str]) -> None:
     body = b"" if scope["method"] == "HEAD" else answer.body
     at_once = scope.get("extensions", {}).get(ANSWER, {}).get("send")
     if at_once is None or not at_once(answer.status, headers, body):

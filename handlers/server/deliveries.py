@@ -1,6 +1,7 @@
 """Between the loop and the model's thread: requests and answers go over many at a time, where each alone would wake the other side."""
 
 import asyncio
+import functools
 import math
 import time
 from collections import deque
@@ -9,16 +10,18 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
+from handlers.server.outcome import Outcome
+
 _T = TypeVar("_T")
 
 
 class Deliveries:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._done: deque[tuple[asyncio.Future[Any], Future[Any]]] = deque()
+        self._done: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._woken = False
         self._waking = False
-        self._ends: dict[asyncio.Future[Any], tuple[float, Callable[[], Exception]]] = {}
+        self._ends: dict[object, tuple[float, Callable[[], None]]] = {}
         self._looks_at = math.inf
 
     def soon(self, wake: Callable[[], None]) -> None:
@@ -34,18 +37,30 @@ class Deliveries:
     def awaited(self, done: Future[_T]) -> asyncio.Future[_T]:
         """A future of the loop for one of another thread, which goes on whatever becomes of it."""
         waiting: asyncio.Future[_T] = self.loop.create_future()
-        done.add_done_callback(lambda done: self._tell(waiting, done))
+        done.add_done_callback(functools.partial(self._tell, functools.partial(_settle, waiting)))
         return waiting
+
+    def outcome(self, told: Callable[[Outcome], None]) -> Outcome:
+        """One that the loop is told of once another thread has ended it; `told` must not raise."""
+        return Outcome(functools.partial(self._tell, told))
 
     async def within(self, waiting: asyncio.Future[_T], until: float, late: Callable[[], Exception]) -> _T:
         """What it gives; from `until` on (monotonic clock) it raises what `late` makes."""
-        self._ends[waiting] = until, late
-        if until < self._looks_at:
-            self._look_at(until)
+        self.watch(waiting, until, functools.partial(_fail, waiting, late))
         try:
             return await waiting
         finally:
-            del self._ends[waiting]
+            self.forget(waiting)
+
+    def watch(self, key: object, until: float, late: Callable[[], Any]) -> None:
+        """Call this once it is too late, unless the key is forgotten before; it must not raise."""
+        self._ends[key] = until, late
+        if until < self._looks_at:
+            self._look_at(until)
+
+    def forget(self, key: object) -> None:
+        """It is over."""
+        self._ends.pop(key, None)
 
     def _look_at(self, moment: float) -> None:
         """One timer for all that wait, where each of them would begin and cancel its own."""
@@ -56,18 +71,19 @@ class Deliveries:
         if moment != self._looks_at:
             return  # an earlier look, which looks again, has come in between
         now, next_at = time.monotonic(), math.inf
-        for waiting, (until, late) in self._ends.items():
+        # Whoever is told may forget others.
+        for until, late in list(self._ends.values()):
             if until > now:
                 next_at = min(next_at, until)
-            elif not waiting.done():
-                waiting.set_exception(late())
+            else:
+                late()
         self._looks_at = math.inf
         if next_at < math.inf:
             self._look_at(next_at)
 
-    def _tell(self, waiting: asyncio.Future[Any], done: Future[Any]) -> None:
+    def _tell(self, told: Callable[[Any], None], done: Any) -> None:
         """In the thread that is done."""
-        self._done.append((waiting, done))
+        self._done.append((told, done))
         if not self._woken:
             self._woken = True
             # A loop that is closed has nobody who waits.
@@ -78,12 +94,21 @@ class Deliveries:
         # First: who comes from now on wakes the loop again.
         self._woken = False
         while self._done:
-            waiting, done = self._done.popleft()
-            if waiting.done():
-                continue
-            if done.cancelled():
-                waiting.cancel()
-            elif (error := done.exception()) is not None:
-                waiting.set_exception(error)
-            else:
-                waiting.set_result(done.result())
+            told, done = self._done.popleft()
+            told(done)
+
+
+def _fail(waiting: asyncio.Future[Any], late: Callable[[], Exception]) -> None:
+    if not waiting.done():
+        waiting.set_exception(late())
+
+
+def _settle(waiting: asyncio.Future[Any], done: Future[Any]) -> None:
+    if waiting.done():
+        return
+    if done.cancelled():
+        waiting.cancel()
+    elif (error := done.exception()) is not None:
+        waiting.set_exception(error)
+    else:
+        waiting.set_result(done.result())

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from functools import partial
 
+from handlers.server import direct
 from handlers.server.app import App
 from handlers.server.service import Service
 from handlers.web.bare_uvicorn import Server
@@ -23,7 +25,8 @@ def serve(service: Service, *, alive: int | None = None) -> BaseException | None
     """
     settings = service.settings
     app = App(service)
-    server = make_server(app, host=settings.bind_host, port=settings.port, drain_s=settings.drain_s, arrival_s=settings.body_timeout_s)
+    times = {"drain_s": settings.drain_s, "arrival_s": settings.body_timeout_s}
+    server = make_server(app, host=settings.bind_host, port=settings.port, take=partial(direct.begin, app), **times)
     # What contracts still do for nobody's request is finished as requests are: for the drain's time, then given up.
     app.lasting.tasks = server.server_state.tasks
     return asyncio.run(_serve(server, service, app, alive))

@@ -26,6 +26,7 @@ from handlers.server import inner_spans
 from handlers.server.deliveries import Deliveries
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
+from handlers.server.outcome import Outcome
 from handlers.server.references import References
 from handlers.server.running import Continuous, Running
 from handlers.server.stages import Stages, custom_attributes, server_timing
@@ -93,15 +94,12 @@ class Service:
         self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
         self._deliveries: Deliveries | None = None
+        # What the model's inputs are, None while that is not known.
+        self.kind: str | None = None
 
     def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
         """A request's body within the settings. Raises RequestProblem."""
         return parse(body, content_type, max_inputs=self.settings.max_inputs, references=self._references.allowed, kind=self.kind)
-
-    @property
-    def kind(self) -> str | None:
-        """What the model's inputs are, None while that is not known."""
-        return takes(self.manifest.task) if self.manifest else None
 
     @property
     def schemas(self) -> Mapping[str, Any] | None:
@@ -117,7 +115,30 @@ class Service:
 
         Raises RequestProblem; cancelling gives the prediction up.
         """
-        return self._answered(*await self._computed(request, form, seconds), request_id)
+        return self.answered(*await self._computed(request, form, seconds), request_id)
+
+    def begin(
+        self,
+        request: PredictionRequest,
+        form: Form,
+        seconds: float,
+        told: Callable[[Outcome], None],
+        late: Callable[[RequestProblem], None],
+    ) -> _Job:
+        """Begin one prediction: in the loop `told` gets what it gives, which `answered` makes an answer of, or `late` the problem when its
+        time is over; neither may raise. `forget` it then. Raises RequestProblem."""
+        patience, until = self._patience(seconds, counted=True)
+        deliveries = self._deliveries_now()
+        job = self._job(request, form, until, future=deliveries.outcome(told))
+        self.worker.submit(job, wake=False)
+        deliveries.soon(self.worker.wake)
+        deliveries.watch(job, until, lambda: late(self._too_late(patience)))
+        return job
+
+    def forget(self, job: _Job) -> None:
+        """A prediction that was begun is told, or given up."""
+        if self._deliveries is not None:
+            self._deliveries.forget(job)
 
     async def streamed(self, request: PredictionRequest, request_id: str, form: Form, seconds: float = math.inf) -> Answer:
         """The same, with the answer's pieces as they are computed: it comes with the first of them. Raises RequestProblem."""
@@ -133,7 +154,7 @@ class Service:
 
     def answer_within(self, request: PredictionRequest, request_id: str, seconds: float) -> Answer:
         """The same for a caller without an event loop."""
-        return self._answered(*self._computed_within(request, seconds), request_id)
+        return self.answered(*self._computed_within(request, seconds), request_id)
 
     async def ping(self, ping: Ping) -> Answer:
         """The path of a request up to the model; the answer tells which instance was touched, and whether it was cold."""
@@ -227,6 +248,7 @@ class Service:
     def _load(self) -> Model:
         loaded = self._loader(self.settings, self.stages.mark)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
+        self.kind = takes(loaded.manifest.task)
         self._tier = loaded.tier
         self.loaded_at = time.time()
         self._start_span = inner_spans.started(self.stages.known(), loaded.providers[0])
@@ -284,21 +306,33 @@ class Service:
             return AnswerTooLarge(f"The answer has {len(encoded.body)} bytes, {limit} can be sent: send fewer or shorter texts.")
         return encoded
 
-    def _job(self, request: PredictionRequest, form: Form, until: float, told: Callable[[bytes], None] | None = None) -> _Job:
-        inputs, cost = max(len(request.texts), 1), sum(map(_cost, request.texts)) or _EACH
+    def _job(
+        self,
+        request: PredictionRequest,
+        form: Form,
+        until: float,
+        told: Callable[[bytes], None] | None = None,
+        future: Outcome | None = None,
+    ) -> _Job:
+        inputs, cost = len(request.texts) or 1, sum(map(_cost, request.texts)) or _EACH
         if self.manifest is not None and self.manifest.task == GENERATION:
             # Every token is a pass.
             tokens = request.parameters.get("max_new_tokens")
             cost += inputs * _EACH * (tokens if isinstance(tokens, int) else DEFAULT_NEW_TOKENS)
-        return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING)
+        return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING, future=future)
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:
         what = "The prediction took" if self.worker.ready else "The model took"
         return DeadlineExceeded(f"{what} longer than the {seconds:g} s that it may take.")
 
-    def _answered(self, encoded: Encoded, seconds: float, request_id: str) -> Answer:
+    def answered(self, encoded: Encoded, seconds: float, request_id: str) -> Answer:
+        """The answer to a prediction that took so long."""
         self.metrics.predicted(seconds)
-        headers = {"content-type": encoded.content_type, **encoded.headers, **self._started(seconds, request_id)}
+        headers = {"content-type": encoded.content_type}
+        if encoded.headers:
+            headers.update(encoded.headers)
+        if not self.stages.taken:
+            headers.update(self._started(seconds, request_id))
         return Answer(200, headers, encoded.body)
 
     def _started(self, seconds: float, request_id: str) -> dict[str, str]:

@@ -30,7 +30,8 @@ class Stages:
         self._lock = threading.Lock()
         self._last = time.perf_counter()
         self._milliseconds = {"boot": boot_s * 1000}
-        self._taken = False
+        # Whether the first caller has been told.
+        self.taken = False
 
     @classmethod
     def since_process_start(cls) -> "Stages":
@@ -46,9 +47,9 @@ class Stages:
     def take(self, first_s: float) -> "ColdStart | None":
         """All stages with `first`, the first prediction, for the first caller; None for every later one."""
         with self._lock:
-            if self._taken:
+            if self.taken:
                 return None
-            self._taken = True
+            self.taken = True
         self._milliseconds["first"] = first_s * 1000
         unasked_s = time.perf_counter() - self._last - first_s
         return ColdStart(self.known(), ahead=self._ahead or unasked_s > AHEAD_S)

@@ -6,13 +6,14 @@ import time
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions import spans
 from handlers.functions.problems import DeadlineExceeded, Overloaded
 from handlers.server.faults import carried
 from handlers.server.metrics import Metrics
+from handlers.server.outcome import Outcome
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -26,7 +27,14 @@ class Job(Generic[Asked, Answered]):
     an answer that is no error."""
 
     def __init__(
-        self, request: Asked, inputs: int = 1, until: float = math.inf, *, cost: float | None = None, counted: bool = True
+        self,
+        request: Asked,
+        inputs: int = 1,
+        until: float = math.inf,
+        *,
+        cost: float | None = None,
+        counted: bool = True,
+        future: Outcome | None = None,
     ) -> None:
         self.request = request
         self.inputs = inputs
@@ -37,7 +45,8 @@ class Job(Generic[Asked, Answered]):
         # The span of the request that waits for it, where somebody hears of that.
         self.span = spans.heard() if counted else None
         self.cancellation = Cancellation()
-        self.future: Future[tuple[Answered, float]] = Future()
+        # Whoever gives an outcome waits by it, not by the future whose name it takes.
+        self.future: Future[tuple[Answered, float]] = Future() if future is None else cast("Any", future)
         self.answered = False
 
     def answer(self, answer: Answered, seconds: float) -> None:
@@ -70,8 +79,12 @@ class Waiting(Generic[Asked, Answered]):
         self._most = most
         self._metrics = metrics
         self._jobs: deque[Job[Asked, Answered]] = deque()
-        self._came = threading.Condition()
+        # What the condition waits with: by itself it is taken without a call of Python's.
+        self._lock = threading.Lock()
+        self._came = threading.Condition(self._lock)
         self._taken: list[Job[Asked, Answered]] = []
+        # What those that wait cost together, and those that were taken: no sum over all of them for each one that comes.
+        self._jobs_cost, self._taken_cost = 0.0, 0.0
         self._began = 0.0
         self._cost_s: float | None = None
         # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
@@ -89,8 +102,9 @@ class Waiting(Generic[Asked, Answered]):
     def put(self, job: Job[Asked, Answered], *, wake: bool = True) -> None:
         """Queue a prediction. Raises Overloaded where it has no place, or would wait for longer than it has. Without `wake` the thread that
         takes it hears of it only by the next one, or by `wake`."""
-        with self._came:
-            self._require_place(counted=job.counted)
+        with self._lock:
+            if len(self._jobs) >= self._most:
+                self._require_place(counted=job.counted)
             expected_s = self._expected_s()
             if job.came + expected_s > job.until:
                 # Who left, or whose time is over, keeps nobody waiting.
@@ -101,12 +115,13 @@ class Waiting(Generic[Asked, Answered]):
                 waits, has = f"{expected_s:.2g} s", f"{max(job.until - job.came, 0):.2g} s"
                 raise Overloaded(f"It would wait for about {waits}, and has {has}.", retry_after_s=_whole(expected_s))
             self._jobs.append(job)
+            self._jobs_cost += job.cost
             if wake:
                 self._came.notify()
 
     def wake(self) -> None:
         """Tell the thread that there is something to take."""
-        with self._came:
+        with self._lock:
             self._came.notify()
 
     def take(self, most_inputs: int, hold_s: float) -> list[Job[Asked, Answered]]:
@@ -122,6 +137,7 @@ class Waiting(Generic[Asked, Answered]):
                 left_s = self._jobs[0].came + hold_s - time.monotonic()
                 self._came.wait_for(lambda: sum(job.inputs for job in self._jobs) >= most_inputs, timeout=max(left_s, 0))
             self._taken, self._began = self._next(most_inputs), time.monotonic()
+            self._taken_cost = sum(job.cost for job in self._taken)
             return self._taken
 
     def done(self, seconds: float) -> None:
@@ -131,7 +147,7 @@ class Waiting(Generic[Asked, Answered]):
             answered = [job for job in self._taken if job.answered]
             if answered and not any(job.future.cancelled() for job in self._taken if not job.answered):
                 self._measured(seconds / sum(job.cost for job in answered))
-            self._taken = []
+            self._taken, self._taken_cost = [], 0.0
 
     def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
         """The requests that find a place among those that were taken before and go on, of `places` inputs that `free` are left of. Blocks
@@ -144,12 +160,14 @@ class Waiting(Generic[Asked, Answered]):
                 return []
             joined = self._next(free)
             self._taken += joined
+            self._taken_cost = sum(job.cost for job in self._taken)
             return joined
 
     def left(self, job: Job[Asked, Answered], seconds: float) -> None:
         """One of those that go on side by side is over, after so long."""
         with self._came:
             self._taken.remove(job)
+            self._taken_cost = sum(job.cost for job in self._taken)
             if job.answered:
                 self._measured(seconds / (job.cost * self._places) * job.inputs)
 
@@ -161,6 +179,8 @@ class Waiting(Generic[Asked, Answered]):
         inputs, now = 0, time.monotonic()
         while self._jobs and (not taken or inputs + self._jobs[0].inputs <= most_inputs):
             job = self._jobs.popleft()
+            # Exactly nothing where nobody waits, whatever was rounded on the way.
+            self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0.0
             if not self._dropped(job, now):
                 taken.append(job)
                 inputs += job.inputs
@@ -179,6 +199,7 @@ class Waiting(Generic[Asked, Answered]):
         """Forget those who wait and for whom nobody does any more."""
         now = time.monotonic()
         self._jobs = deque(job for job in self._jobs if not self._dropped(job, now))
+        self._jobs_cost = sum(job.cost for job in self._jobs)
 
     def _dropped(self, job: Job[Asked, Answered], now: float) -> bool:
         if now >= job.until:
@@ -199,13 +220,13 @@ class Waiting(Generic[Asked, Answered]):
         """How long a request that comes now will wait."""
         if self._cost_s is None:
             return 0.0
-        waiting_s = sum(job.cost for job in self._jobs) * self._cost_s
+        waiting_s = self._jobs_cost * self._cost_s
         if self._places:
             if not self._jobs and sum(job.inputs for job in self._taken) < self._places:
                 return 0.0
             # One of them is over about as soon as a place has had its share of one.
-            return waiting_s + sum(job.cost for job in self._taken) / max(len(self._taken), 1) * self._cost_s
-        running_s = sum(job.cost for job in self._taken) * self._cost_s - (time.monotonic() - self._began) if self._taken else 0.0
+            return waiting_s + self._taken_cost / max(len(self._taken), 1) * self._cost_s
+        running_s = self._taken_cost * self._cost_s - (time.monotonic() - self._began) if self._taken else 0.0
         return max(running_s, 0.0) + waiting_s
 
 

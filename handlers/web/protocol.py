@@ -7,13 +7,18 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import httptools
+
 from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
 from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from handlers.web.exchange import SHORT_BYTES, Exchange, Take
+from handlers.web.joined import Joined
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
-_MOST_HELD_BYTES = 16_384
+# For a body behind its head: many clients send them apart, a moment after each other.
+_BETWEEN_S = 0.05
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
 # Another: there when a request has come whole before its program is called, so that nobody has to watch the time until it has. Its
@@ -24,49 +29,16 @@ WHOLE = "pilotlight.whole"
 ANSWER = "pilotlight.answer"
 
 
-class _Joined:
-    """A transport that sends what is written within one turn of the loop as one: head and body of an answer are written apart."""
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._held: list[bytes] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        if not self._held:
-            self._loop.call_soon(self._send)
-        self._held.append(data)
-        # What is long is not held, so that whoever writes is told when the client does not read.
-        if len(data) > _MOST_HELD_BYTES:
-            self._send()
-
-    def write_now(self, data: bytes) -> None:
-        """What is whole waits for nothing."""
-        self._held.append(data)
-        self._send()
-
-    def close(self) -> None:
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        if self._held:
-            self._transport.write(b"".join(self._held))
-            self._held.clear()
-
-
 class BoundedHttp(HttpToolsProtocol):
     """One connection. A request's head, or the trailers behind its body, that have no end are refused with 431, a head that is not whole
     after `arrival_s` seconds with 408, and what is no HTTP with 400; then the connection is closed.
 
     A connection on which nothing comes is closed like one that is kept for nothing. Once its server is `leaving` every answer ends its
-    connection, so that clients send nothing more on it.
+    connection, so that clients send nothing more on it. Short requests that come whole are offered to `take` before they become ASGI's.
     """
 
     arrival_s: float
+    take: Take | None = None
     leaving = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -78,14 +50,21 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
+        # What has come of a request's body that may not have to become ASGI's, None where nobody has to know.
+        self._held: bytes | None = None
+        self._holding: asyncio.TimerHandle | None = None
+        self._taken: Exchange | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        # uvicorn asks for asyncio's own class, and uses what _Joined hands on of it.
-        super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
+        # uvicorn asks for asyncio's own class, and uses what Joined hands on of it.
+        super().connection_made(Joined(transport, self.loop))  # type: ignore[arg-type]
         self._idle_since = self.loop.time()
         self._watching = self.loop.call_later(self.timeout_keep_alive, self._watch)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._held is not None:
+            # Which tells whose client left.
+            self._become_asgi()
         self._wait(None)
         if self._watching is not None:
             self._watching.cancel()
@@ -93,41 +72,119 @@ class BoundedHttp(HttpToolsProtocol):
         self._lost = True
         if self._leaving is not None:
             self._leaving()
+        if self._taken is not None:
+            taken, self._taken = self._taken, None
+            left, taken.connection, taken.leaving, taken.ending = taken.leaving, None, None, None
+            if left is not None:
+                left()
 
     def data_received(self, data: bytes) -> None:
         self._unread_bytes += len(data)
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade:
+            # No connection becomes another protocol's: the request is answered as any other.
+            self._unsupported_upgrade_warning()
+        if self._held is not None and self._holding is None:
+            self._holding = self.loop.call_later(_BETWEEN_S, self._become_asgi)
+        if self.pipeline and self._taken is not None and self._taken.leaving is not None:
+            # As in _when_it_leaves.
+            self.flow.resume_reading()
         if self._begun and self._waiting is None:
             self._wait(self.arrival_s)
         if self._unread_bytes > _MOST_UNREAD_BYTES:
             self._refuse(HeadersTooLarge(f"Headers and path, or trailers, have more than {_MOST_UNREAD_BYTES} bytes."))
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = {LEAVING: {"tell": self._when_it_leaves}}
+        """In place of uvicorn's, which makes the scope here, for every request."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._begun = True
         # Its time begins where what came does not end it: most requests come whole.
-        self._wait(None)
+        if self._waiting is not None:
+            self._wait(None)
 
     def on_headers_complete(self) -> None:
+        short = self._unread_bytes <= SHORT_BYTES
         self._begun, self._unread_bytes = False, 0
-        self._wait(None)
+        if self._waiting is not None:
+            self._wait(None)
+        if short and self.take is not None and self._is_plain():
+            self._held = b""
+        else:
+            self._begin_asgi()
+
+    def _is_plain(self) -> bool:
+        """Whether it is a POST that nothing is special about, on a connection that has nothing else to do."""
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.should_upgrade() or parser.get_http_version() != "1.1" or self.expect_100_continue:
+            return False
+        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+    def _become_asgi(self) -> None:
+        """What was held, as far as it has come."""
+        body = self._released()
+        self._begin_asgi()
+        if body:
+            super().on_body(body)
+
+    def _released(self) -> bytes | None:
+        held, self._held = self._held, None
+        if self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
+        return held
+
+    def _begin_asgi(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        # The scope has this list.
+        self.headers += headers
+        self.scope["extensions"] = {LEAVING: {"tell": self._when_it_leaves}}
         super().on_headers_complete()
         # There is a cycle, since no connection becomes another protocol's.
         extensions = self.scope["extensions"]
-        extensions[ANSWER] = {"send": functools.partial(self._answer, self.cycle)}
+        extensions[ANSWER] = {"send": functools.partial(self.answer, self.cycle)}
         self.cycle.on_response = functools.partial(self._over, extensions)
         if self.leaving:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._unread_bytes = 0
-        super().on_body(body)
+        if self._held is None:
+            super().on_body(body)
+        elif len(self._held) + len(body) <= SHORT_BYTES:
+            self._held += body
+        else:
+            self._become_asgi()
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._unread_bytes = 0
+        if self._held is not None:
+            if self._is_taken(self._held):
+                self._released()
+                return
+            self._become_asgi()
         self.scope["extensions"][WHOLE] = {"take": functools.partial(_taken, self.cycle)}
         super().on_message_complete()
+
+    def _is_taken(self, body: bytes) -> bool:
+        assert self.take is not None  # who holds a body has asked
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        # The parser lets nothing else than ASCII into a path.
+        path, keep_alive = self.url.decode("latin-1"), self.parser.should_keep_alive() and not self.leaving
+        exchange = Exchange(self, path, headers, body, keep_alive=keep_alive)
+        before = self.cycle
+        # First: it may be answered before it is known to be taken.
+        self._taken = exchange
+        self.cycle = exchange  # type: ignore[assignment]  # it has what is looked at of a cycle
+        if self.take(exchange):
+            return True
+        self.cycle, self._taken = before, None
+        return False
 
     def _over(self, extensions: dict[str, Any]) -> None:
         # They lead back to their request, which would wait for the garbage collector, and its body too.
@@ -143,6 +200,16 @@ class BoundedHttp(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+
+    def end(self) -> None:
+        """The server leaves and has no time left: what ASGI has tasks for is cancelled."""
+        if self._taken is not None and self._taken.ending is not None:
+            self._taken.ending()
+
+    def shutdown(self) -> None:
+        if self._held is not None:
+            self._become_asgi()
+        super().shutdown()
 
     def leave(self) -> None:
         """An answer that has not begun ends the connection, or the one behind it does."""
@@ -162,7 +229,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._lost:
             told()
 
-    def _answer(self, cycle: RequestResponseCycle, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    def answer(self, cycle: RequestResponseCycle | Exchange, status: int, headers: Mapping[str, str], body: bytes) -> bool:
         """Send an answer as a whole; False where that has to wait, or where one was begun."""
         if cycle.disconnected:
             return True
@@ -174,8 +241,7 @@ class BoundedHttp(HttpToolsProtocol):
         closing = headers.get("connection") == "close"
         cycle.keep_alive = cycle.keep_alive and not closing
         end = b"\r\n" if cycle.keep_alive or closing else b"connection: close\r\n\r\n"
-        first = [b"%b: %b\r\n" % header for header in cycle.default_headers]
-        whole = b"".join((STATUS_LINE[status], *first, head.encode("latin-1"), end, body))
+        whole = b"".join((STATUS_LINE[status], _lines(cycle.default_headers), head.encode("latin-1"), end, body))
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         self.transport.write_now(whole)  # type: ignore[attr-defined]
@@ -200,7 +266,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _watch(self) -> None:
         """Close a connection that is kept for nothing: one look in all that time, where each request would begin and cancel a timer."""
         left_s: float = self.timeout_keep_alive
-        if not (self._answering or self._begun):
+        if not (self._answering or self._begun or self._held is not None):
             left_s -= self.loop.time() - self._idle_since
         if left_s > 0:
             self._watching = self.loop.call_later(left_s, self._watch)
@@ -214,6 +280,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, problem: RequestProblem) -> None:
         if self.transport.is_closing():
             return
+        self._released()
         request_id, status = str(uuid.uuid4()), problems.status_of(problem)
         logs.write("connection_refused", level="WARNING", request_id=request_id, status=status, message=problem.detail)
         # Into an answer, or before one that is due first, nothing can be written: there the end of the connection is the refusal.
@@ -225,6 +292,17 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
+_known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Of the headers that every answer has: uvicorn has another list of them each second, and never changes one."""
+    global _known
+    if headers is not _known[0]:
+        _known = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+    return _known[1]
+
+
 def _taken(cycle: RequestResponseCycle) -> bytes:
     """The body, which is kept no longer than whoever asked for it does."""
     body = bytes(cycle.body)
@@ -232,11 +310,12 @@ def _taken(cycle: RequestResponseCycle) -> bytes:
     return body
 
 
-def bounded(arrival_s: float) -> type[BoundedHttp]:
-    """The protocol of one server, with its time for a request's head."""
+def bounded(arrival_s: float, take: Take | None = None) -> type[BoundedHttp]:
+    """The protocol of one server, with its time for a request's head, and who is offered short requests."""
 
     class Timed(BoundedHttp):
         pass
 
     Timed.arrival_s = arrival_s
+    Timed.take = None if take is None else staticmethod(take)
     return Timed

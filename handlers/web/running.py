@@ -7,6 +7,7 @@ from typing import Any
 
 from handlers.functions import spans
 from handlers.web.bare_uvicorn import Config, Server
+from handlers.web.exchange import Take
 from handlers.web.protocol import BoundedHttp, bounded
 
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
@@ -41,19 +42,23 @@ class _Server(Server):
             await asyncio.sleep(_LOOK_S)
         self.config.timeout_graceful_shutdown = max(1, int(drain_s - (time.monotonic() - began)))
         await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedHttp):
+                connection.end()
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS_S)
         # A collector that answers nobody takes no more than is left.
         await asyncio.to_thread(spans.flush, max(0.0, min(_SPANS_S, began + drain_s + _LAST_WORDS_S - time.monotonic())))
 
 
-def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float) -> Server:
-    """A server that is to be awaited (`serve()`); a request's headers may take `arrival_s` seconds.
+def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float, take: Take | None = None) -> Server:
+    """A server that is to be awaited (`serve()`); a request's headers may take `arrival_s` seconds. `take` is offered short requests before
+    they become the program's.
 
     On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
     connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
     """
-    protocol = bounded(arrival_s)
+    protocol = bounded(arrival_s, take)
     config = Config(
         app,
         host=host,

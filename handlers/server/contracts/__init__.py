@@ -3,12 +3,22 @@
 One table; each contract is a thin translation in a module of this folder, which is imported when one of its routes is first used.
 """
 
+import functools
+import importlib
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from handlers.functions.problems import MethodNotAllowed, RequestProblem, RouteUnknown, document
 from handlers.tasks import CUSTOM, GENERATION, TASKS
 
+if TYPE_CHECKING:
+    from handlers.functions.requests import PredictionRequest
+    from handlers.server.calls import Call
+    from handlers.server.forms import Form
+
+# What is asked, and how it is answered. Raises RequestProblem.
+Reader = Callable[["Call", bytes], tuple["PredictionRequest", "Form"]]
 _Members = Callable[[RequestProblem], dict[str, Any]]
 
 
@@ -111,6 +121,25 @@ ROUTES = tuple(
     Route(*route.partition(" ")[::2], contract, function) for contract, row in CONTRACTS.items() for route, function in row.routes.items()
 )
 _FIXED = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
+
+
+def fixed(method: str, path: str) -> Route | None:
+    """The route of a request whose path has no names in it."""
+    return _FIXED.get((method, path))
+
+
+@functools.cache
+def function(route: Route) -> Callable[..., Any]:
+    """What answers a route, imported when it is first asked for."""
+    found: Callable[..., Any] = getattr(importlib.import_module(f"{__name__}.{route.contract}"), route.function)
+    return found
+
+
+@functools.cache
+def reader(route: Route) -> Reader | None:
+    """What reads a prediction out of a request's body, where that is all that its contract does; what it does besides is a coroutine."""
+    found = function(route)
+    return None if inspect.iscoroutinefunction(found) else found
 
 
 def find(method: str, path: str, *, served: bool = False) -> tuple[Route, dict[str, str]]:

@@ -12,12 +12,11 @@ import numpy as np
 from handlers.engines.manifest import Manifest
 from handlers.functions import values
 from handlers.functions.problems import InputRefused, RequestProblem
-from handlers.functions.requests import PredictionRequest, of_texts
+from handlers.functions.requests import PredictionRequest, decoded, of_texts
 from handlers.functions.wording import kind
 from handlers.server.calls import Call
 from handlers.server.contracts.fields import fields_of, object_in, one_of
 from handlers.server.forms import Encoded, Form, Predicted, dumped
-from handlers.server.service import Answer
 from handlers.tasks import GENERATION
 
 if TYPE_CHECKING:
@@ -29,12 +28,11 @@ _VECTORS = frozenset({"sentence-embedding"})
 _BESIDE = ("normalize", "truncate", "truncation_direction")
 
 
-async def infer(call: Call) -> Answer:
-    """Raises RequestProblem, ClientGone."""
+def infer(call: Call, body: bytes) -> tuple[PredictionRequest, Form]:
+    """What is asked, and how it is answered. Raises RequestProblem."""
     if values.is_image(call.content_type):
-        return await call.answered(call.service.parse(await call.body(), call.content_type), _FORM)
-    request, form = translated(await call.json(), max_inputs=call.service.settings.max_inputs)
-    return await call.answered(request, form)
+        return call.service.parse(body, call.content_type), _FORM
+    return translated(decoded(body, call.content_type), max_inputs=call.service.settings.max_inputs)
 
 
 def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:

@@ -66,13 +66,13 @@ async def metadata(call: Call) -> Answer:
     return Answer(200, _JSON, orjson.dumps(told))
 
 
-async def infer(call: Call) -> Answer:
-    """Raises RequestProblem, ClientGone."""
+def infer(call: Call, body: bytes) -> tuple[PredictionRequest, Form]:
+    """What is asked, and how it is answered. Raises RequestProblem."""
     _check_version(call)
-    body = await call.body()
     request, wanted = translated(body, call.headers, max_inputs=call.service.settings.max_inputs)
-    form = Form("Open Inference Protocol v2", partial(_encoded, wanted), model=call.names["model"], adapt=partial(_adapted, wanted))
-    return await call.answered(request, form)
+    return request, Form(
+        "Open Inference Protocol v2", partial(_encoded, wanted), model=call.names["model"], adapt=partial(_adapted, wanted)
+    )
 
 
 def translated(body: bytes, headers: Mapping[str, str], *, max_inputs: int) -> tuple[PredictionRequest, Wanted]:

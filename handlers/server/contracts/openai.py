@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 
 from handlers.functions.problems import InputRefused, NotReady
-from handlers.functions.requests import PredictionRequest, of_texts
+from handlers.functions.requests import PredictionRequest, decoded, of_texts
 from handlers.functions.wording import kind
 from handlers.server.calls import Call
 from handlers.server.contracts.fields import fields_of, one_of
@@ -25,10 +25,9 @@ class CountsTokens(Protocol):
     def tokens(self, texts: Sequence[str]) -> int: ...
 
 
-async def embeddings(call: Call) -> Answer:
-    """Raises RequestProblem, ClientGone."""
-    request, form = translated(await call.json(), max_inputs=call.service.settings.max_inputs)
-    return await call.answered(request, form)
+def embeddings(call: Call, body: bytes) -> tuple[PredictionRequest, Form]:
+    """What is asked, and how it is answered. Raises RequestProblem."""
+    return translated(decoded(body, call.content_type), max_inputs=call.service.settings.max_inputs)
 
 
 async def models(call: Call) -> Answer:

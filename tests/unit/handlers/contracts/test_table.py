@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from starlette.testclient import TestClient
 
 from docs.generate.contracts import contracts_table
-from handlers.server import openapi
+from handlers.server import contracts, openapi
 from handlers.server.app import App
 from handlers.server.contracts import CONTRACTS, ROUTES
 from handlers.server.service import Service
@@ -28,11 +28,13 @@ GETS = ("/", "/health", "/health/live", "/health-check", "/v1/models", "/v2", "/
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_leads_to_a_coroutine_of_its_module(route):
+def test_every_route_leads_to_a_reader_or_a_coroutine_of_its_module(route):
     module = importlib.import_module(f"handlers.server.contracts.{route.contract}")
     function = getattr(module, route.function)
-    assert inspect.iscoroutinefunction(function)
-    assert list(inspect.signature(function).parameters) == ["call"]
+    assert contracts.function(route) is function
+    reads = not inspect.iscoroutinefunction(function)
+    assert contracts.reader(route) is (function if reads else None)
+    assert list(inspect.signature(function).parameters) == (["call", "body"] if reads else ["call"])
     assert function.__module__ == module.__name__
 
 

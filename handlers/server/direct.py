@@ -1,0 +1,129 @@
+"""Short requests past ASGI: the same contract, queue, model, figures and log, without a task and a dozen coroutines for each."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from handlers.functions import logs, pings, spans, traces
+from handlers.functions.problems import Overloaded, RequestProblem
+from handlers.server import contracts
+from handlers.server.calls import Call
+from handlers.server.outcome import Outcome
+from handlers.server.service import Answer
+from handlers.server.waiting import Job
+from handlers.web.exchange import Exchange
+
+if TYPE_CHECKING:
+    from handlers.server.app import App
+
+
+def begin(app: "App", exchange: Exchange) -> bool:
+    """Begin to answer a prediction. False where its contract answers by itself, where it needs what only ASGI's way has (a stream, an input
+    that is fetched first, a span, a ping), or where it will be refused: nothing has been done then."""
+    service, headers = app.service, exchange.headers
+    route = contracts.fixed("POST", exchange.path)
+    reader = None if route is None else contracts.reader(route)
+    if reader is None or spans.collected() or "content-encoding" in headers or len(exchange.body) > service.settings.max_body_bytes:
+        return False
+    if logs.CUSTOM_ATTRIBUTES_HEADER in headers and pings.of_headers(headers) is not None:
+        return False
+    trace = traces.of(headers)
+    call = Call(service, app.lasting, headers, _receive, logs.request_id(headers, app.new_id()))
+    call.route = route
+    try:
+        request, form = reader(call, exchange.body)
+        if form.piece is not None or request.uri is not None:
+            return False
+        form, seconds = call.form(form), call.seconds_left()
+    except Exception:  # noqa: BLE001  (it comes again on ASGI's way, which tells it)
+        return False
+    asked = _Direct(app, exchange, call, trace)
+    exchange.leaving, exchange.ending = asked.gone, asked.given_up
+    try:
+        asked.job = service.begin(request, form, seconds, asked.told, asked.failed)
+    except RequestProblem as problem:
+        asked.failed(problem)
+    return True
+
+
+async def _receive() -> Any:
+    raise AssertionError("A request that came whole has nothing to come.")
+
+
+class _Direct:
+    """One such request, until it is answered, too late, or its client is gone."""
+
+    __slots__ = ("_app", "_call", "_exchange", "_over", "_started", "_trace", "job")
+
+    def __init__(self, app: "App", exchange: Exchange, call: Call, trace: traces.Trace | None) -> None:
+        self._app = app
+        self._exchange = exchange
+        self._call = call
+        self._trace = trace
+        self._started = time.perf_counter()
+        self._over = False
+        self.job: Job[Any, Any] | None = None
+
+    def told(self, outcome: Outcome) -> None:
+        """The model is done with it."""
+        if self._trace is None:
+            self._told(outcome)
+            return
+        with traces.within(self._trace):
+            self._told(outcome)
+
+    def _told(self, outcome: Outcome) -> None:
+        if self._over:
+            return
+        self._over = True
+        # They lead to each other.
+        job, self.job = self.job, None
+        if job is not None:
+            self._app.service.forget(job)
+        try:
+            encoded, seconds = outcome.result()
+            answer = self._app.service.answered(encoded, seconds, self._call.request_id)
+        except RequestProblem as problem:
+            answer = self._app.refusal(problem, self._call)
+        except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
+            answer = self._unexpected(error)
+        self._send(answer)
+
+    def failed(self, problem: RequestProblem) -> None:
+        """It is refused, or its time is over."""
+        if not self._is_over():
+            with traces.within(self._trace):
+                self._send(self._app.refusal(problem, self._call))
+
+    def gone(self) -> None:
+        """The client left."""
+        if not self._is_over():
+            with traces.within(self._trace):
+                logs.write("client_gone", request_id=self._call.request_id, route=self._exchange.path[:80])
+
+    def given_up(self) -> None:
+        """The server leaves and has no time left."""
+        self._app.service.metrics.shed("leaving")
+        self.failed(Overloaded("The server is shutting down.", retry_after_s=1))
+
+    def _is_over(self) -> bool:
+        """Whether it was before."""
+        if self._over:
+            return True
+        self._over = True
+        job, self.job = self.job, None
+        if job is not None:
+            self._app.service.forget(job)
+            job.give_up()
+        return False
+
+    def _unexpected(self, error: Exception) -> Answer:
+        return self._app.refusal(self._app.service.unexpected(error, self._call.request_id), self._call)
+
+    def _send(self, answer: Answer) -> None:
+        try:
+            self._exchange.answer(answer.status, self._app.headers(answer, self._call), answer.body)
+        except ValueError as error:
+            # A header that is none.
+            answer = self._unexpected(error)
+            self._exchange.answer(answer.status, self._app.headers(answer, self._call), answer.body)
+        self._app.record(self._exchange.path, answer, self._call, time.perf_counter() - self._started, len(answer.body))

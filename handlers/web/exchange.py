@@ -1,0 +1,65 @@
+"""A short request that came whole, and its answer: what most requests are, without the objects and the task that ASGI has for each."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handlers.web.protocol import BoundedHttp
+
+# Head and body together. What is longer goes ASGI's way, where it does not matter.
+SHORT_BYTES = 32_768
+# Begins to answer, or says False and has done nothing: then the request goes ASGI's way.
+Take = Callable[["Exchange"], bool]
+
+
+class _Nobody:
+    """Waits for no message, as nobody does here."""
+
+    def set(self) -> None: ...
+
+
+class Exchange:
+    """`path` is as it was sent, with its query; names of headers are lower-case, the last one counts. Once it is taken, `leaving` is called
+    when the client leaves, and `ending` when the server does and has no time left."""
+
+    __slots__ = (
+        "body",
+        "connection",
+        "default_headers",
+        "disconnected",
+        "ending",
+        "headers",
+        "keep_alive",
+        "leaving",
+        "path",
+        "response_complete",
+        "response_started",
+        "waiting_for_100_continue",
+    )
+    message_event = _Nobody()
+
+    def __init__(self, connection: "BoundedHttp", path: str, headers: Mapping[str, str], body: bytes, *, keep_alive: bool) -> None:
+        # None once the answer is written, or nobody is there for it: it leads here.
+        self.connection: BoundedHttp | None = connection
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.leaving: Callable[[], Any] | None = None
+        self.ending: Callable[[], Any] | None = None
+        # What the protocol, and uvicorn's under it, look at of a request that is being answered.
+        self.keep_alive = keep_alive
+        self.default_headers: list[tuple[bytes, bytes]] = connection.server_state.default_headers
+        self.disconnected = self.response_started = self.response_complete = self.waiting_for_100_continue = False
+
+    def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        """Send the answer, unless the client has left. Names of headers are lower-case. Raises ValueError for a header that is none."""
+        if self.connection is not None:
+            self.connection.answer(self, status, headers, body)
+
+    def on_response(self) -> None:
+        """The protocol's, once the answer is written."""
+        connection, self.connection = self.connection, None
+        # They lead to whoever answers, who leads here.
+        self.leaving = self.ending = None
+        if connection is not None:
+            connection.on_response_complete()

@@ -1,0 +1,138 @@
+"""Requests past ASGI and through it: nobody can tell from an answer, a line of the log or a figure which way one went."""
+
+import json
+import re
+import socket
+import time
+
+import pytest
+
+from tests.unit.handlers.contracts.conftest import NAME
+from tests.unit.handlers.processes import running
+
+LEFT = "x-request-timeout-ms"
+TRACE = "00-11111111111111111111111111111111-2222222222222222-01"
+
+
+def both(server, head, body):
+    """The same request, its body with its head and long behind it: status, headers and body of each."""
+    found = []
+    for pause_s in (0, 0.08):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.settimeout(10)
+            if pause_s:
+                client.sendall(head)
+                time.sleep(pause_s)
+                client.sendall(body)
+            else:
+                client.sendall(head + body)
+            reader = client.makefile("rb")
+            status = int(reader.readline().split()[1])
+            headers = dict(line.decode().rstrip("\r\n").split(": ", 1) for line in iter(reader.readline, b"\r\n"))
+            found.append((status, headers, reader.read(int(headers["content-length"]))))
+    return found
+
+
+def requests():
+    """Path, headers and body of requests that go well and of such that don't."""
+    good, vectors = b'{"inputs": "cold"}', json.dumps({"input": "cold", "model": NAME}).encode()
+    yield from (("/predict", {}, body) for body in (good, b'{"inputs": ["cold", "warm"], "parameters": {}}', b' {"inputs": "\\u00e4"}\n'))
+    yield from (("/predict", {}, body) for body in (b"", b"{", b'"cold"', b'{"inputs": 1}', b'{"inputs": "a", "b": 1}', b'{"inputs": NaN}'))
+    yield from (("/predict", {}, body) for body in (b"\xff", b'{"inputs": []}', b'{"inputs": "a", "parameters": {"no": 1}}', b"[" * 9000))
+    yield "/predict", {}, json.dumps({"inputs": ["cold"] * 9}).encode()
+    yield "/predict", {"x-request-id": "mine"}, good
+    yield "/predict", {"traceparent": TRACE}, good
+    yield "/predict", {"traceparent": TRACE}, b"{"
+    yield "/predict", {LEFT: "5000"}, good
+    yield "/predict", {LEFT: "0"}, good
+    yield "/predict", {LEFT: "soon"}, good
+    yield "/predict", {"content-type": "text/csv", "accept": "text/csv"}, b"cold\nwarm\n"
+    yield "/predict", {"content-type": "text/html"}, good
+    yield "/predict", {"accept": "application/x-npy"}, good
+    yield "/predict", {"accept": "text/html"}, good
+    yield "/predict", {"content-encoding": "gzip"}, good
+    yield "/predict?a=b", {}, good
+    yield "/pre%64ict", {}, good
+    yield "/nothing", {}, good
+    yield "/invocations", {"x-amzn-sagemaker-custom-attributes": "request-id=mine;timeout-ms=4000"}, good
+    yield "/invocations", {"x-amzn-sagemaker-custom-attributes": "ping=0.1;request-id=mine"}, b'{"inputs": "ping"}'
+    yield "/", {}, good
+    yield "/", {}, b'{"inputs": "cold", "normalize": true}'
+    yield "/", {"content-type": "image/png"}, b"no image"
+    yield "/v1/embeddings", {}, vectors
+    yield "/v1/embeddings", {}, vectors.replace(NAME.encode(), b"another")
+    yield "/v1/completions", {}, b'{"model": "a", "prompt": "b", "stream": true}'
+    yield "/score", {}, b'{"inputs": "cold"}'
+
+
+OWN = {"date", "x-request-id", "x-ms-request-id"}
+LINE_OWN = {"timestamp", "ms", "request_id", "_aws"}
+
+
+@pytest.fixture(scope="module")
+def told(sentences, workshop):
+    with running(workshop, MODEL_DIR=str(sentences), MAX_INPUTS="8") as started:
+        # Its answer tells of the cold start.
+        assert started.predict({"inputs": "cold"}).status_code == 200
+        yield started
+
+
+@pytest.mark.parametrize("place", range(len(list(requests()))))
+def test_both_ways_answer_and_log_the_same(told, place):
+    path, headers, body = list(requests())[place]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in ({"content-type": "application/json"} | headers).items())
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode()
+    before = len(told.log)
+    (status, first, one), (other_status, second, other) = both(told, head, body)
+    assert status == other_status
+    assert {name: value for name, value in first.items() if name not in OWN} == {
+        name: value for name, value in second.items() if name not in OWN
+    }
+    ids = [re.escape(each["x-request-id"]).encode() for each in (first, second)]
+    assert re.sub(ids[0], b"ID", one) == re.sub(ids[1], b"ID", other)
+    one_id, other_id = (each["x-request-id"] for each in (first, second))
+    logged = lines_of(told, before, one_id, other_id)
+    by_id = [[line for line in logged if line["request_id"] == each] for each in (one_id, other_id)]
+    if one_id == other_id:
+        by_id = [logged[:1], logged[1:]]
+    stripped = [[{name: value for name, value in line.items() if name not in LINE_OWN} for line in lines] for lines in by_id]
+    assert stripped[0] == stripped[1]
+    assert len(stripped[0]) == 1
+
+
+def lines_of(told, before, *ids):
+    """The two lines, which are written after the answers."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        logged = [json.loads(line) for line in told.log[before:].split("\n")[:-1]]
+        found = [line for line in logged if line["request_id"] in ids]
+        if len(found) >= 2:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(told.log[before:])
+
+
+def test_both_ways_count_the_same(told):
+    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 18\r\n\r\n"
+
+    def counted():
+        rows = (line.rpartition(" ") for line in told.client.get("/metrics").text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in rows}
+
+    with socket.create_connection(("127.0.0.1", told.port)) as client:
+        grown = []
+        for pause_s in (0.0, 0.1):
+            before = counted()
+            for body in (b'{"inputs": "cold"}', b'{"inputs": "cold" '):
+                if pause_s:
+                    client.sendall(head)
+                    time.sleep(pause_s)
+                    client.sendall(body)
+                else:
+                    client.sendall(head + body)
+                assert client.recv(65_536)
+            after = counted()
+            # How many lay below a bound, and sums, are of seconds.
+            grown.append({name: after[name] - before[name] for name in after if "_sum" not in name and "_bucket" not in name})
+    assert grown[0] == grown[1]
+    assert grown[0]['pilotlight_answers_total{status="200"}'] >= 1

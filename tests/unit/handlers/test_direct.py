@@ -1,0 +1,299 @@
+"""Short requests that are offered past ASGI: which they are, and what becomes of them."""
+
+import asyncio
+import gc
+import time
+import weakref
+from contextlib import asynccontextmanager
+
+import pytest
+
+from handlers.web.exchange import SHORT_BYTES
+from tests.unit.handlers.test_connections import GET, POST, answered, fine, served
+
+
+class Taking:
+    """Answers what it is offered, or keeps it."""
+
+    def __init__(self, answer=True, take=True):
+        self.exchanges, self._answers, self._takes = [], answer, take
+        self.gone = asyncio.Event()
+
+    def __call__(self, exchange):
+        self.exchanges.append(exchange)
+        exchange.leaving = self.gone.set
+        if self._takes and self._answers:
+            exchange.answer(200, {"content-length": "5"}, b"taken")
+        return self._takes
+
+
+@asynccontextmanager
+async def offered(take, program=fine):
+    async with served(program, take) as (server, connect):
+        yield server, connect
+
+
+def asked(connect, *parts, pause_s=0.02, answers=1):
+    async def work():
+        reader, writer = await connect()
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(pause_s)
+        return [(await asyncio.wait_for(answered(reader), 5))[1] for _ in range(answers)]
+
+    return work()
+
+
+def post(body=b"first", *headers):
+    lines = b"".join(b"%b\r\n" % header for header in headers)
+    return b"POST /a?b=c HTTP/1.1\r\nHost: a\r\n%bContent-Length: %d\r\n\r\n" % (lines, len(body)), body
+
+
+def test_a_short_post_is_offered_as_it_came():
+    take = Taking()
+
+    async def work():
+        async with offered(take) as (_, connect):
+            head, body = post(b"first", b"X-Some-Thing:  Of Mine")
+            assert await asked(connect, head + body) == [b"taken"]
+            # Its body a moment behind its head, and in three parts.
+            assert await asked(connect, head, body, pause_s=0) == [b"taken"]
+            assert await asked(connect, head[:20], head[20:] + body[:1], body[1:], pause_s=0.001) == [b"taken"]
+
+    asyncio.run(work())
+    for each in take.exchanges:
+        assert (each.path, each.body) == ("/a?b=c", b"first")
+        assert each.headers == {"host": "a", "x-some-thing": "Of Mine", "content-length": "5"}
+
+
+LONG = b"a" * (SHORT_BYTES + 1)
+CHUNKED = POST.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked") + b"5\r\nfirst\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "body"),
+    [
+        ((GET,), b""),
+        ((POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"first",), b"first"),
+        ((b"".join(post(LONG)),), LONG),
+        (post(LONG), LONG),
+        ((b"".join(post(b"first", b"X-Long: " + LONG)),), b"first"),
+        # What comes behind such a head is of the other protocol.
+        ((b"".join(post(b"first", b"Upgrade: h2c", b"Connection: Upgrade")),), b""),
+        ((post(b"first", b"Expect: 100-continue")[0] + b"first",), b"first"),
+    ],
+    ids=["get", "1.0", "long body", "long body apart", "long head", "upgrade", "expects"],
+)
+def test_what_is_special_is_asgis_from_the_start(parts, body):
+    take, seen = Taking(), []
+
+    async def told(scope, receive, send):
+        received, more = b"", True
+        while more:
+            message = await receive()
+            received, more = received + message["body"], message["more_body"]
+        seen.append(received)
+        await fine(scope, receive, send)
+
+    async def work():
+        async with offered(take, told) as (_, connect):
+            reader, writer = await connect()
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0.01)
+            assert b"fine" in await asyncio.wait_for(reader.readuntil(b"fine"), 5)
+
+    asyncio.run(work())
+    assert take.exchanges == []
+    assert seen == [body]
+
+
+def test_a_body_in_chunks_is_offered_too():
+    take = Taking()
+
+    async def work():
+        async with offered(take) as (_, connect):
+            assert await asked(connect, CHUNKED) == [b"taken"]
+
+    asyncio.run(work())
+    assert take.exchanges[0].body == b"first"
+
+
+def test_what_is_not_taken_becomes_asgis_as_it_came():
+    take, seen = Taking(take=False), []
+
+    async def told(scope, receive, send):
+        seen.append((scope["method"], scope["path"], scope["query_string"], scope["headers"], await receive()))
+        await fine(scope, receive, send)
+
+    async def work():
+        async with offered(take, told) as (_, connect):
+            head, body = post(b"first", b"X-Thing: 1")
+            assert await asked(connect, head + body) == [b"fine"]
+
+    asyncio.run(work())
+    headers = [(b"host", b"a"), (b"x-thing", b"1"), (b"content-length", b"5")]
+    assert seen == [("POST", "/a", b"b=c", headers, {"type": "http.request", "body": b"first", "more_body": False})]
+
+
+def test_a_body_that_does_not_come_soon_is_waited_for_by_asgi():
+    take, began = Taking(), []
+
+    async def told(scope, receive, send):
+        began.append(time.monotonic())
+        message = await receive()
+        while message["more_body"]:
+            message = await receive()
+        await fine(scope, receive, send)
+
+    async def work():
+        async with offered(take, told) as (_, connect):
+            head, body = post()
+            sent = time.monotonic()
+            assert await asked(connect, head + body[:1], body[1:], pause_s=0.4) == [b"fine"]
+            assert 0.03 < began[0] - sent < 0.3
+
+    asyncio.run(work())
+    assert take.exchanges == []
+
+
+def test_answers_keep_their_order_where_requests_are_piped():
+    take = Taking(answer=False)
+
+    async def told(scope, receive, send):
+        await receive()
+        await fine(scope, receive, send)
+
+    async def work():
+        async with offered(take, told) as (_, connect):
+            request = b"".join(post())
+            later = asyncio.create_task(asked(connect, request * 3, answers=3))
+            while not take.exchanges:  # noqa: ASYNC110  (what the server is offered makes no event here)
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+            assert len(take.exchanges) == 1
+            take.exchanges[0].answer(200, {"content-length": "5"}, b"taken")
+            assert await later == [b"taken", b"fine", b"fine"]
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("behind", [b"", GET], ids=["alone", "another behind it"])
+def test_who_took_it_hears_that_the_client_leaves(behind):
+    async def work():
+        take = Taking(answer=False)
+        async with offered(take) as (_, connect):
+            _, writer = await connect()
+            writer.write(b"".join(post()) + behind)
+            await asyncio.sleep(0.1)
+            assert not take.gone.is_set()
+            writer.transport.abort()
+            await asyncio.wait_for(take.gone.wait(), 5)
+            # To nobody.
+            (exchange,) = take.exchanges
+            exchange.answer(200, {"content-length": "5"}, b"taken")
+
+    asyncio.run(work())
+
+
+def test_a_client_that_leaves_in_the_middle_is_asgis():
+    seen = []
+
+    async def told(scope, receive, send):
+        message = await receive()
+        while message["type"] == "http.request":
+            message = await receive()
+        seen.append(message["type"])
+
+    async def work():
+        async with offered(Taking(), told) as (_, connect):
+            _, writer = await connect()
+            writer.write(post()[0])
+            await asyncio.sleep(0.01)
+            writer.transport.abort()
+            await asyncio.sleep(0.1)
+
+    asyncio.run(work())
+    assert seen == ["http.disconnect"]
+
+
+def test_bytes_that_are_no_http_behind_a_head_are_refused_once():
+    seen, take = [], Taking()
+
+    async def told(scope, receive, send):
+        seen.append(scope)
+
+    async def work():
+        async with offered(take, told) as (_, connect):
+            reader, writer = await connect()
+            writer.write(CHUNKED.replace(b"5\r\nfirst", b"what"))
+            received = await asyncio.wait_for(reader.read(), 5)
+            assert received.startswith(b"HTTP/1.1 400 ")
+            assert received.count(b"HTTP/1.1 400 ") == 1
+
+    asyncio.run(work())
+    assert (seen, take.exchanges) == ([], [])
+
+
+def test_a_server_without_time_tells_who_took_it():
+    take, ended = Taking(answer=False), []
+
+    async def work():
+        async with offered(take) as (server, connect):
+            reader, writer = await connect()
+            writer.write(b"".join(post()))
+            while not take.exchanges:  # noqa: ASYNC110  (as above)
+                await asyncio.sleep(0.01)
+            (exchange,) = take.exchanges
+
+            def end():
+                ended.append(time.monotonic())
+                exchange.answer(503, {"content-length": "5"}, b"ended")
+
+            exchange.ending = end
+            server.should_exit = True
+            head, body = await asyncio.wait_for(answered(reader), 8)
+            assert (body, b"connection: close" in head) == (b"ended", True)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+
+    asyncio.run(work())
+    assert len(ended) == 1
+
+
+def test_nothing_of_one_waits_for_the_garbage_collector():
+    seen = []
+
+    class Noted(dict):
+        """A dict that can be watched."""
+
+    def take(exchange):
+        exchange.headers = Noted(exchange.headers)
+        seen.append(weakref.ref(exchange.headers))
+
+        def leaving():
+            return exchange
+
+        exchange.leaving = exchange.ending = leaving
+        if len(seen) < 3:
+            exchange.answer(200, {"content-length": "5"}, b"taken")
+        return True
+
+    async def work():
+        async with offered(take) as (_, connect):
+            reader, writer = await connect()
+            for _ in range(2):
+                writer.write(b"".join(post()))
+                await asyncio.wait_for(answered(reader), 5)
+            writer.write(b"".join(post()))
+            await asyncio.sleep(0.05)
+            # The first is replaced on its connection, the last one's client leaves.
+            assert [noted() is None for noted in seen[:2]] == [True, True]
+            writer.transport.abort()
+            await asyncio.sleep(0.05)
+            assert seen[2]() is None
+
+    gc.disable()
+    try:
+        asyncio.run(work())
+    finally:
+        gc.enable()
