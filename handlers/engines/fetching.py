@@ -1,7 +1,5 @@
 """Brings a model's files to a folder: where they lie already, from another folder, or from an object of S3, Cloud Storage or Azure."""
 
-import shutil
-import tarfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -18,6 +16,8 @@ from handlers.functions import logs
 from handlers.settings import HandlerSettings
 
 if TYPE_CHECKING:
+    import tarfile
+
     from handlers.functions.downloads import Download
 
 ARCHIVE = "model.tar.gz"
@@ -170,6 +170,10 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
     """
     if _kept(cache, origin):
         return Fetched(cache, tier(cache))
+    # With what they import some milliseconds of every start, and most have the model at hand.
+    import shutil
+    import tarfile
+
     with ExitStack() as made:
         try:
             partial = made.enter_context(draft(cache))
@@ -188,19 +192,21 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
             raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
 
 
-def _extract(archive: tarfile.TarFile, members: Iterable[tarfile.TarInfo], folder: Path, *, free: int) -> dict[str, str]:
+def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", folder: Path, *, free: int) -> dict[str, str]:
     """Write each member by hand: no path, link, device, owner or mode of the archive reaches the disk. Returns the hashes by name."""
+    from tarfile import TarError
+
     hashes: dict[str, str] = {}
     for member in members:
         name = member.name.removeprefix("./")
         if member.isdir() and name in ("", "."):
             continue
         if not member.isreg() or "/" in name or name in ("", ".", "..") or name.startswith("."):
-            raise tarfile.TarError(f"member {member.name!r} is not a plain file at the archive's root")
+            raise TarError(f"member {member.name!r} is not a plain file at the archive's root")
         held = goes_to_memory(name, member.size)
         free -= 0 if held else member.size
         if free < 0:
-            raise tarfile.TarError(f"member {member.name!r} of {member.size} bytes does not fit the disk")
+            raise TarError(f"member {member.name!r} of {member.size} bytes does not fit the disk")
         source = archive.extractfile(member)
         assert source is not None  # a regular file has content
         with in_memory(folder / name) if held else (folder / name).open("xb") as target:

@@ -6,6 +6,7 @@ every file is proven.
 
 import importlib
 import importlib.util
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -128,9 +129,10 @@ def prove(settings: HandlerSettings, mark: Mark) -> Brought:
     return brought
 
 
-def load_proven(brought: Brought, settings: HandlerSettings) -> Loaded:
-    """The served model of files that are proven. Raises ModelError."""
-    loaded = replace(_built(brought.folder, brought.manifest, settings.model_threads, settings.batch_size), tier=brought.tier)
+def load_proven(brought: Brought, settings: HandlerSettings, *, shared: bool = False) -> Loaded:
+    """The served model of files that are proven, `shared` by processes that are forked from this one. Raises ModelError."""
+    built = _built(brought.folder, brought.manifest, settings.model_threads, settings.batch_size, shared=shared)
+    loaded = replace(built, tier=brought.tier)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
@@ -167,7 +169,8 @@ def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> Brought:
     for name in names:
         if name.endswith(_WEIGHTS) and name not in fetched.hashes:
             weights.read_ahead(folder / name, fetched.tier)
-    proofs = {name: files.submit(verify, folder, manifest, name, fetched.hashes.get(name)) for name in names}
+    mapped = fetched.tier == weights.LOCAL
+    proofs = {name: files.submit(verify, folder, manifest, name, fetched.hashes.get(name), mapped=mapped) for name in names}
     return Brought(folder, manifest, fetched.tier, proofs)
 
 
@@ -184,6 +187,8 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
     """Import what the engine needs for a task (None: a text task). Raises ModelError when the image does not carry it."""
     if engine is None or task == CUSTOM:  # whose code imports what it needs
         return
+    # NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         importlib.import_module(IMAGE_TASKS[task][0] if task in IMAGE_TASKS else "handlers.tasks.text")
         importlib.import_module("handlers.engines.rows" if task == GENERATION and engine == "torch" else f"handlers.engines.{engine}")
@@ -196,7 +201,7 @@ def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = Hand
     return _built(folder, manifest, threads, most_texts).model
 
 
-def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> Loaded:
+def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int, *, shared: bool = False) -> Loaded:
     if manifest.task not in TASKS:
         raise ModelError(f"manifest.json: task {manifest.task!r}, this server has {', '.join(TASKS)}.")
     if manifest.task == CUSTOM:
@@ -206,7 +211,7 @@ def _built(folder: Path, manifest: Manifest, threads: int, most_texts: int) -> L
         return Loaded(manifest, own, own.providers)
     if manifest.task == GENERATION:
         return _generating(folder, manifest, threads, most_texts)
-    engine = _engine(folder, manifest, threads)
+    engine = _engine(folder, manifest, threads, shared=shared)
     module, name = (TEXT_TASKS | IMAGE_TASKS)[manifest.task]
     served = _text(folder, manifest, engine, most_texts) if manifest.task in TEXT_TASKS else engine
     model: Model = getattr(importlib.import_module(module), name)(served, manifest)
@@ -232,7 +237,7 @@ def _text(folder: Path, manifest: Manifest, engine: Any, most_texts: int) -> Any
     return TextModel(load_tokenizer(folder / "tokenizer.json", manifest.max_tokens), engine, most_texts)
 
 
-def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
+def _engine(folder: Path, manifest: Manifest, threads: int, *, shared: bool) -> Any:
     if manifest.engine == "torch":
         if manifest.task not in TORCH_TASKS:
             raise ModelError(f"manifest.json: engine torch serves {', '.join(TORCH_TASKS)}, not {manifest.task}: package it for onnx.")
@@ -241,4 +246,4 @@ def _engine(folder: Path, manifest: Manifest, threads: int) -> Any:
         return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
     from handlers.engines.onnx import OnnxEngine
 
-    return OnnxEngine(folder, threads)
+    return OnnxEngine(folder, threads, packed=shared)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import mmap
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")
 # What runs code when it is opened, or may; as the packager has it (pilotlight/packaging/tensors.py).
 PICKLES = frozenset({".bin", ".ckpt", ".dill", ".h5", ".joblib", ".mar", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PIECE_BYTES = 16 << 20
 
 
 class ModelError(Exception):
@@ -112,17 +115,33 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
             raise ModelError(f"{path}: expected {record.bytes} bytes (sha256 {record.sha256}), found {size} bytes: fetch the model again.")
 
 
-def verify(folder: Path, manifest: Manifest, name: str, found: str | None = None) -> None:
-    """Raises ModelError unless the file has the hash that the manifest gives; `found` is its own where it is known."""
+def verify(folder: Path, manifest: Manifest, name: str, found: str | None = None, *, mapped: bool = False) -> None:
+    """Raises ModelError unless the file has the hash that the manifest gives; `found` is its own where it is known. One that is `mapped`
+    must be on a disk of this machine: what can't be read of it ends the process."""
     path, record = folder / name, manifest.files[name]
     try:
         if found is None:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = _digest(path, mapped)
     except OSError as error:
         raise ModelError(f"{path}: expected sha256 {record.sha256}, found nothing to read ({error.strerror}).") from error
     if found != record.sha256:
         raise ModelError(f"{path}: expected sha256 {record.sha256}, found {found}: the file was changed, fetch the model again.")
+
+
+def _digest(path: Path, mapped: bool) -> str:
+    """In as few calls as can be: between two of them a thread waits for the interpreter's lock, up to 5 ms each time while others are
+    imported."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if mapped and size > _PIECE_BYTES:
+            with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as whole:
+                digest.update(whole)
+        else:
+            piece = bytearray(min(size, _PIECE_BYTES) or 1)
+            while read := file.readinto(piece):
+                digest.update(memoryview(piece)[:read])
+    return digest.hexdigest()
 
 
 def _manifest(value: Mapping[str, Any]) -> Manifest:

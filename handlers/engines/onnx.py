@@ -1,5 +1,7 @@
 """Engine `onnx`: ONNX Runtime, on the CPU with weights mapped from the file, or on the GPU where its build and the machine have one."""
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from handlers.functions import logs
 Array = np.ndarray[Any, Any]
 # A GPU from Ampere on multiplies numbers of 32 bits with 10 bits of their 23 unless told otherwise: answers of MiniLM were off by 1e-3.
 _SETTINGS = {CUDA: {"use_tf32": "0"}}
+# Between the first answer and the work for faster ones, so that the first is on its way.
+_BEFORE_PACKING_S = 0.1
 
 
 class OnnxEngine:
@@ -22,24 +26,21 @@ class OnnxEngine:
 
     `batches`: whether the graph takes several texts or images at once; `pads`: whether it can be told what of a text is padding;
     `on_gpu`: whether it computes there.
+
+    On a CPU the first answer comes from weights as they lie in the file. Packed for this machine's instructions they compute a single
+    text in half the time, but to pack them takes longer than to compute the first one: that is done behind it.
     """
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        """Raises ModelError when ONNX Runtime refuses the file."""
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Threads that wait for work sleep. By default they spin, a whole core while nothing is asked, which is worse than slow where
-        # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+    def __init__(self, folder: Path, threads: int, *, packed: bool = False) -> None:
+        """`packed`: with packed weights from the start, as processes that share them need. Raises ModelError when ONNX Runtime refuses
+        the file."""
+        self._folder, self._threads = folder, threads
         wanted = wanted_of(ort.get_available_providers())
         if CUDA in wanted:
             # CUDA's libraries are packages of the image, where no loader looks by itself.
             ort.preload_dlls()
         try:
-            settings = [_SETTINGS.get(provider, {}) for provider in wanted]
-            self._session = ort.InferenceSession(folder / "model.onnx", options, providers=wanted, provider_options=settings)
+            self._session = self._opened(wanted, packed=packed or wanted[0] != CPU)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
         self.providers = tuple(self._session.get_providers())
@@ -48,10 +49,35 @@ class OnnxEngine:
         nodes = self._session.get_inputs()
         self.inputs = [node.name for node in nodes]
         self.on_gpu = self.providers[0] == CUDA
+        self._packs = not packed and wanted[0] == CPU
         # A size that is free has a name, or none; a fixed one is a number.
         self.batches = all(node.shape and not isinstance(node.shape[0], int) for node in nodes)
         self.pads = "attention_mask" in self.inputs
         self._output = self._session.get_outputs()[0].name
+
+    def _opened(self, wanted: Sequence[str], *, packed: bool) -> ort.InferenceSession:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Threads that wait for work sleep. By default they spin, a whole core while nothing is asked, which is worse than slow where
+        # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        if not packed:
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            # The packaged graph is optimised; what this would do besides is lay out weights of images for this machine.
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings = [_SETTINGS.get(provider, {}) for provider in wanted]
+        return ort.InferenceSession(self._folder / "model.onnx", options, providers=wanted, provider_options=settings)
+
+    def _pack(self) -> None:
+        time.sleep(_BEFORE_PACKING_S)
+        began = time.perf_counter()
+        try:
+            self._session = self._opened(self.providers, packed=True)
+            logs.write("weights_packed", ms=round((time.perf_counter() - began) * 1000, 1))
+        except Exception as error:  # noqa: BLE001  (it answers as it is)
+            logs.write("weights_not_packed", level="WARNING", message=f"Answers stay as slow as the first: {error}")
 
     def run(self, tokens: Array, types: Array, cancellation: Cancellation, mask: Array | None = None) -> Array:
         """The model's first output for texts of one length, shape (texts, …), float32; `mask` is 1 where a token is, 0 where padding.
@@ -63,16 +89,20 @@ class OnnxEngine:
 
     def infer(self, feed: Mapping[str, Array], cancellation: Cancellation) -> Array:
         """The same for inputs by their names in the graph. Raises EngineLost where the GPU computes nothing any more."""
-        options = ort.RunOptions()
+        options, session = ort.RunOptions(), self._session
         with cancellation.stopping(lambda: setattr(options, "terminate", True)):
             try:
-                (output,) = self._session.run([self._output], feed, options)
+                (output,) = session.run([self._output], feed, options)
             except Exception as error:  # a terminated run has no class of its own either
                 if cancellation.cancelled:
                     raise Cancelled from error
                 if self.on_gpu:
                     _require_alive(error)
                 raise
+        if self._packs:
+            self._packs = False
+            # No daemon: a process that ended in the middle of it would take its memory away under it.
+            threading.Thread(target=self._pack, name="model-packing").start()
         return np.asarray(output, dtype=np.float32)
 
 

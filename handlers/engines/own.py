@@ -63,7 +63,8 @@ class OwnModel:
         opened = [_Open(place, *each) for place, each in enumerate(asked)]
         alike: dict[bytes, list[_Open]] = {}
         for each in opened:
-            alike.setdefault(msgspec.json.encode(each.request.parameters, order="sorted"), []).append(each)
+            parameters = each.request.parameters
+            alike.setdefault(msgspec.json.encode(parameters, order="sorted") if parameters else b"", []).append(each)
         for group in alike.values():
             yield from self._each_of(group)
 

@@ -7,8 +7,6 @@ the model's folder maps those very pages; processes that are forked share them.
 import fcntl
 import hashlib
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -92,6 +90,10 @@ def draft(cache: Path) -> Iterator[Path]:
 
     Raises OSError.
     """
+    # As in fetching.py: most starts need neither.
+    import shutil
+    import tempfile
+
     cache.parent.mkdir(parents=True, exist_ok=True)
     for left in cache.parent.glob(f"{cache.name}.*"):
         _sweep(left)
@@ -110,6 +112,8 @@ def draft(cache: Path) -> Iterator[Path]:
 
 def _sweep(folder: Path) -> None:
     """Remove it unless a process that lives holds it, or is about to."""
+    import shutil
+
     try:
         held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:

@@ -147,8 +147,10 @@ def note(attributes: Mapping[str, Value], links: Sequence[Trace] = ()) -> None:
 
 def heard() -> Trace | None:
     """The current trace with the span that is under way, None where nobody hears of it."""
+    if not _collectors:
+        return None
     here = traces.current.get()
-    return here if _collectors and here is not None and here.sampled else None
+    return here if here is not None and here.sampled else None
 
 
 def beginning() -> Trace | None:

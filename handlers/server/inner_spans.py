@@ -9,14 +9,14 @@ from handlers.functions.traces import Trace
 from handlers.server.waiting import Job
 
 
-def started(stages: Mapping[str, float], provider: str) -> Trace | None:
-    """Tell of a start that is over now, by its stages in milliseconds, which follow each other; the trace that they are, None where
-    nobody hears of it."""
+def started(stages: Mapping[str, float], provider: str, over_at: float) -> Trace | None:
+    """Tell of a start that was over then (the clock on the wall), by its stages in milliseconds, which follow each other; the trace that
+    they are, None where nobody hears of it."""
     start = spans.beginning()
     if start is None:
         return None
     seconds = sum(stages.values()) / 1000
-    at = began = time.time() - seconds
+    at = began = over_at - seconds
     for stage, milliseconds in stages.items():
         spans.inside(stage, start, at, milliseconds / 1000, success=True)
         at += milliseconds / 1000

@@ -62,7 +62,7 @@ def _loader(settings: HandlerSettings, mark: Mark) -> Loader:
     brought = prove(settings, mark)
     if not _shared(settings, brought.manifest):
         return lambda settings, mark: _marked(load_proven(brought, settings), mark, "load")
-    loaded = _marked(load_proven(brought, settings), mark, "load")
+    loaded = _marked(load_proven(brought, settings, shared=True), mark, "load")
     return lambda _, mark: _marked(loaded, mark, "fork")
 
 

@@ -42,10 +42,6 @@ class References:
         self._max_bytes = max_bytes
         self._max_inputs = max_inputs
 
-    @property
-    def allowed(self) -> bool:
-        return self._root is not None
-
     def fetched(self, request: PredictionRequest, kind: str | None = TEXTS) -> PredictionRequest:
         """The request with the inputs of the object that it names, read for a task that takes `kind`; its own parameters stay. Blocks.
 

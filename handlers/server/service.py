@@ -5,9 +5,10 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,6 @@ from handlers.server.deliveries import Deliveries
 from handlers.server.forms import PLAIN, Encoded, Form, Predicted
 from handlers.server.metrics import Metrics
 from handlers.server.outcome import Outcome
-from handlers.server.references import References
 from handlers.server.running import Continuous, Running
 from handlers.server.stages import Stages, custom_attributes, server_timing
 from handlers.server.waiting import Job
@@ -37,6 +37,7 @@ from handlers.tasks import GENERATION
 
 if TYPE_CHECKING:
     from handlers.server.board import Slot
+    from handlers.server.references import References
     from handlers.server.streaming import Stream
 
 
@@ -80,7 +81,6 @@ class Service:
         self._providers: tuple[str, ...] = ()
         self._tier = ""
         self._model: Model | None = None
-        self._start_span: Trace | None = None
         self._loader = load
         self.worker: Worker[_Asked, Encoded] = Worker(
             self._load,
@@ -90,8 +90,8 @@ class Service:
             batch_size=settings.batch_size,
             batch_wait_s=settings.batch_wait_s,
             metrics=self.metrics,
+            warm_up=self._warm_up,
         )
-        self._references = References(settings.inputs_uri, max_bytes=settings.max_object_bytes, max_inputs=settings.max_inputs)
         self._instance = str(uuid.uuid4())
         self._deliveries: Deliveries | None = None
         # What the model's inputs are, None while that is not known.
@@ -99,12 +99,26 @@ class Service:
 
     def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
         """A request's body within the settings. Raises RequestProblem."""
-        return parse(body, content_type, max_inputs=self.settings.max_inputs, references=self._references.allowed, kind=self.kind)
+        return parse(
+            body, content_type, max_inputs=self.settings.max_inputs, references=self.settings.inputs_uri is not None, kind=self.kind
+        )
 
     @property
     def schemas(self) -> Mapping[str, Any] | None:
         """What a model of one's own takes and gives; None of others, and while it loads."""
         return getattr(self._model, "schemas", None)
+
+    @cached_property
+    def _start_span(self) -> "Trace | None":
+        """The trace of this process's start, told when it is first asked for: once the model is warm, or by whoever came before that."""
+        return inner_spans.started(self.stages.known(), self._providers[0], self.loaded_at)
+
+    @cached_property
+    def _references(self) -> "References":
+        """Imported where somebody sends one."""
+        from handlers.server.references import References
+
+        return References(self.settings.inputs_uri, max_bytes=self.settings.max_object_bytes, max_inputs=self.settings.max_inputs)
 
     def start(self) -> None:
         """Begin to load the model; `worker.loaded` tells when it is there, or why it is not."""
@@ -251,8 +265,21 @@ class Service:
         self.kind = takes(loaded.manifest.task)
         self._tier = loaded.tier
         self.loaded_at = time.time()
-        self._start_span = inner_spans.started(self.stages.known(), loaded.providers[0])
         return loaded.model
+
+    def _warm_up(self) -> _Job:
+        """What a ping asks: libraries that come up with their first work, a GPU's above all, are no caller's wait then."""
+        job = self._job(_PING, PLAIN, math.inf)
+        job.future.add_done_callback(self._warmed)
+        return job
+
+    def _warmed(self, done: Future[tuple[Encoded, float]]) -> None:
+        self.stages.again()
+        self.loaded_at = time.time()
+        _ = self._start_span
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            logs.write("warm_up_failed", level="WARNING", error=type(error).__name__, message=str(error))
 
     def _compute(self, model: Model, jobs: Sequence[_Job]) -> Iterator[tuple[_Job, Encoded | Exception]]:
         """In the worker's thread: contract and parameters by the model's task, prediction, and its bytes."""
@@ -337,19 +364,21 @@ class Service:
 
     def _started(self, seconds: float, request_id: str) -> dict[str, str]:
         """The headers that tell the first caller of the cold start; nothing for a later one."""
+        start_span = self._start_span
         start = self.stages.take(seconds)
         if start is not None:
             stages, total_ms = start.stages, round(sum(start.stages.values()), 1)
             told: dict[str, Any] = {"total_ms": total_ms, "stages": stages, "tier": self._tier, "ahead": start.ahead}
             told["providers"] = self._providers
             logs.write("cold_start", request_id=request_id, **told)
-            spans.note({"faas.coldstart": not start.ahead}, [self._start_span] if self._start_span else [])
+            spans.note({"faas.coldstart": not start.ahead}, [start_span] if start_span else [])
             if not start.ahead:
                 return {"server-timing": server_timing(stages), "x-amzn-sagemaker-custom-attributes": custom_attributes(stages)}
         return {}
 
     def _pinged(self, seconds: float) -> Answer:
         """What a ping is told: it takes the cold start's stages, so that they don't stand in a caller's first answer."""
+        _ = self._start_span
         start = self.stages.take(seconds)
         told = {"cold": start is not None and not start.ahead, "instance": self._instance, "stages": start.stages if start else {}}
         return Answer(200, {"content-type": "application/json"}, orjson.dumps({"ping": told}))

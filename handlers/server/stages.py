@@ -44,6 +44,13 @@ class Stages:
         self._milliseconds[stage] = (now - self._last) * 1000
         self._last = now
 
+    def again(self) -> None:
+        """Add what has passed since to the stage that was closed last."""
+        now = time.perf_counter()
+        stage = next(reversed(self._milliseconds))
+        self._milliseconds[stage] += (now - self._last) * 1000
+        self._last = now
+
     def take(self, first_s: float) -> "ColdStart | None":
         """All stages with `first`, the first prediction, for the first caller; None for every later one."""
         with self._lock:

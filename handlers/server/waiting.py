@@ -50,10 +50,12 @@ class Job(Generic[Asked, Answered]):
         self.answered = False
 
     def answer(self, answer: Answered, seconds: float) -> None:
-        # Given up in the last moment, it is over already: nobody waits.
-        with suppress(InvalidStateError):
+        try:
             self.future.set_result((answer, seconds))
-            self.answered = True
+        except InvalidStateError:
+            # Given up in the last moment, it is over already: nobody waits.
+            return
+        self.answered = True
 
     def give_up(self) -> None:
         """Nobody waits for it any more, as when it is over."""
@@ -145,7 +147,8 @@ class Waiting(Generic[Asked, Answered]):
         with self._came:
             # What was given up in the middle says nothing of how long the whole takes, and who failed may have been refused at once.
             answered = [job for job in self._taken if job.answered]
-            if answered and not any(job.future.cancelled() for job in self._taken if not job.answered):
+            # Pings, and above all the first work of a model, say nothing of what requests take.
+            if any(job.counted for job in answered) and not any(job.future.cancelled() for job in self._taken if not job.answered):
                 self._measured(seconds / sum(job.cost for job in answered))
             self._taken, self._taken_cost = [], 0.0
 
@@ -168,7 +171,7 @@ class Waiting(Generic[Asked, Answered]):
         with self._came:
             self._taken.remove(job)
             self._taken_cost = sum(job.cost for job in self._taken)
-            if job.answered:
+            if job.answered and job.counted:
                 self._measured(seconds / (job.cost * self._places) * job.inputs)
 
     def _measured(self, cost_s: float) -> None:

@@ -31,15 +31,18 @@ class Worker(Generic[Asked, Answered]):
         batch_size: int = 1,
         batch_wait_s: float = 0.0,
         metrics: Metrics | None = None,
+        warm_up: Callable[[], Job[Asked, Answered]] | None = None,
     ) -> None:
         """`compute` gives each job with its answer, or the exception that is its answer, as it is done; where the model is one that goes on
-        with many at once, `continuous` gives what does that in its place."""
+        with many at once, `continuous` gives what does that in its place. `warm_up` makes the job that a model computes before it is said
+        to be there, unless somebody waits, whose request is as good."""
         self._load = load
         self._compute = compute
         self._continuous = continuous
         self._batch_size = batch_size
         self._batch_wait_s = batch_wait_s
         self._metrics = metrics or Metrics()
+        self._warm_up = warm_up
         self._jobs: Waiting[Asked, Answered] = Waiting(max_queue, self._metrics)
         # A daemon: a computation that can't be stopped must not keep a process from leaving.
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -81,7 +84,12 @@ class Worker(Generic[Asked, Answered]):
         except BaseException as error:  # noqa: BLE001  (handed to the thread that waits for `loaded`)
             self.loaded.set_exception(error)
             return
-        self.loaded.set_result(None)
+        if self._warm_up is None or len(self._jobs):
+            self.loaded.set_result(None)
+        else:
+            first = self.submit(self._warm_up())
+            # Whatever became of it, which is told by whoever made it.
+            first.future.add_done_callback(lambda _: self.loaded.set_result(None))
         try:
             self._compute_all(model)
         except EngineLost as error:

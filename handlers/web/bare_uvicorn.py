@@ -32,3 +32,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINE  # 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpToolsProtocol  # noqa: E402  (as above)
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as RequestResponseCycle  # noqa: E402  (as above)
 from uvicorn.server import Server as Server  # noqa: E402  (as above)
+
+# Its own modules ask the package for these, which would run the rest.
+vars(sys.modules["uvicorn"]).setdefault("Config", Config)
+vars(sys.modules["uvicorn"]).setdefault("Server", Server)

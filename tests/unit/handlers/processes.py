@@ -47,6 +47,13 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"not ready, exit status {self.process.poll()}: {self.log}")
 
+    def until_packed(self) -> None:
+        """Until its answers are by packed weights, whose last digits are other ones (docs/decisions/0027)."""
+        until = time.monotonic() + PATIENCE_S
+        while '"weights_packed"' not in self.log:
+            assert time.monotonic() < until, self.log
+            time.sleep(0.02)
+
 
 def launch(log: IO[bytes], module: Sequence[str] = MODEL_SERVER, **variables: str) -> subprocess.Popen[bytes]:
     """`python -m MODULE ARGUMENTS` with these variables and nothing of the caller's environment."""

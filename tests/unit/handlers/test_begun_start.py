@@ -1,16 +1,23 @@
 """The first answer comes soon: what a start leaves out, and what runs beside what."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from handlers.engines import loading
-from handlers.engines.manifest import ModelError
+from handlers.engines import EngineLost, loading
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.loading import Loaded
+from handlers.engines.manifest import ModelError, read_manifest
+from handlers.functions.requests import PredictionRequest
+from handlers.server.service import Service
+from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.processes import ROOT
 
@@ -71,3 +78,125 @@ def test_libraries_that_take_long_to_import_don_t_keep_the_port_closed(tiny: Pat
     assert time.monotonic() - began < 10
     goes_on.set()
     assert loader(settings_of(tiny), lambda _: None).manifest.engine == "onnx"
+
+
+SERVED = """
+import asyncio, sys, json
+from handlers.web.running import make_server
+async def work():
+    server = make_server(None, host="127.0.0.1", port=int(sys.argv[1]), drain_s=1, arrival_s=1)
+    serving = asyncio.ensure_future(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    told = json.dumps(list(sys.modules))
+    server.should_exit = True
+    await serving
+    print(told)
+asyncio.run(work())
+"""
+
+
+def test_a_server_that_serves_has_left_it_out_too(free_tcp_port: int) -> None:
+    told = subprocess.run([sys.executable, "-c", SERVED, str(free_tcp_port)], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(told.stdout))
+    assert "uvicorn.lifespan.off" in loaded
+    assert not loaded.intersection(LEFT_OUT)
+
+
+def test_what_few_starts_need_is_left_out(tiny: Path) -> None:
+    code = f"from handlers.settings import HandlerSettings as S; from handlers.engines.loading import load; import pathlib\
+; load(S(model_dir=pathlib.Path({str(tiny)!r})), lambda stage: None); import handlers.server.service, handlers.server.http_server"
+    assert not loaded_by(code).intersection({"tarfile", "tempfile", "bz2", "handlers.functions.objects", "boto3"})
+
+
+@pytest.mark.parametrize(("task", "threads"), [("sentence-embedding", "1"), ("custom", None)])
+def test_numpy_s_threads_take_no_time_of_a_start_but_a_model_of_one_s_own_has_them(
+    task: str, threads: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    loading.import_engine("onnx", task)
+    assert os.environ.pop("OPENBLAS_NUM_THREADS", None) == threads
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    loading.import_engine("onnx", task)
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
+
+
+class Warm:
+    """A model whose first work can be held; `asked` are the texts that it has computed."""
+
+    warm_up = PredictionRequest(("ping",), many=False, parameters={})
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.asked: list[str] = []
+        self.go_on, self._error = threading.Event(), error
+
+    def predict(self, request: PredictionRequest, cancellation: Cancellation) -> list[float]:
+        self.asked += request.texts
+        assert self.go_on.wait(10)
+        if self._error is not None and request is self.warm_up:
+            raise self._error
+        return [0.5]
+
+
+def serving(model: Warm, tiny: Path) -> Service:
+    manifest = read_manifest(tiny)
+    return Service(HandlerSettings(model_dir=tiny), Stages(0), lambda settings, mark: (mark("load"), Loaded(manifest, model, ("CPU",)))[1])
+
+
+def test_a_model_is_ready_once_it_has_computed_something(tiny: Path) -> None:
+    model = Warm()
+    service = serving(model, tiny)
+    service.start()
+    while not model.asked:
+        time.sleep(0.001)
+    time.sleep(0.05)
+    assert not service.worker.ready
+    model.go_on.set()
+    service.worker.loaded.result(timeout=10)
+    assert service.worker.ready
+    assert model.asked == ["ping"]
+    # Its time is the start's, and it stands in no figure.
+    assert service.stages.known()["load"] >= 50
+    assert "pilotlight_batch_requests_count 0" in service.metrics.text(ready=True, waiting=0, stages={}, tokens={}, spans={})
+    # Nor is what a request takes guessed by it.
+    assert service.worker._jobs._cost_s is None
+
+
+def test_whoever_waits_already_is_computed_in_place_of_it(tiny: Path) -> None:
+    model, went = Warm(), threading.Event()
+    model.go_on.set()
+    manifest = read_manifest(tiny)
+
+    def load(settings: HandlerSettings, mark: loading.Mark) -> Loaded:
+        assert went.wait(10)
+        return Loaded(manifest, model, ("CPU",))
+
+    service = Service(HandlerSettings(model_dir=tiny), Stages(0), load)
+    service.start()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(service.answer_within, PredictionRequest(("mine",), many=False, parameters={}), "id", 10)
+        while not service.worker.waiting:
+            time.sleep(0.001)
+        went.set()
+        assert answer.result(timeout=10).status == 200
+    assert model.asked == ["mine"]
+
+
+def test_a_model_that_fails_at_it_is_served_and_told_of(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = Warm(ValueError("no ping"))
+    model.go_on.set()
+    service = serving(model, tiny)
+    service.start()
+    service.worker.loaded.result(timeout=10)
+    assert service.answer_within(PredictionRequest(("mine",), many=False, parameters={}), "id", 10).status == 200
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "warm_up_failed" in line]
+    assert (line["level"], line["error"], line["message"]) == ("WARNING", "ValueError", "no ping")
+
+
+def test_a_gpu_that_is_lost_at_it_ends_the_process(tiny: Path) -> None:
+    model = Warm(EngineLost("gone"))
+    model.go_on.set()
+    service = serving(model, tiny)
+    service.start()
+    assert isinstance(service.worker.lost.result(timeout=10), EngineLost)
+    assert not service.worker.ready

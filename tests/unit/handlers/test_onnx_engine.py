@@ -1,10 +1,16 @@
-"""Engine `onnx`: its threads take processor time while they compute, and only then."""
+"""Engine `onnx`: what takes processor time while it computes and while it does not; when its weights are packed."""
 
+import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
-from handlers.engines.onnx import wanted_of
+import numpy as np
+import pytest
+
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.onnx import OnnxEngine, wanted_of
 from tests.unit.handlers.processes import ROOT
 
 # Milliseconds of processor time that the process takes in 20 pauses of 20 ms, each after a prediction.
@@ -35,4 +41,58 @@ def test_the_gpu_is_asked_for_where_the_build_has_it_and_the_cpu_stands_behind_i
 
 def test_threads_that_wait_for_work_leave_the_processor_to_others(tiny: Path) -> None:
     done = subprocess.run([sys.executable, "-c", CODE, str(tiny)], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert float(done.stdout) < 40
+    # Behind what the engine logs.
+    assert float(done.stdout.splitlines()[-1]) < 40
+
+
+def told(engine: OnnxEngine, tokens: np.ndarray) -> np.ndarray:
+    return engine.run(tokens, np.zeros_like(tokens), Cancellation())
+
+
+def packing() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "model-packing"]
+
+
+def ended() -> None:
+    for thread in packing():
+        thread.join(10)
+
+
+def test_weights_are_packed_behind_the_first_answer(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine, tokens = OnnxEngine(tiny, threads=2), np.arange(12, dtype=np.int64).reshape(2, 6)
+    assert packing() == []
+    began = engine._session
+    first = told(engine, tokens)
+    assert len(packing()) == 1
+    assert told(engine, tokens) == pytest.approx(first, abs=0)
+    ended()
+    assert engine._session is not began
+    # By other instructions, so that the last digits may be other ones.
+    assert told(engine, tokens) == pytest.approx(first, abs=1e-5)
+    assert json.loads(capsys.readouterr().out)["event"] == "weights_packed"
+    assert packing() == []
+
+
+def test_processes_that_share_weights_have_them_packed_from_the_start(tiny: Path) -> None:
+    engine, tokens = OnnxEngine(tiny, threads=1, packed=True), np.ones((1, 6), dtype=np.int64)
+    began = engine._session
+    assert told(engine, tokens) == pytest.approx(told(OnnxEngine(tiny, threads=1), tokens), abs=1e-5)
+    assert engine._session is began
+    ended()
+
+
+def test_weights_that_can_not_be_packed_answer_as_they_are(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, tokens = OnnxEngine(tiny, threads=1), np.ones((1, 6), dtype=np.int64)
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(engine, "_opened", full)
+    first = told(engine, tokens)
+    ended()
+    assert told(engine, tokens) == pytest.approx(first, abs=0)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["level"]) == ("weights_not_packed", "WARNING")
+    assert "no room" in line["message"]

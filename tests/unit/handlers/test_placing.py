@@ -1,5 +1,6 @@
 """Where a fetched model's bytes go: weights to memory where they fit, the rest to a disk that may be full, and nothing twice."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -10,18 +11,21 @@ import tarfile
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import page_cache
 from handlers.engines import fetching, loading, placing, weights
 from handlers.engines.loading import Loaded, prove
-from handlers.engines.manifest import ModelError, read_manifest, verify
+from handlers.engines.manifest import FileRecord, ModelError, read_manifest, verify
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.large_models import WEIGHTS, write_archive
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = 3 << 20
+# More than is hashed in one piece.
+LARGE = (16 << 20) + 5
 # Sees a disk with room for everything, and no memory but for those who say so.
 PROGRAM = """
 import shutil, sys
@@ -262,3 +266,21 @@ def test_before_a_process_is_forked_a_part_that_hangs_is_waited_for_and_not_for_
         assert thread.is_alive() is expected
     finally:
         hung.set()
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("size", [0, 1, LARGE, 2 * LARGE])
+def test_a_file_is_proven_whole_however_it_is_read(tmp_path, mapped, size):
+    path = tmp_path / WEIGHTS
+    with path.open("wb") as file:
+        file.truncate(size)
+        file.seek(max(size - 1, 0))
+        file.write(b"a"[:size])
+    expected = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest = SimpleNamespace(files={WEIGHTS: FileRecord(expected, size)})
+    verify(tmp_path, manifest, WEIGHTS, mapped=mapped)
+    other = SimpleNamespace(files={WEIGHTS: FileRecord("0" * 64, size)})
+    with pytest.raises(ModelError, match=f"expected sha256 {'0' * 64}, found {expected}"):
+        verify(tmp_path, other, WEIGHTS, mapped=mapped)
+    with pytest.raises(ModelError, match="found nothing to read"):
+        verify(tmp_path / "none", manifest, WEIGHTS, mapped=mapped)

@@ -74,6 +74,7 @@ def told(sentences, workshop):
     with running(workshop, MODEL_DIR=str(sentences), MAX_INPUTS="8") as started:
         # Its answer tells of the cold start.
         assert started.predict({"inputs": "cold"}).status_code == 200
+        started.until_packed()
         yield started
 
 
