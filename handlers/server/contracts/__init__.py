@@ -14,11 +14,10 @@ from handlers.tasks import CUSTOM, GENERATION, TASKS
 
 if TYPE_CHECKING:
     from handlers.functions.requests import PredictionRequest
-    from handlers.server.calls import Call
     from handlers.server.forms import Form
 
-# What is asked, and how it is answered. Raises RequestProblem.
-Reader = Callable[["Call", bytes], tuple["PredictionRequest", "Form"]]
+# What is asked, and how it is answered, of a request (calls.py, which imports this) and its body. Raises RequestProblem.
+Reader = Callable[[Any, bytes], tuple["PredictionRequest", "Form"]]
 _Members = Callable[[RequestProblem], dict[str, Any]]
 
 
