@@ -1,15 +1,19 @@
 """A short request that came whole, and its answer: what most requests are, without the objects and the task that ASGI has for each."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from handlers.web.protocol import BoundedHttp
+from typing import Any, Protocol
 
 # Head and body together. What is longer goes ASGI's way, where it does not matter.
 SHORT_BYTES = 32_768
 # Begins to answer, or says False and has done nothing: then the request goes ASGI's way.
 Take = Callable[["Exchange"], bool]
+
+
+class Connection(Protocol):
+    """What it came on (protocol.py, which imports this)."""
+
+    def answer(self, cycle: Any, status: int, headers: Mapping[str, str], body: bytes) -> bool: ...
+    def on_response_complete(self) -> None: ...
 
 
 class _Nobody:
@@ -38,9 +42,18 @@ class Exchange:
     )
     message_event = _Nobody()
 
-    def __init__(self, connection: "BoundedHttp", path: str, headers: Mapping[str, str], body: bytes, *, keep_alive: bool) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        keep_alive: bool,
+        default_headers: list[tuple[bytes, bytes]],
+    ) -> None:
         # None once the answer is written, or nobody is there for it: it leads here.
-        self.connection: BoundedHttp | None = connection
+        self.connection: Connection | None = connection
         self.path = path
         self.headers = headers
         self.body = body
@@ -48,7 +61,7 @@ class Exchange:
         self.ending: Callable[[], Any] | None = None
         # What the protocol, and uvicorn's under it, look at of a request that is being answered.
         self.keep_alive = keep_alive
-        self.default_headers: list[tuple[bytes, bytes]] = connection.server_state.default_headers
+        self.default_headers = default_headers
         self.disconnected = self.response_started = self.response_complete = self.waiting_for_100_continue = False
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:

@@ -176,7 +176,8 @@ class BoundedHttp(HttpToolsProtocol):
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
         # The parser lets nothing else than ASCII into a path.
         path, keep_alive = self.url.decode("latin-1"), self.parser.should_keep_alive() and not self.leaving
-        exchange = Exchange(self, path, headers, body, keep_alive=keep_alive)
+        every = self.server_state.default_headers
+        exchange = Exchange(self, path, headers, body, keep_alive=keep_alive, default_headers=every)
         before = self.cycle
         # First: it may be answered before it is known to be taken.
         self._taken = exchange
