@@ -50,9 +50,10 @@ class Call:
         request_id: str,
         leaving: Callable[[Callable[[], Any] | None], None] | None = None,
         whole: Callable[[], bytes] | None = None,
+        came: float | None = None,
     ) -> None:
         """`leaving` takes what is to be called when the client leaves; without it that is found out by `receive`. `whole` gives the body
-        of a request that has come."""
+        of a request that has come, and `came` is when its headers were there (monotonic clock), now unless told."""
         self.service = service
         self.lasting = lasting
         self.headers = headers
@@ -63,7 +64,7 @@ class Call:
         self._receive = receive
         self._leaving = leaving
         self._whole = whole
-        self._came = time.monotonic()
+        self._came = time.monotonic() if came is None else came
 
     @property
     def content_type(self) -> str | None:

@@ -27,7 +27,7 @@ def begin(app: "App", exchange: Exchange) -> bool:
     if logs.CUSTOM_ATTRIBUTES_HEADER in headers and pings.of_headers(headers) is not None:
         return False
     trace = traces.of(headers)
-    call = Call(service, app.lasting, headers, _receive, logs.request_id(headers, app.new_id()))
+    call = Call(service, app.lasting, headers, _receive, logs.request_id(headers, app.new_id()), came=exchange.began)
     call.route = route
     try:
         request, form = reader(call, exchange.body)
@@ -52,14 +52,13 @@ async def _receive() -> Any:
 class _Direct:
     """One such request, until it is answered, too late, or its client is gone."""
 
-    __slots__ = ("_app", "_call", "_exchange", "_over", "_started", "_trace", "job")
+    __slots__ = ("_app", "_call", "_exchange", "_over", "_trace", "job")
 
     def __init__(self, app: "App", exchange: Exchange, call: Call, trace: traces.Trace | None) -> None:
         self._app = app
         self._exchange = exchange
         self._call = call
         self._trace = trace
-        self._started = time.perf_counter()
         self._over = False
         self.job: Job[Any, Any] | None = None
 
@@ -126,4 +125,4 @@ class _Direct:
             # A header that is none.
             answer = self._unexpected(error)
             self._exchange.answer(answer.status, self._app.headers(answer, self._call), answer.body)
-        self._app.record(self._exchange.path, answer, self._call, time.perf_counter() - self._started, len(answer.body))
+        self._app.record(self._exchange.path, answer, self._call, time.monotonic() - self._exchange.began, len(answer.body))

@@ -23,10 +23,12 @@ class _Nobody:
 
 
 class Exchange:
-    """`path` is as it was sent, with its query; names of headers are lower-case, the last one counts. Once it is taken, `leaving` is called
-    when the client leaves, and `ending` when the server does and has no time left."""
+    """`began` is when its headers were there (monotonic clock), `path` is as it was sent, with its query; names of headers are lower-case,
+    the last one counts. Once it is taken, `leaving` is called when the client leaves, and `ending` when the server does and has no time
+    left."""
 
     __slots__ = (
+        "began",
         "body",
         "connection",
         "default_headers",
@@ -49,11 +51,13 @@ class Exchange:
         headers: Mapping[str, str],
         body: bytes,
         *,
+        began: float,
         keep_alive: bool,
         default_headers: list[tuple[bytes, bytes]],
     ) -> None:
         # None once the answer is written, or nobody is there for it: it leads here.
         self.connection: Connection | None = connection
+        self.began = began
         self.path = path
         self.headers = headers
         self.body = body

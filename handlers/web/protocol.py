@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -52,6 +53,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._lost = False
         # What has come of a request's body that may not have to become ASGI's, None where nobody has to know.
         self._held: bytes | None = None
+        self._held_at = 0.0
         self._holding: asyncio.TimerHandle | None = None
         self._taken: Exchange | None = None
 
@@ -111,7 +113,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._waiting is not None:
             self._wait(None)
         if short and self.take is not None and self._is_plain():
-            self._held = b""
+            self._held, self._held_at = b"", time.monotonic()
         else:
             self._begin_asgi()
 
@@ -177,7 +179,7 @@ class BoundedHttp(HttpToolsProtocol):
         # The parser lets nothing else than ASCII into a path.
         path, keep_alive = self.url.decode("latin-1"), self.parser.should_keep_alive() and not self.leaving
         every = self.server_state.default_headers
-        exchange = Exchange(self, path, headers, body, keep_alive=keep_alive, default_headers=every)
+        exchange = Exchange(self, path, headers, body, began=self._held_at, keep_alive=keep_alive, default_headers=every)
         before = self.cycle
         # First: it may be answered before it is known to be taken.
         self._taken = exchange

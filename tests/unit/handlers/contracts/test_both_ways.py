@@ -101,13 +101,13 @@ def test_both_ways_answer_and_log_the_same(told, place):
     assert len(stripped[0]) == 1
 
 
-def lines_of(told, before, *ids):
-    """The two lines, which are written after the answers."""
+def lines_of(told, before, *ids, count=2):
+    """Their lines, which are written after the answers."""
     end = time.monotonic() + 10
     while time.monotonic() < end:
         logged = [json.loads(line) for line in told.log[before:].split("\n")[:-1]]
         found = [line for line in logged if line["request_id"] in ids]
-        if len(found) >= 2:
+        if len(found) >= count:
             return found
         time.sleep(0.01)
     raise AssertionError(told.log[before:])
@@ -137,3 +137,15 @@ def test_both_ways_count_the_same(told):
             grown.append({name: after[name] - before[name] for name in after if "_sum" not in name and "_bucket" not in name})
     assert grown[0] == grown[1]
     assert grown[0]['pilotlight_answers_total{status="200"}'] >= 1
+
+
+def test_the_time_of_one_runs_from_its_headers(told):
+    body, before = b'{"inputs": "cold"}', len(told.log)
+    with socket.create_connection(("127.0.0.1", told.port)) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nX-Request-Id: late\r\nX-Request-Timeout-Ms: 20\r\nContent-Length: 18\r\n\r\n")
+        # Within what is waited for a body, and beyond what its caller has.
+        time.sleep(0.03)
+        client.sendall(body)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 504 ")
+    (line,) = lines_of(told, before, "late", count=1)
+    assert line["ms"] >= 25
