@@ -50,8 +50,12 @@ def write_soon(event: str, *, level: str = "INFO", **fields: object) -> None:
     now = time.time()
     stamp = f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
     trace = traces.current.get()
-    special = {"severity": level, "time": stamp, **_cloud_trace(trace)} if on_cloud_run() else {}
-    line = {"timestamp": stamp, "level": level, "event": event, **_ids(trace), **special, **fields}
+    line: dict[str, object] = {"timestamp": stamp, "level": level, "event": event}
+    if trace is not None:
+        line.update(_ids(trace))
+    if on_cloud_run():
+        line.update({"severity": level, "time": stamp, **_cloud_trace(trace)})
+    line.update(fields)
     sys.stdout.write(_encoded(line) + "\n")
 
 
@@ -93,10 +97,8 @@ def on_container_apps() -> bool:
     return "CONTAINER_APP_NAME" in os.environ or "CONTAINER_APP_JOB_NAME" in os.environ
 
 
-def _ids(trace: Trace | None) -> dict[str, str]:
+def _ids(trace: Trace) -> dict[str, str]:
     """What lets a line stand beside the span that it belongs to (OpenTelemetry, "Trace context in non-OTLP log formats")."""
-    if trace is None:
-        return {}
     return {"trace_id": trace.id, "span_id": trace.span} if trace.span else {"trace_id": trace.id}
 
 

@@ -10,7 +10,7 @@ import sys
 from functools import partial
 
 # New objects, more than those that are gone, after which the collector looks through them; Python's own are 700.
-_YOUNG = 20_000
+_YOUNG = 5_000
 
 
 def main() -> int:
@@ -62,7 +62,7 @@ def _serve_http() -> int:
 
     _write_lines_faster()
     gc.freeze()
-    # What requests leave is freed by their last reference, and what 32 of them have at once made the collector look every other moment.
+    # What most requests leave is freed by their last reference; what 32 of them have at once made the collector look every other moment.
     gc.set_threshold(_YOUNG)
     gc.enable()
     failure = serve(service)

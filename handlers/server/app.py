@@ -78,6 +78,8 @@ class App:
             return
         except RequestProblem as problem:
             answer = self.refusal(problem, call)
+            # As in Job.fail.
+            problem.__traceback__ = None
         except asyncio.CancelledError:
             # The server leaves and has no time left: say so, instead of the bare 500 that the transport would send.
             if call.ping is None:
@@ -167,9 +169,8 @@ class App:
             return
         self.service.metrics.answered(answer.status, None if quiet else seconds)
         if not quiet:
-            fields: dict[str, Any] = {"route": path[:80], "status": answer.status, "bytes": sent}
             taken = line_metrics.latency(self.service.settings.service, seconds * 1000)
-            logs.write_soon("request", request_id=call.request_id, **fields, **taken)
+            logs.write_soon("request", request_id=call.request_id, route=path[:80], status=answer.status, bytes=sent, **taken)
             if not self._flushing:
                 self._flushing = True
                 asyncio.get_running_loop().call_soon(self._flush)

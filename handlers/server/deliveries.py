@@ -70,16 +70,15 @@ class Deliveries:
     def _look(self, moment: float) -> None:
         if moment != self._looks_at:
             return  # an earlier look, which looks again, has come in between
-        now, next_at = time.monotonic(), math.inf
-        # Whoever is told may forget others.
-        for until, late in list(self._ends.values()):
-            if until > now:
-                next_at = min(next_at, until)
-            else:
-                late()
+        now = time.monotonic()
+        late = [told for until, told in self._ends.values() if until <= now]
+        next_at = min((until for until, _ in self._ends.values() if until > now), default=math.inf)
+        # First: whatever becomes of those who are told, the next are.
         self._looks_at = math.inf
         if next_at < math.inf:
             self._look_at(next_at)
+        for told in late:
+            self._call(told)
 
     def _tell(self, told: Callable[[Any], None], done: Any) -> None:
         """In the thread that is done."""
@@ -95,7 +94,14 @@ class Deliveries:
         self._woken = False
         while self._done:
             told, done = self._done.popleft()
-            told(done)
+            self._call(told, done)
+
+    def _call(self, told: Callable[..., Any], *arguments: Any) -> None:
+        """One of many: who raises (a log that can't be written, say) keeps the others from nothing."""
+        try:
+            told(*arguments)
+        except Exception as error:  # noqa: BLE001  (told as asyncio tells of a callback's)
+            self.loop.call_exception_handler({"message": "Whoever was told of a prediction failed.", "exception": error})
 
 
 def _fail(waiting: asyncio.Future[Any], late: Callable[[], Exception]) -> None:

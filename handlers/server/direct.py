@@ -21,8 +21,7 @@ def begin(app: "App", exchange: Exchange) -> bool:
     that is fetched first, a span, a ping), or where it will be refused: nothing has been done then."""
     service, headers = app.service, exchange.headers
     route = contracts.fixed("POST", exchange.path)
-    reader = None if route is None else contracts.reader(route)
-    if reader is None or spans.collected() or "content-encoding" in headers or len(exchange.body) > service.settings.max_body_bytes:
+    if route is None or spans.collected() or "content-encoding" in headers or len(exchange.body) > service.settings.max_body_bytes:
         return False
     if logs.CUSTOM_ATTRIBUTES_HEADER in headers and pings.of_headers(headers) is not None:
         return False
@@ -30,6 +29,8 @@ def begin(app: "App", exchange: Exchange) -> bool:
     call = Call(service, app.lasting, headers, _receive, logs.request_id(headers, app.new_id()), came=exchange.began)
     call.route = route
     try:
+        if (reader := contracts.reader(route)) is None:
+            return False
         request, form = reader(call, exchange.body)
         if form.piece is not None or request.uri is not None:
             return False
@@ -42,6 +43,8 @@ def begin(app: "App", exchange: Exchange) -> bool:
         asked.job = service.begin(request, form, seconds, asked.told, asked.failed)
     except RequestProblem as problem:
         asked.failed(problem)
+    except Exception as error:  # noqa: BLE001  (its answer)
+        asked.failed(service.unexpected(error, call.request_id))
     return True
 
 
@@ -64,11 +67,15 @@ class _Direct:
 
     def told(self, outcome: Outcome) -> None:
         """The model is done with it."""
-        if self._trace is None:
-            self._told(outcome)
-            return
-        with traces.within(self._trace):
-            self._told(outcome)
+        try:
+            if self._trace is None:
+                self._told(outcome)
+                return
+            with traces.within(self._trace):
+                self._told(outcome)
+        except Exception:
+            self._break_off()
+            raise
 
     def _told(self, outcome: Outcome) -> None:
         if self._over:
@@ -78,20 +85,29 @@ class _Direct:
         job, self.job = self.job, None
         if job is not None:
             self._app.service.forget(job)
-        try:
-            encoded, seconds = outcome.result()
-            answer = self._app.service.answered(encoded, seconds, self._call.request_id)
-        except RequestProblem as problem:
-            answer = self._app.refusal(problem, self._call)
-        except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
+        result, error = outcome.end()
+        if isinstance(error, RequestProblem):
+            answer = self._app.refusal(error, self._call)
+        elif isinstance(error, Exception):
             answer = self._unexpected(error)
+        else:
+            try:
+                encoded, seconds = result
+                answer = self._app.service.answered(encoded, seconds, self._call.request_id)
+            except Exception as fault:  # noqa: BLE001  (the last place where an error can still become an answer)
+                answer = self._unexpected(fault)
         self._send(answer)
 
     def failed(self, problem: RequestProblem) -> None:
         """It is refused, or its time is over."""
-        if not self._is_over():
+        if self._is_over():
+            return
+        try:
             with traces.within(self._trace):
                 self._send(self._app.refusal(problem, self._call))
+        except Exception:
+            self._break_off()
+            raise
 
     def gone(self) -> None:
         """The client left."""
@@ -114,6 +130,11 @@ class _Direct:
             self._app.service.forget(job)
             job.give_up()
         return False
+
+    def _break_off(self) -> None:
+        """Where nothing else can be told, as uvicorn does then; nothing where an answer is sent."""
+        headers = {"content-type": "text/plain; charset=utf-8", "content-length": "21", "connection": "close"}
+        self._exchange.answer(500, headers, b"Internal Server Error")
 
     def _unexpected(self, error: Exception) -> Answer:
         return self._app.refusal(self._app.service.unexpected(error, self._call.request_id), self._call)

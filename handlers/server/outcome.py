@@ -43,9 +43,7 @@ class Outcome:
             raise InvalidStateError
         self._told(self)
 
-    def result(self) -> Any:
-        """Of one that is told of. Raises its error."""
+    def end(self) -> tuple[Any, BaseException | None]:
+        """Result or error of one that is told of."""
         result, error = self._ends[0]
-        if error is not None:
-            raise error
-        return result
+        return result, error

@@ -52,6 +52,7 @@ class _Asked(NamedTuple):
 _Job = Job[_Asked, Encoded]
 # A run of its own takes about as long as a dozen tokens; most models cut a text at 512 of them.
 _EACH, _READ = 60, 2500
+_MOST_TOKENS = 1_000_000
 # Stands for what a ping asks, until the model is there and says what that is.
 _PING = PredictionRequest((), many=False, parameters={})
 
@@ -141,6 +142,9 @@ class Service:
     ) -> _Job:
         """Begin one prediction: in the loop `told` gets what it gives, which `answered` makes an answer of, or `late` the problem when its
         time is over; neither may raise. `forget` it then. Raises RequestProblem."""
+        if seconds <= 0:
+            # As where its body is read: first whether there is a place.
+            self.worker.require_place()
         patience, until = self._patience(seconds, counted=True)
         deliveries = self._deliveries_now()
         job = self._job(request, form, until, future=deliveries.outcome(told))
@@ -252,6 +256,8 @@ class Service:
     def unexpected(self, error: Exception, request_id: str) -> InternalFault:
         """Log an error that nobody expected; what the client is told of it."""
         logs.write_fault("server_fault", error, request_id=request_id)
+        # As in Job.fail, once it is told.
+        error.__traceback__ = None
         return InternalFault("The request could not be handled.")
 
     def tokens(self) -> Mapping[str, int]:
@@ -345,7 +351,8 @@ class Service:
         if self.manifest is not None and self.manifest.task == GENERATION:
             # Every token is a pass.
             tokens = request.parameters.get("max_new_tokens")
-            cost += inputs * _EACH * (tokens if isinstance(tokens, int) else DEFAULT_NEW_TOKENS)
+            # Looked at by the model's thread only; a number without end would cost without end.
+            cost += inputs * _EACH * (min(max(tokens, 1), _MOST_TOKENS) if isinstance(tokens, int) else DEFAULT_NEW_TOKENS)
         return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING, future=future)
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:

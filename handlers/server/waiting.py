@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions import spans
-from handlers.functions.problems import DeadlineExceeded, Overloaded
+from handlers.functions.problems import DeadlineExceeded, Overloaded, RequestProblem
 from handlers.server.faults import carried
 from handlers.server.metrics import Metrics
 from handlers.server.outcome import Outcome
@@ -67,8 +67,11 @@ class Job(Generic[Asked, Answered]):
         with suppress(InvalidStateError):
             if isinstance(error, Cancelled):
                 self.future.cancel()
-            else:
-                self.future.set_exception(carried(error))
+                return
+            if isinstance(error, RequestProblem):
+                # Nobody reads it, and its frames lead back here: what was asked would wait for the garbage collector.
+                error.__traceback__ = None
+            self.future.set_exception(carried(error))
 
 
 class Waiting(Generic[Asked, Answered]):
@@ -86,7 +89,8 @@ class Waiting(Generic[Asked, Answered]):
         self._came = threading.Condition(self._lock)
         self._taken: list[Job[Asked, Answered]] = []
         # What those that wait cost together, and those that were taken: no sum over all of them for each one that comes.
-        self._jobs_cost, self._taken_cost = 0.0, 0.0
+        self._jobs_cost: float = 0
+        self._taken_cost: float = 0
         self._began = 0.0
         self._cost_s: float | None = None
         # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
@@ -150,7 +154,7 @@ class Waiting(Generic[Asked, Answered]):
             # Pings, and above all the first work of a model, say nothing of what requests take.
             if any(job.counted for job in answered) and not any(job.future.cancelled() for job in self._taken if not job.answered):
                 self._measured(seconds / sum(job.cost for job in answered))
-            self._taken, self._taken_cost = [], 0.0
+            self._taken, self._taken_cost = [], 0
 
     def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
         """The requests that find a place among those that were taken before and go on, of `places` inputs that `free` are left of. Blocks
@@ -183,7 +187,7 @@ class Waiting(Generic[Asked, Answered]):
         while self._jobs and (not taken or inputs + self._jobs[0].inputs <= most_inputs):
             job = self._jobs.popleft()
             # Exactly nothing where nobody waits, whatever was rounded on the way.
-            self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0.0
+            self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0
             if not self._dropped(job, now):
                 taken.append(job)
                 inputs += job.inputs

@@ -76,7 +76,8 @@ class Exchange:
     def on_response(self) -> None:
         """The protocol's, once the answer is written."""
         connection, self.connection = self.connection, None
-        # They lead to whoever answers, who leads here.
+        # They lead to whoever answers, who leads here; and the connection keeps this until its next request.
         self.leaving = self.ending = None
+        self.body, self.headers = b"", {}
         if connection is not None:
             connection.on_response_complete()

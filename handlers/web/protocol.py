@@ -82,6 +82,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unread_bytes += len(data)
+        before = self._taken
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
@@ -91,8 +92,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._unsupported_upgrade_warning()
         if self._held is not None and self._holding is None:
             self._holding = self.loop.call_later(_BETWEEN_S, self._become_asgi)
-        if self.pipeline and self._taken is not None and self._taken.leaving is not None:
-            # As in _when_it_leaves.
+        if self.pipeline and self._taken is not before:
+            # As in _when_it_leaves, and like there once: what comes behind it is not read for as long as it takes.
             self.flow.resume_reading()
         if self._begun and self._waiting is None:
             self._wait(self.arrival_s)
@@ -107,20 +108,28 @@ class BoundedHttp(HttpToolsProtocol):
         if self._waiting is not None:
             self._wait(None)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Trailers are not of the head, which is what others have looked at.
+        if self._begun:
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         short = self._unread_bytes <= SHORT_BYTES
         self._begun, self._unread_bytes = False, 0
         if self._waiting is not None:
             self._wait(None)
-        if short and self.take is not None and self._is_plain():
+        if short and self.take is not None and self.parser.get_method() == b"POST" and self._is_plain():
             self._held, self._held_at = b"", time.monotonic()
         else:
             self._begin_asgi()
 
     def _is_plain(self) -> bool:
-        """Whether it is a POST that nothing is special about, on a connection that has nothing else to do."""
+        """Whether it is one that nothing is special about, on a connection that has nothing else to do."""
         parser = self.parser
-        if parser.get_method() != b"POST" or parser.should_upgrade() or parser.get_http_version() != "1.1" or self.expect_100_continue:
+        if parser.should_upgrade() or self.expect_100_continue or parser.get_http_version() != "1.1" or not self.url.startswith(b"/"):
             return False
         return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
@@ -200,7 +209,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
@@ -236,7 +246,8 @@ class BoundedHttp(HttpToolsProtocol):
         """Send an answer as a whole; False where that has to wait, or where one was begun."""
         if cycle.disconnected:
             return True
-        if self.flow.write_paused or cycle.response_started:
+        # One that was taken has no other way: it waits in the transport with what is before it.
+        if cycle.response_started or (self.flow.write_paused and not isinstance(cycle, Exchange)):
             return False
         head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if head.count("\n") != len(headers) or head.count("\r") != len(headers):

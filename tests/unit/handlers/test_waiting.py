@@ -313,3 +313,19 @@ def test_what_is_given_up_is_dropped_and_what_is_over_stays_over():
     over.give_up()
     assert over.future.result() == (b"", 0.1)
     assert line.shed() == {"gone": 1}
+
+
+def test_what_those_who_wait_cost_is_exact_whatever_they_say():
+    waiting = Waiting(8, Metrics())
+    waiting.put(Job("huge", cost=10**30))
+    for _ in range(3):
+        waiting.put(Job("small", cost=7))
+    assert waiting._jobs_cost == 10**30 + 21
+    assert len(waiting.take(1, 0)) == 1
+    assert (waiting._jobs_cost, waiting._taken_cost) == (21, 10**30)
+    waiting.done(0.1)
+    assert (waiting._jobs_cost, waiting._taken_cost) == (21, 0)
+    gone = waiting._jobs[0]
+    gone.give_up()
+    waiting._drop()
+    assert waiting._jobs_cost == 14

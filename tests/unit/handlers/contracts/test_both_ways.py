@@ -34,35 +34,49 @@ def both(server, head, body):
 
 
 def requests():
-    """Path, headers and body of requests that go well and of such that don't."""
+    """Path, headers and body of requests that go past ASGI where they come whole, and of such that don't."""
     good, vectors = b'{"inputs": "cold"}', json.dumps({"input": "cold", "model": NAME}).encode()
-    yield from (("/predict", {}, body) for body in (good, b'{"inputs": ["cold", "warm"], "parameters": {}}', b' {"inputs": "\\u00e4"}\n'))
-    yield from (("/predict", {}, body) for body in (b"", b"{", b'"cold"', b'{"inputs": 1}', b'{"inputs": "a", "b": 1}', b'{"inputs": NaN}'))
-    yield from (("/predict", {}, body) for body in (b"\xff", b'{"inputs": []}', b'{"inputs": "a", "parameters": {"no": 1}}', b"[" * 9000))
-    yield "/predict", {}, json.dumps({"inputs": ["cold"] * 9}).encode()
-    yield "/predict", {"x-request-id": "mine"}, good
-    yield "/predict", {"traceparent": TRACE}, good
-    yield "/predict", {"traceparent": TRACE}, b"{"
-    yield "/predict", {LEFT: "5000"}, good
-    yield "/predict", {LEFT: "0"}, good
-    yield "/predict", {LEFT: "soon"}, good
-    yield "/predict", {"content-type": "text/csv", "accept": "text/csv"}, b"cold\nwarm\n"
-    yield "/predict", {"content-type": "text/html"}, good
-    yield "/predict", {"accept": "application/x-npy"}, good
-    yield "/predict", {"accept": "text/html"}, good
-    yield "/predict", {"content-encoding": "gzip"}, good
-    yield "/predict?a=b", {}, good
-    yield "/pre%64ict", {}, good
-    yield "/nothing", {}, good
-    yield "/invocations", {"x-amzn-sagemaker-custom-attributes": "request-id=mine;timeout-ms=4000"}, good
-    yield "/invocations", {"x-amzn-sagemaker-custom-attributes": "ping=0.1;request-id=mine"}, b'{"inputs": "ping"}'
-    yield "/", {}, good
-    yield "/", {}, b'{"inputs": "cold", "normalize": true}'
-    yield "/", {"content-type": "image/png"}, b"no image"
-    yield "/v1/embeddings", {}, vectors
-    yield "/v1/embeddings", {}, vectors.replace(NAME.encode(), b"another")
-    yield "/v1/completions", {}, b'{"model": "a", "prompt": "b", "stream": true}'
-    yield "/score", {}, b'{"inputs": "cold"}'
+    for body in (good, b'{"inputs": ["cold", "warm"], "parameters": {}}', b' {"inputs": "\\u00e4"}\n'):
+        yield True, "/predict", {}, body
+    # Who is read is taken, whatever the model says of it.
+    yield True, "/predict", {}, b'{"inputs": "a", "parameters": {"no": 1}}'
+    yield True, "/predict", {"x-request-id": "mine"}, good
+    yield True, "/predict", {"traceparent": TRACE}, good
+    yield True, "/predict", {LEFT: "5000"}, good
+    yield True, "/predict", {LEFT: "0"}, good
+    yield True, "/predict", {"content-type": "text/csv", "accept": "text/csv"}, b"cold\nwarm\n"
+    yield True, "/predict", {"accept": "application/x-npy"}, good
+    yield True, "/invocations", {"x-amzn-sagemaker-custom-attributes": "request-id=mine;timeout-ms=4000"}, good
+    yield True, "/", {}, good
+    yield True, "/", {}, b'{"inputs": "cold", "normalize": true}'
+    yield True, "/v1/embeddings", {}, vectors
+    yield True, "/v1/embeddings", {}, vectors.replace(NAME.encode(), b"another")
+    for body in (
+        b"",
+        b"{",
+        b'"cold"',
+        b'{"inputs": 1}',
+        b'{"inputs": "a", "b": 1}',
+        b'{"inputs": NaN}',
+        b"\xff",
+        b'{"inputs": []}',
+        b"[" * 9000,
+    ):
+        yield False, "/predict", {}, body
+    yield False, "/predict", {}, json.dumps({"inputs": ["cold"] * 9}).encode()
+    yield False, "/predict", {"traceparent": TRACE}, b"{"
+    yield False, "/predict", {LEFT: "soon"}, good
+    yield False, "/predict", {"content-type": "text/html"}, good
+    yield False, "/predict", {"accept": "text/html"}, good
+    yield False, "/predict", {"content-encoding": "gzip"}, good
+    yield False, "/predict?a=b", {}, good
+    yield False, "/pre%64ict", {}, good
+    yield False, "/nothing", {}, good
+    yield False, "/invocations", {"x-amzn-sagemaker-custom-attributes": "ping=0.1;request-id=mine"}, b'{"inputs": "ping"}'
+    yield False, "/", {"content-type": "image/png"}, b"no image"
+    yield False, "/", {}, b'{"inputs": "cold", "stream": true}'
+    yield False, "/v1/completions", {}, b'{"model": "a", "prompt": "b", "stream": true}'
+    yield False, "/score", {}, b'{"inputs": "cold"}'
 
 
 OWN = {"date", "x-request-id", "x-ms-request-id"}
@@ -71,7 +85,7 @@ LINE_OWN = {"timestamp", "ms", "request_id", "_aws"}
 
 @pytest.fixture(scope="module")
 def told(sentences, workshop):
-    with running(workshop, MODEL_DIR=str(sentences), MAX_INPUTS="8") as started:
+    with running(workshop, module=("tests.unit.handlers.watched_server",), MODEL_DIR=str(sentences), MAX_INPUTS="8") as started:
         # Its answer tells of the cold start.
         assert started.predict({"inputs": "cold"}).status_code == 200
         started.until_packed()
@@ -80,7 +94,7 @@ def told(sentences, workshop):
 
 @pytest.mark.parametrize("place", range(len(list(requests()))))
 def test_both_ways_answer_and_log_the_same(told, place):
-    path, headers, body = list(requests())[place]
+    taken, path, headers, body = list(requests())[place]
     lines = "".join(f"{name}: {value}\r\n" for name, value in ({"content-type": "application/json"} | headers).items())
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode()
     before = len(told.log)
@@ -91,6 +105,9 @@ def test_both_ways_answer_and_log_the_same(told, place):
     }
     ids = [re.escape(each["x-request-id"]).encode() for each in (first, second)]
     assert re.sub(ids[0], b"ID", one) == re.sub(ids[1], b"ID", other)
+    ways = [json.loads(line)["taken"] for line in told.log[before:].split("\n") if '"way"' in line]
+    # The second of them has not come whole in time, so that nobody was asked, unless it has no body.
+    assert ways == [taken] * (2 if not body else 1)
     one_id, other_id = (each["x-request-id"] for each in (first, second))
     logged = lines_of(told, before, one_id, other_id)
     by_id = [[line for line in logged if line["request_id"] == each] for each in (one_id, other_id)]
@@ -106,7 +123,7 @@ def lines_of(told, before, *ids, count=2):
     end = time.monotonic() + 10
     while time.monotonic() < end:
         logged = [json.loads(line) for line in told.log[before:].split("\n")[:-1]]
-        found = [line for line in logged if line["request_id"] in ids]
+        found = [line for line in logged if line.get("request_id") in ids]
         if len(found) >= count:
             return found
         time.sleep(0.01)

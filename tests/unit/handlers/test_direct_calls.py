@@ -1,0 +1,281 @@
+"""Predictions past ASGI: what their callers are told, at the end of their time too, and what is left of them."""
+
+import asyncio
+import gc
+import json
+import sys
+import threading
+from collections import Counter
+
+import pytest
+
+from handlers.engines.loading import Loaded
+from handlers.engines.manifest import read_manifest
+from handlers.functions import spans
+from handlers.functions.problems import InputRefused
+from handlers.functions.requests import PredictionRequest
+from handlers.server import direct
+from handlers.server.app import App
+from handlers.server.service import Service
+from handlers.server.stages import Stages
+from handlers.settings import HandlerSettings
+
+PLENTY_S = 10
+
+
+class Held:
+    """A model that computes once it may, or fails as it is told to."""
+
+    warm_up = PredictionRequest(("ping",), many=False, parameters={})
+
+    def __init__(self):
+        self.go_on, self.error = threading.Event(), None
+
+    def predict(self, request, cancellation):
+        if request is self.warm_up:
+            return []
+        assert self.go_on.wait(PLENTY_S)
+        if self.error is not None:
+            raise self.error
+        return [0.5]
+
+
+class Exchange:
+    """What came, and what is answered: stands for the connection."""
+
+    def __init__(self, body=b'{"inputs": "cold"}', path="/predict", **headers):
+        self.body, self.path, self.headers = body, path, {"x-request-id": "mine"} | headers
+        self.began = asyncio.get_running_loop().time()
+        self.leaving = self.ending = None
+        self.answered = asyncio.Event()
+        self.answers = []
+
+    def answer(self, status, headers, body):
+        if not self.answered.is_set():
+            self.answers.append((status, headers, body))
+            self.answered.set()
+            # As the connection does.
+            self.leaving = self.ending = None
+
+    async def status(self):
+        await asyncio.wait_for(self.answered.wait(), PLENTY_S)
+        return self.answers[0][0]
+
+
+@pytest.fixture
+def model():
+    made = Held()
+    yield made
+    made.go_on.set()
+
+
+@pytest.fixture
+def app(model, tiny):
+    manifest = read_manifest(tiny)
+    settings = HandlerSettings(model_dir=tiny, request_timeout_s=PLENTY_S, max_queue=8, inputs_uri="s3://inputs/")
+    service = Service(settings, Stages(0), lambda settings, mark: (mark("load"), Loaded(manifest, model, ("CPU",)))[1])
+    service.start()
+    service.worker.loaded.result(PLENTY_S)
+    # No caller of these is the first.
+    service.stages.take(0)
+    return App(service)
+
+
+def shed(app):
+    text = app.service.metrics.text(ready=True, waiting=0, stages={}, tokens={}, spans={})
+    lines = (line.split("{reason=")[1] for line in text.splitlines() if line.startswith("pilotlight_shed_total{"))
+    return Counter({line.split('"')[1]: int(line.rsplit(" ", 1)[1]) for line in lines})
+
+
+def lines(capsys, event):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines() if f'"{event}"' in line]
+
+
+def left(app):
+    return len(app.service._deliveries._ends), app.service.worker.waiting
+
+
+def test_an_answer_leaves_nothing_behind(app, model, capsys):
+    model.go_on.set()
+
+    async def work():
+        exchange = Exchange()
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        assert exchange.answers[0][2] == b'{"outputs":[0.5]}'
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+    (line,) = lines(capsys, "request")
+    assert (line["route"], line["status"], line["request_id"]) == ("/predict", 200, "mine")
+
+
+def test_whose_time_is_over_is_told_and_its_work_given_up(app, model):
+    async def work():
+        first, late = Exchange(), Exchange(**{"x-request-timeout-ms": "50"})
+        assert direct.begin(app, first)
+        assert direct.begin(app, late)
+        assert await late.status() == 504
+        model.go_on.set()
+        assert await first.status() == 200
+        await asyncio.sleep(0.1)
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+    # It was never computed.
+    assert +shed(app) == Counter(deadline=1)
+
+
+def test_at_the_end_of_the_drain_each_is_told_once(app, model):
+    async def work():
+        exchange = Exchange()
+        assert direct.begin(app, exchange)
+        exchange.ending()
+        assert await exchange.status() == 503
+        assert exchange.answers[0][1]["retry-after"] == "1"
+        model.go_on.set()
+        await asyncio.sleep(0.1)
+        assert len(exchange.answers) == 1
+
+    asyncio.run(work())
+    assert shed(app)["leaving"] == 1
+
+
+def test_who_leaves_is_noted_and_its_work_given_up(app, model, capsys):
+    async def work():
+        first, gone = Exchange(), Exchange()
+        assert direct.begin(app, first)
+        assert direct.begin(app, gone)
+        gone.leaving()
+        model.go_on.set()
+        assert await first.status() == 200
+        await asyncio.sleep(0.1)
+        assert gone.answers == []
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+    assert len(lines(capsys, "client_gone")) == 1
+    assert +shed(app) == Counter(gone=1)
+
+
+@pytest.mark.parametrize(("error", "status"), [(InputRefused("not this"), 422), (ValueError("bug"), 500)])
+def test_what_a_model_raises_is_told_and_leaves_nothing_to_the_collector(app, model, error, status):
+    model.error = error
+    model.go_on.set()
+
+    async def work():
+        for count in range(4):
+            exchange = Exchange()
+            assert direct.begin(app, exchange)
+            assert await exchange.status() == status
+            del exchange
+            await asyncio.sleep(0.01)
+            if count == 0:
+                gc.collect()
+                gc.disable()
+        return [each for each in gc.get_objects() if type(each) is direct._Direct]
+
+    try:
+        assert asyncio.run(work()) == []
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("body", [b'{"inputs": {"uri": "s3://inputs/a"}}', b"{", b'{"inputs": 1}', b'{"inputs": "a", "stream": true}'])
+def test_what_asgi_has_to_answer_is_left_to_it_untouched(app, body):
+    async def work():
+        exchange = Exchange(body, path="/" if b"stream" in body else "/predict")
+        assert not direct.begin(app, exchange)
+        assert (exchange.leaving, exchange.ending, exchange.answers) == (None, None, [])
+
+    asyncio.run(work())
+    assert app.service.worker.waiting == 0
+
+
+def test_a_request_of_which_a_span_is_told_is_asgis(app, model):
+    class Nobody:
+        def samples(self, came, trace):
+            return False
+
+    async def work():
+        assert not direct.begin(app, Exchange())
+
+    spans.collect(Nobody())
+    try:
+        asyncio.run(work())
+    finally:
+        spans.collect(None)
+
+
+def test_without_a_place_and_without_time_it_is_the_place_that_is_told(app, model):
+    async def work():
+        for _ in range(9):
+            assert direct.begin(app, Exchange())
+            await asyncio.sleep(0.02)
+        for headers in ({}, {"x-request-timeout-ms": "0"}):
+            refused = Exchange(**headers)
+            assert direct.begin(app, refused)
+            assert await refused.status() == 503
+        model.go_on.set()
+
+    asyncio.run(work())
+    assert shed(app)["full"] == 2
+
+
+def test_what_goes_wrong_in_the_queue_is_a_fault_and_no_bad_request(app, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(app.service.worker, "submit", broken)
+
+    async def work():
+        exchange = Exchange()
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 500
+
+    asyncio.run(work())
+    assert len(lines(capsys, "server_fault")) == 1
+
+
+class Full:
+    """A log on a full disk."""
+
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+    flush = write
+
+
+def test_a_log_that_can_not_be_written_keeps_nobody_from_an_answer(app, model, monkeypatch):
+    async def work():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        exchanges = [Exchange() for _ in range(4)]
+        late = Exchange(**{"x-request-timeout-ms": "60"})
+        assert all(direct.begin(app, each) for each in (*exchanges, late))
+        monkeypatch.setattr(sys, "stdout", Full())
+        assert await late.status() == 504
+        model.go_on.set()
+        assert [await each.status() for each in exchanges] == [200] * 4
+        monkeypatch.undo()
+        # Nor from what is due later.
+        model.go_on.clear()
+        later = Exchange(**{"x-request-timeout-ms": "60"})
+        assert direct.begin(app, later)
+        assert await later.status() == 504
+
+    asyncio.run(work())
+
+
+def test_where_not_even_the_fault_can_be_logged_the_connection_ends(app, model, monkeypatch):
+    model.error = ValueError("bug")
+    model.go_on.set()
+
+    async def work():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        exchange = Exchange()
+        assert direct.begin(app, exchange)
+        monkeypatch.setattr(sys, "stdout", Full())
+        assert await exchange.status() == 500
+        assert exchange.answers[0][1]["connection"] == "close"
+
+    asyncio.run(work())
