@@ -105,8 +105,12 @@ class Worker(Generic[Asked, Answered]):
             self._go_on(running)
         most_inputs = self._batch_size if hasattr(model, "predict_together") else 1
         while True:
-            if jobs := self._jobs.take(most_inputs, self._batch_wait_s):
-                self._answer(model, jobs)
+            self._compute_next(model, most_inputs)
+
+    def _compute_next(self, model: Model, most_inputs: int) -> None:
+        """By itself, so that what was computed is not kept until somebody comes again."""
+        if jobs := self._jobs.take(most_inputs, self._batch_wait_s):
+            self._answer(model, jobs)
 
     def _answer(self, model: Model, jobs: Sequence[Job[Asked, Answered]]) -> None:
         began, started = time.monotonic(), time.perf_counter()
