@@ -14,8 +14,6 @@ REQUIREMENTS = ROOT / "containers/requirements"
 # The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those; chats of a model that writes
 # are laid out with jinja2.
 TORCH_ONLY = {"torch", "safetensors", "jinja2"}
-# uvicorn reads with it (handlers/web/protocol.py); nothing of ours imports it by its own name.
-BY_NAME = {"httptools"}
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 # Imported only by functions that run from the zip; the image runs none of them.
 ZIP_ONLY = {"aws_lambda_powertools"}
@@ -72,7 +70,7 @@ def test_the_image_carries_every_package_that_the_handlers_import() -> None:
 
 
 def test_the_image_asks_for_no_package_that_nothing_imports() -> None:
-    assert names(REQUIREMENTS / "cpu.in") - distributions(imported(*HANDLERS)) == BY_NAME
+    assert names(REQUIREMENTS / "cpu.in") - distributions(imported(*HANDLERS)) == set()
 
 
 def test_the_image_for_a_gpu_is_the_same_over_http_with_the_other_build_of_the_engine() -> None:
@@ -94,7 +92,7 @@ def test_the_functions_image_carries_what_they_import_and_asks_for_nothing_else(
     shared = [*(ROOT / "handlers/functions").glob("*.py"), *(ROOT / "handlers/web").glob("*.py")]
     needed = distributions(imported(*of_cloud(cloud), *shared))
     assert needed - names(REQUIREMENTS / f"function-{cloud}.txt") == set()
-    assert names(REQUIREMENTS / f"function-{cloud}.in") - needed == BY_NAME
+    assert names(REQUIREMENTS / f"function-{cloud}.in") - needed == set()
 
 
 def test_the_model_server_reads_blobs_with_nothing_that_its_image_has_not() -> None:
