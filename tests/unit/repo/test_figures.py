@@ -61,6 +61,20 @@ def test_the_storms() -> None:
             assert f"(`{stack}`: of {found['after_the_replay']['rows'] + overtaken:,} versions {overtaken:,} were replaced" in told
 
 
+def test_the_cold_start_of_the_model_server() -> None:
+    measured, told = result("cold-start"), row("model server, MiniLM fp32: process start")
+    assert ("Intel Xeon" in told) is ("Xeon" in measured["machine"]["cpu"])
+    assert f"{measured['ours']['seconds']['median']:.2f} s, {measured['ours']['resident_mb']['median']:.0f} MB resident" in told
+    assert f"{measured['ours']['cold_cache_seconds']['median']:.2f} s with a cold page cache" in told
+    for name, each in measured["peers"].items():
+        assert f"{each['seconds']['median']:.1f} s" in told
+        if "cold_cache_seconds" in each:
+            cold = measured["ratios"][name]["cold_cache_seconds"]
+            assert f"({measured['ratio'][name]:.1f} times)" in told
+            assert f"cold {each['cold_cache_seconds']['median']:.1f} s ({cold:.1f} times)" in told
+    assert measured["promise"]["kept"] is ("**not kept**" not in told)
+
+
 def test_the_model_server_under_load() -> None:
     for name, begins, unit in (
         ("throughput", "model server, a model that takes no time", ","),
