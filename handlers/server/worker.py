@@ -8,7 +8,7 @@ from typing import Generic, NoReturn
 
 from handlers.engines import EngineLost
 from handlers.engines.loading import Model
-from handlers.functions.problems import NotReady
+from handlers.functions.problems import NotReady, Overloaded
 from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
 from handlers.server.running import Running
@@ -87,9 +87,14 @@ class Worker(Generic[Asked, Answered]):
         if self._warm_up is None or len(self._jobs):
             self.loaded.set_result(None)
         else:
-            first = self.submit(self._warm_up())
-            # Whatever became of it, which is told by whoever made it.
-            first.future.add_done_callback(lambda _: self.loaded.set_result(None))
+            try:
+                first = self.submit(self._warm_up())
+            except Overloaded:
+                # Whoever has come in this moment has taken the last place.
+                self.loaded.set_result(None)
+            else:
+                # Whatever became of it, which is told by whoever made it.
+                first.future.add_done_callback(lambda _: self.loaded.set_result(None))
         try:
             self._compute_all(model)
         except EngineLost as error:

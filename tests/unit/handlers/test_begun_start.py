@@ -18,6 +18,8 @@ from handlers.engines.manifest import ModelError, read_manifest
 from handlers.functions.requests import PredictionRequest
 from handlers.server.service import Service
 from handlers.server.stages import Stages
+from handlers.server.waiting import Job
+from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.processes import ROOT
 
@@ -200,3 +202,19 @@ def test_a_gpu_that_is_lost_at_it_ends_the_process(tiny: Path) -> None:
     service.start()
     assert isinstance(service.worker.lost.result(timeout=10), EngineLost)
     assert not service.worker.ready
+
+
+def test_who_takes_the_last_place_in_that_moment_is_answered() -> None:
+    came: list[Job[str, bytes]] = []
+
+    def warm_up() -> Job[str, bytes]:
+        came.append(worker.submit(Job("mine")))
+        return Job("ping", counted=False)
+
+    worker: Worker[str, bytes] = Worker(
+        lambda: object(), lambda model, jobs: ((job, job.request.encode()) for job in jobs), max_queue=1, warm_up=warm_up
+    )
+    worker.start()
+    worker.loaded.result(timeout=10)
+    assert came[0].future.result(timeout=10)[0] == b"mine"
+    assert worker.ready
