@@ -35,6 +35,8 @@ class OnnxEngine:
         """`packed`: with packed weights from the start, as processes that share them need. Raises ModelError when ONNX Runtime refuses
         the file."""
         self._folder, self._threads = folder, threads
+        # Weights within the graph are read into memory, each time that it is opened; only those beside it are mapped.
+        packed = packed or not (folder / "model.onnx.data").is_file()
         wanted = wanted_of(ort.get_available_providers())
         if CUDA in wanted:
             # CUDA's libraries are packages of the image, where no loader looks by itself.
@@ -65,8 +67,6 @@ class OnnxEngine:
         options.log_severity_level = 3
         if not packed:
             options.add_session_config_entry("session.disable_prepacking", "1")
-            # The packaged graph is optimised; what this would do besides is lay out weights of images for this machine.
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings = [_SETTINGS.get(provider, {}) for provider in wanted]
         return ort.InferenceSession(self._folder / "model.onnx", options, providers=wanted, provider_options=settings)
 
