@@ -77,7 +77,7 @@ class OnnxEngine:
             self._session = self._opened(self.providers, packed=True)
             logs.write("weights_packed", ms=round((time.perf_counter() - began) * 1000, 1))
         except Exception as error:  # noqa: BLE001  (it answers as it is)
-            logs.write("weights_not_packed", level="WARNING", message=f"Answers stay as slow as the first: {error}")
+            _not_packed(error)
 
     def run(self, tokens: Array, types: Array, cancellation: Cancellation, mask: Array | None = None) -> Array:
         """The model's first output for texts of one length, shape (texts, …), float32; `mask` is 1 where a token is, 0 where padding.
@@ -101,9 +101,16 @@ class OnnxEngine:
                 raise
         if self._packs:
             self._packs = False
-            # No daemon: a process that ended in the middle of it would take its memory away under it.
-            threading.Thread(target=self._pack, name="model-packing").start()
+            try:
+                # No daemon: a process that ended in the middle of it would take its memory away under it.
+                threading.Thread(target=self._pack, name="model-packing").start()
+            except RuntimeError as error:
+                _not_packed(error)
         return np.asarray(output, dtype=np.float32)
+
+
+def _not_packed(error: Exception) -> None:
+    logs.write("weights_not_packed", level="WARNING", message=f"Answers stay as slow as the first: {error}")
 
 
 def _require_alive(cause: Exception) -> None:

@@ -45,7 +45,9 @@ class Stages:
         self._last = now
 
     def again(self) -> None:
-        """Add what has passed since to the stage that was closed last."""
+        """Add what has passed since to the stage that was closed last, unless the start is told already."""
+        if self.taken:
+            return
         now = time.perf_counter()
         stage = next(reversed(self._milliseconds))
         self._milliseconds[stage] += (now - self._last) * 1000

@@ -100,6 +100,11 @@ class Waiting(Generic[Asked, Answered]):
         """Requests that wait; those that are computed are not counted."""
         return len(self._jobs)
 
+    def anybody(self) -> bool:
+        """Whether one waits who has not left."""
+        with self._lock:
+            return any(not job.cancellation.cancelled for job in self._jobs)
+
     def require_place(self, *, counted: bool) -> None:
         """Raises Overloaded when the queue is full: before anything is made of a request that would find no place."""
         with self._came:
@@ -139,7 +144,8 @@ class Waiting(Generic[Asked, Answered]):
         with self._came:
             idle = not self._jobs
             self._came.wait_for(lambda: self._jobs)
-            if not idle and hold_s:
+            # A warm-up or a ping is no reason to wait for others.
+            if not idle and hold_s and self._jobs[0].counted:
                 left_s = self._jobs[0].came + hold_s - time.monotonic()
                 self._came.wait_for(lambda: sum(job.inputs for job in self._jobs) >= most_inputs, timeout=max(left_s, 0))
             self._taken, self._began = self._next(most_inputs), time.monotonic()

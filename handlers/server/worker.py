@@ -84,7 +84,7 @@ class Worker(Generic[Asked, Answered]):
         except BaseException as error:  # noqa: BLE001  (handed to the thread that waits for `loaded`)
             self.loaded.set_exception(error)
             return
-        if self._warm_up is None or len(self._jobs):
+        if self._warm_up is None or self._jobs.anybody():
             self.loaded.set_result(None)
         else:
             try:

@@ -62,6 +62,11 @@ def launch(log: IO[bytes], module: Sequence[str] = MODEL_SERVER, **variables: st
     return subprocess.Popen(command, cwd=ROOT, env=needed | variables, stdout=log, stderr=subprocess.STDOUT)
 
 
+def packs(variables: dict[str, str]) -> bool:
+    """Whether a server packs its weights behind its first answer: then two answers are the same to the last digit only after that."""
+    return "WORKERS" not in variables and (Path(variables.get("MODEL_DIR", "/none")) / "model.onnx.data").is_file()
+
+
 @contextmanager
 def running(
     folder: Path, *, ready: bool = True, module: Sequence[str] = MODEL_SERVER, probe: str = "/ping", **variables: str
@@ -75,6 +80,8 @@ def running(
         try:
             if ready:
                 server.until_ready()
+                if packs(variables):
+                    server.until_packed()
             yield server
         finally:
             process.kill()

@@ -96,3 +96,15 @@ def test_weights_that_can_not_be_packed_answer_as_they_are(
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["level"]) == ("weights_not_packed", "WARNING")
     assert "no room" in line["message"]
+
+
+def test_an_answer_is_not_lost_where_no_thread_can_be_started(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    engine = OnnxEngine(tiny, threads=1)
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert told(engine, np.ones((1, 6), dtype=np.int64)).shape[0] == 1
+    assert "can't start new thread" in json.loads(capsys.readouterr().out)["message"]

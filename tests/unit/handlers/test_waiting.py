@@ -329,3 +329,19 @@ def test_what_those_who_wait_cost_is_exact_whatever_they_say():
     gone.give_up()
     waiting._drop()
     assert waiting._jobs_cost == 14
+
+
+def test_what_is_nobody_s_request_is_not_held_for_others():
+    waiting = Waiting(8, Metrics())
+    waiting.put(Job("ping", counted=False))
+    began = time.monotonic()
+    assert len(waiting.take(4, 5.0)) == 1
+    assert time.monotonic() - began < 4
+
+
+def test_who_has_left_is_nobody_who_waits():
+    waiting = Waiting(8, Metrics())
+    waiting.put(gone := Job("gone"))
+    assert waiting.anybody()
+    gone.give_up()
+    assert not waiting.anybody()

@@ -14,18 +14,22 @@ LEFT = "x-request-timeout-ms"
 TRACE = "00-11111111111111111111111111111111-2222222222222222-01"
 
 
+def send(client, head, body, pause_s):
+    if pause_s:
+        client.sendall(head)
+        time.sleep(pause_s)
+        client.sendall(body)
+    else:
+        client.sendall(head + body)
+
+
 def both(server, head, body):
     """The same request, its body with its head and long behind it: status, headers and body of each."""
     found = []
     for pause_s in (0, 0.08):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
             client.settimeout(10)
-            if pause_s:
-                client.sendall(head)
-                time.sleep(pause_s)
-                client.sendall(body)
-            else:
-                client.sendall(head + body)
+            send(client, head, body, pause_s)
             reader = client.makefile("rb")
             status = int(reader.readline().split()[1])
             headers = dict(line.decode().rstrip("\r\n").split(": ", 1) for line in iter(reader.readline, b"\r\n"))
@@ -88,7 +92,6 @@ def told(sentences, workshop):
     with running(workshop, module=("tests.unit.handlers.watched_server",), MODEL_DIR=str(sentences), MAX_INPUTS="8") as started:
         # Its answer tells of the cold start.
         assert started.predict({"inputs": "cold"}).status_code == 200
-        started.until_packed()
         yield started
 
 
@@ -142,12 +145,7 @@ def test_both_ways_count_the_same(told):
         for pause_s in (0.0, 0.1):
             before = counted()
             for body in (b'{"inputs": "cold"}', b'{"inputs": "cold" '):
-                if pause_s:
-                    client.sendall(head)
-                    time.sleep(pause_s)
-                    client.sendall(body)
-                else:
-                    client.sendall(head + body)
+                send(client, head, body, pause_s)
                 assert client.recv(65_536)
             after = counted()
             # How many lay below a bound, and sums, are of seconds.
