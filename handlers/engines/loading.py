@@ -246,4 +246,4 @@ def _engine(folder: Path, manifest: Manifest, threads: int, *, shared: bool) -> 
         return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
     from handlers.engines.onnx import OnnxEngine
 
-    return OnnxEngine(folder, threads, packed=shared)
+    return OnnxEngine(folder, threads, packed=shared or not manifest.plain)

@@ -68,7 +68,7 @@ class Generation:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """A packaged model's own description. `labels` are in the order of the model's outputs, `image` is an image task's,
-    `generation` that of one that writes.
+    `generation` that of one that writes; `plain` is whether a graph's answers stay the same however its weights lie in memory.
 
     Of a model of one's own, `architecture` is its name, the folder of its code in `handlers/models`.
     """
@@ -85,6 +85,7 @@ class Manifest:
     files: Mapping[str, FileRecord]
     image: ImageInput | None = None
     generation: Generation | None = None
+    plain: bool = False
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -159,6 +160,7 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
         files={str(name): FileRecord(_hash(record["sha256"]), int(record["bytes"])) for name, record in value["files"].items()},
         image=image_of(value["image"]) if value.get("image") else None,
         generation=_generation(value["generation"]) if value.get("generation") else None,
+        plain=value.get("plain") is True,
     )
 
 

@@ -32,16 +32,18 @@ class OnnxEngine:
     """
 
     def __init__(self, folder: Path, threads: int, *, packed: bool = False) -> None:
-        """`packed`: with packed weights from the start, as processes that share them need. Raises ModelError when ONNX Runtime refuses
-        the file."""
+        """`packed`: with packed weights from the start, as processes that share them need, and graphs whose answers would not stay the
+        same. Raises ModelError when ONNX Runtime refuses the file."""
         self._folder, self._threads = folder, threads
+        self._files = [folder / name for name in ("model.onnx", "model.onnx.data")]
         # Weights within the graph are read into memory, each time that it is opened; only those beside it are mapped.
-        packed = packed or not (folder / "model.onnx.data").is_file()
+        packed = packed or not self._files[1].is_file()
         wanted = wanted_of(ort.get_available_providers())
         if CUDA in wanted:
             # CUDA's libraries are packages of the image, where no loader looks by itself.
             ort.preload_dlls()
         try:
+            self._proven = () if packed else self._state()
             self._session = self._opened(wanted, packed=packed or wanted[0] != CPU)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
@@ -70,11 +72,18 @@ class OnnxEngine:
         settings = [_SETTINGS.get(provider, {}) for provider in wanted]
         return ort.InferenceSession(self._folder / "model.onnx", options, providers=wanted, provider_options=settings)
 
+    def _state(self) -> tuple[tuple[int, ...], ...]:
+        """Of the files: another one where they were replaced or written to."""
+        return tuple((found.st_ino, found.st_size, found.st_mtime_ns) for found in map(Path.stat, self._files))
+
     def _pack(self) -> None:
         time.sleep(_BEFORE_PACKING_S)
         began = time.perf_counter()
         try:
-            self._session = self._opened(self.providers, packed=True)
+            session = self._opened(self.providers, packed=True)
+            if self._state() != self._proven:
+                raise ModelError(f"{self._folder} was changed since it was proven.")
+            self._session = session
             logs.write("weights_packed", ms=round((time.perf_counter() - began) * 1000, 1))
         except Exception as error:  # noqa: BLE001  (it answers as it is)
             _not_packed(error)

@@ -128,7 +128,7 @@ class App:
 
     def _ready(self) -> Answer:
         if not self.service.worker.ready:
-            raise NotReady("The model is being loaded.", retry_after_s=1)
+            raise NotReady(self.service.unready(), retry_after_s=1)
         return Answer(200, _JSON, b'{"status":"ready"}')
 
     def _front(self) -> Answer:

@@ -265,6 +265,12 @@ class Service:
         counted = getattr(self._model, "counted", None)
         return counted() if counted else {}
 
+    def unready(self) -> str:
+        """What a server that is not ready waits for."""
+        if self._model is None or self.worker.loaded.done():
+            return "The model is being loaded."
+        return f"The model was loaded {time.time() - self.loaded_at:.1f} s ago and computes its first answer, the warm-up."
+
     def _load(self) -> Model:
         loaded = self._loader(self.settings, self.stages.mark)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model

@@ -81,6 +81,7 @@ class Worker(Generic[Asked, Answered]):
     def _run(self) -> None:
         try:
             model = self._load()
+            running = self._continuous(model)
         except BaseException as error:  # noqa: BLE001  (handed to the thread that waits for `loaded`)
             self.loaded.set_exception(error)
             return
@@ -96,7 +97,7 @@ class Worker(Generic[Asked, Answered]):
                 # Whatever became of it, which is told by whoever made it.
                 first.future.add_done_callback(lambda _: self.loaded.set_result(None))
         try:
-            self._compute_all(model)
+            self._compute_all(model, running)
         except EngineLost as error:
             self.lost.set_result(error)
         # Others have a process that computes; this one has none to offer until it is gone.
@@ -104,9 +105,9 @@ class Worker(Generic[Asked, Answered]):
             for job in self._jobs.take(1, 0):
                 job.fail(_gone())
 
-    def _compute_all(self, model: Model) -> NoReturn:
+    def _compute_all(self, model: Model, running: Running[Asked, Answered] | None) -> NoReturn:
         """Raises EngineLost."""
-        if (running := self._continuous(model)) is not None:
+        if running is not None:
             self._go_on(running)
         most_inputs = self._batch_size if hasattr(model, "predict_together") else 1
         while True:

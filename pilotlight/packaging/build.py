@@ -12,6 +12,7 @@ from pilotlight.packaging.generation import context, read_generation
 from pilotlight.packaging.image_config import image_input
 from pilotlight.packaging.images import INPUT, build_image
 from pilotlight.packaging.labels import HEADS, read_labels
+from pilotlight.packaging.onnx_writer import GRAPH, is_plain
 from pilotlight.packaging.own import own_members
 from pilotlight.packaging.parity import Parity
 from pilotlight.packaging.samples import Feed, Samples
@@ -129,6 +130,7 @@ def _built(source: Source, task: str, work: Path, members: Mapping[str, Path], p
         "pooling": None,
         "normalize": False,
         **said,
+        "plain": GRAPH in members and is_plain(members[GRAPH]),
         "files": {name: {"sha256": file_sha256(path), "bytes": path.stat().st_size} for name, path in sorted(members.items())},
         "parity": parity.manifest(),
     }

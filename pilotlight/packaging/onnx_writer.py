@@ -18,6 +18,11 @@ INLINE_BYTES = 16384
 # depend on the installed onnx.
 OPSET = 20
 IR_VERSION = 10
+# ONNX Runtime's own operator that int8 graphs have here; of others nothing is known.
+_EXACT = "MatMulIntegerToFloat"
+# These may read halves that become float32 before anything is computed.
+_STORED = {"Cast", "Gather"}
+_HALVES = {TensorProto.FLOAT16, TensorProto.BFLOAT16}
 
 
 class GraphWriter:
@@ -80,6 +85,27 @@ def move_weights_out(model: onnx.ModelProto, path: Path) -> None:
                 tensor.ClearField("raw_data")
                 del tensor.external_data[:]
                 _place(tensor, content, data)
+
+
+def is_plain(graph: Path) -> bool:
+    """Whether what a graph gives stays the same, but for the last digits, however ONNX Runtime lays its weights out: halves that are
+    computed with, and weights of four bits, round by the way that is taken; whole numbers are exact."""
+    model = onnx.load(graph, load_external_data=False)
+    nodes, stored = list(model.graph.node), {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    if model.functions or any(node.domain not in ("", "ai.onnx") and node.op_type != _EXACT for node in nodes):
+        return False
+    kinds = {value.type.tensor_type.elem_type for value in (*model.graph.input, *model.graph.output, *model.graph.value_info)}
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.type in (attribute.GRAPH, attribute.GRAPHS):
+                return False
+            if node.op_type == "Cast" and attribute.name == "to":
+                kinds.add(attribute.i)
+            if attribute.type == attribute.TENSOR:
+                kinds.add(attribute.t.data_type)
+        if node.op_type not in _STORED:
+            kinds |= {stored[name] for name in node.input if name in stored}
+    return not kinds & _HALVES
 
 
 def _place(tensor: onnx.TensorProto, content: bytes, data: BinaryIO) -> None:

@@ -29,7 +29,8 @@ class Pool(Generic[W]):
     again whenever a worker falls idle.
 
     Every method runs in one loop. The most recently used worker is taken first, so that the others can fall idle and stop.
-    A request that finds none idle has one started, and takes whichever is free first: the new one, or one that is given back.
+    A request that finds none idle has one started, unless one starts already that nobody waits for any more, and takes whichever is
+    free first: the new one, or one that is given back. So there are never more than there were requests at once.
     """
 
     def __init__(self, start: Callable[[bool], Awaitable[W]], keep_warm_s: Callable[[], float], timers: Timers) -> None:
@@ -41,6 +42,7 @@ class Pool(Generic[W]):
         self._fresh: set[W] = set()
         self._waiting: collections.deque[asyncio.Future[W]] = collections.deque()
         self._starting = 0
+        self._starting_for_waiters = 0
         self._floor = 0
         self._closed = False
         self._quiet = asyncio.Event()
@@ -81,7 +83,9 @@ class Pool(Generic[W]):
             self._background(worker.stop())
         waiter: asyncio.Future[W] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
-        self._background(self._start_for_waiters())
+        if self._unserved > self._starting_for_waiters:
+            self._starting_for_waiters += 1
+            self._background(self._start_for_waiters())
         try:
             worker = await waiter
         except asyncio.CancelledError:
@@ -151,6 +155,11 @@ class Pool(Generic[W]):
         """Take over a worker that was started outside, as idle."""
         self._rest(worker)
 
+    @property
+    def _unserved(self) -> int:
+        """Requests that wait for a worker."""
+        return sum(not waiter.done() for waiter in self._waiting)
+
     def _first_use(self, worker: W) -> bool:
         first = worker in self._fresh
         self._fresh.discard(worker)
@@ -178,15 +187,18 @@ class Pool(Generic[W]):
             self._rest(worker)
 
     async def _start_for_waiters(self) -> None:
-        """One more worker. That it can't be started is told to the request that has waited longest."""
+        """One more worker. That it can't be started is told to the request that has waited longest, unless all have another one coming."""
         try:
             await self._started(False, self._offer)
         except Exception as error:  # noqa: BLE001  (whatever it is, it belongs to the request, not to this task)
-            waiter = next((waiter for waiter in self._waiting if not waiter.done()), None)
-            if waiter is not None:
-                self._waiting.remove(waiter)
-                waiter.set_exception(error)
+            if self._unserved >= self._starting_for_waiters:
+                waiter = next((waiter for waiter in self._waiting if not waiter.done()), None)
+                if waiter is not None:
+                    self._waiting.remove(waiter)
+                    waiter.set_exception(error)
             self._settle()
+        finally:
+            self._starting_for_waiters -= 1
 
     async def _started(self, provisioned: bool, take: Callable[[W], None]) -> W:
         """`take` gets the worker while it still counts as starting: a drain must not end between the two."""

@@ -1,5 +1,6 @@
 """A real model server, or another server of ours, as a process on a free local port."""
 
+import json
 import os
 import subprocess
 import sys
@@ -64,7 +65,10 @@ def launch(log: IO[bytes], module: Sequence[str] = MODEL_SERVER, **variables: st
 
 def packs(variables: dict[str, str]) -> bool:
     """Whether a server packs its weights behind its first answer: then two answers are the same to the last digit only after that."""
-    return "WORKERS" not in variables and (Path(variables.get("MODEL_DIR", "/none")) / "model.onnx.data").is_file()
+    folder = Path(variables.get("MODEL_DIR", "/none"))
+    if "WORKERS" in variables or not (folder / "model.onnx.data").is_file():
+        return False
+    return json.loads((folder / "manifest.json").read_text()).get("plain") is True
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -193,6 +194,28 @@ def test_a_model_that_fails_at_it_is_served_and_told_of(tiny: Path, capsys: pyte
     assert service.answer_within(PredictionRequest(("mine",), many=False, parameters={}), "id", 10).status == 200
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "warm_up_failed" in line]
     assert (line["level"], line["error"], line["message"]) == ("WARNING", "ValueError", "no ping")
+
+
+def test_what_is_waited_for_is_told(tiny: Path) -> None:
+    model = Warm()
+    service = serving(model, tiny)
+    assert service.unready() == "The model is being loaded."
+    service.start()
+    while not model.asked:
+        time.sleep(0.001)
+    assert re.fullmatch(r"The model was loaded \d\.\d s ago and computes its first answer, the warm-up\.", service.unready())
+    model.go_on.set()
+
+
+def test_a_model_that_can_not_go_on_with_several_is_told_as_one_that_can_not_be_loaded() -> None:
+    def refused(model: object) -> None:
+        raise ModelError("no place for its texts")
+
+    worker: Worker[str, bytes] = Worker(lambda: object(), lambda model, jobs: iter(()), continuous=refused, max_queue=1)
+    worker.start()
+    with pytest.raises(ModelError, match="no place"):
+        worker.loaded.result(timeout=10)
+    assert not worker.ready
 
 
 def test_a_gpu_that_is_lost_at_it_ends_the_process(tiny: Path) -> None:

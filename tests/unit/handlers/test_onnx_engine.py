@@ -1,6 +1,7 @@
 """Engine `onnx`: what takes processor time while it computes and while it does not; when its weights are packed."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -96,6 +97,24 @@ def test_weights_that_can_not_be_packed_answer_as_they_are(
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["level"]) == ("weights_not_packed", "WARNING")
     assert "no room" in line["message"]
+
+
+def test_files_that_were_replaced_after_their_proof_are_not_served(tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    engine, tokens = OnnxEngine(folder, threads=1), np.ones((1, 6), dtype=np.int64)
+    began = engine._session
+    content = bytearray((folder / "model.onnx.data").read_bytes())
+    content[: len(content) // 2] = bytes(len(content) // 2)
+    (tmp_path / "other").write_bytes(content)
+    (tmp_path / "other").rename(folder / "model.onnx.data")
+    first = told(engine, tokens)
+    ended()
+    assert engine._session is began
+    assert told(engine, tokens) == pytest.approx(first, abs=0)
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["level"]) == ("weights_not_packed", "WARNING")
+    assert "changed" in line["message"]
 
 
 def test_an_answer_is_not_lost_where_no_thread_can_be_started(

@@ -5,6 +5,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from pilotlight.packaging import PackagingError, needs_torch
+from pilotlight.packaging.fp16 import store_fp16
+from pilotlight.packaging.int8 import quantize_int8
+from pilotlight.packaging.onnx_writer import is_plain
 from tests.unit.packaging.tiny_models import bert_folder, bert_tensors, classifier_folder
 
 
@@ -45,6 +48,50 @@ def test_without_weights_to_compare_with_its_hash_is_recorded(tmp_path, packager
     parity = manifest(packager(folder))["parity"]
     assert parity["max_abs_difference"] is None
     assert parity["reference"].startswith("source file, unchanged, sha256 ")
+
+
+def half(model):
+    """Its first product computed with halves."""
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    to, back = list(product.input), product.output[0]
+    product.input[:], product.output[:] = [f"{name}.half" for name in to], [f"{back}.half"]
+    for name in to:
+        model.graph.node.append(helper.make_node("Cast", [name], [f"{name}.half"], to=TensorProto.FLOAT16))
+    model.graph.node.append(helper.make_node("Cast", [f"{back}.half"], [back], to=TensorProto.FLOAT))
+
+
+def half_weights(model):
+    """Halves that no cast stands between."""
+    name = next(node for node in model.graph.node if node.op_type == "MatMul").input[1]
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == name)
+    tensor.data_type = TensorProto.FLOAT16
+
+
+def four_bits(model):
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    product.op_type, product.domain = "MatMulNBits", "com.microsoft"
+
+
+def branch(model):
+    model.graph.node.append(helper.make_node("If", ["a"], ["b"], then_branch=helper.make_graph([], "a", [], [])))
+
+
+@pytest.mark.parametrize("change", [half, half_weights, four_bits, branch])
+def test_what_rounds_by_the_way_that_is_taken_is_not_called_plain(tmp_path, graph, change):
+    path = put(tmp_path / "graph", graph) / "model.onnx"
+    assert is_plain(path)
+    model = onnx.load(path, load_external_data=False)
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    assert not is_plain(path)
+
+
+@pytest.mark.parametrize("store", [quantize_int8, store_fp16])
+def test_what_is_stored_smaller_here_is_plain(tmp_path, graph, store):
+    model = onnx.load(put(tmp_path / "graph", graph) / "model.onnx")
+    assert store(model)
+    (tmp_path / "smaller.onnx").write_bytes(model.SerializeToString())
+    assert is_plain(tmp_path / "smaller.onnx")
 
 
 def test_weights_in_a_file_of_another_name_are_moved_to_the_known_one(tmp_path, packager, members, graph):

@@ -181,6 +181,36 @@ def test_a_waiting_request_takes_a_worker_that_is_given_back_before_its_own_is_r
     run(work, start_s=0.05)
 
 
+def test_two_callers_never_start_a_third_worker():
+    async def work(pool, made):
+        async def call_on_and_on(times):
+            for _ in range(times):
+                worker, _ = await pool.acquire()
+                await asyncio.sleep(0.002)
+                pool.release(worker)
+
+        first, _ = await pool.acquire()
+        pool.release(first)
+        # The second's worker takes as long to start as many calls take, and each of those finds none idle.
+        await asyncio.gather(call_on_and_on(20), call_on_and_on(20))
+        await asyncio.sleep(0.1)
+        assert len(made) == 2
+
+    run(work, start_s=0.05)
+
+
+def test_a_start_that_fails_is_nobodys_error_while_another_one_is_coming():
+    async def work(pool, made):
+        waiting = [asyncio.create_task(pool.acquire()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        waiting[0].cancel()
+        worker, _ = await waiting[1]
+        pool.release(worker)
+        assert len(made) == 1
+
+    run(work, fail=1, start_s=0.05)
+
+
 def test_a_worker_started_ahead_says_at_its_first_request_that_it_is_new():
     async def work(pool, made):
         await pool.grow(3)
