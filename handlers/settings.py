@@ -3,8 +3,8 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from handlers.functions.environment import Environment
@@ -16,8 +16,7 @@ _WEBHOOKS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[^?#\s]*")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
-@dataclass(frozen=True, kw_only=True)
-class HandlerSettings:
+class HandlerSettings(NamedTuple):
     """Sizes in bytes, times in seconds."""
 
     port: int = 8080
@@ -55,33 +54,36 @@ class HandlerSettings:
     def from_environment(cls, variables: Mapping[str, str]) -> "HandlerSettings":
         """Raises SettingsError with every bad variable."""
         environment = Environment(variables)
-        workers = environment.whole("WORKERS", cls.workers, least=1, most=64)
-        sagemaker_port = environment.whole("SAGEMAKER_BIND_TO_PORT", cls.port, least=1, most=65_535)
+        workers = environment.whole("WORKERS", DEFAULTS.workers, least=1, most=64)
+        sagemaker_port = environment.whole("SAGEMAKER_BIND_TO_PORT", DEFAULTS.port, least=1, most=65_535)
         settings = cls(
             port=environment.whole("PORT", sagemaker_port, least=1, most=65_535),
-            bind_host=environment.text("BIND_HOST") or cls.bind_host,
-            model_dir=Path(environment.text("MODEL_DIR") or cls.model_dir),
+            bind_host=environment.text("BIND_HOST") or DEFAULTS.bind_host,
+            model_dir=Path(environment.text("MODEL_DIR") or DEFAULTS.model_dir),
             model_uri=environment.text("MODEL_URI"),
-            model_cache=Path(environment.text("MODEL_CACHE") or cls.model_cache),
+            model_cache=Path(environment.text("MODEL_CACHE") or DEFAULTS.model_cache),
             model_threads=environment.whole("MODEL_THREADS", max(1, usable_cpus() // workers), least=1, most=256),
             require_gpu=bool(environment.whole("REQUIRE_GPU", 0, least=0, most=1)),
-            max_body_bytes=environment.whole("MAX_BODY_BYTES", cls.max_body_bytes, least=1, most=1 << 30),
-            max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", cls.max_answer_bytes, least=1, most=1 << 30),
-            max_inputs=environment.whole("MAX_INPUTS", cls.max_inputs, least=1, most=100_000),
+            max_body_bytes=environment.whole("MAX_BODY_BYTES", DEFAULTS.max_body_bytes, least=1, most=1 << 30),
+            max_answer_bytes=environment.whole("MAX_ANSWER_BYTES", DEFAULTS.max_answer_bytes, least=1, most=1 << 30),
+            max_inputs=environment.whole("MAX_INPUTS", DEFAULTS.max_inputs, least=1, most=100_000),
             inputs_uri=environment.matching("INPUTS_URI", _PLACE, f"{_PLACES}, with a prefix of keys behind it or none"),
-            max_object_bytes=environment.whole("MAX_OBJECT_BYTES", cls.max_object_bytes, least=1, most=1 << 30),
+            max_object_bytes=environment.whole("MAX_OBJECT_BYTES", DEFAULTS.max_object_bytes, least=1, most=1 << 30),
             service=environment.text("SERVICE"),
             webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it"),
-            max_queue=environment.whole("MAX_QUEUE", cls.max_queue, least=1, most=100_000),
-            batch_size=environment.whole("BATCH_SIZE", cls.batch_size, least=1, most=1024),
+            max_queue=environment.whole("MAX_QUEUE", DEFAULTS.max_queue, least=1, most=100_000),
+            batch_size=environment.whole("BATCH_SIZE", DEFAULTS.batch_size, least=1, most=1024),
             batch_wait_s=environment.whole("BATCH_WAIT_MS", 0, least=0, most=500) / 1000,
             workers=workers,
-            request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", cls.request_timeout_s, least=0.1, most=3600),
-            body_timeout_s=environment.seconds("BODY_TIMEOUT_S", cls.body_timeout_s, least=0.1, most=3600),
-            drain_s=environment.seconds("DRAIN_S", cls.drain_s, least=0, most=3600),
+            request_timeout_s=environment.seconds("REQUEST_TIMEOUT_S", DEFAULTS.request_timeout_s, least=0.1, most=3600),
+            body_timeout_s=environment.seconds("BODY_TIMEOUT_S", DEFAULTS.body_timeout_s, least=0.1, most=3600),
+            drain_s=environment.seconds("DRAIN_S", DEFAULTS.drain_s, least=0, most=3600),
         )
         environment.check()
         return settings
+
+
+DEFAULTS = HandlerSettings()
 
 
 def _webhooks(address: str) -> str:

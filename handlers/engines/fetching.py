@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from handlers.engines.manifest import MANIFEST, ModelError
@@ -35,13 +35,12 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 _ATTEMPTS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """The folder that holds the unpacked model, the tier that it comes from, and the SHA-256 of what was just written there by name."""
 
     folder: Path
     tier: str
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = MappingProxyType({})
 
 
 def fetch(settings: HandlerSettings) -> Fetched:

@@ -11,15 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from handlers.engines import ON_GPU, fetching, placing, weights
+from handlers.engines.bare_libraries import import_numpy, import_tokenizers
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
 from handlers.functions.requests import PredictionRequest
-from handlers.settings import HandlerSettings
+from handlers.settings import DEFAULTS, HandlerSettings
 from handlers.tasks import CUSTOM, GENERATION, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
@@ -46,8 +46,7 @@ class Model(Protocol):
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The served model; `providers` are what its engine computes with, the first one first, `tier` is where its files were."""
 
     manifest: Manifest
@@ -56,8 +55,7 @@ class Loaded:
     tier: str = weights.LOCAL
 
 
-@dataclass(frozen=True, slots=True)
-class Brought:
+class Brought(NamedTuple):
     """A model's folder and manifest, the tier that it came from, and a running proof per file."""
 
     folder: Path
@@ -132,7 +130,7 @@ def prove(settings: HandlerSettings, mark: Mark) -> Brought:
 def load_proven(brought: Brought, settings: HandlerSettings, *, shared: bool = False) -> Loaded:
     """The served model of files that are proven, `shared` by processes that are forked from this one. Raises ModelError."""
     built = _built(brought.folder, brought.manifest, settings.model_threads, settings.batch_size, shared=shared)
-    loaded = replace(built, tier=brought.tier)
+    loaded = built._replace(tier=brought.tier)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
@@ -190,13 +188,16 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
     # NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        import_numpy()
+        if task not in IMAGE_TASKS:
+            import_tokenizers()
         importlib.import_module(IMAGE_TASKS[task][0] if task in IMAGE_TASKS else "handlers.tasks.text")
         importlib.import_module("handlers.engines.rows" if task == GENERATION and engine == "torch" else f"handlers.engines.{engine}")
     except ModuleNotFoundError as error:
         raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
 
 
-def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = HandlerSettings.batch_size) -> Model:
+def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = DEFAULTS.batch_size) -> Model:
     """The task over its engine, which computes as many texts at once. Raises ModelError for a task that is not served."""
     return _built(folder, manifest, threads, most_texts).model
 

@@ -6,9 +6,8 @@ import mmap
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from handlers.tasks import CUSTOM, IMAGE_TASKS
 
@@ -32,16 +31,14 @@ class ModelError(Exception):
     """The model can't be served: a file, what was expected of it, what was found, what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """What a file must be: its SHA-256 in hex digits and its size in bytes."""
 
     sha256: str
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageInput:
+class ImageInput(NamedTuple):
     """How an image becomes a model's input: resized (to `size`, height and width, or by its shortest edge; `resample` is Pillow's
     number of the filter), the middle of `crop` (height, width) taken, times `scale`, less `mean`, divided by `deviation`."""
 
@@ -54,8 +51,7 @@ class ImageInput:
     deviation: tuple[float, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Generation:
+class Generation(NamedTuple):
     """How a model writes: tokens that end a text, and what makes one text of a chat (a Jinja template, None where there is none) with the
     texts of its first and last token."""
 
@@ -65,8 +61,7 @@ class Generation:
     eos_token: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A packaged model's own description. `labels` are in the order of the model's outputs, `image` is an image task's,
     `generation` that of one that writes; `plain` is whether a graph's answers stay the same however its weights lie in memory.
 

@@ -6,8 +6,7 @@ function writes the attributes of its calls itself, and a gateway's event is nev
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from handlers.functions import logs
 from handlers.functions.problems import InputRefused
@@ -20,8 +19,7 @@ REQUEST = {"inputs": "ping"}
 _ATTRIBUTE = "ping="
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     """A ping's correlation id, and how long it keeps its instance, in seconds."""
 
     request_id: str

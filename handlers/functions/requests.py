@@ -2,9 +2,8 @@
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
 from json.scanner import make_scanner
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from handlers.functions import values
 from handlers.functions.parameters import PARAMETERS, REQUIRED
@@ -18,8 +17,7 @@ TEXTS, IMAGES, VALUES = "texts", "images", "values"
 _TAKES = {"image-classification": IMAGES, "custom": VALUES}
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionRequest:
+class PredictionRequest(NamedTuple):
     """`texts` as sent, in order; `many` tells a list of one text from a single text, since their answers differ.
 
     An image is its base64 or, sent as a body of its own, its bytes; a model of one's own is sent any JSON value.

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from handlers.functions import traces
@@ -167,7 +167,7 @@ def inside(name: str, around: Trace, began: float, seconds: float, **told: Any) 
 
 def first(name: str, here: Trace, began: float, seconds: float, **told: Any) -> None:
     """Tell of the whole that a trace `beginning` here is of."""
-    inside(name, replace(here, span=None), began, seconds, id=here.span, **told)
+    inside(name, here._replace(span=None), began, seconds, id=here.span, **told)
 
 
 def _within(around: Trace | None, **told: Any) -> tuple[Span, Trace]:

@@ -4,7 +4,7 @@ import contextvars
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # TRACE/SPAN;o=1, where the span is a decimal number (Cloud Trace, "Trace context").
 _CLOUD = re.compile(r"(?P<trace>[0-9a-f]{32})(?:/(?P<span>[0-9]{1,20}))?(?:;o=(?P<sampled>[01]))?")
@@ -16,8 +16,7 @@ _W3C = re.compile(
 _STATE = re.compile(r"[\x20-\x7e\t]{1,512}")
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """Ids in hexadecimal digits, 32 and 16; a span is not always told. `state` is the header `tracestate`."""
 
     id: str

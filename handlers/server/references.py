@@ -3,7 +3,6 @@
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -58,7 +57,7 @@ class References:
             raise ModelFailed("The object that 'inputs.uri' names can't be read now.") from error
         if len(found.texts) > self._max_inputs:
             raise InputRefused(f"The object has {len(found.texts)} texts: {self._max_inputs} are allowed.")
-        return replace(request, texts=found.texts, many=found.many, uri=None)
+        return request._replace(texts=found.texts, many=found.many, uri=None)
 
     def _address(self, uri: str) -> tuple[str, str, dict[str, str]]:
         known = _PARAMETERS[self._scheme]

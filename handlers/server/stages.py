@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from handlers.web.process import AHEAD_S, seconds_since_start
 
@@ -11,8 +11,7 @@ from handlers.web.process import AHEAD_S, seconds_since_start
 _AHEAD_BY_LAMBDA = os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand") != "on-demand"
 
 
-@dataclass(frozen=True, slots=True)
-class ColdStart:
+class ColdStart(NamedTuple):
     """Where a start went, in milliseconds; `ahead` when it was over before anybody asked, so that no caller waited for it."""
 
     stages: dict[str, float]

@@ -25,7 +25,32 @@ def _bare() -> None:
     sys.modules["uvicorn"] = package
 
 
+def _later(name: str) -> None:
+    """A module that is run when something of it is first asked for."""
+    parent, _, last = name.rpartition(".")
+    if name in sys.modules:
+        return
+    spec = importlib.util.find_spec(name)
+    assert spec is not None  # of the standard library
+    module = importlib.util.module_from_spec(spec)
+
+    # The library's own LazyLoader runs a module as soon as somebody imports it.
+    def run(attribute: str) -> Any:
+        if attribute.startswith("__"):  # asked for by an import
+            raise AttributeError(attribute)
+        del module.__dict__["__getattr__"]
+        assert spec.loader is not None
+        spec.loader.exec_module(module)
+        return getattr(module, attribute)
+
+    module.__dict__["__getattr__"] = run
+    sys.modules[name] = module
+    setattr(sys.modules[parent], last, module)
+
+
 _bare()
+# What uvicorn configures a log by, which nobody asks it for here.
+_later("logging.config")
 
 from uvicorn.config import Config as Config  # noqa: E402  (the package must be there, and bare, before its modules)
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINE  # noqa: E402  (as above)

@@ -1,6 +1,5 @@
 """Azure Machine Learning's contract of online endpoints: `POST /score` with our own body or with MLflow's `input_data`."""
 
-from dataclasses import replace
 from typing import Any
 
 from handlers.functions.problems import InputRefused
@@ -18,7 +17,7 @@ async def score(call: Call) -> Answer:
     """Raises RequestProblem, ClientGone."""
     request = translated(await call.json(), max_inputs=call.service.settings.max_inputs)
     answer = await call.answered(request, _FORM)
-    return replace(answer, headers={**answer.headers, "x-ms-request-id": call.request_id})
+    return answer._replace(headers={**answer.headers, "x-ms-request-id": call.request_id})
 
 
 def translated(body: object, *, max_inputs: int) -> PredictionRequest:

@@ -4,7 +4,6 @@ Some shapes are the hosted API's and not the pipeline's: labels of texts come in
 otherwise, the caller's own labels with their scores; `normalize`, `truncate` and `truncation_direction` stand beside `inputs`.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,10 +60,10 @@ def _adapted(request: PredictionRequest, manifest: Manifest) -> PredictionReques
     if manifest.task == GENERATION:
         from handlers.server.contracts.generated import known
 
-        return replace(request, parameters=known(request.parameters))
+        return request._replace(parameters=known(request.parameters))
     if manifest.task != "text-classification" or "top_k" in request.parameters:
         return request
-    return replace(request, parameters={**request.parameters, "top_k": None})
+    return request._replace(parameters={**request.parameters, "top_k": None})
 
 
 def _outputs(predicted: Predicted) -> Encoded:

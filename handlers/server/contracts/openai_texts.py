@@ -3,7 +3,6 @@
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from handlers.engines.manifest import Manifest
@@ -68,7 +67,7 @@ async def chat(call: Call) -> Answer:
     def adapt(request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
         from handlers.server.contracts.chats import text_of
 
-        return replace(request, texts=(text_of(messages, manifest),))
+        return request._replace(texts=(text_of(messages, manifest),))
 
     return await call.answered(
         PredictionRequest(("",), False, parameters), _form(fields, _Chat("chat.completion", "chat.completion.chunk", "chatcmpl"), adapt)

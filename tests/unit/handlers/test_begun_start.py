@@ -54,6 +54,58 @@ def test_who_had_the_whole_of_it_keeps_it() -> None:
     loaded_by("import uvicorn; had = uvicorn.Server; import handlers.web.running as ours; assert ours.Server is had; uvicorn.run")
 
 
+def test_how_logs_are_configured_is_left_out_until_somebody_asks() -> None:
+    loaded = loaded_by("import handlers.server.http_server")
+    assert not loaded.intersection({"logging.handlers", "socketserver"})
+    whole = loaded_by("import handlers.server.http_server; import logging.config; logging.config.dictConfig({'version': 1})")
+    assert "logging.handlers" in whole
+
+
+ENGINE = "from handlers.engines.loading import import_engine; import_engine('onnx', 'sentence-embedding')"
+OF_LIBRARIES = {"numpy._core._add_newdocs", "numpy._typing", "tokenizers.implementations"}
+
+
+def test_documentation_and_training_are_left_out() -> None:
+    loaded = loaded_by(ENGINE)
+    assert {"numpy.linalg", "tokenizers.models", "onnxruntime"} <= loaded
+    assert not loaded & OF_LIBRARIES
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "import numpy.typing; assert numpy.typing.NDArray[numpy.float32] and not isinstance(numpy.typing.NDArray, type)",
+        "from tokenizers import BertWordPieceTokenizer; assert BertWordPieceTokenizer.from_file",
+        "import tokenizers; assert tokenizers.ByteLevelBPETokenizer.__name__ == 'ByteLevelBPETokenizer'",
+        "import tokenizers; assert not hasattr(tokenizers, 'NoSuchTokenizer')",
+        "from tokenizers.implementations import BaseTokenizer; import numpy._core._add_newdocs",
+    ],
+)
+def test_who_asks_for_what_is_left_out_of_libraries_gets_it(use: str) -> None:
+    loaded_by(f"{ENGINE}; {use}")
+
+
+@pytest.mark.parametrize("first", ["numpy.typing", "tokenizers", "numpy"])
+def test_libraries_that_were_whole_stay_so(first: str) -> None:
+    whole = OF_LIBRARIES & loaded_by(f"import {first}")
+    assert loaded_by(f"import {first}; {ENGINE}") & OF_LIBRARIES >= whole
+
+
+def test_answers_are_the_same_with_the_whole_of_the_libraries(tiny: Path) -> None:
+    code = (
+        "from pathlib import Path; from handlers.engines.loading import build; from handlers.engines.manifest import read_manifest; "
+        "from handlers.engines.cancellation import Cancellation; from handlers.functions.requests import PredictionRequest; "
+        f"folder = Path({str(tiny)!r}); model = build(folder, read_manifest(folder), 1); "
+        "print(model.predict(PredictionRequest(('cold',), False, {}), Cancellation()).tobytes().hex())"
+    )
+
+    def told(first: str) -> str:
+        run = subprocess.run([sys.executable, "-c", f"{first}; {code}"], cwd=ROOT, capture_output=True, text=True, check=True)
+        return next(line for line in run.stdout.splitlines() if "event" not in line)
+
+    assert told(ENGINE) == told("import numpy, tokenizers")
+
+
 def settings_of(folder: Path) -> HandlerSettings:
     return HandlerSettings(model_dir=folder)
 

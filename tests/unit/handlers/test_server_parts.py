@@ -56,7 +56,7 @@ def test_the_bounds_of_a_stacks_settings_are_the_servers(name, bounds):
         with pytest.raises(SettingsError, match=f"{name} is .* from {bounds.low} to {bounds.high}"):
             HandlerSettings.from_environment({name: str(value)})
     HandlerSettings.from_environment({name: str(bounds.high)})
-    assert HandlerSettings.max_queue == SERVER_QUEUE
+    assert HandlerSettings().max_queue == SERVER_QUEUE
 
 
 def test_processes_share_the_cpus_that_there_are(monkeypatch):

@@ -1,7 +1,6 @@
 """Requests that are computed together: the answers that each has alone, and nobody's mistakes but one's own."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -100,7 +99,7 @@ def test_a_label_that_is_too_long_fails_its_own_request_alone(served):
     if "candidate_labels" not in parameters:
         pytest.skip("no other task has labels in its requests")
     good, bad = asked("cold", "cold", **parameters)
-    bad = (replace(bad[0], parameters={"candidate_labels": ["warm", "cold " * 80]}), bad[1])
+    bad = (bad[0]._replace(parameters={"candidate_labels": ["warm", "cold " * 80]}), bad[1])
     found = dict(model.predict_together([bad, good]))
     assert isinstance(found[0], InputRefused)
     assert found[1]["sequence"] == "cold"
