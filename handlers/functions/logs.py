@@ -24,7 +24,8 @@ _CHOSEN, _GIVEN = (CLIENT_REQUEST_ID_HEADER, "x-request-id"), "x-amzn-requestid"
 # InvokeEndpoint lets a caller hand one free line to the container: that is how the id crosses SageMaker.
 CUSTOM_ATTRIBUTES_HEADER = "x-amzn-sagemaker-custom-attributes"
 REQUEST_ID_ATTRIBUTE = "request-id="
-_TELLING = frozenset({*_CHOSEN, _GIVEN, CUSTOM_ATTRIBUTES_HEADER})
+# Headers that tell one.
+TELLING = frozenset({*_CHOSEN, _GIVEN, CUSTOM_ATTRIBUTES_HEADER})
 # As short as it can be: clouds take money for each byte of a log.
 _ENCODER = json.JSONEncoder(default=repr, separators=(",", ":"))
 # A faster encoder, where whoever writes many lines has one, and whether it is on Cloud Run, which it is not asked for each line then.
@@ -118,7 +119,7 @@ def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
     Taken from the headers (lower-case names), then from SageMaker's custom attributes, then `fallback`, else a new one.
     A value that could break a log line or a header is passed over.
     """
-    if _TELLING.isdisjoint(headers) and fallback and _REQUEST_ID.fullmatch(fallback):
+    if TELLING.isdisjoint(headers) and fallback and _REQUEST_ID.fullmatch(fallback):
         return fallback
     for value in (*map(headers.get, _CHOSEN), _handed_on(headers), headers.get(_GIVEN), fallback):
         if value and _REQUEST_ID.fullmatch(value):

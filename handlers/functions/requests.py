@@ -67,7 +67,7 @@ def from_value(value: object, *, max_inputs: int, references: bool = False, kind
         raise InputRefused("The body has no 'inputs': send a text or a list of texts.")
     inputs = value["inputs"]
     parameters = value.get("parameters")
-    if not isinstance(parameters, dict | None):
+    if parameters is not None and not isinstance(parameters, dict):
         raise InputRefused(f"'parameters' is {_kind(parameters)}: send an object or leave it out.")
     anything = kind in (VALUES, None)
     if references and isinstance(inputs, dict) and not (anything and inputs.keys() != {"uri"}):
@@ -93,8 +93,11 @@ def of_values(inputs: object, parameters: dict[str, Any], *, max_inputs: int) ->
     items: list[object] = inputs if isinstance(inputs, list) else [inputs]
     if not 1 <= len(items) <= max_inputs:
         raise InputRefused(f"'inputs' has {len(items)} inputs: send 1 to {max_inputs}.")
-    for index, item in enumerate(items):
-        values.check(item, f"inputs[{index}]" if many else "inputs")
+    if many:
+        for index, item in enumerate(items):
+            values.check(item, f"inputs[{index}]")
+    else:
+        values.check(inputs, "inputs")
     return PredictionRequest(tuple(items), many, parameters)
 
 
@@ -117,7 +120,8 @@ def check_parameters(task: str, parameters: dict[str, Any]) -> None:
     """Raises InputRefused when the task does not know a parameter or its value, or lacks one; `task` must be in PARAMETERS."""
     allowed = PARAMETERS[task]
     if allowed is None:
-        values.check(parameters, "parameters")
+        if parameters:
+            values.check(parameters, "parameters")
         return
     for name, value in parameters.items():
         if name not in allowed:

@@ -16,6 +16,10 @@ _W3C = re.compile(
 _STATE = re.compile(r"[\x20-\x7e\t]{1,512}")
 
 
+# Headers that tell of one.
+TELLING = frozenset({"traceparent", "x-cloud-trace-context"})
+
+
 class Trace(NamedTuple):
     """Ids in hexadecimal digits, 32 and 16; a span is not always told. `state` is the header `tracestate`."""
 
@@ -55,7 +59,7 @@ def within(trace: Trace | None) -> Iterator[None]:
 
 def of(headers: Mapping[str, str]) -> Trace | None:
     """The trace of a request with these headers (lower-case names), None where they tell of none."""
-    if "traceparent" not in headers and "x-cloud-trace-context" not in headers:
+    if TELLING.isdisjoint(headers):
         return None
     if cloud := _CLOUD.fullmatch(headers.get("x-cloud-trace-context", "")):
         return Trace(cloud["trace"], f"{int(cloud['span']):016x}" if cloud["span"] else None, cloud["sampled"] == "1")

@@ -8,6 +8,9 @@ from handlers.functions.wording import clipped
 
 # Deeper values have no use, and every step that reads or writes JSON by recursion must get through.
 MOST_NESTED = 32
+# What others are in.
+_WITHIN = (dict, list)
+_FLOATS = {float}
 # A value's name or place within what it is in, and where that is.
 _Place = tuple[object, "_Place | None"]
 
@@ -28,18 +31,18 @@ def _check(value: object, place: _Place, depth: int) -> None:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise InputRefused(f"'{_path(place)}' is a number beyond 1.8e308: send a finite one.")
-    elif isinstance(value, dict | list):
+    elif isinstance(value, _WITHIN):
         if depth == MOST_NESTED:
             raise InputRefused(f"'{clipped(_path(place))}' is nested more than {MOST_NESTED} levels deep.")
-        if isinstance(value, list) and set(map(type, value)) == {float} and math.isfinite(sum(value)):
-            # Long lists are of numbers, mostly. No sum with one that is infinite is finite.
-            return
         if isinstance(value, dict):
-            for name in value:
+            for name, item in value.items():
                 if not (isinstance(name, str) and name.isascii()):
                     _check(name, place, depth)
-        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            _check(item, (name, place), depth + 1)
+                _check(item, (name, place), depth + 1)
+        # Long lists are of numbers, mostly. No sum with one that is infinite is finite.
+        elif not (set(map(type, value)) == _FLOATS and math.isfinite(sum(value))):
+            for number, item in enumerate(value):
+                _check(item, (number, place), depth + 1)
 
 
 def _path(place: _Place) -> str:

@@ -1,9 +1,10 @@
 """Short requests past ASGI: the same contract, queue, model, figures and log, without a task and a dozen coroutines for each."""
 
+import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from handlers.functions import logs, pings, spans, traces
+from handlers.functions import deadline, logs, pings, spans, traces
 from handlers.functions.problems import Overloaded, RequestProblem
 from handlers.server import contracts
 from handlers.server.calls import Call
@@ -11,6 +12,7 @@ from handlers.server.outcome import Outcome
 from handlers.server.service import Answer
 from handlers.server.waiting import Job
 from handlers.web.exchange import Exchange
+from handlers.web.heads import Head
 
 if TYPE_CHECKING:
     from handlers.server.app import App
@@ -19,22 +21,22 @@ if TYPE_CHECKING:
 def begin(app: "App", exchange: Exchange) -> bool:
     """Begin to answer a prediction. False where its contract answers by itself, where it needs what only ASGI's way has (a stream, an input
     that is fetched first, a span, a ping), or where it will be refused: nothing has been done then."""
-    service, headers = app.service, exchange.headers
-    route = contracts.fixed("POST", exchange.path)
-    if route is None or spans.collected() or "content-encoding" in headers or len(exchange.body) > service.settings.max_body_bytes:
-        return False
-    if logs.CUSTOM_ATTRIBUTES_HEADER in headers and pings.of_headers(headers) is not None:
-        return False
-    trace = traces.of(headers)
-    call = Call(service, app.lasting, headers, _receive, logs.request_id(headers, app.new_id()), came=exchange.began)
-    call.route = route
+    service, head = app.service, exchange.head
     try:
-        if (reader := contracts.reader(route)) is None:
+        if head.found is None:
+            head.found = _found(head)
+        if not head.found.here or spans.collected() or len(exchange.body) > service.settings.max_body_bytes:
             return False
+        _, route, reader, speaks = head.found
+        headers, request_id, trace = head.headers, app.new_id(), None
+        if speaks:
+            request_id, trace = logs.request_id(headers, request_id), traces.of(headers)
+        call = Call(service, app.lasting, headers, _receive, request_id, came=exchange.began)
+        call.route = route
         request, form = reader(call, exchange.body)
         if form.piece is not None or request.uri is not None:
             return False
-        form, seconds = call.form(form), call.seconds_left()
+        form, seconds = call.form(form), call.seconds_left() if speaks else math.inf
     except Exception:  # noqa: BLE001  (it comes again on ASGI's way, which tells it)
         return False
     asked = _Direct(app, exchange, call, trace)
@@ -46,6 +48,29 @@ def begin(app: "App", exchange: Exchange) -> bool:
     except Exception as error:  # noqa: BLE001  (its answer)
         asked.failed(service.unexpected(error, call.request_id))
     return True
+
+
+class _Found(NamedTuple):
+    """What the head of a request tells: whether it can be answered `here` at all, and whether it `speaks` of more than what is asked."""
+
+    here: bool
+    route: contracts.Route | None = None
+    reader: contracts.Reader | None = None
+    speaks: bool = True
+
+
+# Correlation ids, traces, deadlines, pings.
+_SPEAKING = logs.TELLING | traces.TELLING | {deadline.TIMEOUT_HEADER}
+
+
+def _found(head: Head) -> _Found:
+    headers = head.headers
+    route = contracts.fixed("POST", head.path)
+    if route is None or "content-encoding" in headers or (reader := contracts.reader(route)) is None:
+        return _Found(here=False)
+    if logs.CUSTOM_ATTRIBUTES_HEADER in headers and pings.of_headers(headers) is not None:
+        return _Found(here=False)
+    return _Found(True, route, reader, speaks=not _SPEAKING.isdisjoint(headers))
 
 
 async def _receive() -> Any:
@@ -113,7 +138,7 @@ class _Direct:
         """The client left."""
         if not self._is_over():
             with traces.within(self._trace):
-                logs.write("client_gone", request_id=self._call.request_id, route=self._exchange.path[:80])
+                logs.write("client_gone", request_id=self._call.request_id, route=self._exchange.head.path[:80])
 
     def given_up(self) -> None:
         """The server leaves and has no time left."""
@@ -146,4 +171,4 @@ class _Direct:
             # A header that is none.
             answer = self._unexpected(error)
             self._exchange.answer(answer.status, self._app.headers(answer, self._call), answer.body)
-        self._app.record(self._exchange.path, answer, self._call, time.monotonic() - self._exchange.began, len(answer.body))
+        self._app.record(self._exchange.head.path, answer, self._call, time.monotonic() - self._exchange.began, len(answer.body))

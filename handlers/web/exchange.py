@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from handlers.web.heads import Head
+
 # Head and body together. What is longer goes ASGI's way, where it does not matter.
 SHORT_BYTES = 32_768
 # Begins to answer, or says False and has done nothing: then the request goes ASGI's way.
@@ -23,9 +25,8 @@ class _Nobody:
 
 
 class Exchange:
-    """`began` is when its headers were there (monotonic clock), `path` is as it was sent, with its query; names of headers are lower-case,
-    the last one counts. Once it is taken, `leaving` is called when the client leaves, and `ending` when the server does and has no time
-    left."""
+    """`began` is when its `head` was there (monotonic clock). Once it is taken, `leaving` is called when the client leaves, and `ending`
+    when the server does and has no time left."""
 
     __slots__ = (
         "began",
@@ -34,10 +35,9 @@ class Exchange:
         "default_headers",
         "disconnected",
         "ending",
-        "headers",
+        "head",
         "keep_alive",
         "leaving",
-        "path",
         "response_complete",
         "response_started",
         "waiting_for_100_continue",
@@ -47,8 +47,7 @@ class Exchange:
     def __init__(
         self,
         connection: Connection,
-        path: str,
-        headers: Mapping[str, str],
+        head: Head,
         body: bytes,
         *,
         began: float,
@@ -58,8 +57,7 @@ class Exchange:
         # None once the answer is written, or nobody is there for it: it leads here.
         self.connection: Connection | None = connection
         self.began = began
-        self.path = path
-        self.headers = headers
+        self.head = head
         self.body = body
         self.leaving: Callable[[], Any] | None = None
         self.ending: Callable[[], Any] | None = None
@@ -78,6 +76,6 @@ class Exchange:
         connection, self.connection = self.connection, None
         # They lead to whoever answers, who leads here; and the connection keeps this until its next request.
         self.leaving = self.ending = None
-        self.body, self.headers = b"", {}
+        self.body = b""
         if connection is not None:
             connection.on_response_complete()

@@ -14,6 +14,7 @@ from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
 from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from handlers.web.exchange import SHORT_BYTES, Exchange, Take
+from handlers.web.heads import Head
 from handlers.web.joined import Joined
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
@@ -56,6 +57,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._held_at = 0.0
         self._holding: asyncio.TimerHandle | None = None
         self._taken: Exchange | None = None
+        # Of the last one that was taken, where the next one may have the same; whether the parser has seen the end of all that has come,
+        # what came then, and whether a request that is parsed was offered already.
+        self._head: Head | None = None
+        self._between = True
+        self._whole: bytes | None = None
+        self._offered = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what Joined hands on of it.
@@ -81,6 +88,10 @@ class BoundedHttp(HttpToolsProtocol):
                 left()
 
     def data_received(self, data: bytes) -> None:
+        if self._between and len(data) <= SHORT_BYTES:
+            if self._head is not None and self._is_taken_again(self._head, data):
+                return
+            self._whole = data
         self._unread_bytes += len(data)
         before = self._taken
         try:
@@ -90,6 +101,7 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             # No connection becomes another protocol's: the request is answered as any other.
             self._unsupported_upgrade_warning()
+        self._whole = None
         if self._held is not None and self._holding is None:
             self._holding = self.loop.call_later(_BETWEEN_S, self._become_asgi)
         if self.pipeline and self._taken is not before:
@@ -103,7 +115,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """In place of uvicorn's, which makes the scope here, for every request."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._begun = True
+        self._begun, self._between = True, False
         # Its time begins where what came does not end it: most requests come whole.
         if self._waiting is not None:
             self._wait(None)
@@ -117,7 +129,7 @@ class BoundedHttp(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        short = self._unread_bytes <= SHORT_BYTES
+        short, self._offered = self._unread_bytes <= SHORT_BYTES and not self._offered, False
         self._begun, self._unread_bytes = False, 0
         if self._waiting is not None:
             self._wait(None)
@@ -131,6 +143,9 @@ class BoundedHttp(HttpToolsProtocol):
         parser = self.parser
         if parser.should_upgrade() or self.expect_100_continue or parser.get_http_version() != "1.1" or not self.url.startswith(b"/"):
             return False
+        return self._is_free()
+
+    def _is_free(self) -> bool:
         return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
     def _become_asgi(self) -> None:
@@ -173,22 +188,35 @@ class BoundedHttp(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unread_bytes = 0
+        self._unread_bytes, self._between = 0, True
         if self._held is not None:
-            if self._is_taken(self._held):
+            if self._is_taken_first(self._held):
                 self._released()
                 return
             self._become_asgi()
         self.scope["extensions"][WHOLE] = {"take": functools.partial(_taken, self.cycle)}
         super().on_message_complete()
 
-    def _is_taken(self, body: bytes) -> bool:
-        assert self.take is not None  # who holds a body has asked
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+    def _is_taken_first(self, body: bytes) -> bool:
         # The parser lets nothing else than ASCII into a path.
-        path, keep_alive = self.url.decode("latin-1"), self.parser.should_keep_alive() and not self.leaving
+        head = Head(self.url.decode("latin-1"), {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers})
+        self._head, keeps_alive = None, self.parser.should_keep_alive()
+        if self._whole is not None and keeps_alive and head.keep(self._whole, body):
+            self._head = head
+        return self._is_taken(head, body, self._held_at, keep_alive=keeps_alive)
+
+    def _is_taken_again(self, head: Head, data: bytes) -> bool:
+        """A request that has come as one, and has the head of the one before it: nothing else can come of it in the parser."""
+        body = head.body_of(data)
+        if body is None or not self._is_free():
+            return False
+        self._offered = not self._is_taken(head, body, time.monotonic(), keep_alive=True)
+        return not self._offered
+
+    def _is_taken(self, head: Head, body: bytes, began: float, *, keep_alive: bool) -> bool:
+        assert self.take is not None  # who holds a body, or has a head, has asked
         every = self.server_state.default_headers
-        exchange = Exchange(self, path, headers, body, began=self._held_at, keep_alive=keep_alive, default_headers=every)
+        exchange = Exchange(self, head, body, began=began, keep_alive=keep_alive and not self.leaving, default_headers=every)
         before = self.cycle
         # First: it may be answered before it is known to be taken.
         self._taken = exchange

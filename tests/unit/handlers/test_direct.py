@@ -22,7 +22,7 @@ class Taking:
 
     def __call__(self, exchange):
         self.exchanges.append(exchange)
-        self.bodies.append((exchange.body, exchange.headers))
+        self.bodies.append((exchange.body, exchange.head.headers))
         exchange.leaving = self.gone.set
         if self._takes and self._answers:
             exchange.answer(200, {"content-length": "5"}, b"taken")
@@ -63,7 +63,7 @@ def test_a_short_post_is_offered_as_it_came():
             assert await asked(connect, head[:20], head[20:] + body[:1], body[1:], pause_s=0.001) == [b"taken"]
 
     asyncio.run(work())
-    assert {each.path for each in take.exchanges} == {"/a?b=c"}
+    assert {each.head.path for each in take.exchanges} == {"/a?b=c"}
     # Kept no longer than it takes to answer them.
     assert take.bodies == [(b"first", {"host": "a", "x-some-thing": "Of Mine", "content-length": "5"})] * 3
 
@@ -269,8 +269,8 @@ def test_nothing_of_one_waits_for_the_garbage_collector():
         """A dict that can be watched."""
 
     def take(exchange):
-        exchange.headers = Noted(exchange.headers)
-        seen.append(weakref.ref(exchange.headers))
+        exchange.body = Noted()
+        seen.append(weakref.ref(exchange.body))
 
         def leaving():
             return exchange
@@ -383,12 +383,12 @@ def test_one_is_answered_also_where_what_is_before_it_is_not_read_yet():
     asyncio.run(work())
 
 
-def test_a_connection_without_a_request_keeps_nothing_of_the_last_one():
+def test_a_connection_without_a_request_keeps_nothing_of_the_last_one_but_its_head():
     take = Taking()
 
     async def work():
         async with offered(take) as (_, connect):
             assert await asked(connect, b"".join(post())) == [b"taken"]
-            assert (take.exchanges[0].body, take.exchanges[0].headers, take.exchanges[0].connection) == (b"", {}, None)
+            assert (take.exchanges[0].body, take.exchanges[0].connection) == (b"", None)
 
     asyncio.run(work())

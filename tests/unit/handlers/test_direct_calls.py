@@ -19,6 +19,7 @@ from handlers.server.app import App
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
+from handlers.web.heads import Head
 
 PLENTY_S = 10
 
@@ -44,7 +45,7 @@ class Exchange:
     """What came, and what is answered: stands for the connection."""
 
     def __init__(self, body=b'{"inputs": "cold"}', path="/predict", **headers):
-        self.body, self.path, self.headers = body, path, {"x-request-id": "mine"} | headers
+        self.body, self.head = body, Head(path, {"x-request-id": "mine"} | headers)
         self.began = asyncio.get_running_loop().time()
         self.leaving = self.ending = None
         self.answered = asyncio.Event()
