@@ -12,8 +12,10 @@ class Cancelled(Exception):
 class Cancellation:
     """Set by the side that waits, looked at by the side that computes."""
 
+    # One for all: it is held for a moment, and to make one costs as much as the rest.
+    _lock = threading.Lock()
+
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._cancelled = False
         self._stop: Callable[[], None] | None = None
 

@@ -49,23 +49,24 @@ def write(event: str, *, level: str = "INFO", **fields: object) -> None:
 def write_soon(event: str, *, level: str = "INFO", **fields: object) -> None:
     """The same, but it leaves with the next line or by `flush`: each time takes a call of the system."""
     now = time.time()
-    stamp = f"{_second(int(now))}.{int(now * 1000) % 1000:03d}Z"
-    trace = traces.current.get()
+    second = int(now)
+    stamp = f"{_second(second)}.{int((now - second) * 1000):03d}Z"
     line: dict[str, object] = {"timestamp": stamp, "level": level, "event": event}
+    trace = traces.current.get()
     if trace is not None:
         line.update(_ids(trace))
-    if on_cloud_run():
+    if _there[0] if _there else on_cloud_run():
         line.update({"severity": level, "time": stamp, **_cloud_trace(trace)})
     line.update(fields)
-    sys.stdout.write(_encoded(line) + "\n")
+    sys.stdout.write(f"{_encoded(line)}\n")
 
 
 def _encoded(line: dict[str, object]) -> str:
-    for encode in _faster:
+    if _faster:
         try:
-            encoded = encode(line)
+            encoded = _faster[0](line)
         except TypeError:
-            break
+            return _ENCODER.encode(line)
         # Characters that end a line for some readers, or that a terminal obeys, are escaped by the other one alone.
         if encoded.isascii():
             return encoded.decode()

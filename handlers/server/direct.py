@@ -92,6 +92,13 @@ class _Direct:
 
     def told(self, outcome: Outcome) -> None:
         """The model is done with it."""
+        if self._over:
+            return
+        self._over = True
+        # They lead to each other.
+        job, self.job = self.job, None
+        if job is not None:
+            self._app.service.forget(job)
         try:
             if self._trace is None:
                 self._told(outcome)
@@ -103,13 +110,6 @@ class _Direct:
             raise
 
     def _told(self, outcome: Outcome) -> None:
-        if self._over:
-            return
-        self._over = True
-        # They lead to each other.
-        job, self.job = self.job, None
-        if job is not None:
-            self._app.service.forget(job)
         result, error = outcome.end()
         if isinstance(error, RequestProblem):
             answer = self._app.refusal(error, self._call)

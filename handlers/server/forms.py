@@ -60,7 +60,8 @@ class Form(NamedTuple):
         if self.tasks is not None and manifest.task not in self.tasks:
             served = " and ".join(sorted(self.tasks))
             raise TaskMismatch(f"{self.contract} serves {served}, and this model's task is {manifest.task}: use POST /predict.")
-        check_name(self.model, manifest)
+        if self.model is not None:
+            check_name(self.model, manifest)
         return self.adapt(request, manifest)
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions import spans
@@ -46,7 +46,7 @@ class Job(Generic[Asked, Answered]):
         self.span = spans.heard() if counted else None
         self.cancellation = Cancellation()
         # Whoever gives an outcome waits by it, not by the future whose name it takes.
-        self.future: Future[tuple[Answered, float]] = Future() if future is None else cast("Any", future)
+        self.future: Future[tuple[Answered, float]] = Future() if future is None else future  # type: ignore[assignment]
         self.answered = False
 
     def answer(self, answer: Answered, seconds: float) -> None:
@@ -149,7 +149,7 @@ class Waiting(Generic[Asked, Answered]):
                 left_s = self._jobs[0].came + hold_s - time.monotonic()
                 self._came.wait_for(lambda: sum(job.inputs for job in self._jobs) >= most_inputs, timeout=max(left_s, 0))
             self._taken, self._began = self._next(most_inputs), time.monotonic()
-            self._taken_cost = sum(job.cost for job in self._taken)
+            self._taken_cost = sum([job.cost for job in self._taken])
             return self._taken
 
     def done(self, seconds: float) -> None:
@@ -194,7 +194,7 @@ class Waiting(Generic[Asked, Answered]):
             job = self._jobs.popleft()
             # Exactly nothing where nobody waits, whatever was rounded on the way.
             self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0
-            if not self._dropped(job, now):
+            if (now < job.until and not job.cancellation.cancelled) or not self._dropped(job, now):
                 taken.append(job)
                 inputs += job.inputs
         return taken
