@@ -14,7 +14,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import values
 from handlers.functions.problems import InputRefused, RequestProblem
-from handlers.functions.requests import PredictionRequest
+from handlers.functions.requests import PredictionRequest, decode_by
 from handlers.functions.wording import clipped
 
 PACKAGE = "handlers.models"
@@ -42,6 +42,8 @@ class OwnModel:
         kind = _class(self._name)
         self._input, self._output, self._parameters = _types(kind, self._name)
         self.warm_up = self._example(kind)
+        # It is imported for these alone.
+        decode_by(msgspec.json.decode)
         self._model = kind()
         self._model.load(folder, threads)
         # What it computes with is its own business, and it may say so.

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from handlers.functions import deadline
@@ -41,6 +42,10 @@ class Lasting:
 class Call:
     """One request. Header names are lower-case; `route` and `names`, the parts of the path that have names, are set once it is known."""
 
+    route: Route | None = None
+    names: Mapping[str, str] = MappingProxyType({})
+    ping: Ping | None = None
+
     def __init__(
         self,
         service: Service,
@@ -58,9 +63,6 @@ class Call:
         self.lasting = lasting
         self.headers = headers
         self.request_id = request_id
-        self.route: Route | None = None
-        self.names: Mapping[str, str] = {}
-        self.ping: Ping | None = None
         self._receive = receive
         self._leaving = leaving
         self._whole = whole

@@ -42,7 +42,7 @@ def begin(app: "App", exchange: Exchange) -> bool:
     asked = _Direct(app, exchange, call, trace)
     exchange.leaving, exchange.ending = asked.gone, asked.given_up
     try:
-        asked.job = service.begin(request, form, seconds, asked.told, asked.failed)
+        asked.job = service.begin(request, form, seconds, asked.told, asked.failed, alone=exchange.alone)
     except RequestProblem as problem:
         asked.failed(problem)
     except Exception as error:  # noqa: BLE001  (its answer)

@@ -137,17 +137,21 @@ class Service:
         seconds: float,
         told: Callable[[Outcome], None],
         late: Callable[[RequestProblem], None],
+        *,
+        alone: bool = False,
     ) -> _Job:
         """Begin one prediction: in the loop `told` gets what it gives, which `answered` makes an answer of, or `late` the problem when its
-        time is over; neither may raise. `forget` it then. Raises RequestProblem."""
+        time is over; neither may raise. `forget` it then. Where it is `alone` nobody else can come in this turn of the loop. Raises
+        RequestProblem."""
         if seconds <= 0:
             # As where its body is read: first whether there is a place.
             self.worker.require_place()
         patience, until = self._patience(seconds, counted=True)
         deliveries = self._deliveries_now()
         job = self._job(request, form, until, future=deliveries.outcome(told))
-        self.worker.submit(job, wake=False)
-        deliveries.soon(self.worker.wake)
+        self.worker.submit(job, wake=alone)
+        if not alone:
+            deliveries.soon(self.worker.wake)
         deliveries.watch(job, until, lambda: late(self._too_late(patience)))
         return job
 

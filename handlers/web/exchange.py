@@ -25,10 +25,11 @@ class _Nobody:
 
 
 class Exchange:
-    """`began` is when its `head` was there (monotonic clock). Once it is taken, `leaving` is called when the client leaves, and `ending`
-    when the server does and has no time left."""
+    """`began` is when its `head` was there (monotonic clock), `alone` tells that there is no other connection. Once it is taken, `leaving`
+    is called when the client leaves, and `ending` when the server does and has no time left."""
 
     __slots__ = (
+        "alone",
         "began",
         "body",
         "connection",
@@ -52,6 +53,7 @@ class Exchange:
         *,
         began: float,
         keep_alive: bool,
+        alone: bool,
         default_headers: list[tuple[bytes, bytes]],
     ) -> None:
         # None once the answer is written, or nobody is there for it: it leads here.
@@ -63,6 +65,7 @@ class Exchange:
         self.ending: Callable[[], Any] | None = None
         # What the protocol, and uvicorn's under it, look at of a request that is being answered.
         self.keep_alive = keep_alive
+        self.alone = alone
         self.default_headers = default_headers
         self.disconnected = self.response_started = self.response_complete = self.waiting_for_100_continue = False
 

@@ -216,7 +216,8 @@ class BoundedHttp(HttpToolsProtocol):
     def _is_taken(self, head: Head, body: bytes, began: float, *, keep_alive: bool) -> bool:
         assert self.take is not None  # who holds a body, or has a head, has asked
         every = self.server_state.default_headers
-        exchange = Exchange(self, head, body, began=began, keep_alive=keep_alive and not self.leaving, default_headers=every)
+        keep_alive, alone = keep_alive and not self.leaving, len(self.connections) == 1
+        exchange = Exchange(self, head, body, began=began, keep_alive=keep_alive, alone=alone, default_headers=every)
         before = self.cycle
         # First: it may be answered before it is known to be taken.
         self._taken = exchange

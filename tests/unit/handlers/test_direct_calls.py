@@ -48,6 +48,7 @@ class Exchange:
         self.body, self.head = body, Head(path, {"x-request-id": "mine"} | headers)
         self.began = asyncio.get_running_loop().time()
         self.leaving = self.ending = None
+        self.alone = False
         self.answered = asyncio.Event()
         self.answers = []
 
