@@ -51,7 +51,14 @@ def _serve_http() -> int:
 
         return serve_several(settings, stages)
     from handlers.engines.loading import begin
+    from handlers.web.listening import listener
 
+    try:
+        # At once: a platform's probe finds the port, and who comes now waits, where it would be refused and try time and again.
+        listening = listener(settings.bind_host, settings.port)
+    except OSError as error:
+        logs.write("port_taken", level="ERROR", message=str(error))
+        return 1
     # The model comes up in its own thread while the HTTP side is imported.
     loader = begin(settings, stages.mark)
     from handlers.server.service import Service
@@ -65,7 +72,7 @@ def _serve_http() -> int:
     # What most requests leave is freed by their last reference; what 32 of them have at once made the collector look every other moment.
     gc.set_threshold(_YOUNG)
     gc.enable()
-    failure = serve(service)
+    failure = serve(service, listening)
     if isinstance(failure, ModelError):
         logs.write("model_refused", level="ERROR", message=str(failure))
     elif failure is not None:

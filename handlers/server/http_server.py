@@ -11,15 +11,13 @@ from handlers.web.bare_uvicorn import Server
 from handlers.web.running import make_server
 
 _FIGURES_EVERY_S = 0.5
-# uvicorn's own.
-_BACKLOG = 2048
 
 
-def serve(service: Service, *, alive: int | None = None) -> BaseException | None:
-    """Listen at once, so that a platform's probe finds the port, and serve until SIGTERM or SIGINT.
+def serve(service: Service, listening: socket.socket, *, alive: int | None = None) -> BaseException | None:
+    """Serve on a socket that listens until SIGTERM or SIGINT.
 
     On a signal no new connection is taken and requests under way are finished, `drain_s` seconds long; so when the model is lost. Returns
-    why the model could not be served, or not any more, None when it was. Raises SystemExit(1) when the port is taken (the log says so).
+    why the model could not be served, or not any more, None when it was.
 
     With `alive` it is one of several processes on the port: it leaves when the other end of that pipe is closed.
     """
@@ -29,25 +27,16 @@ def serve(service: Service, *, alive: int | None = None) -> BaseException | None
     server = make_server(app, host=settings.bind_host, port=settings.port, take=partial(direct.begin, app), **times)
     # What contracts still do for nobody's request is finished as requests are: for the drain's time, then given up.
     app.lasting.tasks = server.server_state.tasks
-    return asyncio.run(_serve(server, service, app, alive))
+    return asyncio.run(_serve(server, service, app, listening, alive))
 
 
-def listener(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A socket that listens. Where the port is `shared`, the kernel deals connections out to the sockets of several processes: one that
-    they all had would give a burst of them to whoever comes first. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)
-
-
-async def _serve(server: Server, service: Service, app: App, alive: int | None) -> BaseException | None:
+async def _serve(server: Server, service: Service, app: App, listening: socket.socket, alive: int | None) -> BaseException | None:
     watching = [asyncio.ensure_future(_stop_when_unservable(server, service))]
-    sockets = None
     if alive is not None:
         asyncio.get_running_loop().add_reader(alive, lambda: setattr(server, "should_exit", True))
         watching.append(asyncio.ensure_future(_tell_figures(app)))
-        sockets = [listener(service.settings.bind_host, service.settings.port, shared=True)]
     try:
-        await server.serve(sockets)
+        await server.serve([listening])
     finally:
         for task in watching:
             task.cancel()

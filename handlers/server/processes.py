@@ -21,11 +21,12 @@ from handlers.engines.loading import Loaded, Mark, load_proven, prove
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import logs
 from handlers.server.board import Board
-from handlers.server.http_server import listener, serve
+from handlers.server.http_server import serve
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
 from handlers.tasks import CUSTOM
+from handlers.web.listening import listener
 from handlers.web.process import leave_on_signals
 
 Loader = Callable[[HandlerSettings, Mark], Loaded]
@@ -51,10 +52,7 @@ def serve_several(settings: HandlerSettings, stages: Stages) -> int:
 
 def require_port(settings: HandlerSettings) -> None:
     """Raises OSError where somebody listens already: processes that share a port would not notice, and get half of the other's calls."""
-    try:
-        listener(settings.bind_host, settings.port, shared=False).close()
-    except OSError as error:
-        raise OSError(f"PORT is {settings.port}, which can't be used on {settings.bind_host}: {error.strerror}.") from error
+    listener(settings.bind_host, settings.port).close()
 
 
 def _loader(settings: HandlerSettings, mark: Mark) -> Loader:
@@ -160,7 +158,7 @@ class _Processes:
             if self._stages is None:
                 # Others serve: on the port it would be dealt its share of the requests, which would wait for this model.
                 wait((service.worker.loaded,))
-            failure = serve(service, alive=self._alive)
+            failure = serve(service, listener(self._settings.bind_host, self._settings.port, shared=True), alive=self._alive)
             if failure is not None:
                 logs.write_fault("model_failed", failure)
             # A model that was lost was served: the next process has its own.

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from handlers.server.stages import Stages
 from handlers.server.waiting import Job
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
+from pilotlight.twin.ports import port_for_later
 from tests.unit.handlers.processes import ROOT
 
 LEFT_OUT = ("click", "watchfiles", "multiprocessing")
@@ -59,6 +61,43 @@ def test_how_logs_are_configured_is_left_out_until_somebody_asks() -> None:
     assert not loaded.intersection({"logging.handlers", "socketserver"})
     whole = loaded_by("import handlers.server.http_server; import logging.config; logging.config.dictConfig({'version': 1})")
     assert "logging.handlers" in whole
+
+
+LISTENS = """
+import os, socket
+from handlers.engines import loading
+from handlers.server.__main__ import main
+
+def begin(settings, mark):
+    socket.create_connection((settings.bind_host, settings.port), timeout=5).close()
+    print("listens", flush=True)
+    os._exit(7)
+
+loading.begin = begin
+main()
+"""
+
+
+def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", **variables}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_who_comes_before_anything_is_imported_waits() -> None:
+    told = run(LISTENS, PORT=str(port_for_later()))
+    assert (told.stdout, told.returncode) == ("listens\n", 7), told.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_is_taken_is_told(tiny: Path, workers: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = run(
+            "import sys; from handlers.server.__main__ import main; sys.exit(main())", PORT=port, MODEL_DIR=str(tiny), WORKERS=workers
+        )
+    (line,) = [json.loads(line) for line in told.stdout.splitlines()]
+    assert (line["event"], line["level"], told.returncode) == ("port_taken", "ERROR", 1)
+    assert line["message"].startswith(f"PORT is {port}, which can't be used on 127.0.0.1: Address already in use")
 
 
 ENGINE = "from handlers.engines.loading import import_engine; import_engine('onnx', 'sentence-embedding')"
