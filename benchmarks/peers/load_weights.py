@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 
 _PAGE, _BLOCK = 4096, 16 << 20
+# Of the file (loader.py).
+TENSORS = 242
 Touched = dict[str, int]
 
 
@@ -65,6 +67,15 @@ def plain_map(path: Path) -> Touched:
     return {"": total}
 
 
+def map_in_pieces(path: Path) -> Touched:
+    """The same by as many sums as there are tensors, which take time of their own that is no loader's."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE) as mapped:
+        pages = torch.frombuffer(mapped, dtype=torch.uint8)
+        found = touched((str(number), piece) for number, piece in enumerate(pages.tensor_split(TENSORS)))
+        del pages
+    return found
+
+
 def direct_read(path: Path) -> Touched:
     """The floor with a cold cache: blocks past the page cache, as `dd iflag=direct` reads them."""
     block, read = mmap.mmap(-1, _BLOCK), 0
@@ -83,6 +94,7 @@ LOADERS: dict[str, Callable[[Path], Touched]] = {
     "fastsafetensors": fastsafetensors,
     "runai-model-streamer": runai,
     "plain-map": plain_map,
+    "map-in-pieces": map_in_pieces,
     "direct-read": direct_read,
 }
 
@@ -90,7 +102,7 @@ LOADERS: dict[str, Callable[[Path], Touched]] = {
 def imported(name: str) -> None:
     """What the loader needs, outside of its time."""
     {
-        "ours": lambda: __import__("handlers.engines.weights", fromlist=["weights"]) and __import__("safetensors.torch"),
+        "ours": lambda: __import__("handlers.engines.weights", fromlist=["weights"]) and __import__("handlers.engines.cpu_weights"),
         "safetensors": lambda: __import__("safetensors.torch"),
         "fastsafetensors": lambda: __import__("fastsafetensors"),
         "runai-model-streamer": lambda: __import__("runai_model_streamer"),

@@ -58,9 +58,9 @@ def load(path: Path, device: "torch.device") -> "dict[str, torch.Tensor]":
         from handlers.engines import gpu_weights
 
         return gpu_weights.load(path, device)
-    from safetensors.torch import load_file
+    from handlers.engines import cpu_weights
 
-    return load_file(path)
+    return cpu_weights.load(path)
 
 
 def _advise(path: Path, blocks: Sequence[int]) -> None:

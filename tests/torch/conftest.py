@@ -18,6 +18,7 @@ collect_ignore = (
         "test_image_parity.py",
         "test_torch_parity.py",
         "test_torch_server.py",
+        "test_weights.py",
     ]
 )
 
