@@ -1,6 +1,7 @@
 """Imports NumPy and tokenizers without what nobody computes with, a quarter of their time: documentation, types for checkers, training.
 
-Whoever asks for these afterwards gets them: the whole modules are imported then.
+Whoever asks for these afterwards gets them: the whole modules are imported then. Texts and signatures of NumPy's own functions stay left
+out; a model of one's own has the whole libraries.
 """
 
 import importlib
@@ -50,6 +51,8 @@ def import_tokenizers() -> None:
         delattr(package, name)
 
     def later(name: str) -> Any:
+        if name == _TRAINING.rpartition(".")[2]:
+            return importlib.import_module(_TRAINING)
         if name not in absent:
             raise AttributeError(f"module 'tokenizers' has no attribute {name!r}")
         return getattr(importlib.import_module(_TRAINING), name)
@@ -78,5 +81,6 @@ def _left_out(modules: Mapping[str, ModuleType]) -> Iterator[None]:
 def _of_the_whole(name: str) -> Any:
     if name.startswith("__"):  # asked for by the import itself
         raise AttributeError(name)
-    sys.modules.pop(_TYPES)
+    if getattr(sys.modules.get(_TYPES), "NDArray", None) is _AnyArray:
+        del sys.modules[_TYPES]
     return getattr(importlib.import_module(_TYPES), name)

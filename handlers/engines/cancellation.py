@@ -13,7 +13,7 @@ class Cancellation:
     """Set by the side that waits, looked at by the side that computes."""
 
     # One for all: it is held for a moment, and to make one costs as much as the rest.
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
     def __init__(self) -> None:
         self._cancelled = False

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from handlers.engines import ON_GPU, fetching, placing, weights
 from handlers.engines.bare_libraries import import_numpy, import_tokenizers
 from handlers.engines.cancellation import Cancellation
-from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, verify
+from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, state_of, verify
 from handlers.functions.requests import PredictionRequest
 from handlers.settings import DEFAULTS, HandlerSettings
 from handlers.tasks import CUSTOM, GENERATION, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
@@ -61,7 +61,7 @@ class Brought(NamedTuple):
     folder: Path
     manifest: Manifest
     tier: str
-    proofs: Mapping[str, Future[None]]
+    proofs: Mapping[str, Future[tuple[int, ...]]]
 
 
 def load(settings: HandlerSettings, mark: Mark) -> Loaded:
@@ -131,9 +131,23 @@ def load_proven(brought: Brought, settings: HandlerSettings, *, shared: bool = F
     """The served model of files that are proven, `shared` by processes that are forked from this one. Raises ModelError."""
     built = _built(brought.folder, brought.manifest, settings.model_threads, settings.batch_size, shared=shared)
     loaded = built._replace(tier=brought.tier)
+    _require_same(brought)
     if settings.require_gpu:
         check_gpu(loaded)
     return loaded
+
+
+def _require_same(brought: Brought) -> None:
+    """Raises ModelError where a file that was opened is not the one that was proven. Returns when all of them are."""
+    for name, proof in brought.proofs.items():
+        proven, path = proof.result(), brought.folder / name
+        try:
+            found = state_of(path)
+        except OSError as error:
+            raise ModelError(f"{path} was there and is not any more ({error.strerror}): fetch the model again.") from error
+        # Over a network a file may have another number each time that it is looked up.
+        if found[2:] != proven[2:] or (brought.tier != weights.VOLUME and found != proven):
+            raise ModelError(f"{path} was replaced or written to while it was loaded: fetch the model again.")
 
 
 def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> Brought:
@@ -188,9 +202,10 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
     # NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        import_numpy()
-        if task not in IMAGE_TASKS:
-            import_tokenizers()
+        if task is not None:  # a model that is not here yet may be one of one's own
+            import_numpy()
+            if task not in IMAGE_TASKS:
+                import_tokenizers()
         importlib.import_module(IMAGE_TASKS[task][0] if task in IMAGE_TASKS else "handlers.tasks.text")
         importlib.import_module("handlers.engines.rows" if task == GENERATION and engine == "torch" else f"handlers.engines.{engine}")
     except ModuleNotFoundError as error:

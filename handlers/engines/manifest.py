@@ -111,24 +111,33 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
             raise ModelError(f"{path}: expected {record.bytes} bytes (sha256 {record.sha256}), found {size} bytes: fetch the model again.")
 
 
-def verify(folder: Path, manifest: Manifest, name: str, found: str | None = None, *, mapped: bool = False) -> None:
-    """Raises ModelError unless the file has the hash that the manifest gives; `found` is its own where it is known. One that is `mapped`
-    must be on a disk of this machine: what can't be read of it ends the process."""
+def state_of(file: Path | int) -> tuple[int, ...]:
+    """Of a file, by its path or opened: another one where it was replaced or written to. Raises OSError."""
+    found = os.stat(file)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def verify(folder: Path, manifest: Manifest, name: str, found: str | None = None, *, mapped: bool = False) -> tuple[int, ...]:
+    """The state of the file that was proven. Raises ModelError unless it has the hash that the manifest gives; `found` is its own where it
+    is known. One that is `mapped` must be on a disk of this machine: what can't be read of it ends the process."""
     path, record = folder / name, manifest.files[name]
     try:
+        state = state_of(path)
         if found is None:
-            found = _digest(path, mapped)
+            found, state = _digest(path, mapped)
     except OSError as error:
         raise ModelError(f"{path}: expected sha256 {record.sha256}, found nothing to read ({error.strerror}).") from error
     if found != record.sha256:
         raise ModelError(f"{path}: expected sha256 {record.sha256}, found {found}: the file was changed, fetch the model again.")
+    return state
 
 
-def _digest(path: Path, mapped: bool) -> str:
+def _digest(path: Path, mapped: bool) -> tuple[str, tuple[int, ...]]:
     """In as few calls as can be: between two of them a thread waits for the interpreter's lock, up to 5 ms each time while others are
     imported."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
+        state = state_of(file.fileno())
         size = os.fstat(file.fileno()).st_size
         if mapped and size > _PIECE_BYTES:
             with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as whole:
@@ -137,7 +146,7 @@ def _digest(path: Path, mapped: bool) -> str:
             piece = bytearray(min(size, _PIECE_BYTES) or 1)
             while read := file.readinto(piece):
                 digest.update(memoryview(piece)[:read])
-    return digest.hexdigest()
+    return digest.hexdigest(), state
 
 
 def _manifest(value: Mapping[str, Any]) -> Manifest:

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from handlers.engines import CPU, CUDA, EngineLost
 from handlers.engines.cancellation import Cancellation, Cancelled
-from handlers.engines.manifest import ModelError
+from handlers.engines.manifest import ModelError, state_of
 from handlers.functions import logs
 
 Array = np.ndarray[Any, Any]
@@ -43,7 +43,8 @@ class OnnxEngine:
             # CUDA's libraries are packages of the image, where no loader looks by itself.
             ort.preload_dlls()
         try:
-            self._proven = () if packed else self._state()
+            # Whoever proves the files looks whether they are still these.
+            self._opened_as = [] if packed else self._state()
             self._session = self._opened(wanted, packed=packed or wanted[0] != CPU)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
@@ -72,16 +73,15 @@ class OnnxEngine:
         settings = [_SETTINGS.get(provider, {}) for provider in wanted]
         return ort.InferenceSession(self._folder / "model.onnx", options, providers=wanted, provider_options=settings)
 
-    def _state(self) -> tuple[tuple[int, ...], ...]:
-        """Of the files: another one where they were replaced or written to."""
-        return tuple((found.st_ino, found.st_size, found.st_mtime_ns) for found in map(Path.stat, self._files))
+    def _state(self) -> list[tuple[int, ...]]:
+        return [state_of(file) for file in self._files]
 
     def _pack(self) -> None:
         time.sleep(_BEFORE_PACKING_S)
         began = time.perf_counter()
         try:
             session = self._opened(self.providers, packed=True)
-            if self._state() != self._proven:
+            if self._state() != self._opened_as:
                 raise ModelError(f"{self._folder} was changed since it was proven.")
             self._session = session
             logs.write("weights_packed", ms=round((time.perf_counter() - began) * 1000, 1))

@@ -35,9 +35,10 @@ def _check(value: object, place: _Place, depth: int) -> None:
         if depth == MOST_NESTED:
             raise InputRefused(f"'{clipped(_path(place))}' is nested more than {MOST_NESTED} levels deep.")
         if isinstance(value, dict):
-            for name, item in value.items():
+            for name in value:
                 if not (isinstance(name, str) and name.isascii()):
                     _check(name, place, depth)
+            for name, item in value.items():
                 _check(item, (name, place), depth + 1)
         # Long lists are of numbers, mostly. No sum with one that is infinite is finite.
         elif not (set(map(type, value)) == _FLOATS and math.isfinite(sum(value))):

@@ -5,6 +5,7 @@
 
 import importlib.util
 import sys
+import threading
 from typing import Any
 
 
@@ -34,14 +35,27 @@ def _later(name: str) -> None:
     assert spec is not None  # of the standard library
     module = importlib.util.module_from_spec(spec)
 
-    # The library's own LazyLoader runs a module as soon as somebody imports it.
+    # The library's own LazyLoader runs a module as soon as somebody imports it. Its own code may ask for what is not there yet.
+    lock, begun = threading.RLock(), False
+
     def run(attribute: str) -> Any:
+        nonlocal begun
         if attribute.startswith("__"):  # asked for by an import
             raise AttributeError(attribute)
-        del module.__dict__["__getattr__"]
-        assert spec.loader is not None
-        spec.loader.exec_module(module)
-        return getattr(module, attribute)
+        # Others who ask meanwhile wait for the whole of it.
+        with lock:
+            if not begun:
+                begun = True
+                try:
+                    assert spec.loader is not None
+                    spec.loader.exec_module(module)
+                except BaseException:
+                    begun = False
+                    raise
+                module.__dict__.pop("__getattr__", None)
+        if attribute not in module.__dict__:
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+        return module.__dict__[attribute]
 
     module.__dict__["__getattr__"] = run
     sys.modules[name] = module

@@ -11,7 +11,8 @@ _END = b"\r\n\r\n"
 
 
 class Head:
-    """`path` is as it was sent, with its query; names of `headers` are lower-case, the last one counts. `found` is what whoever answers has
+    """`path` is as it was sent, with its query; names of `headers` are lower-case, the last one counts, and the length is not among them,
+    which is another one each time. `found` is what whoever answers has
     found out from both, None until then."""
 
     __slots__ = ("_before", "_behind", "found", "headers", "path")

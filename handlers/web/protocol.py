@@ -199,7 +199,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _is_taken_first(self, body: bytes) -> bool:
         # The parser lets nothing else than ASCII into a path.
-        head = Head(self.url.decode("latin-1"), {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers})
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers if name != b"content-length"}
+        head = Head(self.url.decode("latin-1"), headers)
         self._head, keeps_alive = None, self.parser.should_keep_alive()
         if self._whole is not None and keeps_alive and head.keep(self._whole, body):
             self._head = head
@@ -210,7 +211,13 @@ class BoundedHttp(HttpToolsProtocol):
         body = head.body_of(data)
         if body is None or not self._is_free():
             return False
-        self._offered = not self._is_taken(head, body, time.monotonic(), keep_alive=True)
+        try:
+            self._offered = not self._is_taken(head, body, time.monotonic(), keep_alive=True)
+        except Exception:  # noqa: BLE001  (as the parser hands it on)
+            self.send_400_response("")
+            return True
+        if not self._offered:
+            self._unread_bytes = 0
         return not self._offered
 
     def _is_taken(self, head: Head, body: bytes, began: float, *, keep_alive: bool) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -63,6 +64,29 @@ def test_how_logs_are_configured_is_left_out_until_somebody_asks() -> None:
     assert "logging.handlers" in whole
 
 
+def test_who_asks_at_once_from_several_threads_gets_the_whole_of_it() -> None:
+    code = """
+import sys, threading
+import handlers.web.bare_uvicorn
+import logging.config
+sys.setswitchinterval(1e-6)
+failed, start = [], threading.Barrier(4)
+
+def use():
+    start.wait()
+    try:
+        logging.config.dictConfig({"version": 1})
+    except BaseException as error:
+        failed.append(error)
+
+threads = [threading.Thread(target=use) for _ in range(4)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(failed, hasattr(logging.config, "no_such_thing"))
+"""
+    assert run(code).stdout == "[] False\n"
+
+
 LISTENS = """
 import os, socket
 from handlers.engines import loading
@@ -116,6 +140,7 @@ def test_documentation_and_training_are_left_out() -> None:
         "import numpy.typing; assert numpy.typing.NDArray[numpy.float32] and not isinstance(numpy.typing.NDArray, type)",
         "from tokenizers import BertWordPieceTokenizer; assert BertWordPieceTokenizer.from_file",
         "import tokenizers; assert tokenizers.ByteLevelBPETokenizer.__name__ == 'ByteLevelBPETokenizer'",
+        "import tokenizers; assert tokenizers.implementations.BaseTokenizer",
         "import tokenizers; assert not hasattr(tokenizers, 'NoSuchTokenizer')",
         "from tokenizers.implementations import BaseTokenizer; import numpy._core._add_newdocs",
     ],
@@ -128,6 +153,10 @@ def test_who_asks_for_what_is_left_out_of_libraries_gets_it(use: str) -> None:
 def test_libraries_that_were_whole_stay_so(first: str) -> None:
     whole = OF_LIBRARIES & loaded_by(f"import {first}")
     assert loaded_by(f"import {first}; {ENGINE}") & OF_LIBRARIES >= whole
+
+
+def test_what_may_be_a_model_of_ones_own_has_the_whole_of_the_libraries() -> None:
+    assert loaded_by("from handlers.engines.loading import import_engine; import_engine('onnx', None)") >= OF_LIBRARIES
 
 
 def test_answers_are_the_same_with_the_whole_of_the_libraries(tiny: Path) -> None:
@@ -307,6 +336,33 @@ def test_a_model_that_can_not_go_on_with_several_is_told_as_one_that_can_not_be_
     with pytest.raises(ModelError, match="no place"):
         worker.loaded.result(timeout=10)
     assert not worker.ready
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json"])
+@pytest.mark.parametrize("how", ["written", "replaced", "removed"])
+def test_what_is_another_file_by_the_time_it_was_loaded_is_refused(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    built = loading._built
+
+    def harmed(*arguments: object, **options: object) -> object:
+        # The proofs may be under way still: of what lies there after them.
+        time.sleep(0.2)
+        content = (folder / name).read_bytes()
+        if how == "removed":
+            (folder / name).unlink()
+        elif how == "written":
+            (folder / name).write_bytes(content)
+        else:
+            (tmp_path / "other").write_bytes(content)
+            (tmp_path / "other").rename(folder / name)
+        return built(*arguments, **options) if how != "removed" else Loaded(read_manifest(folder), Warm(), ("CPU",))
+
+    monkeypatch.setattr(loading, "_built", harmed)
+    with pytest.raises(ModelError, match=rf"{re.escape(name)} was (replaced|there)"):
+        loading.load(settings_of(folder), lambda stage: None)
 
 
 def test_a_gpu_that_is_lost_at_it_ends_the_process(tiny: Path) -> None:

@@ -163,6 +163,46 @@ def test_one_with_the_head_of_the_last_one_is_offered_by_it():
     assert all(each.keep_alive for each in take.exchanges)
 
 
+def test_empty_lines_between_requests_do_not_add_up():
+    take = Taking()
+
+    async def work():
+        async with offered(take) as (server, connect):
+            reader, writer = await connect()
+            for _ in range(20):
+                writer.write(b"".join(post()))
+                assert (await asyncio.wait_for(answered(reader), 5))[1] == b"taken"
+                writer.write(b"\r\n")
+                await asyncio.sleep(0.002)
+            (connection,) = server.server_state.connections
+            assert connection._unread_bytes <= 2
+
+    asyncio.run(work())
+    assert len({id(each.head) for each in take.exchanges}) == 1
+
+
+def test_who_can_not_take_one_is_told_of_as_where_it_was_parsed():
+    offers = []
+
+    def take(exchange):
+        offers.append(exchange)
+        if len(offers) == 2:
+            raise OSError("no room for a log")
+        exchange.answer(200, {"content-length": "5"}, b"taken")
+        return True
+
+    async def work():
+        async with offered(take) as (_, connect):
+            reader, writer = await connect()
+            writer.write(b"".join(post()))
+            assert (await asyncio.wait_for(answered(reader), 5))[1] == b"taken"
+            writer.write(b"".join(post()))
+            assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 400 ")
+
+    asyncio.run(work())
+    assert offers[0].head is offers[1].head
+
+
 def test_what_is_not_taken_is_offered_once_and_answered_by_asgi():
     take = Taking(take=False)
 

@@ -76,7 +76,13 @@ def branch(model):
     model.graph.node.append(helper.make_node("If", ["a"], ["b"], then_branch=helper.make_graph([], "a", [], [])))
 
 
-@pytest.mark.parametrize("change", [half, half_weights, four_bits, branch])
+def dequantized(model):
+    """A weight that becomes fractions on its way."""
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    model.graph.node.append(helper.make_node("DequantizeLinear", ["w8", "s"], [product.input[1]]))
+
+
+@pytest.mark.parametrize("change", [half, half_weights, four_bits, branch, dequantized])
 def test_what_rounds_by_the_way_that_is_taken_is_not_called_plain(tmp_path, graph, change):
     path = put(tmp_path / "graph", graph) / "model.onnx"
     assert is_plain(path)
