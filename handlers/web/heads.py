@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # What lies in front of the digits is a header of its own: a value that goes on in another line begins that with a space.
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([1-9][0-9]{0,4}|0)[ \t]*\r\n", re.IGNORECASE)
+_told_length = re.compile(rb"\r\ncontent-length:[ \t]*([1-9][0-9]{0,4}|0)[ \t]*\r\n", re.IGNORECASE).search
 _MOST_DIGITS = 5
 _END = b"\r\n\r\n"
 
@@ -26,7 +26,7 @@ class Head:
     def keep(self, request: bytes, body: bytes) -> bool:
         """Be what this request, of which the parser has made it, begins with. False where the next one has to be parsed: its length is not
         told, or more has come with it."""
-        told = _LENGTH.search(request, 0, len(request) - len(body))
+        told = _told_length(request, 0, len(request) - len(body))
         if told is None or request.find(_END) != len(request) - len(body) - len(_END) or int(told[1]) != len(body):
             return False
         self._before, self._behind = request[: told.start(1)], request[told.end(1) : len(request) - len(body)]

@@ -279,6 +279,7 @@ def test_nothing_reaches_a_service_past_what_is_looked_for() -> None:
         # Its errors, and those that servers listen on.
         "handlers/functions/http_endpoint.py": {"socket"},
         "handlers/server/http_server.py": {"socket"},
+        "handlers/web/listening.py": {"socket"},
         "handlers/web/running.py": {"socket"},
     }
     assert {str(path.relative_to(called.ROOT)): found for path in called.sources() if (found := called.ways_out(path))} == ways

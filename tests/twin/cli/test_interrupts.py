@@ -1,6 +1,7 @@
 """Ctrl-C once, twice, and kills in the middle of `up`: the next `up` completes the stack, without a second copy or a stale lock."""
 
 import contextlib
+import re
 import signal
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def test_a_destroy_tells_of_creations_that_nobody_noted(checkout: Checkout) -> N
     checkout.provider.release()
     destroyed = checkout.pilotlight("destroy", "demo", "--local")
     assert destroyed.returncode == Exit.OK, destroyed.stderr
-    assert "Interrupted before they were noted: slow." in destroyed.stderr
+    # The other one may not have been noted by then either.
+    assert re.search(r"Interrupted before they were noted: (a, )?slow(, a)?\.", destroyed.stderr)
 
 
 def test_a_second_run_of_the_same_stack_is_refused_while_the_first_lives(checkout: Checkout) -> None:
