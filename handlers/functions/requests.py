@@ -15,7 +15,9 @@ from handlers.functions.wording import kind as _kind
 _MEMBERS = {"inputs", "parameters"}
 # What a task's inputs are: texts, but for these.
 TEXTS, IMAGES, VALUES = "texts", "images", "values"
+# What `decode_by` was given, and what stands for a body that it did not read.
 _faster: list[Callable[[bytes], Any]] = []
+_NOT_READ = object()
 _TAKES = {"image-classification": IMAGES, "custom": VALUES}
 
 
@@ -54,20 +56,15 @@ def parse(
     """
     if kind in (IMAGES, None) and values.is_image(content_type):
         return PredictionRequest((body,), False, {})
+    sound = False
     if content_type != "application/json":
         value = decoded(body, content_type)
-    elif _faster:
-        try:
-            value = _faster[0](body)
-        except Exception:  # noqa: BLE001  (told by the other one)
-            value = _decode(body)
-        else:
-            # Nothing can be nested more deeply than there are beginnings.
-            sound = body.count(b"[") + body.count(b"{") <= values.MOST_NESTED
-            return from_value(value, max_inputs=max_inputs, references=references, kind=kind, sound=sound)
-    else:
+    elif (value := _decoded_faster(body)) is _NOT_READ:
         value = _decode(body)
-    return from_value(value, max_inputs=max_inputs, references=references, kind=kind)
+    else:
+        # Nothing can be nested more deeply than there are beginnings.
+        sound = body.count(b"[") + body.count(b"{") <= values.MOST_NESTED
+    return from_value(value, max_inputs=max_inputs, references=references, kind=kind, sound=sound)
 
 
 def decoded(body: bytes, content_type: str | None) -> object:
@@ -116,13 +113,9 @@ def of_values(inputs: object, parameters: dict[str, Any], *, max_inputs: int, so
     items: list[object] = inputs if isinstance(inputs, list) else [inputs]
     if not 1 <= len(items) <= max_inputs:
         raise InputRefused(f"'inputs' has {len(items)} inputs: send 1 to {max_inputs}.")
-    if sound:
-        pass
-    elif many:
+    if not sound:
         for index, item in enumerate(items):
-            values.check(item, f"inputs[{index}]")
-    else:
-        values.check(inputs, "inputs")
+            values.check(item, f"inputs[{index}]" if many else "inputs")
     return PredictionRequest(tuple(items), many, parameters)
 
 
@@ -166,6 +159,13 @@ def _check_media_type(content_type: str | None) -> None:
     if (essence == "application/json" or essence.endswith("+json")) and charset in ("utf-8", "utf8", "us-ascii"):
         return
     raise MediaTypeUnsupported(f"Content-Type is {_clipped(content_type)}: send application/json in UTF-8.")
+
+
+def _decoded_faster(body: bytes) -> object:
+    try:
+        return _faster[0](body) if _faster else _NOT_READ
+    except Exception:  # noqa: BLE001  (whatever it is, the other parser reads the same bytes and says what is wrong with them)
+        return _NOT_READ
 
 
 def _decode(body: bytes) -> object:

@@ -46,7 +46,7 @@ class Job(Generic[Asked, Answered]):
         self.span = spans.heard() if counted else None
         self.cancellation = Cancellation()
         # Whoever gives an outcome waits by it, not by the future whose name it takes.
-        self.future: Future[tuple[Answered, float]] = Future() if future is None else future  # type: ignore[assignment]
+        self.future: Future[tuple[Answered, float]] = Future() if future is None else future  # type: ignore[assignment]  # has what is asked of one
         self.answered = False
 
     def answer(self, answer: Answered, seconds: float) -> None:

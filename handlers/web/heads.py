@@ -12,8 +12,7 @@ _END = b"\r\n\r\n"
 
 class Head:
     """`path` is as it was sent, with its query; names of `headers` are lower-case, the last one counts, and the length is not among them,
-    which is another one each time. `found` is what whoever answers has
-    found out from both, None until then."""
+    which is another one each time. `found` is what whoever answers has found out from both, None until then."""
 
     __slots__ = ("_before", "_behind", "found", "headers", "path")
 
@@ -40,7 +39,7 @@ class Head:
         end = request.find(b"\r", start, start + _MOST_DIGITS + 1)
         # Spaces behind the digits are of what has to be the same.
         digits = request[start:end].rstrip()
-        if end < 0 or not digits.isdigit() or (digits[0] == 48 and len(digits) > 1):
+        if end < 0 or not digits.isdigit() or (digits.startswith(b"0") and len(digits) > 1):
             return None
         start += len(digits)
         if not request.startswith(self._behind, start):

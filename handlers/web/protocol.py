@@ -213,7 +213,8 @@ class BoundedHttp(HttpToolsProtocol):
             return False
         try:
             self._offered = not self._is_taken(head, body, time.monotonic(), keep_alive=True)
-        except Exception:  # noqa: BLE001  (as the parser hands it on)
+        except Exception as error:  # noqa: BLE001  (a parser's callback that fails ends a connection so, and this one is none)
+            self.loop.call_exception_handler({"message": "Whoever was offered a request failed.", "exception": error})
             self.send_400_response("")
             return True
         if not self._offered:
