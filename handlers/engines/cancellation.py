@@ -15,9 +15,8 @@ class Cancellation:
     # One for all: it is held for a moment, and to make one costs as much as the rest.
     _lock = threading.RLock()
 
-    def __init__(self) -> None:
-        self._cancelled = False
-        self._stop: Callable[[], None] | None = None
+    _cancelled = False
+    _stop: Callable[[], None] | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -52,7 +51,6 @@ class Together(Cancellation):
     """Several predictions that are computed at once: given up when every one of them is, and no sooner."""
 
     def __init__(self, members: Sequence[Cancellation]) -> None:
-        super().__init__()
         self._members = members
 
     @property

@@ -1,6 +1,7 @@
 """The HTTP server's one ASGI program: every contract, health, metrics, description."""
 
 import asyncio
+import functools
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,12 +10,13 @@ from typing import Any
 import orjson
 
 from handlers.functions import logs, pings, spans
-from handlers.functions import metrics as line_metrics
 from handlers.functions.problems import HeadersTooLarge, NotReady, Overloaded, RequestProblem
 from handlers.server import contracts, metrics
+from handlers.server.access_log import AccessLog
 from handlers.server.calls import Call, Lasting
 from handlers.server.service import Answer, Service
 from handlers.web.bodies import ClientGone, Receive
+from handlers.web.exchange import answer_lines
 from handlers.web.protocol import ANSWER, LEAVING, WHOLE
 
 Send = Callable[[Any], Awaitable[None]]
@@ -35,7 +37,7 @@ class App:
         self.service = service
         self.lasting = Lasting()
         self._random: list[str] = []
-        self._flushing = False
+        self._log = AccessLog(service.settings.service, service.metrics)
         self._gets: dict[str, Callable[[], Answer]] = {
             **dict.fromkeys(_PROBES, self._ready),
             "/": self._front,
@@ -162,23 +164,28 @@ class App:
             headers["connection"] = "close"
         return headers
 
-    def record(self, path: str, answer: Answer, call: Call, seconds: float, sent: int, *, quiet: bool = False) -> None:
-        """Count an answer, and log it unless it is `quiet`."""
+    def lines(self, answer: Answer, call: Call) -> tuple[bytes, bool]:
+        """The same as they are sent, and whether they end the connection. Raises ValueError for a header that is none."""
+        first = answer.headers
+        if len(first) == 1 and "content-type" in first and answer.status not in _CLOSING:
+            told = _content_type(first["content-type"]), len(answer.body), call.request_id.encode("latin-1")
+            return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % told, False
+        return answer_lines(self.headers(answer, call)), answer.status in _CLOSING
+
+    def record(self, path: str, answer: Answer, call: Call, seconds: float, sent: int, *, quiet: bool = False, soon: bool = True) -> None:
+        """Count an answer, and log it unless it is `quiet`: `soon`, as the loop does, or at once."""
         if call.ping:
             self.service.record_ping(answer, call.request_id, seconds)
             return
-        self.service.metrics.answered(answer.status, None if quiet else seconds)
-        if not quiet:
-            taken = line_metrics.latency(self.service.settings.service, seconds * 1000)
-            logs.write_soon("request", request_id=call.request_id, route=path[:80], status=answer.status, bytes=sent, **taken)
-            if not self._flushing:
-                self._flushing = True
-                asyncio.get_running_loop().call_soon(self._flush)
+        if quiet:
+            self.service.metrics.answered([(answer.status, None)])
+        else:
+            self._log.add(call.request_id, path, answer.status, sent, seconds, soon=soon)
 
-    def _flush(self) -> None:
-        """Send the lines of all requests that were answered in one turn of the loop."""
-        self._flushing = False
-        logs.flush()
+
+@functools.lru_cache(maxsize=64)
+def _content_type(told: str) -> bytes:
+    return answer_lines({"content-type": told})
 
 
 def _is_quiet(scope: Any) -> bool:

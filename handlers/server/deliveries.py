@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from handlers.server.outcome import Outcome
 
@@ -40,9 +40,12 @@ class Deliveries:
         done.add_done_callback(functools.partial(self._tell, functools.partial(_settle, waiting)))
         return waiting
 
-    def outcome(self, told: Callable[[Outcome], None]) -> Outcome:
-        """One that the loop is told of once another thread has ended it; `told` must not raise."""
-        return Outcome(functools.partial(self._tell, told))
+    def outcome(self, told: Callable[[Outcome], None], sooner: Callable[[Outcome], bool] | None = None) -> Outcome:
+        """One that the loop is told of once another thread has ended it, unless that thread does `sooner` what there is to do, and says so.
+        `told` must not raise."""
+        if sooner is None:
+            return Outcome(functools.partial(self._tell, told))
+        return Outcome(functools.partial(self._tell_unless, sooner, told))
 
     async def within(self, waiting: asyncio.Future[_T], until: float, late: Callable[[], Exception]) -> _T:
         """What it gives; from `until` on (monotonic clock) it raises what `late` makes."""
@@ -89,6 +92,14 @@ class Deliveries:
             with suppress(RuntimeError):
                 self.loop.call_soon_threadsafe(self._hand_over)
 
+    def _tell_unless(self, sooner: Callable[[Outcome], bool], told: Callable[[Outcome], None], done: Outcome) -> None:
+        try:
+            if sooner(done):
+                return
+        except Exception as error:  # noqa: BLE001  (told by the loop, as of its own callbacks)
+            self._tell(_raise, error)
+        self._tell(told, done)
+
     def _hand_over(self) -> None:
         # First: who comes from now on wakes the loop again.
         self._woken = False
@@ -102,6 +113,10 @@ class Deliveries:
             told(*arguments)
         except Exception as error:  # noqa: BLE001  (told as asyncio tells of a callback's)
             self.loop.call_exception_handler({"message": "Whoever was told of a prediction failed.", "exception": error})
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _fail(waiting: asyncio.Future[Any], late: Callable[[], Exception]) -> None:

@@ -104,7 +104,7 @@ class LambdaHandler:
             answer = self._service.refusal(problem, request_id)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._service.fault(error, request_id)
-        self._service.metrics.answered(answer.status)
+        self._service.metrics.answered([(answer.status, None)])
         taken = metrics.latency(self._service.settings.service, (time.perf_counter() - started) * 1000)
         logs.write("request", request_id=request_id, **told, status=answer.status, bytes=len(answer.body), **taken)
         return answer

@@ -56,9 +56,9 @@ class Metrics:
         self._fresh: dict[Callable[..., None], list[Any]] = {self._add_answers: [], self._add_predictions: [], self._add_batches: []}
         self._answers_fresh, self._predictions_fresh, self._batches_fresh = self._fresh.values()
 
-    def answered(self, status: int, seconds: float | None = None) -> None:
-        """`seconds` are how long it took, None where nobody waited for it."""
-        self._answers_fresh.append((status, seconds))
+    def answered(self, some: Iterable[tuple[int, float | None]]) -> None:
+        """The status of each answer, and how many seconds it took, None where nobody waited for it."""
+        self._answers_fresh += some
         if len(self._answers_fresh) >= _MOST_FRESH:
             self._settle()
 

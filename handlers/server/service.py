@@ -138,19 +138,19 @@ class Service:
         told: Callable[[Outcome], None],
         late: Callable[[RequestProblem], None],
         *,
-        alone: bool = False,
+        sooner: Callable[[Outcome], bool] | None = None,
     ) -> _Job:
         """Begin one prediction: in the loop `told` gets what it gives, which `answered` makes an answer of, or `late` the problem when its
-        time is over; neither may raise. `forget` it then. Where it is `alone` nobody else can come in this turn of the loop. Raises
-        RequestProblem."""
+        time is over; neither may raise. `forget` it then. Where nobody else can come in this turn of the loop the model's thread
+        may do `sooner` what there is to do, and says whether it has. Raises RequestProblem."""
         if seconds <= 0:
             # As where its body is read: first whether there is a place.
             self.worker.require_place()
         patience, until = self._patience(seconds, counted=True)
         deliveries = self._deliveries_now()
-        job = self._job(request, form, until, future=deliveries.outcome(told))
-        self.worker.submit(job, wake=alone)
-        if not alone:
+        job = self._job(request, form, until, future=deliveries.outcome(told, sooner))
+        self.worker.submit(job, wake=sooner is not None)
+        if sooner is None:
             deliveries.soon(self.worker.wake)
         deliveries.watch(job, until, lambda: late(self._too_late(patience)))
         return job

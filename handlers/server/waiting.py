@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions import spans
 from handlers.functions.problems import DeadlineExceeded, Overloaded, RequestProblem
+from handlers.server.bell import Bell
 from handlers.server.faults import carried
 from handlers.server.metrics import Metrics
 from handlers.server.outcome import Outcome
@@ -86,7 +87,7 @@ class Waiting(Generic[Asked, Answered]):
         self._jobs: deque[Job[Asked, Answered]] = deque()
         # What the condition waits with: by itself it is taken without a call of Python's.
         self._lock = threading.Lock()
-        self._came = threading.Condition(self._lock)
+        self._came = Bell(self._lock)
         self._taken: list[Job[Asked, Answered]] = []
         # What those that wait cost together, and those that were taken: no sum over all of them for each one that comes.
         self._jobs_cost: float = 0
@@ -107,7 +108,7 @@ class Waiting(Generic[Asked, Answered]):
 
     def require_place(self, *, counted: bool) -> None:
         """Raises Overloaded when the queue is full: before anything is made of a request that would find no place."""
-        with self._came:
+        with self._lock:
             self._require_place(counted=counted)
 
     def put(self, job: Job[Asked, Answered], *, wake: bool = True) -> None:
@@ -127,13 +128,16 @@ class Waiting(Generic[Asked, Answered]):
                 raise Overloaded(f"It would wait for about {waits}, and has {has}.", retry_after_s=_whole(expected_s))
             self._jobs.append(job)
             self._jobs_cost += job.cost
-            if wake:
-                self._came.notify()
+            rings = wake and self._came.is_needed()
+        if rings:
+            self._came.ring()
 
     def wake(self) -> None:
         """Tell the thread that there is something to take."""
         with self._lock:
-            self._came.notify()
+            rings = self._came.is_needed()
+        if rings:
+            self._came.ring()
 
     def take(self, most_inputs: int, hold_s: float) -> list[Job[Asked, Answered]]:
         """The next requests, in the order they came, with that many inputs together, or the first with whatever it has. Blocks.
@@ -141,7 +145,7 @@ class Waiting(Generic[Asked, Answered]):
         Who finds nobody waiting is computed at once. Who waits anyway is held for others up to `hold_s` after it came, no longer.
         What nobody waits for any more is dropped.
         """
-        with self._came:
+        with self._lock:
             idle = not self._jobs
             self._came.wait_for(lambda: self._jobs)
             # A warm-up or a ping is no reason to wait for others.
@@ -154,7 +158,7 @@ class Waiting(Generic[Asked, Answered]):
 
     def done(self, seconds: float) -> None:
         """What was taken is computed, which took so long."""
-        with self._came:
+        with self._lock:
             # What was given up in the middle says nothing of how long the whole takes, and who failed may have been refused at once.
             answered = [job for job in self._taken if job.answered]
             # Pings, and above all the first work of a model, say nothing of what requests take.
@@ -165,7 +169,7 @@ class Waiting(Generic[Asked, Answered]):
     def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
         """The requests that find a place among those that were taken before and go on, of `places` inputs that `free` are left of. Blocks
         where nobody goes on."""
-        with self._came:
+        with self._lock:
             self._places = places
             if not self._taken:
                 self._came.wait_for(lambda: self._jobs)
@@ -178,7 +182,7 @@ class Waiting(Generic[Asked, Answered]):
 
     def left(self, job: Job[Asked, Answered], seconds: float) -> None:
         """One of those that go on side by side is over, after so long."""
-        with self._came:
+        with self._lock:
             self._taken.remove(job)
             self._taken_cost = sum(job.cost for job in self._taken)
             if job.answered and job.counted:

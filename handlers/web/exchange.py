@@ -11,10 +11,19 @@ SHORT_BYTES = 32_768
 Take = Callable[["Exchange"], bool]
 
 
+def answer_lines(headers: Mapping[str, str]) -> bytes:
+    """The lines of an answer's headers (lower-case names). Raises ValueError for one that has the end of a line in it."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("A header of the answer has the end of a line in it.")
+    return lines.encode("latin-1")
+
+
 class Connection(Protocol):
     """What it came on (protocol.py, which imports this)."""
 
-    def answer(self, cycle: Any, status: int, headers: Mapping[str, str], body: bytes) -> bool: ...
+    def answer(self, cycle: Any, status: int, lines: bytes, body: bytes, *, closing: bool) -> bool: ...
+    def answer_sooner(self, exchange: "Exchange", status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool: ...
     def on_response_complete(self) -> None: ...
 
 
@@ -28,22 +37,15 @@ class Exchange:
     """`began` is when its `head` was there (monotonic clock), `alone` tells that there is no other connection. Once it is taken, `leaving`
     is called when the client leaves, and `ending` when the server does and has no time left."""
 
-    __slots__ = (
-        "alone",
-        "began",
-        "body",
-        "connection",
-        "default_headers",
-        "disconnected",
-        "ending",
-        "head",
-        "keep_alive",
-        "leaving",
-        "response_complete",
-        "response_started",
-        "waiting_for_100_continue",
-    )
     message_event = _Nobody()
+    # What the protocol, and uvicorn's under it, look at of a request that is being answered.
+    disconnected = response_started = response_complete = waiting_for_100_continue = False
+    leaving: Callable[[], Any] | None = None
+    ending: Callable[[], Any] | None = None
+    # Once the answer has left by another thread: what the loop still has to do for it, before it does anything else here.
+    settling: Callable[[], Any] | None = None
+    # When that was (monotonic clock), and what did not fit into the socket.
+    left_at, rest = 0.0, b""
 
     def __init__(
         self,
@@ -61,24 +63,30 @@ class Exchange:
         self.began = began
         self.head = head
         self.body = body
-        self.leaving: Callable[[], Any] | None = None
-        self.ending: Callable[[], Any] | None = None
-        # What the protocol, and uvicorn's under it, look at of a request that is being answered.
         self.keep_alive = keep_alive
         self.alone = alone
         self.default_headers = default_headers
-        self.disconnected = self.response_started = self.response_complete = self.waiting_for_100_continue = False
 
     def answer(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Send the answer, unless the client has left. Names of headers are lower-case. Raises ValueError for a header that is none."""
+        self.answer_with(status, answer_lines(headers), body, closing=headers.get("connection") == "close")
+
+    def answer_with(self, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
+        """The same with the lines of its headers (`answer_lines`), of which one says `closing` where it ends the connection."""
         if self.connection is not None:
-            self.connection.answer(self, status, headers, body)
+            self.connection.answer(self, status, lines, body, closing=closing)
+
+    def answer_sooner(self, status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool:
+        """The same by another thread than the loop's, which does `settling` when it next has to do with the connection. False where only
+        the loop can answer it, or has."""
+        connection = self.connection
+        return connection is not None and connection.answer_sooner(self, status, lines, body, settling)
 
     def on_response(self) -> None:
         """The protocol's, once the answer is written."""
         connection, self.connection = self.connection, None
         # They lead to whoever answers, who leads here; and the connection keeps this until its next request.
-        self.leaving = self.ending = None
+        self.leaving = self.ending = self.settling = None
         self.body = b""
         if connection is not None:
             connection.on_response_complete()

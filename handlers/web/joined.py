@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 _MOST_HELD_BYTES = 16_384
+# Below the 128 KB from which on glibc maps memory for each piece ("mallopt", M_MMAP_THRESHOLD).
+_READ_BYTES = 65_536
 
 
 class Joined:
@@ -11,6 +13,9 @@ class Joined:
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        # asyncio's own reads into 256 KB, which malloc asks the system for and gives back each time; this is no part of its interface.
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
         self._loop = loop
         self._held: list[bytes] = []
         # Asked more often than what __getattr__ hands on.
@@ -34,6 +39,10 @@ class Joined:
             self._send()
         else:
             self._transport.write(data)
+
+    def is_clear(self) -> bool:
+        """Whether nothing waits to be sent."""
+        return not self._held and not self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         self._send()

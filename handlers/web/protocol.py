@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import json
+import os
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -13,7 +15,7 @@ import httptools
 from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
 from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from handlers.web.exchange import SHORT_BYTES, Exchange, Take
+from handlers.web.exchange import SHORT_BYTES, Exchange, Take, answer_lines
 from handlers.web.heads import Head
 from handlers.web.joined import Joined
 
@@ -66,7 +68,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what Joined hands on of it.
-        super().connection_made(Joined(transport, self.loop))  # type: ignore[arg-type]
+        joined = Joined(transport, self.loop)
+        super().connection_made(joined)  # type: ignore[arg-type]
+        self._is_clear = joined.is_clear
+        there = transport.get_extra_info("socket")
+        self._descriptor = -1 if there is None else there.fileno()
         self._idle_since = self.loop.time()
         self._watching = self.loop.call_later(self.timeout_keep_alive, self._watch)
 
@@ -78,7 +84,10 @@ class BoundedHttp(HttpToolsProtocol):
         if self._watching is not None:
             self._watching.cancel()
         super().connection_lost(exc)
-        self._lost = True
+        # Behind this the socket is closed, and its number may be another one's.
+        with _SENDING:
+            self._lost = True
+        self._settle()
         if self._leaving is not None:
             self._leaving()
         if self._taken is not None:
@@ -88,6 +97,7 @@ class BoundedHttp(HttpToolsProtocol):
                 left()
 
     def data_received(self, data: bytes) -> None:
+        self._settle()
         if self._between and len(data) <= SHORT_BYTES:
             if self._head is not None and self._is_taken_again(self._head, data):
                 return
@@ -104,6 +114,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._whole = None
         if self._held is not None and self._holding is None:
             self._holding = self.loop.call_later(_BETWEEN_S, self._become_asgi)
+        if self.pipeline:
+            self._settle()
         if self.pipeline and self._taken is not before:
             # As in _when_it_leaves, and like there once: what comes behind it is not read for as long as it takes.
             self.flow.resume_reading()
@@ -172,7 +184,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         # There is a cycle, since no connection becomes another protocol's.
         extensions = self.scope["extensions"]
-        extensions[ANSWER] = {"send": functools.partial(self.answer, self.cycle)}
+        extensions[ANSWER] = {"send": functools.partial(self._answer, self.cycle)}
         self.cycle.on_response = functools.partial(self._over, extensions)
         if self.leaving:
             self.cycle.keep_alive = False
@@ -253,6 +265,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def end(self) -> None:
         """The server leaves and has no time left: what ASGI has tasks for is cancelled."""
+        self._settle()
         if self._taken is not None and self._taken.ending is not None:
             self._taken.ending()
 
@@ -260,12 +273,14 @@ class BoundedHttp(HttpToolsProtocol):
         if self._held is not None:
             self._become_asgi()
         super().shutdown()
+        self._settle()
 
     def leave(self) -> None:
         """An answer that has not begun ends the connection, or the one behind it does."""
         for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
-            if cycle is not None and not cycle.response_started:
-                cycle.keep_alive = False
+            with _SENDING:
+                if cycle is not None and not cycle.response_started:
+                    cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(RequestMalformed("The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."))
@@ -279,20 +294,25 @@ class BoundedHttp(HttpToolsProtocol):
         if self._lost:
             told()
 
-    def answer(self, cycle: RequestResponseCycle | Exchange, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """Send an answer as a whole; False where that has to wait, or where one was begun."""
+    def _answer(self, cycle: RequestResponseCycle, status: int, headers: Mapping[str, str], body: bytes) -> bool:
+        return self.answer(cycle, status, answer_lines(headers), body, closing=headers.get("connection") == "close")
+
+    def answer(self, cycle: RequestResponseCycle | Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> bool:
+        """Send an answer as a whole, with the lines of its headers, of which one says `closing` where it ends the connection; False where
+        that has to wait, or where one was begun."""
         if cycle.disconnected:
             return True
         # One that was taken has no other way: it waits in the transport with what is before it.
         if cycle.response_started or (self.flow.write_paused and not isinstance(cycle, Exchange)):
             return False
-        head = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if head.count("\n") != len(headers) or head.count("\r") != len(headers):
-            raise ValueError("A header of the answer has the end of a line in it.")
-        closing = headers.get("connection") == "close"
+        if isinstance(cycle, Exchange) and cycle.alone:
+            with _SENDING:
+                if cycle.response_started:
+                    return False
+                cycle.response_started = True
         cycle.keep_alive = cycle.keep_alive and not closing
         end = b"\r\n" if cycle.keep_alive or closing else b"connection: close\r\n\r\n"
-        whole = b"".join((STATUS_LINE[status], _lines(cycle.default_headers), head.encode("latin-1"), end, body))
+        whole = b"".join((STATUS_LINE[status], _lines(cycle.default_headers), lines, end, body))
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         self.transport.write_now(whole)  # type: ignore[attr-defined]
@@ -302,12 +322,73 @@ class BoundedHttp(HttpToolsProtocol):
         cycle.on_response()
         return True
 
+    def answer_sooner(self, exchange: Exchange, status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool:
+        """By another thread than the loop's: send an answer after which the connection stays. False where only the loop can, or has.
+
+        The loop is not woken for it. It does what is left when something comes on the connection, or when it looks by itself.
+        """
+        whole = b"".join((STATUS_LINE[status], _lines(exchange.default_headers), lines, b"\r\n", body))
+        with _SENDING:
+            if not (exchange.keep_alive and self._is_next(exchange)):
+                return False
+            # First: its client may ask again before this thread goes on.
+            exchange.settling, exchange.left_at = settling, time.monotonic()
+            try:
+                sent = os.write(self._descriptor, whole)
+            except OSError:
+                # There is no room, or nobody there: the loop waits, or hears of it.
+                exchange.settling = None
+                return False
+            exchange.response_started = True
+            exchange.rest = whole[sent:]
+        if exchange.rest:
+            self.loop.call_soon_threadsafe(self._settle)
+        return True
+
+    def _is_next(self, exchange: Exchange) -> bool:
+        """Whether its answer is what comes next on the connection, which nothing waits on behind it."""
+        there = not (exchange.response_started or self.transport.is_closing())
+        return there and not self.pipeline and self._is_clear()
+
+    def _settle(self) -> None:
+        """Do what is left of an answer that another thread has sent; before whatever else the loop does here, and behind what keeps that
+        thread from it."""
+        exchange = self._taken
+        if exchange is None or not exchange.alone or exchange.response_complete:
+            return
+        # Of another thread that is about to send this waits for the end.
+        with _SENDING:
+            settling = exchange.settling
+        if settling is None:
+            return
+        exchange.response_complete = True
+        if exchange.rest and not self._lost:
+            self.transport.write_now(exchange.rest)  # type: ignore[attr-defined]
+        settling()
+        if not exchange.keep_alive:
+            self.transport.close()
+        exchange.on_response()
+        self._idle_since = exchange.left_at
+
+    def _is_ours(self) -> bool:
+        """Whether a refusal is what comes next on the connection, which then nobody else answers on."""
+        self._settle()
+        if not self._answering:
+            return True
+        with _SENDING:
+            if self.pipeline or self.cycle.response_started:
+                return False
+            if isinstance(self.cycle, Exchange):
+                self.cycle.response_started = True
+        return True
+
     def _wait(self, seconds: float | None) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
         self._waiting = None if seconds is None else self.loop.call_later(seconds, self._late)
 
     def _late(self) -> None:
+        self._settle()
         if self._answering:
             # What is pipelined behind a request is not read before that one is answered.
             self._wait(self.arrival_s)
@@ -316,6 +397,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """Close a connection that is kept for nothing: one look in all that time, where each request would begin and cancel a timer."""
+        self._settle()
         left_s: float = self.timeout_keep_alive
         if not (self._answering or self._begun or self._held is not None):
             left_s -= self.loop.time() - self._idle_since
@@ -335,7 +417,7 @@ class BoundedHttp(HttpToolsProtocol):
         request_id, status = str(uuid.uuid4()), problems.status_of(problem)
         logs.write("connection_refused", level="WARNING", request_id=request_id, status=status, message=problem.detail)
         # Into an answer, or before one that is due first, nothing can be written: there the end of the connection is the refusal.
-        if not self._answering or not (self.pipeline or self.cycle.response_started):
+        if self._is_ours():
             body = json.dumps(problems.document(problem, request_id)).encode()
             headers = problems.headers_of(problem) | {"content-length": str(len(body)), "connection": "close", "x-request-id": request_id}
             lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
@@ -343,6 +425,8 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
+# For the moment of a send by another thread than the loop's.
+_SENDING = threading.Lock()
 _known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
 
 

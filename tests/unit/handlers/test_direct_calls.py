@@ -44,11 +44,12 @@ class Held:
 class Exchange:
     """What came, and what is answered: stands for the connection."""
 
-    def __init__(self, body=b'{"inputs": "cold"}', path="/predict", **headers):
+    def __init__(self, body=b'{"inputs": "cold"}', path="/predict", *, alone=False, **headers):
         self.body, self.head = body, Head(path, {"x-request-id": "mine"} | headers)
         self.began = asyncio.get_running_loop().time()
         self.leaving = self.ending = None
-        self.alone = False
+        self.alone, self.response_started, self.settling = alone, False, None
+        self.loop = asyncio.get_running_loop()
         self.answered = asyncio.Event()
         self.answers = []
 
@@ -56,8 +57,22 @@ class Exchange:
         if not self.answered.is_set():
             self.answers.append((status, headers, body))
             self.answered.set()
+            self.response_started = True
             # As the connection does.
             self.leaving = self.ending = None
+
+    def answer_with(self, status, lines, body, *, closing):
+        headers = dict(line.split(": ", 1) for line in lines.decode().splitlines())
+        assert closing == (headers.get("connection") == "close")
+        self.answer(status, headers, body)
+
+    def answer_sooner(self, status, lines, body, settling):
+        assert threading.current_thread().name == "model"
+        headers = dict(line.split(": ", 1) for line in lines.decode().splitlines())
+        self.settling, self.response_started = settling, True
+        self.answers.append((status, headers, body))
+        self.loop.call_soon_threadsafe(self.answered.set)
+        return True
 
     async def status(self):
         await asyncio.wait_for(self.answered.wait(), PLENTY_S)
@@ -110,6 +125,124 @@ def test_an_answer_leaves_nothing_behind(app, model, capsys):
     asyncio.run(work())
     (line,) = lines(capsys, "request")
     assert (line["route"], line["status"], line["request_id"]) == ("/predict", 200, "mine")
+
+
+async def started(app):
+    first = Exchange()
+    assert direct.begin(app, first)
+    assert await first.status() == 200
+    await asyncio.sleep(0.02)
+
+
+def test_a_lone_client_is_answered_by_the_models_thread(app, model, capsys):
+    model.go_on.set()
+
+    async def work():
+        await started(app)
+        exchange = Exchange(alone=True)
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        ((_, headers, body),) = exchange.answers
+        assert (headers, body) == (
+            {"content-type": "application/json", "content-length": "17", "x-request-id": "mine"},
+            b'{"outputs":[0.5]}',
+        )
+        await asyncio.sleep(0.02)
+        # The loop has done nothing for it yet.
+        assert left(app) == (1, 0)
+        exchange.settling()
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+    assert [line["status"] for line in lines(capsys, "request")] == [200, 200]
+    assert 'pilotlight_answers_total{status="200"} 2' in app._figures()
+
+
+@pytest.mark.parametrize(("error", "status"), [(InputRefused("not this"), 422), (ValueError("bug"), 500)])
+def test_what_is_no_answer_is_told_by_the_loop(app, model, error, status):
+    model.go_on.set()
+
+    async def work():
+        await started(app)
+        model.error = error
+        exchange = Exchange(alone=True)
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == status
+        assert exchange.settling is None
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+
+
+def test_who_is_told_of_the_cold_start_is_told_by_the_loop(app, model):
+    model.go_on.set()
+
+    async def work():
+        await started(app)
+        app.service.stages.taken = False
+        exchange = Exchange(alone=True)
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        assert exchange.settling is None
+
+    asyncio.run(work())
+
+
+def test_a_lone_client_whose_trace_is_followed_is_answered_by_the_loop(app, model, capsys):
+    model.go_on.set()
+    trace = "11111111111111111111111111111111"
+
+    async def work():
+        await started(app)
+        exchange = Exchange(alone=True, traceparent=f"00-{trace}-2222222222222222-01")
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        assert exchange.settling is None
+        await asyncio.sleep(0.02)
+
+    asyncio.run(work())
+    assert [line.get("trace_id") for line in lines(capsys, "request")] == [None, trace]
+
+
+def test_whose_time_is_over_while_the_models_thread_answers_is_told_once(app, model):
+    model.go_on.set()
+
+    async def work():
+        await started(app)
+        exchange = Exchange(alone=True)
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        # The moment is over before the loop has heard of the answer.
+        app.service._deliveries._look(app.service._deliveries._looks_at)
+        for _, late in list(app.service._deliveries._ends.values()):
+            late()
+        exchange.ending()
+        assert len(exchange.answers) == 1
+        exchange.settling()
+
+    asyncio.run(work())
+
+
+def test_a_log_that_the_models_thread_can_not_write_is_told_by_the_loop(app, model, monkeypatch):
+    model.go_on.set()
+    told = []
+
+    async def work():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"].errno))
+        await started(app)
+        monkeypatch.setattr(sys, "stdout", Full())
+        exchange = Exchange(alone=True)
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        await asyncio.sleep(0.05)
+        assert len(exchange.answers) == 1
+        monkeypatch.undo()
+        exchange.settling()
+        # And the model goes on.
+        await started(app)
+
+    asyncio.run(work())
+    assert told == [28]
 
 
 def test_whose_time_is_over_is_told_and_its_work_given_up(app, model):
