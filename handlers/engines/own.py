@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -23,14 +23,6 @@ _Asked = tuple[PredictionRequest, Cancellation]
 _PREFIX = "Own."
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _SHAPE = "predict(self, inputs: list[X]) -> list[Y], or with a further argument parameters: P"
-
-
-class _Open(NamedTuple):
-    """A request, and its place among those that were asked together."""
-
-    place: int
-    request: PredictionRequest
-    cancellation: Cancellation
 
 
 class OwnModel:
@@ -54,7 +46,7 @@ class OwnModel:
 
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
         """Raises InputRefused for an input of another type, TypeError where the model breaks its word: a fault of ours."""
-        ((_, answer),) = self._each_of([_Open(0, request, cancellation)])
+        ((_, answer),) = self._each_of([(request, cancellation)], [0])
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -62,40 +54,41 @@ class OwnModel:
     def _predict_together(self, asked: Sequence[_Asked]) -> Iterator[tuple[int, Any]]:
         """The place of each request and its answer, or the exception that is its answer: the inputs of those with the same parameters go
         through the model as one list."""
-        opened = [_Open(place, *each) for place, each in enumerate(asked)]
-        alike: dict[bytes, list[_Open]] = {}
-        for each in opened:
-            parameters = each.request.parameters
-            alike.setdefault(msgspec.json.encode(parameters, order="sorted") if parameters else b"", []).append(each)
-        for group in alike.values():
-            yield from self._each_of(group)
+        alike: dict[bytes, list[int]] = {}
+        for place, (request, _) in enumerate(asked):
+            parameters = request.parameters
+            alike.setdefault(msgspec.json.encode(parameters, order="sorted") if parameters else b"", []).append(place)
+        for places in alike.values():
+            yield from self._each_of(asked, places)
 
-    def _each_of(self, alike: Sequence[_Open]) -> Iterator[tuple[int, Any]]:
-        """The same of those whose parameters are alike. Where they fail together each is tried alone: only who is at fault fails."""
-        taken: list[tuple[_Open, list[Any]]] = []
+    def _each_of(self, asked: Sequence[_Asked], places: Sequence[int]) -> Iterator[tuple[int, Any]]:
+        """The same of those in these places, whose parameters are alike. Where they fail together each is tried alone: only who is at fault
+        fails."""
+        taken: list[tuple[int, PredictionRequest, list[Any]]] = []
         given: list[Any] = []
-        for each in alike:
+        for place in places:
+            request, cancellation = asked[place]
             try:
-                each.cancellation.check()
-                inputs, given = self._inputs(each.request), self._given(each.request.parameters)
+                cancellation.check()
+                inputs, given = self._inputs(request), self._given(request.parameters)
             except Exception as error:  # noqa: BLE001  (its answer)
-                yield each.place, error
+                yield place, error
             else:
-                taken.append((each, inputs))
+                taken.append((place, request, inputs))
         if not taken:
             return
         try:
-            outputs = self._outputs([value for _, inputs in taken for value in inputs], given)
+            outputs = self._outputs([value for _, _, inputs in taken for value in inputs], given)
         except Exception as error:  # noqa: BLE001  (the answer of whoever it belongs to)
             if len(taken) == 1:
-                yield taken[0][0].place, error
+                yield taken[0][0], error
                 return
-            for each, _ in taken:
-                yield from self._each_of([each])
+            for place, _, _ in taken:
+                yield from self._each_of(asked, [place])
             return
         left = iter(outputs)
-        for each, inputs in taken:
-            yield each.place, self._answer(each.request, list(islice(left, len(inputs))))
+        for place, request, inputs in taken:
+            yield place, self._answer(request, list(islice(left, len(inputs))))
 
     def _outputs(self, inputs: list[Any], given: list[Any]) -> list[Any]:
         outputs = self._model.predict(inputs, *given)

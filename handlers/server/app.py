@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+import struct
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -22,7 +23,10 @@ from handlers.web.protocol import ANSWER, LEAVING, WHOLE
 Send = Callable[[Any], Awaitable[None]]
 _MOST_HEADER_BYTES = 32_768
 _IDS = 256
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+# RFC 9562, section 5.4: of a random one the version is 4, and the variant's two bits are 10.
+_FREE = int("ffffffffffff0fff3fffffffffffffff" * _IDS, 16)
+_FIXED = int("00000000000040008000000000000000" * _IDS, 16)
+_parts = struct.Struct("8s4s4s4s12s").iter_unpack
 _JSON = {"content-type": "application/json"}
 # After these the rest of the body is still on its way, so the connection can't carry another request.
 _CLOSING = {408, 413, 415, 431, 404, 405}
@@ -60,13 +64,9 @@ class App:
     def new_id(self) -> str:
         """A UUID. The system is asked for the randomness of many at once: each time takes as long as a short prediction."""
         if not self._random:
-            fresh = os.urandom(16 * _IDS).hex()
-            # RFC 9562, section 5.4: the version is 4, the variant's two bits 10. The library takes three times as long.
-            self._random += [
-                f"{fresh[at : at + 8]}-{fresh[at + 8 : at + 12]}-4{fresh[at + 13 : at + 16]}-"
-                f"{_VARIANT[fresh[at + 16]]}{fresh[at + 17 : at + 20]}-{fresh[at + 20 : at + 32]}"
-                for at in range(0, len(fresh), 32)
-            ]
+            fresh = (int.from_bytes(os.urandom(16 * _IDS)) & _FREE | _FIXED).to_bytes(16 * _IDS).hex().encode()
+            # All at once, which takes a tenth of the library's time.
+            self._random += b" ".join(map(b"-".join, _parts(fresh))).decode().split()
         return self._random.pop()
 
     async def _served(self, scope: Any, call: Call, send: Send, span: spans.Span) -> None:

@@ -21,22 +21,25 @@ if TYPE_CHECKING:
 def begin(app: "App", exchange: Exchange) -> bool:
     """Begin to answer a prediction. False where its contract answers by itself, where it needs what only ASGI's way has (a stream, an input
     that is fetched first, a span, a ping), or where it will be refused: nothing has been done then."""
-    service, head = app.service, exchange.head
+    service, head, body = app.service, exchange.head, exchange.body
     try:
-        if head.found is None:
-            head.found = _found(head)
-        if not head.found.here or spans.collected() or len(exchange.body) > service.settings.max_body_bytes:
+        found = head.found
+        if found is None:
+            found = head.found = _found(head)
+        here, route, reader, speaks = found
+        if not here or spans.collected() or len(body) > service.settings.max_body_bytes:
             return False
-        _, route, reader, speaks = head.found
-        headers, request_id, trace = head.headers, app.new_id(), None
+        headers, request_id, trace, seconds = head.headers, app.new_id(), None, math.inf
         if speaks:
             request_id, trace = logs.request_id(headers, request_id), traces.of(headers)
         call = Call(service, app.lasting, headers, _receive, request_id, came=exchange.began)
         call.route = route
-        request, form = reader(call, exchange.body)
+        request, form = reader(call, body)
         if form.piece is not None or request.uri is not None:
             return False
-        form, seconds = call.form(form), call.seconds_left() if speaks else math.inf
+        form = call.form(form)
+        if speaks:
+            seconds = call.seconds_left()
     except Exception:  # noqa: BLE001  (it comes again on ASGI's way, which tells it)
         return False
     asked = _Direct(app, exchange, call, trace)

@@ -27,6 +27,8 @@ class Job(Generic[Asked, Answered]):
     took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure. It is `answered` once it has
     an answer that is no error."""
 
+    answered = False
+
     def __init__(
         self,
         request: Asked,
@@ -48,7 +50,6 @@ class Job(Generic[Asked, Answered]):
         self.cancellation = Cancellation()
         # Whoever gives an outcome waits by it, not by the future whose name it takes.
         self.future: Future[tuple[Answered, float]] = Future() if future is None else future  # type: ignore[assignment]  # has what is asked of one
-        self.answered = False
 
     def answer(self, answer: Answered, seconds: float) -> None:
         try:

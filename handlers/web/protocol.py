@@ -295,32 +295,38 @@ class BoundedHttp(HttpToolsProtocol):
             told()
 
     def _answer(self, cycle: RequestResponseCycle, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        return self.answer(cycle, status, answer_lines(headers), body, closing=headers.get("connection") == "close")
-
-    def answer(self, cycle: RequestResponseCycle | Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> bool:
-        """Send an answer as a whole, with the lines of its headers, of which one says `closing` where it ends the connection; False where
-        that has to wait, or where one was begun."""
+        """Send an answer of ASGI's as a whole; False where that has to wait, or where one was begun."""
         if cycle.disconnected:
             return True
-        # One that was taken has no other way: it waits in the transport with what is before it.
-        if cycle.response_started or (self.flow.write_paused and not isinstance(cycle, Exchange)):
+        if cycle.response_started or self.flow.write_paused:
             return False
-        if isinstance(cycle, Exchange) and cycle.alone:
-            with _SENDING:
-                if cycle.response_started:
-                    return False
-                cycle.response_started = True
-        cycle.keep_alive = cycle.keep_alive and not closing
-        end = b"\r\n" if cycle.keep_alive or closing else b"connection: close\r\n\r\n"
-        whole = b"".join((STATUS_LINE[status], _lines(cycle.default_headers), lines, end, body))
-        cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        self.transport.write_now(whole)  # type: ignore[attr-defined]
+        self._write(cycle, status, answer_lines(headers), body, closing=headers.get("connection") == "close")
+        # Whoever waits for what comes is told of the end.
         cycle.message_event.set()
-        if not cycle.keep_alive:
+        return True
+
+    def answer(self, exchange: Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
+        """Send the answer to a request that was taken, unless one was begun: its client may not read, then it waits in the transport."""
+        if exchange.alone:
+            with _SENDING:
+                if exchange.response_started:
+                    return
+                exchange.response_started = True
+        elif exchange.response_started:
+            return
+        self._write(exchange, status, lines, body, closing=closing)
+
+    def _write(self, cycle: RequestResponseCycle | Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
+        keep_alive = cycle.keep_alive and not closing
+        end = b"\r\n" if keep_alive or closing else b"connection: close\r\n\r\n"
+        cycle.response_started = cycle.response_complete = True
+        self.transport.write_now(  # type: ignore[attr-defined]
+            b"".join((STATUS_LINE[status], _lines(cycle.default_headers), lines, end, body))
+        )
+        if not keep_alive:
             self.transport.close()
         cycle.on_response()
-        return True
 
     def answer_sooner(self, exchange: Exchange, status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool:
         """By another thread than the loop's: send an answer after which the connection stays. False where only the loop can, or has.
