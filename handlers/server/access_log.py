@@ -2,14 +2,26 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from handlers.functions import logs, traces
 from handlers.functions import metrics as line_metrics
 from handlers.server.metrics import Metrics
 
-# When it was (seconds since 1970), within which trace, and its fields: request id, route, status, bytes, seconds.
-_Line = tuple[float, traces.Trace | None, str, str, int, int, float]
 _MOST_OF_A_PATH = 80
+
+
+class _Line(NamedTuple):
+    """An answer: `at` is in seconds since 1970."""
+
+    at: float
+    trace: traces.Trace | None
+    request_id: str
+    path: str
+    status: int
+    sent: int
+    seconds: float
 
 
 class AccessLog:
@@ -19,38 +31,24 @@ class AccessLog:
         self._metrics = metrics
         self._lines: list[_Line] = []
 
-    def add(self, request_id: str, path: str, status: int, sent: int, seconds: float, *, soon: bool = True) -> None:
-        """A request was answered after so long. The loop tells of it with all others of its turn; another thread than its own does so at
-        once, where it is not to be `soon`."""
-        line = time.time(), traces.current.get(), request_id, path, status, sent, seconds
-        if not soon:
-            self._write([line])
-            return
+    def add(self, request_id: str, path: str, status: int, sent: int, seconds: float) -> None:
+        """In the loop: a request was answered after so long, which is told and counted with all others of this turn."""
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write_all)
-        self._lines.append(line)
+        self._lines.append(_Line(time.time(), traces.current.get(), request_id, path, status, sent, seconds))
+
+    def write_now(self, request_id: str, path: str, status: int, sent: int, seconds: float) -> None:
+        """In any thread: tell of one that is counted already."""
+        self._write([_Line(time.time(), traces.current.get(), request_id, path, status, sent, seconds)])
 
     def _write_all(self) -> None:
         lines, self._lines = self._lines, []
+        self._metrics.answered([(line.status, line.seconds) for line in lines])
         self._write(lines)
 
-    def _write(self, lines: list[_Line]) -> None:
-        self._metrics.answered([(status, seconds) for _, _, _, _, status, _, seconds in lines])
-        latency, service = line_metrics.latency, self._service
-        logs.write_together(
-            "request",
-            [
-                (
-                    at,
-                    trace,
-                    {
-                        "request_id": request_id,
-                        "route": path[:_MOST_OF_A_PATH],
-                        "status": status,
-                        "bytes": sent,
-                        **latency(service, seconds * 1000),
-                    },
-                )
-                for at, trace, request_id, path, status, sent, seconds in lines
-            ],
-        )
+    def _write(self, lines: Sequence[_Line]) -> None:
+        logs.write_together("request", [(line.at, line.trace, self._fields(line)) for line in lines])
+
+    def _fields(self, line: _Line) -> dict[str, object]:
+        told = {"request_id": line.request_id, "route": line.path[:_MOST_OF_A_PATH], "status": line.status, "bytes": line.sent}
+        return {**told, **line_metrics.latency(self._service, line.seconds * 1000)}

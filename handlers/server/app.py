@@ -41,7 +41,7 @@ class App:
         self.service = service
         self.lasting = Lasting()
         self._random: list[str] = []
-        self._log = AccessLog(service.settings.service, service.metrics)
+        self.log = AccessLog(service.settings.service, service.metrics)
         self._gets: dict[str, Callable[[], Answer]] = {
             **dict.fromkeys(_PROBES, self._ready),
             "/": self._front,
@@ -172,15 +172,15 @@ class App:
             return b"%bcontent-length: %d\r\nx-request-id: %b\r\n" % told, False
         return answer_lines(self.headers(answer, call)), answer.status in _CLOSING
 
-    def record(self, path: str, answer: Answer, call: Call, seconds: float, sent: int, *, quiet: bool = False, soon: bool = True) -> None:
-        """Count an answer, and log it unless it is `quiet`: `soon`, as the loop does, or at once."""
+    def record(self, path: str, answer: Answer, call: Call, seconds: float, sent: int, *, quiet: bool = False) -> None:
+        """Count an answer, and log it unless it is `quiet`."""
         if call.ping:
             self.service.record_ping(answer, call.request_id, seconds)
             return
         if quiet:
             self.service.metrics.answered([(answer.status, None)])
         else:
-            self._log.add(call.request_id, path, answer.status, sent, seconds, soon=soon)
+            self.log.add(call.request_id, path, answer.status, sent, seconds)
 
 
 @functools.lru_cache(maxsize=64)

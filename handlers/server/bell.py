@@ -40,7 +40,8 @@ class Bell:
         self._lock.release()
         rang = False
         try:
-            rang = seconds is None or bool(self._looks.poll(seconds * 1000))
+            # In whole milliseconds, and none too long.
+            rang = seconds is None or bool(self._looks.poll(int(seconds * 1000)))
             if rang:
                 os.read(self._heard, 1)
         finally:

@@ -11,7 +11,7 @@ from handlers.server.calls import Call
 from handlers.server.outcome import Outcome
 from handlers.server.service import Answer
 from handlers.server.waiting import Job
-from handlers.web.exchange import Exchange
+from handlers.web.exchange import Exchange, Sooner
 from handlers.web.heads import Head
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def begin(app: "App", exchange: Exchange) -> bool:
     asked = _Direct(app, exchange, call, trace)
     exchange.leaving, exchange.ending = asked.gone, asked.given_up
     try:
-        sooner = asked.sooner if exchange.alone and trace is None and service.stages.taken else None
+        sooner = asked.sooner if exchange.alone and exchange.keep_alive and trace is None and service.stages.taken else None
         asked.job = service.begin(request, form, seconds, asked.told, asked.failed, sooner=sooner)
     except RequestProblem as problem:
         asked.failed(problem)
@@ -100,18 +100,26 @@ class _Direct:
         result, error = outcome.end()
         if error is not None:
             return False
+        service, call, exchange = self._app.service, self._call, self._exchange
         try:
-            encoded, seconds = result
-            answer = self._app.service.answered(encoded, seconds, self._call.request_id)
-            lines, closing = self._app.lines(answer, self._call)
+            encoded, took = result
+            answer = service.answer_of(encoded)
+            lines, closing = self._app.lines(answer, call)
         except Exception:  # noqa: BLE001  (the loop comes to the same, and tells it)
             return False
-        if closing or not self._exchange.answer_sooner(answer.status, lines, answer.body, self._settle):
+        seconds = time.monotonic() - exchange.began
+
+        def count() -> None:
+            # Before it leaves: its client may ask for the figures next.
+            service.metrics.predicted(took)
+            service.metrics.answered([(answer.status, seconds)])
+
+        if closing or not exchange.answer_sooner(Sooner(answer.status, lines, answer.body, count, self._forget)):
             return False
-        self._record(answer, soon=False)
+        self._app.log.write_now(call.request_id, exchange.head.path, answer.status, len(answer.body), seconds)
         return True
 
-    def _settle(self) -> None:
+    def _forget(self) -> None:
         """In the loop, after that."""
         self._over = True
         job, self.job = self.job, None
@@ -120,13 +128,10 @@ class _Direct:
 
     def told(self, outcome: Outcome) -> None:
         """The model is done with it."""
-        if self._over or self._exchange.response_started:
+        if self._over or self._exchange.settling is not None:
             return
-        self._over = True
         # They lead to each other.
-        job, self.job = self.job, None
-        if job is not None:
-            self._app.service.forget(job)
+        self._forget()
         try:
             if self._trace is None:
                 self._told(outcome)
@@ -153,8 +158,10 @@ class _Direct:
 
     def failed(self, problem: RequestProblem) -> None:
         """It is refused, or its time is over."""
-        if self._is_over():
-            return
+        if not self._is_over():
+            self._refuse(problem)
+
+    def _refuse(self, problem: RequestProblem) -> None:
         try:
             with traces.within(self._trace):
                 self._send(self._app.refusal(problem, self._call))
@@ -170,17 +177,17 @@ class _Direct:
 
     def given_up(self) -> None:
         """The server leaves and has no time left."""
-        self._app.service.metrics.shed("leaving")
-        self.failed(Overloaded("The server is shutting down.", retry_after_s=1))
+        if not self._is_over():
+            self._app.service.metrics.shed("leaving")
+            self._refuse(Overloaded("The server is shutting down.", retry_after_s=1))
 
     def _is_over(self) -> bool:
-        """Whether it was before."""
-        if self._over or self._exchange.response_started:
+        """Whether it was before, or the model's thread answers it."""
+        if self._over or self._exchange.settling is not None:
             return True
-        self._over = True
-        job, self.job = self.job, None
+        job = self.job
+        self._forget()
         if job is not None:
-            self._app.service.forget(job)
             job.give_up()
         return False
 
@@ -199,9 +206,5 @@ class _Direct:
             # A header that is none.
             answer = self._unexpected(error)
             lines, closing = self._app.lines(answer, self._call)
-        self._exchange.answer_with(answer.status, lines, answer.body, closing=closing)
-        self._record(answer)
-
-    def _record(self, answer: Answer, *, soon: bool = True) -> None:
-        seconds = time.monotonic() - self._exchange.began
-        self._app.record(self._exchange.head.path, answer, self._call, seconds, len(answer.body), soon=soon)
+        if self._exchange.answer_with(answer.status, lines, answer.body, closing=closing):
+            self._app.record(self._exchange.head.path, answer, self._call, time.monotonic() - self._exchange.began, len(answer.body))

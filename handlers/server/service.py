@@ -148,9 +148,10 @@ class Service:
             self.worker.require_place()
         patience, until = self._patience(seconds, counted=True)
         deliveries = self._deliveries_now()
-        job = self._job(request, form, until, future=deliveries.outcome(told, sooner))
-        self.worker.submit(job, wake=sooner is not None)
-        if sooner is None:
+        alone = sooner is not None
+        job = self._job(request, form, until, alone=alone, future=deliveries.outcome(told, sooner))
+        self.worker.submit(job, wake=alone)
+        if not alone:
             deliveries.soon(self.worker.wake)
         deliveries.watch(job, until, lambda: late(self._too_late(patience)))
         return job
@@ -353,6 +354,8 @@ class Service:
         form: Form,
         until: float,
         told: Callable[[bytes], None] | None = None,
+        *,
+        alone: bool = False,
         future: Outcome | None = None,
     ) -> _Job:
         inputs, cost = len(request.texts) or 1, sum(map(_cost, request.texts)) or _EACH
@@ -361,20 +364,25 @@ class Service:
             tokens = request.parameters.get("max_new_tokens")
             # Looked at by the model's thread only; a number without end would cost without end.
             cost += inputs * _EACH * (min(max(tokens, 1), _MOST_TOKENS) if isinstance(tokens, int) else DEFAULT_NEW_TOKENS)
-        return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING, future=future)
+        return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING, alone=alone, future=future)
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:
         what = "The prediction took" if self.worker.ready else "The model took"
         return DeadlineExceeded(f"{what} longer than the {seconds:g} s that it may take.")
 
     def answered(self, encoded: Encoded, seconds: float, request_id: str) -> Answer:
-        """The answer to a prediction that took so long."""
+        """The answer to a prediction that took so long, which is counted."""
         self.metrics.predicted(seconds)
+        answer = self.answer_of(encoded)
+        if self.stages.taken:
+            return answer
+        return answer._replace(headers={**answer.headers, **self._started(seconds, request_id)})
+
+    def answer_of(self, encoded: Encoded) -> Answer:
+        """The same for a caller who is told of no cold start."""
         headers = {"content-type": encoded.content_type}
         if encoded.headers:
             headers.update(encoded.headers)
-        if not self.stages.taken:
-            headers.update(self._started(seconds, request_id))
         return Answer(200, headers, encoded.body)
 
     def _started(self, seconds: float, request_id: str) -> dict[str, str]:

@@ -24,7 +24,8 @@ _SHARE = 0.2
 
 class Job(Generic[Asked, Answered]):
     """One prediction of `inputs` inputs, of no use after `until` (monotonic clock): `future` gives the answer and, in seconds, how long it
-    took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure. It is `answered` once it has
+    took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure, and beside one
+    that is `alone` nobody else can come soon. It is `answered` once it has
     an answer that is no error."""
 
     answered = False
@@ -37,6 +38,7 @@ class Job(Generic[Asked, Answered]):
         *,
         cost: float | None = None,
         counted: bool = True,
+        alone: bool = False,
         future: Outcome | None = None,
     ) -> None:
         self.request = request
@@ -44,6 +46,7 @@ class Job(Generic[Asked, Answered]):
         self.until = until
         self.cost = inputs if cost is None else cost
         self.counted = counted
+        self.alone = alone
         self.came = time.monotonic()
         # The span of the request that waits for it, where somebody hears of that.
         self.span = spans.heard() if counted else None
@@ -86,7 +89,6 @@ class Waiting(Generic[Asked, Answered]):
         self._most = most
         self._metrics = metrics
         self._jobs: deque[Job[Asked, Answered]] = deque()
-        # What the condition waits with: by itself it is taken without a call of Python's.
         self._lock = threading.Lock()
         self._came = Bell(self._lock)
         self._taken: list[Job[Asked, Answered]] = []
@@ -149,8 +151,8 @@ class Waiting(Generic[Asked, Answered]):
         with self._lock:
             idle = not self._jobs
             self._came.wait_for(lambda: self._jobs)
-            # A warm-up or a ping is no reason to wait for others.
-            if not idle and hold_s and self._jobs[0].counted:
+            # A warm-up or a ping is no reason to wait for others, and there are none beside a lone client, however soon it comes again.
+            if not idle and hold_s and self._jobs[0].counted and not self._jobs[0].alone:
                 left_s = self._jobs[0].came + hold_s - time.monotonic()
                 self._came.wait_for(lambda: sum(job.inputs for job in self._jobs) >= most_inputs, timeout=max(left_s, 0))
             self._taken, self._began = self._next(most_inputs), time.monotonic()

@@ -1,7 +1,7 @@
 """A short request that came whole, and its answer: what most requests are, without the objects and the task that ASGI has for each."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from handlers.web.heads import Head
 
@@ -22,9 +22,20 @@ def answer_lines(headers: Mapping[str, str]) -> bytes:
 class Connection(Protocol):
     """What it came on (protocol.py, which imports this)."""
 
-    def answer(self, exchange: "Exchange", status: int, lines: bytes, body: bytes, *, closing: bool) -> None: ...
-    def answer_sooner(self, exchange: "Exchange", status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool: ...
+    def answer(self, exchange: "Exchange", status: int, lines: bytes, body: bytes, *, closing: bool) -> bool: ...
+    def answer_sooner(self, exchange: "Exchange", sooner: "Sooner") -> bool: ...
     def on_response_complete(self) -> None: ...
+
+
+class Sooner(NamedTuple):
+    """An answer that leaves by another thread than the loop's, after which the connection stays. `first` is called before it leaves,
+    `settling` by the loop when it next has to do with the connection; neither may raise."""
+
+    status: int
+    lines: bytes
+    body: bytes
+    first: Callable[[], Any]
+    settling: Callable[[], Any]
 
 
 class _Nobody:
@@ -71,22 +82,21 @@ class Exchange:
         """Send the answer, unless the client has left. Names of headers are lower-case. Raises ValueError for a header that is none."""
         self.answer_with(status, answer_lines(headers), body, closing=headers.get("connection") == "close")
 
-    def answer_with(self, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
-        """The same with the lines of its headers (`answer_lines`), of which one says `closing` where it ends the connection."""
-        if self.connection is not None:
-            self.connection.answer(self, status, lines, body, closing=closing)
+    def answer_with(self, status: int, lines: bytes, body: bytes, *, closing: bool) -> bool:
+        """The same with the lines of its headers (`answer_lines`), of which one says `closing` where it ends the connection. False where
+        somebody else has answered."""
+        return self.connection is not None and self.connection.answer(self, status, lines, body, closing=closing)
 
-    def answer_sooner(self, status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool:
-        """The same by another thread than the loop's, which does `settling` when it next has to do with the connection. False where only
-        the loop can answer it, or has."""
+    def answer_sooner(self, sooner: Sooner) -> bool:
+        """The same by another thread than the loop's. False where only the loop can answer it, or has."""
         connection = self.connection
-        return connection is not None and connection.answer_sooner(self, status, lines, body, settling)
+        return connection is not None and connection.answer_sooner(self, sooner)
 
     def on_response(self) -> None:
-        """The protocol's, once the answer is written."""
+        """The protocol's, once the loop has done all that there was to do."""
         connection, self.connection = self.connection, None
         # They lead to whoever answers, who leads here; and the connection keeps this until its next request.
         self.leaving = self.ending = self.settling = None
-        self.body = b""
+        self.body = self.rest = b""
         if connection is not None:
             connection.on_response_complete()

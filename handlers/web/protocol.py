@@ -15,7 +15,7 @@ import httptools
 from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
 from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from handlers.web.exchange import SHORT_BYTES, Exchange, Take, answer_lines
+from handlers.web.exchange import SHORT_BYTES, Exchange, Sooner, Take, answer_lines
 from handlers.web.heads import Head
 from handlers.web.joined import Joined
 
@@ -72,7 +72,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_made(joined)  # type: ignore[arg-type]
         self._is_clear = joined.is_clear
         there = transport.get_extra_info("socket")
-        self._descriptor = -1 if there is None else there.fileno()
+        # What is encrypted only the transport can write.
+        self._descriptor = -1 if there is None or transport.get_extra_info("ssl_object") else there.fileno()
         self._idle_since = self.loop.time()
         self._watching = self.loop.call_later(self.timeout_keep_alive, self._watch)
 
@@ -306,16 +307,17 @@ class BoundedHttp(HttpToolsProtocol):
         cycle.message_event.set()
         return True
 
-    def answer(self, exchange: Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
-        """Send the answer to a request that was taken, unless one was begun: its client may not read, then it waits in the transport."""
+    def answer(self, exchange: Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> bool:
+        """Send the answer to a request that was taken; False where one was begun. Whose client does not read, it waits in the transport."""
         if exchange.alone:
             with _SENDING:
                 if exchange.response_started:
-                    return
+                    return False
                 exchange.response_started = True
         elif exchange.response_started:
-            return
+            return False
         self._write(exchange, status, lines, body, closing=closing)
+        return True
 
     def _write(self, cycle: RequestResponseCycle | Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
         keep_alive = cycle.keep_alive and not closing
@@ -328,25 +330,24 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
         cycle.on_response()
 
-    def answer_sooner(self, exchange: Exchange, status: int, lines: bytes, body: bytes, settling: Callable[[], Any]) -> bool:
+    def answer_sooner(self, exchange: Exchange, sooner: Sooner) -> bool:
         """By another thread than the loop's: send an answer after which the connection stays. False where only the loop can, or has.
 
         The loop is not woken for it. It does what is left when something comes on the connection, or when it looks by itself.
         """
+        status, lines, body, first, settling = sooner
         whole = b"".join((STATUS_LINE[status], _lines(exchange.default_headers), lines, b"\r\n", body))
         with _SENDING:
             if not (exchange.keep_alive and self._is_next(exchange)):
                 return False
-            # First: its client may ask again before this thread goes on.
-            exchange.settling, exchange.left_at = settling, time.monotonic()
+            first()
+            # Before it leaves: its client may ask again before this thread goes on.
+            exchange.settling, exchange.left_at, exchange.response_started = settling, time.monotonic(), True
             try:
-                sent = os.write(self._descriptor, whole)
+                exchange.rest = whole[os.write(self._descriptor, whole) :]
             except OSError:
-                # There is no room, or nobody there: the loop waits, or hears of it.
-                exchange.settling = None
-                return False
-            exchange.response_started = True
-            exchange.rest = whole[sent:]
+                # There is no room, or nobody there, of which the loop hears.
+                exchange.rest = whole
         if exchange.rest:
             self.loop.call_soon_threadsafe(self._settle)
         return True
@@ -431,7 +432,8 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-# For the moment of a send by another thread than the loop's.
+# Held by whoever begins an answer that another thread than the loop's may begin too, by that thread until it has left, and for a moment
+# before a socket is closed: its number may be another one's then.
 _SENDING = threading.Lock()
 _known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from handlers.web import protocol, running
+from handlers.web.exchange import Sooner as Sent
 from tests.unit.handlers.test_connections import GET, answered, fine
 from tests.unit.handlers.test_direct import offered, post
 
@@ -22,7 +23,7 @@ class Sooner:
     """Answers what it is offered from a thread of its own, after it was told to where it waits for that."""
 
     def __init__(self, *, waits=False, body=b"taken"):
-        self.exchanges, self.sent, self.settled = [], [], []
+        self.exchanges, self.sent, self.settled, self.counted = [], [], [], []
         self.gone = threading.Event()
         self.go_on, self.body = threading.Event(), body
         self.came = asyncio.Event()
@@ -45,7 +46,8 @@ class Sooner:
 
     def sooner(self, exchange):
         lines = b"content-length: %d\r\n" % len(self.body)
-        return exchange.answer_sooner(200, lines, self.body, lambda: self.settled.append(exchange))
+        counted, settled = self.counted.append, self.settled.append
+        return exchange.answer_sooner(Sent(200, lines, self.body, lambda: counted(exchange), lambda: settled(exchange)))
 
     async def done(self, count=1):
         end = time.monotonic() + PLENTY_S
@@ -69,7 +71,7 @@ def test_a_lone_client_is_answered_as_often_as_it_asks():
                 assert await read(reader) == b"taken"
         assert take.sent == [True] * 200
         # The loop did its part of each, the last one's when the connection ended.
-        assert take.settled == take.exchanges
+        assert take.settled == take.counted == take.exchanges
         assert [each.connection for each in take.exchanges] == [None] * 200
         assert [each.body for each in take.exchanges] == [b""] * 200
 
@@ -130,8 +132,10 @@ def test_what_does_not_fit_into_the_socket_is_sent_by_the_loop():
             reader, writer = await connect()
             writer.write(b"".join(post()))
             await take.done()
-            assert take.exchanges[0].rest
             assert await read(reader) == bytes(30_000_000)
+            # The loop was woken for it, and keeps none of it.
+            assert take.settled == take.exchanges
+            assert take.exchanges[0].rest == b""
             take.body = b"taken"
             writer.write(b"".join(post()))
             assert await read(reader) == b"taken"
@@ -275,6 +279,8 @@ def test_a_client_that_leaves_in_the_middle_of_a_send_leaves_its_socket_open_unt
             _, writer = await connect()
 
             def middle(descriptor):
+                # Counted before anybody can ask for the figures.
+                assert take.counted == take.exchanges
                 before = os.fstat(descriptor).st_ino
                 loop.call_soon_threadsafe(writer.transport.abort)
                 time.sleep(0.1)
@@ -363,6 +369,36 @@ def test_bytes_that_are_no_http_behind_one_are_refused_once_and_end_the_connecti
 
     asyncio.run(work(sent_first=True))
     asyncio.run(work(sent_first=False))
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+def test_who_is_refused_has_no_other_answer(connections, monkeypatch):
+    document = protocol.problems.document
+
+    async def work():
+        take, answers = Sooner(waits=True), []
+
+        def told(*arguments):
+            answers.append(take.exchanges[0].answer_with(200, LINES, b"loops", closing=False))
+            return document(*arguments)
+
+        monkeypatch.setattr(protocol.problems, "document", told)
+        async with offered(take) as (_, connect):
+            others = [await connect() for _ in range(connections - 1)]
+            reader, writer = await connect()
+            await asyncio.sleep(0.05)
+            writer.write(b"".join(post()))
+            await take.came.wait()
+            writer.write(b"\0\0 what is this\r\n\r\n")
+            received = await asyncio.wait_for(reader.read(), PLENTY_S)
+            assert received.startswith(b"HTTP/1.1 400 ")
+            assert received.count(b"HTTP/1.1 ") == 1
+            assert answers == [False]
+            assert await asyncio.to_thread(take.gone.wait, PLENTY_S)
+            take.go_on.set()
+            assert len(others) == connections - 1
+
+    asyncio.run(work())
 
 
 def test_a_connection_is_kept_for_its_time_from_when_the_answer_left(monkeypatch):

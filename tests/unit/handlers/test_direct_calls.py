@@ -44,11 +44,15 @@ class Held:
 class Exchange:
     """What came, and what is answered: stands for the connection."""
 
-    def __init__(self, body=b'{"inputs": "cold"}', path="/predict", *, alone=False, **headers):
+    def __init__(self, body=b'{"inputs": "cold"}', path="/predict", *, alone=False, keep_alive=True, **headers):
         self.body, self.head = body, Head(path, {"x-request-id": "mine"} | headers)
         self.began = asyncio.get_running_loop().time()
         self.leaving = self.ending = None
-        self.alone, self.response_started, self.settling = alone, False, None
+        self.alone, self.keep_alive, self.settling = alone, keep_alive, None
+        # What the thread that may answer sooner finds, and what is done before it does.
+        self.only_the_loop, self.first = False, lambda: None
+        # Somebody else answers, or has.
+        self.claimed = False
         self.loop = asyncio.get_running_loop()
         self.answered = asyncio.Event()
         self.answers = []
@@ -57,20 +61,29 @@ class Exchange:
         if not self.answered.is_set():
             self.answers.append((status, headers, body))
             self.answered.set()
-            self.response_started = True
-            # As the connection does.
-            self.leaving = self.ending = None
+            self.over()
+
+    def over(self):
+        """As the connection does."""
+        self.leaving = self.ending = None
 
     def answer_with(self, status, lines, body, *, closing):
         headers = dict(line.split(": ", 1) for line in lines.decode().splitlines())
         assert closing == (headers.get("connection") == "close")
+        if self.claimed:
+            return False
         self.answer(status, headers, body)
+        return True
 
-    def answer_sooner(self, status, lines, body, settling):
+    def answer_sooner(self, sooner):
         assert threading.current_thread().name == "model"
-        headers = dict(line.split(": ", 1) for line in lines.decode().splitlines())
-        self.settling, self.response_started = settling, True
-        self.answers.append((status, headers, body))
+        self.first()
+        if self.only_the_loop:
+            return False
+        sooner.first()
+        headers = dict(line.split(": ", 1) for line in sooner.lines.decode().splitlines())
+        self.settling = lambda: (sooner.settling(), self.over())
+        self.answers.append((sooner.status, headers, sooner.body))
         self.loop.call_soon_threadsafe(self.answered.set)
         return True
 
@@ -204,6 +217,75 @@ def test_a_lone_client_whose_trace_is_followed_is_answered_by_the_loop(app, mode
     assert [line.get("trace_id") for line in lines(capsys, "request")] == [None, trace]
 
 
+@pytest.mark.parametrize("only_the_loop", [True, False], ids=["its thread can't", "it ends its connection"])
+def test_what_the_models_thread_does_not_answer_is_counted_once(app, model, only_the_loop, capsys):
+    model.go_on.set()
+
+    async def work():
+        await started(app)
+        exchange = Exchange(alone=True, keep_alive=only_the_loop)
+        exchange.only_the_loop = only_the_loop
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        assert exchange.settling is None
+        await asyncio.sleep(0.02)
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+    assert len(lines(capsys, "request")) == 2
+    assert "pilotlight_prediction_seconds_count 2\n" in app._figures()
+    assert 'pilotlight_answers_total{status="200"} 2\n' in app._figures()
+
+
+def test_who_is_refused_by_the_connection_leaves_nothing_behind(app, model, capsys):
+    """Bytes behind it that are no HTTP: the connection answers in its place, and ends."""
+
+    async def work():
+        exchange, other = Exchange(alone=True), Exchange()
+        assert direct.begin(app, exchange)
+        assert direct.begin(app, other)
+        exchange.claimed = True
+        exchange.leaving()
+        exchange.over()
+        model.go_on.set()
+        assert await other.status() == 200
+        await asyncio.sleep(0.05)
+        assert left(app) == (0, 0)
+        assert exchange.answers == []
+
+    asyncio.run(work())
+    assert len(lines(capsys, "client_gone")) == 1
+
+
+def test_who_loses_to_the_models_thread_tells_of_nothing(app, model, capsys):
+    """The time is over in the moment in which it answers: one answer, one line, one count."""
+    model.go_on.set()
+
+    async def work():
+        await started(app)
+        exchange = Exchange(alone=True)
+        late = threading.Event()
+
+        def meanwhile():
+            # Claimed, and not yet noted where the loop looks first.
+            exchange.claimed = True
+            ((_, told),) = app.service._deliveries._ends.values()
+            exchange.loop.call_soon_threadsafe(lambda: (told(), late.set()))
+            assert late.wait(PLENTY_S)
+
+        exchange.first = meanwhile
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        await asyncio.sleep(0.05)
+        assert len(exchange.answers) == 1
+        exchange.settling()
+        assert left(app) == (0, 0)
+
+    asyncio.run(work())
+    assert [line["status"] for line in lines(capsys, "request")] == [200, 200]
+    assert 'pilotlight_answers_total{status="200"} 2\n' in app._figures()
+
+
 def test_whose_time_is_over_while_the_models_thread_answers_is_told_once(app, model):
     model.go_on.set()
 
@@ -308,7 +390,7 @@ def test_what_a_model_raises_is_told_and_leaves_nothing_to_the_collector(app, mo
             if count == 0:
                 gc.collect()
                 gc.disable()
-        return [each for each in gc.get_objects() if type(each) is direct._Direct]
+        return [each for each in gc.get_objects() if type(each) is direct._Direct and each._app is app]
 
     try:
         assert asyncio.run(work()) == []

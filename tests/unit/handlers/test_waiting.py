@@ -236,6 +236,15 @@ def test_who_waits_anyway_is_held_for_as_long_as_the_budget_says_and_no_longer()
     assert found[0][1] < 0.1
 
 
+def test_a_lone_client_that_comes_again_soon_is_not_held():
+    """Before the thread that has answered it waits again; nobody else is there that could come."""
+    line = Line()
+    line.put(Job("alone", alone=True))
+    thread, found = taking(line, 8, hold_s=30)
+    thread.join(timeout=5)
+    assert found[0][0] == ["alone"]
+
+
 def test_a_batch_that_is_full_is_not_held():
     line = Line()
     line.put(job("first"))
