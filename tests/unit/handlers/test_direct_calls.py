@@ -5,6 +5,7 @@ import gc
 import json
 import sys
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -269,6 +270,8 @@ def test_who_loses_to_the_models_thread_tells_of_nothing(app, model, capsys):
         def meanwhile():
             # Claimed, and not yet noted where the loop looks first.
             exchange.claimed = True
+            while not app.service._deliveries._ends:
+                time.sleep(0.001)
             ((_, told),) = app.service._deliveries._ends.values()
             exchange.loop.call_soon_threadsafe(lambda: (told(), late.set()))
             assert late.wait(PLENTY_S)
