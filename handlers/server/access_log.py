@@ -32,7 +32,8 @@ class AccessLog:
         self._lines: list[_Line] = []
 
     def add(self, request_id: str, path: str, status: int, sent: int, seconds: float) -> None:
-        """In the loop: a request was answered after so long, which is told and counted with all others of this turn."""
+        """In the loop: a request was answered after so long, which is counted now, and told with all others of this turn."""
+        self._metrics.answered([(status, seconds)])
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write_all)
         self._lines.append(_Line(time.time(), traces.current.get(), request_id, path, status, sent, seconds))
@@ -43,7 +44,6 @@ class AccessLog:
 
     def _write_all(self) -> None:
         lines, self._lines = self._lines, []
-        self._metrics.answered([(line.status, line.seconds) for line in lines])
         self._write(lines)
 
     def _write(self, lines: Sequence[_Line]) -> None:

@@ -246,8 +246,17 @@ class Waiting(Generic[Asked, Answered]):
                 return 0.0
             # One of them is over about as soon as a place has had its share of one.
             return waiting_s + self._taken_cost / max(len(self._taken), 1) * self._cost_s
-        running_s = self._taken_cost * self._cost_s - (time.monotonic() - self._began) if self._taken else 0.0
+        if not self._taken or self._is_answered():
+            return waiting_s
+        running_s = self._taken_cost * self._cost_s - (time.monotonic() - self._began)
         return max(running_s, 0.0) + waiting_s
+
+    def _is_answered(self) -> bool:
+        """Whether all that is left of what was taken is to say that it is done: a lone client has its answer before, and may ask again."""
+        if len(self._taken) > 1:
+            return False
+        future = self._taken[0].future
+        return future.done() and not future.cancelled()
 
 
 def _whole(seconds: float) -> int:

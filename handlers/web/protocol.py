@@ -383,11 +383,12 @@ class BoundedHttp(HttpToolsProtocol):
         if not self._answering:
             return True
         with _SENDING:
-            if self.pipeline or self.cycle.response_started:
-                return False
-            if isinstance(self.cycle, Exchange):
+            ours = not (self.pipeline or self.cycle.response_started)
+            if ours and isinstance(self.cycle, Exchange):
                 self.cycle.response_started = True
-        return True
+        # What another thread has begun to send in this moment is sent to its end.
+        self._settle()
+        return ours
 
     def _wait(self, seconds: float | None) -> None:
         if self._waiting is not None:

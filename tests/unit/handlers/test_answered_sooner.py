@@ -371,6 +371,40 @@ def test_bytes_that_are_no_http_behind_one_are_refused_once_and_end_the_connecti
     asyncio.run(work(sent_first=False))
 
 
+def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(monkeypatch):
+    settle, released = protocol.BoundedHttp._settle, protocol.BoundedHttp._released
+
+    async def work():
+        take, refusing = Sooner(waits=True, body=bytes(3_000_000)), []
+
+        def releasing(connection):
+            refusing.append(True)
+            return released(connection)
+
+        def settled(connection):
+            settle(connection)
+            if refusing and not take.sent:
+                take.go_on.set()
+                end = time.monotonic() + PLENTY_S
+                while not take.sent and time.monotonic() < end:
+                    time.sleep(0.001)
+
+        monkeypatch.setattr(protocol.BoundedHttp, "_released", releasing)
+        monkeypatch.setattr(protocol.BoundedHttp, "_settle", settled)
+        async with offered(take) as (_, connect):
+            reader, writer = await connect()
+            writer.write(b"".join(post()))
+            await take.came.wait()
+            refusing.clear()
+            writer.write(b"\0\0 what is this\r\n\r\n")
+            received = await asyncio.wait_for(reader.read(), PLENTY_S)
+            assert take.sent == [True]
+            assert received.count(b"HTTP/1.1 ") == 1
+            assert received.endswith(b"\r\n\r\n" + bytes(3_000_000))
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("connections", [1, 2])
 def test_who_is_refused_has_no_other_answer(connections, monkeypatch):
     document = protocol.problems.document

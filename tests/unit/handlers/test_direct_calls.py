@@ -330,6 +330,28 @@ def test_a_log_that_the_models_thread_can_not_write_is_told_by_the_loop(app, mod
     assert told == [28]
 
 
+def test_an_answer_is_counted_when_it_is_given_and_its_line_is_written_at_the_end_of_the_turn(app, model, capsys):
+    model.go_on.set()
+
+    async def work():
+        exchange = Exchange()
+        answer_with, seen = exchange.answer_with, []
+
+        def answered(*arguments, **options):
+            # Where a request is piped behind it, its task begins next.
+            exchange.loop.call_soon(lambda: seen.append('pilotlight_answers_total{status="200"} 1\n' in app._figures()))
+            return answer_with(*arguments, **options)
+
+        exchange.answer_with = answered
+        assert direct.begin(app, exchange)
+        assert await exchange.status() == 200
+        await asyncio.sleep(0.02)
+        assert seen == [True]
+
+    asyncio.run(work())
+    assert len(lines(capsys, "request")) == 1
+
+
 def test_whose_time_is_over_is_told_and_its_work_given_up(app, model):
     async def work():
         first, late = Exchange(), Exchange(**{"x-request-timeout-ms": "50"})

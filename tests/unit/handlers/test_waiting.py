@@ -245,6 +245,29 @@ def test_a_lone_client_that_comes_again_soon_is_not_held():
     assert found[0][0] == ["alone"]
 
 
+def test_who_comes_again_before_its_own_answer_is_done_with_waits_for_nobody():
+    line = Line()
+    line.learn(100.0)
+    line.put(job("first"))
+    (first,) = line.take(1, 0)
+    with pytest.raises(Overloaded):
+        line.put(job("another", within_s=1))
+    first.answer(b"", 0.01)
+    line.put(job("again", within_s=1))
+    line.done(0.01)
+    assert names(line.take(1, 0)) == ["again"]
+
+
+def test_who_was_given_up_keeps_others_waiting_until_it_is_done_with():
+    line = Line()
+    line.learn(100.0)
+    line.put(job("first"))
+    (first,) = line.take(1, 0)
+    first.give_up()
+    with pytest.raises(Overloaded):
+        line.put(job("another", within_s=1))
+
+
 def test_a_batch_that_is_full_is_not_held():
     line = Line()
     line.put(job("first"))
