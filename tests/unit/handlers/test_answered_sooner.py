@@ -375,7 +375,7 @@ def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(mon
     settle, released = protocol.BoundedHttp._settle, protocol.BoundedHttp._released
 
     async def work():
-        take, refusing = Sooner(waits=True, body=bytes(3_000_000)), []
+        take, refusing = Sooner(waits=True, body=bytes(30_000_000)), []
 
         def releasing(connection):
             refusing.append(True)
@@ -400,7 +400,7 @@ def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(mon
             received = await asyncio.wait_for(reader.read(), PLENTY_S)
             assert take.sent == [True]
             assert received.count(b"HTTP/1.1 ") == 1
-            assert received.endswith(b"\r\n\r\n" + bytes(3_000_000))
+            assert received.endswith(b"\r\n\r\n" + bytes(30_000_000))
 
     asyncio.run(work())
 
