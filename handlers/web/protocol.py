@@ -68,9 +68,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what Joined hands on of it.
-        joined = Joined(transport, self.loop)
-        super().connection_made(joined)  # type: ignore[arg-type]
-        self._is_clear = joined.is_clear
+        self._joined = Joined(transport, self.loop)
+        super().connection_made(self._joined)  # type: ignore[arg-type]
         there = transport.get_extra_info("socket")
         # What is encrypted only the transport can write.
         self._descriptor = -1 if there is None or transport.get_extra_info("ssl_object") else there.fileno()
@@ -323,9 +322,7 @@ class BoundedHttp(HttpToolsProtocol):
         keep_alive = cycle.keep_alive and not closing
         end = b"\r\n" if keep_alive or closing else b"connection: close\r\n\r\n"
         cycle.response_started = cycle.response_complete = True
-        self.transport.write_now(  # type: ignore[attr-defined]
-            b"".join((STATUS_LINE[status], _lines(cycle.default_headers), lines, end, body))
-        )
+        self._joined.write_now(b"".join((STATUS_LINE[status], _lines(cycle.default_headers), lines, end, body)))
         if not keep_alive:
             self.transport.close()
         cycle.on_response()
@@ -355,7 +352,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _is_next(self, exchange: Exchange) -> bool:
         """Whether its answer is what comes next on the connection, which nothing waits on behind it."""
         there = not (exchange.response_started or self.transport.is_closing())
-        return there and not self.pipeline and self._is_clear()
+        return there and not self.pipeline and self._joined.is_clear()
 
     def _settle(self) -> None:
         """Do what is left of an answer that another thread has sent; before whatever else the loop does here, and behind what keeps that
@@ -370,7 +367,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         exchange.response_complete = True
         if exchange.rest and not self._lost:
-            self.transport.write_now(exchange.rest)  # type: ignore[attr-defined]
+            self._joined.write_now(exchange.rest)
         settling()
         if not exchange.keep_alive:
             self.transport.close()
