@@ -20,7 +20,7 @@ def answer_lines(headers: Mapping[str, str]) -> bytes:
 
 
 class Connection(Protocol):
-    """What it came on (protocol.py, which imports this)."""
+    """What it came on (taking.py, which imports this)."""
 
     def answer(self, exchange: "Exchange", status: int, lines: bytes, body: bytes, *, closing: bool) -> bool: ...
     def answer_sooner(self, exchange: "Exchange", sooner: "Sooner") -> bool: ...
@@ -49,7 +49,7 @@ class Exchange:
     is called when the client leaves, and `ending` when the server does and has no time left."""
 
     message_event = _Nobody()
-    # What the protocol, and uvicorn's under it, look at of a request that is being answered.
+    # What the connection, and uvicorn's under it, look at of a request that is being answered.
     disconnected = response_started = response_complete = waiting_for_100_continue = False
     leaving: Callable[[], Any] | None = None
     ending: Callable[[], Any] | None = None
@@ -93,7 +93,7 @@ class Exchange:
         return connection is not None and connection.answer_sooner(self, sooner)
 
     def on_response(self) -> None:
-        """The protocol's, once the loop has done all that there was to do."""
+        """The connection's, once the loop has done all that there was to do."""
         connection, self.connection = self.connection, None
         # They lead to whoever answers, who leads here; and the connection keeps this until its next request.
         self.leaving = self.ending = self.settling = None

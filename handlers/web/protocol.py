@@ -3,9 +3,6 @@
 import asyncio
 import functools
 import json
-import os
-import threading
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,14 +12,11 @@ import httptools
 from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
 from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
-from handlers.web.exchange import SHORT_BYTES, Exchange, Sooner, Take, answer_lines
-from handlers.web.heads import Head
+from handlers.web.exchange import Exchange, answer_lines
 from handlers.web.joined import Joined
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
-# For a body behind its head: many clients send them apart, a moment after each other.
-_BETWEEN_S = 0.05
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
 # Another: there when a request has come whole before its program is called, so that nobody has to watch the time until it has. Its
@@ -38,11 +32,10 @@ class BoundedHttp(HttpToolsProtocol):
     after `arrival_s` seconds with 408, and what is no HTTP with 400; then the connection is closed.
 
     A connection on which nothing comes is closed like one that is kept for nothing. Once its server is `leaving` every answer ends its
-    connection, so that clients send nothing more on it. Short requests that come whole are offered to `take` before they become ASGI's.
+    connection, so that clients send nothing more on it. What goes past ASGI is told in taking.py.
     """
 
     arrival_s: float
-    take: Take | None = None
     leaving = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -54,56 +47,25 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
-        # What has come of a request's body that may not have to become ASGI's, None where nobody has to know.
-        self._held: bytes | None = None
-        self._held_at = 0.0
-        self._holding: asyncio.TimerHandle | None = None
-        self._taken: Exchange | None = None
-        # Of the last one that was taken, where the next one may have the same; whether the parser has seen the end of all that has come,
-        # what came then, and whether a request that is parsed was offered already.
-        self._head: Head | None = None
-        self._between = True
-        self._whole: bytes | None = None
-        self._offered = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what Joined hands on of it.
         self._joined = Joined(transport, self.loop)
         super().connection_made(self._joined)  # type: ignore[arg-type]
-        there = transport.get_extra_info("socket")
-        # What is encrypted only the transport can write.
-        self._descriptor = -1 if there is None or transport.get_extra_info("ssl_object") else there.fileno()
         self._idle_since = self.loop.time()
         self._watching = self.loop.call_later(self.timeout_keep_alive, self._watch)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._held is not None:
-            # Which tells whose client left.
-            self._become_asgi()
         self._wait(None)
         if self._watching is not None:
             self._watching.cancel()
         super().connection_lost(exc)
-        # Behind this the socket is closed, and its number may be another one's.
-        with _SENDING:
-            self._lost = True
-        self._settle()
+        self._lost = True
         if self._leaving is not None:
             self._leaving()
-        if self._taken is not None:
-            taken, self._taken = self._taken, None
-            left, taken.connection, taken.leaving, taken.ending = taken.leaving, None, None, None
-            if left is not None:
-                left()
 
     def data_received(self, data: bytes) -> None:
-        self._settle()
-        if self._between and len(data) <= SHORT_BYTES:
-            if self._head is not None and self._is_taken_again(self._head, data):
-                return
-            self._whole = data
         self._unread_bytes += len(data)
-        before = self._taken
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserError:
@@ -111,14 +73,6 @@ class BoundedHttp(HttpToolsProtocol):
         except httptools.HttpParserUpgrade:
             # No connection becomes another protocol's: the request is answered as any other.
             self._unsupported_upgrade_warning()
-        self._whole = None
-        if self._held is not None and self._holding is None:
-            self._holding = self.loop.call_later(_BETWEEN_S, self._become_asgi)
-        if self.pipeline:
-            self._settle()
-        if self.pipeline and self._taken is not before:
-            # As in _when_it_leaves, and like there once: what comes behind it is not read for as long as it takes.
-            self.flow.resume_reading()
         if self._begun and self._waiting is None:
             self._wait(self.arrival_s)
         if self._unread_bytes > _MOST_UNREAD_BYTES:
@@ -127,7 +81,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """In place of uvicorn's, which makes the scope here, for every request."""
         self.url, self.headers, self.expect_100_continue = b"", [], False
-        self._begun, self._between = True, False
+        self._begun = True
         # Its time begins where what came does not end it: most requests come whole.
         if self._waiting is not None:
             self._wait(None)
@@ -141,38 +95,13 @@ class BoundedHttp(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        short, self._offered = self._unread_bytes <= SHORT_BYTES and not self._offered, False
+        self._head_ends()
+        self._begin_asgi()
+
+    def _head_ends(self) -> None:
         self._begun, self._unread_bytes = False, 0
         if self._waiting is not None:
             self._wait(None)
-        if short and self.take is not None and self.parser.get_method() == b"POST" and self._is_plain():
-            self._held, self._held_at = b"", time.monotonic()
-        else:
-            self._begin_asgi()
-
-    def _is_plain(self) -> bool:
-        """Whether it is one that nothing is special about, on a connection that has nothing else to do."""
-        parser = self.parser
-        if parser.should_upgrade() or self.expect_100_continue or parser.get_http_version() != "1.1" or not self.url.startswith(b"/"):
-            return False
-        return self._is_free()
-
-    def _is_free(self) -> bool:
-        return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
-
-    def _become_asgi(self) -> None:
-        """What was held, as far as it has come."""
-        body = self._released()
-        self._begin_asgi()
-        if body:
-            super().on_body(body)
-
-    def _released(self) -> bytes | None:
-        held, self._held = self._held, None
-        if self._holding is not None:
-            self._holding.cancel()
-            self._holding = None
-        return held
 
     def _begin_asgi(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -191,61 +120,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._unread_bytes = 0
-        if self._held is None:
-            super().on_body(body)
-        elif len(self._held) + len(body) <= SHORT_BYTES:
-            self._held += body
-        else:
-            self._become_asgi()
-            super().on_body(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unread_bytes, self._between = 0, True
-        if self._held is not None:
-            if self._is_taken_first(self._held):
-                self._released()
-                return
-            self._become_asgi()
+        self._unread_bytes = 0
         self.scope["extensions"][WHOLE] = {"take": functools.partial(_taken, self.cycle)}
         super().on_message_complete()
-
-    def _is_taken_first(self, body: bytes) -> bool:
-        # The parser lets nothing else than ASCII into a path.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers if name != b"content-length"}
-        head = Head(self.url.decode("latin-1"), headers)
-        self._head, keeps_alive = None, self.parser.should_keep_alive()
-        if self._whole is not None and keeps_alive and head.keep(self._whole, body):
-            self._head = head
-        return self._is_taken(head, body, self._held_at, keep_alive=keeps_alive)
-
-    def _is_taken_again(self, head: Head, data: bytes) -> bool:
-        """A request that has come as one, and has the head of the one before it: nothing else can come of it in the parser."""
-        body = head.body_of(data)
-        if body is None or not self._is_free():
-            return False
-        try:
-            self._offered = not self._is_taken(head, body, time.monotonic(), keep_alive=True)
-        except Exception as error:  # noqa: BLE001  (a parser's callback that fails ends a connection so, and this one is none)
-            self.loop.call_exception_handler({"message": "Whoever was offered a request failed.", "exception": error})
-            self.send_400_response("")
-            return True
-        if not self._offered:
-            self._unread_bytes = 0
-        return not self._offered
-
-    def _is_taken(self, head: Head, body: bytes, began: float, *, keep_alive: bool) -> bool:
-        assert self.take is not None  # who holds a body, or has a head, has asked
-        every = self.server_state.default_headers
-        keep_alive, alone = keep_alive and not self.leaving, len(self.connections) == 1
-        exchange = Exchange(self, head, body, began=began, keep_alive=keep_alive, alone=alone, default_headers=every)
-        before = self.cycle
-        # First: it may be answered before it is known to be taken.
-        self._taken = exchange
-        self.cycle = exchange  # type: ignore[assignment]  # it has what is looked at of a cycle
-        if self.take(exchange):
-            return True
-        self.cycle, self._taken = before, None
-        return False
 
     def _over(self, extensions: dict[str, Any]) -> None:
         # They lead back to their request, which would wait for the garbage collector, and its body too.
@@ -263,24 +143,11 @@ class BoundedHttp(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
 
-    def end(self) -> None:
-        """The server leaves and has no time left: what ASGI has tasks for is cancelled."""
-        self._settle()
-        if self._taken is not None and self._taken.ending is not None:
-            self._taken.ending()
-
-    def shutdown(self) -> None:
-        if self._held is not None:
-            self._become_asgi()
-        super().shutdown()
-        self._settle()
-
     def leave(self) -> None:
         """An answer that has not begun ends the connection, or the one behind it does."""
         for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
-            with _SENDING:
-                if cycle is not None and not cycle.response_started:
-                    cycle.keep_alive = False
+            if cycle is not None and not cycle.response_started:
+                cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(RequestMalformed("The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."))
@@ -306,86 +173,18 @@ class BoundedHttp(HttpToolsProtocol):
         cycle.message_event.set()
         return True
 
-    def answer(self, exchange: Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> bool:
-        """Send the answer to a request that was taken; False where one was begun. Whose client does not read, it waits in the transport."""
-        if exchange.alone:
-            with _SENDING:
-                if exchange.response_started:
-                    return False
-                exchange.response_started = True
-        elif exchange.response_started:
-            return False
-        self._write(exchange, status, lines, body, closing=closing)
-        return True
-
     def _write(self, cycle: RequestResponseCycle | Exchange, status: int, lines: bytes, body: bytes, *, closing: bool) -> None:
         keep_alive = cycle.keep_alive and not closing
         end = b"\r\n" if keep_alive or closing else b"connection: close\r\n\r\n"
         cycle.response_started = cycle.response_complete = True
-        self._joined.write_now(b"".join((STATUS_LINE[status], _lines(cycle.default_headers), lines, end, body)))
+        self._joined.write_now(b"".join((STATUS_LINE[status], lines_of(cycle.default_headers), lines, end, body)))
         if not keep_alive:
             self.transport.close()
         cycle.on_response()
 
-    def answer_sooner(self, exchange: Exchange, sooner: Sooner) -> bool:
-        """By another thread than the loop's: send an answer after which the connection stays. False where only the loop can, or has.
-
-        The loop is not woken for it. It does what is left when something comes on the connection, or when it looks by itself.
-        """
-        status, lines, body, first, settling = sooner
-        whole = b"".join((STATUS_LINE[status], _lines(exchange.default_headers), lines, b"\r\n", body))
-        with _SENDING:
-            if not (exchange.keep_alive and self._is_next(exchange)):
-                return False
-            first()
-            # Before it leaves: its client may ask again before this thread goes on.
-            exchange.settling, exchange.left_at, exchange.response_started = settling, time.monotonic(), True
-            try:
-                exchange.rest = whole[os.write(self._descriptor, whole) :]
-            except OSError:
-                # There is no room, or nobody there, of which the loop hears.
-                exchange.rest = whole
-        if exchange.rest:
-            self.loop.call_soon_threadsafe(self._settle)
-        return True
-
-    def _is_next(self, exchange: Exchange) -> bool:
-        """Whether its answer is what comes next on the connection, which nothing waits on behind it."""
-        there = not (exchange.response_started or self.transport.is_closing())
-        return there and not self.pipeline and self._joined.is_clear()
-
-    def _settle(self) -> None:
-        """Do what is left of an answer that another thread has sent; before whatever else the loop does here, and behind what keeps that
-        thread from it."""
-        exchange = self._taken
-        if exchange is None or not exchange.alone or exchange.response_complete:
-            return
-        # Of another thread that is about to send this waits for the end.
-        with _SENDING:
-            settling = exchange.settling
-        if settling is None:
-            return
-        exchange.response_complete = True
-        if exchange.rest and not self._lost:
-            self._joined.write_now(exchange.rest)
-        settling()
-        if not exchange.keep_alive:
-            self.transport.close()
-        exchange.on_response()
-        self._idle_since = exchange.left_at
-
     def _is_ours(self) -> bool:
-        """Whether a refusal is what comes next on the connection, which then nobody else answers on."""
-        self._settle()
-        if not self._answering:
-            return True
-        with _SENDING:
-            ours = not (self.pipeline or self.cycle.response_started)
-            if ours and isinstance(self.cycle, Exchange):
-                self.cycle.response_started = True
-        # What another thread has begun to send in this moment is sent to its end.
-        self._settle()
-        return ours
+        """Whether a refusal is what comes next on the connection."""
+        return not self._answering or not (self.pipeline or self.cycle.response_started)
 
     def _wait(self, seconds: float | None) -> None:
         if self._waiting is not None:
@@ -393,7 +192,6 @@ class BoundedHttp(HttpToolsProtocol):
         self._waiting = None if seconds is None else self.loop.call_later(seconds, self._late)
 
     def _late(self) -> None:
-        self._settle()
         if self._answering:
             # What is pipelined behind a request is not read before that one is answered.
             self._wait(self.arrival_s)
@@ -402,14 +200,16 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _watch(self) -> None:
         """Close a connection that is kept for nothing: one look in all that time, where each request would begin and cancel a timer."""
-        self._settle()
         left_s: float = self.timeout_keep_alive
-        if not (self._answering or self._begun or self._held is not None):
+        if self._is_idle():
             left_s -= self.loop.time() - self._idle_since
         if left_s > 0:
             self._watching = self.loop.call_later(left_s, self._watch)
         else:
             self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return not (self._answering or self._begun)
 
     @property
     def _answering(self) -> bool:
@@ -418,7 +218,6 @@ class BoundedHttp(HttpToolsProtocol):
     def _refuse(self, problem: RequestProblem) -> None:
         if self.transport.is_closing():
             return
-        self._released()
         request_id, status = str(uuid.uuid4()), problems.status_of(problem)
         logs.write("connection_refused", level="WARNING", request_id=request_id, status=status, message=problem.detail)
         # Into an answer, or before one that is due first, nothing can be written: there the end of the connection is the refusal.
@@ -430,13 +229,10 @@ class BoundedHttp(HttpToolsProtocol):
         self.transport.close()
 
 
-# Held by whoever begins an answer that another thread than the loop's may begin too, by that thread until it has left, and for a moment
-# before a socket is closed: its number may be another one's then.
-_SENDING = threading.Lock()
 _known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
 
 
-def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+def lines_of(headers: list[tuple[bytes, bytes]]) -> bytes:
     """Of the headers that every answer has: uvicorn has another list of them each second, and never changes one."""
     global _known
     if headers is not _known[0]:
@@ -451,12 +247,11 @@ def _taken(cycle: RequestResponseCycle) -> bytes:
     return body
 
 
-def bounded(arrival_s: float, take: Take | None = None) -> type[BoundedHttp]:
-    """The protocol of one server, with its time for a request's head, and who is offered short requests."""
+def bounded(arrival_s: float) -> type[BoundedHttp]:
+    """The protocol of one server, with its time for a request's head."""
 
     class Timed(BoundedHttp):
         pass
 
     Timed.arrival_s = arrival_s
-    Timed.take = None if take is None else staticmethod(take)
     return Timed

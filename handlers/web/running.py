@@ -9,6 +9,7 @@ from handlers.functions import spans
 from handlers.web.bare_uvicorn import Config, Server
 from handlers.web.exchange import Take
 from handlers.web.protocol import BoundedHttp, bounded
+from handlers.web.taking import TakingHttp, taking
 
 # Longer than the 60 s after which load balancers drop an idle connection, so that it is never us who drop it first.
 _KEEP_ALIVE_S = 75
@@ -43,7 +44,7 @@ class _Server(Server):
         self.config.timeout_graceful_shutdown = max(1, int(drain_s - (time.monotonic() - began)))
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
-            if isinstance(connection, BoundedHttp):
+            if isinstance(connection, TakingHttp):
                 connection.end()
         if self.server_state.tasks:
             await asyncio.wait(self.server_state.tasks, timeout=_LAST_WORDS_S)
@@ -60,7 +61,7 @@ def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: fl
     On SIGTERM or SIGINT it takes no new connection and finishes requests under way, `drain_s` seconds long, each with the end of its
     connection; then it raises the signal once more. Raises SystemExit(1) when the port is taken (the log says so).
     """
-    protocol = bounded(arrival_s, take)
+    protocol = bounded(arrival_s) if take is None else taking(arrival_s, take)
     config = Config(
         app,
         host=host,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handlers.web import protocol, running
+from handlers.web import protocol, running, taking
 from handlers.web.exchange import Sooner as Sent
 from tests.unit.handlers.test_connections import GET, answered, fine
 from tests.unit.handlers.test_direct import offered, post
@@ -187,7 +187,7 @@ def test_a_socket_that_is_closed_is_never_written_to(monkeypatch):
             await asyncio.sleep(0.05)
             reader, writer = await connect()
             await asyncio.sleep(0.05)
-            monkeypatch.setattr(protocol.os, "write", noted)
+            monkeypatch.setattr(taking.os, "write", noted)
             take.go_on.set()
             await take.done()
             # Its own reference to the connection is gone, and even by the connection itself nothing is sent.
@@ -250,7 +250,7 @@ def slow_write(monkeypatch):
             time.sleep(0.1)
         return write(descriptor, data)
 
-    monkeypatch.setattr(protocol.os, "write", slowly)
+    monkeypatch.setattr(taking.os, "write", slowly)
     return middle
 
 
@@ -296,7 +296,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_send_leaves_its_socket_open_unt
 
 def test_what_comes_in_the_moment_before_a_send_is_answered_too(monkeypatch):
     """The loop reads it, and has not made a request of it yet when the answer to the one before leaves."""
-    began = protocol.BoundedHttp.on_message_begin
+    began = taking.TakingHttp.on_message_begin
 
     async def work():
         take = Sooner(waits=True)
@@ -309,7 +309,7 @@ def test_what_comes_in_the_moment_before_a_send_is_answered_too(monkeypatch):
                     time.sleep(0.001)
             began(connection)
 
-        monkeypatch.setattr(protocol.BoundedHttp, "on_message_begin", begin)
+        monkeypatch.setattr(taking.TakingHttp, "on_message_begin", begin)
         async with offered(take) as (_, connect):
             reader, writer = await connect()
             writer.write(b"".join(post()))
@@ -372,7 +372,7 @@ def test_bytes_that_are_no_http_behind_one_are_refused_once_and_end_the_connecti
 
 
 def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(monkeypatch):
-    settle, released = protocol.BoundedHttp._settle, protocol.BoundedHttp._released
+    settle, released = taking.TakingHttp._settle, taking.TakingHttp._released
 
     async def work():
         take, refusing = Sooner(waits=True, body=bytes(30_000_000)), []
@@ -389,8 +389,8 @@ def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(mon
                 while not take.sent and time.monotonic() < end:
                     time.sleep(0.001)
 
-        monkeypatch.setattr(protocol.BoundedHttp, "_released", releasing)
-        monkeypatch.setattr(protocol.BoundedHttp, "_settle", settled)
+        monkeypatch.setattr(taking.TakingHttp, "_released", releasing)
+        monkeypatch.setattr(taking.TakingHttp, "_settle", settled)
         async with offered(take) as (_, connect):
             reader, writer = await connect()
             writer.write(b"".join(post()))
