@@ -11,8 +11,8 @@ from handlers.functions.environment import Environment
 
 _PLACE = re.compile(r"(?:(?:s3|gs)://[^/?#]+/|https://[^/?#]+/[^/?#]+/).*", re.DOTALL)
 _PLACES = "s3://BUCKET/, gs://BUCKET/ or https://ACCOUNT.blob.core.windows.net/CONTAINER/"
-# With the host at its end, so that no longer name of a host begins with it.
-_WEBHOOKS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/[^?#\s]*")
+# To the end of a step, so that no longer name of a host or a folder begins with it.
+_WEBHOOKS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+/([^?#\s]*/)?")
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -70,7 +70,7 @@ class HandlerSettings(NamedTuple):
             inputs_uri=environment.matching("INPUTS_URI", _PLACE, f"{_PLACES}, with a prefix of keys behind it or none"),
             max_object_bytes=environment.whole("MAX_OBJECT_BYTES", DEFAULTS.max_object_bytes, least=1, most=1 << 30),
             service=environment.text("SERVICE"),
-            webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it"),
+            webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it that ends in a slash"),
             max_queue=environment.whole("MAX_QUEUE", DEFAULTS.max_queue, least=1, most=100_000),
             batch_size=environment.whole("BATCH_SIZE", DEFAULTS.batch_size, least=1, most=1024),
             batch_wait_s=environment.whole("BATCH_WAIT_MS", 0, least=0, most=500) / 1000,

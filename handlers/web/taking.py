@@ -1,6 +1,7 @@
 """Short requests past ASGI: a connection that offers them before they become a task of it, and on which another thread may answer.
 
-Whatever the loop does here that looks at a request under way settles it first: its answer may have left by the model's thread.
+Whatever the loop does here that looks at a request under way settles it first, or behind what keeps the model's thread from answering
+it: its answer may have left by that thread.
 """
 
 import asyncio
@@ -103,10 +104,12 @@ class TakingHttp(BoundedHttp):
 
     def _become_asgi(self) -> None:
         """What was held, as far as it has come."""
-        body = self._released()
+        body, unread = self._released(), self._unread_bytes
         self._begin_asgi()
         if body:
             super().on_body(body)
+        # What has come behind it is counted on.
+        self._unread_bytes = unread
 
     def _released(self) -> bytes | None:
         held, self._held = self._held, None

@@ -172,6 +172,9 @@ def google(repository: Repository, account: str, environments: Sequence[str] = T
     provider = f"projects/$NUMBER/locations/global/workloadIdentityPools/{POOL}"
     mapping = "google.subject=assertion.sub,attribute.repository_id=assertion.repository_id"
     lines = [
+        # Off in a new project; a sign-in asks the second and the third, before any program could switch them on.
+        "gcloud services enable iam.googleapis.com iamcredentials.googleapis.com sts.googleapis.com cloudresourcemanager.googleapis.com "
+        f"--project={account}",
         f"NUMBER=$(gcloud projects describe {account} --format='value(projectNumber)')",
         f"gcloud iam workload-identity-pools create {POOL} --project={account} --location=global",
         f"gcloud iam workload-identity-pools providers create-oidc {POOL} --project={account} --location=global "

@@ -37,7 +37,9 @@ def send(address: str, body: bytes, *, again: bool, request_id: str) -> None:
         if pause_s is None or not passes:
             break
         time.sleep(pause_s)
-    logs.write("webhook_failed", level="WARNING", request_id=request_id, webhook=address[:200], reason=outcome)
+    # Without what is behind its path: many receivers take a secret there.
+    told = f"{parts.scheme}://{parts.netloc}{parts.path}"[:200]
+    logs.write("webhook_failed", level="WARNING", request_id=request_id, webhook=told, reason=outcome)
 
 
 def _once(server: str, target: str, body: bytes) -> tuple[str, bool]:

@@ -57,6 +57,17 @@ def test_what_has_no_end_is_refused_long_before_it_fills_the_memory(server, floo
     assert server.client.get("/ping").status_code == 200
 
 
+def test_trailers_that_pause_where_the_request_becomes_asgis_are_counted_on(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(CHUNKED + b"2\r\n{}\r\n0\r\nx: ")
+        time.sleep(0.01)
+        connection.sendall(b"a" * 120_000)
+        # Longer than a body behind its head is waited for.
+        time.sleep(0.3)
+        connection.sendall(b"a" * 80_000)
+        assert problem(connection.recv(65_536)) == (431, "headers-too-large")
+
+
 @pytest.mark.parametrize("start", [b"G", GET + b"x-a: "], ids=["method", "header"])
 def test_a_head_that_does_not_come_in_time_is_refused(server, start):
     started = time.monotonic()

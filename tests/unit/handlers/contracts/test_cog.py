@@ -97,12 +97,13 @@ def test_a_webhook_that_nobody_answers_is_a_line_of_the_log(cog, heard):
         "{root}a b",
         "{root}a\r\nHost: b",
         "{root}\u00e4",
+        "{folder}-others/a",
         "file:///etc/passwd",
         "",
     ],
 )
 def test_a_webhook_elsewhere_is_refused_before_anything_is_computed(cog, heard, address):
-    hook = address.format(root=heard.root) if not address.startswith("HTTP") else heard.root.upper()
+    hook = address.format(root=heard.root, folder=heard.root.rstrip("/")) if not address.startswith("HTTP") else heard.root.upper()
     answer = cog.client.post("/predictions", json=INPUT | {"webhook": hook})
     assert problem(answer) == (422, "input-refused")
     assert heard.root in answer.json()["detail"]
@@ -111,7 +112,7 @@ def test_a_webhook_elsewhere_is_refused_before_anything_is_computed(cog, heard, 
 
 @pytest.mark.parametrize(
     "root",
-    ["https://example.com", "ftp://example.com/", "https:///hooks/", "https://a@b/", "https://a/?b", "https://a:99999/", "https://a:0/"],
+    ["https://example.com", "ftp://example.com/", "https:///hooks/", "https://a@b/", "https://a/?b", "https://a:99999/", "https://a:0/", "https://a/b"],
 )
 def test_a_root_of_webhooks_that_could_let_others_in_is_refused_at_start(root):
     with pytest.raises(SettingsError, match="WEBHOOKS_URI"):

@@ -90,12 +90,14 @@ def test_a_refusal_after_the_beginning_is_told_to_the_webhook_too(sentences, wor
 def test_a_webhook_that_refuses_for_good_is_asked_once_and_logged(sentences, workshop, heard, status):
     heard.statuses = [status]
     with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=heard.root) as started:
-        started.client.post("/predictions", json=INPUT | {"webhook": f"{heard.root}a", "webhook_events_filter": ["completed"]})
+        hooked = INPUT | {"webhook": f"{heard.root}a?token=secret", "webhook_events_filter": ["completed"]}
+        started.client.post("/predictions", json=hooked)
         heard.until(1, started)
         until = time.monotonic() + 10
         while "webhook_failed" not in started.log and time.monotonic() < until:
             time.sleep(0.02)
-        assert f'"reason":"status {status}"' in started.log
+        assert f'"webhook":"{heard.root}a","reason":"status {status}"' in started.log
+        assert "secret" not in started.log
     assert len(heard.states) == 1
 
 
