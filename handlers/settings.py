@@ -70,7 +70,7 @@ class HandlerSettings(NamedTuple):
             inputs_uri=environment.matching("INPUTS_URI", _PLACE, f"{_PLACES}, with a prefix of keys behind it or none"),
             max_object_bytes=environment.whole("MAX_OBJECT_BYTES", DEFAULTS.max_object_bytes, least=1, most=1 << 30),
             service=environment.text("SERVICE"),
-            webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "https://HOST/ or http://HOST/, with a port, with a path behind it that ends in a slash"),
+            webhooks_uri=environment.read("WEBHOOKS_URI", _webhooks, "http(s)://HOST/, with a port, with a path that ends in a slash"),
             max_queue=environment.whole("MAX_QUEUE", DEFAULTS.max_queue, least=1, most=100_000),
             batch_size=environment.whole("BATCH_SIZE", DEFAULTS.batch_size, least=1, most=1024),
             batch_wait_s=environment.whole("BATCH_WAIT_MS", 0, least=0, most=500) / 1000,

@@ -112,7 +112,16 @@ def test_a_webhook_elsewhere_is_refused_before_anything_is_computed(cog, heard, 
 
 @pytest.mark.parametrize(
     "root",
-    ["https://example.com", "ftp://example.com/", "https:///hooks/", "https://a@b/", "https://a/?b", "https://a:99999/", "https://a:0/", "https://a/b"],
+    [
+        "https://example.com",
+        "ftp://example.com/",
+        "https:///hooks/",
+        "https://a@b/",
+        "https://a/?b",
+        "https://a:99999/",
+        "https://a:0/",
+        "https://a/b",
+    ],
 )
 def test_a_root_of_webhooks_that_could_let_others_in_is_refused_at_start(root):
     with pytest.raises(SettingsError, match="WEBHOOKS_URI"):
