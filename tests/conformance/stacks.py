@@ -1,5 +1,7 @@
 """The ready stacks that the suite holds to the same promises. A new stack joins by one line."""
 
+import copy
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +26,8 @@ class ReadyStack:
 
     @property
     def service(self) -> dict[str, Any]:
-        """Its `pilotlight:service` as it is committed."""
-        text = (ROOT / "stacks" / f"Pulumi.{self.name}.yaml").read_text()
-        settings: dict[str, Any] = yaml.safe_load(text)["config"]["pilotlight:service"]
-        return settings
+        """Its `pilotlight:service` as it is committed, for whoever asks to change."""
+        return copy.deepcopy(_committed(self.name))
 
     @property
     def pattern(self) -> str:
@@ -55,6 +55,13 @@ class ReadyStack:
         where = {self.cloud, self.service["endpoint"]["platform"]}
         rows: Iterable[OfCloud | OfPlatform] = (*CLOUD_SETTINGS, *PLATFORM_SETTINGS)
         return not any(where & {*row.without} for row in rows if (row.setting, row.value) == (setting, None))
+
+
+@functools.cache
+def _committed(name: str) -> dict[str, Any]:
+    """Read once: tests are told apart by it, each in every process that collects them."""
+    settings: dict[str, Any] = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{name}.yaml").read_text())["config"]["pilotlight:service"]
+    return settings
 
 
 STACKS = (
