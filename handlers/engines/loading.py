@@ -262,4 +262,5 @@ def _engine(folder: Path, manifest: Manifest, threads: int, *, shared: bool) -> 
         return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
     from handlers.engines.onnx import OnnxEngine
 
-    return OnnxEngine(folder, threads, packed=shared or not manifest.plain)
+    # Convolutions as they are written take up to twice as long, and pictures are many numbers.
+    return OnnxEngine(folder, threads, packed=shared or not manifest.plain, optimized=manifest.task in IMAGE_TASKS)

@@ -27,13 +27,15 @@ class OnnxEngine:
     `batches`: whether the graph takes several texts or images at once; `pads`: whether it can be told what of a text is padding;
     `on_gpu`: whether it computes there.
 
-    On a CPU the first answer comes from weights as they lie in the file. Packed for this machine's instructions they compute a single
-    text in half the time, but to pack them takes longer than to compute the first one: that is done behind it.
+    On a CPU the first answer comes from weights as they lie in the file, by the graph as it is written. Packed for this machine's
+    instructions, and with operators joined, they compute a single text in half the time, but to get there takes longer than to compute
+    the first one: that is done behind it.
     """
 
-    def __init__(self, folder: Path, threads: int, *, packed: bool = False) -> None:
+    def __init__(self, folder: Path, threads: int, *, packed: bool = False, optimized: bool = False) -> None:
         """`packed`: with packed weights from the start, as processes that share them need, and graphs whose answers would not stay the
-        same. Raises ModelError when ONNX Runtime refuses the file."""
+        same; `optimized`: with the graph as ONNX Runtime makes it, where the first answer needs that. Raises ModelError when ONNX Runtime
+        refuses the file."""
         self._folder, self._threads = folder, threads
         self._files = [folder / name for name in ("model.onnx", "model.onnx.data")]
         # Weights within the graph are read into memory, each time that it is opened; only those beside it are mapped.
@@ -45,7 +47,8 @@ class OnnxEngine:
         try:
             # Whoever proves the files looks whether they are still these.
             self._opened_as = [] if packed else self._state()
-            self._session = self._opened(wanted, packed=packed or wanted[0] != CPU)
+            packed_now = packed or wanted[0] != CPU
+            self._session = self._opened(wanted, packed=packed_now, optimized=optimized or packed_now)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
         self.providers = tuple(self._session.get_providers())
@@ -60,7 +63,7 @@ class OnnxEngine:
         self.pads = "attention_mask" in self.inputs
         self._output = self._session.get_outputs()[0].name
 
-    def _opened(self, wanted: Sequence[str], *, packed: bool) -> ort.InferenceSession:
+    def _opened(self, wanted: Sequence[str], *, packed: bool, optimized: bool) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -70,6 +73,8 @@ class OnnxEngine:
         options.log_severity_level = 3
         if not packed:
             options.add_session_config_entry("session.disable_prepacking", "1")
+        if not optimized:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         settings = [_SETTINGS.get(provider, {}) for provider in wanted]
         return ort.InferenceSession(self._folder / "model.onnx", options, providers=wanted, provider_options=settings)
 
@@ -80,7 +85,7 @@ class OnnxEngine:
         time.sleep(_BEFORE_PACKING_S)
         began = time.perf_counter()
         try:
-            session = self._opened(self.providers, packed=True)
+            session = self._opened(self.providers, packed=True, optimized=True)
             if self._state() != self._opened_as:
                 raise ModelError(f"{self._folder} was changed since it was proven.")
             self._session = session

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from handlers.engines import EngineLost
 from handlers.engines.cancellation import Cancellation
 from handlers.functions.requests import PredictionRequest
 from handlers.server.waiting import Answered, Asked, Job
@@ -49,23 +50,26 @@ class Running(Generic[Asked, Answered]):
         """How many more inputs the model goes on with at once."""
         return self._model.free
 
-    def begin(self, job: Job[Asked, Answered]) -> Exception | None:
-        """Let a job join; the exception that is its answer where it can't."""
+    def begin(self, job: Job[Asked, Answered]) -> BaseException | None:
+        """Let a job join; what is its answer where it can't, a panic of what is below Python among that. Raises EngineLost."""
         try:
             opened, request = self._begin(job)
-        except Exception as error:  # noqa: BLE001  (its answer)
+        except EngineLost:
+            raise
+        except BaseException as error:  # noqa: BLE001  (its answer)
             return error
         self._jobs[opened] = job, request
         return None
 
-    def step(self) -> Iterator[tuple[Job[Asked, Answered], Answered | Exception]]:
-        """One step of all; those that are over, each with its answer or the exception that is one."""
+    def step(self) -> Iterator[tuple[Job[Asked, Answered], Answered | BaseException]]:
+        """One step of all; those that are over, each with its answer or the exception that is one. Raises what broke a step, EngineLost."""
         for opened in self._model.step():
             job, request = self._jobs.pop(opened)
             try:
-                yield job, self._encoded(job, request, opened.outputs())
-            except Exception as error:  # noqa: BLE001  (its answer)
-                yield job, error
+                answer: Answered | BaseException = self._encoded(job, request, opened.outputs())
+            except BaseException as error:  # noqa: BLE001  (its answer)
+                answer = error
+            yield job, answer
 
     def give_up(self) -> list[Job[Asked, Answered]]:
         """Forget every job, because a step broke."""

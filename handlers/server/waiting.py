@@ -176,7 +176,8 @@ class Waiting(Generic[Asked, Answered]):
             self._places = places
             if not self._taken:
                 self._came.wait_for(lambda: self._jobs)
-            elif not self._jobs or self._jobs[0].inputs > free:
+            self._drop_first()
+            if self._taken and (not self._jobs or self._jobs[0].inputs > free):
                 return []
             joined = self._next(free)
             self._taken += joined
@@ -214,6 +215,13 @@ class Waiting(Generic[Asked, Answered]):
         if len(self._jobs) == self._most:
             self._shed("full", counted)
             raise Overloaded(f"{self._most} requests are waiting already.", retry_after_s=_whole(self._expected_s()))
+
+    def _drop_first(self) -> None:
+        """Who left, or is too late, keeps nobody behind it waiting for as many places as it would have taken."""
+        now = time.monotonic()
+        while self._jobs and self._dropped(self._jobs[0], now):
+            cost = self._jobs.popleft().cost
+            self._jobs_cost = self._jobs_cost - cost if self._jobs else 0
 
     def _drop(self) -> None:
         """Forget those who wait and for whom nobody does any more."""

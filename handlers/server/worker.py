@@ -98,8 +98,8 @@ class Worker(Generic[Asked, Answered]):
                 first.future.add_done_callback(lambda _: self.loaded.set_result(None))
         try:
             self._compute_all(model, running)
-        except EngineLost as error:
-            self.lost.set_result(error)
+        except BaseException as error:  # noqa: BLE001  (a thread that computes nothing any more is told of, whatever ended it)
+            self.lost.set_result(error if isinstance(error, EngineLost) else EngineLost(f"{type(error).__name__}: {error}"))
         # Others have a process that computes; this one has none to offer until it is gone.
         while True:
             for job in self._jobs.take(1, 0):
@@ -161,20 +161,28 @@ class Worker(Generic[Asked, Answered]):
             joined = self._jobs.join(self._batch_size, running.free)
             now = time.monotonic()
             self._metrics.batch([now - job.came for job in joined if job.counted])
-            for job in joined:
-                began[job] = time.perf_counter(), BatchSpans([job], now)
-                if (error := running.begin(job)) is not None:
-                    self._over(job, error, began)
+            began |= {job: (time.perf_counter(), BatchSpans([job], now)) for job in joined}
             try:
-                for job, answer in running.step():
-                    self._over(job, answer, began)
+                for job in joined:
+                    if (error := running.begin(job)) is not None:
+                        self._over(job, error, began)
+                self._step(running, began)
             except EngineLost:
-                for job in running.abandon():
+                running.abandon()
+                for job in list(began):
                     self._over(job, _gone(), began)
                 raise
-            except BaseException as error:  # noqa: BLE001  (handed to the requests that were computed; this thread goes on)
-                for job in running.give_up():
-                    self._over(job, error, began)
+
+    def _step(self, running: Running[Asked, Answered], began: _Began[Asked, Answered]) -> None:
+        """Raises EngineLost, also where what broke a step can't be forgotten."""
+        try:
+            for job, answer in running.step():
+                self._over(job, answer, began)
+        except EngineLost:
+            raise
+        except BaseException as error:  # noqa: BLE001  (handed to the requests that were computed; this thread goes on)
+            for job in running.give_up():
+                self._over(job, error, began)
 
     def _over(self, job: Job[Asked, Answered], answer: Answered | BaseException, began: _Began[Asked, Answered]) -> None:
         started, spans = began.pop(job)

@@ -72,12 +72,14 @@ class TextGeneration:
         return opened.outputs()
 
     def begin(self, request: PredictionRequest, cancellation: Cancellation, told: Told | None = None) -> Opened:
-        """Let a request go on with the others from the next step on; `told` hears every piece. Raises InputRefused."""
+        """Let a request go on with the others from the next step on; `told` hears every piece. Raises InputRefused,
+        Cancelled."""
         wishes = wishes_of(request.parameters, DEFAULT_NEW_TOKENS)
         opened = Opened(request.many, cancellation, told)
         for index, text in enumerate(request.texts):
+            cancellation.check()
             tokens, settled = self._settled(text, wishes, f"inputs[{index}]" if request.many else "The text")
-            opened.rows.append(Row(opened, index, text, tokens, settled, Writing(self._tokenizer, wishes.stop)))
+            opened.rows.append(Row(opened, index, text, tokens, settled, Writing(self._tokenizer, wishes.stop, tokens)))
         self._opened.append(opened)
         self._coming.extend(opened.rows)
         return opened
@@ -94,9 +96,10 @@ class TextGeneration:
             for row, logits in zip(self._batch, every, strict=True):
                 self._take(row, logits)
             self._let_go()
-        done = [opened for opened in self._opened if opened.done]
-        self._opened = [opened for opened in self._opened if not opened.done]
-        return done
+        # Asked once of each: who waits may give up in between.
+        done = {opened for opened in self._opened if opened.done}
+        self._opened = [opened for opened in self._opened if opened not in done]
+        return list(done)
 
     def reset(self) -> None:
         """Forget every text: a step broke, and what was computed of them can't be trusted."""
@@ -144,9 +147,14 @@ class TextGeneration:
 
     def _take(self, row: Row, logits: Array) -> None:
         """The next token of a row, by the logits behind its last one."""
+        try:
+            self._take_next(row, logits)
+        except Exception as error:  # noqa: BLE001  (its answer)
+            row.of.failure = error
+
+    def _take_next(self, row: Row, logits: Array) -> None:
         if not finite(logits):
-            row.of.failure = InternalFault("The model computed a value that is not a number for this input.")
-            return
+            raise InternalFault("The model computed a value that is not a number for this input.")
         token = choose(logits, row.wishes, row.random)
         self._written += 1
         details = None

@@ -3,17 +3,24 @@
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
+
+# Of the prompt: a token is another text at the beginning, where some tokenizers drop its blank.
+_BEFORE = 8
+# Of bytes that are no character (yet).
+_BROKEN = "\N{REPLACEMENT CHARACTER}"
 
 
 class Writing:
-    """One text that grows. `text` is what is certain of it, `stopped` whether a text to stop at came, which is no part of it."""
+    """One text that grows behind a prompt. `text` is what is certain of it, `stopped` whether a text to stop at came, which is no part of
+    it; `tokens` are how many were added."""
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], prompt: Sequence[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._stop = stop
-        self._stream = DecodeStream(skip_special_tokens=True)
-        self._tokens: list[int] = []
+        self.tokens = 0
+        # The last tokens, of which the text of the first `_known` is written; what comes is what all of them have behind that.
+        self._last = list(prompt[-_BEFORE:])
+        self._known = len(self._last)
         self._whole = ""
         self._told = 0
         self.stopped = False
@@ -22,14 +29,14 @@ class Writing:
     def text(self) -> str:
         return self._whole[: self._told]
 
-    @property
-    def tokens(self) -> int:
-        return len(self._tokens)
-
     def add(self, token: int) -> str:
         """What becomes certain with another token."""
-        self._tokens.append(token)
-        self._whole += self._stream.step(self._tokenizer, token) or ""
+        self.tokens += 1
+        self._last.append(token)
+        came = self._came()
+        if came and not came.endswith(_BROKEN):
+            self._whole += came
+            self._last, self._known = self._last[self._known :], len(self._last) - self._known
         if self._cut():
             return self._tell(len(self._whole))
         return self._tell(len(self._whole) - self._held())
@@ -38,11 +45,15 @@ class Writing:
         """What is left, when no token comes any more."""
         if not self.stopped:
             # Bytes that are no character yet stay none.
-            whole = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
-            if whole.startswith(self._whole):
-                self._whole = whole
+            self._whole += self._came()
             self._cut()
         return self._tell(len(self._whole))
+
+    def _came(self) -> str:
+        """The text of the tokens whose text is not written yet. By its length: bytes that are no character may change what is before them
+        (tokenizers' own DecodeStream raises there)."""
+        known, all_ = (self._tokenizer.decode(tokens, skip_special_tokens=True) for tokens in (self._last[: self._known], self._last))
+        return str(all_[len(known) :])
 
     def _tell(self, end: int) -> str:
         told, self._told = self._told, max(self._told, end)

@@ -198,6 +198,112 @@ def test_texts_that_are_written_when_the_model_is_lost_are_told_to_ask_again():
     assert worker.lost.result(timeout=10)
 
 
+class Text:
+    """Of a request, whose answer it is."""
+
+    def __init__(self, request):
+        self.request = request
+
+    def outputs(self):
+        return self.request
+
+
+class Writing:
+    """A continuous model whose requests are over with their first step, but for what they name."""
+
+    def __init__(self):
+        self.going, self.forgets = [], True
+
+    @property
+    def free(self):
+        return 4 - len(self.going)
+
+    def begin(self, request):
+        if request == "begin":
+            raise Panic("in its prompt")
+        if request == "lose":
+            raise EngineLost("the GPU is gone")
+        self.going.append(Text(request))
+        return self.going[-1]
+
+    def step(self):
+        done, self.going = self.going, []
+        named = [text.request for text in done]
+        self.forgets = "forget" not in named
+        if "step" in named:
+            raise Panic("in a step")
+        return done
+
+    def reset(self):
+        if not self.forgets:
+            raise EngineLost("the GPU is gone")
+
+
+def written(job, request, outputs):
+    if outputs == "answer":
+        raise Panic("in its answer")
+    return outputs
+
+
+def side_by_side(model):
+    return Running(model, lambda job: (model.begin(job.request), job.request), written)
+
+
+def continuing(*requests):
+    """A worker of a continuous model, and what is asked of it, all at once."""
+    worker = Worker(Writing, lambda model, jobs: iter(()), continuous=side_by_side, max_queue=8, batch_size=4)
+    jobs = {request: worker.submit(Job(request)) for request in requests}
+    worker.start()
+    return worker, jobs
+
+
+@pytest.mark.parametrize("where", ["begin", "answer"])
+def test_a_panic_where_a_text_begins_or_is_told_is_its_own_and_the_others_go_on(where):
+    worker, jobs = continuing("one", where, "two")
+    assert [jobs[name].future.result(timeout=10)[0] for name in ("one", "two")] == ["one", "two"]
+    with pytest.raises(RuntimeError, match="raised Panic"):
+        jobs[where].future.result(timeout=10)
+    assert worker.submit(Job("three")).future.result(timeout=10)[0] == "three"
+    assert worker.ready
+
+
+def test_a_broken_step_fails_those_that_it_was_for_and_the_next_go_on():
+    worker, jobs = continuing("one", "step")
+    for job in jobs.values():
+        with pytest.raises(RuntimeError, match="raised Panic"):
+            job.future.result(timeout=10)
+    assert worker.submit(Job("two")).future.result(timeout=10)[0] == "two"
+
+
+def test_a_model_that_is_lost_where_a_text_begins_leaves_nobody_waiting():
+    worker, jobs = continuing("one", "lose", "two")
+    for job in jobs.values():
+        with pytest.raises(NotReady):
+            job.future.result(timeout=10)
+    assert worker.lost.result(timeout=10)
+
+
+def test_a_broken_step_that_can_not_be_forgotten_leaves_nobody_waiting():
+    worker, jobs = continuing("one", "step", "forget")
+    for job in jobs.values():
+        with pytest.raises(NotReady):
+            job.future.result(timeout=10)
+    assert worker.lost.result(timeout=10)
+
+
+def test_a_thread_that_ends_for_whatever_reason_says_so_and_leaves_nobody_waiting(monkeypatch):
+    def broken(*_):
+        raise Panic("in the queue")
+
+    worker = Worker(lambda: types.SimpleNamespace(), lambda model, jobs: iter(()), max_queue=8, batch_size=1)
+    monkeypatch.setattr(worker, "_compute_next", broken)
+    job = worker.submit(Job("one"))
+    worker.start()
+    with pytest.raises(NotReady):
+        job.future.result(timeout=10)
+    assert str(worker.lost.result(timeout=10)) == "Panic: in the queue"
+
+
 LOSING = """
 import sys
 from handlers.engines import EngineLost

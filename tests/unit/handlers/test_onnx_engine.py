@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 
 from handlers.engines.cancellation import Cancellation
@@ -72,6 +73,20 @@ def test_weights_are_packed_behind_the_first_answer(tiny: Path, capsys: pytest.C
     assert told(engine, tokens) == pytest.approx(first, abs=1e-5)
     assert json.loads(capsys.readouterr().out)["event"] == "weights_packed"
     assert packing() == []
+
+
+def level(engine: OnnxEngine) -> ort.GraphOptimizationLevel:
+    return engine._session.get_session_options().graph_optimization_level
+
+
+def test_the_graph_is_as_it_is_written_until_then_unless_the_first_answer_needs_more(tiny: Path) -> None:
+    tokens = np.ones((1, 6), dtype=np.int64)
+    written, optimized = OnnxEngine(tiny, threads=1), OnnxEngine(tiny, threads=1, optimized=True)
+    assert level(written) == ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    assert level(optimized) == level(OnnxEngine(tiny, threads=1, packed=True)) == ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    assert told(optimized, tokens) == pytest.approx(told(written, tokens), abs=1e-5)
+    ended()
+    assert level(written) == ort.GraphOptimizationLevel.ORT_ENABLE_ALL
 
 
 def test_processes_that_share_weights_have_them_packed_from_the_start(tiny: Path) -> None:

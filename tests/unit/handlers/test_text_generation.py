@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models
 
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions.problems import InputRefused, InternalFault
 from handlers.functions.requests import PredictionRequest, check
+from handlers.tasks.continuing import Opened
 from handlers.tasks.sampling import Wishes, choose, log_chance, wishes_of
 from handlers.tasks.writing import Writing
 from tests.unit.handlers.alphabet import CONTEXT, TASK, alphabet_model, byte_tokenizer
@@ -156,6 +158,73 @@ def test_characters_of_several_tokens_come_whole(tokenizer):
     writing = Writing(tokenizer, ())
     assert [writing.add(token) for token in tokenizer.encode("€").ids[:2]] == ["", ""]
     assert writing.finish(), "half a character is told as one that is none"
+
+
+@pytest.fixture(scope="module")
+def sentencepiece():
+    """A tokenizer as Llama 2 has one: blanks before words, of which the text's first is dropped, and bytes where there is no word."""
+    words = [
+        "<unk>",
+        *(f"<0x{number:02X}>" for number in range(256)),
+        "\N{LOWER ONE EIGHTH BLOCK}is",
+        "\N{LOWER ONE EIGHTH BLOCK}Paris",
+        ".",
+    ]
+    made = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, [], unk_token="<unk>", byte_fallback=True))
+    steps = [decoders.Replace("\N{LOWER ONE EIGHTH BLOCK}", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    made.decoder = decoders.Sequence(steps)
+    return made
+
+
+def test_the_blank_of_the_first_word_is_written_behind_a_prompt(sentencepiece):
+    is_, paris, dot = (sentencepiece.token_to_id(word) for word in ("\N{LOWER ONE EIGHTH BLOCK}is", "\N{LOWER ONE EIGHTH BLOCK}Paris", "."))
+    writing = Writing(sentencepiece, (), [is_])
+    assert [writing.add(paris), writing.add(dot), writing.finish()] == [" Paris", ".", ""]
+    assert (writing.text, writing.tokens) == (" Paris.", 2)
+    # At the beginning of a text there is none.
+    assert Writing(sentencepiece, ()).add(paris) == "Paris"
+
+
+def test_bytes_that_change_what_is_before_them_end_no_text(sentencepiece):
+    line, first, paris = (sentencepiece.token_to_id(word) for word in ("<0x0A>", "<0xF0>", "\N{LOWER ONE EIGHTH BLOCK}Paris"))
+    writing = Writing(sentencepiece, (), [paris])
+    pieces = [writing.add(token) for token in (line, first, paris, paris)]
+    assert pieces[:2] == ["\n", ""]
+    assert "".join(pieces).count("Paris") == 2
+    euro = [sentencepiece.token_to_id(f"<0x{byte:02X}>") for byte in "\N{EURO SIGN}".encode()]
+    assert [writing.add(token) for token in euro] == ["", "", "\N{EURO SIGN}"]
+
+
+def test_who_can_not_be_told_fails_alone(model):
+    def deaf(piece):
+        raise OSError("nobody listens")
+
+    lost = model.begin(asked("a"), Cancellation(), deaf)
+    other = model.begin(asked("x"), Cancellation())
+    done = set()
+    while len(done) < 2:
+        done |= set(model.step())
+    assert other.outputs()[0]["generated_text"] == "yz"
+    with pytest.raises(OSError, match="nobody listens"):
+        lost.outputs()
+
+
+def test_who_gives_up_in_the_middle_of_a_step_is_told_of_by_one_of_them(model, monkeypatch):
+    opened, looks = model.begin(asked("a"), Cancellation()), []
+
+    def done(_):
+        looks.append(True)
+        return len(looks) > 1
+
+    monkeypatch.setattr(Opened, "done", property(done))
+    assert [each for _ in range(3) for each in model.step()] == [opened]
+
+
+def test_a_request_of_many_texts_whose_client_left_is_not_read_to_its_end(model):
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with pytest.raises(Cancelled):
+        model.begin(asked("a", "b", many=True), cancellation)
 
 
 def test_what_may_be_the_end_is_held_until_it_is_not(tokenizer):

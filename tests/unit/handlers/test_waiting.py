@@ -296,6 +296,30 @@ def test_who_comes_joins_those_that_go_on_where_a_place_is_free():
     assert names(line.join(3, free=3)) == ["pair"]
 
 
+def test_who_left_keeps_nobody_behind_it_waiting_for_its_places():
+    line = Line()
+    line.put(job("a"))
+    (first,) = line.join(3, free=3)
+    for name, inputs in (("large", 3), ("late", 3), ("b", 1)):
+        line.put(job(name, inputs))
+    large, late = list(line._jobs)[:2]
+    large.cancellation.cancel()
+    late.until = 0.0
+    (second,) = line.join(3, free=2)
+    assert second.request == "b"
+    assert line.join(3, free=1) == []
+    assert large.future.cancelled()
+    assert isinstance(late.future.exception(), DeadlineExceeded)
+    # The last one that waits leaves too, and nobody goes on.
+    for each in (first, second):
+        each.answer(b"", 1)
+        line.left(each, 1)
+    line.put(job("gone"))
+    line._jobs[0].cancellation.cancel()
+    assert line.join(3, free=3) == []
+    assert line._jobs_cost == 0
+
+
 def test_a_wait_beside_those_that_go_on_is_reckoned_by_the_places():
     line = Line()
     line.put(job("a"))
