@@ -68,6 +68,8 @@ class Rows:
         for name, all_ in self._found.items():
             keys = dict.fromkeys(key for each in all_ for key in each)
             row: dict[str, Any] = {key: summary([each[key] for each in all_ if key in each]) for key in keys}
+            if name in self._servers:
+                row["command"] = self._servers[name].command
             rows[name] = row | ({"error": self._errors[name]} if name in self._errors else {})
         return rows
 

@@ -1,6 +1,8 @@
 """A model server as a process: started, asked until it gives the right answer, measured, stopped."""
 
 import os
+import re
+import shlex
 import subprocess
 import tempfile
 import time
@@ -18,6 +20,9 @@ from benchmarks.record import BenchmarkError
 
 _BETWEEN_TRIES_S = 0.005
 _PATIENCE_S = 90
+# Where programs and modules lie, which is another place on each machine.
+_PLACES = ("HOME", "PATH", "PYTHONPATH")
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^/=\s]+/)*")
 
 
 def _body(inputs: Any) -> Any:
@@ -44,6 +49,12 @@ class Server:
     outputs: Callable[[Any], Any] = _outputs
     # What it answers while it or its model is being started.
     not_yet: Sequence[int] = (503,)
+
+    @property
+    def command(self) -> str:
+        """How it is started, its own variables ahead, with the last part of each path."""
+        given = [f"{name}={value}" for name, value in sorted(self.env.items()) if name not in _PLACES]
+        return shlex.join(_FOLDERS.sub("", each) for each in (*given, *self.argv))
 
 
 @dataclass(frozen=True, kw_only=True)

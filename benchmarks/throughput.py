@@ -43,11 +43,13 @@ def _measured(server: Server, seconds: float) -> Figures:
     with running(server, port, INPUTS) as start:
         if not same(start.outputs, EXPECTED):
             raise BenchmarkError(f"{server.name} answered {start.outputs!r} in place of {EXPECTED}.")
-        # First what every server can do: one that answers one request at a time has these figures all the same.
-        wire.saturate(port, asked, connections=1, seconds=WARM_S / 2)
-        heard = [wire.saturate(port, asked, connections=1, seconds=ALONE_S)]
-        found = {"first_s": start.seconds, "alone_p50_ms": _share(heard[0], 50)}
+        heard: list[wire.Heard] = []
+        found = {"first_s": start.seconds}
         try:
+            # First what every server can do: one that answers one request at a time has these figures all the same.
+            wire.saturate(port, asked, connections=1, seconds=WARM_S / 2)
+            heard.append(wire.saturate(port, asked, connections=1, seconds=ALONE_S))
+            found["alone_p50_ms"] = _share(heard[0], 50)
             wire.saturate(port, asked, connections=CONNECTIONS, seconds=WARM_S)
             heard.append(wire.saturate(port, asked, connections=CONNECTIONS, seconds=seconds))
             heard.append(wire.pace(port, asked, connections=CONNECTIONS, seconds=PACED_S, rate=RATE))
@@ -77,6 +79,7 @@ def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
     more = {name: ratios(mine, row, higher=("per_second",)) for name, row in peers.items()}
     ratio = {name: each.get("per_second") for name, each in more.items()}
     kept = {name: (ratio[name] is not None and ratio[name] >= least) for name, least in PROMISED.items()}
+    kept["alone_p50_ms"] = mine["alone_p50_ms"]["median"] <= PROMISED_P50_MS
     per_second = {name: row["per_second"]["median"] if "per_second" in row else None for name, row in ({"ours": mine} | peers).items()}
     return {
         "headline": f"{mine['per_second']['median']:.0f} requests/s, one connection p50 {mine['alone_p50_ms']['median']} ms; "
@@ -93,7 +96,7 @@ def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
         "promise": {
             "ratio": PROMISED,
             "alone_p50_ms": PROMISED_P50_MS,
-            "kept": all(kept.values()) and mine["alone_p50_ms"]["median"] <= PROMISED_P50_MS,
+            "kept": all(kept.values()),
             "missed": [name for name, is_kept in kept.items() if not is_kept],
         },
         "picture": Bars(f"Requests a second of a model that takes no time, {CONNECTIONS} connections (more is better)", "/s", per_second),

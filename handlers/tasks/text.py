@@ -13,6 +13,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import ModelError
+from handlers.functions.problems import InputRefused
 from handlers.functions.requests import PredictionRequest
 from handlers.tasks.runs import CPU_PLACES, GPU_PLACES, Bounds, runs_of
 
@@ -142,5 +143,8 @@ class TextModel:
 
 
 def of_encoding(encoding: Encoding) -> Tokens:
-    """What the model reads of it: an encoding holds much more, for every token, and for those that were cut off."""
+    """What the model reads of it: an encoding holds much more, for every token, and for those that were cut off. Raises InputRefused where
+    there is nothing to read, as of an empty text to which a tokenizer adds nothing."""
+    if not encoding.ids:
+        raise InputRefused("A text has no token, and nothing can be computed of it: send a text.")
     return Tokens(encoding.ids, encoding.type_ids)

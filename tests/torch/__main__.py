@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from pilotlight.packaging import package_model
 from pilotlight.toolchain import cache_folder
+from tests.torch.image_models import IMAGE_KINDS
 from tests.torch.models import INFERENCE, KINDS, TAGGERS, WRITERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +51,7 @@ def package(sources: Path, models: Path) -> None:
     wanted += [(kind, str(sources / kind), "token-classification", "onnx") for kind in TAGGERS]
     wanted += [(kind, str(sources / kind), "zero-shot-classification", "onnx") for kind in INFERENCE]
     wanted += [(kind, str(sources / kind), "text-generation", "torch") for kind in WRITERS]
+    wanted += [(kind, str(sources / kind), "image-classification", "onnx") for kind in IMAGE_KINDS]
     for kind, source, task, engine in wanted:
         packaged = package_model(source, task, engine, models / "cache", progress=lambda line: None)
         with tarfile.open(packaged.archive) as archive:

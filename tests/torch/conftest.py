@@ -16,6 +16,7 @@ collect_ignore = (
         "test_generation_server.py",
         "test_gpu.py",
         "test_image_parity.py",
+        "test_image_pipeline_parity.py",
         "test_torch_parity.py",
         "test_torch_server.py",
         "test_weights.py",

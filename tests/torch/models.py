@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.torch.image_models import make_image_models
 from tests.torch.texts import TEXTS
 
 KINDS = {
@@ -109,3 +110,4 @@ def write_byte_pairs(folder: Path, *, ends: bool = True, **settings: Any) -> Non
 
 if __name__ == "__main__":
     make(Path(sys.argv[1]))
+    make_image_models(Path(sys.argv[1]))

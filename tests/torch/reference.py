@@ -49,6 +49,13 @@ def zero_shot_pipeline(folder: Path) -> Callable[..., Any]:
 
 
 @cache
+def image_pipeline(folder: Path) -> Callable[..., Any]:
+    """`image-classification`, with the preprocessor that lies beside the model."""
+    made: Callable[..., Any] = pipeline("image-classification", model=str(folder), image_processor=str(folder))
+    return made
+
+
+@cache
 def _encoder(folder: Path) -> tuple[Any, Any]:
     return _tokenizer(folder, SENTENCE_TOKENS), AutoModel.from_pretrained(folder).eval()
 

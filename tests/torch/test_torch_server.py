@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,12 +33,14 @@ def test_the_server_answers_with_engine_torch(models, several):
         assert server.wait(timeout=10) == 0
 
 
-def first_answer(port: int, server: subprocess.Popen[bytes]) -> dict[str, list[float]]:
+def first_answer(
+    port: int, server: subprocess.Popen[bytes], body: bytes = b'{"inputs": "hello"}', kind: str = "application/json"
+) -> dict[str, Any]:
     until = time.monotonic() + 60
     while time.monotonic() < until and server.poll() is None:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            connection.request("POST", "/predict", json.dumps({"inputs": "hello"}), {"content-type": "application/json"})
+            connection.request("POST", "/predict", body, {"content-type": kind})
             return json.loads(connection.getresponse().read())
         except ConnectionRefusedError:
             time.sleep(0.05)

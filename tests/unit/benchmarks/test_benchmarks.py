@@ -66,6 +66,12 @@ def test_a_server_that_ends_is_told_with_its_own_words(tmp_path: Path, free_tcp_
         cold_start(server(tmp_path, "ends"), free_tcp_port, {"inputs": "x"})
 
 
+def test_a_servers_command_names_no_place_of_the_machine() -> None:
+    env = {"PATH": "/usr/bin", "HOME": "/root", "PYTHONPATH": "/work", "MODEL": "/opt/models/minilm", "WORK": "sums"}
+    server = Server(name="x", argv=["/opt/x/bin/python", "-m", "x.y", "--port", "{port}"], cwd=Path("/"), path="/", env=env)
+    assert server.command == "MODEL=minilm WORK=sums python -m x.y --port '{port}'"
+
+
 def test_answers_of_different_shape_or_value_differ() -> None:
     assert same([[1.0, 2.0]], [[1.00009, 2.0]])
     assert not same([[1.0, 2.0]], [[1.0002, 2.0]])

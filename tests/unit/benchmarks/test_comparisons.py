@@ -19,6 +19,7 @@ from benchmarks.picture import Bars
 from benchmarks.record import BenchmarkError, write
 from benchmarks.rows import Rows, ratios
 from benchmarks.servers import Server
+from benchmarks.torch_start import line_of
 from tests.unit.handlers.http_servers import Quiet, serving
 
 ASKED = wire.request("/predict", {"inputs": "x"})
@@ -81,7 +82,7 @@ def test_an_answer_that_is_none_gives_no_figure(port: int, path: str, told: str)
 
 
 def stand_in(name: str) -> Server:
-    return Server(name=name, argv=[], cwd=Path(), path="/")
+    return Server(name=name, argv=["/bin/serve", name], cwd=Path(), path="/")
 
 
 def test_a_peer_that_fails_keeps_its_row_with_the_reason_and_is_not_tried_again() -> None:
@@ -107,8 +108,15 @@ def test_a_peer_that_fails_keeps_its_row_with_the_reason_and_is_not_tried_again(
     assert tried == ["ours", "a", "b", "ours", "ours"]
     assert figures["ours"]["per_second"]["all"] == [10.0] * 3
     assert (figures["a"]["p50_ms"]["median"], figures["a"]["error"]) == (1.0, "refuses")
-    assert figures["b"] == {"error": "KeyError: 'outputs'"}
+    assert figures["b"] == {"command": "serve b", "error": "KeyError: 'outputs'"}
     assert figures["c"] == {"error": "The environment of c could not be made:\nno such version"}
+
+
+def test_a_program_is_timed_to_its_first_line_and_gives_no_figure_without_one() -> None:
+    line, seconds = line_of([sys.executable, "-c", "import os; print(os.environ['MODEL'], flush=True)"], MODEL="folder")
+    assert (line, seconds > 0) == ("folder\n", True)
+    with pytest.raises(BenchmarkError, match=r"said nothing(.|\n)*no such model"):
+        line_of([sys.executable, "-c", "raise SystemExit('no such model')"])
 
 
 def test_without_ours_there_is_no_result() -> None:

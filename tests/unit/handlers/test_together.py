@@ -14,6 +14,7 @@ from handlers.functions.requests import PredictionRequest
 from handlers.tasks.feature_extraction import FeatureExtraction
 from handlers.tasks.text import TextModel, load_tokenizer
 from pilotlight.packaging import package_model
+from tests.unit.handlers.alphabet import byte_tokenizer
 from tests.unit.handlers.conftest import LABELS, unpacked
 from tests.unit.handlers.tiny import HIDDEN, write_source
 
@@ -204,3 +205,11 @@ def test_who_left_before_does_not_keep_the_others_from_being_computed():
         assert stopped == []
         second.cancel()
     assert stopped
+
+
+def test_a_text_without_a_token_is_refused_and_the_others_are_computed():
+    """Where a tokenizer adds none by itself."""
+    model = FeatureExtraction(TextModel(byte_tokenizer(), Fussy(), 32), None)
+    found = dict(model.predict_together(asked("", "a")))
+    assert isinstance(found[0], InputRefused)
+    assert np.shape(found[1]) == (1, 1, HIDDEN)
