@@ -7,6 +7,7 @@ from handlers.engines.manifest import Manifest
 from handlers.functions.parameters import PARAMETERS
 from handlers.functions.problems import MEDIA_TYPE, OF_ANSWERS, PROBLEMS
 from handlers.functions.requests import IMAGES, takes
+from handlers.server import openapi_headers as headers
 from handlers.server import openapi_schemas as schemas
 from handlers.server.contracts import CONTRACTS, ROUTES, Route
 from handlers.server.contracts.cog_predictions import ID
@@ -15,8 +16,9 @@ from handlers.server.forms import FORMATS, JSON, model_name
 from handlers.settings import HandlerSettings
 from handlers.tasks import GENERATION
 
-# What any route can answer, a prediction, and whatever asks for the model that is here.
-_ANY = (400, 408, 431, 500)
+# What any route can answer, a prediction, and whatever asks for the model that is here. 405 is for a path's other methods, which have no
+# place of their own.
+_ANY = (400, 405, 408, 431, 500)
 _PREDICTION = (413, 415, 422, 503, 504)
 _MODEL = (404, 503)
 _BINARY = "application/octet-stream"
@@ -27,7 +29,8 @@ def document(settings: HandlerSettings, manifest: Manifest | None, own: Mapping[
     task = manifest.task if manifest else None
     paths: dict[str, dict[str, Any]] = {}
     for path, refused in _HEALTH.items():
-        paths[path] = {"get": _operation(f"GET {path}", (200,), {}, refused=refused)}
+        key = f"GET {path}"
+        paths[path] = {"get": _operation(key, key, (200,), {}, refused=refused)}
     names = {"id": {"type": "string", "pattern": f"^{ID.pattern}$"}, "version": {"enum": [VERSION]}}
     if manifest:
         names["model"] = {"enum": [model_name(manifest)]}
@@ -38,7 +41,7 @@ def document(settings: HandlerSettings, manifest: Manifest | None, own: Mapping[
         "openapi": "3.1.0",
         "info": {"title": "Pilotlight model server", "version": "1"},
         "paths": paths,
-        "components": {"schemas": schemas.of(settings, parameters, own, writes=task == GENERATION)},
+        "components": {"schemas": schemas.of(settings, parameters, own, writes=task == GENERATION), **headers.components()},
     }
 
 
@@ -54,25 +57,29 @@ def _described(route: Route, task: str | None, names: Mapping[str, Any]) -> dict
     tasks = CONTRACTS[route.contract].tasks
     serves = f"{CONTRACTS[route.contract].title}: {summary}" + (f" ({', '.join(sorted(tasks))})" if tasks else "")
     serves += f". The model's task is {task}." if task and sent else ""
-    described = _operation(serves, statuses, answered, refused=refused)
+    described = _operation(key, serves, statuses, answered, refused=refused, predicts=bool(sent))
     described["operationId"] = f"{route.function}{''.join(part.title() for part in route.path.split('/') if part.isalnum())}{route.method}"
     described["tags"] = [CONTRACTS[route.contract].title]
     named = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
-    if named:
-        described["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": names.get(name, {"type": "string"})} for name in named
-        ]
+    described["parameters"] += [
+        {"name": name, "in": "path", "required": True, "schema": names.get(name, {"type": "string"})} for name in named
+    ]
     if sent:
         images = _images(task) if route.contract in ("plain", "hugging_face") else {}
         described["requestBody"] = {"required": True, "content": {**sent, **images}}
     return described
 
 
-def _operation(summary: str, statuses: Sequence[int], answered: Mapping[str, Any], *, refused: Sequence[int]) -> dict[str, Any]:
+def _operation(
+    key: str, summary: str, statuses: Sequence[int], answered: Mapping[str, Any], *, refused: Sequence[int], predicts: bool = False
+) -> dict[str, Any]:
     told: dict[str, Any] = {
-        str(status): {"description": _SAID[status]} | ({"content": answered} if answered else {}) for status in statuses
+        str(status): {"description": _SAID[status], "headers": headers.of_answer(key, status, predicts=predicts)}
+        | ({"content": answered} if answered else {})
+        for status in statuses
     }
-    return {"summary": summary, "responses": told | {str(status): _refusal(status) for status in sorted({*refused, *_ANY})}}
+    refusals = {str(status): _refusal(status) for status in sorted({*refused, *_ANY})}
+    return {"summary": summary, "parameters": headers.parameters(key, predicts=predicts), "responses": told | refusals}
 
 
 _SAID = {200: "The answer", 202: "It runs: its state as it is now"}
@@ -87,7 +94,7 @@ def _images(task: str | None) -> dict[str, Any]:
 def _refusal(status: int) -> dict[str, Any]:
     rows = (row for kind, row in PROBLEMS.items() if kind not in OF_ANSWERS)
     titles = " or ".join(title for known, _, title in rows if known == status)
-    return {"description": titles, "content": _content("Problem", MEDIA_TYPE)}
+    return {"description": titles, "headers": headers.of_problem(status), "content": _content("Problem", MEDIA_TYPE)}
 
 
 def _content(schema: str, *media_types: str) -> dict[str, Any]:

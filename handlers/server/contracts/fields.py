@@ -42,7 +42,7 @@ def one_of(fields: Mapping[str, Any], name: str, allowed: Collection[Any]) -> An
     value = fields.get(name)
     # A list or an object equals none of them, and 1 is not true.
     if value is not None and not any(value == each and type(value) is type(each) for each in allowed):
-        known = ", ".join(json.dumps(each) for each in allowed)
+        known = ", ".join(json.dumps(each) for each in allowed) or "null"
         raise InputRefused(f"'{name}' is {shown(value)}: this server knows {known}.")
     return value
 

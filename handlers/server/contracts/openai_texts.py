@@ -38,7 +38,16 @@ _MOST_MESSAGES = 1000
 
 async def completions(call: Call) -> Answer:
     """Raises RequestProblem, ClientGone."""
-    body = await call.json()
+    return await call.answered(*translated(await call.json(), max_inputs=call.service.settings.max_inputs))
+
+
+async def chat(call: Call) -> Answer:
+    """Raises RequestProblem, ClientGone."""
+    return await call.answered(*translated_chat(await call.json()))
+
+
+def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:
+    """What a completion asks, and how it is answered. Raises InputRefused."""
     fields = fields_of(body, "The body", required=("model", "prompt"), allowed=(*_SAID, "echo", *_OF_COMPLETIONS))
     parameters = {"max_new_tokens": _COMPLETION_TOKENS, **_parameters(fields, _OF_COMPLETIONS)}
     if one_of(fields, "echo", (True, False)):
@@ -46,15 +55,14 @@ async def completions(call: Call) -> Answer:
     prompt = fields["prompt"]
     if isinstance(prompt, list) and prompt and isinstance(prompt[0], int | list):
         raise InputRefused("'prompt' holds numbers: tokens are each model's own, send the texts.")
-    request = of_texts(prompt, parameters, max_inputs=call.service.settings.max_inputs, name="prompt")
+    request = of_texts(prompt, parameters, max_inputs=max_inputs, name="prompt")
     if parameters.get("return_full_text") and fields.get("stream"):
         raise InputRefused("'echo' and 'stream' are both true: the prompt is sent with whole answers alone.")
-    return await call.answered(request, _form(fields, _Texts("text_completion", "text_completion", "cmpl")))
+    return request, _form(fields, _Texts("text_completion", "text_completion", "cmpl"))
 
 
-async def chat(call: Call) -> Answer:
-    """Raises RequestProblem, ClientGone."""
-    body = await call.json()
+def translated_chat(body: object) -> tuple[PredictionRequest, Form]:
+    """What a chat asks, whose text the model's template writes, and how it is answered. Raises InputRefused."""
     allowed = (*_SAID, "max_completion_tokens", "response_format", *_OF_CHATS)
     fields = fields_of(body, "The body", required=("model", "messages"), allowed=allowed)
     if fields.get("max_completion_tokens") is not None:
@@ -69,9 +77,8 @@ async def chat(call: Call) -> Answer:
 
         return request._replace(texts=(text_of(messages, manifest),))
 
-    return await call.answered(
-        PredictionRequest(("",), False, parameters), _form(fields, _Chat("chat.completion", "chat.completion.chunk", "chatcmpl"), adapt)
-    )
+    form = _form(fields, _Chat("chat.completion", "chat.completion.chunk", "chatcmpl"), adapt)
+    return PredictionRequest(("",), False, parameters), form
 
 
 class _Texts:

@@ -1,15 +1,18 @@
-"""Servers of tiny models for the contracts: sentence vectors, labels; features are those of the folder above. And a webhook."""
+"""Servers of tiny models for the contracts: vectors, labels, written texts; features are those of the folder above. And a webhook."""
 
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from handlers.server.contracts import CONTRACTS
 from pilotlight.packaging import package_model
 from tests.unit.handlers.conftest import _silent, unpacked
+from tests.unit.handlers.contracts.writing_server import PLACES
 from tests.unit.handlers.http_servers import Quiet, serving
 from tests.unit.handlers.processes import Server, running
 from tests.unit.handlers.tiny import write_source
@@ -35,6 +38,26 @@ def embedder(sentences: Path, workshop: Path) -> Iterator[Server]:
 def labeller(classifier: Path, workshop: Path) -> Iterator[Server]:
     with running(workshop, MODEL_DIR=str(classifier), MAX_INPUTS="8") as started:
         yield started
+
+
+@contextmanager
+def writing(folder: Path, **variables: str) -> Iterator[Server]:
+    """A server of the model that knows the alphabet."""
+    with running(folder, module=("tests.unit.handlers.contracts.writing_server",), BATCH_SIZE=str(PLACES), **variables) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def writer(workshop: Path) -> Iterator[Server]:
+    with writing(workshop, MAX_BODY_BYTES="65536", MAX_INPUTS="8") as started:
+        yield started
+
+
+@pytest.fixture
+def its_server(request: pytest.FixtureRequest, path: str) -> Server:
+    """The one whose model the route at a test's `path` is for."""
+    found: Server = request.getfixturevalue("writer" if f"POST {path}" in CONTRACTS["openai_texts"].routes else "embedder")
+    return found
 
 
 @dataclass

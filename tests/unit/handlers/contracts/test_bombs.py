@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from tests.support.size import only_all
-from tests.unit.handlers.contracts.conftest import NAME
-from tests.unit.handlers.contracts.test_decoders import TAKEN, resident_mb, with_field
+from tests.unit.handlers.contracts.conftest import NAME, writing
+from tests.unit.handlers.contracts.test_decoders import TAKEN, WRITTEN, resident_mb, with_field
 from tests.unit.handlers.processes import running
 
 JSON, LINES, NPY = "application/json", "application/jsonlines", "application/x-npy"
@@ -61,16 +61,21 @@ def cpu_s(server):
 @only_all
 @pytest.mark.parametrize("path", TAKEN)
 def test_the_largest_body_costs_neither_a_second_nor_the_memory(sentences, workshop, path):
-    with running(workshop, MODEL_DIR=str(sentences)) as started:
+    with writing(workshop) if path in WRITTEN else running(workshop, MODEL_DIR=str(sentences)) as started:
         responses = started.client.get("/openapi.json").json()["paths"][path.replace(NAME, "{model}")]["post"]["responses"]
         started.client.post(path, json=TAKEN[path])
         before = resident_mb(started)
         slow = {}
         for name, body, content_type in bodies(path):
-            began = cpu_s(started)
-            answer = started.client.post(path, content=body[:MOST], headers={"content-type": content_type})
             # A word of megabytes is tokenized whole: a beginning of it has no tokens to spare.
-            if (took := cpu_s(started) - began) > (4 if name.startswith(("a text as", "escapes as")) else 1):
+            limit = 4 if name.startswith(("a text as", "escapes as")) else 1
+            # Again where it was slow: who shares the processor's caches makes the same work three times as long.
+            for _ in range(3):
+                began = cpu_s(started)
+                answer = started.client.post(path, content=body[:MOST], headers={"content-type": content_type})
+                if (took := cpu_s(started) - began) <= limit:
+                    break
+            else:
                 slow[name] = round(took, 1)
             assert answer.status_code != 500, name
             assert str(answer.status_code) in responses, (name, answer.text[:200])
@@ -78,9 +83,9 @@ def test_the_largest_body_costs_neither_a_second_nor_the_memory(sentences, works
         assert resident_mb(started) - before < 400
 
 
-def test_ten_thousand_small_inputs_are_refused_or_answered(embedder):
+@pytest.mark.parametrize("path", TAKEN)
+def test_ten_thousand_small_inputs_are_refused_or_answered(its_server, path):
     small = json.dumps(["a"] * 10_000).encode()
-    for path in TAKEN:
-        for key in TAKEN[path]:
-            answer = embedder.client.post(path, content=with_field(TAKEN[path], key, small), headers={"content-type": JSON})
-            assert answer.status_code in (200, 400, 413, 422), (path, key, answer.text[:200])
+    for key in TAKEN[path]:
+        answer = its_server.client.post(path, content=with_field(TAKEN[path], key, small), headers={"content-type": JSON})
+        assert answer.status_code in (200, 400, 413, 422), (key, answer.text[:200])

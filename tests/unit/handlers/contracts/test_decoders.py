@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 from handlers.functions.problems import RequestProblem
 from handlers.functions.requests import decoded, parse
 from handlers.server import contracts
-from handlers.server.contracts import azure_ml, cog, formats_read, formats_written, hugging_face, open_inference, openai
+from handlers.server.contracts import azure_ml, cog, formats_read, formats_written, hugging_face, open_inference, openai, openai_texts
 from handlers.server.forms import FORMATS
 from tests.support.size import examples
 from tests.unit.handlers.contracts.conftest import NAME
+from tests.unit.handlers.contracts.writing_server import MODEL
 
 JSON = {"content-type": "application/json"}
 TENSOR = {"name": "inputs", "shape": [1], "datatype": "BYTES", "data": ["cold"], "parameters": {}}
 BINARY = {"binary_data_output": False}
-# A body of each contract that is taken, with every field it knows.
-TAKEN = {
+# A body of each contract that is taken, with every field it knows: by a model of vectors, and by one that writes.
+OF_VECTORS = {
     "/predict": {"inputs": ["cold"], "parameters": {}},
     "/": {"inputs": ["cold"], "parameters": {}, "options": {"use_cache": True}, "truncate": True, "normalize": True},
     "/v1/embeddings": {"input": ["cold"], "model": NAME, "encoding_format": "float", "dimensions": 64, "user": "me"},
@@ -36,6 +37,24 @@ TAKEN = {
     "/score": {"input_data": {"columns": ["text"], "index": [0], "data": [["cold"]]}, "params": {}},
     "/predictions": {"input": {"inputs": ["cold"]}, "id": "a", "webhook_events_filter": ["start"], "context": {}},
 }
+SAID = {"temperature": 0, "top_p": 1, "seed": 0, "stop": ["z"], "max_tokens": 2, "user": "me", "stream": False, "stream_options": {}}
+NEUTRAL = {"n": 1, "presence_penalty": 0, "frequency_penalty": 0, "logit_bias": None, "store": False}
+PARTS = [{"type": "text", "text": "a"}]
+WRITTEN = {
+    "/v1/completions": {
+        **{"model": MODEL, "prompt": ["a"], "echo": True, "best_of": 1, "logprobs": None, "suffix": None},
+        **SAID,
+        **NEUTRAL,
+    },
+    "/v1/chat/completions": {
+        "model": MODEL,
+        "messages": [{"role": "system", "content": "a", "name": "me"}, {"role": "user", "content": PARTS, "refusal": None}],
+        **SAID,
+        **{"max_completion_tokens": 2, "response_format": {"type": "text"}, "logprobs": False, "top_logprobs": None},
+        **NEUTRAL,
+    },
+}
+TAKEN = OF_VECTORS | WRITTEN
 DECODERS = {
     "/predict": lambda body: parse(body, None, max_inputs=8, references=True),
     "/": lambda body: hugging_face.translated(decoded(body, None), max_inputs=8),
@@ -43,6 +62,8 @@ DECODERS = {
     f"/v2/models/{NAME}/infer": lambda body: open_inference.translated(body, {}, max_inputs=8),
     "/score": lambda body: azure_ml.translated(decoded(body, None), max_inputs=8),
     "/predictions": lambda body: cog.translated(decoded(body, None), max_inputs=8, webhooks_uri="https://example.com/hooks/"),
+    "/v1/completions": lambda body: openai_texts.translated(decoded(body, None), max_inputs=8),
+    "/v1/chat/completions": lambda body: openai_texts.translated_chat(decoded(body, None)),
 }
 
 texts = st.text(max_size=12) | st.sampled_from(["\ud800", "https://example.com/hooks/\ud800", "https://[", "https://example.com/hooks/%"])
@@ -73,9 +94,10 @@ def changed(draw, body):
     return body
 
 
-def test_what_is_changed_is_taken_when_it_is_not(embedder):
-    for path, body in TAKEN.items():
-        assert embedder.client.post(path, json=body).status_code == 200, path
+@pytest.mark.parametrize("path", TAKEN)
+def test_what_is_changed_is_taken_when_it_is_not(its_server, path):
+    answer = its_server.client.post(path, json=TAKEN[path])
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("path", DECODERS)
@@ -158,11 +180,11 @@ def responses(described, path):
 @pytest.mark.parametrize("path", TAKEN)
 @settings(max_examples=examples(20, 250), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_every_status_is_documented_and_none_is_500(embedder, described, path, data):
+def test_every_status_is_documented_and_none_is_500(its_server, described, path, data):
     value = data.draw(changed(TAKEN[path]) | values)
     body = data.draw(st.just(json.dumps(value).encode()) | st.binary(max_size=100))
     headers = JSON | data.draw(st.fixed_dictionaries({}, optional={"accept": st.sampled_from(["text/csv", "image/png", "*/*"])}))
-    answer = embedder.client.post(path, content=body, headers=headers)
+    answer = its_server.client.post(path, content=body, headers=headers)
     assert answer.status_code < 500, answer.text
     assert str(answer.status_code) in responses(described, path)
     if answer.status_code != 200:
@@ -197,18 +219,18 @@ def resident_mb(server):
 
 
 @pytest.mark.parametrize("path", TAKEN)
-def test_a_bomb_is_refused_soon_and_leaves_nothing(embedder, described, path):
-    embedder.client.post(path, json=TAKEN[path])
-    before = resident_mb(embedder)
+def test_a_bomb_is_refused_soon_and_leaves_nothing(its_server, described, path):
+    its_server.client.post(path, json=TAKEN[path])
+    before = resident_mb(its_server)
     slowest = 0.0
     for name, body in bombs(path):
         started = time.monotonic()
-        answer = embedder.client.post(path, content=body, headers=JSON)
+        answer = its_server.client.post(path, content=body, headers=JSON)
         slowest = max(slowest, time.monotonic() - started)
         assert answer.status_code < 500, (name, answer.text)
         assert str(answer.status_code) in responses(described, path), name
     assert slowest < 1
-    assert resident_mb(embedder) - before < 40
+    assert resident_mb(its_server) - before < 40
 
 
 def test_a_compressed_body_is_refused_unread(embedder):

@@ -21,7 +21,7 @@ from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
 from handlers.tasks import TASKS
 from tests.unit.handlers.contracts.conftest import NAME, problem
-from tests.unit.handlers.contracts.test_decoders import TAKEN
+from tests.unit.handlers.contracts.test_decoders import OF_VECTORS, TAKEN
 from tests.unit.handlers.processes import ROOT, running
 
 GETS = ("/", "/health", "/health/live", "/health-check", "/v1/models", "/v2", "/v2/health/live", "/v2/health/ready", f"/v2/models/{NAME}")
@@ -42,7 +42,7 @@ def test_the_table_decides_which_tasks_a_contract_serves(sentences, monkeypatch)
     service = Service(HandlerSettings(model_dir=sentences), Stages(0.0))
     service.start()
     client = TestClient(App(service))
-    for path, body in TAKEN.items():
+    for path, body in OF_VECTORS.items():
         (contract,) = {route.contract for route in ROUTES if (route.method, route.path) == ("POST", path.replace(NAME, "{model}"))}
         # What serves vectors alone is refused for other models by itself.
         body = {name: value for name, value in body.items() if name != "normalize"}
@@ -77,14 +77,14 @@ def test_every_route_is_described(embedder, ready):
     assert len(set(names)) == len(names) == len(ROUTES)
 
 
-def test_a_described_schema_is_one_that_a_taken_body_fits(embedder):
-    told = embedder.client.get("/openapi.json").json()
-    for path, body in TAKEN.items():
-        described = told["paths"][path.replace(NAME, "{model}")]["post"]
-        answer = embedder.client.post(path, json=body)
-        for value, content in ((body, described["requestBody"]), (answer.json(), described["responses"]["200"])):
-            schema = content["content"]["application/json"]["schema"] | {"components": told["components"]}
-            assert [error.message for error in Draft202012Validator(schema).iter_errors(value)] == [], path
+@pytest.mark.parametrize("path", TAKEN)
+def test_a_described_schema_is_one_that_a_taken_body_fits(its_server, path):
+    told = its_server.client.get("/openapi.json").json()
+    described = told["paths"][path.replace(NAME, "{model}")]["post"]
+    answer = its_server.client.post(path, json=TAKEN[path])
+    for value, content in ((TAKEN[path], described["requestBody"]), (answer.json(), described["responses"]["200"])):
+        schema = content["content"]["application/json"]["schema"] | {"components": told["components"]}
+        assert [error.message for error in Draft202012Validator(schema).iter_errors(value)] == []
 
 
 @pytest.mark.parametrize("path", GETS)
