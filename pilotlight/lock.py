@@ -11,6 +11,8 @@ PYTHON_VERSION = "3.11"
 TOOL_LISTS = ("locks/aws.in", "locks/gcp.in", "locks/azure.in", "locks/tool.in", "locks/dev.in")
 # Each is an environment of its own, for Linux on both processors.
 IMAGE_LISTS = "containers/requirements/*.in"
+# The image of a model of one's own, whose packages are the image's: constrained by its lock, so they come after it.
+EXAMPLE_LISTS = "examples/*/requirements.in"
 # What our servers and loaders are compared with.
 PEER_LISTS = "benchmarks/peers/locks/*.in"
 OTHER_LISTS = (
@@ -28,9 +30,13 @@ MODULES = "pilotlight/twin/azure/azurite_host"
 
 
 def compile_list(path: Path) -> None:
-    """Write `<name>.txt` beside `<name>.in`. Raises CalledProcessError with uv's message shown when it can't be solved."""
+    """Write `<name>.txt` beside `<name>.in`, without what `<name>.excludes` names, if there is one: a package that others ask for and that
+    another one of the list stands in for. Raises CalledProcessError with uv's message shown when it can't be solved."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal", "--python-version", PYTHON_VERSION]
     command += ["--generate-hashes", "--no-header", "--no-emit-index-url", path.name, "-o", path.with_suffix(".txt").name]
+    excluded = path.with_suffix(".excludes")
+    if excluded.is_file():
+        command += ["--excludes", excluded.name]
     subprocess.run(command, check=True, cwd=path.parent)
 
 
@@ -48,7 +54,7 @@ def compile_modules(folder: Path) -> None:
 
 def main() -> int:
     lists = [ROOT / name for name in (*TOOL_LISTS, *OTHER_LISTS) if (ROOT / name).is_file()]
-    for path in [*lists, *sorted(ROOT.glob(IMAGE_LISTS)), *sorted(ROOT.glob(PEER_LISTS))]:
+    for path in [*lists, *(path for names in (IMAGE_LISTS, EXAMPLE_LISTS, PEER_LISTS) for path in sorted(ROOT.glob(names)))]:
         print(path.relative_to(ROOT), flush=True)  # noqa: T201 (progress: each takes a while)
         compile_list(path)
     print(f"{MODULES}/package-lock.json", flush=True)  # noqa: T201 (as above)

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 LISTS = sorted(path for name in ("locks/", "containers/requirements/", "benchmarks/peers/locks/") for path in ROOT.glob(f"{name}*.in"))
-LISTS += sorted(path for name in ("pilotlight", "policies", "tests") for path in ROOT.glob(f"{name}/**/*requirements.in"))
+LISTS += sorted(path for name in ("pilotlight", "policies", "tests", "examples") for path in ROOT.glob(f"{name}/**/*requirements.in"))
 
 
 def normal(name: str) -> str:
