@@ -97,6 +97,8 @@ class Waiting(Generic[Asked, Answered]):
         self._taken_cost: float = 0
         self._began = 0.0
         self._cost_s: float | None = None
+        # How long what is taken together takes: whoever is in it has the answer only then.
+        self._together_s = 0.0
         # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
         self._places = 0
 
@@ -115,20 +117,20 @@ class Waiting(Generic[Asked, Answered]):
             self._require_place(counted=counted)
 
     def put(self, job: Job[Asked, Answered], *, wake: bool = True) -> None:
-        """Queue a prediction. Raises Overloaded where it has no place, or would wait for longer than it has. Without `wake` the thread that
-        takes it hears of it only by the next one, or by `wake`."""
+        """Queue a prediction. Raises Overloaded where it has no place, or would be answered later than it may. Without `wake` the thread
+        that takes it hears of it only by the next one, or by `wake`."""
         with self._lock:
             if len(self._jobs) >= self._most:
                 self._require_place(counted=job.counted)
-            expected_s = self._expected_s()
+            expected_s = self._answered_s(job)
             if job.came + expected_s > job.until:
                 # Who left, or whose time is over, keeps nobody waiting.
                 self._drop()
-                expected_s = self._expected_s()
+                expected_s = self._answered_s(job)
             if job.came + expected_s > job.until:
                 self._shed("wait", job.counted)
                 waits, has = f"{expected_s:.2g} s", f"{max(job.until - job.came, 0):.2g} s"
-                raise Overloaded(f"It would wait for about {waits}, and has {has}.", retry_after_s=_whole(expected_s))
+                raise Overloaded(f"It would be answered in about {waits}, and has {has}.", retry_after_s=_whole(self._expected_s()))
             self._jobs.append(job)
             self._jobs_cost += job.cost
             rings = wake and self._came.is_needed()
@@ -167,6 +169,7 @@ class Waiting(Generic[Asked, Answered]):
             # Pings, and above all the first work of a model, say nothing of what requests take.
             if any(job.counted for job in answered) and not any(job.future.cancelled() for job in self._taken if not job.answered):
                 self._measured(seconds / sum(job.cost for job in answered))
+                self._together_s += (seconds - self._together_s) * (_SHARE if self._together_s else 1.0)
             self._taken, self._taken_cost = [], 0
 
     def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
@@ -203,6 +206,11 @@ class Waiting(Generic[Asked, Answered]):
             # Exactly nothing where nobody waits, whatever was rounded on the way.
             self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0
             if (now < job.until and not job.cancellation.cancelled) or not self._dropped(job, now):
+                if self._jobs and job.counted and now + self._computed_s(job) > job.until:
+                    # It would be computed in vain, in the place of somebody who waits behind it.
+                    self._shed("wait", job.counted)
+                    job.fail(Overloaded("Its time would be over before it is computed.", retry_after_s=_whole(self._expected_s())))
+                    continue
                 taken.append(job)
                 inputs += job.inputs
         return taken
@@ -258,6 +266,20 @@ class Waiting(Generic[Asked, Answered]):
             return waiting_s
         running_s = self._taken_cost * self._cost_s - (time.monotonic() - self._began)
         return max(running_s, 0.0) + waiting_s
+
+    def _answered_s(self, job: Job[Asked, Answered]) -> float:
+        """How long until one that comes now is answered: who is let in with time to wait and none to be computed is computed in vain,
+        and keeps others from their answers. Nothing where it need not wait, so that one measurement that was too long is followed by
+        others."""
+        expected_s = self._expected_s()
+        return expected_s + self._computed_s(job) if expected_s else 0.0
+
+    def _computed_s(self, job: Job[Asked, Answered]) -> float:
+        """How long it will be computed, with whom it is computed together."""
+        if self._cost_s is None:
+            return 0.0
+        alone_s = job.cost * self._cost_s
+        return alone_s * self._places / job.inputs if self._places else max(alone_s, self._together_s)
 
     def _is_answered(self) -> bool:
         """Whether all that is left of what was taken is to say that it is done: a lone client has its answer before, and may ask again."""

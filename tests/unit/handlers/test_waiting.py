@@ -87,12 +87,14 @@ def test_a_full_queue_refuses_at_once_with_the_time_to_come_back():
     line.require_place(counted=True)
 
 
-def test_who_would_wait_for_longer_than_it_has_is_refused_at_once():
+def test_who_would_be_answered_later_than_it_may_is_refused_at_once():
     line = Line()
     line.learn(0.5)
     line.put(job("a", inputs=4))
     refusal = refused(line, lambda: job("b", within_s=1))
-    assert (refusal.detail, refusal.retry_after_s) == ("It would wait for about 2 s, and has 1 s.", 2)
+    assert (refusal.detail, refusal.retry_after_s) == ("It would be answered in about 2.5 s, and has 1 s.", 2)
+    # It would begin in time, and end too late.
+    assert refused(line, lambda: job("b", within_s=2.4)).retry_after_s == 2
     line.put(job("c", within_s=3))
     taken = line.take(8, 0)
     assert names(taken) == ["a", "c"]
@@ -101,7 +103,26 @@ def test_who_would_wait_for_longer_than_it_has_is_refused_at_once():
         line.put(job("d", within_s=1))
     line.answer(taken, 0.1)
     line.put(job("e", within_s=0.05))
-    assert line.shed() == {"wait": TRIES + 1}
+    assert line.shed() == {"wait": 2 * TRIES + 1}
+
+
+def test_who_can_not_be_answered_in_time_any_more_makes_room_for_who_waits_behind_it():
+    line = Line()
+    line.learn(0.5)
+    for name, within_s in (("a", 60), ("b", 1.4), ("c", 60), ("d", 2.4)):
+        line.put(job(name, within_s=within_s))
+    (first,) = line.take(1, 0)
+    # It takes longer than those before it.
+    line._jobs[0].until = line._jobs[-1].until = time.monotonic() + 0.3
+    line.answer([first], 1.2)
+    late, last = line._jobs[0], line._jobs[-1]
+    assert names(line.take(1, 0)) == ["c"]
+    problem = late.future.exception()
+    assert isinstance(problem, Overloaded)
+    assert problem.retry_after_s >= 1
+    # Nobody waits behind it: it may be quicker than was thought.
+    assert line.take(1, 0) == [last]
+    assert line.shed() == {"wait": 1}
 
 
 def test_nobody_is_refused_for_want_of_time_by_a_server_that_does_nothing():
@@ -142,7 +163,7 @@ def test_a_refusal_among_those_that_are_computed_teaches_nothing():
     bad.fail(InputRefused("It says nothing."))
     line.done(1)
     line.put(job("a"))
-    assert refused(line, lambda: job("b", within_s=0.9)).detail.startswith("It would wait for about 1 s")
+    assert refused(line, lambda: job("b", within_s=0.9)).detail.startswith("It would be answered in about 2 s")
 
 
 def test_those_who_left_keep_nobody_waiting():
@@ -331,9 +352,10 @@ def test_a_wait_beside_those_that_go_on_is_reckoned_by_the_places():
     line.put(job("c", within_s=0.1))
     assert len(line) == 1, "a place is free: it waits for nobody"
     (third,) = line.join(2, free=1)
-    assert refused(line, lambda: job("d", within_s=1.9)).retry_after_s == 2
-    line.put(job("e", within_s=2.1))
-    assert refused(line, lambda: job("f", within_s=3.9)).retry_after_s == 4
+    # And four seconds until it is written itself.
+    assert refused(line, lambda: job("d", within_s=5.9)).retry_after_s == 2
+    line.put(job("e", within_s=6.1))
+    assert refused(line, lambda: job("f", within_s=7.9)).retry_after_s == 4
     # Who failed or left teaches nothing.
     second.fail(Cancelled())
     line.left(second, 60)
