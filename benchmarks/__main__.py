@@ -13,15 +13,18 @@ BENCHMARKS = (
     "generation-gpu",
     "loader",
     "loader-gpu",
+    "payload",
+    "payload-gpu",
     "policies",
     "program",
     "serving-gpu",
     "storm",
     "throughput",
+    "torch-start",
     "up",
     "warm-chain",
 )
-# They need a GPU, so that they are run by their names alone.
+# They need a GPU, or build images for one, so that they are run by their names alone.
 ON_GPU = tuple(name for name in BENCHMARKS if name.endswith("-gpu"))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.images import base
 from tests.images.bundle import bundle_config
 from tests.images.engines import BuildFailed, ImageConfig, Launch, build_secrets
+from tests.images.payload import oci_bytes
 from tests.images.processes import ForegroundClient
 
 
@@ -64,6 +65,21 @@ class Bare:
         described = self._inspect(image)["OCIv1"]
         assert isinstance(described, dict)
         return ImageConfig.of(described["config"])
+
+    def diff_ids(self, image: str) -> list[str]:
+        described = self._inspect(image)["OCIv1"]
+        assert isinstance(described, dict)
+        return list(described["rootfs"]["diff_ids"])
+
+    def pushed_bytes(self, image: str) -> list[int]:
+        # A push to a folder compresses as one to a registry does.
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            self._buildah("push", "--quiet", "--compression-format", "gzip", image, f"oci:{folder}")
+            return oci_bytes(Path(folder))
+
+    def save(self, image: str, archive: Path) -> None:
+        """What `docker save` writes."""
+        self._buildah("push", "--quiet", image, f"docker-archive:{archive}")
 
     @contextmanager
     def run(self, image: str, launch: Launch) -> Iterator["RuncContainer"]:

@@ -13,14 +13,12 @@ from pathlib import Path
 
 import pytest
 from dockerfile_parse import DockerfileParser
-from platformdirs import user_cache_path
 
 from pilotlight.packaging.model import package_model
 from pilotlight.twin.ports import port_for_later
-from tests.images.bare import Bare
 from tests.images.calls import First, first_answer
-from tests.images.docker import Docker
-from tests.images.engines import Container, Engine, Launch, bare_obstacle, has_docker
+from tests.images.choice import NoEngine, cache_folder, engine_here
+from tests.images.engines import Container, Engine, Launch
 from tests.images.processes import Process
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,15 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def cache() -> Path:
-    return Path(os.environ.get("PILOTLIGHT_CACHE") or user_cache_path("pilotlight"))
+    return cache_folder()
 
 
 @pytest.fixture(scope="session")
 def engine(cache: Path) -> Iterator[Engine]:
-    obstacle = bare_obstacle()
-    if obstacle and not has_docker():
-        pytest.skip(f"Images can't be built here: no Docker daemon, and {obstacle}.")
-    engine: Engine = Docker() if obstacle else Bare(cache / "image-base")
+    try:
+        engine = engine_here(cache)
+    except NoEngine as error:
+        pytest.skip(str(error))
     yield engine
     engine.close()
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.images.engines import BuildFailed, ImageConfig, Launch, build_secrets
+from tests.images.payload import archive_bytes
 from tests.images.processes import ForegroundClient
 
 
@@ -45,6 +46,15 @@ class Docker:
 
     def config(self, image: str) -> ImageConfig:
         return ImageConfig.of(json.loads(self._docker("image", "inspect", "--format", "{{json .Config}}", image)))
+
+    def diff_ids(self, image: str) -> list[str]:
+        return list(json.loads(self._docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", image)))
+
+    def pushed_bytes(self, image: str) -> list[int]:
+        # Docker tells the sizes of a push only to a registry.
+        with tempfile.NamedTemporaryFile(dir=self._folder.name, suffix=".tar") as archive:
+            self._docker("image", "save", "--output", archive.name, image)
+            return archive_bytes(Path(archive.name))
 
     @contextmanager
     def run(self, image: str, launch: Launch) -> Iterator["DockerContainer"]:

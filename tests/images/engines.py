@@ -84,6 +84,12 @@ class Engine(Protocol):
 
     def config(self, image: str) -> ImageConfig: ...
 
+    def diff_ids(self, image: str) -> list[str]:
+        """Digests of the image's layers as plain tar files, the lowest first."""
+
+    def pushed_bytes(self, image: str) -> list[int]:
+        """Bytes of the same layers, each compressed with gzip, as a registry gets them."""
+
     def run(self, image: str, launch: Launch) -> AbstractContextManager[Container]:
         """The container is removed, whatever it does, when the context ends."""
 

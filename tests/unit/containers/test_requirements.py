@@ -73,6 +73,18 @@ def test_the_image_asks_for_no_package_that_nothing_imports() -> None:
     assert names(REQUIREMENTS / "cpu.in") - distributions(imported(*HANDLERS)) == set()
 
 
+def for_a_gpu(packages: Iterable[str]) -> set[str]:
+    """Of these, what a CPU has no use for: gigabytes that a cold platform would pull."""
+    return {name for name in packages if name in ("torch", "triton", "onnxruntime-gpu") or name.startswith(("nvidia-", "cuda-"))}
+
+
+def test_the_image_for_a_cpu_has_no_torch_no_triton_and_nothing_of_nvidias() -> None:
+    assert for_a_gpu(names(REQUIREMENTS / "cpu.txt")) == set()
+    # It would have been seen.
+    assert {"torch", "triton", "nvidia-cublas-cu12"} < for_a_gpu(names(REQUIREMENTS / "gpu-torch.txt"))
+    assert {"onnxruntime-gpu", "nvidia-cublas-cu12"} < for_a_gpu(names(REQUIREMENTS / "gpu.txt"))
+
+
 def test_the_image_for_a_gpu_is_the_same_over_http_with_the_other_build_of_the_engine() -> None:
     same = names(REQUIREMENTS / "cpu.in") - {"awslambdaric", "boto3", "onnxruntime"}
     assert names(REQUIREMENTS / "gpu.in") == same | {"onnxruntime-gpu"}

@@ -89,6 +89,13 @@ def test_the_model_server_under_load() -> None:
         assert measured["promise"]["kept"] is ("**not kept**" not in told)
 
 
+def test_what_images_add() -> None:
+    measured, told = result("payload"), row("what an image adds to its base")
+    assert all(f"{each['mb']} MB (`{target}`" in told for target, each in measured["images"].items())
+    assert f"at most {measured['promise']['mb']['cpu']} are promised" in told
+    assert measured["promise"]["kept"]
+
+
 def test_the_loading_of_weights() -> None:
     measured, told = result("loader"), row("1.7 GB of weights to the CPU")
     assert ("Intel Xeon" in told) is ("Xeon" in measured["machine"]["cpu"])
