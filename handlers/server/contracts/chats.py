@@ -6,6 +6,7 @@ computes nobody limits, so it is trusted as the model is, whose hash proves it.
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -25,11 +26,11 @@ def text_of(messages: Messages, manifest: Manifest) -> str:
         from jinja2 import TemplateError
     except ModuleNotFoundError as error:
         raise TaskMismatch("Chats need the package jinja2, which this image does not carry: use POST /v1/completions.") from error
+    tokens = {"bos_token": generation.bos_token, "eos_token": generation.eos_token}
     try:
+        # Templates ask whether these two are none.
         return str(
-            _compiled(generation.chat_template).render(
-                messages=messages, add_generation_prompt=True, bos_token=generation.bos_token, eos_token=generation.eos_token
-            )
+            _compiled(generation.chat_template).render(messages=messages, tools=None, documents=None, add_generation_prompt=True, **tokens)
         )
     except TemplateError as error:
         raise InputRefused(f"The model's chat template refuses these messages: {clipped(str(error))}.") from error
@@ -39,10 +40,19 @@ def text_of(messages: Messages, manifest: Manifest) -> str:
 
 @lru_cache(maxsize=1)
 def _compiled(template: str) -> Any:
-    """As transformers compiles it, with the same functions."""
+    """As transformers compiles it, with the same functions and statements."""
     from jinja2 import TemplateError
-    from jinja2.ext import loopcontrols
+    from jinja2.ext import Extension, loopcontrols
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}`: what is within it is the model's own text, which matters where one is trained."""
+
+        tags = frozenset({"generation"})
+
+        def parse(self, parser: Any) -> Any:
+            parser.stream.skip(1)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
     def raise_exception(message: object) -> NoReturn:
         raise TemplateError(str(message))
@@ -50,7 +60,10 @@ def _compiled(template: str) -> Any:
     def to_json(value: object, indent: int | None = None) -> str:
         return json.dumps(value, ensure_ascii=False, indent=indent)
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+    def strftime_now(form: str) -> str:
+        return datetime.now().strftime(form)  # noqa: DTZ005  (the machine's own time, as transformers has it)
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
     environment.filters["tojson"] = to_json
-    environment.globals["raise_exception"] = raise_exception
+    environment.globals |= {"raise_exception": raise_exception, "strftime_now": strftime_now}
     return environment.from_string(template)

@@ -80,7 +80,8 @@ async def _predict(call: Call, named: str | None) -> Answer:
     request, wanted = translated(await call.json(), max_inputs=settings.max_inputs, webhooks_uri=settings.webhooks_uri)
     if named is not None and (not ID.fullmatch(named) or wanted.id not in (None, named)):
         raise InputRefused("The path's id is not 1 to 128 letters, digits, '.', '_' and '-', or the body has another 'id'.")
-    if "text/event-stream" in call.headers.get("accept", ""):
+    accepted = call.headers.get("accept", "")
+    if "text/event-stream" in accepted and not any(each in accepted for each in ("application/json", "application/*", "*/*")):
         raise NotAcceptable("Accept is text/event-stream: this model does not stream, ask for application/json.")
     predictions, seconds = _predictions(call), call.seconds_left()
     chosen = named or wanted.id or uuid.uuid4().hex

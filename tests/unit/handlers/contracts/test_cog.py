@@ -274,3 +274,6 @@ def test_the_path_and_the_body_name_the_same_prediction(embedder):
 def test_a_stream_is_refused_by_name(embedder):
     answer = embedder.client.post("/predictions", json=INPUT, headers={"accept": "text/event-stream"})
     assert problem(answer) == (406, "not-acceptable")
+    # Not where JSON will do.
+    for accepted in ("application/json, text/event-stream", "text/event-stream, */*;q=0.1"):
+        assert embedder.client.post("/predictions", json=INPUT, headers={"accept": accepted}).json()["status"] == "succeeded"
