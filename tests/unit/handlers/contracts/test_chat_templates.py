@@ -16,7 +16,9 @@ def written(template):
 
 
 def test_what_is_within_a_generation_is_written_as_any_text():
-    template = "{% for message in messages %}{% generation %}{{ message.content }}{% if loop.last %}!{% endif %}{% endgeneration %}{% endfor %}"
+    template = (
+        "{% for message in messages %}{% generation %}{{ message.content }}{% if loop.last %}!{% endif %}{% endgeneration %}{% endfor %}"
+    )
     assert written(template) == "ping!"
 
 
