@@ -61,7 +61,8 @@ def _compiled(template: str) -> Any:
         return json.dumps(value, ensure_ascii=False, indent=indent)
 
     def strftime_now(form: str) -> str:
-        return datetime.now().strftime(form)  # noqa: DTZ005  (the machine's own time, as transformers has it)
+        # The machine's own time, as transformers has it.
+        return datetime.now().strftime(form)
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generation])
     environment.filters["tojson"] = to_json
