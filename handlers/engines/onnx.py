@@ -48,7 +48,13 @@ class OnnxEngine:
             # Whoever proves the files looks whether they are still these.
             self._opened_as = [] if packed else self._state()
             packed_now = packed or wanted[0] != CPU
-            self._session = self._opened(wanted, packed=packed_now, optimized=optimized or packed_now)
+            try:
+                self._session = self._opened(wanted, packed=packed_now, optimized=optimized or packed_now)
+            except Exception:
+                if optimized or packed_now:
+                    raise
+                # What it has no way to compute may be gone once the graph is optimized.
+                self._session = self._opened(wanted, packed=False, optimized=True)
         except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
         self.providers = tuple(self._session.get_providers())

@@ -97,8 +97,8 @@ class Waiting(Generic[Asked, Answered]):
         self._taken_cost: float = 0
         self._began = 0.0
         self._cost_s: float | None = None
-        # How long what is taken together takes: whoever is in it has the answer only then.
-        self._together_s = 0.0
+        # What the others of a batch add to the time of the largest: whoever is in it has the answer with the last of them.
+        self._beside_s: float | None = None
         # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
         self._places = 0
 
@@ -155,7 +155,8 @@ class Waiting(Generic[Asked, Answered]):
             self._came.wait_for(lambda: self._jobs)
             # A warm-up or a ping is no reason to wait for others, and there are none beside a lone client, however soon it comes again.
             if not idle and hold_s and self._jobs[0].counted and not self._jobs[0].alone:
-                left_s = self._jobs[0].came + hold_s - time.monotonic()
+                first = self._jobs[0]
+                left_s = min(first.came + hold_s, first.until - self._computed_s(first)) - time.monotonic()
                 self._came.wait_for(lambda: sum(job.inputs for job in self._jobs) >= most_inputs, timeout=max(left_s, 0))
             self._taken, self._began = self._next(most_inputs), time.monotonic()
             self._taken_cost = sum([job.cost for job in self._taken])
@@ -168,8 +169,11 @@ class Waiting(Generic[Asked, Answered]):
             answered = [job for job in self._taken if job.answered]
             # Pings, and above all the first work of a model, say nothing of what requests take.
             if any(job.counted for job in answered) and not any(job.future.cancelled() for job in self._taken if not job.answered):
-                self._measured(seconds / sum(job.cost for job in answered))
-                self._together_s += (seconds - self._together_s) * (_SHARE if self._together_s else 1.0)
+                costs = [job.cost for job in answered]
+                whole = sum(costs)
+                self._measured(seconds / whole)
+                beside_s = seconds * (1 - max(costs) / whole)
+                self._beside_s = beside_s if self._beside_s is None else self._beside_s + _SHARE * (beside_s - self._beside_s)
             self._taken, self._taken_cost = [], 0
 
     def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
@@ -193,7 +197,7 @@ class Waiting(Generic[Asked, Answered]):
             self._taken.remove(job)
             self._taken_cost = sum(job.cost for job in self._taken)
             if job.answered and job.counted:
-                self._measured(seconds / (job.cost * self._places) * job.inputs)
+                self._measured(seconds / (job.cost * self._places) * min(job.inputs, self._places))
 
     def _measured(self, cost_s: float) -> None:
         self._cost_s = cost_s if self._cost_s is None else self._cost_s + _SHARE * (cost_s - self._cost_s)
@@ -206,7 +210,7 @@ class Waiting(Generic[Asked, Answered]):
             # Exactly nothing where nobody waits, whatever was rounded on the way.
             self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0
             if (now < job.until and not job.cancellation.cancelled) or not self._dropped(job, now):
-                if self._jobs and job.counted and now + self._computed_s(job) > job.until:
+                if job.counted and now + self._computed_s(job) > job.until and self._crowded(inputs + job.inputs, most_inputs, now):
                     # It would be computed in vain, in the place of somebody who waits behind it.
                     self._shed("wait", job.counted)
                     job.fail(Overloaded("Its time would be over before it is computed.", retry_after_s=_whole(self._expected_s())))
@@ -214,6 +218,11 @@ class Waiting(Generic[Asked, Answered]):
                 taken.append(job)
                 inputs += job.inputs
         return taken
+
+    def _crowded(self, inputs: int, most_inputs: int, now: float) -> bool:
+        """Whether those who wait, and for whom somebody still does, do not all find a place beside so many inputs."""
+        behind = sum(job.inputs for job in self._jobs if job.counted and now < job.until and not job.cancellation.cancelled)
+        return behind > 0 and inputs + behind > most_inputs
 
     def _require_place(self, *, counted: bool) -> None:
         if len(self._jobs) < self._most:
@@ -258,7 +267,7 @@ class Waiting(Generic[Asked, Answered]):
             return 0.0
         waiting_s = self._jobs_cost * self._cost_s
         if self._places:
-            if not self._jobs and sum(job.inputs for job in self._taken) < self._places:
+            if len(self._jobs) < self._places and sum(job.inputs for job in (*self._jobs, *self._taken)) < self._places:
                 return 0.0
             # One of them is over about as soon as a place has had its share of one.
             return waiting_s + self._taken_cost / max(len(self._taken), 1) * self._cost_s
@@ -269,17 +278,19 @@ class Waiting(Generic[Asked, Answered]):
 
     def _answered_s(self, job: Job[Asked, Answered]) -> float:
         """How long until one that comes now is answered: who is let in with time to wait and none to be computed is computed in vain,
-        and keeps others from their answers. Nothing where it need not wait, so that one measurement that was too long is followed by
+        and keeps others from their answers. Nothing where nobody is before it, so that one measurement that was too long is followed by
         others."""
         expected_s = self._expected_s()
-        return expected_s + self._computed_s(job) if expected_s else 0.0
+        if not self._jobs and (not self._taken or self._is_answered()):
+            return expected_s
+        return expected_s + self._computed_s(job)
 
     def _computed_s(self, job: Job[Asked, Answered]) -> float:
-        """How long it will be computed, with whom it is computed together."""
-        if self._cost_s is None:
+        """How long it will be computed, with others beside it. Nothing is known of texts that go on side by side: they may be as long as
+        they are allowed to be, and most end sooner."""
+        if self._cost_s is None or self._places:
             return 0.0
-        alone_s = job.cost * self._cost_s
-        return alone_s * self._places / job.inputs if self._places else max(alone_s, self._together_s)
+        return job.cost * self._cost_s + (self._beside_s or 0.0)
 
     def _is_answered(self) -> bool:
         """Whether all that is left of what was taken is to say that it is done: a lone client has its answer before, and may ask again."""

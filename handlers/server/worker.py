@@ -167,14 +167,14 @@ class Worker(Generic[Asked, Answered]):
                     if (error := running.begin(job)) is not None:
                         self._over(job, error, began)
                 self._step(running, began)
-            except EngineLost:
+            except BaseException:
                 running.abandon()
                 for job in list(began):
                     self._over(job, _gone(), began)
                 raise
 
     def _step(self, running: Running[Asked, Answered], began: _Began[Asked, Answered]) -> None:
-        """Raises EngineLost, also where what broke a step can't be forgotten."""
+        """Raises EngineLost, and what comes of it where a step that broke can't be forgotten."""
         try:
             for job, answer in running.step():
                 self._over(job, answer, began)

@@ -33,7 +33,7 @@ class Opened:
         self.many = many
         self.cancellation = cancellation
         self.told = told
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         self.rows: list[Row] = []
 
     @property

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from tokenizers import Tokenizer
 
+from handlers.engines import EngineLost
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions.parameters import DEFAULT_NEW_TOKENS
@@ -149,7 +150,9 @@ class TextGeneration:
         """The next token of a row, by the logits behind its last one."""
         try:
             self._take_next(row, logits)
-        except Exception as error:  # noqa: BLE001  (its answer)
+        except EngineLost:
+            raise
+        except BaseException as error:  # noqa: BLE001  (its answer, a panic of what is below Python too)
             row.of.failure = error
 
     def _take_next(self, row: Row, logits: Array) -> None:

@@ -6,8 +6,10 @@ from tokenizers import Tokenizer
 
 # Of the prompt: a token is another text at the beginning, where some tokenizers drop its blank.
 _BEFORE = 8
-# Of bytes that are no character (yet).
-_BROKEN = "\N{REPLACEMENT CHARACTER}"
+# Of bytes that are no character (yet), of which one has four at most.
+_BROKEN, _MOST_BYTES = "\N{REPLACEMENT CHARACTER}", 4
+# Tokens whose text is not known yet; more are told as they are.
+_MOST_UNKNOWN = 16
 
 
 class Writing:
@@ -18,8 +20,12 @@ class Writing:
         self._tokenizer = tokenizer
         self._stop = stop
         self.tokens = 0
-        # The last tokens, of which the text of the first `_known` is written; what comes is what all of them have behind that.
-        self._last = list(prompt[-_BEFORE:])
+        # The last tokens, of which the text of the first `_known` is written; what comes is what all of them have behind that. Some
+        # tokenizers take bytes that are no whole character for none, all of them in a row: the first may not be in the middle of one.
+        for before in range(_BEFORE, _BEFORE + _MOST_BYTES):
+            self._last = list(prompt[-before:])
+            if not tokenizer.decode(self._last, skip_special_tokens=True).startswith(_BROKEN):
+                break
         self._known = len(self._last)
         self._whole = ""
         self._told = 0
@@ -34,7 +40,7 @@ class Writing:
         self.tokens += 1
         self._last.append(token)
         came = self._came()
-        if came and not came.endswith(_BROKEN):
+        if (came and not came.endswith(_BROKEN)) or len(self._last) - self._known > _MOST_UNKNOWN:
             self._whole += came
             self._last, self._known = self._last[self._known :], len(self._last) - self._known
         if self._cut():

@@ -229,14 +229,15 @@ class Writing:
     def step(self):
         done, self.going = self.going, []
         named = [text.request for text in done]
-        self.forgets = "forget" not in named
+        self.forgets = not {"forget", "break"} & {*named}
+        self.error = IndexError("pop from empty list") if "break" in named else EngineLost("the GPU is gone")
         if "step" in named:
             raise Panic("in a step")
         return done
 
     def reset(self):
         if not self.forgets:
-            raise EngineLost("the GPU is gone")
+            raise self.error
 
 
 def written(job, request, outputs):
@@ -283,8 +284,9 @@ def test_a_model_that_is_lost_where_a_text_begins_leaves_nobody_waiting():
     assert worker.lost.result(timeout=10)
 
 
-def test_a_broken_step_that_can_not_be_forgotten_leaves_nobody_waiting():
-    worker, jobs = continuing("one", "step", "forget")
+@pytest.mark.parametrize("how", ["forget", "break"])
+def test_a_broken_step_that_can_not_be_forgotten_leaves_nobody_waiting(how):
+    worker, jobs = continuing("one", "step", how)
     for job in jobs.values():
         with pytest.raises(NotReady):
             job.future.result(timeout=10)

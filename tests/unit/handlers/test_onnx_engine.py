@@ -89,6 +89,18 @@ def test_the_graph_is_as_it_is_written_until_then_unless_the_first_answer_needs_
     assert level(written) == ort.GraphOptimizationLevel.ORT_ENABLE_ALL
 
 
+def test_a_graph_that_opens_only_once_it_is_optimized_does(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = OnnxEngine._opened
+
+    def picky(engine: OnnxEngine, wanted: list[str], *, packed: bool, optimized: bool) -> ort.InferenceSession:
+        if not optimized:
+            raise RuntimeError("no way to compute this")
+        return opened(engine, wanted, packed=packed, optimized=optimized)
+
+    monkeypatch.setattr(OnnxEngine, "_opened", picky)
+    assert level(OnnxEngine(tiny, threads=1)) == ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+
+
 def test_processes_that_share_weights_have_them_packed_from_the_start(tiny: Path) -> None:
     engine, tokens = OnnxEngine(tiny, threads=1, packed=True), np.ones((1, 6), dtype=np.int64)
     began = engine._session

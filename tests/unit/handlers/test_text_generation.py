@@ -195,6 +195,24 @@ def test_bytes_that_change_what_is_before_them_end_no_text(sentencepiece):
     assert [writing.add(token) for token in euro] == ["", "", "\N{EURO SIGN}"]
 
 
+def test_a_prompt_of_characters_that_are_bytes_leaves_the_next_one_whole(sentencepiece):
+    """Wherever the last tokens of it begin."""
+
+    def tokens(text):
+        return [sentencepiece.token_to_id(f"<0x{byte:02X}>") for byte in text.encode()]
+
+    for prompt in ("\u1230" * 5, "a\u1230\u1230\u1230", "\u1230\u1230\u1230a", "\U0001f600" * 4):
+        writing = Writing(sentencepiece, (), tokens(prompt))
+        assert "".join([*(writing.add(token) for token in tokens("\u1230!")), writing.finish()]) == "\u1230!"
+
+
+def test_bytes_that_never_become_a_character_are_told_and_forgotten(sentencepiece):
+    writing, broken = Writing(sentencepiece, ()), sentencepiece.token_to_id("<0xF0>")
+    pieces = [writing.add(broken) for _ in range(100)]
+    assert len(writing._last) < 40
+    assert "".join(pieces)[:17] == "\N{REPLACEMENT CHARACTER}" * 17
+
+
 def test_who_can_not_be_told_fails_alone(model):
     def deaf(piece):
         raise OSError("nobody listens")

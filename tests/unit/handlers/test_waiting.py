@@ -125,6 +125,46 @@ def test_who_can_not_be_answered_in_time_any_more_makes_room_for_who_waits_behin
     assert line.shed() == {"wait": 1}
 
 
+def test_nobody_is_refused_when_it_is_its_turn_where_all_who_wait_find_a_place():
+    line = Line()
+    line.learn(60)
+    line.put(job("a", within_s=0.5))
+    line.put(job("b"))
+    assert names(line.take(8, 0)) == ["a", "b"]
+    line.answer(line._taken, 0.01)
+    # Nor where nobody waits any more for those who are behind it.
+    line.put(job("c", within_s=0.5))
+    line.put(job("gone"))
+    line._jobs[-1].cancellation.cancel()
+    assert names(line.take(1, 0)) == ["c"]
+
+
+def test_small_ones_are_not_charged_with_what_large_ones_take_alone():
+    line = Line()
+    for _ in range(3):
+        line.put(job("large", inputs=100))
+        line.answer(line.take(8, 0), 1.0)
+    line.put(job("a"))
+    line.put(job("b", within_s=0.05))
+    # What is beside it in a batch is waited for.
+    line.answer(line.take(8, 0), 0.02)
+    for _ in range(40):
+        for name in range(8):
+            line.put(job(name))
+        line.answer(line.take(8, 0), 0.8)
+    line.put(job("a"))
+    assert refused(line, lambda: job("b", within_s=0.7)).detail.startswith("It would be answered in about 0.9 s")
+
+
+def test_nobody_is_held_for_others_until_its_time_is_over():
+    line = Line()
+    line.learn(1.5)
+    line.put(job("a", within_s=2))
+    # Half a second: it is computed for as long as it has then.
+    assert names(line.take(8, 60)) == ["a"]
+    assert time.monotonic() < line._taken[0].until
+
+
 def test_nobody_is_refused_for_want_of_time_by_a_server_that_does_nothing():
     line = Line()
     line.learn(60)
@@ -352,10 +392,9 @@ def test_a_wait_beside_those_that_go_on_is_reckoned_by_the_places():
     line.put(job("c", within_s=0.1))
     assert len(line) == 1, "a place is free: it waits for nobody"
     (third,) = line.join(2, free=1)
-    # And four seconds until it is written itself.
-    assert refused(line, lambda: job("d", within_s=5.9)).retry_after_s == 2
-    line.put(job("e", within_s=6.1))
-    assert refused(line, lambda: job("f", within_s=7.9)).retry_after_s == 4
+    assert refused(line, lambda: job("d", within_s=1.9)).retry_after_s == 2
+    line.put(job("e", within_s=2.1))
+    assert refused(line, lambda: job("f", within_s=3.9)).retry_after_s == 4
     # Who failed or left teaches nothing.
     second.fail(Cancelled())
     line.left(second, 60)
