@@ -96,9 +96,10 @@ class Waiting(Generic[Asked, Answered]):
         self._jobs_cost: float = 0
         self._taken_cost: float = 0
         self._began = 0.0
-        self._cost_s: float | None = None
+        # 0 until something was computed.
+        self._cost_s = 0.0
         # What the others of a batch add to the time of the largest: whoever is in it has the answer with the last of them.
-        self._beside_s: float | None = None
+        self._beside_s = 0.0
         # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
         self._places = 0
 
@@ -171,9 +172,9 @@ class Waiting(Generic[Asked, Answered]):
             if any(job.counted for job in answered) and not any(job.future.cancelled() for job in self._taken if not job.answered):
                 costs = [job.cost for job in answered]
                 whole = sum(costs)
-                self._measured(seconds / whole)
                 beside_s = seconds * (1 - max(costs) / whole)
-                self._beside_s = beside_s if self._beside_s is None else self._beside_s + _SHARE * (beside_s - self._beside_s)
+                self._beside_s += (_SHARE if self._cost_s else 1.0) * (beside_s - self._beside_s)
+                self._measured(seconds / whole)
             self._taken, self._taken_cost = [], 0
 
     def join(self, places: int, free: int) -> list[Job[Asked, Answered]]:
@@ -200,7 +201,7 @@ class Waiting(Generic[Asked, Answered]):
                 self._measured(seconds / (job.cost * self._places) * min(job.inputs, self._places))
 
     def _measured(self, cost_s: float) -> None:
-        self._cost_s = cost_s if self._cost_s is None else self._cost_s + _SHARE * (cost_s - self._cost_s)
+        self._cost_s += (_SHARE if self._cost_s else 1.0) * (cost_s - self._cost_s)
 
     def _next(self, most_inputs: int) -> list[Job[Asked, Answered]]:
         taken: list[Job[Asked, Answered]] = []
@@ -210,7 +211,7 @@ class Waiting(Generic[Asked, Answered]):
             # Exactly nothing where nobody waits, whatever was rounded on the way.
             self._jobs_cost = self._jobs_cost - job.cost if self._jobs else 0
             if (now < job.until and not job.cancellation.cancelled) or not self._dropped(job, now):
-                if job.counted and now + self._computed_s(job) > job.until and self._crowded(inputs + job.inputs, most_inputs, now):
+                if not self._places and now + self._computed_s(job) > job.until and self._crowded(job, inputs, most_inputs, now):
                     # It would be computed in vain, in the place of somebody who waits behind it.
                     self._shed("wait", job.counted)
                     job.fail(Overloaded("Its time would be over before it is computed.", retry_after_s=_whole(self._expected_s())))
@@ -219,10 +220,10 @@ class Waiting(Generic[Asked, Answered]):
                 inputs += job.inputs
         return taken
 
-    def _crowded(self, inputs: int, most_inputs: int, now: float) -> bool:
-        """Whether those who wait, and for whom somebody still does, do not all find a place beside so many inputs."""
+    def _crowded(self, first: Job[Asked, Answered], inputs: int, most_inputs: int, now: float) -> bool:
+        """Whether those who wait, and for whom somebody still does, do not all find a place beside the first, and so many inputs."""
         behind = sum(job.inputs for job in self._jobs if job.counted and now < job.until and not job.cancellation.cancelled)
-        return behind > 0 and inputs + behind > most_inputs
+        return first.counted and behind > 0 and inputs + first.inputs + behind > most_inputs
 
     def _require_place(self, *, counted: bool) -> None:
         if len(self._jobs) < self._most:
@@ -263,7 +264,7 @@ class Waiting(Generic[Asked, Answered]):
 
     def _expected_s(self) -> float:
         """How long a request that comes now will wait."""
-        if self._cost_s is None:
+        if not self._cost_s:
             return 0.0
         waiting_s = self._jobs_cost * self._cost_s
         if self._places:
@@ -281,16 +282,14 @@ class Waiting(Generic[Asked, Answered]):
         and keeps others from their answers. Nothing where nobody is before it, so that one measurement that was too long is followed by
         others."""
         expected_s = self._expected_s()
-        if not self._jobs and (not self._taken or self._is_answered()):
+        if self._places or (not self._jobs and (not self._taken or self._is_answered())):
             return expected_s
         return expected_s + self._computed_s(job)
 
     def _computed_s(self, job: Job[Asked, Answered]) -> float:
-        """How long it will be computed, with others beside it. Nothing is known of texts that go on side by side: they may be as long as
-        they are allowed to be, and most end sooner."""
-        if self._cost_s is None or self._places:
-            return 0.0
-        return job.cost * self._cost_s + (self._beside_s or 0.0)
+        """How long it will be computed, with others beside it. Not of texts that go on side by side: how long these are allowed to be is
+        known, and most end sooner."""
+        return job.cost * self._cost_s + self._beside_s
 
     def _is_answered(self) -> bool:
         """Whether all that is left of what was taken is to say that it is done: a lone client has its answer before, and may ask again."""
