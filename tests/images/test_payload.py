@@ -8,6 +8,7 @@ import pytest
 from tests.images.bare import Bare
 from tests.images.engines import Engine
 from tests.images.payload import MB, MOST_MB, above, archive_bytes, payload
+from tests.support.size import only_all
 
 pytestmark = pytest.mark.images
 Record = Callable[[str, object], None]
@@ -29,6 +30,7 @@ def test_an_image_adds_no_more_to_its_base_than_is_promised(
     assert 0 < found <= MOST_MB[target]
 
 
+@only_all
 def test_the_way_that_dockers_images_are_weighed_agrees_with_a_push(engine: Engine, image: str, tmp_path: Path) -> None:
     if not isinstance(engine, Bare):
         pytest.skip("Docker's images are weighed in this way alone.")
@@ -38,6 +40,7 @@ def test_the_way_that_dockers_images_are_weighed_agrees_with_a_push(engine: Engi
     assert [pair for pair in zip(saved, pushed, strict=True) if not TIGHTER <= pair[0] / pair[1] <= LOOSER] == []
 
 
+@only_all
 def test_an_image_that_grew_is_weighed_with_what_was_added(engine: Engine, image: str, context: Path, tmp_path: Path) -> None:
     """Bytes that nothing compresses: what is added to the image comes back, to a thousandth."""
     dockerfile, added = context / "containers/Dockerfile", 20 * MB

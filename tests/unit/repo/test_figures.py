@@ -89,6 +89,16 @@ def test_the_model_server_under_load() -> None:
         assert measured["promise"]["kept"] is ("**not kept**" not in told)
 
 
+def test_the_start_of_engine_torch() -> None:
+    measured, told = result("torch-start"), row("model server, engine `torch` on a CPU, MiniLM fp32")
+    assert ("Intel Xeon" in told) is ("Xeon" in measured["machine"]["cpu"])
+    for each in (measured["ours"], measured["peers"]["auto-model"], measured["floors"]["import torch"]):
+        assert f"{each['warm']['median']:.2f} s / {each['cold']['median']:.2f} s" in told
+    for engine, found in measured["further_process"].items():
+        assert f"{found['ms']['median']:.0f} ms ({engine})" in told
+    assert measured["promise"]["kept"] is ("**not kept**" not in told)
+
+
 def test_what_images_add() -> None:
     measured, told = result("payload"), row("what an image adds to its base")
     assert all(f"{each['mb']} MB (`{target}`" in told for target, each in measured["images"].items())
