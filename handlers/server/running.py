@@ -67,6 +67,8 @@ class Running(Generic[Asked, Answered]):
             job, request = self._jobs.pop(opened)
             try:
                 answer: Answered | BaseException = self._encoded(job, request, opened.outputs())
+            except EngineLost:
+                raise
             except BaseException as error:  # noqa: BLE001  (its answer)
                 answer = error
             yield job, answer
