@@ -34,7 +34,7 @@ def import_numpy() -> None:
     types = ModuleType(_TYPES)
     # The other is for what another version of NumPy takes from there.
     types.__dict__.update(NDArray=_AnyArray, __getattr__=_of_the_whole)
-    with _left_out({name: ModuleType(name) for name in _DOCUMENTATION} | {_TYPES: types}):
+    with left_out({name: ModuleType(name) for name in _DOCUMENTATION} | {_TYPES: types}):
         importlib.import_module("numpy")
 
 
@@ -44,7 +44,7 @@ def import_tokenizers() -> None:
         return
     training = ModuleType(_TRAINING)
     training.__dict__["__getattr__"] = _absent
-    with _left_out({_TRAINING: training}):
+    with left_out({_TRAINING: training}):
         package = importlib.import_module("tokenizers")
     absent = [name for name, value in vars(package).items() if value is _Absent]
     for name in absent:
@@ -67,8 +67,8 @@ def _absent(name: str) -> type[_Absent]:
 
 
 @contextmanager
-def _left_out(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """In the block these stand in the modules' places."""
+def left_out(modules: Mapping[str, ModuleType]) -> Iterator[None]:
+    """In the block these stand in the places of modules that are left out."""
     sys.modules.update(modules)
     try:
         yield

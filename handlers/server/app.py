@@ -150,7 +150,7 @@ class App:
     def _figures(self) -> str:
         service = self.service
         known: dict[str, Any] = {"stages": service.stages.known(), "tokens": service.tokens(), "spans": spans.counts()}
-        return service.metrics.text(ready=service.worker.ready, waiting=service.worker.waiting, **known)
+        return service.metrics.text(ready=service.worker.ready, waiting=service.worker.waiting, model=service.about(), **known)
 
     def _openapi(self) -> Answer:
         from handlers.server import openapi

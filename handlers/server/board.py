@@ -11,7 +11,7 @@ _HEAD = struct.Struct("<II")
 _TRIES = 5
 _GAUGE = " gauge"
 # What of a gauge is told for all; of everything else the sum.
-_GAUGES = {"pilotlight_ready": min, "pilotlight_cold_start_seconds": max}
+_GAUGES = {"pilotlight_ready": min, "pilotlight_cold_start_seconds": max, "pilotlight_model_info": max}
 
 
 class Board:

@@ -3,6 +3,7 @@
 import bisect
 import functools
 import itertools
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -104,8 +105,18 @@ class Metrics:
         with self._lock:
             self._shed[reason] += 1
 
-    def text(self, *, ready: bool, waiting: int, stages: Mapping[str, float], tokens: Mapping[str, int], spans: Mapping[str, int]) -> str:
-        """The exposition: `stages` of the cold start in milliseconds, `tokens` that were computed by kind, `spans` by outcome."""
+    def text(
+        self,
+        *,
+        ready: bool,
+        waiting: int,
+        stages: Mapping[str, float],
+        tokens: Mapping[str, int],
+        spans: Mapping[str, int],
+        model: Mapping[str, str] | None = None,
+    ) -> str:
+        """The exposition: `stages` of the cold start in milliseconds, `tokens` that were computed by kind, `spans` by outcome, and what the
+        `model` is, once it is there."""
         self._settle()
         with self._lock:
             lines = [
@@ -125,6 +136,9 @@ class Metrics:
         lines += ["# TYPE pilotlight_waiting gauge", f"pilotlight_waiting {waiting}"]
         lines += ["# TYPE pilotlight_cold_start_seconds gauge"]
         lines += [f'pilotlight_cold_start_seconds{{stage="{name}"}} {value / 1000:.4f}' for name, value in stages.items()]
+        if model:
+            labels = ",".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in model.items())
+            lines += ["# TYPE pilotlight_model_info gauge", f"pilotlight_model_info{{{labels}}} 1"]
         return "\n".join(lines) + "\n"
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from handlers.engines import CUDA, EngineLost
+from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded, Mark, load_proven, prove
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import logs
@@ -60,8 +61,17 @@ def _loader(settings: HandlerSettings, mark: Mark) -> Loader:
     brought = prove(settings, mark)
     if not _shared(settings, brought.manifest):
         return lambda settings, mark: _marked(load_proven(brought, settings), mark, "load")
-    loaded = _marked(load_proven(brought, settings, shared=True), mark, "load")
+    loaded = _marked(_warmed(load_proven(brought, settings, shared=True)), mark, "load")
     return lambda _, mark: _marked(loaded, mark, "fork")
+
+
+def _warmed(loaded: Loaded) -> Loaded:
+    """The model after its first answer, so that it is not each process's own. Where it has none each tries by itself, and tells of it."""
+    try:
+        loaded.model.predict(loaded.model.warm_up, Cancellation())
+    except Exception:  # noqa: BLE001  (as above)
+        return loaded
+    return loaded._replace(warm=True)
 
 
 def _marked(loaded: Loaded, mark: Mark, stage: str) -> Loaded:

@@ -79,6 +79,8 @@ class Service:
         self.manifest: Manifest | None = None
         self._providers: tuple[str, ...] = ()
         self._tier = ""
+        # Whether the model had computed something before it came to be here.
+        self._warm = False
         self._model: Model | None = None
         self._loader = load
         self.worker: Worker[_Asked, Encoded] = Worker(
@@ -268,6 +270,12 @@ class Service:
         counted = getattr(self._model, "counted", None)
         return counted() if counted else {}
 
+    def about(self) -> Mapping[str, str]:
+        """What is served, what computes it, and the tier that it was brought from; nothing while that is not known."""
+        if self.manifest is None or self._model is None:
+            return {}
+        return {"task": self.manifest.task, "engine": self.manifest.engine, "provider": self._providers[0], "tier": self._tier}
+
     def unready(self) -> str:
         """What a server that is not ready waits for."""
         if self._model is None or self.worker.loaded.done():
@@ -276,14 +284,17 @@ class Service:
 
     def _load(self) -> Model:
         loaded = self._loader(self.settings, self.stages.mark)
+        self._tier, self._warm = loaded.tier, loaded.warm
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self.kind = takes(loaded.manifest.task)
-        self._tier = loaded.tier
         self.loaded_at = time.time()
         return loaded.model
 
-    def _warm_up(self) -> _Job:
+    def _warm_up(self) -> _Job | None:
         """What a ping asks: libraries that come up with their first work, a GPU's above all, are no caller's wait then."""
+        if self._warm:
+            _ = self._start_span
+            return None
         job = self._job(_PING, PLAIN, math.inf)
         job.future.add_done_callback(self._warmed)
         return job

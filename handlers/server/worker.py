@@ -31,11 +31,11 @@ class Worker(Generic[Asked, Answered]):
         batch_size: int = 1,
         batch_wait_s: float = 0.0,
         metrics: Metrics | None = None,
-        warm_up: Callable[[], Job[Asked, Answered]] | None = None,
+        warm_up: Callable[[], Job[Asked, Answered] | None] = lambda: None,
     ) -> None:
         """`compute` gives each job with its answer, or the exception that is its answer, as it is done; where the model is one that goes on
         with many at once, `continuous` gives what does that in its place. `warm_up` makes the job that a model computes before it is said
-        to be there, unless somebody waits, whose request is as good."""
+        to be there, None where it has computed one; whoever waits has a request that is as good."""
         self._load = load
         self._compute = compute
         self._continuous = continuous
@@ -85,11 +85,12 @@ class Worker(Generic[Asked, Answered]):
         except BaseException as error:  # noqa: BLE001  (handed to the thread that waits for `loaded`)
             self.loaded.set_exception(error)
             return
-        if self._warm_up is None or self._jobs.anybody():
+        warm_up = None if self._jobs.anybody() else self._warm_up()
+        if warm_up is None:
             self.loaded.set_result(None)
         else:
             try:
-                first = self.submit(self._warm_up())
+                first = self.submit(warm_up)
             except Overloaded:
                 # Whoever has come in this moment has taken the last place.
                 self.loaded.set_result(None)

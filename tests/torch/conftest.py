@@ -12,6 +12,7 @@ collect_ignore = (
     []
     if _READY
     else [
+        "test_bare_torch.py",
         "test_generation_parity.py",
         "test_generation_server.py",
         "test_gpu.py",

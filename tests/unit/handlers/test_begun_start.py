@@ -19,6 +19,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded
 from handlers.engines.manifest import ModelError, read_manifest
 from handlers.functions.requests import PredictionRequest
+from handlers.server.processes import _warmed
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.server.waiting import Job
@@ -55,6 +56,10 @@ def test_who_asks_for_the_whole_of_it_gets_it(use: str) -> None:
 
 def test_who_had_the_whole_of_it_keeps_it() -> None:
     loaded_by("import uvicorn; had = uvicorn.Server; import handlers.web.running as ours; assert ours.Server is had; uvicorn.run")
+
+
+def test_no_library_of_torch_is_opened_where_there_is_none() -> None:
+    assert "torch" not in loaded_by("from handlers.engines.bare_torch import open_libraries as o, _opening; o(); assert not _opening")
 
 
 def test_how_logs_are_configured_is_left_out_until_somebody_asks() -> None:
@@ -261,9 +266,9 @@ class Warm:
         return [0.5]
 
 
-def serving(model: Warm, tiny: Path) -> Service:
-    manifest = read_manifest(tiny)
-    return Service(HandlerSettings(model_dir=tiny), Stages(0), lambda settings, mark: (mark("load"), Loaded(manifest, model, ("CPU",)))[1])
+def serving(model: Warm, tiny: Path, *, warm: bool = False) -> Service:
+    loaded = Loaded(read_manifest(tiny), model, ("CPU",), warm=warm)
+    return Service(HandlerSettings(model_dir=tiny), Stages(0), lambda settings, mark: (mark("load"), loaded)[1])
 
 
 def test_a_model_is_ready_once_it_has_computed_something(tiny: Path) -> None:
@@ -283,6 +288,24 @@ def test_a_model_is_ready_once_it_has_computed_something(tiny: Path) -> None:
     assert "pilotlight_batch_requests_count 0" in service.metrics.text(ready=True, waiting=0, stages={}, tokens={}, spans={})
     # Nor is what a request takes guessed by it.
     assert service.worker._jobs._cost_s == 0
+
+
+def test_a_model_that_has_computed_something_before_is_ready_at_once(tiny: Path) -> None:
+    model = Warm()
+    service = serving(model, tiny, warm=True)
+    service.start()
+    service.worker.loaded.result(timeout=10)
+    assert service.worker.ready
+    assert model.asked == []
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no ping")], ids=str)
+def test_a_model_that_processes_share_computes_something_before_they_are_begun(tiny: Path, error: Exception | None) -> None:
+    model = Warm(error)
+    model.go_on.set()
+    # Where it fails each of them tries, and tells of it.
+    assert _warmed(Loaded(read_manifest(tiny), model, ("CPU",))).warm is (error is None)
+    assert model.asked == ["ping"]
 
 
 def test_whoever_waits_already_is_computed_in_place_of_it(tiny: Path) -> None:

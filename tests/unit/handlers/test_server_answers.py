@@ -108,6 +108,8 @@ def test_health_metrics_and_description_answer(server):
     metrics = server.client.get("/metrics").text
     assert re.search(r'^pilotlight_answers_total\{status="200"\} [1-9]', metrics, re.MULTILINE)
     assert "pilotlight_ready 1\n" in metrics
+    about = 'task="feature-extraction",engine="onnx",provider="CPUExecutionProvider",tier="local"'
+    assert f"pilotlight_model_info{{{about}}} 1\n" in metrics
     description = server.client.get("/openapi.json").json()
     validate(description)
     assert {"/predict", "/invocations", "/ping", "/health/live", "/metrics"} <= set(description["paths"])

@@ -75,6 +75,7 @@ def test_processes_share_a_port_and_tell_their_figures_together(tiny, workshop):
         until(lambda: told_by_each(server) == {40})
         started = [json.loads(line) for line in server.log.splitlines() if '"cold_start"' in line]
         assert len(started) == 2, "each of them answered"
+        assert 'tier="local"} 1\n' in server.client.get("/metrics").text, "what each of them has is no sum"
         assert all(list(line["stages"]) == ["boot", "import", "fetch", "load", "fork", "first"] for line in started)
         os.kill(first, signal.SIGKILL)
         again = until(lambda: len(found := children(server.process.pid)) == 2 and first not in found and found)
@@ -97,6 +98,8 @@ def test_processes_answer_while_they_end_and_leave_none_behind(tiny, workshop, w
         # More than the threads of an engine that was forked away could ever compute.
         ask(server, 10, inputs=["cold " * 60] * 8)
         left = until(lambda: len(found := children(server.process.pid)) == 2 and found)
+        # The one that they are forked from has computed its first answer with none of its own.
+        assert len(os.listdir(f"/proc/{server.process.pid}/task")) == 1
         server.process.send_signal(signal.SIGKILL)
         server.process.wait(timeout=9)
         until(lambda: all(map(ended, left)))

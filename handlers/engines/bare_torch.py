@@ -1,0 +1,148 @@
+"""Imports torch without what no model here computes with, half of its time: kernels for shapes alone, export, quantization, training.
+
+Whoever asks for any of it afterwards gets all of it: it is imported then. A model of one's own has torch as it is.
+"""
+
+import ctypes
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from handlers.engines.bare_libraries import left_out
+
+# The release of the image's lock. What of another one can be left out is another question, so that it is imported whole.
+_RELEASE = "2.10."
+# In the order in which torch imports them. They import each other and much else in circles, most of which end in an error in another order.
+_LEFT_OUT = (
+    "torch.distributions",
+    "torch.hub",
+    "torch.nested",
+    "torch.optim",
+    "torch.profiler",
+    "torch.ao",
+    "torch.nn.intrinsic",
+    "torch.nn.qat",
+    "torch.nn.quantizable",
+    "torch.nn.quantized",
+    "torch.quantization",
+    "torch.masked",
+    "torch.export",
+    "torch.func",
+    "torch._higher_order_ops",
+    "torch._meta_registrations",
+)
+# What torch itself opens first, and for whom (`_load_global_deps`); the rest follows when it is imported.
+_LIBRARIES = {"libtorch_global_deps.so": os.RTLD_GLOBAL, "libtorch_cpu.so": os.RTLD_LOCAL, "libtorch_cuda.so": os.RTLD_LOCAL}
+_opening: list[threading.Thread] = []
+
+
+def open_libraries() -> None:
+    """Begin to open torch's libraries in a thread of its own, half a second in which Python's part of it would hold the interpreter.
+
+    `import_torch` waits for it. Nothing happens where there is no torch, or no library of that name: its import tells what is wrong.
+    """
+    spec = None if "torch" in sys.modules else importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return
+    thread = threading.Thread(target=_open, args=(Path(spec.origin).parent / "lib",), name="torch-libraries", daemon=True)
+    _opening.append(thread)
+    thread.start()
+
+
+def _open(folder: Path) -> None:
+    # A function of a library that is called this way runs without the interpreter's lock. `ctypes.CDLL(path)` opens one with it.
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
+    for name, scope in _LIBRARIES.items():
+        dlopen(os.fsencode(folder / name), os.RTLD_NOW | scope)
+
+
+def import_torch() -> None:
+    """torch as it is where it was imported before, and whole where it is another release than the one that this is known of."""
+    while _opening:
+        _opening.pop().join()
+    if "torch" in sys.modules:
+        return
+    if not importlib.metadata.version("torch").startswith(_RELEASE):
+        importlib.import_module("torch")
+        return
+    stand_ins = {name: _Later(name) for name in _LEFT_OUT}
+    with left_out(stand_ins):
+        importlib.import_module("torch")
+    for name, stand_in in stand_ins.items():
+        parent, _, last = name.rpartition(".")
+        package = sys.modules[parent]
+        if vars(package).get(last) is stand_in:
+            delattr(package, last)
+    for parent in {name.rpartition(".")[0] for name in _LEFT_OUT}:
+        _give_later(sys.modules[parent])
+    sys.meta_path.insert(0, _Rest())
+
+
+def _give_later(package: ModuleType) -> None:
+    """A part of a package that was left out is imported once it is asked for."""
+    others = vars(package).get("__getattr__")
+
+    def later(name: str) -> Any:
+        part = f"{package.__name__}.{name}"
+        if part in _LEFT_OUT:
+            return importlib.import_module(part)
+        if others is not None:
+            return others(name)
+        raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
+
+    package.__dict__["__getattr__"] = later
+
+
+class _Rest(MetaPathFinder, Loader):
+    """Imports all that was left out, once the first module of torch is asked for that is not there."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if not fullname.startswith("torch."):
+            return None
+        sys.meta_path.remove(self)
+        for name in _LEFT_OUT:
+            importlib.import_module(name)
+        if fullname not in sys.modules:
+            return None
+        self._found = sys.modules[fullname]
+        self._spec = self._found.__spec__
+        # What Python takes of a module that has come to be there while it was looked for, and would run a second time by its own.
+        self._found.__spec__ = ModuleSpec(fullname, self)
+        return self._found.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._found
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec
+
+
+class _Later(ModuleType):
+    """Stands for a module: what is taken from it while torch is imported is a function that looks for the real one when it is called."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        # Only a package has parts.
+        self.__path__ = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # asked for by the import itself
+            raise AttributeError(name)
+        if sys.modules.get(self.__name__) is self:
+            return functools.partial(_called, self.__name__, name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _called(module: str, name: str, *arguments: Any, **named: Any) -> Any:
+    return getattr(importlib.import_module(module), name)(*arguments, **named)
