@@ -57,6 +57,7 @@ test-large: setup-dev ## the whole stacks of a cloud, every one and in every ord
 # Every stack, order and day instead of one of each, and a storm of a thousand uploads.
 test-all: export PILOTLIGHT_ALL := 1
 test-all: export PILOTLIGHT_STORM := 1000
+test-all: export PILOTLIGHT_TEST_GPU_IMAGES := 1
 test-all: test test-torch test-security test-export test-images ## everything, in its large size
 
 bench: setup-dev ## measure, into benchmarks/results (ONLY=cold-start runs one)

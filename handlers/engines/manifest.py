@@ -40,7 +40,8 @@ class FileRecord(NamedTuple):
 
 class ImageInput(NamedTuple):
     """How an image becomes a model's input: resized (to `size`, height and width, or by its shortest edge; `resample` is Pillow's
-    number of the filter), the middle of `crop` (height, width) taken, times `scale`, less `mean`, divided by `deviation`."""
+    number of the filter), the middle of `crop` (height, width) taken, times `scale`, less `mean`, divided by `deviation`. Before that a
+    colour that is transparent becomes white where it is to be `white`."""
 
     size: tuple[int, int] | None
     shortest_edge: int | None
@@ -49,6 +50,7 @@ class ImageInput(NamedTuple):
     scale: float
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    white: bool = False
 
 
 class Generation(NamedTuple):
@@ -180,6 +182,8 @@ def image_of(value: Mapping[str, Any]) -> ImageInput:
         scale=float(value["scale"]),
         mean=tuple(map(float, value["mean"])),
         deviation=tuple(map(float, value["deviation"])),
+        # Packages from before it was told do not have it.
+        white=value.get("white") is True,
     )
 
 

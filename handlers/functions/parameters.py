@@ -1,6 +1,6 @@
 """What each task takes beside its inputs: the checks of parameters by their names. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from handlers.functions.problems import InputRefused
 from handlers.functions.values import check_text
@@ -15,6 +15,12 @@ _MOST_CHARACTERS = 500
 
 # Of a text whose caller does not say how long it may become.
 DEFAULT_NEW_TOKENS = 100
+
+
+class Unnamed(int):
+    """A `max_new_tokens` that a contract has for callers who name none: where less fits into the model's context it gives way."""
+
+
 # Texts to stop at, and the characters of each: every token is compared with them.
 MOST_STOPS, MOST_STOP_CHARACTERS = 4, 100
 
@@ -63,6 +69,14 @@ def _candidate_labels(value: object) -> None:
 def candidates(value: str | list[str]) -> list[str]:
     """The labels of a list or of a text with commas."""
     return [label.strip() for label in value.split(",") if label.strip()] if isinstance(value, str) else value
+
+
+def passes(parameters: Mapping[str, object]) -> int:
+    """Of each text of `zero-shot-classification` through the model: one a label. Of parameters that nobody has checked yet, so at a glance:
+    a text with commas is counted by these."""
+    given = parameters.get("candidate_labels")
+    count = given.count(",") + 1 if isinstance(given, str) else len(given) if isinstance(given, list) else 1
+    return min(max(count, 1), MOST_LABELS)
 
 
 def _hypothesis_template(value: object) -> None:

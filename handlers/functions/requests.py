@@ -89,12 +89,18 @@ def from_value(
     parameters = value.get("parameters")
     if parameters is not None and not isinstance(parameters, dict):
         raise InputRefused(f"'parameters' is {_kind(parameters)}: send an object or leave it out.")
-    anything = kind in (VALUES, None)
-    if references and isinstance(inputs, dict) and not (anything and inputs.keys() != {"uri"}):
+    if references and isinstance(inputs, dict) and not (kind in (VALUES, None) and inputs.keys() != {"uri"}):
         return PredictionRequest((), False, parameters or {}, _uri(inputs))
-    if anything:
-        return of_values(inputs, parameters or {}, max_inputs=max_inputs, sound=sound)
-    return of_texts(inputs, parameters or {}, max_inputs=max_inputs)
+    return of_kind(kind, inputs, parameters or {}, max_inputs=max_inputs, sound=sound)
+
+
+def of_kind(
+    kind: str | None, inputs: object, parameters: dict[str, Any], *, max_inputs: int, name: str = "inputs", sound: bool = False
+) -> PredictionRequest:
+    """A request of what a task takes, which the client calls `name`; of anything while that is not known. Raises InputRefused."""
+    if kind in (VALUES, None):
+        return of_values(inputs, parameters, max_inputs=max_inputs, name=name, sound=sound)
+    return of_texts(inputs, parameters, max_inputs=max_inputs, name=name)
 
 
 def of_texts(inputs: object, parameters: dict[str, Any], *, max_inputs: int, name: str = "inputs") -> PredictionRequest:
@@ -107,15 +113,17 @@ def of_texts(inputs: object, parameters: dict[str, Any], *, max_inputs: int, nam
     return PredictionRequest(texts, many, parameters)
 
 
-def of_values(inputs: object, parameters: dict[str, Any], *, max_inputs: int, sound: bool = False) -> PredictionRequest:
-    """A request of a JSON value or a list of them. Raises InputRefused."""
+def of_values(
+    inputs: object, parameters: dict[str, Any], *, max_inputs: int, name: str = "inputs", sound: bool = False
+) -> PredictionRequest:
+    """A request of a JSON value or a list of them, which the client calls `name`. Raises InputRefused."""
     many = isinstance(inputs, list)
     items: list[object] = inputs if isinstance(inputs, list) else [inputs]
     if not 1 <= len(items) <= max_inputs:
-        raise InputRefused(f"'inputs' has {len(items)} inputs: send 1 to {max_inputs}.")
+        raise InputRefused(f"'{name}' has {len(items)} inputs: send 1 to {max_inputs}.")
     if not sound:
         for index, item in enumerate(items):
-            values.check(item, f"inputs[{index}]" if many else "inputs")
+            values.check(item, f"{name}[{index}]" if many else name)
     return PredictionRequest(tuple(items), many, parameters)
 
 

@@ -42,15 +42,43 @@ def of(
 
 def _own(schemas: dict[str, Any], own: Mapping[str, Any], most: int) -> dict[str, Any]:
     """The same with what a model of one's own takes and gives."""
-    inputs = {
-        "anyOf": [own["input"], {"type": "array", "items": own["input"], "minItems": 1, "maxItems": most}],
-        "examples": [own["example"]],
-    }
-    outputs = {"anyOf": [own["output"], {"type": "array", "items": own["output"]}]}
-    schemas["Request"]["properties"] = {"inputs": inputs, "parameters": own["parameters"] or {"type": "object", "maxProperties": 0}}
-    schemas["Answer"]["properties"] = {"outputs": outputs}
+    several = {"type": "array", "items": own["input"], "minItems": 1, "maxItems": most}
+    inputs = {"anyOf": [own["input"], several], "examples": [own["example"]]}
+    outputs = [own["output"], {"type": "array", "items": own["output"]}]
+    parameters = own["parameters"] or {"type": "object", "maxProperties": 0}
+    asked = _object({"inputs": inputs, "parameters": parameters}, "inputs")
+    beside = schemas["HuggingFaceRequest"]
+    # With the names of the columns a row is an object: of which values these are to be a schema of rows can't tell.
+    table = _object(
+        {"columns": {"type": "array", "items": _TEXT, "uniqueItems": True}, "index": _ANYTHING, "data": {**several, "items": _ANYTHING}},
+        "data",
+    )
+    scored = _object({"input_data": {"oneOf": [several, table]}, "params": parameters}, "input_data")
     components: dict[str, Any] = own["components"]
-    return schemas | components
+    return {
+        **schemas,
+        "Request": asked,
+        "Answer": _open({"outputs": {"anyOf": outputs}}, "outputs"),
+        "HuggingFaceRequest": {**beside, "properties": {**beside["properties"], **asked["properties"]}},
+        "ScoreRequest": {"oneOf": [asked, scored]},
+        "Outputs": {**schemas["Outputs"], "anyOf": outputs},
+        "Input": _beside(inputs, own["parameters"], components),
+        "Output": {"anyOf": [*outputs, {"type": "null"}]},
+        **components,
+    }
+
+
+def _beside(inputs: dict[str, Any], parameters: Mapping[str, Any] | None, components: Mapping[str, Any]) -> dict[str, Any]:
+    """An object with the inputs of a model of one's own, and its parameters beside them."""
+    if parameters is None:
+        return {**_open({"inputs": inputs}), "additionalProperties": False}
+    told = components.get(str(parameters.get("$ref")).rpartition("/")[2], parameters)
+    return {
+        "type": "object",
+        "required": ["inputs", *told.get("required", ())],
+        "properties": {**told.get("properties", {}), "inputs": inputs},
+        "additionalProperties": told.get("additionalProperties", True),
+    }
 
 
 def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:

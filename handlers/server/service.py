@@ -17,7 +17,7 @@ from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import Loaded, Mark, Model, load
 from handlers.engines.manifest import Manifest
 from handlers.functions import logs, problems, spans
-from handlers.functions.parameters import DEFAULT_NEW_TOKENS
+from handlers.functions.parameters import DEFAULT_NEW_TOKENS, passes
 from handlers.functions.pings import Ping
 from handlers.functions.problems import AnswerTooLarge, DeadlineExceeded, InternalFault, RequestProblem
 from handlers.functions.requests import PredictionRequest, check, parse, takes
@@ -32,7 +32,7 @@ from handlers.server.stages import Stages, custom_attributes, server_timing
 from handlers.server.waiting import Job
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
-from handlers.tasks import GENERATION
+from handlers.tasks import GENERATION, ZERO_SHOT
 
 if TYPE_CHECKING:
     from handlers.server.board import Slot
@@ -95,8 +95,9 @@ class Service:
         )
         self._instance = str(uuid.uuid4())
         self._deliveries: Deliveries | None = None
-        # What the model's inputs are, None while that is not known.
+        # What the model's inputs are, None while that is not known; and what requests to it count for, beside their texts.
         self.kind: str | None = None
+        self._weighed: Callable[[Mapping[str, Any], int, int], tuple[int, int]] | None = None
 
     def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
         """A request's body within the settings. Raises RequestProblem."""
@@ -287,6 +288,7 @@ class Service:
         self._tier, self._warm = loaded.tier, loaded.warm
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self.kind = takes(loaded.manifest.task)
+        self._weighed = _WEIGHED.get(loaded.manifest.task)
         self.loaded_at = time.time()
         return loaded.model
 
@@ -370,11 +372,8 @@ class Service:
         future: Outcome | None = None,
     ) -> _Job:
         inputs, cost = len(request.texts) or 1, sum(map(_cost, request.texts)) or _EACH
-        if self.manifest is not None and self.manifest.task == GENERATION:
-            # Every token is a pass.
-            tokens = request.parameters.get("max_new_tokens")
-            # Looked at by the model's thread only; a number without end would cost without end.
-            cost += inputs * _EACH * (min(max(tokens, 1), _MOST_TOKENS) if isinstance(tokens, int) else DEFAULT_NEW_TOKENS)
+        if self._weighed is not None:
+            inputs, cost = self._weighed(request.parameters, inputs, cost)
         return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING, alone=alone, future=future)
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:
@@ -421,6 +420,24 @@ class Service:
 def _cost(item: object) -> int:
     """What an input takes beside others, in characters: of a text's those that a model reads of it."""
     return _EACH + (min(len(item), _READ) if isinstance(item, str) else 0)
+
+
+def _written(parameters: Mapping[str, Any], inputs: int, cost: int) -> tuple[int, int]:
+    """Every token is a pass."""
+    tokens = parameters.get("max_new_tokens")
+    # Looked at by the model's thread only; a number without end would cost without end.
+    most = min(max(tokens, 1), _MOST_TOKENS) if isinstance(tokens, int) else DEFAULT_NEW_TOKENS
+    return inputs, cost + inputs * _EACH * most
+
+
+def _labelled(parameters: Mapping[str, Any], inputs: int, cost: int) -> tuple[int, int]:
+    """Every label of a text is a pass."""
+    labels = passes(parameters)
+    return inputs * labels, cost * labels
+
+
+# Task -> how many inputs a request counts for, and what it costs, by its parameters, where that is not what its texts say.
+_WEIGHED = {GENERATION: _written, ZERO_SHOT: _labelled}
 
 
 def _outcomes(model: Model, asked: Sequence[tuple[PredictionRequest, Cancellation]]) -> Iterator[tuple[int, Any]]:

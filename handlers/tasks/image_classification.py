@@ -48,7 +48,7 @@ class ImageClassification:
         for index, sent in enumerate(request.texts):
             # A request may hold many large images, and its caller may have left.
             cancellation.check()
-            image = decode(sent, f"inputs[{index}]" if request.many else "inputs")
+            image = decode(sent, f"inputs[{index}]" if request.many else "inputs", white=self._image.white)
             answers.append(self._scores(pixels(image, self._image), function, cancellation)[:most])
         return answers if request.many else answers[0]
 

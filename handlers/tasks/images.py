@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from handlers.engines.manifest import ImageInput
 from handlers.functions.problems import InputRefused
@@ -20,12 +20,16 @@ MOST_PIXELS = 25_000_000
 _SCAN, _MOST_SCANNED = b"\xff\xda", 16 * MOST_PIXELS
 # Pillow's own check would come at the same moment, with a limit that no answer names.
 Image.MAX_IMAGE_PIXELS = None
+# Pixels that are looked through at once for a transparent colour, at ten bytes each.
+_PART = 1 << 20
+_WHITE = (255, 255, 255)
 # Resized by its shortest edge, a strip of 1 x 1,000,000 pixels would become one of billions.
 _MOST_OBLONG = 32
 
 
-def decode(sent: str | bytes, where: str) -> Image.Image:
-    """The image in bytes or base64, upright, as RGB. Raises InputRefused, for too many pixels before any is decoded."""
+def decode(sent: str | bytes, where: str, *, white: bool = False) -> Image.Image:
+    """The image in bytes or base64, upright, as RGB; with `white` in place of a colour that is transparent. Raises InputRefused, for too
+    many pixels before any is decoded."""
     body = sent if isinstance(sent, bytes) else _of_base64(sent, where)
     try:
         with Image.open(io.BytesIO(body), formats=FORMATS) as image:
@@ -35,11 +39,24 @@ def decode(sent: str | bytes, where: str) -> Image.Image:
             if width * height * body.count(_SCAN) > _MOST_SCANNED and image.format != "PNG":
                 raise InputRefused(f"'{where}' has too many scans for its {width} x {height} pixels: save it again, as a baseline JPEG.")
             ImageOps.exif_transpose(image, in_place=True)
-            return image if image.mode == "RGB" else image.convert("RGB")
+            shown = image if image.mode == "RGB" else image.convert("RGB")
+            return _on_white(shown) if white and "transparency" in shown.info else shown
     except InputRefused:
         raise
     except Exception as error:  # decoders raise what they like for a damaged file: OSError, SyntaxError, struct.error, ...
         raise InputRefused(f"'{where}' is no image that can be read: send a whole {' or '.join(FORMATS)} file.") from error
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image itself, with white where Pillow sees its transparent colour: what transformers' `convert_to_rgb` makes of it once the
+    pipeline has made it RGB, but in parts, where whole copies would take four times the memory."""
+    width, rows = min(image.width, _PART), max(_PART // image.width, 1)
+    for top in range(0, image.height, rows):
+        for left in range(0, image.width, width):
+            box = (left, top, min(left + width, image.width), min(top + rows, image.height))
+            image.paste(_WHITE, box, ImageChops.invert(image.crop(box).convert("RGBA").getchannel("A")))
+    del image.info["transparency"]
+    return image
 
 
 def _of_base64(text: str, where: str) -> bytes:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from handlers.functions.parameters import Unnamed
+
 Array = np.ndarray[Any, Any]
 
 
@@ -26,13 +28,14 @@ class Wishes(NamedTuple):
 
 def wishes_of(parameters: Mapping[str, Any], default: int) -> Wishes:
     """What checked parameters ask for. Something is drawn where `do_sample`, or a number of drawing, asks for it."""
+    most = parameters.get("max_new_tokens", Unnamed(default))
     temperature, top_k, top_p = (parameters.get(name) for name in ("temperature", "top_k", "top_p"))
     draws = parameters.get("do_sample")
     if draws is None:
         draws = any(value is not None for value in (temperature, top_k, top_p))
     return Wishes(
-        most=parameters.get("max_new_tokens", default),
-        named="max_new_tokens" in parameters,
+        most=most,
+        named=not isinstance(most, Unnamed),
         temperature=(1.0 if temperature is None else float(temperature)) if draws else 0.0,
         top_k=top_k,
         top_p=1.0 if top_p is None else float(top_p),

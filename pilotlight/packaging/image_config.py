@@ -21,7 +21,7 @@ _CLIP_MEAN, _CLIP_DEVIATION = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 
 
 class _Kind(NamedTuple):
     """What an image processor does where its file leaves it out; `squares`: whether a size that is one number is that of both sides, and
-    not of the shortest."""
+    not of the shortest; `white`: whether it puts white in the place of a colour that is transparent (`do_convert_rgb`)."""
 
     size: Mapping[str, int]
     squares: bool
@@ -30,6 +30,7 @@ class _Kind(NamedTuple):
     crop_size: Mapping[str, int] | None = MappingProxyType({"height": 224, "width": 224})
     mean: list[float] = _HALVES
     deviation: list[float] = _HALVES
+    white: bool = False
 
 
 _SQUARE, _SHORTEST, _LARGER = {"height": 224, "width": 224}, {"shortest_edge": 224}, {"shortest_edge": 256}
@@ -38,12 +39,12 @@ _SQUARE, _SHORTEST, _LARGER = {"height": 224, "width": 224}, {"shortest_edge": 2
 _KINDS = {
     "ViT": _Kind(_SQUARE, True, _BILINEAR, crop_size=None),
     "DeiT": _Kind({"height": 256, "width": 256}, True, _BICUBIC, crops=True),
-    "CLIP": _Kind(_SHORTEST, False, _BICUBIC, crops=True, mean=_CLIP_MEAN, deviation=_CLIP_DEVIATION),
+    "CLIP": _Kind(_SHORTEST, False, _BICUBIC, crops=True, mean=_CLIP_MEAN, deviation=_CLIP_DEVIATION, white=True),
     "Beit": _Kind(_SQUARE, True, _BICUBIC),
-    "Bit": _Kind(_SHORTEST, False, _BICUBIC, crops=True, mean=_CLIP_MEAN, deviation=_CLIP_DEVIATION),
+    "Bit": _Kind(_SHORTEST, False, _BICUBIC, crops=True, mean=_CLIP_MEAN, deviation=_CLIP_DEVIATION, white=True),
     "MobileNetV1": _Kind(_LARGER, False, _BILINEAR, crops=True),
     "MobileNetV2": _Kind(_LARGER, False, _BILINEAR, crops=True),
-    "Siglip": _Kind(_SQUARE, False, _BICUBIC, crop_size=None),
+    "Siglip": _Kind(_SQUARE, False, _BICUBIC, crop_size=None, white=True),
 }
 # Of every kind: bytes to 0..1.
 _SCALE = 1 / 255
@@ -104,6 +105,7 @@ def _input(given: Mapping[str, Any], kind: _Kind) -> dict[str, Any]:
         "scale": _number("rescale_factor", given.get("rescale_factor", _SCALE)) if rescales else 1.0,
         "mean": _colours("image_mean", given.get("image_mean", kind.mean), zero=True) if normalizes else [0.0] * 3,
         "deviation": _colours("image_std", given.get("image_std", kind.deviation), zero=False) if normalizes else [1.0] * 3,
+        "white": _flag(given, "do_convert_rgb", kind.white),
     }
 
 

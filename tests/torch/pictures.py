@@ -33,10 +33,10 @@ def file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return target.getvalue()
 
 
-def _turned(orientation: int, kind: str = "JPEG") -> bytes:
+def _turned(orientation: int, kind: str = "JPEG", **options: Any) -> bytes:
     exif = Image.Exif()
     exif[_ORIENTATION] = orientation
-    return file(scene(), kind, exif=exif)
+    return file(scene(), kind, exif=exif, **options)
 
 
 def _see_through(image: Image.Image) -> Image.Image:
@@ -58,7 +58,15 @@ def _one_colour_unseen() -> bytes:
 
 
 # Of whose colours one is transparent, which is not all one to every image processor.
-UNSEEN = {"palette": _one_colour_unseen, "colours": lambda: file(scene(), transparency=(170, 50, 40))}
+UNSEEN: dict[str, Callable[[], bytes]] = {
+    "palette": _one_colour_unseen,
+    "colours": lambda: file(scene(), transparency=(170, 50, 40)),
+    "grey": lambda: file(scene().convert("L"), transparency=85),
+    "grey, 16 bits": lambda: file(_deep_grey(), transparency=21_763),
+    "black and white": lambda: file(scene().convert("1"), transparency=0),
+    "palette, by degrees": lambda: file(scene().quantize(64), transparency=bytes(range(64))),
+    "EXIF 6": lambda: _turned(6, "PNG", transparency=(170, 50, 40)),
+}
 PICTURES: dict[str, Callable[[], bytes]] = {
     "PNG": lambda: file(scene()),
     "JPEG": lambda: file(scene(), "JPEG", quality=85),

@@ -142,13 +142,17 @@ def test_hugging_faces_client_whole_and_streamed(plain, monkeypatch):
     assert client.text_generation(PROMPT, max_new_tokens=24) == row["generated_text"]
     assert "".join(client.text_generation(PROMPT, max_new_tokens=24, stream=True)) == row["generated_text"]
     details = client.text_generation(PROMPT, max_new_tokens=24, details=True)
-    assert (details.generated_text, details.details.generated_tokens) == (row["generated_text"], row["generated_tokens"])
+    # There the token that ends a text counts, too.
+    every = row["generated_tokens"] + (row["finish_reason"] == "stop")
+    assert (details.generated_text, details.details.generated_tokens, len(details.details.tokens)) == (row["generated_text"], every, every)
     tokens = list(client.text_generation(PROMPT, max_new_tokens=24, stream=True, details=True))
-    assert (tokens[-1].generated_text, len(tokens)) == (row["generated_text"], row["generated_tokens"])
+    assert (tokens[-1].generated_text, tokens[-1].details.generated_tokens, len(tokens)) == (row["generated_text"], every, every)
     assert [token.token.id for token in tokens] == [token.id for token in details.details.tokens]
     stop = row["generated_text"][4:7]
     expected = row["generated_text"].partition(stop)[0]
     assert "".join(client.text_generation(PROMPT, max_new_tokens=24, stream=True, stop=[stop])) == expected
+    stopped = client.text_generation(PROMPT, max_new_tokens=24, details=True, stop=[stop]).details
+    assert (stopped.finish_reason, stopped.generated_tokens) == ("stop_sequence", len(stopped.tokens))
     answer = plain.post("/", json={"inputs": PROMPT, "parameters": {"repetition_penalty": 1.2}})
     assert (answer.status_code, "repetition_penalty" in answer.text) == (422, True)
 

@@ -45,12 +45,13 @@ class Contract(NamedTuple):
     members: _Members = _no_member
 
 
-# What is asked in texts, an image in base64 among them. A model of one's own takes what it says, which only our own contract carries.
-_KNOWN = frozenset(TASKS) - {CUSTOM}
+# What is asked in texts, an image in base64 among them: a tensor has one shape and one datatype for all its inputs, while a model of one's
+# own takes any JSON value that its types allow.
+_OF_TEXTS = frozenset(TASKS) - {CUSTOM}
 # The module's name -> what it is.
 CONTRACTS: dict[str, Contract] = {
     "plain": Contract("Ours and SageMaker's", None, {"POST /predict": "predict", "POST /invocations": "predict"}),
-    "hugging_face": Contract("Hugging Face", _KNOWN, {"POST /": "infer"}, _text_member),
+    "hugging_face": Contract("Hugging Face", None, {"POST /": "infer"}, _text_member),
     "openai": Contract(
         "OpenAI",
         frozenset({"sentence-embedding"}),
@@ -65,7 +66,7 @@ CONTRACTS: dict[str, Contract] = {
     ),
     "open_inference": Contract(
         "Open Inference Protocol v2",
-        _KNOWN,
+        _OF_TEXTS,
         {
             "GET /v2": "server",
             "GET /v2/health/live": "live",
@@ -79,10 +80,10 @@ CONTRACTS: dict[str, Contract] = {
         },
         _text_member,
     ),
-    "azure_ml": Contract("Azure Machine Learning", _KNOWN, {"POST /score": "score"}),
+    "azure_ml": Contract("Azure Machine Learning", None, {"POST /score": "score"}),
     "cog": Contract(
         "Cog",
-        _KNOWN,
+        None,
         {
             "GET /health-check": "health",
             "POST /predictions": "create",

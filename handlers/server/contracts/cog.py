@@ -1,7 +1,7 @@
 """Cog's contract, which Replicate runs: predictions with a state, told at once, later by webhooks, or again by their id.
 
-An `input` has `inputs`, and beside it the parameters of the model's task. What is running is known to this process alone, and is
-forgotten when it has ended, as Cog has it.
+An `input` has `inputs`, and beside it the parameters of the model's task, or those of a model of one's own. What is running is known to
+this process alone, and is forgotten when it has ended, as Cog has it.
 """
 
 import uuid
@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
+from handlers.functions import wording
 from handlers.functions.problems import InputRefused, NotAcceptable, PredictionRuns, PredictionUnknown
-from handlers.functions.requests import PredictionRequest, of_texts
-from handlers.functions.wording import kind
+from handlers.functions.requests import TEXTS, PredictionRequest, of_kind
 from handlers.server.calls import Call
 from handlers.server.contracts import webhooks
 from handlers.server.contracts.cog_predictions import EVENTS, FORM, ID, Prediction, Predictions, Wanted
@@ -57,14 +57,14 @@ async def health(call: Call) -> Answer:
     return Answer(200, _JSON, orjson.dumps({"status": "BUSY" if busy else "READY", "setup": setup}))
 
 
-def translated(body: object, *, max_inputs: int, webhooks_uri: str | None) -> tuple[PredictionRequest, Wanted]:
-    """What is asked. Raises InputRefused."""
+def translated(body: object, *, max_inputs: int, webhooks_uri: str | None, kind: str | None = TEXTS) -> tuple[PredictionRequest, Wanted]:
+    """What is asked of a model that takes inputs of this `kind`, None while that is not known. Raises InputRefused."""
     fields = fields_of(body, "The body", required=("input",), allowed=_FIELDS)
     given = fields["input"]
     if not isinstance(given, dict) or "inputs" not in given:
-        raise InputRefused(f"'input' is {kind(given)}: send an object with 'inputs' and the parameters of the task beside it.")
+        raise InputRefused(f"'input' is {wording.kind(given)}: send an object with 'inputs' and the parameters of the task beside it.")
     parameters = {name: value for name, value in given.items() if name != "inputs"}
-    request = of_texts(given["inputs"], parameters, max_inputs=max_inputs, name="input.inputs")
+    request = of_kind(kind, given["inputs"], parameters, max_inputs=max_inputs, name="input.inputs")
     chosen, webhook, events = fields.get("id"), text_in(fields, "webhook"), fields.get("webhook_events_filter")
     if chosen is not None and not (isinstance(chosen, str) and ID.fullmatch(chosen)):
         raise InputRefused("'id' is not 1 to 128 letters, digits, '.', '_' and '-'.")
@@ -76,8 +76,8 @@ def translated(body: object, *, max_inputs: int, webhooks_uri: str | None) -> tu
 
 
 async def _predict(call: Call, named: str | None) -> Answer:
-    settings = call.service.settings
-    request, wanted = translated(await call.json(), max_inputs=settings.max_inputs, webhooks_uri=settings.webhooks_uri)
+    settings, body = call.service.settings, await call.json()
+    request, wanted = translated(body, max_inputs=settings.max_inputs, webhooks_uri=settings.webhooks_uri, kind=call.service.kind)
     if named is not None and (not ID.fullmatch(named) or wanted.id not in (None, named)):
         raise InputRefused("The path's id is not 1 to 128 letters, digits, '.', '_' and '-', or the body has another 'id'.")
     accepted = call.headers.get("accept", "")

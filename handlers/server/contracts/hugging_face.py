@@ -1,7 +1,8 @@
 """Hugging Face's contract, as Inference Endpoints and `huggingface_hub.InferenceClient` have it: the bare outputs of a pipeline.
 
 Some shapes are the hosted API's and not the pipeline's: labels of texts come in a list for each text, all of them unless `top_k` says
-otherwise, the caller's own labels with their scores; `normalize`, `truncate` and `truncation_direction` stand beside `inputs`.
+otherwise, the caller's own labels with their scores; `normalize`, `truncate` and `truncation_direction` stand beside `inputs`. A model of
+one's own takes and gives the bare values.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from handlers.engines.manifest import Manifest
-from handlers.functions import values
+from handlers.functions import values, wording
 from handlers.functions.problems import InputRefused, RequestProblem
-from handlers.functions.requests import PredictionRequest, decoded, of_texts
-from handlers.functions.wording import kind
+from handlers.functions.requests import TEXTS, VALUES, PredictionRequest, decoded, of_kind, of_texts
 from handlers.server.calls import Call
 from handlers.server.contracts.fields import fields_of, object_in, one_of
 from handlers.server.forms import Encoded, Form, Predicted, dumped
-from handlers.tasks import GENERATION
+from handlers.tasks import CUSTOM, GENERATION
 
 if TYPE_CHECKING:
     from handlers.tasks.continuing import Piece
@@ -25,17 +25,19 @@ Array = np.ndarray[Any, Any]
 _NAME = "Hugging Face's contract"
 _VECTORS = frozenset({"sentence-embedding"})
 _BESIDE = ("normalize", "truncate", "truncation_direction")
+_COMPARED = ("source_sentence", "sentences")
 
 
 def infer(call: Call, body: bytes) -> tuple[PredictionRequest, Form]:
     """What is asked, and how it is answered. Raises RequestProblem."""
     if values.is_image(call.content_type):
         return call.service.parse(body, call.content_type), _FORM
-    return translated(decoded(body, call.content_type), max_inputs=call.service.settings.max_inputs)
+    return translated(decoded(body, call.content_type), max_inputs=call.service.settings.max_inputs, kind=call.service.kind)
 
 
-def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:
-    """What is asked, and how it is answered. Raises InputRefused."""
+def translated(body: object, *, max_inputs: int, kind: str | None = TEXTS) -> tuple[PredictionRequest, Form]:
+    """What is asked of a model that takes inputs of this `kind`, None while that is not known, and how it is answered. Raises
+    InputRefused."""
     fields = fields_of(body, "The body", required=("inputs",), allowed=("parameters", "options", "stream", *_BESIDE))
     # Said by older clients: a model is always waited for, and no answer comes out of a cache.
     options = fields_of(object_in(fields, "options"), "'options'", required=(), allowed=("use_cache", "wait_for_model"))
@@ -45,12 +47,14 @@ def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, For
     one_of(fields, "truncate", (True,))
     one_of(fields, "truncation_direction", ("right", "Right"))
     normalize = one_of(fields, "normalize", (True, False))
-    parameters = object_in(fields, "parameters")
-    if isinstance(fields["inputs"], dict):
-        return _comparison(fields["inputs"], parameters, max_inputs)
+    inputs, parameters = fields["inputs"], object_in(fields, "parameters")
+    if isinstance(inputs, dict) and kind not in (VALUES, None):
+        return _comparison(inputs, parameters, max_inputs)
     if one_of(fields, "stream", (True, False)):
-        return of_texts(fields["inputs"], {**parameters, "details": True}, max_inputs=1), _STREAM
-    request = of_texts(fields["inputs"], parameters, max_inputs=max_inputs)
+        return of_kind(kind, inputs, {**parameters, "details": True}, max_inputs=1), _STREAM
+    request = of_kind(kind, inputs, parameters, max_inputs=max_inputs)
+    if isinstance(inputs, dict) and kind is None and inputs.keys() == set(_COMPARED):
+        return request, _comparison_or_value(inputs, parameters, max_inputs)
     if normalize is not None:
         return request, Form(f"{_NAME} with 'normalize'", lambda predicted: _normalized(predicted, normalize), _VECTORS)
     return request, _FORM
@@ -81,8 +85,6 @@ def _scored(output: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 _FORM = Form(_NAME, _outputs, adapt=_adapted)
-# What Text Generation Inference calls the two reasons for which a text is over here.
-_REASONS = {"stop": "eos_token", "length": "length"}
 
 
 def _written(output: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +94,12 @@ def _written(output: dict[str, Any]) -> dict[str, Any]:
 
 
 def _details(output: dict[str, Any]) -> dict[str, Any]:
-    return {"finish_reason": _REASONS[output["finish_reason"]], "generated_tokens": output["generated_tokens"], "seed": None}
+    """There the token that ends a text is one of those that were generated (its `StoppingCriteria`); here it is no part of the text."""
+    every = len(output["tokens"])
+    reason = output["finish_reason"]
+    if reason == "stop":
+        reason = "eos_token" if every > output["generated_tokens"] else "stop_sequence"
+    return {"finish_reason": reason, "generated_tokens": every, "seed": None}
 
 
 def _event(piece: "Piece", manifest: Manifest) -> bytes:
@@ -129,13 +136,25 @@ def _normalized(predicted: Predicted, wanted: bool) -> Encoded:
 
 def _comparison(inputs: object, parameters: dict[str, Any], max_inputs: int) -> tuple[PredictionRequest, Form]:
     """Task `sentence-similarity` of the client: the cosines of one sentence and others."""
-    fields = fields_of(inputs, "'inputs'", required=("source_sentence", "sentences"))
+    fields = fields_of(inputs, "'inputs'", required=_COMPARED)
     source = of_texts(fields["source_sentence"], {}, max_inputs=1, name="inputs.source_sentence")
     if not isinstance(fields["sentences"], list):
-        raise InputRefused(f"'inputs.sentences' is {kind(fields['sentences'])}: send a list of texts.")
+        raise InputRefused(f"'inputs.sentences' is {wording.kind(fields['sentences'])}: send a list of texts.")
     others = of_texts(fields["sentences"], {}, max_inputs=max_inputs - 1, name="inputs.sentences")
     request = PredictionRequest((*source.texts, *others.texts), True, parameters)
     return request, Form(f"{_NAME} with 'source_sentence'", _cosines, _VECTORS)
+
+
+def _comparison_or_value(inputs: object, parameters: dict[str, Any], max_inputs: int) -> Form:
+    """The form of one that comes before the model is here: to one of one's own it is an input as any other."""
+
+    def adapt(request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
+        return request if manifest.task == CUSTOM else _comparison(inputs, parameters, max_inputs)[0]
+
+    def encode(predicted: Predicted) -> Encoded:
+        return _outputs(predicted) if predicted.manifest.task == CUSTOM else _cosines(predicted)
+
+    return Form(f"{_NAME} with 'source_sentence'", encode, _VECTORS | {CUSTOM}, adapt=adapt)
 
 
 def _cosines(predicted: Predicted) -> Encoded:

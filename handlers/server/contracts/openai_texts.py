@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from handlers.engines.manifest import Manifest
+from handlers.functions.parameters import Unnamed
 from handlers.functions.problems import InputRefused, RequestProblem
 from handlers.functions.requests import PredictionRequest, of_texts
 from handlers.functions.wording import kind, shown
@@ -49,7 +50,7 @@ async def chat(call: Call) -> Answer:
 def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:
     """What a completion asks, and how it is answered. Raises InputRefused."""
     fields = fields_of(body, "The body", required=("model", "prompt"), allowed=(*_SAID, "echo", *_OF_COMPLETIONS))
-    parameters = {"max_new_tokens": _COMPLETION_TOKENS, **_parameters(fields, _OF_COMPLETIONS)}
+    parameters = {"max_new_tokens": Unnamed(_COMPLETION_TOKENS), **_parameters(fields, _OF_COMPLETIONS)}
     if one_of(fields, "echo", (True, False)):
         parameters["return_full_text"] = True
     prompt = fields["prompt"]

@@ -15,6 +15,7 @@ from handlers.engines.manifest import ImageInput, ModelError, read_manifest
 from handlers.functions.endpoint import normalised
 from handlers.functions.problems import InputRefused, MediaTypeUnsupported
 from handlers.functions.requests import IMAGES, check, parse
+from handlers.tasks import images
 from handlers.tasks.images import decode, pixels
 from pilotlight.packaging import PackagingError, package_model
 from pilotlight.packaging.image_config import image_input
@@ -141,6 +142,48 @@ def test_an_image_is_turned_as_its_camera_says():
     assert (found.size, found.getpixel((1, 0))) == ((2, 4), RED)
 
 
+def _palette():
+    made = Image.new("P", (40, 20), 1)
+    made.putpalette([*RED, *BLUE])
+    made.paste(0, (0, 0, 4, 3))
+    return made
+
+
+def _coloured():
+    made = Image.new("RGB", (40, 20), BLUE)
+    made.paste(RED, (0, 0, 4, 3))
+    return made
+
+
+@pytest.mark.parametrize(("made", "transparency"), [(_palette, 0), (_coloured, RED)], ids=["palette", "colours"])
+def test_a_transparent_colour_is_shown_or_white_as_the_manifest_says(monkeypatch, made, transparency):
+    monkeypatch.setattr(images, "_PART", 16)  # of many parts: within a row, and a few rows of a narrower one
+    image = made()
+    for sent in (image, image.crop((0, 0, 7, 20))):
+        body = encoded(sent, transparency=transparency)
+        shown, white = decode(body, "inputs"), decode(body, "inputs", white=True)
+        assert (shown.getpixel((3, 2)), white.getpixel((3, 2))) == (RED, (255, 255, 255))
+        assert {place for place in np.ndindex(*sent.size) if white.getpixel(place) != BLUE} == set(np.ndindex(4, 3))
+        assert {white.getpixel(place) for place in np.ndindex(4, 3)} == {(255, 255, 255)}
+    assert decode(encoded(image), "inputs", white=True).getpixel((3, 2)) == RED, "nothing is transparent"
+
+
+def test_a_model_whose_processor_converts_colours_sees_white(tmp_path):
+    body = encoded(Image.new("RGB", (9, 9), RED), transparency=RED)
+    means = []
+    for white in (False, True):
+        folder = unpacked(
+            package(image_folder(tmp_path / f"{white}", do_convert_rgb=white), tmp_path / "cache").archive, tmp_path / f"un{white}"
+        )
+        manifest = read_manifest(folder)
+        assert manifest.image.white is white
+        import_engine(manifest.engine, manifest.task)
+        scores = ask(build(folder, manifest, threads=1), {"inputs": base64_of(body), "parameters": {"function_to_apply": "none"}})
+        means.append({item["label"]: item["score"] for item in scores})
+    # Red is 1 and the others -1; white is 1 in each.
+    assert (means[0]["green"], means[1]["green"]) == (pytest.approx(-8), pytest.approx(8))
+
+
 def test_the_shortest_edge_is_resized_and_the_middle_cut_out():
     stripes = Image.new("RGB", (40, 20), RED)
     stripes.paste(BLUE, (10, 0, 30, 20))
@@ -211,6 +254,7 @@ def test_what_an_image_processor_saves_is_understood(name, tmp_path):
         ({"resample": None}, "resample is None"),
         ({"rescale_factor": float("nan")}, "rescale_factor is nan"),
         ({"do_resize": "yes"}, "do_resize is yes: true or false"),
+        ({"do_convert_rgb": 1}, "do_convert_rgb is 1: true or false"),
         ({"image_mean": 0.5}, "image_mean is 0.5: a list of three"),
         ({"image_mean": [0.5, None, 0.5]}, "image_mean is None"),
         ({"image_mean": [0.5]}, "image_mean"),

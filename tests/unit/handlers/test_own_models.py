@@ -15,6 +15,8 @@ from handlers.engines.manifest import ModelError, read_manifest
 from handlers.engines.own import OwnModel
 from handlers.functions.problems import InputRefused
 from handlers.functions.requests import check, from_value
+from handlers.server import openapi
+from handlers.settings import HandlerSettings
 from pilotlight.packaging import PackagingError, package_model
 from tests.unit.handlers.conftest import unpacked
 from tests.unit.handlers.processes import ROOT, running
@@ -105,7 +107,7 @@ def test_a_server_serves_it_describes_it_and_answers_a_ping_with_its_example(wor
         schemas = server.client.get("/openapi.json").json()["components"]["schemas"]
         assert schemas["Own.House"]["required"] == ["square_metres", "rooms"]
         assert schemas["Own.Price"]["properties"] == {"price": {"type": "number"}}
-        assert schemas["Request"]["properties"]["parameters"] == {"$ref": "#/components/schemas/Own.Rounding"}
+        assert schemas["Request"]["properties"]["parameters"]["anyOf"][0] == {"$ref": "#/components/schemas/Own.Rounding"}
 
 
 class Model:
@@ -147,6 +149,28 @@ def test_one_that_takes_no_parameters_refuses_them(served):
     assert ask(served(Model), {"inputs": "text", "parameters": {}}) == 1
     with pytest.raises(InputRefused, match=r"parameters\.top_k is not known: this model takes none"):
         ask(served(Model), {"inputs": "text", "parameters": {"top_k": 1}})
+
+
+def test_parameters_stand_beside_the_inputs_as_the_model_has_them(served):
+    """In Cog's `input`, by their schema."""
+
+    def described(kind):
+        schema = openapi.document(HandlerSettings(), None, served(kind).schemas)["components"]
+        return lambda value: jsonschema.Draft202012Validator(schema["schemas"]["Input"] | {"components": schema}).is_valid(value)
+
+    without, with_some = described(Model), described(Doubling)
+    assert without({"inputs": "a"})
+    assert not without({"inputs": "a", "by": 1})
+    assert with_some({"inputs": [{"value": 1}], "by": 3})
+    assert not with_some({"inputs": {"value": 1}, "by": "a"})
+    assert not with_some({"by": 3})
+
+    class Named(Doubling):
+        def predict(self, inputs: list[Numbers], parameters: dict[str, int]) -> list[float]:
+            return [each.value for each in inputs]
+
+    assert described(Named)({"inputs": {"value": 1}, "a": 1})
+    assert not described(Named)({"inputs": {"value": 1}, "a": "b"})
 
 
 def _untyped(self, inputs):

@@ -5,6 +5,7 @@ import gzip
 import json
 import struct
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from handlers.functions.problems import RequestProblem
-from handlers.functions.requests import decoded, parse
+from handlers.functions.requests import VALUES, PredictionRequest, decoded, parse
 from handlers.server import contracts
 from handlers.server.contracts import azure_ml, cog, formats_read, formats_written, hugging_face, open_inference, openai, openai_texts
 from handlers.server.forms import FORMATS
@@ -66,6 +67,13 @@ DECODERS = {
     "/v1/chat/completions": lambda body: openai_texts.translated_chat(decoded(body, None)),
 }
 
+# Of a model of one's own, and of one that is not there yet: route -> what is taken, and the decoder for a kind of inputs.
+OF_VALUES = {
+    "/": ({"inputs": [{"rooms": 1}], "parameters": {"a": 1}}, hugging_face.translated),
+    "/score": ({"input_data": {"columns": ["rooms", "b"], "index": [0], "data": [[1, [2]]]}, "params": {"a": 1}}, azure_ml.translated),
+    "/predictions": ({"input": {"inputs": [{"rooms": 1}], "a": 1}}, partial(cog.translated, webhooks_uri=None)),
+}
+
 texts = st.text(max_size=12) | st.sampled_from(["\ud800", "https://example.com/hooks/\ud800", "https://[", "https://example.com/hooks/%"])
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from([10**400, "9" * 400, [[]], {}])
 values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6)
@@ -107,6 +115,22 @@ def test_a_decoder_gives_a_request_or_says_why_not(path, data):
     body = data.draw(changed(TAKEN[path]) | values)
     with contextlib.suppress(RequestProblem):
         DECODERS[path](json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("kind", [VALUES, None])
+@pytest.mark.parametrize("path", OF_VALUES)
+@settings(max_examples=examples(60, 1500), deadline=None)
+@given(data=st.data())
+def test_a_decoder_of_values_gives_a_request_that_can_be_handed_on_or_says_why_not(path, kind, data):
+    taken, decode = OF_VALUES[path]
+    body = json.dumps(data.draw(changed(taken) | values)).encode()
+    try:
+        found = decode(decoded(body, None), max_inputs=8, kind=kind)
+    except RequestProblem:
+        return
+    request = found if isinstance(found, PredictionRequest) else found[0]
+    assert 1 <= len(request.texts) <= 8
+    json.dumps(request.texts, ensure_ascii=False, allow_nan=False).encode()
 
 
 @pytest.mark.parametrize("content_type", [*FORMATS, "text/csv; header=present; charset=utf-8"])

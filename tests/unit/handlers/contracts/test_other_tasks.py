@@ -10,10 +10,9 @@ from huggingface_hub import InferenceClient
 
 from pilotlight.packaging import package_model
 from tests.unit.handlers.conftest import _silent, unpacked
-from tests.unit.handlers.contracts.conftest import address, problem
+from tests.unit.handlers.contracts.conftest import address
 from tests.unit.handlers.image_models import image_folder, plain
 from tests.unit.handlers.processes import running
-from tests.unit.handlers.test_own_models import packaged
 from tests.unit.handlers.tiny import write_source
 
 LABELS = {"0": "contradiction", "1": "neutral", "2": "entailment"}
@@ -81,11 +80,3 @@ def test_images_in_base64_are_texts_to_the_others(colours):
     expected = colours.predict({"inputs": [encoded]}).json()["outputs"]
     assert colours.client.post("/score", json={"input_data": [encoded]}).json() == expected
     assert colours.client.post("/predictions", json={"input": {"inputs": [encoded]}}).json()["output"] == expected
-
-
-def test_a_model_of_ones_own_is_asked_by_our_own_contract_alone(workshop):
-    with running(workshop, MODEL_DIR=str(packaged("house_price", workshop))) as started:
-        for path, body in (("/", {"inputs": "a"}), ("/score", {"inputs": "a"}), ("/predictions", {"input": {"inputs": "a"}})):
-            answer = started.client.post(path, json=body)
-            assert problem(answer) == (422, "task-mismatch"), path
-            assert "use POST /predict" in answer.json()["detail"]

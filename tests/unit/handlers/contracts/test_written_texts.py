@@ -15,7 +15,7 @@ from handlers.server.app import App
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
-from tests.unit.handlers.alphabet import alphabet_model, manifest
+from tests.unit.handlers.alphabet import CONTEXT, alphabet_model, manifest
 from tests.unit.handlers.contracts.conftest import problem
 
 MODEL = "alphabet"
@@ -108,13 +108,53 @@ def test_hugging_faces_shapes(client):
     answer = client.post("/", json={"inputs": "w", "parameters": {"max_new_tokens": None, "repetition_penalty": 1.0, "best_of": None}})
     assert answer.json() == [{"generated_text": "xyz"}]
     told = client.post("/", json={"inputs": "w", "parameters": {"details": True}}).json()[0]["details"]
-    assert (told["finish_reason"], told["generated_tokens"]) == ("eos_token", 3)
+    # As Text Generation Inference counts: what ends a text is a token, too.
+    assert (told["finish_reason"], told["generated_tokens"], len(told["tokens"])) == ("eos_token", 4, 4)
     streamed = [orjson.loads(each) for each in events(client.post("/", json={"inputs": "w", "stream": True}))]
     assert [each["token"]["text"] for each in streamed] == ["x", "y", "z", ""]
     assert [each["token"]["special"] for each in streamed] == [False] * 3 + [True]
     assert [each["generated_text"] for each in streamed] == [None] * 3 + ["xyz"]
+    assert (streamed[-1]["details"]["finish_reason"], streamed[-1]["details"]["generated_tokens"]) == ("eos_token", 4)
+    for more, reason in (({"stop": ["z"]}, "stop_sequence"), ({"max_new_tokens": 3}, "length")):
+        told = client.post("/", json={"inputs": "w", "parameters": {"details": True, **more}}).json()[0]["details"]
+        assert (told["finish_reason"], told["generated_tokens"], len(told["tokens"])) == (reason, 3, 3)
     refused = client.post("/", json={"inputs": "w", "parameters": {"repetition_penalty": 1.5}})
     assert (problem(refused), "repetition_penalty" in refused.text) == ((422, "input-refused"), True)
+
+
+NEAR, FULL = "b" * (CONTEXT - 3), "b" * CONTEXT
+# Route -> a body with a prompt, the field in which its caller names a number of tokens, and where the answer has the text and why it ended.
+ASKED = {
+    "/v1/completions": (lambda prompt, **more: {"model": MODEL, "prompt": prompt, "temperature": 0, **more}, "max_tokens"),
+    "/v1/chat/completions": (
+        lambda prompt, **more: {"model": MODEL, "messages": [{"role": "user", "content": prompt}], "temperature": 0, **more},
+        "max_completion_tokens",
+    ),
+    "/": (lambda prompt, **more: {"inputs": prompt, "parameters": {"details": True, **more}}, "max_new_tokens"),
+    "/predict": (lambda prompt, **more: {"inputs": prompt, "parameters": more}, "max_new_tokens"),
+    "/score": (lambda prompt, **more: {"inputs": prompt, "parameters": more}, "max_new_tokens"),
+    "/predictions": (lambda prompt, **more: {"input": {"inputs": prompt, **more}}, "max_new_tokens"),
+}
+
+
+@pytest.mark.parametrize("route", ASKED)
+def test_a_number_of_tokens_that_nobody_named_gives_way_where_the_context_ends(client, route):
+    body, named = ASKED[route]
+    answer = client.post(route, json=body(NEAR))
+    assert answer.status_code == 200, answer.text
+    assert '"cde"' in answer.text
+    assert '"finish_reason":"length"' in answer.text
+    for prompt, more, said in ((NEAR, {named: 4}, "3 are left"), (FULL, {}, "shorten it")):
+        answer = client.post(route, json=body(prompt, **more))
+        assert problem(answer) == (422, "input-refused")
+        assert said in answer.json()["detail"]
+
+
+def test_each_of_several_prompts_gets_what_is_left_of_16_tokens(client):
+    answer = client.post("/v1/completions", json={"model": MODEL, "prompt": [NEAR, "a"], "temperature": 0}).json()
+    assert [(each["text"], each["finish_reason"]) for each in answer["choices"]] == [("cde", "length"), ("bcdefghijklmnopq", "length")]
+    streamed = events(client.post("/v1/completions", json={"model": MODEL, "prompt": NEAR, "temperature": 0, "stream": True}))
+    assert orjson.loads(streamed[-2])["choices"][0]["finish_reason"] == "length"
 
 
 def test_what_breaks_in_the_middle_is_told_and_the_next_one_is_served(client, openai):
