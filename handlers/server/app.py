@@ -18,6 +18,7 @@ from handlers.server.calls import Call, Lasting
 from handlers.server.service import Answer, Service
 from handlers.web.bodies import ClientGone, Receive
 from handlers.web.exchange import answer_lines
+from handlers.web.header_lines import headers_of
 from handlers.web.protocol import ANSWER, LEAVING, WHOLE
 
 Send = Callable[[Any], Awaitable[None]]
@@ -51,7 +52,7 @@ class App:
         }
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = headers_of(scope["headers"])
         known = scope.get("extensions", {})
         leaving, whole = known.get(LEAVING, {}).get("tell"), known.get(WHOLE, {}).get("take")
         call = Call(self.service, self.lasting, headers, receive, logs.request_id(headers, self.new_id()), leaving, whole)
@@ -119,6 +120,8 @@ class App:
         if (reader := contracts.reader(call.route)) is None:
             answer: Answer = await contracts.function(call.route)(call)
             return answer
+        if "expect" in call.headers:
+            call.refuse_by_head(functools.partial(reader, call))
         request, form = reader(call, await call.body())
         if call.ping:
             return await call.while_there(self.service.ping(call.ping))

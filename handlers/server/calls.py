@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from handlers.functions import deadline
 from handlers.functions.pings import Ping
+from handlers.functions.problems import MediaTypeUnsupported, ModelUnknown, NotAcceptable, RequestProblem, TimeoutRefused
 from handlers.functions.requests import PredictionRequest, decoded
 from handlers.server.contracts import CONTRACTS, Route
 from handlers.server.forms import PLAIN, Form
@@ -15,6 +16,8 @@ from handlers.server.service import Answer, Service
 from handlers.web.bodies import ClientGone, Receive, read_body
 
 _T = TypeVar("_T")
+# What is wrong with a request whatever its body is.
+_OF_HEADS = (MediaTypeUnsupported, ModelUnknown, NotAcceptable, TimeoutRefused)
 
 
 class Lasting:
@@ -83,7 +86,23 @@ class Call:
 
     async def json(self) -> object:
         """The body as JSON. Raises RequestProblem, ClientGone."""
+        if "expect" in self.headers:
+            self.refuse_by_head(lambda body: decoded(body, self.content_type))
         return decoded(await self.body(), self.content_type)
+
+    def refuse_by_head(self, read: Callable[[bytes], Any]) -> None:
+        """Raise what the head alone tells of a request whose client waits for a word before it sends the body, which `read` reads
+        (RFC 9110, section 10.1.1)."""
+        if self._whole is not None:
+            return
+        try:
+            self.seconds_left()
+            read(b"")
+        except _OF_HEADS:
+            raise
+        except RequestProblem:
+            # It has no body yet.
+            return
 
     async def answered(self, request: PredictionRequest, form: Form = PLAIN) -> Answer:
         """The answer to a prediction in a contract's form. Raises RequestProblem, and ClientGone when nobody waits for it any more."""

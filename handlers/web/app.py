@@ -15,6 +15,7 @@ from handlers.functions.deadline import Deadline, Until
 from handlers.functions.http_request import HttpRequest
 from handlers.functions.problems import HeadersTooLarge, InternalFault, Overloaded, RequestProblem
 from handlers.web.bodies import ClientGone, Receive, read_body
+from handlers.web.header_lines import headers_of
 from handlers.web.settings import ServerSettings
 
 Send = Callable[[Any], Awaitable[None]]
@@ -49,7 +50,7 @@ class App:
         self._under_way = 0
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = headers_of(scope["headers"])
         with spans.serving(scope, headers, quiet=_is_probe(scope)) as span:
             await self._served(scope, headers, receive, send, span)
 

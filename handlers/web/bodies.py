@@ -7,10 +7,6 @@ from typing import Any
 from handlers.functions.problems import BodyTooLarge, BodyTooSlow, MediaTypeUnsupported
 
 Receive = Callable[[], Awaitable[Any]]
-# What is read and thrown away of a body that is too large: a client that still sends does not look for an answer, and a
-# connection that is closed under it loses the answer on its way.
-_DRAIN_FACTOR = 4
-_DRAIN_S = 5.0
 
 
 class ClientGone(Exception):
@@ -34,20 +30,18 @@ async def read_body(
 
 
 async def _read(receive: Receive, headers: Mapping[str, str], limit: int, timeout_s: float) -> bytes | None:
-    """The body as it comes, None for one that is too large."""
+    """The body as it comes, None for one that is too large, of which no more is asked for: what still comes of it is the connection's."""
+    if int(headers.get("content-length") or 0) > limit:
+        return None
     body, more = bytearray(), True
-    too_large = int(headers.get("content-length") or 0) > limit
     try:
         async with asyncio.timeout(timeout_s):
-            while more and not too_large:
+            while more and len(body) <= limit:
                 chunk, more = await _chunk(receive)
                 body += chunk
-                too_large = len(body) > limit
     except TimeoutError as error:
         raise BodyTooSlow(f"The body was not complete after {timeout_s:g} s.") from error
-    if too_large and more:
-        await _drain(receive, limit * _DRAIN_FACTOR)
-    return None if too_large else bytes(body)
+    return bytes(body) if len(body) <= limit else None
 
 
 async def _chunk(receive: Receive) -> tuple[bytes, bool]:
@@ -55,14 +49,3 @@ async def _chunk(receive: Receive) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise ClientGone
     return message.get("body", b""), message.get("more_body", False)
-
-
-async def _drain(receive: Receive, allowance: int) -> None:
-    try:
-        async with asyncio.timeout(_DRAIN_S):
-            more = True
-            while more and allowance > 0:
-                chunk, more = await _chunk(receive)
-                allowance -= len(chunk)
-    except TimeoutError:
-        return

@@ -13,8 +13,8 @@ _END = b"\r\n\r\n"
 
 
 class Head:
-    """`path` is as it was sent, with its query; names of `headers` are lower-case, the last one counts, and the length is not among them,
-    which is another one each time. `found` is what whoever answers has found out from both, None until then."""
+    """`path` is as it was sent, with its query; `headers` are as header_lines.py has them, but for the length, which is another one each
+    time. `found` is what whoever answers has found out from both, None until then."""
 
     __slots__ = ("_before", "_behind", "_by_size", "found", "headers", "path")
 

@@ -9,7 +9,8 @@ _READ_BYTES = 65_536
 
 
 class Joined:
-    """A transport that sends what is written within one turn of the loop as one: head and body of an answer are written apart."""
+    """A transport that sends what is written within one turn of the loop as one: head and body of an answer are written apart. Its protocol
+    tells whether more of a request is `unread`: such a connection lingers (lingering.py) where another one is closed."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -18,6 +19,7 @@ class Joined:
             transport.max_size = _READ_BYTES
         self._loop = loop
         self._held: list[bytes] = []
+        self.unread = False
         # Asked more often than what __getattr__ hands on.
         self.is_closing = transport.is_closing
 
@@ -45,8 +47,24 @@ class Joined:
         return not self._held and not self._transport.get_write_buffer_size()
 
     def close(self) -> None:
+        # Who reads no more has not read what waits in the system either.
+        if not self.is_closing() and (self.unread or not self._transport.is_reading()):
+            self.linger()
+        else:
+            self._send()
+            self._transport.close()
+
+    def linger(self) -> None:
+        """Close it behind what its client still sends; for its protocol that is the end of the connection."""
+        from handlers.web.lingering import Left, Lingering
+
         self._send()
-        self._transport.close()
+        protocol: Any = self._transport.get_protocol()
+        Lingering(self._transport, self._loop, protocol.connections)
+        self._transport = Left()
+        self.is_closing = self._transport.is_closing
+        # As soon as asyncio's own tells it.
+        self._loop.call_soon(protocol.connection_lost, None)
 
     def _send(self) -> None:
         if self._held:

@@ -45,6 +45,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._watching: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
         self._begun = False
+        self._keeps_alive = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
 
@@ -112,11 +113,15 @@ class BoundedHttp(HttpToolsProtocol):
         self.scope["extensions"] = {LEAVING: {"tell": self._when_it_leaves}}
         super().on_headers_complete()
         # There is a cycle, since no connection becomes another protocol's.
-        extensions = self.scope["extensions"]
-        extensions[ANSWER] = {"send": functools.partial(self._answer, self.cycle)}
-        self.cycle.on_response = functools.partial(self._over, extensions)
-        if self.leaving:
-            self.cycle.keep_alive = False
+        extensions, cycle = self.scope["extensions"], self.cycle
+        extensions[ANSWER] = {"send": functools.partial(self._answer, cycle)}
+        cycle.on_response = functools.partial(self._over, extensions)
+        # An answer that comes before the body's end is the connection's last one: nobody would read the rest, nor find what is behind it.
+        self._keeps_alive, cycle.keep_alive, self._joined.unread = cycle.keep_alive, False, True
+        if self.scope["http_version"] != "1.1":
+            from handlers.web.old_http import of_old
+
+            of_old(cycle)
 
     def on_body(self, body: bytes) -> None:
         self._unread_bytes = 0
@@ -124,6 +129,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unread_bytes = 0
+        self._joined.unread = False
+        if self._keeps_alive and not (self.leaving or self.cycle.response_started):
+            self.cycle.keep_alive = True
         self.scope["extensions"][WHOLE] = {"take": functools.partial(_taken, self.cycle)}
         super().on_message_complete()
 
@@ -226,7 +234,10 @@ class BoundedHttp(HttpToolsProtocol):
             headers = problems.headers_of(problem) | {"content-length": str(len(body)), "connection": "close", "x-request-id": request_id}
             lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
             self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
-        self.transport.close()
+            # What is refused is what comes, and more of it may.
+            self._joined.linger()
+        else:
+            self.transport.close()
 
 
 _known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""

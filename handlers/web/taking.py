@@ -13,6 +13,7 @@ from typing import Any
 from handlers.functions.problems import RequestProblem
 from handlers.web.bare_uvicorn import STATUS_LINE
 from handlers.web.exchange import SHORT_BYTES, Exchange, Sooner, Take
+from handlers.web.header_lines import together
 from handlers.web.heads import Head
 from handlers.web.protocol import BoundedHttp, lines_of
 
@@ -138,8 +139,11 @@ class TakingHttp(BoundedHttp):
         super().on_message_complete()
 
     def _is_taken_first(self, body: bytes) -> bool:
-        # The parser lets nothing else than ASCII into a path.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers if name != b"content-length"}
+        # As in headers_of, without a call for each request. The parser lets nothing else than ASCII into names and a path.
+        headers = {name.decode(): value.decode("latin-1") for name, value in self.headers}
+        if len(headers) != len(self.headers):
+            headers.update(together(self.headers))
+        headers.pop("content-length", None)
         head = Head(self.url.decode("latin-1"), headers)
         self._head, keeps_alive = None, self.parser.should_keep_alive()
         if self._whole is not None and keeps_alive and head.keep(self._whole, body):

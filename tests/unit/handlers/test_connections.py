@@ -17,10 +17,10 @@ KEPT_S = 0.6
 
 
 @asynccontextmanager
-async def served(program, take=None):
+async def served(program, take=None, drain_s=2):
     """A server of this program; gives it and what opens connections to it."""
     port = port_for_later()
-    server = running.make_server(program, host="127.0.0.1", port=port, drain_s=2, arrival_s=2, take=take)
+    server = running.make_server(program, host="127.0.0.1", port=port, drain_s=drain_s, arrival_s=2, take=take)
     serving = asyncio.create_task(server.serve())
     # Looked at: uvicorn tells of it no other way.
     while not server.started:  # noqa: ASYNC110

@@ -54,6 +54,10 @@ def requests():
     yield True, "/predict", {LEFT: "0"}, good
     yield True, "/predict", {"content-type": "text/csv", "accept": "text/csv"}, b"cold\nwarm\n"
     yield True, "/predict", {"accept": "application/x-npy"}, good
+    # Two lines of it each.
+    yield True, "/predict", {"accept": "application/x-npy\r\nAccept: text/html"}, good
+    yield True, "/predict", {"accept": "application/json;q=0.5\r\nAccept: application/x-npy"}, good
+    yield True, "/predict", {"x-request-id": "first\r\nX-Request-Id: mine"}, good
     yield True, "/invocations", {"x-amzn-sagemaker-custom-attributes": "request-id=mine;timeout-ms=4000"}, good
     yield True, "/", {}, good
     yield True, "/", {}, b'{"inputs": "cold", "normalize": true}'
@@ -76,6 +80,8 @@ def requests():
     yield False, "/predict", {LEFT: "soon"}, good
     yield False, "/predict", {"content-type": "text/html"}, good
     yield False, "/predict", {"accept": "text/html"}, good
+    yield False, "/predict", {"accept": "text/html\r\nAccept: image/png"}, good
+    yield False, "/predict", {"content-type": "application/json\r\nContent-Type: application/json"}, good
     yield False, "/predict", {"content-encoding": "gzip"}, good
     yield False, "/predict?a=b", {}, good
     yield False, "/pre%64ict", {}, good

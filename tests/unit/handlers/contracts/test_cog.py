@@ -37,6 +37,11 @@ def test_a_prediction_is_answered_at_once_with_its_state(embedder):
     assert told["created_at"] <= told["started_at"] <= told["completed_at"]
 
 
+def test_a_wish_may_be_one_of_several_lines(embedder):
+    answer = embedder.client.post("/predictions", json=INPUT, headers=[("Prefer", "respond-async"), ("Prefer", "wait=5")])
+    assert answer.status_code == 202
+
+
 def test_parameters_of_the_task_stand_beside_the_inputs(labeller):
     told = labeller.client.post("/predictions", json={"input": {"inputs": "cold", "top_k": 2}}).json()
     assert told["output"] == labeller.predict({"inputs": "cold", "parameters": {"top_k": 2}}).json()["outputs"]

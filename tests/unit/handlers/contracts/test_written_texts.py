@@ -1,6 +1,7 @@
 """Written texts by every contract that has them, over the whole server but for its socket, with the real clients."""
 
 import asyncio
+import socket
 import threading
 import time
 from pathlib import Path
@@ -161,6 +162,15 @@ def test_what_breaks_in_the_middle_is_told_and_the_next_one_is_served(client, op
     with pytest.raises(InternalServerError):
         openai.completions.create(model=MODEL, prompt="a!", stream=True)
     assert openai.completions.create(model=MODEL, prompt="y", temperature=0).choices[0].text == "z"
+
+
+def test_a_client_that_knows_no_chunks_gets_the_same_events(client, writer):
+    body = b'{"inputs": "w", "stream": true}'
+    with socket.create_connection(("127.0.0.1", writer.port), timeout=10) as connection:
+        connection.sendall(b"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        head, _, told = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert (b"transfer-encoding" in head, b"connection: close" in head) == (False, True)
+    assert told == client.post("/", content=body).content
 
 
 def test_time_that_is_over_ends_a_stream_with_its_last_event():

@@ -19,6 +19,7 @@ from handlers.web.process import AHEAD_S, Boot
 from tests.unit.handlers.gcp.servers import metadata_server
 from tests.unit.handlers.http_servers import front_of
 from tests.unit.handlers.processes import exit_of, running
+from tests.unit.handlers.test_lingering import answer_while_sending
 
 ROLE = ("handlers.functions.gcp", "api")
 PROBE = "/health/startup"
@@ -236,6 +237,12 @@ def test_the_size_limit_holds_to_the_byte(function):
         assert answer.status_code == status
         chunked = function.client.post("/predict", content=iter([body[:10], body[10:]]), headers={"content-type": "application/json"})
         assert chunked.status_code == status
+
+
+@pytest.mark.parametrize(("header", "status"), [("Expect: 100-continue", 413), ("Content-Encoding: gzip", 415)])
+def test_what_is_refused_unread_is_told_to_whoever_still_sends(function, header, status):
+    head = f"POST /predict HTTP/1.1\r\nHost: a\r\n{header}\r\nContent-Length: {1000 * LIMIT}\r\n\r\n"
+    assert answer_while_sending(function.port, head.encode(), b"a" * LIMIT, 1000)[0] == status
 
 
 def test_another_method_path_media_type_or_encoding_is_refused(function):
