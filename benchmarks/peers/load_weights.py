@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 _PAGE, _BLOCK = 4096, 16 << 20
@@ -20,8 +21,13 @@ Touched = dict[str, int]
 
 
 def touched(tensors: Iterable[tuple[str, torch.Tensor]]) -> Touched:
-    """A sum of a byte of every page of each tensor, by its name."""
-    return {name: int(tensor.reshape(-1).view(torch.uint8)[::_PAGE].sum(dtype=torch.int64)) for name, tensor in tensors}
+    """A sum of a byte of every page of each tensor, by its name. By NumPy, which takes half of what torch does for a short one: it is no
+    loader's time."""
+    return {name: _sum(tensor.reshape(-1).view(torch.uint8)) for name, tensor in tensors}
+
+
+def _sum(pages: torch.Tensor) -> int:
+    return int(np.add.reduce(pages.numpy()[::_PAGE], dtype=np.int64))
 
 
 def ours(path: Path) -> Touched:
@@ -62,7 +68,7 @@ def plain_map(path: Path) -> Touched:
     """The floor with a warm cache: no tensors, a byte of every page of the map."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE) as mapped:
         pages = torch.frombuffer(mapped, dtype=torch.uint8)
-        total = int(pages[::_PAGE].sum(dtype=torch.int64))
+        total = _sum(pages)
         del pages
     return {"": total}
 
@@ -111,7 +117,7 @@ def imported(name: str) -> None:
 
 if __name__ == "__main__":
     loader, file = sys.argv[1], Path(sys.argv[2])
-    # The sum over a whole map would be dealt out to all cores, those over its tensors are too short for that: it would be no floor.
+    # All of them with as many, whatever a loader leaves to torch.
     torch.set_num_threads(1)
     imported(loader)
     started = time.perf_counter()
