@@ -29,7 +29,14 @@ AZURE_TAG, AZURE_RESERVED = re.compile(r"[^<>%&\\?/]+"), ("microsoft", "azure", 
 OWN_MODELS = "handlers/models"
 OWN_MODEL = re.compile(rf"(\./)?{OWN_MODELS}/[a-z][a-z0-9_]{{0,62}}/?")
 _WITH_TORCH = "gpu-torch"
-TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification", "text-generation")
+TORCH_TASKS = (
+    "feature-extraction",
+    "sentence-embedding",
+    "text-classification",
+    "token-classification",
+    "zero-shot-classification",
+    "text-generation",
+)
 RATES = {"aws": limits.GATEWAY_RATE, "gcp": limits.API_GATEWAY_RATE, "azure": limits_azure.API_MANAGEMENT_RATE}
 QUOTAS = {"azure": limits_azure.API_MANAGEMENT_QUOTA}
 RETENTION: dict[str, limits.Range] = {"azure": limits_azure.WORKSPACE_RETENTION_DAYS}

@@ -67,13 +67,13 @@ def _open(folder: Path) -> None:
         dlopen(os.fsencode(folder / name), os.RTLD_NOW | scope)
 
 
-def import_torch() -> None:
-    """torch as it is where it was imported before, and whole where it is another release than the one that this is known of."""
+def import_torch(*, whole: bool = False) -> None:
+    """torch as it is where it was imported before, and whole where that is asked for, or it is another release than this is known of."""
     while _opening:
         _opening.pop().join()
     if "torch" in sys.modules:
         return
-    if not importlib.metadata.version("torch").startswith(_RELEASE):
+    if whole or not importlib.metadata.version("torch").startswith(_RELEASE):
         importlib.import_module("torch")
         return
     stand_ins = {name: _Later(name) for name in _LEFT_OUT}

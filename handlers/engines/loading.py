@@ -17,12 +17,26 @@ from typing import Any, NamedTuple, Protocol
 from handlers.engines import ON_GPU, fetching, placing, weights
 from handlers.engines.bare_libraries import import_numpy, import_tokenizers
 from handlers.engines.cancellation import Cancellation
-from handlers.engines.manifest import MANIFEST, Manifest, ModelError, check_sizes, read_manifest, state_of, verify
+from handlers.engines.manifest import (
+    MANIFEST,
+    PROGRAM,
+    TRANSFORMERS,
+    WEIGHTS,
+    Manifest,
+    ModelError,
+    check_sizes,
+    read_manifest,
+    state_of,
+    verify,
+)
 from handlers.functions.requests import PredictionRequest
 from handlers.settings import DEFAULTS, HandlerSettings
 from handlers.tasks import CUSTOM, GENERATION, IMAGE_TASKS, TASKS, TEXT_TASKS, TORCH_TASKS
 
 _LIBRARIES = {"onnx": "onnxruntime", "torch": "torch"}
+# What engine torch computes texts by, and which tasks by a forward pass of ours.
+_MODULES = {WEIGHTS: "handlers.engines.torch", PROGRAM: "handlers.engines.program", TRANSFORMERS: "handlers.engines.transformers"}
+_OF_WEIGHTS = ("feature-extraction", "sentence-embedding", "text-classification")
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
 # Threads that may be left when the files are there.
@@ -152,19 +166,19 @@ def _require_same(brought: Brought) -> None:
 def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor, beside: Callable[[], None] = lambda: None) -> Brought:
     """The model's files, the engine imported meanwhile."""
     found = files.submit(_found, settings, files)
-    engine, task = _to_import(settings)
+    engine, task, computed_by = _to_import(settings)
     if engine == "torch" and task != CUSTOM:
         from handlers.engines.bare_torch import open_libraries
 
         open_libraries()
         beside()
-    import_engine(engine, task)
+    import_engine(engine, task, computed_by)
     mark("import")
     beside()
     brought = found.result()
     mark("fetch")
     # For a model fetched into an image that carries several engines.
-    import_engine(brought.manifest.engine, brought.manifest.task)
+    import_engine(brought.manifest.engine, brought.manifest.task, brought.manifest.computed_by)
     return brought
 
 
@@ -191,16 +205,17 @@ def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> Brought:
     return Brought(folder, manifest, fetched.tier, proofs)
 
 
-def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None]:
-    """Engine and task by the manifest if it is here already, else the engine that this image carries, if it is one only."""
+def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None, str]:
+    """Engine, task and what computes the model by the manifest if it is here already, else the engine that this image carries, if it is one
+    only."""
     if (settings.model_dir / MANIFEST).is_file():
         manifest = read_manifest(settings.model_dir)
-        return manifest.engine, manifest.task
+        return manifest.engine, manifest.task, manifest.computed_by
     installed = [engine for engine, library in _LIBRARIES.items() if importlib.util.find_spec(library) is not None]
-    return installed[0] if len(installed) == 1 else None, None
+    return installed[0] if len(installed) == 1 else None, None, WEIGHTS
 
 
-def import_engine(engine: str | None, task: str | None = None) -> None:
+def import_engine(engine: str | None, task: str | None = None, computed_by: str = WEIGHTS) -> None:
     """Import what the engine needs for a task (None: a text task). Raises ModelError when the image does not carry it."""
     if engine is None or task == CUSTOM:  # whose code imports what it needs
         return
@@ -214,11 +229,17 @@ def import_engine(engine: str | None, task: str | None = None) -> None:
         if engine == "torch":
             from handlers.engines.bare_torch import import_torch
 
-            import_torch()
+            import_torch(whole=computed_by == TRANSFORMERS)
         importlib.import_module(IMAGE_TASKS[task][0] if task in IMAGE_TASKS else "handlers.tasks.text")
-        importlib.import_module("handlers.engines.rows" if task == GENERATION and engine == "torch" else f"handlers.engines.{engine}")
+        importlib.import_module(_module(engine, task, computed_by))
     except ModuleNotFoundError as error:
         raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
+
+
+def _module(engine: str, task: str | None, computed_by: str) -> str:
+    if engine != "torch":
+        return f"handlers.engines.{engine}"
+    return "handlers.engines.rows" if task == GENERATION else _MODULES[computed_by]
 
 
 def build(folder: Path, manifest: Manifest, threads: int, most_texts: int = DEFAULTS.batch_size) -> Model:
@@ -266,10 +287,24 @@ def _engine(folder: Path, manifest: Manifest, threads: int, *, shared: bool) -> 
     if manifest.engine == "torch":
         if manifest.task not in TORCH_TASKS:
             raise ModelError(f"manifest.json: engine torch serves {', '.join(TORCH_TASKS)}, not {manifest.task}: package it for onnx.")
-        from handlers.engines.torch import TorchEngine
-
-        return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")
+        return _torch(folder, manifest, threads)
     from handlers.engines.onnx import OnnxEngine
 
     # Convolutions as they are written take up to twice as long, and pictures are many numbers.
     return OnnxEngine(folder, threads, packed=shared or not manifest.plain, optimized=manifest.task in IMAGE_TASKS)
+
+
+def _torch(folder: Path, manifest: Manifest, threads: int) -> Any:
+    if manifest.computed_by == PROGRAM:
+        from handlers.engines.program import ProgramEngine
+
+        return ProgramEngine(folder, threads, pads=manifest.pads)
+    if manifest.computed_by == TRANSFORMERS:
+        from handlers.engines.transformers import TransformersEngine
+
+        return TransformersEngine(folder, threads, manifest)
+    if manifest.task not in _OF_WEIGHTS:
+        raise ModelError(f"manifest.json: engine torch computes {manifest.task} by a program (computed_by): package the model again.")
+    from handlers.engines.torch import TorchEngine
+
+    return TorchEngine(folder, threads, classifies=manifest.task == "text-classification")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from handlers.tasks import CUSTOM, IMAGE_TASKS
+from handlers.tasks import CUSTOM, IMAGE_TASKS, TEXT_TASKS
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -18,6 +18,11 @@ FILES = {
     "onnx": ("model.onnx", "model.onnx.data", "tokenizer.json"),
     "torch": ("model.safetensors", "config.json", "tokenizer.json"),
 }
+# What engine `torch` computes a model by: a forward pass of ours over its weights, a program that was made when it was packaged, or all of
+# transformers.
+WEIGHTS, PROGRAM, TRANSFORMERS = "weights", "program", "transformers"
+PROGRAM_FILE = "program.json"
+_BY_PROGRAM = ("model.safetensors", PROGRAM_FILE, "tokenizer.json")
 _OPTIONAL = {"model.onnx.data"}
 _TOKENIZER = "tokenizer.json"
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")
@@ -65,7 +70,9 @@ class Generation(NamedTuple):
 
 class Manifest(NamedTuple):
     """A packaged model's own description. `labels` are in the order of the model's outputs, `image` is an image task's,
-    `generation` that of one that writes; `plain` is whether a graph's answers stay the same however its weights lie in memory.
+    `generation` that of one that writes; `plain` is whether a graph's answers stay the same however its weights lie in memory;
+    `computed_by` is how engine `torch` computes it, WEIGHTS, PROGRAM or TRANSFORMERS, and `pads` whether a text's numbers then stay the
+    same beside padding.
 
     Of a model of one's own, `architecture` is its name, the folder of its code in `handlers/models`.
     """
@@ -83,6 +90,8 @@ class Manifest(NamedTuple):
     image: ImageInput | None = None
     generation: Generation | None = None
     plain: bool = False
+    computed_by: str = WEIGHTS
+    pads: bool = True
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -167,6 +176,8 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
         image=image_of(value["image"]) if value.get("image") else None,
         generation=_generation(value["generation"]) if value.get("generation") else None,
         plain=value.get("plain") is True,
+        computed_by=str(value.get("computed_by", WEIGHTS)),
+        pads=value.get("pads") is not False,
     )
 
 
@@ -206,6 +217,12 @@ def _hash(value: str) -> str:
 def _check_names(folder: Path, manifest: Manifest) -> None:
     if manifest.engine not in FILES:
         raise ModelError(f"{folder / MANIFEST}: engine {manifest.engine!r}, this server has {', '.join(FILES)}.")
+    ways = (WEIGHTS, PROGRAM, TRANSFORMERS) if manifest.engine == "torch" and manifest.task in TEXT_TASKS else (WEIGHTS,)
+    if manifest.computed_by not in ways:
+        raise ModelError(
+            f"{folder / MANIFEST}: computed_by {manifest.computed_by!r}, which engine {manifest.engine} does not know for {manifest.task}: "
+            f"{', '.join(ways)}."
+        )
     allowed = _allowed(manifest)
     if others := sorted(set(manifest.files) - set(allowed)):
         can = f"engine {manifest.engine} opens {', '.join(allowed)} only" if manifest.task != CUSTOM else "such names are never opened"
@@ -222,4 +239,5 @@ def _allowed(manifest: Manifest) -> tuple[str, ...]:
     """What may be opened. The files of a model of one's own are its own business, but for paths and pickles."""
     if manifest.task == CUSTOM:
         return tuple(name for name in manifest.files if _PLAIN_NAME.fullmatch(name) and Path(name).suffix.lower() not in PICKLES)
-    return tuple(name for name in FILES[manifest.engine] if name != _TOKENIZER or manifest.task not in IMAGE_TASKS)
+    files = _BY_PROGRAM if manifest.computed_by == PROGRAM else FILES[manifest.engine]
+    return tuple(name for name in files if name != _TOKENIZER or manifest.task not in IMAGE_TASKS)

@@ -14,5 +14,5 @@ IMAGE_TASKS = {"image-classification": ("handlers.tasks.image_classification", "
 # Texts that grow token by token (`handlers/tasks/text_generation.py`).
 GENERATION = "text-generation"
 TASKS = (*TEXT_TASKS, GENERATION, *IMAGE_TASKS, CUSTOM)
-# Engine `torch` computes what `bert.py` and `llama.py` do; everything else is ONNX Runtime's.
-TORCH_TASKS = ("feature-extraction", "sentence-embedding", "text-classification", GENERATION)
+# Engine `torch` computes texts alone; everything else is ONNX Runtime's.
+TORCH_TASKS = (*TEXT_TASKS, GENERATION)

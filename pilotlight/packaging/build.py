@@ -60,9 +60,10 @@ def build(source: Source, task: str, engine: str, *, work: Path, cache: Path, pr
     tokenizer = write_tokenizer(
         source.folder, work / TOKENIZER, limit=limit, vocabulary=config.get("vocab_size"), lower_case=sentence.lower_case
     )
-    members, parity = go(choose(source.folder, config, engine), job, tokenizer)
-    members |= {TOKENIZER: work / TOKENIZER}
+    made = go(choose(source.folder, config, task, engine), job, tokenizer)
+    members, parity = made.members | {TOKENIZER: work / TOKENIZER}, made.parity
     said = _of_config(config, labels) | {"engine": engine, "max_tokens": limit}
+    said |= {"computed_by": made.computed_by, "pads": made.pads} if made.computed_by else {}
     said |= {"generation": read_generation(source.folder, config)} if writes else {}
     said |= {"pooling": sentence.pooling, "normalize": sentence.normalize}
     return _shrunk(source, task, work, members, parity, said, smaller, lambda samples: samples.feeds(tokenizer, task), progress)

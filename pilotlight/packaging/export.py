@@ -7,7 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,24 +46,35 @@ def export_with_torch(
 
     `limit` is the longest input in tokens. Raises PackagingError when the environment can't be made or the model can't be exported.
     """
-    python = make_environment(cache, progress)
-    progress("Exporting with torch")
-    order = work / "export.json"
-    order.write_text(json.dumps({"folder": str(folder), "task": task, "batch": batch, "limit": limit, "out": str(work)}))
-    # Everything is in the folder already; an accelerator would compute a reference that no endpoint without one can give.
-    variables = os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false"}
-    variables.pop("PYTHONPATH", None)
-    command = [str(python), "-W", "ignore", torch_export.__file__, str(order)]
-    try:
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=EXPORT_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise PackagingError(f"The export with torch took longer than {EXPORT_TIMEOUT_S // 60} minutes and was stopped.") from error
+    order = {"folder": str(folder), "task": task, "batch": batch, "limit": limit, "out": str(work)}
+    done = run_there(Path(torch_export.__file__), order, work, cache, progress)
     if done.returncode:
-        reason = "\n".join(done.stderr.strip().splitlines()[-5:])
+        reason = last_lines(done)
         raise PackagingError(f"{folder} can't be exported to ONNX for {task}:\n{reason}\nPut a ready model.onnx into the folder instead.")
     _tidy(work / torch_export.RAW, work)
     with np.load(work / torch_export.RESULTS, allow_pickle=False) as results:
         return [results[str(index)] for index in range(len(batch))]
+
+
+def run_there(script: Path, order: Mapping[str, Any], work: Path, cache: Path, progress: Say) -> subprocess.CompletedProcess[str]:
+    """A script with its order, run in the environment that has torch. Raises PackagingError where that can't be made, or takes too long."""
+    python = make_environment(cache, progress)
+    progress("Exporting with torch")
+    path = work / "export.json"
+    path.write_text(json.dumps(order))
+    # Everything is in the folder already; an accelerator would compute a reference that no endpoint without one can give.
+    variables = os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false"}
+    variables.pop("PYTHONPATH", None)
+    command = [str(python), "-W", "ignore", str(script), str(path)]
+    try:
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=EXPORT_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise PackagingError(f"The export with torch took longer than {EXPORT_TIMEOUT_S // 60} minutes and was stopped.") from error
+
+
+def last_lines(done: subprocess.CompletedProcess[str], count: int = 5) -> str:
+    """What it said last of what went wrong."""
+    return "\n".join(done.stderr.strip().splitlines()[-count:])
 
 
 def _tidy(raw: Path, work: Path) -> None:

@@ -16,7 +16,7 @@ from pilotlight.packaging.samples import Samples, read_samples
 from pilotlight.packaging.shrink import shrink_problems
 from pilotlight.packaging.sources import HUB, Say, Source, resolve
 from pilotlight.packaging.tensors import weight_files
-from pilotlight.packaging.ways import choose
+from pilotlight.packaging.ways import WITH_TORCH, choose
 
 ARCHIVE = "model.tar.gz"
 INDEX = "artifact.json"
@@ -31,7 +31,7 @@ TASKS = (
     "custom",
 )
 # engine -> the tasks that it computes.
-ENGINES = {"onnx": tuple(task for task in TASKS if task != "text-generation"), "torch": (*TASKS[:3], "text-generation")}
+ENGINES = {"onnx": tuple(task for task in TASKS if task != "text-generation"), "torch": TASKS[:6]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +103,10 @@ def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path 
 def needs_torch(source: str, task: str, engine: str, cache: Path, *, progress: Say, root: Path | None = None) -> bool:
     """Whether packaging this model exports it with torch (5 GB installed on first need). Fetches the source where it isn't there yet."""
     _checked(task, engine, None, None)
-    if engine == "torch" or task in ("custom", "image-classification"):
-        return False  # The weights are served as they are.
+    if task in ("custom", "image-classification", "text-generation"):
+        return False  # Served as they are.
     found = resolve(source, cache, progress=progress, root=root)
-    return choose(found.folder, found.config, engine) == "export"
+    return choose(found.folder, found.config, task, engine) in WITH_TORCH
 
 
 def problems(task: str, engine: str, shrink: Shrink | None, samples: Path | None) -> list[str]:

@@ -36,6 +36,7 @@ OUTPUTS = {
 }
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
+Array = npt.NDArray[Any]
 Reference = Callable[[list[int]], npt.NDArray[Any]]
 
 
@@ -108,7 +109,7 @@ def check(graph: Graph, batch: list[list[int]], reference: Reference, name: str)
     expected += [expected[index] for index in short]
     if any(one.shape != other.shape for one, other in zip(expected, given, strict=True)):
         raise PackagingError(f"The ONNX graph's result has another shape than the original's ({name}): it belongs to another model.")
-    measured = max(float(np.max(np.abs(one - other))) for one, other in zip(expected, given, strict=True))
+    measured = furthest(expected, given)
     # Written so that NaN is refused as well.
     if not measured <= TOLERANCE:
         raise PackagingError(
@@ -116,3 +117,11 @@ def check(graph: Graph, batch: list[list[int]], reference: Reference, name: str)
             "With a ready ONNX file in the source, remove it to have the graph made from the weights."
         )
     return Parity(reference=name, samples=len(batch), measured=measured)
+
+
+def furthest(expected: Sequence[npt.NDArray[Any]], given: Sequence[npt.NDArray[Any]]) -> float:
+    """The largest absolute difference; no number where one of them has none. Raises ValueError for results of other shapes."""
+    if unlike := [(one.shape, other.shape) for one, other in zip(expected, given, strict=True) if one.shape != other.shape]:
+        raise ValueError(f"{unlike[0][1]} where {unlike[0][0]} belongs")
+    # `max` of Python would pass over what is no number.
+    return float(np.max([np.max(np.abs(one - other)) for one, other in zip(expected, given, strict=True)]))

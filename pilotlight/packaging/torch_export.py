@@ -6,6 +6,7 @@ the exported graph, and the model's own results for the batch. Anything wrong en
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ RESULTS = "results.npz"
 # From here on the exporter has LayerNormalization as one operator.
 OPSET = 20
 _CLASSIFIER = "AutoModelForSequenceClassification"
-_HEADS = {
+HEADS = {
     "text-classification": _CLASSIFIER,
     "zero-shot-classification": _CLASSIFIER,
     "token-classification": "AutoModelForTokenClassification",
@@ -28,8 +29,8 @@ def main(order_path: str) -> None:
     order = json.loads(Path(order_path).read_text())
     out = Path(order["out"])
     torch.manual_seed(0)
-    model = _load(order["folder"], order["task"])
-    name = "logits" if order["task"] in _HEADS else "last_hidden_state"
+    model = load(order["folder"], order["task"], attentions=("eager",))
+    name = "logits" if order["task"] in HEADS else "last_hidden_state"
 
     class FirstResult(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -59,23 +60,29 @@ def main(order_path: str) -> None:
     )
 
 
-def _load(folder: str, task: str) -> Any:
-    """The model in float32, with every weight found in the file: transformers would fill a missing one with random numbers."""
+def load(folder: str, task: str, *, attentions: Sequence[str]) -> Any:
+    """The model in float32, by the first of the attentions that it has, with every weight found in the file: transformers would fill a
+    missing one with random numbers."""
     import torch
     import transformers  # type: ignore[import-not-found]
 
-    kind = getattr(transformers, _HEADS.get(task, "AutoModel"))
-    model, report = kind.from_pretrained(
-        folder,
-        attn_implementation="eager",
-        dtype=torch.float32,
-        local_files_only=True,
-        output_loading_info=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-    )
+    kind = getattr(transformers, HEADS.get(task, "AutoModel"))
+    try:
+        model, report = kind.from_pretrained(
+            folder,
+            attn_implementation=attentions[0],
+            dtype=torch.float32,
+            local_files_only=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except ValueError:
+        if len(attentions) == 1:
+            raise
+        return load(folder, task, attentions=attentions[1:])
     # The pooler takes no part in the last hidden state, nor in what is told of each token.
-    missing = [name for name in report["missing_keys"] if _HEADS.get(task) == _CLASSIFIER or "pooler" not in name]
+    missing = [name for name in report["missing_keys"] if HEADS.get(task) == _CLASSIFIER or "pooler" not in name]
     if missing or report["mismatched_keys"]:
         raise SystemExit(f"The weights lack or misfit: {', '.join(map(str, [*missing, *report['mismatched_keys']]))}")
     return model.eval()

@@ -1,9 +1,9 @@
-"""The four ways from a model's files to the artifact's: copied, ready, written here, exported with torch."""
+"""The ways from a model's files to the artifact's: copied, ready, written here, exported with torch as a graph or as a program."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer
 
@@ -18,6 +18,7 @@ from pilotlight.packaging.labels import HEADS
 from pilotlight.packaging.llama_config import check_llama, require_llama
 from pilotlight.packaging.onnx_writer import DATA, GRAPH
 from pilotlight.packaging.parity import Parity
+from pilotlight.packaging.program import PROGRAM, TRANSFORMERS, Unmade, export_program
 from pilotlight.packaging.ready_onnx import find_ready, take_ready
 from pilotlight.packaging.sources import Say, Source
 from pilotlight.packaging.tensors import Weights, weight_files
@@ -40,21 +41,41 @@ class Job:
     progress: Say
 
 
-Result = tuple[dict[str, Path], Parity]
+class Made(NamedTuple):
+    """The artifact's model files by their names there, how far they are from the original, what computes them where engine torch has no
+    forward pass for them (PROGRAM or TRANSFORMERS), and whether texts may be padded then."""
+
+    members: dict[str, Path]
+    parity: Parity
+    computed_by: str | None = None
+    pads: bool = True
 
 
-def choose(folder: Path, config: Mapping[str, Any], engine: str) -> str:
-    """`copy` (engine torch), `ready` (the source has an ONNX file), `bert` (the graph is written here) or `export` (with torch)."""
+# Ways that need an environment with torch and transformers.
+WITH_TORCH = ("export", "program")
+# What engine torch computes of a plain BERT by a forward pass of its own (handlers/engines/bert.py).
+_OF_BERT = ("feature-extraction", "sentence-embedding", "text-classification")
+
+
+def choose(folder: Path, config: Mapping[str, Any], task: str, engine: str) -> str:
+    """Of engine torch `copy` (it has a forward pass for the model) or `program` (made with torch); of engine onnx `ready` (the source has
+    an ONNX file), `bert` (the graph is written here) or `export` (with torch)."""
     if engine == "torch":
-        return "copy"
+        return "copy" if task == "text-generation" or (task in _OF_BERT and is_plain_bert(config)) else "program"
     if find_ready(folder):
         return "ready"
     return "bert" if is_plain_bert(config) else "export"
 
 
-def go(way: str, job: Job, tokenizer: Tokenizer) -> Result:
-    """The artifact's model files by their names there, and how far they are from the original. Raises PackagingError."""
-    ways: Mapping[str, Callable[[Job, Tokenizer], Result]] = {"copy": _copy, "ready": _ready, "bert": _bert, "export": _export}
+def go(way: str, job: Job, tokenizer: Tokenizer) -> Made:
+    """Raises PackagingError."""
+    ways: Mapping[str, Callable[[Job, Tokenizer], Made]] = {
+        "copy": _copy,
+        "program": _program,
+        "ready": _ready,
+        "bert": _bert,
+        "export": _export,
+    }
     if way != "ready":
         _require_plain_source(job)
     return ways[way](job, tokenizer)
@@ -90,35 +111,46 @@ def _bert_weights(job: Job) -> Weights:
     return weights
 
 
-def _copy(job: Job, tokenizer: Tokenizer) -> Result:
+def _copy(job: Job, tokenizer: Tokenizer) -> Made:
     if job.task == "text-generation":
         require_llama(job.config, job.source.shown)
         weights = Weights(weight_files(job.source.folder))
         check_llama(job.config, weights)
         return _single(job, weights)
-    if not is_plain_bert(job.config):
-        raise PackagingError(
-            f"{job.source.shown}: engine torch serves model_type 'bert' with absolute positions, this is {job.config['model_type']!r}: "
-            "use engine onnx."
-        )
     return _single(job, _bert_weights(job))
 
 
-def _single(job: Job, weights: Weights) -> Result:
+def _single(job: Job, weights: Weights) -> Made:
     """Configuration and weights as they are, shards of them in one file."""
     single = job.source.folder / tensors.SINGLE
     if not single.is_file():
         single = job.work / tensors.SINGLE
         weights.write_single(single)
-    return {"config.json": job.source.folder / "config.json", tensors.SINGLE: single}, UNCHANGED
+    return Made({"config.json": job.source.folder / "config.json", tensors.SINGLE: single}, UNCHANGED)
 
 
-def _bert(job: Job, tokenizer: Tokenizer) -> Result:
+def _program(job: Job, tokenizer: Tokenizer) -> Made:
+    if job.config.get("quantization_config"):
+        raise PackagingError(f"{job.source.shown}: its weights are quantised (quantization_config), engine torch serves unquantised ones.")
+    weights = Weights(weight_files(job.source.folder))  # A damaged file is refused before 5 GB are installed.
+    batch = parity.samples(tokenizer)
+    made = export_program(job.source.folder, job.task, batch, job.work, job.cache, limit=job.limit, progress=job.progress)
+    if isinstance(made, Unmade):
+        job.progress(
+            f"The model can't be exported as a program ({made.reason}): transformers serves it. Every cold start imports it, which takes "
+            "seconds, and the image has to carry it beside torch"
+        )
+        return _single(job, weights)._replace(computed_by=TRANSFORMERS, pads=made.pads)
+    _require_labels(job, made.width)
+    return Made(made.members, made.parity, PROGRAM, made.pads)
+
+
+def _bert(job: Job, tokenizer: Tokenizer) -> Made:
     weights = _bert_weights(job)
     bert = read_bert(job.config, weights)
     job.progress(f"Writing the ONNX graph of {bert.layers} layers from the safetensors")
     write_bert(job.work, bert, weights, head=HEADS.get(job.task))
-    return {name: job.work / name for name in (GRAPH, DATA)}, _against_weights(job, job.work / GRAPH, tokenizer, weights)
+    return Made({name: job.work / name for name in (GRAPH, DATA)}, _against_weights(job, job.work / GRAPH, tokenizer, weights))
 
 
 def _against_weights(job: Job, graph: Path, tokenizer: Tokenizer, weights: Weights) -> Parity:
@@ -129,18 +161,18 @@ def _against_weights(job: Job, graph: Path, tokenizer: Tokenizer, weights: Weigh
     return parity.check(parity.Graph(graph, job.task), parity.samples(tokenizer), reference, "safetensors, computed in float64 by numpy")
 
 
-def _ready(job: Job, tokenizer: Tokenizer) -> Result:
+def _ready(job: Job, tokenizer: Tokenizer) -> Made:
     graph = find_ready(job.source.folder)
     assert graph is not None  # `choose` found it
     members = take_ready(graph, job.work)
     if weight_files(job.source.folder) and is_plain_bert(job.config):
-        return members, _against_weights(job, members[GRAPH], tokenizer, _bert_weights(job))
+        return Made(members, _against_weights(job, members[GRAPH], tokenizer, _bert_weights(job)))
     job.progress("Using the source's own ONNX file as it is")
     loaded = parity.Graph(members[GRAPH], job.task)
     _require_pairs(job, loaded)
     results = [loaded.run([ids])[0] for ids in parity.samples(tokenizer)]
     _require_labels(job, results[0].shape[-1])
-    return members, Parity(reference=f"source file, unchanged, sha256 {file_sha256(graph)}", samples=0, measured=None)
+    return Made(members, Parity(reference=f"source file, unchanged, sha256 {file_sha256(graph)}", samples=0, measured=None))
 
 
 def _require_pairs(job: Job, graph: parity.Graph) -> None:
@@ -153,7 +185,7 @@ def _require_pairs(job: Job, graph: parity.Graph) -> None:
         )
 
 
-def _export(job: Job, tokenizer: Tokenizer) -> Result:
+def _export(job: Job, tokenizer: Tokenizer) -> Made:
     Weights(weight_files(job.source.folder))  # A damaged file is refused before 5 GB are installed.
     batch = parity.samples(tokenizer)
     expected = export_with_torch(job.source.folder, job.task, batch, job.work, job.cache, limit=job.limit, progress=job.progress)
@@ -162,4 +194,4 @@ def _export(job: Job, tokenizer: Tokenizer) -> Result:
     graph = parity.Graph(job.work / GRAPH, job.task)
     _require_pairs(job, graph)
     outcome = parity.check(graph, batch, lambda ids: found[tuple(ids)], "safetensors, computed by transformers")
-    return {name: job.work / name for name in (GRAPH, DATA)}, outcome
+    return Made({name: job.work / name for name in (GRAPH, DATA)}, outcome)

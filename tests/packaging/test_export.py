@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -26,6 +27,17 @@ kind = getattr(transformers, sys.argv[2]).from_pretrained(sys.argv[1]).eval()
 with torch.inference_mode():
     print(json.dumps([kind(torch.tensor([ids]))[0][0].tolist() for ids in json.loads(sys.argv[3])]))
 """
+SERVE = """
+import json, sys; sys.path.append(sys.argv[1])
+import numpy as np
+from pathlib import Path
+from handlers.engines.cancellation import Cancellation
+from handlers.engines.program import ProgramEngine
+engine, cancellation = ProgramEngine(Path(sys.argv[2]), 1), Cancellation()
+texts = [np.array([ids]) for ids in json.loads(sys.argv[3])]
+print(json.dumps([engine.run(ids, ids * 0, cancellation)[0].tolist() for ids in texts]))
+"""
+ROOT = Path(__file__).resolve().parents[2]
 COMMON = {"vocab_size": len(WORDS), "max_position_embeddings": 80}
 DISTILBERT = {**COMMON, "dim": 64, "hidden_dim": 128, "n_layers": 2, "n_heads": 4}
 ROBERTA = {**COMMON, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 1}
@@ -80,10 +92,28 @@ def test_an_exported_model_agrees_with_transformers_at_every_length(tmp_path, ex
         assert np.abs(session.run(None, feed)[0][0] - np.array(expected)).max() <= 1e-4
 
 
-def test_two_exports_are_one_byte_for_byte(export_cache, make):
+def test_a_program_agrees_with_transformers_at_every_length(tmp_path, export_cache, torch_python, make):
+    name, task, said = "RobertaForSequenceClassification", "text-classification", []
+    folder = make(name, {**ROBERTA, "num_labels": 3})
+    packaged = package_model(str(folder), task, "torch", export_cache, progress=said.append)
+    with tarfile.open(packaged.archive) as archive:
+        archive.extractall(tmp_path / "out", filter="data")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (manifest["architecture"], manifest["computed_by"], manifest["pads"]) == (name, "program", True), said
+    assert manifest["parity"]["max_abs_difference"] <= 1e-4
+    content = (tmp_path / "out" / "program.json").read_bytes()
+    assert str(tmp_path).encode() not in content
+    assert b"site-packages" not in content
+    found = json.loads(torch_python(SERVE, ROOT, tmp_path / "out", json.dumps(TEXTS)))
+    for ours, theirs in zip(found, json.loads(torch_python(ASK, folder, name, json.dumps(TEXTS))), strict=True):
+        assert np.abs(np.array(ours) - np.array(theirs)).max() <= 1e-4
+
+
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_two_exports_are_one_byte_for_byte(export_cache, make, engine):
     folder = make("DistilBertModel", DISTILBERT)
-    first = package_model(str(folder), "feature-extraction", "onnx", export_cache, progress=print)
-    again = package_model(str(folder), "feature-extraction", "onnx", export_cache, progress=print, force=True)
+    first = package_model(str(folder), "feature-extraction", engine, export_cache, progress=print)
+    again = package_model(str(folder), "feature-extraction", engine, export_cache, progress=print, force=True)
     assert again.built
     assert again.index == first.index
 
@@ -92,5 +122,6 @@ def test_a_head_that_is_not_in_the_weights_is_refused_instead_of_made_up(export_
     folder = make("DistilBertModel", DISTILBERT)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"architectures": ["DistilBertForSequenceClassification"]}))
-    with pytest.raises(PackagingError, match=r"(?s)can't be exported.*The weights lack or misfit: .*classifier"):
-        package_model(str(folder), "text-classification", "onnx", export_cache, progress=print)
+    for engine, told in (("onnx", "can't be exported"), ("torch", "can't be computed by transformers")):
+        with pytest.raises(PackagingError, match=rf"(?s){told}.*The weights lack or misfit: .*classifier"):
+            package_model(str(folder), "text-classification", engine, export_cache, progress=print)

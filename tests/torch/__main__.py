@@ -11,12 +11,15 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import patch
 
 from filelock import FileLock
 
-from pilotlight.packaging import package_model
+from pilotlight.packaging import export, package_model
 from pilotlight.toolchain import cache_folder
+from tests.torch.encoder_models import ENCODERS, OF_BERT
 from tests.torch.image_models import IMAGE_KINDS
 from tests.torch.models import INFERENCE, KINDS, TAGGERS, WRITERS
 
@@ -43,8 +46,8 @@ def environment() -> Path:
     return folder / "bin" / "python"
 
 
-def package(sources: Path, models: Path) -> None:
-    """Unpack `<models>/<kind>-<task>-<engine>` for every model that the tests serve."""
+def package(sources: Path, models: Path, python: Path) -> None:
+    """Unpack `<models>/<kind>-<task>-<engine>` for every model that the tests serve; `python` has torch and transformers, for programs."""
     both = [("minilm", MINILM, task) for task in ("feature-extraction", "sentence-embedding")]
     both += [(kind, str(sources / kind), "text-classification") for kind in KINDS]
     wanted = [(*model, engine) for model in both for engine in ("onnx", "torch")]
@@ -52,11 +55,20 @@ def package(sources: Path, models: Path) -> None:
     wanted += [(kind, str(sources / kind), "zero-shot-classification", "onnx") for kind in INFERENCE]
     wanted += [(kind, str(sources / kind), "text-generation", "torch") for kind in WRITERS]
     wanted += [(kind, str(sources / kind), "image-classification", "onnx") for kind in IMAGE_KINDS]
-    for kind, source, task, engine in wanted:
+    programs = {kind: encoder.task for kind, encoder in ENCODERS.items()} | OF_BERT
+    # The longest first: each runs a process with torch, the others none.
+    wanted = [(kind, str(sources / kind), task, "torch") for kind, task in programs.items()] + wanted
+
+    def unpack(kind: str, source: str, task: str, engine: str) -> None:
         packaged = package_model(source, task, engine, models / "cache", progress=lambda line: None)
         with tarfile.open(packaged.archive) as archive:
             archive.extractall(models / f"{kind}-{task}-{engine}", filter="data")
         shutil.rmtree(packaged.folder)
+
+    # This environment's torch, instead of a second one of 5 GB.
+    with patch.object(export, "make_environment", lambda cache, progress: python), ThreadPoolExecutor(2) as workers:
+        for made in [workers.submit(unpack, *each) for each in wanted]:
+            made.result()
 
 
 def main() -> int:
@@ -67,7 +79,7 @@ def main() -> int:
         sources, models = Path(temporary) / "sources", Path(temporary) / "models"
         subprocess.run([python, "-m", "tests.torch.models", str(sources)], cwd=ROOT, check=True)
         print("Packaging the models", flush=True)
-        package(sources, models)
+        package(sources, models, python)
         variables = os.environ | {MODELS_VARIABLE: str(models), "MODEL_SOURCES": str(sources), "HF_HUB_OFFLINE": "1"}
         command = [python, "-m", "pytest", "tests/torch", "-p", "no:cacheprovider", *sys.argv[1:]]
         return subprocess.run(command, cwd=ROOT, env=variables).returncode

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.torch.encoder_models import make_encoders
 from tests.torch.image_models import make_image_models
 from tests.torch.texts import TEXTS
 
@@ -14,7 +15,7 @@ KINDS = {
     "one-label": {"num_labels": 1},
     "tanh-gelu": {"num_labels": 2, "hidden_act": "gelu_new"},
 }
-# Of other tasks, on engine onnx alone: what tags tokens, by WordPiece and by a tokenizer that marks no subwords, and inference.
+# Of other tasks: what tags tokens, by WordPiece and by a tokenizer that marks no subwords, and inference.
 TAGS = {0: "O", 1: "B-PER", 2: "I-PER", 3: "B-LOC", 4: "I-LOC", 5: "MISC"}
 TAGGERS = {"tagger": {"num_labels": 6, "id2label": TAGS}, "tagger-bpe": {"num_labels": 6, "id2label": TAGS}}
 BYTE_PAIRS = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "tokenizer.json")
@@ -65,6 +66,7 @@ def make(folder: Path) -> None:
         for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
             shutil.copy(tokenizer / name, folder / kind)
     write_byte_pairs(folder / "tagger-bpe")
+    make_encoders(folder, tokenizer, write_byte_pairs)
     for index, (kind, settings) in enumerate(WRITERS.items()):
         write_llama(folder / kind, index, settings)
 

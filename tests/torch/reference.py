@@ -60,12 +60,12 @@ def _encoder(folder: Path) -> tuple[Any, Any]:
     return _tokenizer(folder, SENTENCE_TOKENS), AutoModel.from_pretrained(folder).eval()
 
 
-def sentence_embedding(folder: Path, text: str) -> np.ndarray[Any, Any]:
-    """Mean over the tokens, to length 1, as the model's card does it."""
+def sentence_embedding(folder: Path, text: str, *, normalize: bool = True) -> np.ndarray[Any, Any]:
+    """Mean over the tokens, to length 1, as the card of MiniLM does it."""
     tokenizer, model = _encoder(folder)
     encoded = tokenizer(text, truncation=True, max_length=SENTENCE_TOKENS, return_tensors="pt")
     with torch.inference_mode():
         hidden = model(**encoded).last_hidden_state
     mask = encoded["attention_mask"][..., None].float()
     mean = (hidden * mask).sum(1) / mask.sum(1)
-    return torch.nn.functional.normalize(mean)[0].numpy()
+    return (torch.nn.functional.normalize(mean) if normalize else mean)[0].numpy()

@@ -26,7 +26,7 @@ SEVERAL = ["one", "and two", "and three words, of another length"]
 @cache
 def served(folder: Path) -> Model:
     manifest = read_manifest(folder)
-    import_engine(manifest.engine)
+    import_engine(manifest.engine, manifest.task, manifest.computed_by)
     return build(folder, manifest, threads=2)
 
 

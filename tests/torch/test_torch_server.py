@@ -33,6 +33,19 @@ def test_the_server_answers_with_engine_torch(models, several):
         assert server.wait(timeout=10) == 0
 
 
+def test_the_server_answers_by_a_program(models):
+    port = port_for_later()
+    variables = {"PATH": os.environ["PATH"], "PORT": str(port), "BIND_HOST": "127.0.0.1", "WORKERS": "2", "MODEL_THREADS": "1"}
+    variables["MODEL_DIR"] = str(models / "roberta-text-classification-torch")
+    server = subprocess.Popen([sys.executable, "-m", "handlers.server"], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
+    try:
+        (found,) = first_answer(port, server)["outputs"]
+        assert 0 < found["score"] < 1
+    finally:
+        server.terminate()
+        assert server.wait(timeout=10) == 0
+
+
 def first_answer(
     port: int, server: subprocess.Popen[bytes], body: bytes = b'{"inputs": "hello"}', kind: str = "application/json"
 ) -> dict[str, Any]:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[3]
 REQUIREMENTS = ROOT / "containers/requirements"
 # The torch engine is imported only where a manifest asks for it, and the cpu target does not serve those; chats of a model that writes
 # are laid out with jinja2.
-TORCH_ONLY = {"torch", "safetensors", "jinja2"}
+TORCH_ONLY = {"torch", "transformers", "safetensors", "jinja2"}
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 # Imported only by functions that run from the zip; the image runs none of them.
 ZIP_ONLY = {"aws_lambda_powertools"}
@@ -88,7 +88,7 @@ def test_the_image_for_a_cpu_has_no_torch_no_triton_and_nothing_of_nvidias() -> 
 def test_the_image_for_a_gpu_is_the_same_over_http_with_the_other_build_of_the_engine() -> None:
     same = names(REQUIREMENTS / "cpu.in") - {"awslambdaric", "boto3", "onnxruntime"}
     assert names(REQUIREMENTS / "gpu.in") == same | {"onnxruntime-gpu"}
-    assert names(REQUIREMENTS / "gpu-torch.in") == same | {"torch", "safetensors"}
+    assert names(REQUIREMENTS / "gpu-torch.in") == same | {"torch", "safetensors", "transformers"}
 
 
 def test_the_images_for_a_gpu_need_no_newer_driver_than_the_one_of_cloud_runs_l4() -> None:

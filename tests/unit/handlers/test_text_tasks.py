@@ -198,8 +198,8 @@ def test_models_for_another_task_are_refused_when_packaged_and_when_served(works
     for number, (task, config, told) in enumerate(cases):
         with pytest.raises(PackagingError, match=told):
             package_model(str(write_source(tmp_path / str(number), **config)), task, "onnx", tmp_path / "cache", progress=print)
-    with pytest.raises(PackagingError, match=r"engine 'torch' serves .*, not zero-shot-classification: use onnx"):
-        package_model(str(tmp_path / "0"), "zero-shot-classification", "torch", tmp_path / "cache", progress=print)
+    with pytest.raises(PackagingError, match=r"engine 'torch' serves .*, not image-classification: use onnx"):
+        package_model(str(tmp_path / "0"), "image-classification", "torch", tmp_path / "cache", progress=print)
     manifest = json.loads((inference / "manifest.json").read_text())
     for change, told in (({"labels": {"0": "a"}}, "begins with 'entail'"), ({"labels": None}, "labels are missing")):
         (tmp_path / "manifest.json").write_text(json.dumps(manifest | change))

@@ -174,13 +174,11 @@ def test_a_prompt_before_every_text_is_refused(tmp_path, packager):
         packager(folder, "sentence-embedding")
 
 
-def test_another_architecture_needs_torch_and_engine_torch_does_not_serve_it(tmp_path, packager):
+def test_another_architecture_needs_torch(tmp_path, packager):
     folder = bert_folder(tmp_path / "model", config={"model_type": "distilbert"})
     options = {"cache": packager.cache, "progress": packager.said.append}
     assert needs_torch(str(folder), "feature-extraction", "onnx", **options)
     assert not needs_torch(str(bert_folder(tmp_path / "bert")), "feature-extraction", "onnx", **options)
-    with pytest.raises(PackagingError, match="use engine onnx"):
-        packager(folder, engine="torch")
 
 
 def test_a_full_disk_is_told_before_the_work(tmp_path, packager, monkeypatch):

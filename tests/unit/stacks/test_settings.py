@@ -128,8 +128,8 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"model.source": "hf://org/name@main"}, "model.source: 'hf://org/name@main': use pypi:NAME, hf://ORG/NAME@COMMIT"),
     ({"model.source": "hf://org/name"}, "model.source: 'hf://org/name': use pypi:NAME"),
     (
-        {"model.engine": "torch", "model.task": "token-classification"},
-        "it serves feature-extraction, sentence-embedding, text-classification, text-generation: use onnx for token-classification",
+        {"model.engine": "torch", "model.task": "image-classification"},
+        "token-classification, zero-shot-classification, text-generation: use onnx for image-classification",
     ),
     ({"model.task": "text-generation"}, "model.engine: 'onnx': it does not serve text-generation: use torch, and image.build.target"),
     ({"model.task": "custom"}, "not with model.task 'custom': use handlers/models/NAME, a folder there with its code"),
