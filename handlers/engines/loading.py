@@ -43,7 +43,7 @@ _WEIGHTS = (".data", ".safetensors")
 _LEFT_OVER = ("model-ahead", "model-parts")
 # A connection to a store stands still for 20 s at most; who asks once more then has the rest.
 _LEFT_S = 30.0
-# ONNX Runtime is imported by then.
+# ONNX Runtime is imported by then, torch's libraries are nearly open.
 _HEAD_START_S = 0.3
 
 Mark = Callable[[str], None]
@@ -80,14 +80,13 @@ class Brought(NamedTuple):
     proofs: Mapping[str, Future[tuple[int, ...]]]
 
 
-def load(settings: HandlerSettings, mark: Mark, beside: Callable[[], None] = lambda: None) -> Loaded:
-    """The served model. `mark` is told "import", "fetch" and "load" as each is done; `beside` is called once what comes next needs the
-    interpreter less than whoever imports something else.
+def load(settings: HandlerSettings, mark: Mark) -> Loaded:
+    """The served model. `mark` is told "import", "fetch" and "load" as each is done.
 
     Raises ModelError, which names the file, what was expected and what was found.
     """
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="model-files") as files:
-        brought = _brought(settings, mark, files, beside)
+        brought = _brought(settings, mark, files)
         for name, proof in brought.proofs.items():
             if not name.endswith(_WEIGHTS):
                 proof.result()
@@ -106,14 +105,18 @@ def load(settings: HandlerSettings, mark: Mark, beside: Callable[[], None] = lam
 def begin(settings: HandlerSettings, mark: Mark) -> Callable[[HandlerSettings, Mark], Loaded]:
     """Begin to load in a thread of its own; what is returned waits for its end, as `load` called there and then.
 
-    Returns when the engine's libraries are imported, or opened by a thread, after `_HEAD_START_S` at the latest. Imports of two threads
-    only take turns, and what comes then does not need the interpreter: so it is what the caller imports next that runs beside it.
+    Returns when the engine's libraries are imported, after `_HEAD_START_S` at the latest. Imports of two threads only take turns, and
+    what comes after them does not need the interpreter: so it is what the caller imports next that runs beside it.
     """
     imported, outcome = threading.Event(), Future[Loaded]()
 
+    def marked(stage: str) -> None:
+        mark(stage)
+        imported.set()
+
     def run() -> None:
         try:
-            outcome.set_result(load(settings, mark, imported.set))
+            outcome.set_result(load(settings, marked))
         except BaseException as error:  # noqa: BLE001  (handed to who waits for the model)
             outcome.set_exception(error)
         imported.set()
@@ -163,7 +166,7 @@ def _require_same(brought: Brought) -> None:
             raise ModelError(f"{path} was replaced or written to while it was loaded: fetch the model again.")
 
 
-def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor, beside: Callable[[], None] = lambda: None) -> Brought:
+def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> Brought:
     """The model's files, the engine imported meanwhile."""
     found = files.submit(_found, settings, files)
     engine, task, computed_by = _to_import(settings)
@@ -171,10 +174,8 @@ def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor, b
         from handlers.engines.bare_torch import open_libraries
 
         open_libraries()
-        beside()
     import_engine(engine, task, computed_by)
     mark("import")
-    beside()
     brought = found.result()
     mark("fetch")
     # For a model fetched into an image that carries several engines.
