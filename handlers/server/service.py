@@ -285,10 +285,9 @@ class Service:
 
     def _load(self) -> Model:
         loaded = self._loader(self.settings, self.stages.mark)
-        self._tier, self._warm = loaded.tier, loaded.warm
+        self._tier, self._warm, self._weighed = loaded.tier, loaded.warm, _WEIGHED.get(loaded.manifest.task)
         self.manifest, self._providers, self._model = loaded.manifest, loaded.providers, loaded.model
         self.kind = takes(loaded.manifest.task)
-        self._weighed = _WEIGHED.get(loaded.manifest.task)
         self.loaded_at = time.time()
         return loaded.model
 
@@ -374,7 +373,8 @@ class Service:
         inputs, cost = len(request.texts) or 1, sum(map(_cost, request.texts)) or _EACH
         if self._weighed is not None:
             inputs, cost = self._weighed(request.parameters, inputs, cost)
-        return Job(_Asked(request, form, told), inputs, until, cost=cost, counted=request is not _PING, alone=alone, future=future)
+        asked, counted, weighed = _Asked(request, form, told), request is not _PING, self.manifest is not None
+        return Job(asked, inputs, until, cost=cost, counted=counted, weighed=weighed, alone=alone, future=future)
 
     def _too_late(self, seconds: float) -> DeadlineExceeded:
         what = "The prediction took" if self.worker.ready else "The model took"

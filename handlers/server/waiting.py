@@ -24,9 +24,9 @@ _SHARE = 0.2
 
 class Job(Generic[Asked, Answered]):
     """One prediction of `inputs` inputs, of no use after `until` (monotonic clock): `future` gives the answer and, in seconds, how long it
-    took. `cost` says in any unit how long that is beside others'. One that is not `counted` is in no figure, and beside one
-    that is `alone` nobody else can come soon. It is `answered` once it has
-    an answer that is no error."""
+    took. `cost` says in any unit how long that is beside others'; of one that is not `weighed` that was not known when it came. One that is
+    not `counted` is in no figure, and beside one that is `alone` nobody else can come soon. It is `answered` once it has an answer that is
+    no error."""
 
     answered = False
 
@@ -38,6 +38,7 @@ class Job(Generic[Asked, Answered]):
         *,
         cost: float | None = None,
         counted: bool = True,
+        weighed: bool = True,
         alone: bool = False,
         future: Outcome | None = None,
     ) -> None:
@@ -46,6 +47,7 @@ class Job(Generic[Asked, Answered]):
         self.until = until
         self.cost = inputs if cost is None else cost
         self.counted = counted
+        self.weighed = weighed
         self.alone = alone
         self.came = time.monotonic()
         # The span of the request that waits for it, where somebody hears of that.
@@ -100,6 +102,8 @@ class Waiting(Generic[Asked, Answered]):
         self._cost_s = 0.0
         # What the others of a batch add to the time of the largest: whoever is in it has the answer with the last of them.
         self._beside_s = 0.0
+        # Whether what is taken was weighed when it came; of what comes behind such that always holds.
+        self._weighs = False
         # How many inputs go on side by side, where what was taken does not end together; 0 where it does.
         self._places = 0
 
@@ -168,8 +172,13 @@ class Waiting(Generic[Asked, Answered]):
         with self._lock:
             # What was given up in the middle says nothing of how long the whole takes, and who failed may have been refused at once.
             answered = [job for job in self._taken if job.answered]
-            # Pings, and above all the first work of a model, say nothing of what requests take.
-            if any(job.counted for job in answered) and not any(job.future.cancelled() for job in self._taken if not job.answered):
+            # Pings, and above all the first work of a model, say nothing of what requests take, nor does what came before the model.
+            self._weighs = self._weighs or all(job.weighed for job in self._taken)
+            if (
+                self._weighs
+                and any(job.counted for job in answered)
+                and not any(job.future.cancelled() for job in self._taken if not job.answered)
+            ):
                 costs = [job.cost for job in answered]
                 whole = sum(costs)
                 beside_s = seconds * (1 - max(costs) / whole)
@@ -197,7 +206,7 @@ class Waiting(Generic[Asked, Answered]):
         with self._lock:
             self._taken.remove(job)
             self._taken_cost = sum(job.cost for job in self._taken)
-            if job.answered and job.counted:
+            if job.answered and job.counted and job.weighed:
                 self._measured(seconds / (job.cost * self._places) * min(job.inputs, self._places))
 
     def _measured(self, cost_s: float) -> None:

@@ -60,7 +60,7 @@ class Joined:
 
         self._send()
         protocol: Any = self._transport.get_protocol()
-        Lingering(self._transport, self._loop, protocol.connections)
+        Lingering(self._transport, self._loop, protocol.connections, leaving=protocol.leaving)
         self._transport = Left()
         self.is_closing = self._transport.is_closing
         # As soon as asyncio's own tells it.

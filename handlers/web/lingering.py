@@ -4,29 +4,34 @@ What comes on a socket that is closed is answered with a reset, which takes an a
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 # Of what is thrown away: enough for a body that somebody sends without looking up, and nothing that anybody waits for.
 _MOST_BYTES = 33_554_432
 _MOST_S = 5.0
+# Of a server that leaves, which waits for its connections.
+_MOST_LEAVING_S = 0.5
 
 
 class Lingering(asyncio.Protocol):
     """Has a connection from its last answer to its end: when its client closes it, after so many seconds or so many bytes. Nothing of what
     comes is kept. It is one of the server's `connections` until then."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, connections: set[Any], *, leaving: bool) -> None:
         self._transport = transport
         self._left_bytes = _MOST_BYTES
         self._connections = connections
+        self._ending = loop.call_later(_MOST_LEAVING_S if leaving else _MOST_S, transport.close)
         connections.add(self)
         transport.set_protocol(self)
-        if transport.can_write_eof():
-            # Tells the client that this is all, once it has the answer.
-            transport.write_eof()
+        # Its client may be gone already, of which the transport tells in the loop's next turn.
+        with suppress(OSError):
+            if transport.can_write_eof():
+                # Tells the client that this is all, once it has the answer.
+                transport.write_eof()
         # It may have been paused before what is read by nobody now.
         transport.resume_reading()
-        self._ending = loop.call_later(_MOST_S, transport.close)
 
     def data_received(self, data: bytes) -> None:
         self._left_bytes -= len(data)

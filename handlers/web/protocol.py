@@ -46,6 +46,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._idle_since = 0.0
         self._begun = False
         self._keeps_alive = False
+        # Whether the request that is parsed asks for another protocol.
+        self._upgrades = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
 
@@ -68,16 +70,34 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._unread_bytes += len(data)
         try:
-            self.parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserError:
             self.send_400_response("")
-        except httptools.HttpParserUpgrade:
-            # No connection becomes another protocol's: the request is answered as any other.
-            self._unsupported_upgrade_warning()
         if self._begun and self._waiting is None:
             self._wait(self.arrival_s)
         if self._unread_bytes > _MOST_UNREAD_BYTES:
             self._refuse(HeadersTooLarge(f"Headers and path, or trailers, have more than {_MOST_UNREAD_BYTES} bytes."))
+
+    def _parse(self, data: bytes) -> None:
+        """Raises HttpParserError."""
+        while data:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = data[upgrade.args[0] :]
+                if not self._upgrades:
+                    return
+                # No connection becomes another protocol's (RFC 9110, section 7.8). The parser takes whatever comes behind such a head for
+                # that protocol's, its body too, and is told the head once more, without the wish.
+                self._upgrades = False
+                from handlers.web.upgrades import head_without
+
+                data = head_without(self.parser, self.url, self.headers) + data
+                self.parser = httptools.HttpRequestParser(self)
+                # As uvicorn's own.
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            else:
+                return
 
     def on_message_begin(self) -> None:
         """In place of uvicorn's, which makes the scope here, for every request."""
@@ -96,6 +116,10 @@ class BoundedHttp(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        # A tunnel is no other protocol than the one that was asked for.
+        self._upgrades = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if self._upgrades:
+            return
         self._head_ends()
         self._begin_asgi()
 
@@ -121,6 +145,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self.scope["http_version"] != "1.1":
             from handlers.web.old_http import of_old
 
+            self._keeps_alive = False
             of_old(cycle)
 
     def on_body(self, body: bytes) -> None:
@@ -128,6 +153,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._upgrades:
+            return
         self._unread_bytes = 0
         self._joined.unread = False
         if self._keeps_alive and not (self.leaving or self.cycle.response_started):

@@ -200,6 +200,52 @@ def test_a_server_that_leaves_does_not_wait_for_it():
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01 no request\r\n\r\n", POST.replace(b"5", b"99") + b"ab"], ids=["malformed", "early"])
+def test_a_client_that_is_gone_before_its_answer_leaves_nothing(sent):
+    async def work():
+        loop = asyncio.get_running_loop()
+        async with served(early, drain_s=10) as (server, connect):
+            _, writer = await connect()
+            port = writer.get_extra_info("peername")[1]
+            writer.close()
+            for _ in range(10):
+                with socket.create_connection(("127.0.0.1", port)) as client:
+                    client.sendall(sent)
+                    # What is still under way is answered by a reset.
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                with socket.create_connection(("127.0.0.1", port)) as client:
+                    client.sendall(sent)
+            await asyncio.sleep(0.2)
+            assert not server.server_state.connections
+            began = loop.time()
+        assert loop.time() - began < 3
+
+    asyncio.run(work())
+
+
+def test_a_server_that_leaves_is_not_kept_by_who_lingers_then():
+    async def read(scope, receive, send):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def work():
+        loop = asyncio.get_running_loop()
+        async with served(read, drain_s=10) as (server, connect):
+            reader, writer = await connect()
+            writer.write(POST.replace(b"Content-Length: 5", b"Transfer-Encoding: chunked"))
+            await asyncio.sleep(0.05)
+            server.should_exit = True
+            # Behind uvicorn's look at its connections.
+            await asyncio.sleep(0.6)
+            writer.write(b"no chunk\r\n")
+            assert (await asyncio.wait_for(answered(reader), 5))[0].startswith(b"HTTP/1.1 400 ")
+            began = loop.time()
+        assert loop.time() - began < 3
+        writer.close()
+
+    asyncio.run(work())
+
+
 def test_what_came_whole_is_closed_behind_its_answer():
     async def told(scope, receive, send):
         assert whole(scope, connection="close")

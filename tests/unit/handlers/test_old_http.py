@@ -39,6 +39,14 @@ def test_an_answer_of_no_known_length_ends_with_its_connection(method, asked):
     assert body == (b"" if method == b"HEAD" else b"".join(PIECES))
 
 
+@pytest.mark.parametrize("version", [b"0.9", b"2.0"])
+def test_other_versions_are_answered_like_it(version):
+    head, body = received(pieces, b"GET / HTTP/%b\r\nHost: a\r\nConnection: keep-alive\r\n\r\n" % version)
+    assert head.startswith(b"HTTP/1.1 ")
+    assert b"\r\nconnection: close" in head
+    assert body == b"".join(PIECES)
+
+
 def test_who_knows_chunks_gets_them():
     head, body = received(pieces, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert b"\r\ntransfer-encoding: chunked" in head

@@ -462,3 +462,22 @@ def test_who_has_left_is_nobody_who_waits():
     assert waiting.anybody()
     gone.give_up()
     assert not waiting.anybody()
+
+
+@pytest.mark.parametrize("side_by_side", [False, True], ids=["together", "side by side"])
+def test_who_came_before_it_was_known_what_that_costs_teaches_nothing(side_by_side):
+    line = Line()
+
+    def computed(asked, seconds):
+        line.put(asked)
+        if side_by_side:
+            (taken,) = line.join(8, 8)
+            taken.answer(b"", seconds)
+            line.left(taken, seconds)
+        else:
+            line.answer(line.take(8, 0), seconds)
+
+    computed(Job("before the model", weighed=False), 5.0)
+    assert line._cost_s == 0
+    computed(Job("behind it", 8, cost=80), 4.0)
+    assert line._cost_s == pytest.approx(0.05)
