@@ -72,6 +72,8 @@ def import_torch(*, whole: bool = False) -> None:
     while _opening:
         _opening.pop().join()
     if "torch" in sys.modules:
+        if whole:
+            _import_rest()
         return
     if whole or not importlib.metadata.version("torch").startswith(_RELEASE):
         importlib.import_module("torch")
@@ -104,15 +106,22 @@ def _give_later(package: ModuleType) -> None:
     package.__dict__["__getattr__"] = later
 
 
+def _import_rest() -> None:
+    """All that was left out, if anything was."""
+    if pending := [finder for finder in sys.meta_path if isinstance(finder, _Rest)]:
+        for finder in pending:
+            sys.meta_path.remove(finder)
+        for name in _LEFT_OUT:
+            importlib.import_module(name)
+
+
 class _Rest(MetaPathFinder, Loader):
     """Imports all that was left out, once the first module of torch is asked for that is not there."""
 
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if not fullname.startswith("torch."):
             return None
-        sys.meta_path.remove(self)
-        for name in _LEFT_OUT:
-            importlib.import_module(name)
+        _import_rest()
         if fullname not in sys.modules:
             return None
         self._found = sys.modules[fullname]

@@ -7,6 +7,7 @@ every file is proven.
 import importlib
 import importlib.util
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -219,6 +220,9 @@ def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None, str]:
 def import_engine(engine: str | None, task: str | None = None, computed_by: str = WEIGHTS) -> None:
     """Import what the engine needs for a task (None: a text task). Raises ModelError when the image does not carry it."""
     if engine is None or task == CUSTOM:  # whose code imports what it needs
+        # Unless it was not known yet whose it is.
+        if "torch" in sys.modules and (bare := sys.modules.get("handlers.engines.bare_torch")) is not None:
+            bare.import_torch(whole=True)
         return
     # NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,6 +1,6 @@
-"""Which operators a packaged program may call: those of ATen that compute new tensors out of others, and sums of sizes.
+"""Which operators a packaged program may call: those named here, of ATen's that compute new tensors out of others, and sums of sizes.
 
-What an operator may do is read off its schema, which torch knows of each. Refused is what writes to what it is given, what has no result,
+What an operator may do is read off its schema as well. Refused is what writes to what it is given, what has no result,
 what draws numbers, what takes free text, as the name of a file, and memory that nobody has written to.
 """
 
@@ -19,6 +19,35 @@ _PRIVATE = frozenset({"_softmax", "_log_softmax", "__and__", "__or__", "__xor__"
 _MEMORY = re.compile(r"(new_)?empty.*|as_strided.*")
 # Draws where it is told to drop out, which nothing that is served is.
 _DRAWS = "scaled_dot_product_attention"
+# Schemas do not tell which operators look at bounds: some that nobody means to be called by hand write where an index of theirs says. So
+# those that programs need are named: what the architectures of docs/decisions/0028 are made of, and their like.
+# fmt: off
+_ALLOWED = frozenset({
+    # Of numbers one by one.
+    "__and__", "__or__", "__xor__", "abs", "acos", "add", "addcdiv", "addcmul", "atan", "bitwise_and", "bitwise_not", "bitwise_or",
+    "bitwise_xor", "ceil", "clamp", "clamp_max", "clamp_min", "cos", "div", "elu", "eq", "erf", "erfc", "exp", "exp2", "expm1", "floor",
+    "floor_divide", "fmod", "ge", "gelu", "gt", "hardsigmoid", "hardswish", "hardtanh", "isfinite", "isinf", "isnan", "le",
+    "leaky_relu", "lerp", "log", "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "lt",
+    "masked_fill", "maximum", "minimum", "mish", "mul", "multiply", "nan_to_num", "ne", "neg", "pow", "reciprocal", "relu", "relu6",
+    "remainder", "round", "rsqrt", "rsub", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "sub", "tan", "tanh",
+    "true_divide", "trunc", "where",
+    # Of many.
+    "_log_softmax", "_softmax", "all", "amax", "amin", "any", "argmax", "argmin", "argsort", "cumprod", "cumsum", "linalg_vector_norm",
+    "log_softmax", "logsumexp", "max", "mean", "min", "prod", "softmax", "sort", "std", "sum", "topk", "var", "var_mean",
+    # Products, layers.
+    "addmm", "baddbmm", "bmm", "conv1d", "conv2d", "dot", "einsum", "embedding", "fft_fft", "fft_fft2", "fft_fftn", "glu", "group_norm",
+    "im2col", "layer_norm", "linear", "matmul", "mm", "mv", "native_layer_norm", "rms_norm", "scaled_dot_product_attention",
+    "view_as_real",
+    # Shapes and places.
+    "broadcast_to", "cat", "chunk", "constant_pad_nd", "contiguous", "diagonal", "expand", "expand_as", "flatten", "flip", "gather",
+    "index", "index_put", "index_select", "movedim", "narrow", "pad", "permute", "real", "repeat", "repeat_interleave", "reshape",
+    "roll", "select", "select_scatter", "slice", "slice_scatter", "split", "split_with_sizes", "squeeze", "stack", "swapaxes", "t",
+    "transpose", "tril", "triu", "unbind", "unflatten", "unsqueeze", "view", "view_as",
+    # Made, turned into others, sizes.
+    "arange", "full", "full_like", "item", "new_full", "new_ones", "new_zeros", "one_hot", "ones", "ones_like", "scalar_tensor",
+    "sym_numel", "sym_size", "to", "type_as", "zeros", "zeros_like",
+})
+# fmt: on
 # By the name of the argument, what it may say.
 _TEXTS = {
     "approximate": re.compile("none|tanh"),
@@ -26,13 +55,15 @@ _TEXTS = {
     "indexing": re.compile("ij|xy"),
     "mode": re.compile("constant|reflect|replicate|circular"),
     "norm": re.compile("backward|forward|ortho"),
-    "rounding_mode": re.compile("floor|trunc"),
+    # The least whole number by -1, cut off, ends a process.
+    "rounding_mode": re.compile("floor"),
 }
 _PLAIN = {"Tensor", "int", "float", "bool", "number"}
 _TAKEN = _PLAIN | {"Device", "List[Optional[Tensor]]"} | {f"List[{kind}]" for kind in _PLAIN}
 _GIVEN = _PLAIN | {"List[Tensor]"}
 
 Number = int | float
+LARGEST = 2**63 - 1
 
 
 class OperatorError(ValueError):
@@ -60,7 +91,11 @@ def _numbers(function: Callable[..., Any]) -> Callable[..., Any]:
     def computed(*given: Any) -> Any:
         if not all(isinstance(each, Number) for each in given):
             raise TypeError(f"sizes are numbers, not {', '.join(type(each).__name__ for each in given)}")
-        return function(*given)
+        found = function(*given)
+        # Python's whole numbers have no end, and nothing else runs while it multiplies two.
+        if isinstance(found, int) and abs(found) > LARGEST:
+            raise OverflowError("a size is larger than any there can be")
+        return found
 
     return computed
 
@@ -108,6 +143,8 @@ def resolve(name: str) -> Operator:
         raise OperatorError(f"{name} draws numbers, which no operator of a program may")
     if _MEMORY.fullmatch(parts[1]):
         raise OperatorError(f"{name} gives memory that nobody has written to, which no operator of a program may")
+    if parts[1] not in _ALLOWED:
+        raise OperatorError(f"{name} is none of those that programs are made of: package the model for engine onnx")
     return Operator(found, arguments, makes=not tensors)
 
 

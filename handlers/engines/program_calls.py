@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from handlers.engines.operators import Argument, Operator, OperatorError, resolve
+from handlers.engines.operators import LARGEST, Argument, Operator, OperatorError, resolve
 
 _LONGEST_LIST = 4096
-_LARGEST = 2**63 - 1
 _NUMBERS = {"inf": float("inf"), "-inf": float("-inf")}
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
@@ -18,6 +17,8 @@ _DTYPES = {
         *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
     )
 }
+# Of these kinds a call says the name.
+_NAMED = ("ScalarType", "Layout", "MemoryFormat", "Device")
 _FORMATS = {"contiguous_format": torch.contiguous_format, "preserve_format": torch.preserve_format}
 
 
@@ -69,11 +70,14 @@ def _checked(name: str, found: Operator, given: list[Any], named: dict[str, Any]
 
 def _argument(said: Any, argument: Argument, name: str, number: int, device: torch.device, *, within: bool = False) -> Any:
     where = f"{name} ({argument.name})"
+    if argument.kind in _NAMED and not isinstance(said, dict | None):
+        # To torch they are numbers, of which most are none of its own.
+        raise OperatorError(f"{where}: {str(said)[:40]!r} is nothing that it may be given")
     if said is None or isinstance(said, bool):
         return said
     if isinstance(said, int | float):
         # Infinity is said otherwise, and so large a number in digits is one.
-        if abs(said) > _LARGEST and (isinstance(said, int) or said in (float("inf"), float("-inf"))):
+        if abs(said) > LARGEST and (isinstance(said, int) or said in (float("inf"), float("-inf"))):
             raise OperatorError(f"{where}: a number is too large")
         return said
     if isinstance(said, str):
@@ -91,7 +95,7 @@ def _object(said: dict[str, Any], argument: Argument, where: str, number: int, d
     (key, value), *others = said.items() or [("", None)]
     if others:
         key = ""
-    if key == "value":
+    if key == "value" and argument.kind not in _NAMED:
         if type(value) is not int or not 0 <= value < number:
             raise OperatorError(f"{where}: value {str(value)[:40]} is none of those before, 0 to {number - 1}")
         return Value(value)

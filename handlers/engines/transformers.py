@@ -52,11 +52,14 @@ class TransformersEngine:
         self.providers, self.on_gpu = (self._device.type,), self._device.type == device.GPU
         _require_plain(folder)
         try:
-            model = _loaded(folder, manifest.task, "auto" if self.on_gpu else torch.float32).to(self._device)
+            self._load(folder, manifest)
         except ModelError:
             raise
         except Exception as error:  # it raises whatever the architecture's code does
-            raise ModelError(f"{folder} can't be loaded by transformers: {error}") from error
+            raise ModelError(f"{folder} can't be loaded by transformers ({type(error).__name__}: {error})") from error
+
+    def _load(self, folder: Path, manifest: Manifest) -> None:
+        model = _loaded(folder, manifest.task, "auto" if self.on_gpu else torch.float32).to(self._device)
         self._model, self._most = model, manifest.max_tokens
         self._output = "logits" if manifest.task in _KINDS else "last_hidden_state"
         self._words = int(model.get_input_embeddings().weight.shape[0])

@@ -69,7 +69,11 @@ def _warmed(loaded: Loaded) -> Loaded:
     """The model after its first answer, so that it is not each process's own. Where it has none each tries by itself, and tells of it."""
     try:
         loaded.model.predict(loaded.model.warm_up, Cancellation())
-    except Exception:  # noqa: BLE001  (as above)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  (as above; a panic below Python is no Exception)
+        if (reset := getattr(loaded.model, "reset", None)) is not None:
+            reset()
         return loaded
     return loaded._replace(warm=True)
 

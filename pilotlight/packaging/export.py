@@ -28,6 +28,10 @@ SIZE = "5.4 GB on disk, once; about a minute with a fast connection"
 EXPORT_TIMEOUT_S = 1800
 
 
+class TookTooLong(PackagingError):
+    """A script in the environment was stopped at its limit: what it wrote before is there."""
+
+
 def environment_folder(cache: Path) -> Path:
     """Where the environment of the current lock, Python and processor lies."""
     text = "\0".join([LOCK.read_text(), platform.python_version(), platform.machine(), sys.platform])
@@ -56,10 +60,12 @@ def export_with_torch(
         return [results[str(index)] for index in range(len(batch))]
 
 
-def run_there(script: Path, order: Mapping[str, Any], work: Path, cache: Path, progress: Say) -> subprocess.CompletedProcess[str]:
-    """A script with its order, run in the environment that has torch. Raises PackagingError where that can't be made, or takes too long."""
+def run_there(
+    script: Path, order: Mapping[str, Any], work: Path, cache: Path, progress: Say, doing: str = "Exporting with torch"
+) -> subprocess.CompletedProcess[str]:
+    """A script with its order, run in the environment that has torch. Raises PackagingError where that can't be made, TookTooLong."""
     python = make_environment(cache, progress)
-    progress("Exporting with torch")
+    progress(doing)
     path = work / "export.json"
     path.write_text(json.dumps(order))
     # Everything is in the folder already; an accelerator would compute a reference that no endpoint without one can give.
@@ -69,7 +75,7 @@ def run_there(script: Path, order: Mapping[str, Any], work: Path, cache: Path, p
     try:
         return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=EXPORT_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
-        raise PackagingError(f"The export with torch took longer than {EXPORT_TIMEOUT_S // 60} minutes and was stopped.") from error
+        raise TookTooLong(f"{doing} took longer than {EXPORT_TIMEOUT_S // 60} minutes and was stopped.") from error
 
 
 def last_lines(done: subprocess.CompletedProcess[str], count: int = 5) -> str:

@@ -4,9 +4,13 @@ The order names the model's `folder`, the `task`, a `batch` of token numbers, th
 the model server's code lies. Written to `out`: whether padding leaves a text's numbers alone, the program with its weights, the model's own
 results, and what the program computes for the same texts, by the very engine that serves. Ends with status FAILED and its reason in the
 last line where the model can't be made a program, and in a traceback whose last line says what where it can't be computed at all.
+
+With `prove` in the order (a `folder` with the artifact's files, and whether it `pads`) no program is made: the engine that serves such a
+folder by transformers computes the texts.
 One long file, since that environment has no package of this tool to import parts from.
 """
 
+import gc
 import importlib
 import inspect
 import json
@@ -42,18 +46,25 @@ def main(order_path: str) -> None:
     model = export.load(order["folder"], order["task"], attentions=("sdpa", "eager"))
     names = inputs_of(model)
     module = _first_result(model, "logits" if order["task"] in export.HEADS else "last_hidden_state", names)
-    texts, expected = _originals(module, names, order["batch"])
-    short, alone = _short(texts, expected)
-    pads = all(abs(one - other).max() <= TOLERANCE for one, other in zip(alone, _computing(module, names)(*short), strict=True))
-    (out / FACTS).write_text(json.dumps({"pads": pads}))
+    computing = _computing(module, names)
+    texts = _texts(computing, order["batch"], len(names) == 3)
+    proof = order.get("prove")
+    pads = proof["pads"] if proof else _pads(computing, texts)
+    batches = batches_of(texts, pads)
+    # Whatever stands beside a text, its numbers are to be those that it has alone.
+    _results(out / EXPECTED, [result for batch in batches for text in batch for result in computing([text[0]], [text[1]])])
+    sys.path.append(order["served"])
+    if proof:
+        del model, module, computing  # the memory of its weights is the engine's now
+        gc.collect()
+        engine = _by_transformers(Path(proof["folder"]), order["task"], order["limit"], pads)
+        _results(out / COMPUTED, _computed(engine, batches))
+        return
+    _write_facts(out, pads)
     try:
         written = _written(model, module, names, order["limit"])
         _save(written, model, names, order["limit"], out)
-        sys.path.append(order["served"])
-        engine = _served(out)
-        computed = [result for ids, kinds in texts for result in engine([ids], [kinds])]
-        _results(out / COMPUTED, computed + (engine(*short) if pads else []))
-        _results(out / EXPECTED, expected + (alone if pads else []))
+        _results(out / COMPUTED, _computed(_by_program(out), batches))
     except Exception as error:  # noqa: BLE001  (whatever tracing meets, transformers serves instead)
         traceback.print_exc()
         told = " ".join(line.strip() for line in str(error).strip().splitlines()[:2])
@@ -61,21 +72,49 @@ def main(order_path: str) -> None:
         raise SystemExit(FAILED) from None
 
 
-def _originals(module: Any, names: Sequence[str], batch: Texts) -> tuple[list[Typed], list[Any]]:
-    """Texts with the types of their tokens, and the model's own results. A text of one token is among them where the model takes it."""
-    texts: list[Typed] = [(ids, types_of(ids, len(names) == 3)) for ids in batch]
-    computing = _computing(module, names)
-    results = [result for ids, kinds in texts for result in computing([ids], [kinds])]
+def _write_facts(out: Path, pads: bool) -> None:
+    """At once or not at all: this process may be killed at any time."""
+    draft = out / f"{FACTS}.draft"
+    draft.write_text(json.dumps({"pads": pads}))
+    draft.replace(out / FACTS)
+
+
+def _texts(computing: Compute, batch: Texts, told: bool) -> list[Typed]:
+    """Texts with the types of their tokens. One of one token is among them where the model takes it."""
+    texts: list[Typed] = [(ids, types_of(ids, told)) for ids in batch]
     try:
-        return [*texts, (batch[0][:1], [0])], results + computing([batch[0][:1]], [[0]])
+        computing([batch[0][:1]], [[0]])
     except (RuntimeError, ValueError, IndexError):
-        return texts, results
+        return texts
+    return [*texts, (batch[0][:1], [0])]
 
 
-def _short(texts: Sequence[Typed], expected: Sequence[Any]) -> tuple[tuple[Texts, Texts], list[Any]]:
-    """The short texts, to be computed as one batch, and the results of each alone."""
-    chosen = [index for index, (ids, _) in enumerate(texts) if len(ids) <= SHORT]
-    return ([texts[index][0] for index in chosen], [texts[index][1] for index in chosen]), [expected[index] for index in chosen]
+def _short(texts: Sequence[Typed]) -> list[Typed]:
+    return [text for text in texts if len(text[0]) <= SHORT]
+
+
+def _pads(computing: Compute, texts: Sequence[Typed]) -> bool:
+    """Whether the numbers of each text are the same beside padding, computed by the model itself."""
+    short = _short(texts)
+    alone = [result for ids, kinds in short for result in computing([ids], [kinds])]
+    return all(abs(one - other).max() <= TOLERANCE for one, other in zip(alone, computing(*_apart(short)), strict=True))
+
+
+def batches_of(texts: Sequence[Typed], pads: bool) -> list[list[Typed]]:
+    """What is compared: each text alone, the short ones as one padded batch where the model `pads`, and two of one length, which the server
+    computes together in any case: a text, and its tokens the other way round."""
+    short = _short(texts)
+    ids, kinds = max((text for text in short if text[0] != text[0][::-1]), key=lambda text: len(text[0]), default=((), ()))
+    return [[text] for text in texts] + ([short] if pads else []) + ([[(ids, kinds), (ids[::-1], kinds)]] if ids else [])
+
+
+def _apart(batch: Sequence[Typed]) -> tuple[Texts, Texts]:
+    """Texts, and types."""
+    return [ids for ids, _ in batch], [kinds for _, kinds in batch]
+
+
+def _computed(engine: Compute, batches: Sequence[Sequence[Typed]]) -> list[Any]:
+    return [result for batch in batches for result in engine(*_apart(batch))]
 
 
 def inputs_of(model: Any) -> list[str]:
@@ -121,10 +160,22 @@ def _computing(module: Any, names: Sequence[str]) -> Compute:
     return compute
 
 
-def _served(out: Path) -> Compute:
+def _by_program(out: Path) -> Compute:
     """The program, by the engine that serves it."""
+    return _served(importlib.import_module("handlers.engines.program").ProgramEngine(out, 1))
+
+
+def _by_transformers(folder: Path, task: str, limit: int, pads: bool) -> Compute:
+    """The model's files, by the engine that serves them. Raises ModelError where it refuses them."""
+    manifests = importlib.import_module("handlers.engines.manifest")
+    untold = dict.fromkeys(("source", "architecture", "labels", "pooling", "normalize", "problem_type", "files"))
+    manifest = manifests.Manifest(**untold, task=task, engine="torch", max_tokens=limit, computed_by=manifests.TRANSFORMERS, pads=pads)
+    return _served(importlib.import_module("handlers.engines.transformers").TransformersEngine(folder, 1, manifest))
+
+
+def _served(engine: Any) -> Compute:
+    """As the server gives texts to an engine."""
     cancellation = importlib.import_module("handlers.engines.cancellation").Cancellation()
-    engine = importlib.import_module("handlers.engines.program").ProgramEngine(out, 1)
 
     def compute(texts: Texts, types: Texts) -> list[Any]:
         tokens, mask, kinds = _padded(texts, types)

@@ -18,7 +18,7 @@ from pilotlight.packaging.labels import HEADS
 from pilotlight.packaging.llama_config import check_llama, require_llama
 from pilotlight.packaging.onnx_writer import DATA, GRAPH
 from pilotlight.packaging.parity import Parity
-from pilotlight.packaging.program import PROGRAM, TRANSFORMERS, Unmade, export_program
+from pilotlight.packaging.program import PROGRAM, TRANSFORMERS, Unmade, export_program, prove_transformers
 from pilotlight.packaging.ready_onnx import find_ready, take_ready
 from pilotlight.packaging.sources import Say, Source
 from pilotlight.packaging.tensors import Weights, weight_files
@@ -134,13 +134,17 @@ def _program(job: Job, tokenizer: Tokenizer) -> Made:
         raise PackagingError(f"{job.source.shown}: its weights are quantised (quantization_config), engine torch serves unquantised ones.")
     weights = Weights(weight_files(job.source.folder))  # A damaged file is refused before 5 GB are installed.
     batch = parity.samples(tokenizer)
-    made = export_program(job.source.folder, job.task, batch, job.work, job.cache, limit=job.limit, progress=job.progress)
+    folder, limit = job.source.folder, job.limit
+    made = export_program(folder, job.task, batch, job.work, job.cache, limit=limit, progress=job.progress)
     if isinstance(made, Unmade):
         job.progress(
             f"The model can't be exported as a program ({made.reason}): transformers serves it. Every cold start imports it, which takes "
             "seconds, and the image has to carry it beside torch"
         )
-        return _single(job, weights)._replace(computed_by=TRANSFORMERS, pads=made.pads)
+        members = _single(job, weights).members
+        near, width = prove_transformers(folder, members, made, job.task, batch, job.work, job.cache, limit=limit, progress=job.progress)
+        _require_labels(job, width)
+        return Made(members, near, TRANSFORMERS, made.pads)
     _require_labels(job, made.width)
     return Made(made.members, made.parity, PROGRAM, made.pads)
 

@@ -64,6 +64,10 @@ def test_who_asks_for_the_rest_has_all_of_it(use, whole):
     assert modules_after(f"{BARE}{use}") >= whole
 
 
+def test_all_of_it_may_be_asked_for_afterwards(whole):
+    assert modules_after(f"{BARE}import torch; import_torch(whole=True); assert torch.ones(2, device='meta').cdist is not None") >= whole
+
+
 def test_each_module_of_the_rest_is_there_once():
     for name in ("torch._prims", "torch.nested"):
         modules_after(

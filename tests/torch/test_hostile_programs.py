@@ -3,6 +3,7 @@
 import copy
 import json
 import operator as numbers
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,16 @@ OPERATORS = {
     "aten.name.default": "is none that this torch",
     "aten.no_such_thing.default": "is none that this torch",
     "aten.add.str": "takes a text",
+    # By their schemas they do nothing but compute; some write where an index says, some to what they keep, some give memory as it is.
+    "aten.adaptive_max_pool2d_backward.default": "none of those that programs are made of",
+    "aten.batch_norm.default": "none of those that programs are made of",
+    "aten.ctc_loss.IntList": "none of those that programs are made of",
+    "aten.grid_sampler_2d.default": "none of those that programs are made of",
+    "aten.instance_norm.default": "none of those that programs are made of",
+    "aten.max_pool2d_with_indices_backward.default": "none of those that programs are made of",
+    "aten.native_batch_norm.default": "none of those that programs are made of",
+    "aten.resize.default": "none of those that programs are made of",
+    "aten.sparse_coo_tensor.indices_size": "none of those that programs are made of",
     "prim.device.default": "is no operator of a program",
     "torch.load.default": "is no operator of a program",
     "profiler._record_function_enter_new.default": "is no operator of a program",
@@ -148,12 +159,23 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "an empty word": (said(call("aten.neg.default", {})), "nothing that it may be given"),
     "a dtype that is none": (said(call("aten.to.dtype", {"value": 4}, {"dtype": "__class__"})), "nothing that it may be given"),
     "a dtype elsewhere": (said(call("aten.neg.default", {"dtype": "int64"})), "nothing that it may be given"),
+    "a dtype as a number": (said(call("aten.full.default", [2], 1, dtype=-5)), "nothing that it may be given"),
+    "a dtype that is true": (said(call("aten.full.default", [2], 1, dtype=True)), "nothing that it may be given"),
+    "a dtype as a value": (said(call("aten.to.dtype", {"value": 4}, {"value": 4})), "nothing that it may be given"),
+    "a dtype in a list": (said(call("aten.to.dtype", {"value": 4}, [6])), "nothing that it may be given"),
+    "a format as a number": (said(call("aten.contiguous.default", {"value": 4}, memory_format=1)), "nothing that it may be given"),
+    "a layout as a number": (said(call("aten.zeros.default", [1], layout=1)), "nothing that it may be given"),
+    "a device as a number": (said(call("aten.zeros.default", [1], device=0)), "nothing that it may be given"),
     "a device by name": (
         said(call("aten.to.device", {"value": 4}, {"device": "cuda:7"}, {"dtype": "int64"})),
         "nothing that it may be given",
     ),
     "a text where none belongs": (said(call("aten.neg.default", "x")), "is no text that it may be given"),
     "another text": (said(call("aten.gelu.default", {"value": 4}, approximate="x")), "is no text that it may be given"),
+    "a division that ends a process": (
+        said(call("aten.div.Tensor_mode", {"value": 4}, {"value": 4}, rounding_mode="trunc")),
+        "is no text that it may be given",
+    ),
     "too many arguments": (said(call("aten.neg.default", {"value": 4}, 1)), "takes 1 arguments, not 2"),
     "an argument twice": (said(call("aten.add.Tensor", {"value": 4}, 1, other=1)), "takes no other by name"),
     "an argument that is none": (said(call("aten.neg.default", {"value": 4}, out={"value": 3})), "takes no out by name"),
@@ -242,6 +264,24 @@ def test_sizes_are_computed_of_numbers_alone(name, given, expected):
     for other in ([1], "a", torch.ones(1), None):
         with pytest.raises(TypeError, match="sizes are numbers"):
             computed(other, 1 << 40)
+
+
+def test_sizes_do_not_grow_without_end():
+    computed = resolve("operator.mul").call
+    assert computed(2**31, 2**31) == 2**62
+    with pytest.raises(OverflowError, match="larger than any"):
+        computed(2**62, 2)
+
+
+def test_what_may_be_called_is_there_and_is_called_by_name():
+    for name in operators._ALLOWED:
+        overloads = getattr(torch.ops.aten, name).overloads()
+        resolved = 0
+        for overload in overloads:
+            with suppress(OperatorError):
+                resolved += resolve(f"aten.{name}.{overload}") is not None
+        assert resolved, name
+    assert not [name for name in operators._ALLOWED if "backward" in name or (name.endswith("_") and not name.startswith("__"))]
 
 
 def test_parts_are_of_lists_alone():

@@ -17,7 +17,9 @@ from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.loading import build, import_engine
 from handlers.engines.manifest import PROGRAM, TRANSFORMERS, ModelError, read_manifest
 from handlers.engines.program import ProgramEngine
+from handlers.engines.transformers import TransformersEngine
 from handlers.functions.requests import from_value
+from pilotlight.packaging import torch_program
 from tests.torch.encoder_models import BY_TRANSFORMERS, ENCODERS, OF_BERT, UNPADDED
 from tests.torch.reference import classification_pipeline, feature_pipeline, sentence_embedding, token_pipeline, zero_shot_pipeline
 from tests.torch.test_torch_parity import SEVERAL, TOLERANCE, ask, assert_same
@@ -97,9 +99,9 @@ def test_packages_say_what_computes_them_and_how_near_it_is(models, kind):
     manifest, parity = read_manifest(folder), json.loads((folder / "manifest.json").read_text())["parity"]
     assert manifest.computed_by == (TRANSFORMERS if kind in BY_TRANSFORMERS else PROGRAM)
     assert manifest.pads is (kind not in UNPADDED)
+    assert parity["max_abs_difference"] <= TOLERANCE
+    assert (parity["reference"], parity["samples"] > 1) == ("safetensors, computed by transformers", True)
     if manifest.computed_by == PROGRAM:
-        assert parity["max_abs_difference"] <= TOLERANCE
-        assert parity["reference"] == "safetensors, computed by transformers"
         assert sorted(manifest.files) == ["model.safetensors", "program.json", "tokenizer.json"]
     else:
         assert sorted(manifest.files) == ["config.json", "model.safetensors", "tokenizer.json"]
@@ -208,6 +210,31 @@ def test_a_model_of_transformers_lacks_no_weight_and_runs_no_code(models, tmp_pa
     (tmp_path / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "own.Model"}}))
     with pytest.raises(ModelError, match="never run"):
         build(tmp_path, manifest, threads=1)
+
+
+def test_packaging_finds_texts_of_one_length_that_are_mixed_up(models, sources, tmp_path, monkeypatch):
+    folder = folder_of(models, "xlnet")
+    monkeypatch.syspath_prepend(torch_program.__file__.rpartition("/")[0])
+    order = {"folder": str(sources / "xlnet"), "task": TASKS["xlnet"], "batch": [[5, 9, 7], [8]], "limit": 512, "out": str(tmp_path)}
+    (tmp_path / "order.json").write_text(json.dumps(order | {"served": str(ROOT), "prove": {"folder": str(folder), "pads": False}}))
+
+    def furthest() -> float:
+        torch_program.main(str(tmp_path / "order.json"))
+        with np.load(tmp_path / "expected.npz") as expected, np.load(tmp_path / "computed.npz") as computed:
+            assert not (tmp_path / "facts.json").exists()
+            return max(float(np.abs(expected[name] - computed[name]).max()) for name in expected)
+
+    assert furthest() <= TOLERANCE
+    run = TransformersEngine.run
+    monkeypatch.setattr(TransformersEngine, "run", lambda *given: run(*given)[::-1])
+    assert furthest() > TOLERANCE
+
+
+def test_a_model_without_a_table_of_words_is_refused_as_a_model(models, monkeypatch):
+    folder = folder_of(models, "xlnet")
+    monkeypatch.setattr("transformers.XLNetForSequenceClassification.get_input_embeddings", lambda self: None)
+    with pytest.raises(ModelError, match=r"can't be loaded by transformers \(AttributeError: "):
+        TransformersEngine(folder, 1, read_manifest(folder))
 
 
 def test_weights_of_another_model_are_refused_by_name(models, tmp_path):

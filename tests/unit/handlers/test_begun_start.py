@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -254,7 +255,9 @@ class Warm:
 
     warm_up = PredictionRequest(("ping",), many=False, parameters={})
 
-    def __init__(self, error: Exception | None = None) -> None:
+    reset: Callable[[], None]
+
+    def __init__(self, error: BaseException | None = None) -> None:
         self.asked: list[str] = []
         self.go_on, self._error = threading.Event(), error
 
@@ -299,13 +302,20 @@ def test_a_model_that_has_computed_something_before_is_ready_at_once(tiny: Path)
     assert model.asked == []
 
 
-@pytest.mark.parametrize("error", [None, ValueError("no ping")], ids=str)
-def test_a_model_that_processes_share_computes_something_before_they_are_begun(tiny: Path, error: Exception | None) -> None:
+class Panic(BaseException):
+    """What a library below Python raises (pyo3's PanicException)."""
+
+
+@pytest.mark.parametrize("error", [None, ValueError("no ping"), Panic("no ping")], ids=repr)
+def test_a_model_that_processes_share_computes_something_before_they_are_begun(tiny: Path, error: BaseException | None) -> None:
+    resets: list[bool] = []
     model = Warm(error)
+    model.reset = lambda: resets.append(True)
     model.go_on.set()
-    # Where it fails each of them tries, and tells of it.
+    # Where it fails each of them tries, and tells of it; what it had begun is none of theirs.
     assert _warmed(Loaded(read_manifest(tiny), model, ("CPU",))).warm is (error is None)
     assert model.asked == ["ping"]
+    assert len(resets) == (error is not None)
 
 
 def test_whoever_waits_already_is_computed_in_place_of_it(tiny: Path) -> None:

@@ -1,13 +1,16 @@
 """What a manifest says of how engine torch computes a model: which files it may then open, and which module is imported. Without torch."""
 
 import json
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from handlers.engines import loading
+from handlers.engines import bare_torch, loading
 from handlers.engines.loading import import_engine
 from handlers.engines.manifest import PROGRAM, TRANSFORMERS, WEIGHTS, ModelError, read_manifest
+from handlers.tasks import CUSTOM
 
 FILES = {
     WEIGHTS: ("config.json", "model.safetensors", "tokenizer.json"),
@@ -86,8 +89,21 @@ def test_a_task_without_a_forward_pass_of_ours_needs_a_program(read, tmp_path):
 )
 def test_each_way_imports_its_module(monkeypatch, engine, task, computed_by, module):
     asked: list[str] = []
+    whole: list[bool] = []
+    monkeypatch.setattr(bare_torch, "import_torch", lambda **how: whole.append(how["whole"]))
     monkeypatch.setattr(loading.importlib, "import_module", asked.append)
     monkeypatch.setattr(loading, "import_numpy", lambda: None)
     monkeypatch.setattr(loading, "import_tokenizers", lambda: None)
     import_engine(engine, task, computed_by)
     assert asked[-1] == module
+    assert whole == ([computed_by == TRANSFORMERS] if engine == "torch" else [])
+
+
+def test_a_model_of_ones_own_has_torch_whole_once_it_is_known_that_it_is_one(monkeypatch):
+    whole: list[bool] = []
+    monkeypatch.setattr(bare_torch, "import_torch", lambda **how: whole.append(how["whole"]))
+    import_engine("torch", CUSTOM)
+    assert whole == [], "whose own code imports it"
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    import_engine("torch", CUSTOM)
+    assert whole == [True]
