@@ -3,18 +3,13 @@
 Whoever asks for any of it afterwards gets all of it: it is imported then. A model of one's own has torch as it is.
 """
 
-import ctypes
 import functools
 import importlib
 import importlib.metadata
-import importlib.util
-import os
 import sys
-import threading
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -41,36 +36,10 @@ _LEFT_OUT = (
     "torch._higher_order_ops",
     "torch._meta_registrations",
 )
-# What torch itself opens first, and for whom (`_load_global_deps`); the rest follows when it is imported.
-_LIBRARIES = {"libtorch_global_deps.so": os.RTLD_GLOBAL, "libtorch_cpu.so": os.RTLD_LOCAL, "libtorch_cuda.so": os.RTLD_LOCAL}
-_opening: list[threading.Thread] = []
-
-
-def open_libraries() -> None:
-    """Begin to open torch's libraries in a thread of its own, half a second in which Python's part of it would hold the interpreter.
-
-    `import_torch` waits for it. Nothing happens where there is no torch, or no library of that name: its import tells what is wrong.
-    """
-    spec = None if "torch" in sys.modules else importlib.util.find_spec("torch")
-    if spec is None or spec.origin is None:
-        return
-    thread = threading.Thread(target=_open, args=(Path(spec.origin).parent / "lib",), name="torch-libraries", daemon=True)
-    _opening.append(thread)
-    thread.start()
-
-
-def _open(folder: Path) -> None:
-    # A function of a library that is called this way runs without the interpreter's lock. `ctypes.CDLL(path)` opens one with it.
-    dlopen = ctypes.CDLL(None).dlopen
-    dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
-    for name, scope in _LIBRARIES.items():
-        dlopen(os.fsencode(folder / name), os.RTLD_NOW | scope)
 
 
 def import_torch(*, whole: bool = False) -> None:
     """torch as it is where it was imported before, and whole where that is asked for, or it is another release than this is known of."""
-    while _opening:
-        _opening.pop().join()
     if "torch" in sys.modules:
         if whole:
             _import_rest()

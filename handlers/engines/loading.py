@@ -44,7 +44,7 @@ _WEIGHTS = (".data", ".safetensors")
 _LEFT_OVER = ("model-ahead", "model-parts")
 # A connection to a store stands still for 20 s at most; who asks once more then has the rest.
 _LEFT_S = 30.0
-# ONNX Runtime is imported by then, torch's libraries are nearly open.
+# ONNX Runtime is imported by then. torch takes longer, and a platform's probe looks for the port.
 _HEAD_START_S = 0.3
 
 Mark = Callable[[str], None]
@@ -169,13 +169,11 @@ def _require_same(brought: Brought) -> None:
 
 def _brought(settings: HandlerSettings, mark: Mark, files: ThreadPoolExecutor) -> Brought:
     """The model's files, the engine imported meanwhile."""
+    asked = _to_import(settings)
+    # Before there are threads that look a name up, by the environment too: one that is written to meanwhile ends the process.
+    _spare_threads(*asked[:2])
     found = files.submit(_found, settings, files)
-    engine, task, computed_by = _to_import(settings)
-    if engine == "torch" and task != CUSTOM:
-        from handlers.engines.bare_torch import open_libraries
-
-        open_libraries()
-    import_engine(engine, task, computed_by)
+    import_engine(*asked)
     mark("import")
     brought = found.result()
     mark("fetch")
@@ -224,8 +222,7 @@ def import_engine(engine: str | None, task: str | None = None, computed_by: str 
         if "torch" in sys.modules and (bare := sys.modules.get("handlers.engines.bare_torch")) is not None:
             bare.import_torch(whole=True)
         return
-    # NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _spare_threads(engine, task)
     try:
         if task is not None:  # a model that is not here yet may be one of one's own
             import_numpy()
@@ -239,6 +236,12 @@ def import_engine(engine: str | None, task: str | None = None, computed_by: str 
         importlib.import_module(_module(engine, task, computed_by))
     except ModuleNotFoundError as error:
         raise ModelError(f"Engine {engine} needs {error.name}, which this image does not carry: build the target that has it.") from error
+
+
+def _spare_threads(engine: str | None, task: str | None) -> None:
+    """NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported."""
+    if engine is not None and task != CUSTOM:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _module(engine: str, task: str | None, computed_by: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from handlers.engines.bare_torch import _LEFT_OUT
 
 ROOT = Path(__file__).resolve().parents[2]
-BARE = "from handlers.engines.bare_torch import import_torch, open_libraries; open_libraries(); import_torch(); "
+BARE = "from handlers.engines.bare_torch import import_torch; import_torch(); "
 SERVE = """
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import load

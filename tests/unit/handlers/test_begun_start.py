@@ -59,10 +59,6 @@ def test_who_had_the_whole_of_it_keeps_it() -> None:
     loaded_by("import uvicorn; had = uvicorn.Server; import handlers.web.running as ours; assert ours.Server is had; uvicorn.run")
 
 
-def test_no_library_of_torch_is_opened_where_there_is_none() -> None:
-    assert "torch" not in loaded_by("from handlers.engines.bare_torch import open_libraries as o, _opening; o(); assert not _opening")
-
-
 def test_how_logs_are_configured_is_left_out_until_somebody_asks() -> None:
     loaded = loaded_by("import handlers.server.http_server")
     assert not loaded.intersection({"logging.handlers", "socketserver"})
