@@ -53,7 +53,6 @@ ENCODERS = {
         {**SIZES, **PAIRS, "local_attention": 16, "max_position_embeddings": 512, "id2label": TAGS, "cls_token_id": 0, "sep_token_id": 1},
         "token-classification",
     ),
-    "xlm-roberta": Encoder("XLMRobertaModel", {**SIZES, **PAIRS, **ONE_KIND, "max_position_embeddings": 516}, "sentence-embedding"),
     # It mixes all tokens of a text, padding too.
     "fnet": Encoder("FNetModel", {**SIZES, **PIECES}, "feature-extraction"),
     # Whose sizes can't be traced, so that transformers serves it, and which looks at the last token, padding or not.

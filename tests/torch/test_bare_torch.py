@@ -50,13 +50,12 @@ def test_a_model_answers_without_what_is_left_out(models, whole, name):
 @pytest.mark.parametrize(
     "use",
     [
-        "import torch._dynamo",
         "import torch._refs",
         "import torch.nested",
         "import torch; torch.nn.intrinsic.ConvReLU2d",
         "import torch; assert torch.vmap(lambda x: x * 2)(torch.ones(3)).tolist() == [2, 2, 2]",
-        "import torch; torch.export.export(torch.nn.Linear(3, 3), (torch.ones(2, 3),))",
-        "import torch; torch.compile(torch.nn.Linear(3, 3), backend='eager')(torch.ones(2, 3))",
+        "import torch; layer = torch.nn.Linear(3, 3); torch.export.export(layer, (torch.ones(2, 3),)); "
+        "torch.compile(layer, backend='eager')(torch.ones(2, 3))",
         "from torch.ao.quantization import QConfig; import torch; assert torch.ao.quantization.QConfig is QConfig",
     ],
 )
@@ -65,7 +64,8 @@ def test_who_asks_for_the_rest_has_all_of_it(use, whole):
 
 
 def test_all_of_it_may_be_asked_for_afterwards(whole):
-    assert modules_after(f"{BARE}import torch; import_torch(whole=True); assert torch.ones(2, device='meta').cdist is not None") >= whole
+    shapes = "points = torch.ones(2, 3, device='meta'); assert torch.cdist(points, points).shape == (2, 2)"
+    assert modules_after(f"{BARE}import torch; import_torch(whole=True); {shapes}") >= whole
 
 
 def test_each_module_of_the_rest_is_there_once():
