@@ -224,7 +224,7 @@ def _written(model: Any, module: Any, names: Sequence[str], limit: int) -> Any:
             if attention != given:
                 model.set_attn_implementation(attention)
             return writer.write_program(_exported(module, names, limit, fewest), names)
-        except Exception:
+        except Exception:  # whatever tracing meets is the next way's chance, and the last one's error
             if (attention, fewest) == ways[-1]:
                 raise
     raise AssertionError("no way")
