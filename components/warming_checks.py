@@ -1,5 +1,6 @@
 """What a platform can't honour of a warming plan, each problem with the alternatives. Pure."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +84,12 @@ def ended(plan: Plan, now: datetime) -> list[str]:
     return found
 
 
+@functools.cache
+def _zones() -> set[str]:
+    """All names of the time zone database; to list them opens each of its files."""
+    return available_timezones()
+
+
 def _times(key: str, rule: Rule) -> Iterator[str]:
     if isinstance(rule, Provisioned):
         return
@@ -91,14 +98,14 @@ def _times(key: str, rule: Rule) -> Iterator[str]:
         yield f"{key}.{missing}: missing beside {there}: a window has both, a ping without a window neither"
     elif rule.cron is not None and rule.until is not None:
         yield from _crons(key, rule.cron, rule.until)
-    if rule.timezone not in available_timezones() or ("/" not in rule.timezone and rule.timezone != "UTC"):
+    if rule.timezone not in _zones() or ("/" not in rule.timezone and rule.timezone != "UTC"):
         # Names without a place (EST5EDT, GB, localtime, Factory) are old, or of this machine: no scheduler lists them.
         yield f"{key}.timezone: {rule.timezone!r}: use UTC or the name of a place in the time zone database, Europe/Berlin, say"
 
 
 def _lease(key: str, rule: Rule, facts: Facts, now: datetime) -> Iterator[str]:
     source = YEARLESS.get(facts.platform)
-    if source is None or not isinstance(rule, Scheduled) or rule.lease_until is None or rule.timezone not in available_timezones():
+    if source is None or not isinstance(rule, Scheduled) or rule.lease_until is None or rule.timezone not in _zones():
         return
     local = now.astimezone(ZoneInfo(rule.timezone))
     months = 12 * (rule.lease_until.year - local.year) + rule.lease_until.month - local.month
@@ -112,7 +119,7 @@ def _lease(key: str, rule: Rule, facts: Facts, now: datetime) -> Iterator[str]:
 def _skipped(key: str, rule: Rule, facts: Facts, now: datetime) -> Iterator[str]:
     """KEDA looks ahead for a start and an end: where it misses one of them, the window is missing, or in force from the end before."""
     source = YEARLESS.get(facts.platform)
-    if source is None or not isinstance(rule, Scheduled) or rule.timezone not in available_timezones():
+    if source is None or not isinstance(rule, Scheduled) or rule.timezone not in _zones():
         return
     coming = _gaps_to_come(rule, now)
     for name, cron in (("cron", rule.cron), ("until", rule.until)):

@@ -1,8 +1,11 @@
 """How tests are dealt out to workers (`pytest -n 2`), and what makes all of them faster."""
 
 import contextlib
+import functools
 import gc
+import itertools
 import os
+import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -31,6 +34,30 @@ with contextlib.suppress(ImportError):
     for _module in (grpc, grpc.aio):
         _module.insecure_channel = _with_connections_of_its_own(_module.insecure_channel)
 
+# To read the public authorities takes 30 ms, and each request without a client of its own would do it anew. No test changes the context
+# that it is given for them.
+with contextlib.suppress(ImportError):
+    import certifi
+
+    _read = ssl.create_default_context
+    _authorities = functools.cache(lambda file: _read(cafile=file))
+    _PUBLIC = {certifi.where(), os.environ.get("SSL_CERT_FILE")}
+
+    def _read_once(*purpose: Any, **sources: Any) -> ssl.SSLContext:
+        is_public = not purpose and sources.keys() == {"cafile"} and sources["cafile"] in _PUBLIC
+        return _authorities(sources["cafile"]) if is_public else _read(*purpose, **sources)
+
+    ssl.create_default_context = _read_once
+
+# Primes for a key take 60 ms to find, and each twin has a key or two: the twins of a process take turns with so many.
+KEYS = 16
+with contextlib.suppress(ImportError):
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    _find, _turns = rsa.generate_private_key, itertools.cycle(range(KEYS))
+    _found = functools.cache(lambda turn, **kind: _find(**kind))
+    rsa.generate_private_key = lambda **kind: _found(next(_turns), **kind)
+
 # Tests of one run that may have needed a second try.
 MOST_AGAIN = 2
 # Two whole stacks under load at once would only measure the machine: one worker runs all of these, one after another.
@@ -45,7 +72,8 @@ UNHURRIED = ("tests/twin/system/", "tests/twin/package/test_yaml_program.py")
 PLANS = ("tests/planned/",)
 
 
-def pytest_configure(config: pytest.Config) -> None:
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: Any) -> None:
     """SDKs and tests are a million objects that stay: to search them for garbage as often as Python does takes a third of the time.
 
     Nor may a machine that is busy with other tests fail an example of Hypothesis, which the torch engine's environment lacks, for its time.
@@ -56,6 +84,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
         settings.register_profile("any machine", deadline=None)
         settings.load_profile("any machine")
+    # What counts the tries of a test whose worker crashed asks the main process twice for every test. Who gets groups can't take up
+    # such a test anyway (`mark_test_pending`).
+    if hasattr(config, "workerinput") and config.pluginmanager.hasplugin("rerunfailures"):
+        from pytest_rerunfailures import StatusDB
+
+        config.failures_db.sock.close()
+        config.failures_db = StatusDB()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS resources (token TEXT, id TEXT, urn TEXT, inputs TEXT, outputs TEXT, PRIMARY KEY (token, id));
+CREATE TABLE IF NOT EXISTS confirmed (token TEXT, id TEXT, PRIMARY KEY (token, id));
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
@@ -28,7 +33,7 @@ class Resource:
 
 
 class World:
-    """Resources by (token, id). Thread-safe; reads are from memory, writes go through to disk before they return.
+    """Resources by (token, id). Thread-safe; reads are from memory, writes are in the operating system's hands before they return.
 
     `version` is another number after every change.
     """
@@ -42,11 +47,8 @@ class World:
         self.version = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS resources (token TEXT, id TEXT, urn TEXT, inputs TEXT, outputs TEXT, PRIMARY KEY (token, id))"
-        )
-        self._db.execute("CREATE TABLE IF NOT EXISTS confirmed (token TEXT, id TEXT, PRIMARY KEY (token, id))")
+        # As the queues have it (sqs_store.py): a commit survives the end of this process, whatever ends it.
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
         self._confirmed: set[tuple[str, str]] = set(self._db.execute("SELECT token, id FROM confirmed"))
         for token, id_, urn, inputs, outputs in self._db.execute("SELECT token, id, urn, inputs, outputs FROM resources ORDER BY rowid"):
             self._keep(Resource(token=token, id=id_, urn=urn, inputs=json.loads(inputs), outputs=json.loads(outputs)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf import json_format, struct_pb2
 from pulumi.runtime.proto import analyzer_pb2
-from pulumi_policy import EnforcementLevel
+from pulumi_policy import EnforcementLevel, StackValidationPolicy
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from ..rules.model import Rule
@@ -58,6 +58,8 @@ class Pack:
     ) -> None:
         server, policies = parts(rules)
         self._server = server(NAME, "0.0.0", policies, EnforcementLevel.MANDATORY)
+        # Where no rule is one of the stack, what the engine sends of the whole of it is read for nothing.
+        self._of_the_stack = any(isinstance(each, StackValidationPolicy) for each in policies)
         given: dict[str, dict[str, Any]] = {rule.id: {"enforcementLevel": rule.level, **rule.configured({})} for rule in rules}
         for name, values in (config or {}).items():
             given[name] = given.get(name, {}) | dict(values)
@@ -83,6 +85,8 @@ class Pack:
             request = analyzer_pb2.AnalyzeRequest(type=spec["type"], urn=_urn(spec), name=spec["name"], properties=_struct(spec["inputs"]))
             request.options.protect = bool(spec.get("protect"))
             found += [_finding(each, spec["name"]) for each in self._server.Analyze(request, None).diagnostics]
+        if not self._of_the_stack:
+            return found
         stack = analyzer_pb2.AnalyzeStackRequest(resources=[sent(spec) for spec in specs])
         return found + [_finding(each, "") for each in self._server.AnalyzeStack(stack, None).diagnostics]
 

@@ -97,7 +97,8 @@ def test_no_input_of_a_break_hides_it_while_it_is_unknown(case: Break) -> None:
         for path in _paths(spec["inputs"]):
             if spec["name"] not in case.names() and not any(_on_the_way(path, changed) for changed in case.change):
                 continue
-            resources = copy.deepcopy(broken)
+            resources = [*broken]
+            resources[number] = copy.deepcopy(spec)
             put(resources[number]["inputs"], path, UNKNOWN)
             assert pack.judge(resources, only=lambda one: one not in unchanged), f"{spec['name']}: {path}"
 
