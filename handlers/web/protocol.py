@@ -17,6 +17,7 @@ from handlers.web.joined import Joined
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
+_UNREADABLE = "The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
 # Another: there when a request has come whole before its program is called, so that nobody has to watch the time until it has. Its
@@ -71,8 +72,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._unread_bytes += len(data)
         try:
             self._parse(data)
-        except httptools.HttpParserError:
-            self.send_400_response("")
+        except httptools.HttpParserError as error:
+            # What a callback raises comes so, too.
+            found = error.__context__
+            self._refuse(found if isinstance(found, RequestProblem) else RequestMalformed(_UNREADABLE))
         if self._begun and self._waiting is None:
             self._wait(self.arrival_s)
         if self._unread_bytes > _MOST_UNREAD_BYTES:
@@ -127,6 +130,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun, self._unread_bytes = False, 0
         if self._waiting is not None:
             self._wait(None)
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts != 1 and self.parser.get_http_version() == "1.1":
+            # RFC 9112, section 3.2. Whoever stands before this server may have gone by another one of several.
+            raise RequestMalformed(f"A request has one header Host: this one has {hosts}.")
 
     def _begin_asgi(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -185,7 +192,7 @@ class BoundedHttp(HttpToolsProtocol):
                 cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(RequestMalformed("The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."))
+        self._refuse(RequestMalformed(_UNREADABLE))
 
     def _when_it_leaves(self, told: Callable[[], Any] | None) -> None:
         self._leaving = told

@@ -47,7 +47,7 @@ class Bare:
     def build(self, context: Path, *, dockerfile: Path, target: str | None = None, fresh: bool = False) -> str:
         name = f"localhost/pilotlight-{uuid.uuid4().hex[:12]}"
         command = ["build", "--pull-never", "--isolation", "chroot", "--timestamp", "0", "--format", "oci", "--tag", name]
-        command += ["--no-cache"] if fresh else ["--layers"]
+        command += ["--layers", *(["--no-cache"] if fresh else [])]
         command += ["--target", target] if target else []
         ignored = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
         command += ["--ignorefile", str(ignored)] if ignored.is_file() else []

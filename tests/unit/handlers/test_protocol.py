@@ -143,6 +143,28 @@ def test_a_length_that_two_readers_could_take_for_another_ends_the_connection(se
     assert received.count(b"HTTP/1.1 ") == 1, "what is behind it is not read"
 
 
+@pytest.mark.parametrize("hosts", [b"", b"Host: a\r\nHost: b\r\n", b"Host: a\r\nhOST: a\r\n"], ids=str)
+@pytest.mark.parametrize("line", [b"GET /ping", b"POST /predict"], ids=str)
+def test_a_request_names_its_host_once(server, line, hosts):
+    received = raw(server, line + b" HTTP/1.1\r\n" + hosts + b"Content-Length: 0\r\n\r\n" + SMUGGLED)
+    assert problem(received) == (400, "request-malformed")
+    assert b"has one header Host: this one has %d." % hosts.count(b"\n") in received
+    assert received.count(b"HTTP/1.1 ") == 1, "what is behind it is not read"
+
+
+def test_who_named_its_host_before_names_it_again(server):
+    """The head of the request before is known."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        for head in (HEAD, HEAD, HEAD.replace(b"Host: a\r\n", b"")):
+            connection.sendall(head + b"Content-Length: 2\r\n\r\n{}")
+            received = connection.recv(65_536)
+            assert b"has one header Host" in received if head != HEAD else received.startswith(b"HTTP/1.1 422 "), received
+
+
+def test_before_http_1_1_a_request_may_name_no_host(server):
+    assert raw(server, b"GET /ping HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("line", [b"GET /ping HTTP/9.9", b"GET http://[ HTTP/1.1", b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0"], ids=str)
 def test_what_is_no_request_gets_a_document(server, line):
     assert problem(raw(server, line + b"\r\nHost: a\r\n\r\n"))[0] == 400
