@@ -155,7 +155,8 @@ def _argument(operator_name: str, said: Any) -> Argument:
         if said.name not in _TEXTS:
             raise OperatorError(f"{operator_name} takes a text ({said.name}), which no operator of a program may")
         return Argument(said.name, "str", said.kwarg_only, _TEXTS[said.name])
-    if kind not in _TAKEN:
+    # Of a number that is no dtype torch reads what it is beyond the end of a table.
+    if kind not in _TAKEN or (said.name == "dtype" and real != "ScalarType"):
         raise OperatorError(f"{operator_name} takes a {kind} ({said.name}), which no operator of a program may")
     return Argument(said.name, real if real in ("ScalarType", "Layout", "MemoryFormat") else kind, said.kwarg_only, None)
 

@@ -76,6 +76,8 @@ OPERATORS = {
     "aten.set_grad_enabled.default": "computes no tensor|is none that this torch",
     "aten.rand.default": "draws numbers",
     "aten.bernoulli.default": "takes a Generator",
+    "aten.to.prim_dtype": "takes a int .dtype",
+    "aten.to.prim_Device": "takes a int .dtype",
     "aten.dropout.default": "draws numbers",
     "aten.empty.memory_format": "nobody has written to",
     "aten.new_empty.default": "nobody has written to",
