@@ -91,6 +91,8 @@ class RunningFront:
     async def _main(self) -> None:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
+        # Whoever connects before the server takes it on waits, and is not refused.
+        listener.listen()
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.account.twin.front_url = self.url
         self.loop, self.processes = asyncio.get_running_loop(), Processes()

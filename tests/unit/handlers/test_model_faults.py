@@ -351,26 +351,28 @@ def test_a_process_whose_model_is_lost_ends_by_itself_and_says_why(tmp_path, fre
 def test_of_several_processes_the_one_that_lost_its_model_is_begun_again(tmp_path, free_tcp_port):
     (tmp_path / "manifest.json").write_text(json.dumps(MANIFEST))
     command = [sys.executable, "-c", LOSING, str(tmp_path), str(free_tcp_port)]
-    process = subprocess.Popen(command, env=os.environ | {"WORKERS": "2"}, stdout=subprocess.PIPE, text=True)
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, env=os.environ | {"WORKERS": "2"}, stdout=out)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{free_tcp_port}", timeout=20) as client:
             wait_until_ready(client, process)
             assert client.post("/predict", json={"inputs": "lose"}).status_code == 503
         # A connection each: the kernel deals them out, to the one that leaves as long as it listens.
         answered, until = 0, time.monotonic() + 30
-        while answered < 20:
+        while answered < 20 or '"worker_ended"' not in log.read_text():
             assert time.monotonic() < until
             with suppress(httpx.TransportError):
                 answer = httpx.post(f"http://127.0.0.1:{free_tcp_port}/predict", json={"inputs": "fine"}, timeout=20)
                 assert answer.status_code in (200, 503)
                 answered += answer.status_code == 200
         process.terminate()
-        told, _ = process.communicate(timeout=15)
+        process.wait(15)
     finally:
         process.kill()
         process.wait()
     assert process.returncode == 0
-    ended = [json.loads(line) for line in told.splitlines() if '"worker_ended"' in line]
+    ended = [json.loads(line) for line in log.read_text().splitlines() if '"worker_ended"' in line]
     assert [each["status"] for each in ended] == [1]
 
 
