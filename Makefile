@@ -26,7 +26,7 @@ demo: setup ## deploy the main stack on the twin, call it, show where the cold s
 	@$(BIN)/python -m pilotlight.demo
 
 test: setup-dev ## every test that needs neither torch nor root
-	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/twin tests/packaging tests/planned policies/tests tests/unit -n $(WORKERS) $(AGAIN)
+	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/planned tests/twin tests/packaging policies/tests tests/unit -n $(WORKERS) $(AGAIN)
 
 test-unit: setup-dev ## the tests that need pip packages only
 	$(BIN)/pytest tests/unit policies/tests -n $(WORKERS)

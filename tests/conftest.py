@@ -136,7 +136,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A scheduler of our own: xdist 3.8 tells groups by a suffix of the test's id, which pytest 9.2 does not let it add."""
     from xdist.scheduler.loadscope import LoadScopeScheduling
 
-    # In the order of the command line, whole stacks first: by their number of tests, as xdist would have it, the longest files come last.
+    # In the order of the command line, the longest groups first, so that none is left at the end: by their number of tests, as xdist would
+    # have it, the longest come last.
     config.option.loadscopereorder = False
 
     class Groups(LoadScopeScheduling):
