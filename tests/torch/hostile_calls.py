@@ -18,15 +18,20 @@ import torch
 
 from handlers.engines import operators
 from handlers.engines.operators import Argument, OperatorError, resolve
+from handlers.engines.program_calls import _NAMED
 
 # Of one operator's calls. To compute for long is no harm done: a program may do that by calls that are well meant.
 CPU_S = 30
+# Nor to ask for more memory than there is, which is refused in a program's process as here.
+MOST_BYTES = 4 << 30
 # Each of an operator's calls that ends its process takes another one.
 MOST_PROCESSES = 5
 SHAPES = (
     *((), (0,), (1,), (3,), (8,), (64,), (2, 3), (0, 3), (3, 0), (1, 1), (4, 4), (16, 17)),
     *((2, 3, 4), (1, 3, 0), (1, 2, 4, 4), (1, 1, 2, 3, 4)),
 )
+# Of which many fit each other.
+FITTING = ((4,), (4, 4), (2, 4, 4), (1, 4, 4, 4))
 DTYPES = (
     *(torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64, torch.bool),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8),
@@ -63,6 +68,7 @@ class Draw:
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(seed)
+        self._fits = self._random.random() < 0.5
 
     def call(self, arguments: tuple[Argument, ...]) -> tuple[list[Any], dict[str, Any]]:
         given = [self._value(each) for each in arguments if not each.keyword]
@@ -74,7 +80,7 @@ class Draw:
         luck, kind = self._random.random(), argument.kind
         if luck < 0.03:
             return None
-        if luck < 0.05:  # of another kind
+        if luck < 0.05 and kind not in _NAMED:  # of another kind, which a program may not say for these
             return self._random.choice([True, self._whole(), 1.5])
         if kind == "str":
             return self._random.choice(TEXTS[argument.name])
@@ -107,6 +113,8 @@ class Draw:
 
     def _tensor(self) -> torch.Tensor:
         dtype, shape = self._random.choice([*DTYPES, *[torch.float32, torch.int64] * 3]), self._random.choice(SHAPES)
+        if self._fits and self._random.random() < 0.9:
+            dtype, shape = torch.float32, self._random.choice(FITTING)
         count, far = torch.Size(shape).numel(), self._random.random() < 0.35
         if dtype.is_floating_point or dtype.is_complex:
             numbers: list[Any] = [
@@ -119,7 +127,8 @@ class Draw:
             ends = torch.iinfo(dtype)
             numbers = [min(ends.max, max(ends.min, self._random.choice(WHOLE))) if far else self._random.randrange(4) for _ in range(count)]
             made = torch.tensor(numbers, dtype=dtype)
-        return self._seen(made.reshape(shape).clone())
+        made = made.reshape(shape).clone()
+        return made if self._fits else self._seen(made)
 
     def _seen(self, made: torch.Tensor) -> torch.Tensor:
         """As it is, or a view of it that a program could have made."""
@@ -169,6 +178,7 @@ def tried(name: str, seed: str, count: int) -> dict[str, Any]:
             child = os.fork()
             if child == 0:
                 resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
+                resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 ended = 1
                 try:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKED = Path("/lib/x86_64-linux-gnu/libc_malloc_debug.so.0")
 TOO_LONG = "SIGKILL"
 # Of operators that hardly any drawn call fits.
-RARE = 12
+RARE = 30
 
 
 def test_no_call_of_an_operator_that_may_be_called_ends_its_process():
