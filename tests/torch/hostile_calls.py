@@ -21,7 +21,7 @@ from handlers.engines.operators import Argument, OperatorError, resolve
 from handlers.engines.program_calls import _NAMED
 
 # Of one operator's calls. To compute for long is no harm done: a program may do that by calls that are well meant.
-CPU_S = 30
+CPU_S = 10
 # Nor to ask for more memory than there is, which is refused in a program's process as here.
 MOST_BYTES = 4 << 30
 # Each of an operator's calls that ends its process takes another one.
