@@ -1,6 +1,7 @@
 """What a server costs beside its model: the sum of eight numbers, one worker, 32 connections, then one, then a fixed rate.
 
-Ours has every route, check, limit and metric on. Every peer has a row; one that can't be installed, started or asked so says why.
+Ours has every route, check, limit and metric on. Every peer has a row; one that can't be installed, started or asked so says why. A floor
+stands beside them, an ASGI program of a dozen lines: what HTTP, the caller and the machine take of all of it.
 """
 
 import tempfile
@@ -33,6 +34,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BU
         rows.add(own.OURS, lambda: own.sums(Path(folder)))
         for peer in servers.PEERS:
             rows.add(peer, partial(servers.server, peer, servers.SUMS, Path(folder) / peer))
+        rows.add(servers.BARE, lambda: servers.bare(Path(folder) / servers.BARE))
         rows.take(rounds, lambda server: _measured(server, seconds))
     return _told(about, rows)
 
@@ -81,6 +83,10 @@ def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
     kept = {name: (ratio[name] is not None and ratio[name] >= least) for name, least in PROMISED.items()}
     kept["alone_p50_ms"] = mine["alone_p50_ms"]["median"] <= PROMISED_P50_MS
     per_second = {name: row["per_second"]["median"] if "per_second" in row else None for name, row in ({"ours": mine} | peers).items()}
+    floor = {
+        "versions": environment.versions(environment.python(servers.BARE_IN), "uvicorn", "uvloop", "httptools"),
+        **figures[servers.BARE],
+    }
     return {
         "headline": f"{mine['per_second']['median']:.0f} requests/s, one connection p50 {mine['alone_p50_ms']['median']} ms; "
         + ", ".join(f"{each} times {name}" if each else f"{name} could not be measured" for name, each in ratio.items()),
@@ -93,6 +99,7 @@ def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
         "peers": peers,
         "ratio": ratio,
         "ratios": more,
+        "floors": {servers.BARE: floor},
         "promise": {
             "ratio": PROMISED,
             "alone_p50_ms": PROMISED_P50_MS,

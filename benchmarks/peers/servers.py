@@ -34,6 +34,8 @@ QUIRKS = {
     "cog": "answers one request at a time: with more connections it refuses, so it has no figure under load",
     "sagemaker-inference": "starts multi-model-server (Java), whose memory counts; needs setuptools below 80 and a `java` in PATH",
 }
+# No peer, but what the frameworks stand on, in the environment of one of them.
+BARE, BARE_IN = "bare-asgi", "fastapi-transformers"
 # Those that put requests together by themselves, in one process.
 BATCHING = ("litserve-transformers", "bentoml", "mlserver")
 
@@ -54,6 +56,13 @@ def server(peer: str, work: str, folder: Path, *, batch: int = 1, batch_timeout_
         env["MODEL"] = str(environment.minilm(interpreter))
     folder.mkdir(parents=True, exist_ok=True)
     return _WAYS[peer](str(interpreter), folder, env)
+
+
+def bare(folder: Path) -> Server:
+    """The floor: the sum of eight numbers by ASGI alone. BenchmarkError where its peer can't be installed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(HERE), "WORK": SUMS}
+    return _script(BARE, "bare_server.py", "/predict")(str(environment.python(BARE_IN)), folder, env)
 
 
 def told(peer: str) -> dict[str, Any]:
