@@ -6,12 +6,14 @@ BIN := .venv/bin
 WORKERS ?= 4
 # A test that fails on a busy machine is tried once more and named; a third of them fails the run (docs/decisions/0024).
 AGAIN := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks -rR
+# Those that take longest, or that one worker has to itself, come first.
+TESTS := tests/conformance tests/storm tests/twin/system tests/planned tests/twin tests/packaging policies/tests tests/unit
 ONLY ?=
 STACKS ?=
 PLANS ?=
 STRICT ?=
 
-.PHONY: help setup demo test test-all test-unit test-torch test-large test-security test-export test-images linters bench check docs lint format lock clean
+.PHONY: help setup demo test test-list test-all test-unit test-torch test-large test-security test-export test-images linters bench check docs lint format lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -26,7 +28,10 @@ demo: setup ## deploy the main stack on the twin, call it, show where the cold s
 	@$(BIN)/python -m pilotlight.demo
 
 test: setup-dev ## every test that needs neither torch nor root
-	$(BIN)/pytest tests/conformance tests/storm tests/twin/system tests/planned tests/twin tests/packaging policies/tests tests/unit -n $(WORKERS) $(AGAIN)
+	$(BIN)/pytest $(TESTS) -n $(WORKERS) $(AGAIN)
+
+test-list: setup-dev ## the names of these tests; what they import is compiled then, which each worker would do
+	@$(BIN)/pytest $(TESTS) --collect-only -q
 
 test-unit: setup-dev ## the tests that need pip packages only
 	$(BIN)/pytest tests/unit policies/tests -n $(WORKERS)

@@ -7,7 +7,7 @@ import itertools
 import os
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -91,6 +91,17 @@ def pytest_configure(config: Any) -> None:
 
         config.failures_db.sock.close()
         config.failures_db = StatusDB()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Of what tests and SDKs bring along as they are imported nothing goes: it is not looked through meanwhile, nor ever again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
