@@ -84,6 +84,12 @@ def pytest_configure(config: Any) -> None:
 
         settings.register_profile("any machine", deadline=None)
         settings.load_profile("any machine")
+    # A port is free until its server listens: two workers that draw the same one in that moment would ask each other's servers.
+    if hasattr(config, "workerinput"):
+        from pilotlight.twin import ports
+
+        place, workers = int(config.workerinput["workerid"].removeprefix("gw")), config.workerinput["workercount"]
+        ports.PORTS = ports.PORTS[place::workers]
     # What counts the tries of a test whose worker crashed asks the main process twice for every test. Who gets groups can't take up
     # such a test anyway (`mark_test_pending`).
     if hasattr(config, "workerinput") and config.pluginmanager.hasplugin("rerunfailures"):

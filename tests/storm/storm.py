@@ -169,6 +169,10 @@ class Storm(ABC):
         found = (pipeline.rows(), pipeline.dead(), pipeline.live(), messages)
         return judge(self._uploaded, self._outputs["objectsBucket"], *found, passed_over=self._passed_over())
 
+    def letters(self) -> Any:
+        """The dead letters, with their reasons where they tell them."""
+        return self._pipeline.dead()
+
     def _passed_over(self) -> Collection[Identity]:
         """Those of which the function says that they were replaced before their turn, where nothing keeps versions."""
         return ()
@@ -306,6 +310,9 @@ class AzureStorm(ContainerStorm):
                 for pid in moments.sample(pids, k=min(1, len(pids))):
                     psutil.Process(pid).kill()
                     self.met[f"executions.{self._parts()[0]}.kill"] += 1
+
+    def letters(self) -> Any:
+        return self._pipeline.letters()
 
     def _passed_over(self) -> Collection[Identity]:
         query = (

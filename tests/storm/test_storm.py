@@ -58,5 +58,6 @@ def test_every_version_gets_one_row_whatever_fails(deployment: Deployment, up: s
     deployment.run("replay", up)
     storm.settled(PATIENCE_S)
     replayed = storm.verdict()
-    assert replayed.faults == []
-    assert (replayed.rows + replayed.overtaken, replayed.dead) == (accepted + DOOMED, 0)
+    told = f"{replayed}\n{storm.letters()}\n{deployment.run('logs', up, '--tail', '200').stdout if replayed.dead else ''}"
+    assert replayed.faults == [], told
+    assert (replayed.rows + replayed.overtaken, replayed.dead) == (accepted + DOOMED, 0), told

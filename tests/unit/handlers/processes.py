@@ -52,6 +52,7 @@ class Server:
         """Until its answers are by packed weights, whose last digits are other ones (docs/decisions/0027)."""
         until = time.monotonic() + PATIENCE_S
         while '"weights_packed"' not in self.log:
+            assert self.process.poll() is None, f"exit status {self.process.poll()}: {self.log}"
             assert time.monotonic() < until, self.log
             time.sleep(0.02)
 
