@@ -288,3 +288,19 @@ def test_a_file_is_proven_whole_however_it_is_read(tmp_path, mapped, size):
         verify(tmp_path, other, WEIGHTS, mapped=mapped)
     with pytest.raises(ModelError, match="found nothing to read"):
         verify(tmp_path / "none", manifest, WEIGHTS, mapped=mapped)
+
+
+@pytest.mark.parametrize(("missing", "blocks"), [(None, []), (0, [0]), (1, [0, 1]), (2, [1, 2]), ("end", [2])])
+def test_a_block_is_absent_with_its_first_page_or_the_one_behind_it(missing, blocks, tmp_path, monkeypatch):
+    block, place = weights._BLOCK, tmp_path / "weights"
+    size = 2 * block + 9
+    with place.open("wb") as file:
+        file.truncate(size)
+    gone = size - 1 if missing == "end" else None if missing is None else missing * block
+    monkeypatch.setattr(weights, "_is_there", lambda number, at: at != gone)
+    assert weights._absent(place) == [each * block for each in blocks]
+
+
+def test_of_an_empty_file_nothing_is_absent(tmp_path):
+    (tmp_path / "empty").touch()
+    assert weights._absent(tmp_path / "empty") == []

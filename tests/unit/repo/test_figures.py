@@ -86,6 +86,8 @@ def test_the_model_server_under_load() -> None:
             # One that takes one request at a time has no figure under load, and the row without batches is nobody's server.
             if "per_second" in each and each is not measured["peers"].get("one-at-a-time"):
                 assert f"{each['per_second']['median']:{unit}.0f}" in told
+        for floor in measured.get("floors", {}).values():
+            assert f"{floor['per_second']['median']:,.0f} (p50 {floor['alone_p50_ms']['median']:.2f} ms)" in told
         assert measured["promise"]["kept"] is ("**not kept**" not in told)
 
 
