@@ -21,11 +21,12 @@ class NotAllowed(Unavailable):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`recorded` now, `known` since an earlier delivery, `passed-over` by a filter, `refused` for good or `failed` this time; `spent` is
-    whether the failure uses an attempt up."""
+    whether the failure uses an attempt up. It is not given up before `least_attempts`, however few others have."""
 
     kind: Kind
     reason: str = ""
     spent: bool = True
+    least_attempts: int = 0
 
     @property
     def done(self) -> bool:

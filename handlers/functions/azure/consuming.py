@@ -59,12 +59,13 @@ class Task:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ended:
     """How the work on a message ended: `done`, or the `reason` why not, which no further attempt can mend (`permanent`), or which uses
-    no attempt up (not `spent`)."""
+    no attempt up (not `spent`). It has `least_attempts`, however few others have."""
 
     done: bool
     reason: str = ""
     permanent: bool = False
     spent: bool = True
+    least_attempts: int = 0
 
 
 # Within the seconds that its second argument tells. What it raises counts as not done; Unavailable for a task that is `over` keeps it.
@@ -250,10 +251,10 @@ class Consumer:
         if ended.done:
             held.delete()
             return
-        spared = not ended.spent and self._spares(note)
-        spent = held.taken - note.spared - spared
+        last = held.taken - note.spared >= self._settings.attempts.most
+        spared = (not ended.spent and self._spares(note)) or (last and held.taken < ended.least_attempts)
         after = replace(self._after(note), spared=note.spared + spared, last=ended.reason, permanent=ended.permanent)
-        if (ended.permanent or spent >= self._settings.attempts.most) and not spared and self._bury(held, ended):
+        if (ended.permanent or last) and not spared and self._bury(held, ended):
             held.delete()
             return
         held.put_off(drawn_s(longest_pause_s(held.taken)), after)

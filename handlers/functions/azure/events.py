@@ -20,6 +20,10 @@ from handlers.functions.outcomes import Outcome, Refused, Unavailable
 from handlers.functions.pipeline import Pipeline
 from handlers.functions.versions import Delivery, Model, ObjectVersion
 
+# That an object has which was replaced before its turn: what replaced it may have attempts of its own to come, and wait for a model that
+# starts. Five, the default, take 7 to 14 minutes with their pauses.
+LEAST_ATTEMPTS = 5
+
 
 class EventsRole:
     """One process of the function: an event in, a result or a dead letter out."""
@@ -61,7 +65,8 @@ class EventsRole:
             self._pipeline.tell(delivery, outcome, batch_id=task.id)
         else:
             outcome = self._pipeline.run([delivery], batch_id=task.id, remaining_s=seconds_left)[version.id]
-        return Ended(done=outcome.done, reason=outcome.reason, permanent=outcome.kind == "refused", spent=outcome.spent)
+        permanent, least = outcome.kind == "refused", outcome.least_attempts
+        return Ended(done=outcome.done, reason=outcome.reason, permanent=permanent, spent=outcome.spent, least_attempts=least)
 
     def _judged(self, version: ObjectVersion, outcome: Outcome) -> Outcome:
         """What was replaced before its turn can't be had any more, and needs no result once what replaced it has one. Until then it is
@@ -75,7 +80,7 @@ class EventsRole:
             return outcomes.of(error)
         if newest is not None and newest > version.sequencer:
             return Outcome("passed-over", "It was replaced before its turn, and what replaced it has its result.")
-        return replace(outcome, kind="failed") if state == "replaced" else outcome
+        return replace(outcome, kind="failed", least_attempts=LEAST_ATTEMPTS) if state == "replaced" else outcome
 
     def _refused(self, task: Task, error: Refused) -> Ended:
         """What no pipeline tells, since there is no object to it."""

@@ -8,6 +8,7 @@ import pytest
 from handlers.functions import problems
 from handlers.functions.azure.consuming import CUT_OFF, GRANTS_S
 from handlers.functions.azure.event_settings import EventSettings
+from handlers.functions.azure.events import LEAST_ATTEMPTS
 from handlers.functions.azure.messages import NOTE
 from handlers.functions.azure.results import QUEUE_INLINE_BYTES
 from handlers.functions.endpoint import EndpointAnswer, NotLetIn
@@ -149,10 +150,39 @@ def test_what_replaced_it_and_has_no_result_leaves_both_among_the_dead_letters(w
     world.put("a.txt", "old")
     world.put("a.txt", "{", "application/json")
     role = world.role()
+    for _ in range(LEAST_ATTEMPTS):
+        once(role, world)
+    assert [letter["attempts"] for letter in sorted(world.dead(), key=lambda letter: letter["attempts"])] == [1, LEAST_ATTEMPTS]
+    assert (world.held(), world.results()) == ([], [])
+
+
+def test_what_replaced_it_may_take_longer_than_the_attempts_of_what_was_replaced(world):
+    """A model that starts for minutes, say."""
+    world.put("a.txt", "old")
+    new, role = world.put("a.txt", "new", sends=False), world.role()
     for _ in range(MAX_ATTEMPTS):
         once(role, world)
-    assert [letter["attempts"] for letter in sorted(world.dead(), key=lambda letter: letter["attempts"])] == [1, MAX_ATTEMPTS]
-    assert (world.held(), world.results()) == ([], [])
+    assert (len(world.held()), world.dead()) == (1, [])
+    world.send(new)
+    for _ in range(2):
+        once(role, world)
+    assert (world.held(), world.dead(), world.results()) == ([], [], [("a.txt", new["data"]["eTag"])])
+
+
+def test_it_is_the_last_attempt_that_what_was_replaced_is_spared(world):
+    """So what fails for another reason then has no more of them than any other."""
+    world.put("a.txt")
+    stored = world.account.blobs.blobs["objects/a.txt"][-1]
+    world.account.blobs.change("objects/a.txt")
+    role = world.role()
+    for _ in range(MAX_ATTEMPTS + 1):
+        once(role, world)
+    assert [each[NOTE]["spared"] for each in world.held()] == [2]
+    world.account.blobs.blobs["objects/a.txt"].append(stored)
+    world.model.failing = problems.ModelFailed("It failed.")
+    once(role, world)
+    (letter,) = world.dead()
+    assert (letter["reason"], letter["attempts"], world.held()) == ("It failed.", MAX_ATTEMPTS + 2, [])
 
 
 def test_an_account_that_does_not_say_what_became_of_it_is_asked_again(world):
@@ -172,12 +202,22 @@ def test_what_is_set_on_a_blob_after_its_upload_is_named_as_what_may_have_been(w
     world.put("a.txt")
     world.account.blobs.change("objects/a.txt")
     role = world.role()
-    for _ in range(MAX_ATTEMPTS):
+    for _ in range(LEAST_ATTEMPTS):
         assert world.dead() == []
         once(role, world)
     (letter,) = world.dead()
     assert letter["reason"] == REPLACED
-    assert (letter["attempts"], world.results(), world.held()) == (MAX_ATTEMPTS, [], [])
+    assert (letter["attempts"], world.results(), world.held()) == (LEAST_ATTEMPTS, [], [])
+
+
+def test_many_attempts_are_not_made_fewer_for_what_was_replaced(world):
+    world.put("a.txt")
+    world.account.blobs.change("objects/a.txt")
+    role = world.role(MAX_ATTEMPTS=str(LEAST_ATTEMPTS + 1))
+    for _ in range(LEAST_ATTEMPTS + 1):
+        assert world.dead() == []
+        once(role, world)
+    assert [letter["attempts"] for letter in world.dead()] == [LEAST_ATTEMPTS + 1]
 
 
 def test_results_go_to_the_queue_once_and_are_marked(world):
