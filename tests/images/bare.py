@@ -48,7 +48,7 @@ class Bare:
         name = f"localhost/pilotlight-{uuid.uuid4().hex[:12]}"
         command = ["build", "--pull-never", "--isolation", "chroot", "--timestamp", "0", "--format", "oci", "--tag", name]
         command += ["--layers", *(["--no-cache"] if fresh else [])]
-        command += ["--target", target] if target else []
+        command += ["--build-arg", f"BASE={base.NAME}", *(["--target", target] if target else [])]
         ignored = dockerfile.with_name(f"{dockerfile.name}.dockerignore")
         command += ["--ignorefile", str(ignored)] if ignored.is_file() else []
         command += [word for key, path in self._secrets.items() for word in ("--secret", f"id={key},src={path}")]

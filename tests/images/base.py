@@ -7,7 +7,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-NAME = "docker.io/library/python:3.11-slim-bookworm"
+# Not the pinned name, whose digest it does not have.
+NAME = "localhost/pilotlight-base"
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # Without it the host's name, resolver and package sources would be in the image.
 FORGET = 'rm -rf "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/etc/apt/sources.list.d/* "$1"/var/log/apt "$1"/var/log/*.log'

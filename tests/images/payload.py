@@ -22,9 +22,10 @@ _GZIP_WINDOW, _CHUNK = 15 + 16, 1 << 20
 def payload(engine: Engine, image: str, *, dockerfile: Path, target: str, scratch: Path) -> int:
     """Bytes above the base of the target. ValueError for an image that does not stand on that base.
 
-    The base is asked of a build that is nothing else: with BuildKit it need not lie among the local images.
+    The base is asked of a build that is nothing else: with BuildKit it need not lie among the local images, and where a stand-in takes its
+    place it is that.
     """
-    (scratch / "Dockerfile").write_text(f"FROM {resolve(dockerfile, target).base}\n")
+    (scratch / "Dockerfile").write_text(f"ARG BASE={resolve(dockerfile, target).base}\nFROM ${{BASE}}\n")
     base = engine.diff_ids(engine.build(scratch, dockerfile=scratch / "Dockerfile"))
     return above(base, engine.diff_ids(image), engine.pushed_bytes(image))
 

@@ -263,7 +263,7 @@ class Consumer:
         """Whether the dead letter was sent."""
         told: dict[str, Any] = {"attempts": held.taken, "permanent": ended.permanent}
         try:
-            self._dead.put(held.noted.letter(ended.reason, **told), keep_s=LETTERS_KEPT_S)
+            self._dead.put(held.noted.letter(ended.reason, message_id=held.id, **told), keep_s=LETTERS_KEPT_S)
         except ApiError as error:
             logs.write("dead_letter_failed", level="ERROR", message_id=held.id, message=str(error))
             return False

@@ -64,10 +64,12 @@ class Noted:
         found = told.get("requestId") or (data.get("requestId") if isinstance(data, dict) else None) or told.get("id")
         return str(found)[:_REASON] if isinstance(found, str | int | float) else None
 
-    def letter(self, reason: str, *, attempts: int, permanent: bool) -> bytes:
-        """The dead letter: the message as `event`, as `message` where it is no JSON object that can be written here, and why."""
+    def letter(self, reason: str, *, message_id: str, attempts: int, permanent: bool) -> bytes:
+        """The dead letter: the message as `event`, as `message` where it is no JSON object that can be written here, and why. Who has sent
+        a letter again knows by the message's id what came back of that."""
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        why = {"reason": reason[:_REASON], "attempts": attempts, "permanent": permanent, "requestId": self.request_id, "at": at}
+        why: dict[str, Any] = {"reason": reason[:_REASON], "attempts": attempts, "permanent": permanent}
+        why |= {"requestId": self.request_id, "messageId": message_id, "at": at}
         whole = None if self.told is None else _fitting({**why, "event": self.told})
         return whole or _written({**why, "message": self.body.decode(errors="replace")[:_TEXT]})
 

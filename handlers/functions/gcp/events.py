@@ -129,6 +129,8 @@ class EventsRole:
         """Raises Unavailable when the dead letter may not have been sent."""
         permanent = outcome.kind == "refused"
         told = {"reason": outcome.reason[:_REASON], "attempts": str(attempt), "permanent": json.dumps(permanent), "requestId": event.id}
+        # By which whoever replays letters knows what came back of that.
+        told["replay"] = event.replay or "none"
         (trouble,) = self._dead_letters.publish([(event.data, {**event.attributes, **told})])
         if trouble:
             raise Unavailable(f"The dead letter can't be sent: {trouble}")

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -62,19 +62,19 @@ class QueueDeadLetters:
 
     def _move(self, rate: int | None) -> int:
         """Those of the queue; how many they were."""
-        moved, sent = 0, set[str]()
+        moved, sent, about = 0, set[str](), set[str]()
         held: list[Any] = []
         with told("The dead letters can't be sent again", data="Queue"):
             try:
                 while held := self._take(min(rate or BATCH, BATCH)):
-                    fresh = [one for one in held if _about(one) not in sent]
+                    fresh = [one for one in held if not _came_back(one, sent, about)]
                     if not fresh:
                         break
                     for one in fresh:
-                        self._work.send_message(_body(one), time_to_live=FOR_EVER)
+                        sent.add(str(self._work.send_message(_body(one), time_to_live=FOR_EVER).id))
+                        about.add(_about(one))
                         self._dead.delete_message(one)
                         held.remove(one)
-                        sent.add(_about(one))
                         moved += 1
                     say(f"{moved} sent again")
                     self._give_back(held)
@@ -132,6 +132,13 @@ def _sent(work: Mapping[str, Any], message: Any) -> datetime:
     """When the event came about; of an answer, when it was given up."""
     inserted: datetime = message.inserted_on
     return came_about(work) or inserted
+
+
+def _came_back(message: Any, sent: Container[str], about: Container[str]) -> bool:
+    """Whether a letter is of a message that was `sent` by now. One that does not say so, since it is older than this program or somebody
+    else's, is taken for one where it is `about` the same."""
+    told_ = _content(message)
+    return told_["messageId"] in sent if "messageId" in told_ else _about(message) in about
 
 
 def _about(message: Any) -> str:

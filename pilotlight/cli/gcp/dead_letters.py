@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -55,22 +55,22 @@ class PubsubDeadLetters:
         One that came back meanwhile, because it failed again, is `left`.
         """
         publish = publisher(self._twin)
-        moved, sent, back = 0, set[str](), dict[str, str]()
+        moved, sent, about, back = 0, set[str](), set[str](), dict[str, str]()
         held: list[Any] = []
         with told("The dead letters can't be sent again"):
             try:
                 while held := self._pull(min(rate or BATCH, BATCH)):
-                    fresh = [one for one in held if _about(one) not in sent]
-                    again = {one.message.message_id: one.ack_id for one in held if _about(one) in sent}
+                    fresh = [one for one in held if not _came_back(one, sent, about)]
+                    again = {one.message.message_id: one.ack_id for one in held if _came_back(one, sent, about)}
                     if not fresh and again.keys() <= back.keys():
                         break
                     back |= again
                     if fresh:
-                        self._send(publish, fresh)
+                        sent |= set(self._send(publish, fresh))
                         moved += len(fresh)
                         say(f"{moved} sent again")
                     held = []
-                    sent |= {_about(one) for one in fresh}
+                    about |= {_about(one) for one in fresh}
                     if rate is not None:
                         time.sleep(len(fresh) / rate)
             except KeyboardInterrupt:
@@ -80,13 +80,15 @@ class PubsubDeadLetters:
                 self._give_back([*back.values(), *(one.ack_id for one in held)])
         return {"status": "COMPLETED", "moved": moved, "failure": None, "left": len(back)}
 
-    def _send(self, publish: Any, messages: Sequence[Any]) -> None:
+    def _send(self, publish: Any, messages: Sequence[Any]) -> list[str]:
+        """The ids of what was published."""
         bodies = [
             {"data": one.message.data, "attributes": dict(one.message.attributes), "ordering_key": one.message.ordering_key}
             for one in messages
         ]
-        publish.publish(topic=self._topic, messages=bodies, timeout=PATIENCE_S)
+        sent = publish.publish(topic=self._topic, messages=bodies, timeout=PATIENCE_S).message_ids
         self._subscriber.acknowledge(subscription=self.url, ack_ids=[one.ack_id for one in messages], timeout=PATIENCE_S)
+        return list(sent)
 
     def _peek(self, limit: int) -> list[DeadLetter]:
         """Up to `limit` of them, given back before this returns."""
@@ -142,6 +144,13 @@ def _first_sent(message: Any) -> datetime:
         return datetime.fromisoformat(message.attributes.get("CloudPubSubDeadLetterSourceTopicPublishTime", ""))
     published: datetime = message.publish_time
     return published
+
+
+def _came_back(received: Any, sent: Container[str], about: Container[str]) -> bool:
+    """Whether a letter is of a message that was `sent` by now. One that does not say so (Pub/Sub's own, or older than this program) is
+    taken for one where it is `about` the same."""
+    replay = received.message.attributes.get("replay")
+    return _about(received) in about if replay is None else replay in sent
 
 
 def _about(received: Any) -> str:

@@ -151,9 +151,9 @@ class GoogleStack:
         assert results._write(row, None).kind == "recorded"
         assert self.database.collection("results").document(f"{_sha(row.object)}-latest").get().to_dict()["version"] == LATEST
 
-    def bury(self, key: str, version: str, reason: str | None = None) -> None:
-        """The event of an object generation among the dead letters."""
-        told = {"reason": reason} if reason else {}
+    def bury(self, key: str, version: str, reason: str | None = None, replay: str | None = None) -> None:
+        """The event of an object generation among the dead letters, as who has taken it from a message that was replayed leaves it."""
+        told = {name: text for name, text in (("reason", reason), ("replay", replay)) if text}
         data = {"bucket": BUCKET_NAME, "name": key, "generation": version, "size": "3"}
         event = {"ce-id": f"{key}-{version}", "ce-source": "//storage", "ce-type": "google.cloud.storage.object.v1.finalized"}
         self.send(json.dumps(data).encode(), {**event, **told})

@@ -177,23 +177,38 @@ def test_without_dead_letters_there_is_nothing_to_do(stack: GoogleStack, capsys:
     assert capsys.readouterr().out == "There are no dead letters.\n"
 
 
+@pytest.mark.parametrize("tells", [True, False], ids=["tells", "older"])
 def test_what_comes_back_meanwhile_is_left_for_another_time(
-    stack: GoogleStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    stack: GoogleStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, tells: bool
 ) -> None:
-    """The function refuses one of them at once, as often as it is sent."""
+    """The function refuses one of them at once, as often as it is sent; an older one does not say what it was sent in."""
     stack.bury("in/good.txt", "1", "was down")
     stack.bury("in/bad.txt", "1", "no text")
     send = dead_letters.PubsubDeadLetters._send
 
-    def refused(self: Any, publish: Any, messages: Any) -> None:
-        send(self, publish, messages)
-        if any(b"bad.txt" in one.message.data for one in messages):
-            stack.bury("in/bad.txt", "1", "no text")
+    def refused(self: Any, publish: Any, messages: Any) -> list[str]:
+        ids: list[str] = send(self, publish, messages)
+        for one, id_ in zip(messages, ids, strict=True):
+            if b"bad.txt" in one.message.data:
+                stack.bury("in/bad.txt", "1", "no text", id_ if tells else None)
+        return ids
 
     monkeypatch.setattr(dead_letters.PubsubDeadLetters, "_send", refused)
     assert replayed() is Exit.OK
     assert capsys.readouterr().out.endswith("The move ended as COMPLETED: 2 moved, 1 left.\n")
     assert len(stack.taken("dead")) == 1
+
+
+def test_two_letters_of_one_object_are_sent_again_both_wherever_they_lie(
+    stack: GoogleStack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its event came twice, and the second letter is not in the first answer."""
+    monkeypatch.setattr(dead_letters, "BATCH", 2)
+    for told in ("none", "none", "of another replay"):
+        stack.bury("in/a.txt", "1", "was down", told)
+    stack.bury("in/b.txt", "1", "was down", "none")
+    assert replayed() is Exit.OK
+    assert capsys.readouterr().out.endswith("The move ended as COMPLETED: 4 moved, 0 left.\n")
 
 
 def test_a_rate_is_kept(stack: GoogleStack, monkeypatch: pytest.MonkeyPatch) -> None:

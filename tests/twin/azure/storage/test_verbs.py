@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,46 @@ def test_more_letters_than_one_answer_holds_go_all_at_the_rate_that_was_asked_fo
         for each in client(deployed.harness, deployed.work, "queue").get_queue_client("events").receive_messages()
     ]
     assert {json.dumps({"id": "a7"}).encode(), b"somebody's own words"} <= set(bodies)
+
+
+def replayed_while_bad_is_refused(
+    deployed: Deployed, login: Login, outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, tells: bool
+) -> tuple[int, int, int]:
+    """Four letters, two of them of the same message `bad`, which a function refuses as often as it is sent; it `tells` in its letters of
+    which message they are. How many were moved and left, and how many messages wait."""
+    monkeypatch.setattr("pilotlight.cli.azure.dead_letters.BATCH", 2)
+    queue = client(deployed.harness, deployed.work, "queue").get_queue_client("dead")
+
+    def bury(work: str, message_id: str) -> None:
+        letter = {"event": {"id": work}, "reason": "why", **({"messageId": message_id} if tells else {})}
+        queue.send_message(base64.b64encode(json.dumps(letter).encode()).decode())
+
+    for work, message_id in (("bad", "m1"), ("good", "m2"), ("bad", "m3"), ("other", "m4")):
+        bury(work, message_id)
+    dead = QueueDeadLetters(login, outputs)
+    send = dead._work.send_message
+
+    def refused(body: str, **options: Any) -> Any:
+        sent = send(body, **options)
+        if json.loads(base64.b64decode(body)) == {"id": "bad"}:
+            bury("bad", sent.id)
+        return sent
+
+    monkeypatch.setattr(dead._work, "send_message", refused)
+    told = dead.move(None)
+    return told["moved"], told["left"], dead.waiting()
+
+
+def test_what_comes_back_meanwhile_is_left_and_a_second_letter_of_its_object_is_not(
+    deployed: Deployed, login: Login, outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert replayed_while_bad_is_refused(deployed, login, outputs, monkeypatch, tells=True) == (4, 2, 4)
+
+
+def test_letters_of_an_older_function_are_told_apart_by_their_objects(
+    deployed: Deployed, login: Login, outputs: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert replayed_while_bad_is_refused(deployed, login, outputs, monkeypatch, tells=False) == (3, 2, 3)
 
 
 def undelivered(deployed: Deployed, *names: str) -> None:

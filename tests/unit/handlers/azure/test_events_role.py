@@ -272,6 +272,7 @@ def test_a_message_of_the_largest_row_that_is_sent_inline_fits(world, monkeypatc
 
 def test_an_object_that_is_refused_is_a_dead_letter_at_once(world, capsys):
     event = world.put("bad.txt", "bad")
+    [message] = world.account.queues.queues["events"]
     once(world.role(), world)
     (letter,) = world.dead()
     assert letter == {
@@ -280,6 +281,7 @@ def test_an_object_that_is_refused_is_a_dead_letter_at_once(world, capsys):
         "attempts": 1,
         "permanent": True,
         "requestId": event["data"]["requestId"],
+        "messageId": message.id,
         "at": letter["at"],
     }
     assert world.held() == []
