@@ -61,7 +61,7 @@ class EventsRole:
         delivery = Delivery(version, task.attempt)
         if task.over:
             # Not once more: the last attempt ended without a word.
-            outcome = self._results.settled([version]).get(version.id) or Outcome("failed", task.last)
+            outcome = self._results.settled([version]).get(version.id) or self._if_replaced(version, Outcome("failed", task.last))
             self._pipeline.tell(delivery, outcome, batch_id=task.id)
         else:
             outcome = self._pipeline.run([delivery], batch_id=task.id, remaining_s=seconds_left)[version.id]
@@ -69,15 +69,19 @@ class EventsRole:
         return Ended(done=outcome.done, reason=outcome.reason, permanent=permanent, spent=outcome.spent, least_attempts=least)
 
     def _judged(self, version: ObjectVersion, outcome: Outcome) -> Outcome:
-        """What was replaced before its turn can't be had any more, and needs no result once what replaced it has one. Until then it is
-        tried again: where only metadata moved its ETag nothing ever replaces it, and its letter tells."""
+        """What is refused, since it can't be had any more, may have been replaced."""
         if outcome.kind != "refused":
             return outcome
         try:
-            state = self._objects.state(version)
-            newest = None if state == "there" else self._results.newest(version.object)
+            return self._if_replaced(version, outcome)
         except Unavailable as error:
             return outcomes.of(error)
+
+    def _if_replaced(self, version: ObjectVersion, outcome: Outcome) -> Outcome:
+        """What was replaced before its turn needs no result once what replaced it has one. Until then it is tried again: where only
+        metadata moved its ETag nothing ever replaces it, and its letter tells. The `outcome` for what was not. Raises Unavailable."""
+        state = self._objects.state(version)
+        newest = None if state == "there" else self._results.newest(version.object)
         if newest is not None and newest > version.sequencer:
             return Outcome("passed-over", "It was replaced before its turn, and what replaced it has its result.")
         return replace(outcome, kind="failed", least_attempts=LEAST_ATTEMPTS) if state == "replaced" else outcome

@@ -138,7 +138,7 @@ def _came_back(message: Any, sent: Container[str], about: Container[str]) -> boo
     """Whether a letter is of a message that was `sent` by now. One that does not say so, since it is older than this program or somebody
     else's, is taken for one where it is `about` the same."""
     told_ = _content(message)
-    return told_["messageId"] in sent if "messageId" in told_ else _about(message) in about
+    return str(told_["messageId"]) in sent if "messageId" in told_ else _about(message) in about
 
 
 def _about(message: Any) -> str:

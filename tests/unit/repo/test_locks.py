@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.twin.dockerfile import stages
-
 ROOT = Path(__file__).resolve().parents[3]
 LISTS = sorted(path for name in ("locks/", "containers/requirements/", "benchmarks/peers/locks/") for path in ROOT.glob(f"{name}*.in"))
 LISTS += sorted(path for name in ("pilotlight", "policies", "tests", "examples") for path in ROOT.glob(f"{name}/**/*requirements.in"))
@@ -34,13 +32,6 @@ def test_a_lock_has_a_hash_for_every_package_and_no_address(path: Path) -> None:
     assert "index-url" not in text
     packages = re.split(r"^(?=[A-Za-z0-9._-]+(?:\[[^\]]*\])?==)", text, flags=re.MULTILINE)[1:]
     assert [package.split()[0] for package in packages if "--hash=sha256:" not in package] == []
-
-
-def test_every_stage_of_the_images_stands_on_a_base_that_is_pinned() -> None:
-    """`stages` resolves what stands on another stage to that one's base."""
-    found = {stage.base for stage in stages(ROOT / "containers/Dockerfile")}
-    assert found
-    assert [base for base in found if not re.fullmatch(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", base)] == []
 
 
 def test_nobody_who_deploys_or_runs_the_demo_installs_torch() -> None:

@@ -210,6 +210,28 @@ def test_what_is_set_on_a_blob_after_its_upload_is_named_as_what_may_have_been(w
     assert (letter["attempts"], world.results(), world.held()) == (LEAST_ATTEMPTS, [], [])
 
 
+@pytest.mark.parametrize("has_its_result", [False, True])
+def test_what_was_replaced_is_tried_as_often_where_its_last_attempt_was_cut_off(world, has_its_result):
+    world.put("a.txt", "old")
+    role = world.role()
+    if has_its_result:
+        newer = world.put("a.txt", "new", sends=False)
+        [old] = world.account.queues.queues["events"]
+        world.account.queues.queues["events"].clear()
+        world.send(newer)
+        once(role, world)
+        world.account.queues.queues["events"].append(old)
+    else:
+        world.account.blobs.change("objects/a.txt")
+    for _ in range(MAX_ATTEMPTS):
+        world.again()
+        role.consumer._queue.get(unseen_s=30)
+    once(role, world)
+    assert (world.dead(), len(world.held())) == ([], 0 if has_its_result else 1)
+    once(role, world)
+    assert [(letter["reason"], letter["attempts"]) for letter in world.dead()] == [(CUT_OFF, LEAST_ATTEMPTS)] * (not has_its_result)
+
+
 def test_many_attempts_are_not_made_fewer_for_what_was_replaced(world):
     world.put("a.txt")
     world.account.blobs.change("objects/a.txt")
