@@ -4,6 +4,7 @@ Grid, a model of the test's own."""
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -55,10 +56,15 @@ class Model:
             yield f"http://{host}"
 
 
+_NUMBERS = itertools.count(1)
+
+
 class Deployed:
     """One account with everything, but for the table of results where Cosmos DB has it, and who the function is."""
 
     def __init__(self, harness: AzureHarness, name: str, cosmos: Resource | None = None) -> None:
+        # A second try of a test finds what the first one made.
+        name = f"{name}-{next(_NUMBERS)}"
         self.harness, self.model = harness, Model()
         self.work = account(harness)
         self.objects, self.large, self.dead_events = (container(harness, self.work, each) for each in ("objects", "results", "dead-events"))
