@@ -1,19 +1,25 @@
-"""Imports NumPy and tokenizers without what nobody computes with, a quarter of their time: documentation, types for checkers, training.
+"""Imports NumPy and tokenizers without what nobody computes with, almost half of their time: documentation, types for checkers, training,
+NumPy's functions beyond its arrays.
 
 Whoever asks for these afterwards gets them: the whole modules are imported then. Texts and signatures of NumPy's own functions stay left
 out; a model of one's own has the whole libraries.
 """
 
 import importlib
+import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 _DOCUMENTATION = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
 _TYPES = "numpy._typing"
-_TRAINING = "tokenizers.implementations"
+# Packages of functions that NumPy's own name takes its from.
+_FUNCTIONS = ("numpy.lib", "numpy.matrixlib")
+_TRAINING = ("tokenizers.implementations",)
 
 
 class _AnyArray:
@@ -23,8 +29,48 @@ class _AnyArray:
         return cls
 
 
-class _Absent:
-    """Stands for a class that is left out, until the import is over."""
+class _Absent(NamedTuple):
+    """Stands for what a module that is left out has by a name."""
+
+    module: str
+    name: str
+
+    def found(self) -> Any:
+        return getattr(importlib.import_module(self.module), self.name)
+
+
+class _Empty(ModuleType):
+    """Stands for a module that is left out."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__all__":
+            return ()
+        if name.startswith("__"):  # asked for by the import itself
+            raise AttributeError(name)
+        return _Absent(self.__name__, name)
+
+    def found(self) -> Any:
+        return importlib.import_module(self.__name__)
+
+
+class _Finder:
+    """Finds empty modules in the places of some, and of all within them."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self.made: list[_Empty] = []
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if not any(name == each or name.startswith(f"{each}.") for each in self._names):
+            return None
+        return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # it has what the import asks of a loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        self.made.append(_Empty(spec.name))
+        return self.made[-1]
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
 
 
 def import_numpy() -> None:
@@ -35,35 +81,101 @@ def import_numpy() -> None:
     # The other is for what another version of NumPy takes from there.
     types.__dict__.update(NDArray=_AnyArray, __getattr__=_of_the_whole)
     with left_out({name: ModuleType(name) for name in _DOCUMENTATION} | {_TYPES: types}):
-        importlib.import_module("numpy")
+        # Those that are left out and others import each other in circles, so that only the package's own order is right.
+        _import("numpy", _FUNCTIONS, "numpy.")
 
 
 def import_tokenizers() -> None:
     """tokenizers as it is where it was imported before."""
-    if "tokenizers" in sys.modules:
-        return
-    training = ModuleType(_TRAINING)
-    training.__dict__["__getattr__"] = _absent
-    with left_out({_TRAINING: training}):
-        package = importlib.import_module("tokenizers")
-    absent = [name for name, value in vars(package).items() if value is _Absent]
-    for name in absent:
-        delattr(package, name)
-
-    def later(name: str) -> Any:
-        if name == _TRAINING.rpartition(".")[2]:
-            return importlib.import_module(_TRAINING)
-        if name not in absent:
-            raise AttributeError(f"module 'tokenizers' has no attribute {name!r}")
-        return getattr(importlib.import_module(_TRAINING), name)
-
-    package.__dict__["__getattr__"] = later
+    if "tokenizers" not in sys.modules:
+        _import("tokenizers", _TRAINING, _TRAINING[0])
 
 
-def _absent(name: str) -> type[_Absent]:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return _Absent
+def _import(name: str, without: Sequence[str], others: str) -> None:
+    """Import a package that takes names from its modules `without` these. Who asks it for such a name has all of them then, and so before
+    a module is imported whose name begins with `others`."""
+    finder = _Finder(without)
+    sys.meta_path.insert(0, finder)
+    try:
+        package = importlib.import_module(name)
+    finally:
+        sys.meta_path.remove(finder)
+        for module in finder.made:
+            sys.modules.pop(module.__name__, None)
+    space = vars(package)
+    absent = {each: value for each, value in space.items() if isinstance(value, (_Absent, _Empty))}
+    for each in absent:
+        del space[each]
+    has, listed, told = space.get("__getattr__"), space.pop("__all__", None), space.get("__dir__")
+
+    def complete() -> None:
+        # No lock: who holds one of the import's would wait for who waits for that one.
+        found = {each: value.found() for each, value in absent.items()}
+        public = {each for module in finder.made for each in getattr(module.found(), "__all__", ())}
+        for each, value in found.items():
+            space.setdefault(each, value)
+        if listed is not None:
+            space.setdefault("__all__", [*listed, *sorted((public & absent.keys()) - set(listed))])
+
+    completing = _Completing(others, complete)
+
+    def later(asked: str) -> Any:
+        completing.complete()
+        if asked in space:
+            return space[asked]
+        if has is not None:
+            return has(asked)
+        raise AttributeError(f"module {name!r} has no attribute {asked!r}")
+
+    def listing() -> list[str]:
+        completing.complete()
+        return list(told()) if told is not None else list(space)
+
+    space.update(__getattr__=later, __dir__=listing)
+    sys.meta_path.insert(0, completing)
+
+
+class _Completing:
+    """Completes a package before one of its other modules is imported."""
+
+    def __init__(self, others: str, complete: Callable[[], None]) -> None:
+        self._others, self._complete = others, complete
+        self._completed = False
+        # Threads that do it, each for itself: what the import's own locks let two of them do is done once.
+        self._busy: set[int] = set()
+
+    def complete(self) -> None:
+        """Returns at once to who is called by it."""
+        me = threading.get_ident()
+        if self._completed or me in self._busy:
+            return
+        self._busy.add(me)
+        try:
+            self._complete()
+        finally:
+            self._busy.discard(me)
+        self._completed = True
+        with suppress(ValueError):
+            sys.meta_path.remove(self)
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if not name.startswith(self._others):
+            return None
+        self.complete()
+        # It may have been imported on the way.
+        return ModuleSpec(name, _Imported()) if name in sys.modules else None  # type: ignore[arg-type]  # as above
+
+
+class _Imported:
+    """Loads a module that is there already."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = sys.modules[spec.name]
+        self._own = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._own
 
 
 @contextmanager

@@ -41,7 +41,7 @@ _OF_WEIGHTS = ("feature-extraction", "sentence-embedding", "text-classification"
 # A small file that decides what is run is proven before it is parsed; weights are only numbers, and take their time.
 _WEIGHTS = (".data", ".safetensors")
 # Threads that may be left when the files are there.
-_LEFT_OVER = ("model-ahead", "model-parts")
+_LEFT_OVER = ("model-ahead", "model-parts", "model-library")
 # A connection to a store stands still for 20 s at most; who asks once more then has the rest.
 _LEFT_S = 30.0
 # ONNX Runtime is imported by then. torch takes longer, and a platform's probe looks for the port.
@@ -223,6 +223,10 @@ def import_engine(engine: str | None, task: str | None = None, computed_by: str 
             bare.import_torch(whole=True)
         return
     _spare_threads(engine, task)
+    if engine == "onnx":
+        from handlers.engines import onnx_library
+
+        onnx_library.begin()
     try:
         if task is not None:  # a model that is not here yet may be one of one's own
             import_numpy()
@@ -239,9 +243,13 @@ def import_engine(engine: str | None, task: str | None = None, computed_by: str 
 
 
 def _spare_threads(engine: str | None, task: str | None) -> None:
-    """NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported."""
+    """NumPy computes next to nothing here, and each thread of its BLAS takes processor time while it is imported.
+
+    The other variable is NumPy's own, which it writes while it is imported, unless it is there.
+    """
     if engine is not None and task != CUSTOM:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        os.environ.setdefault("OPENBLAS_MAIN_FREE", "1")
 
 
 def _module(engine: str, task: str | None, computed_by: str) -> str:

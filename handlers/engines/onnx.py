@@ -4,21 +4,28 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime as ort
 
-from handlers.engines import CPU, CUDA, EngineLost
+from handlers.engines import CPU, CUDA, onnx_library
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import ModelError, state_of
 from handlers.functions import logs
 
 Array = np.ndarray[Any, Any]
-# A GPU from Ampere on multiplies numbers of 32 bits with 10 bits of their 23 unless told otherwise: answers of MiniLM were off by 1e-3.
-_SETTINGS = {CUDA: {"use_tf32": "0"}}
 # Between the first answer and the work for faster ones, so that the first is on its way.
 _BEFORE_PACKING_S = 0.1
+
+
+class Session(Protocol):
+    """A graph that is opened: each input's sizes, less than 0 where one is free, and what it computes with, the first one first."""
+
+    @property
+    def inputs(self) -> Mapping[str, tuple[int, ...]]: ...
+    @property
+    def providers(self) -> tuple[str, ...]: ...
+    def run(self, feed: Mapping[str, Array], cancellation: Cancellation) -> Any: ...
 
 
 class OnnxEngine:
@@ -40,10 +47,7 @@ class OnnxEngine:
         self._files = [folder / name for name in ("model.onnx", "model.onnx.data")]
         # Weights within the graph are read into memory, each time that it is opened; only those beside it are mapped.
         packed = packed or not self._files[1].is_file()
-        wanted = wanted_of(ort.get_available_providers())
-        if CUDA in wanted:
-            # CUDA's libraries are packages of the image, where no loader looks by itself.
-            ort.preload_dlls()
+        wanted = _wanted()
         try:
             # Whoever proves the files looks whether they are still these.
             self._opened_as = [] if packed else self._state()
@@ -55,34 +59,27 @@ class OnnxEngine:
                     raise
                 # What it has no way to compute may be gone once the graph is optimized.
                 self._session = self._opened(wanted, packed=False, optimized=True)
-        except Exception as error:  # ONNX Runtime has a class of its own for each code, all straight under Exception
+        except Exception as error:  # ONNX Runtime's module has a class of its own for each code, all straight under Exception
             raise ModelError(f"{folder / 'model.onnx'} can't be loaded: {error}") from error
-        self.providers = tuple(self._session.get_providers())
+        self.providers = self._session.providers
         if self.providers[0] != wanted[0]:
             logs.write("gpu_unused", level="WARNING", wanted=wanted, providers=self.providers, message="The model computes on the CPU.")
-        nodes = self._session.get_inputs()
-        self.inputs = [node.name for node in nodes]
+        self.inputs = list(self._session.inputs)
         self.on_gpu = self.providers[0] == CUDA
         self._packs = not packed and wanted[0] == CPU
-        # A size that is free has a name, or none; a fixed one is a number.
-        self.batches = all(node.shape and not isinstance(node.shape[0], int) for node in nodes)
+        self.batches = all(sizes and sizes[0] < 0 for sizes in self._session.inputs.values())
         self.pads = "attention_mask" in self.inputs
-        self._output = self._session.get_outputs()[0].name
 
-    def _opened(self, wanted: Sequence[str], *, packed: bool, optimized: bool) -> ort.InferenceSession:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        # Threads that wait for work sleep. By default they spin, a whole core while nothing is asked, which is worse than slow where
-        # there is less than a core a thread: a Lambda function of 2048 MB has 1.2, and the twin's instances share the machine's.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        if not packed:
-            options.add_session_config_entry("session.disable_prepacking", "1")
-        if not optimized:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        settings = [_SETTINGS.get(provider, {}) for provider in wanted]
-        return ort.InferenceSession(self._folder / "model.onnx", options, providers=wanted, provider_options=settings)
+    def _opened(self, wanted: Sequence[str], *, packed: bool, optimized: bool) -> Session:
+        path = self._folder / "model.onnx"
+        if CUDA not in wanted:
+            try:
+                return onnx_library.LibrarySession(path, self._threads, packed=packed, optimized=optimized)
+            except onnx_library.Unsuited:
+                pass
+        from handlers.engines.onnx_module import ModuleSession
+
+        return ModuleSession(path, self._threads, wanted, packed=packed, optimized=optimized)
 
     def _state(self) -> list[tuple[int, ...]]:
         return [state_of(file) for file in self._files]
@@ -109,16 +106,12 @@ class OnnxEngine:
 
     def infer(self, feed: Mapping[str, Array], cancellation: Cancellation) -> Array:
         """The same for inputs by their names in the graph. Raises EngineLost where the GPU computes nothing any more."""
-        options, session = ort.RunOptions(), self._session
-        with cancellation.stopping(lambda: setattr(options, "terminate", True)):
-            try:
-                (output,) = session.run([self._output], feed, options)
-            except Exception as error:  # a terminated run has no class of its own either
-                if cancellation.cancelled:
-                    raise Cancelled from error
-                if self.on_gpu:
-                    _require_alive(error)
-                raise
+        try:
+            output = self._session.run({name: np.asarray(array, order="C") for name, array in feed.items()}, cancellation)
+        except Exception as error:  # a terminated run has no class of its own either
+            if cancellation.cancelled and not isinstance(error, Cancelled):
+                raise Cancelled from error
+            raise
         if self._packs:
             self._packs = False
             try:
@@ -133,17 +126,10 @@ def _not_packed(error: Exception) -> None:
     logs.write("weights_not_packed", level="WARNING", message=f"Answers stay as slow as the first: {error}")
 
 
-def _require_alive(cause: Exception) -> None:
-    """Raises EngineLost where a number can't even be brought to the GPU: after some errors no call of a process succeeds there (CUDA
-    Runtime API, error handling)."""
-    try:
-        ort.OrtValue.ortvalue_from_numpy(np.zeros(1, dtype=np.float32), "cuda", 0)
-    except Exception as error:  # noqa: BLE001  (a class of its own for each code, as above)
-        if any(word in str(error).lower() for word in ("allocate", "out of memory")):
-            return  # full, not lost
-        raise EngineLost(f"the GPU computes nothing any more in this process: {error}") from cause
+def _wanted() -> Sequence[str]:
+    """The providers to ask for, the first one first."""
+    if onnx_library.find() is not None:
+        return [CPU]
+    from handlers.engines import onnx_module
 
-
-def wanted_of(available: Sequence[str]) -> list[str]:
-    """The providers to ask for, of those that a build of ONNX Runtime has: CUDA where it is among them, then the CPU."""
-    return [provider for provider in (CUDA, CPU) if provider in available]
+    return onnx_module.wanted()

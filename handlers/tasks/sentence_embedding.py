@@ -39,5 +39,5 @@ class SentenceEmbedding(TextTask):
     def _pooled(self, hidden: Array) -> Array:
         # What was padding is cut off, so the mean over all places is the mean over the text's tokens.
         vector: Array = hidden[0].mean(axis=0) if self._pooling == "mean" else hidden[0, 0]
-        length = max(float(np.linalg.norm(vector)), _SHORTEST) if self._normalize else 1.0
+        length = max(float(np.sqrt(vector.dot(vector))), _SHORTEST) if self._normalize else 1.0
         return np.ascontiguousarray(vector / np.float32(length))

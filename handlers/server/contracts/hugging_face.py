@@ -165,5 +165,5 @@ def _cosines(predicted: Predicted) -> Encoded:
 
 def _lengths(vectors: Array) -> Array:
     # Below this a vector has no direction; as handlers/tasks/sentence_embedding.py has it.
-    lengths: Array = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), np.float32(1e-12))
+    lengths: Array = np.maximum(np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True)), np.float32(1e-12))
     return lengths
