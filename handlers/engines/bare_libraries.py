@@ -9,11 +9,13 @@ import importlib
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NamedTuple
+
+from handlers.functions.later import left_out
 
 _DOCUMENTATION = ("numpy._core._add_newdocs", "numpy._core._add_newdocs_scalars")
 _TYPES = "numpy._typing"
@@ -176,18 +178,6 @@ class _Imported:
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._own
-
-
-@contextmanager
-def left_out(modules: Mapping[str, ModuleType]) -> Iterator[None]:
-    """In the block these stand in the places of modules that are left out."""
-    sys.modules.update(modules)
-    try:
-        yield
-    finally:
-        for name, module in modules.items():
-            if sys.modules.get(name) is module:
-                del sys.modules[name]
 
 
 def _of_the_whole(name: str) -> Any:

@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from handlers.engines.bare_libraries import left_out
+from handlers.functions.later import left_out
 
 # The release of the image's lock. What of another one can be left out is another question, so that it is imported whole.
 _RELEASE = "2.10."

@@ -27,6 +27,7 @@ def main() -> int:
 def _serve_http() -> int:
     # Nothing of what is imported is ever garbage.
     gc.disable()
+    _leave_for_later()
     from handlers.web.process import leave_on_signals
 
     leave_on_signals()
@@ -67,6 +68,7 @@ def _serve_http() -> int:
     service.start()
     from handlers.server.http_server import serve
 
+    _without_tls()
     _write_lines_faster()
     gc.freeze()
     # What most requests leave is freed by their last reference; what 32 of them have at once made the collector look every other moment.
@@ -78,6 +80,29 @@ def _serve_http() -> int:
     elif failure is not None:
         logs.write_fault("model_failed", failure)
     return 0 if failure is None else 1
+
+
+def _leave_for_later() -> None:
+    """What the standard library and uvicorn import, and this server does not use unless it is asked to: before there are other threads."""
+    from handlers.functions.later import later
+
+    for name in ("ipaddress", "pickle", "textwrap", "tokenize"):
+        later(name)
+    later("platform", system=lambda: os.uname().sysname)
+    later("subprocess", PIPE=-1, STDOUT=-2, DEVNULL=-3)
+    # uvicorn's defaults are of it, which OpenSSL has as numbers too.
+    later("ssl", PROTOCOL_TLS_SERVER=17, CERT_NONE=0)
+    later("asyncio.sslproto")
+
+
+def _without_tls() -> None:
+    """Of every socket asyncio asks whether TLS is its own affair."""
+    import asyncio
+
+    from handlers.functions.later import NothingIs
+
+    vars(asyncio.base_events)["ssl"] = NothingIs("ssl", "SSLSocket")
+    vars(asyncio).setdefault("sslproto", sys.modules["asyncio.sslproto"])
 
 
 def _write_lines_faster() -> None:
