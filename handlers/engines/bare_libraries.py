@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -160,24 +160,42 @@ class _Completing:
         with suppress(ValueError):
             sys.meta_path.remove(self)
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if not name.startswith(self._others):
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        # Who looks for a module holds the lock of all imports: what is done here would be done with it.
+        if not name.startswith(self._others) or self._completed or threading.get_ident() in self._busy:
             return None
-        self.complete()
-        # It may have been imported on the way.
-        return ModuleSpec(name, _Imported()) if name in sys.modules else None  # type: ignore[arg-type]  # as above
+        found = PathFinder.find_spec(name, path)
+        if found is None:
+            return None
+        package = found.submodule_search_locations is not None
+        return ModuleSpec(name, _AfterCompletion(self, found), is_package=package)  # type: ignore[arg-type]  # as above
 
 
-class _Imported:
-    """Loads a module that is there already."""
+class _AfterCompletion:
+    """Loads a module once its package is complete, on the way to which it may have been loaded."""
+
+    def __init__(self, completing: _Completing, found: ModuleSpec) -> None:
+        self._completing, self._found = completing, found
+        self._there = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = sys.modules[spec.name]
-        self._own = module.__spec__
-        return module
+        self._completing.complete()
+        if (module := sys.modules.get(spec.name)) is not None:
+            self._there = True
+            return module
+        return importlib.util.module_from_spec(self._found)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._own
+        ours = module.__spec__
+        if self._there:
+            module.__spec__ = self._found
+            return
+        assert self._found.loader is not None
+        try:
+            self._found.loader.exec_module(module)
+        finally:
+            if module.__spec__ is ours:
+                module.__spec__ = self._found
 
 
 def _of_the_whole(name: str) -> Any:

@@ -223,11 +223,12 @@ def import_engine(engine: str | None, task: str | None = None, computed_by: str 
             bare.import_torch(whole=True)
         return
     _spare_threads(engine, task)
-    if engine == "onnx":
-        from handlers.engines import onnx_library
-
-        onnx_library.begin()
     try:
+        if engine == "onnx":
+            from handlers.engines import onnx_library
+
+            if not onnx_library.begin():
+                importlib.import_module("handlers.engines.onnx_module")
         if task is not None:  # a model that is not here yet may be one of one's own
             import_numpy()
             if task not in IMAGE_TASKS:

@@ -107,7 +107,7 @@ class OnnxEngine:
     def infer(self, feed: Mapping[str, Array], cancellation: Cancellation) -> Array:
         """The same for inputs by their names in the graph. Raises EngineLost where the GPU computes nothing any more."""
         try:
-            output = self._session.run({name: np.asarray(array, order="C") for name, array in feed.items()}, cancellation)
+            output = self._session.run(feed, cancellation)
         except Exception as error:  # a terminated run has no class of its own either
             if cancellation.cancelled and not isinstance(error, Cancelled):
                 raise Cancelled from error

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,7 +107,10 @@ class _Library:
     """The functions above, which raise OnnxError. What sessions belong to is made in a thread, which `environment` waits for."""
 
     def __init__(self, path: Path) -> None:
-        base = ctypes.CDLL(str(path)).OrtGetApiBase
+        try:
+            base = ctypes.CDLL(str(path)).OrtGetApiBase
+        except (OSError, AttributeError) as error:
+            raise Unsuited(f"{path} can't be opened: {error}") from error
         base.restype = ctypes.POINTER(_Base)
         api = base().contents.api(_VERSION)
         if not api:
@@ -192,13 +196,15 @@ def _library() -> _Library:
     return _Library(path)
 
 
-def begin() -> None:
-    """Begin to open the library, where there is one, before anything uses it.
+def begin() -> bool:
+    """Begin to open the library before anything uses it; whether there is one that can be.
 
     Nothing may be written to the environment until that is done: its thread reads it.
     """
-    if find() is not None:
+    with suppress(Unsuited):
         _library()
+        return True
+    return False
 
 
 def entries(*, packed: bool) -> Mapping[str, str]:
@@ -217,7 +223,8 @@ class _Output:
         kind, shape = library.tensor(library.made("TensorTypeAndShapeInfo", library.GetTensorTypeAndShape, value))
         data = _P()
         library.GetTensorMutableData(value, ctypes.byref(data))
-        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": _CODES[kind], "data": (data.value or 0, False)}
+        self.at = data.value or 0
+        self.__array_interface__ = {"version": 3, "shape": shape, "typestr": _CODES[kind], "data": (self.at, False)}
 
 
 class LibrarySession:
@@ -239,12 +246,14 @@ class LibrarySession:
         self._memory = library.made("MemoryInfo", library.CreateCpuMemoryInfo, _ARENA, _DEFAULT)
         count = _SIZE()
         library.SessionGetInputCount(self._session, ctypes.byref(count))
-        self.inputs = dict(self._told(library.SessionGetInputName, library.SessionGetInputTypeInfo, at) for at in range(count.value))
-        output, _ = self._told(library.SessionGetOutputName, library.SessionGetOutputTypeInfo, 0)
+        told = [self._told(library.SessionGetInputName, library.SessionGetInputTypeInfo, at) for at in range(count.value)]
+        self.inputs = {name: shape for name, shape, _ in told}
+        self._codes = {name: code for name, _, code in told}
+        output, _, _ = self._told(library.SessionGetOutputName, library.SessionGetOutputTypeInfo, 0)
         self._output = output.encode()
 
-    def _told(self, name: Any, about: Any, at: int) -> tuple[str, tuple[int, ...]]:
-        """Name and sizes of an input, or of an output."""
+    def _told(self, name: Any, about: Any, at: int) -> tuple[str, tuple[int, ...], str]:
+        """Name, sizes and type of an input, or of an output."""
         library = self._library
         allocator, text, tensor = _P(), _P(), _P()
         library.GetAllocatorWithDefaultOptions(ctypes.byref(allocator))
@@ -259,22 +268,32 @@ class LibrarySession:
         number, shape = library.tensor(tensor)
         if number not in _CODES:
             raise Unsuited(f"{told} has elements of type {number}, which is none of numbers that NumPy has")
-        return told, shape
+        return told, shape, _CODES[number]
 
-    def run(self, feed: Mapping[str, "Array"], cancellation: Cancellation) -> Any:
-        """The first output, which `np.asarray` makes an array of, for arrays in C's order by their inputs' names.
+    def run(self, feed: Mapping[str, Any], cancellation: Cancellation) -> Any:
+        """The first output, which `np.asarray` makes an array of, for arrays, or what can be one, by their inputs' names.
 
         Raises OnnxError, also where it is given up meanwhile, and Cancelled where it was given up before.
         """
+        # Not at a start, where the library is begun before it.
+        import numpy as np
+
         library = self._library
         options = library.made("RunOptions", library.CreateRunOptions)
+        arrays = {
+            name: np.asarray(value, dtype=None if isinstance(value, (np.ndarray, np.generic)) else self._codes.get(name), order="C")
+            for name, value in feed.items()
+        }
         names = (_TEXT * len(feed))(*(name.encode() for name in feed))
-        owned = [self._value(name, array) for name, array in feed.items()]
+        owned = [self._value(name, array) for name, array in arrays.items()]
         values = (_P * len(owned))(*owned)
         wanted = (_TEXT * 1)(self._output)
         with cancellation.stopping(lambda: library.RunOptionsSetTerminate(options)):
             output = library.made("Value", library.Run, self._session, options, names, values, len(owned), wanted, 1)
-        return _Output(library, output)
+        answer = _Output(library, output)
+        # An output that is an input is the caller's memory, which only the caller keeps.
+        borrowed = any(0 <= answer.at - array.__array_interface__["data"][0] < array.nbytes for array in arrays.values())
+        return np.array(answer) if borrowed else answer
 
     def _value(self, name: str, array: "Array") -> _Owned:
         """An array as it lies in memory, which is to stay there."""

@@ -48,6 +48,7 @@ def _serve_http() -> int:
     if settings.workers > 1:
         gc.enable()
         _write_lines_faster()
+        _without_tls()
         from handlers.server.processes import serve_several
 
         return serve_several(settings, stages)

@@ -88,6 +88,10 @@ def _shared(settings: HandlerSettings, manifest: Manifest) -> bool:
     if settings.model_threads > 1 or manifest.task == CUSTOM:
         return False
     if manifest.engine == "onnx":
+        from handlers.engines import onnx_library
+
+        if onnx_library.find() is not None:
+            return True
         import onnxruntime
 
         return CUDA not in onnxruntime.get_available_providers()

@@ -207,6 +207,31 @@ print(failed, numpy.pad([1], 1))
     assert run(code).stdout == "[] [0 1 0]\n"
 
 
+@pytest.mark.parametrize(("first", "second"), [("linalg", "pad"), ("random", "lib"), ("ma", "unique")])
+def test_an_import_beside_who_asks_for_a_name_ends(first: str, second: str) -> None:
+    code = f"""
+import sys, threading
+{ENGINE}
+import numpy
+start = threading.Barrier(2)
+
+def imports():
+    start.wait()
+    __import__("numpy.{first}")
+
+def asks():
+    start.wait()
+    numpy.{second}
+
+threads = [threading.Thread(target=use, daemon=True) for use in (imports, asks)]
+[thread.start() for thread in threads]
+[thread.join(20) for thread in threads]
+print([thread.is_alive() for thread in threads], numpy.pad([1], 1), numpy.{first}.__name__)
+"""
+    for _ in range(8):
+        assert run(code).stdout == f"[False, False] [0 1 0] numpy.{first}\n"
+
+
 def test_no_module_of_numpy_keeps_what_stands_for_another() -> None:
     code = f"""
 import sys

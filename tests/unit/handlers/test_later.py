@@ -36,7 +36,7 @@ def ask():
         except OSError:
             pass
     modules = list(sys.modules.items())
-    waits = [name for name, module in modules if getattr(vars(module).get("__getattr__"), "__module__", "") == "handlers.functions.later"]
+    waits = [name for name, module in modules if type(module).__module__ == "handlers.functions.later"]
     print("TOLD" + json.dumps([list(sys.modules), waits, answer.partition(b"\\r\\n\\r\\n")[0].decode()]), flush=True)
     os._exit(0)
 
@@ -132,6 +132,48 @@ def test_asyncio_speaks_tls_once_somebody_does(tmp_path: Path) -> None:
     command = [sys.executable, "-c", BEGUN + "\n" + TLS, *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.stdout == "b'SAID\\n' Socket cannot be of type SSLSocket\n", done.stderr
+
+
+def test_others_wait_for_the_whole_of_it(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\ndef early():\n    return late\ntime.sleep(0.5)\nlate = 7\n")
+    code = """
+import sys, threading, time
+sys.path.insert(0, {folder!r})
+from handlers.functions.later import later
+later("slow")
+import slow
+threading.Thread(target=lambda: slow.late).start()
+time.sleep(0.2)
+print(slow.early())
+"""
+    assert run(code.format(folder=str(tmp_path))) == "7\n"
+
+
+def test_what_is_set_before_it_is_run_stays(tmp_path: Path) -> None:
+    run(
+        BEGUN
+        + """
+import platform, ssl, subprocess, pickle
+from unittest import mock
+subprocess._USE_VFORK = False
+subprocess.run
+assert subprocess._USE_VFORK is False
+ssl._create_default_https_context = None
+assert ssl.SSLContext and ssl._create_default_https_context is None
+with mock.patch("platform.system", lambda: "Other"):
+    assert platform.machine() and platform.system() == "Other"
+assert platform.system() != "Other"
+del pickle.dumps
+assert not hasattr(pickle, "dumps") and pickle.loads
+"""
+    )
+
+
+def test_all_names_of_it_are_seen() -> None:
+    run(
+        BEGUN
+        + "\nfrom subprocess import *\nimport textwrap, tokenize\nassert Popen and 'dedent' in dir(textwrap) and 'open' in vars(tokenize)"
+    )
 
 
 def test_a_module_that_fails_when_it_is_run_is_tried_again(tmp_path: Path) -> None:

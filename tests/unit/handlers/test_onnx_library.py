@@ -10,13 +10,14 @@ import threading
 import time
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from handlers.engines import CPU, onnx_library
+from handlers.engines import CPU, loading, onnx_library
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import ModelError
 from handlers.engines.onnx import OnnxEngine
@@ -126,6 +127,29 @@ def test_an_answer_outlives_its_session_and_is_one_s_own(tmp_path: Path) -> None
         assert set(answer[1:].tolist()) == {1 - number}
 
 
+def test_an_output_that_is_an_input_is_one_s_own_too(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["z"])],
+        "graph",
+        [helper.make_tensor_value_info("x", NUMBERS, ("n",))],
+        [helper.make_tensor_value_info(name, NUMBERS, None) for name in ("x", "z")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    engine = OnnxEngine(tmp_path, 1)
+    answers = [engine.infer({"x": np.full(100_000, number, dtype=np.float32)}, Cancellation()) for number in range(6)]
+    assert [set(answer.tolist()) for answer in answers] == [{number} for number in range(6)]
+    given = np.zeros(4, dtype=np.float32)
+    answer = engine.infer({"x": given}, Cancellation())
+    answer += 1
+    assert given.tolist() == [0] * 4
+
+
+def test_lists_are_taken_as_the_graph_has_them(tmp_path: Path) -> None:
+    engine = OnnxEngine(graphs.one(tmp_path, "Neg"), 1)
+    assert engine.infer({"x": [1.0, 2.0]}, Cancellation()).tolist() == [-1, -2]  # type: ignore[dict-item]
+
+
 def test_memory_is_given_back(tmp_path: Path) -> None:
     folder = graphs.one(tmp_path, "Neg")
     given = np.ones(1_000_000, dtype=np.float32)
@@ -214,6 +238,19 @@ def test_graphs_that_give_no_tensor_are_the_module_s(tmp_path: Path) -> None:
     with pytest.raises(Unsuited, match="y is no tensor"):
         session(tmp_path)
     assert isinstance(OnnxEngine(tmp_path, 1)._session, ModuleSession)
+
+
+def test_graphs_of_sequences_are_asked_as_the_module_takes_them(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("ConcatFromSequence", ["s"], ["y"], axis=0)],
+        "graph",
+        [helper.make_tensor_sequence_value_info("s", NUMBERS, None)],
+        [helper.make_tensor_value_info("y", NUMBERS, None)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    parts: Any = [np.ones(2, np.float32), np.zeros(3, np.float32)]
+    assert OnnxEngine(tmp_path, 1).infer({"s": parts}, Cancellation()).tolist() == [1, 1, 0, 0, 0]
 
 
 def long(folder: Path) -> Path:
@@ -324,10 +361,28 @@ def test_a_package_without_it_is_served_by_the_module(tiny: Path, monkeypatch: p
 def test_a_library_that_does_not_know_the_interface_is_left_alone(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_library, "_VERSION", 10_000)
     onnx_library._library.cache_clear()
+    assert not onnx_library.begin()
     with pytest.raises(Unsuited, match="has no version 10000 of the C interface"):
         session(tiny)
     assert isinstance(OnnxEngine(tiny, 1)._session, ModuleSession)
     onnx_library._library.cache_clear()
+
+
+def test_a_library_that_can_not_be_opened_is_left_alone(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "libonnxruntime.so.1").write_bytes(b"nothing")
+    monkeypatch.setattr(onnx_library, "find", lambda: tmp_path / "libonnxruntime.so.1")
+    onnx_library._library.cache_clear()
+    assert not onnx_library.begin()
+    assert isinstance(OnnxEngine(tiny, 1)._session, ModuleSession)
+
+
+def test_an_image_without_the_package_says_so(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_library, "find", lambda: None)
+    onnx_library._library.cache_clear()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "handlers.engines.onnx_module", raising=False)
+    with pytest.raises(ModelError, match="Engine onnx needs onnxruntime, which this image does not carry"):
+        loading.import_engine("onnx", "sentence-embedding")
 
 
 STARTED = """
