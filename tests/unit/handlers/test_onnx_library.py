@@ -416,3 +416,17 @@ def test_a_start_imports_no_module_for_it_and_writes_to_no_environment_beside_it
     assert "onnxruntime" not in modules
     assert written == []
     assert onnx_library.THREAD not in threads
+
+
+def test_processes_that_share_a_model_are_forked_without_the_module(tiny: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from handlers.engines.manifest import read_manifest
+from handlers.server.processes import _shared
+from handlers.settings import HandlerSettings
+folder = Path(sys.argv[1])
+print(_shared(HandlerSettings(model_dir=folder, model_threads=1, workers=2), read_manifest(folder)), "onnxruntime" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", code, str(tiny)], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert told.stdout == "True False\n"
