@@ -105,6 +105,16 @@ def test_processes_answer_while_they_end_and_leave_none_behind(tiny, workshop, w
         until(lambda: all(map(ended, left)))
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_none_of_several_processes_has_brought_up_tls(tiny, workshop, way):
+    with running(workshop, MODEL_DIR=str(tiny), WORKERS="2", **WAYS[way]) as server:
+        ask(server, 4)
+        pids = [server.process.pid, *until(lambda: found if len(found := children(server.process.pid)) == 2 else [])]
+        # What `ssl` brings along; hashes by OpenSSL come from its other library.
+        mapped = ["/_ssl." in Path(f"/proc/{pid}/maps").read_text() for pid in pids]
+        assert mapped == [False, False, False]
+
+
 def test_a_child_that_is_no_process_of_the_server_may_end(tiny, workshop):
     """What a script began before it became the server; in a container also what lost its parent."""
     with running(workshop, module=("tests.unit.handlers.behind_another",), MODEL_DIR=str(tiny), WORKERS="2", **WAYS["shared"]) as server:
