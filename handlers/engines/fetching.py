@@ -88,6 +88,11 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Fetched:
             for attempt in range(_ATTEMPTS):
                 try:
                     ranged = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={start}-{end - 1}", IfMatch=version)
+                    if ranged["ContentLength"] != end - start:
+                        # Not read: it may be the whole object.
+                        ranged["Body"].close()
+                        told = f"{ranged['ContentLength']} bytes where {end - start} were asked for"
+                        raise ModelError(f"{where} can't be fetched in parts: the store sent {told}.")
                     content: bytes = ranged["Body"].read()
                     return content
                 except BotoCoreError:  # while the body is read: the client itself tries only the call again
@@ -187,7 +192,7 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
                 (partial / _ORIGIN).write_text(origin)
             shutil.rmtree(cache, ignore_errors=True)
             return Fetched(partial.rename(cache), held_by, hashes)
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
             raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
 
 
@@ -202,6 +207,8 @@ def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", f
             continue
         if not member.isreg() or "/" in name or name in ("", ".", "..") or name.startswith("."):
             raise TarError(f"member {member.name!r} is not a plain file at the archive's root")
+        if member.size < 0:
+            raise TarError(f"member {member.name!r} has {member.size} bytes")
         held = goes_to_memory(name, member.size)
         free -= 0 if held else member.size
         if free < 0:

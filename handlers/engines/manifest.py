@@ -104,7 +104,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = _manifest(value)
     except FileNotFoundError as error:
         raise ModelError(f"{path} does not exist: put an unpacked model there, or set MODEL_URI.") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{path} can't be read ({type(error).__name__}: {error}): package the model again.") from error
     _check_names(folder, manifest)
     return manifest
@@ -229,6 +229,13 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         raise ModelError(f"{folder / MANIFEST} lists {', '.join(others)}: {can}.")
     if absent := sorted(set(allowed) - _OPTIONAL - set(manifest.files)):
         raise ModelError(f"{folder / MANIFEST} lists no {', '.join(absent)}: engine {manifest.engine} needs it.")
+    if manifest.engine == "onnx" and manifest.task != CUSTOM:
+        # A graph names the files of its weights itself, and ONNX Runtime opens whatever it names beside it.
+        beside = (path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        if unproven := sorted(set(beside) - set(manifest.files) - {MANIFEST}):
+            raise ModelError(
+                f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them."
+            )
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES):
         raise ModelError(
             f"{folder} holds {', '.join(pickles)}: such files can run code when they are opened and are never served; remove them."

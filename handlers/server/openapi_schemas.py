@@ -121,14 +121,14 @@ def _openai(inputs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _openai_texts(inputs: dict[str, Any]) -> dict[str, Any]:
-    absent = {"type": "null"}
+    absent, nothing = {"type": "null"}, {"type": "array", "maxItems": 0}
     each = {**_TEXT, "minLength": 1, "maxLength": MOST_STOP_CHARACTERS}
     stop = {"oneOf": [each, {"type": "array", "items": each, "maxItems": MOST_STOPS}]}
     said: dict[str, Any] = {
         "model": _TEXT,
         "temperature": {"type": "number", "minimum": 0, "maximum": 100},
-        "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-        "seed": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+        "top_p": {"type": "number", "minimum": 0, "maximum": 1},
+        "seed": {"type": "integer", "minimum": -(2**63), "maximum": 2**64 - 1},
         "stop": stop,
         "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
         "stream": _BOOLEAN,
@@ -137,7 +137,7 @@ def _openai_texts(inputs: dict[str, Any]) -> dict[str, Any]:
         "n": {"const": 1},
         "presence_penalty": {"const": 0},
         "frequency_penalty": {"const": 0},
-        "logit_bias": absent,
+        "logit_bias": {"type": "object", "maxProperties": 0},
         "store": {"const": False},
     }
     of_texts = {"prompt": inputs, "echo": _BOOLEAN, "best_of": {"const": 1}, "logprobs": absent, "suffix": absent}
@@ -146,14 +146,19 @@ def _openai_texts(inputs: dict[str, Any]) -> dict[str, Any]:
         "role": {"enum": ["system", "developer", "user", "assistant"]},
         "content": {"oneOf": [_TEXT, {"type": "array", "items": part}]},
         "name": _TEXT,
-        "refusal": absent,
+        "annotations": nothing,
+        **dict.fromkeys(("audio", "function_call", "refusal", "tool_calls"), absent),
     }
     of_chats = {
         "messages": {"type": "array", "items": _object(message, "role", "content"), "minItems": 1, "maxItems": 1000},
         "max_completion_tokens": said["max_tokens"],
         "response_format": _object({"type": {"const": "text"}}, "type"),
         "logprobs": {"const": False},
-        "top_logprobs": absent,
+        "modalities": {"const": ["text"]},
+        "parallel_tool_calls": _BOOLEAN,
+        "service_tier": {"enum": ["auto", "default"]},
+        "tools": nothing,
+        **dict.fromkeys(("top_logprobs", "metadata", "reasoning_effort", "tool_choice"), absent),
     }
     answer = {
         **dict.fromkeys(("id", "object", "model"), _TEXT),
@@ -208,7 +213,7 @@ def _cog(inputs: dict[str, Any], known: dict[str, Any], *, webhooks: bool) -> di
         "id": {**_TEXT, "pattern": f"^{ID.pattern}$"},
         "webhook": _TEXT if webhooks else {"type": "null"},
         "webhook_events_filter": {"type": "array", "items": {"enum": list(EVENTS)}},
-        **dict.fromkeys(("created_at", "context"), _ANYTHING),
+        **dict.fromkeys(("created_at", "context", "output_file_prefix", "version"), _ANYTHING),
     }
     told = {
         "id": _TEXT,

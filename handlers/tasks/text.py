@@ -74,8 +74,8 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
     beside = tokenizer.num_special_tokens_to_add(pair is not None) if special else 0
     if pair is not None:
         beside += len(tokenizer.encode(pair, add_special_tokens=False).ids)
-    if not offsets and len(text) > _FIRST_CHARACTERS and _cuts_words(tokenizer):
-        text = _LONG_WORD.sub(r"\1", text)
+    if not offsets:
+        text = shortened(tokenizer, text)
     length = _FIRST_CHARACTERS
     while length < len(text):
         encoding = tokenizer.encode(text[:length], pair, add_special_tokens=special)
@@ -83,6 +83,11 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
             return encoding
         length *= 4
     return tokenizer.encode(text, pair, add_special_tokens=special)
+
+
+def shortened(tokenizer: Tokenizer, text: str) -> str:
+    """A text of the same tokens whose words are not longer than it takes to know each one's."""
+    return _LONG_WORD.sub(r"\1", text) if len(text) > _FIRST_CHARACTERS and _cuts_words(tokenizer) else text
 
 
 def _cuts_words(tokenizer: Tokenizer) -> bool:

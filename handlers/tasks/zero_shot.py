@@ -10,7 +10,7 @@ from handlers.functions.parameters import candidates
 from handlers.functions.problems import InputRefused
 from handlers.functions.requests import PredictionRequest
 from handlers.tasks.scores import apply, labels_of, require_labels
-from handlers.tasks.text import Array, TextModel, Tokens, encode, of_encoding
+from handlers.tasks.text import Array, TextModel, Tokens, encode, of_encoding, shortened
 from handlers.tasks.together import Prepared, TextTask
 
 TEMPLATE = "This example is {}."
@@ -44,9 +44,11 @@ class ZeroShotClassification(TextTask):
         """Each text with each label's hypothesis."""
         template = request.parameters.get("hypothesis_template", TEMPLATE)
         for text in request.texts:
+            # Once for all labels: it reads the whole text.
+            read = shortened(self._tokenizer, text)
             for label in labels:
                 try:
-                    encoding = encode(self._tokenizer, text, template.format(label))
+                    encoding = encode(self._tokenizer, read, template.format(label), offsets=True)
                 except Exception as error:  # the library raises plain Exception where cutting the first is not enough
                     raise InputRefused("parameters.candidate_labels has a label that is too long for the model: shorten it.") from error
                 yield of_encoding(encoding)

@@ -85,6 +85,7 @@ with left_out({"uvicorn._types": _module("uvicorn._types", __getattr__=lambda na
     importlib.import_module("uvicorn.protocols.http.httptools_impl")
 
 from uvicorn.config import Config as Config  # noqa: E402  (the package must be there, and bare, before its modules)
+from uvicorn.protocols.http.flow_control import FlowControl as FlowControl  # noqa: E402  (as above)
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE as STATUS_LINE  # noqa: E402  (as above)
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as HttpToolsProtocol  # noqa: E402  (as above)
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle as RequestResponseCycle  # noqa: E402  (as above)

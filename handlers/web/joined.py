@@ -1,6 +1,7 @@
 """A transport of asyncio's under the HTTP server, with fewer calls of the system."""
 
 import asyncio
+import sys
 from typing import Any
 
 _MOST_HELD_BYTES = 16_384
@@ -45,6 +46,17 @@ class Joined:
     def is_clear(self) -> bool:
         """Whether nothing waits to be sent."""
         return not self._held and not self._transport.get_write_buffer_size()
+
+    def unsent(self) -> int:
+        """How many bytes the client has not taken of what waits here to be sent, nothing where all has left: with those that wait in the
+        system, which hears of each that is taken, where this side hears only once there is much room."""
+        if not (held := self._transport.get_write_buffer_size()):
+            return 0
+        import fcntl
+        import termios
+
+        told = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        return held + int.from_bytes(told, sys.byteorder)
 
     def close(self) -> None:
         # Who reads no more has not read what waits in the system either.

@@ -12,6 +12,8 @@ _MOST_BYTES = 33_554_432
 _MOST_S = 5.0
 # Of a server that leaves, which waits for its connections.
 _MOST_LEAVING_S = 0.5
+# Of an answer that is not read, which to close would wait for.
+_MOST_UNREAD_S = 30.0
 
 
 class Lingering(asyncio.Protocol):
@@ -22,7 +24,8 @@ class Lingering(asyncio.Protocol):
         self._transport = transport
         self._left_bytes = _MOST_BYTES
         self._connections = connections
-        self._ending = loop.call_later(_MOST_LEAVING_S if leaving else _MOST_S, transport.close)
+        self._ending = loop.call_later(_MOST_LEAVING_S if leaving else _MOST_S, self._end)
+        self._loop = loop
         connections.add(self)
         transport.set_protocol(self)
         # Its client may be gone already, of which the transport tells in the loop's next turn.
@@ -32,6 +35,11 @@ class Lingering(asyncio.Protocol):
                 transport.write_eof()
         # It may have been paused before what is read by nobody now.
         transport.resume_reading()
+
+    def _end(self) -> None:
+        self._transport.close()
+        # Nothing where the connection is gone by then.
+        self._ending = self._loop.call_later(_MOST_UNREAD_S, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
         self._left_bytes -= len(data)

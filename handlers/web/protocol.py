@@ -4,19 +4,21 @@ import asyncio
 import functools
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import httptools
 
 from handlers.functions import logs, problems
 from handlers.functions.problems import HeadersTooLarge, HeadersTooSlow, RequestMalformed, RequestProblem
-from handlers.web.bare_uvicorn import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from handlers.web.bare_uvicorn import STATUS_LINE, FlowControl, HttpToolsProtocol, RequestResponseCycle
 from handlers.web.exchange import Exchange, answer_lines
 from handlers.web.joined import Joined
 
 # More than what our programs refuse by themselves. The parser keeps all of a header, and its caller all headers, until they end.
 _MOST_UNREAD_BYTES = 131_072
+# Requests that wait behind one on its connection, beyond which no more are read.
+_MOST_PIPELINED = 16
 _UNREADABLE = "The bytes that came are no request of HTTP/1.1, or one that could be read in two ways."
 # Of the ASGI scope's extensions: its "tell" takes what is to be called when the client leaves, None when that does not matter any more.
 LEAVING = "pilotlight.leaving"
@@ -28,11 +30,31 @@ WHOLE = "pilotlight.whole"
 ANSWER = "pilotlight.answer"
 
 
+class _Flow(FlowControl):
+    """Reads on only where few requests wait: uvicorn, and who watches for a client's end, read on with each answer, and what is read then
+    may be thousands of them."""
+
+    def __init__(self, transport: Any, pipeline: Collection[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+        # How often the client has read so much that more can be written.
+        self.resumed = 0
+
+    def resume_reading(self) -> None:
+        if len(self._pipeline) <= _MOST_PIPELINED:
+            super().resume_reading()
+
+    def resume_writing(self) -> None:
+        self.resumed += 1
+        super().resume_writing()
+
+
 class BoundedHttp(HttpToolsProtocol):
     """One connection. A request's head, or the trailers behind its body, that have no end are refused with 431, a head that is not whole
     after `arrival_s` seconds with 408, and what is no HTTP with 400; then the connection is closed.
 
-    A connection on which nothing comes is closed like one that is kept for nothing. Once its server is `leaving` every answer ends its
+    A connection on which nothing comes is closed like one that is kept for nothing, and one whose client reads nothing of an answer in that
+    time. Once its server is `leaving` every answer ends its
     connection, so that clients send nothing more on it. What goes past ASGI is told in taking.py.
     """
 
@@ -51,11 +73,16 @@ class BoundedHttp(HttpToolsProtocol):
         self._upgrades = False
         self._leaving: Callable[[], Any] | None = None
         self._lost = False
+        # Whose task runs, where others wait behind it.
+        self._running: RequestResponseCycle | None = None
+        # What was not sent when it was last looked at, and how often the client had made room.
+        self._unsent = 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         # uvicorn asks for asyncio's own class, and uses what Joined hands on of it.
         self._joined = Joined(transport, self.loop)
         super().connection_made(self._joined)  # type: ignore[arg-type]
+        self.flow = self._flow = _Flow(self._joined, self.pipeline)
         self._idle_since = self.loop.time()
         self._watching = self.loop.call_later(self.timeout_keep_alive, self._watch)
 
@@ -65,6 +92,11 @@ class BoundedHttp(HttpToolsProtocol):
             self._watching.cancel()
         super().connection_lost(exc)
         self._lost = True
+        self.pipeline.clear()
+        if self._running is not None:
+            # uvicorn tells the last one that came.
+            self._running.disconnected = True
+            self._running.message_event.set()
         if self._leaving is not None:
             self._leaving()
 
@@ -178,12 +210,17 @@ class BoundedHttp(HttpToolsProtocol):
         """In place of uvicorn's, which begins a timer for each request that nothing follows."""
         self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
+        self._running = None
         if self.transport.is_closing():
             return
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def leave(self) -> None:
         """An answer that has not begun ends the connection, or the one behind it does."""
@@ -243,7 +280,14 @@ class BoundedHttp(HttpToolsProtocol):
     def _watch(self) -> None:
         """Close a connection that is kept for nothing: one look in all that time, where each request would begin and cancel a timer."""
         left_s: float = self.timeout_keep_alive
-        if self._is_idle():
+        unsent, before = (self._joined.unsent(), self._flow.resumed), self._unsent
+        self._unsent = unsent
+        if unsent[0]:
+            # To close it would wait for the client, which has read nothing since the last look, and keeps what it does not read.
+            if before[0] and unsent[0] >= before[0] and unsent[1] == before[1] and (self.flow.write_paused or not self._answering):
+                self._joined.abort()
+                return
+        elif self._is_idle():
             left_s -= self.loop.time() - self._idle_since
         if left_s > 0:
             self._watching = self.loop.call_later(left_s, self._watch)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from handlers.functions import spans
@@ -28,13 +29,25 @@ class _Server(Server):
         super().__init__(config)
         self._protocol = protocol
 
+    def _connection(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self._protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+        return made
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began, drain_s = time.monotonic(), self.config.timeout_graceful_shutdown or 0
         # From now on what is told is sent at once, so that little is left for the end.
         spans.flush(0)
+        # The system has taken these already, perhaps with their requests: it would reset them with the socket that listens. Whoever comes
+        # between the last of them and its end still is.
+        accepted = [each for listening in sockets or () for each in _accepted(listening)]
         for server in self.servers:
             server.close()
+        for listening in sockets or ():
+            listening.close()
         self._protocol.leaving = True
+        for each in accepted:
+            with suppress(OSError):
+                await asyncio.get_running_loop().connect_accepted_socket(self._connection, each)
         for connection in self.server_state.connections:
             if isinstance(connection, BoundedHttp):
                 connection.leave()
@@ -52,6 +65,17 @@ class _Server(Server):
         await asyncio.to_thread(spans.flush, max(0.0, min(_SPANS_S, began + drain_s + _LAST_WORDS_S - time.monotonic())))
         # Whatever was answered in this turn of the loop is told at its end.
         await asyncio.sleep(0)
+
+
+def _accepted(listening: socket.socket) -> list[socket.socket]:
+    """The connections that nobody has taken from a socket that does not block."""
+    found: list[socket.socket] = []
+    with suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            connection.setblocking(False)
+            found.append(connection)
+    return found
 
 
 def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: float, take: Take | None = None) -> Server:

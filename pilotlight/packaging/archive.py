@@ -65,7 +65,8 @@ def write_tar_gz(path: Path, members: Mapping[str, Path]) -> tuple[str, int]:
     """Write a gzipped tar of the named files, in name order. Returns its sha256 and its size in bytes."""
     with path.open("wb") as file:
         stream = StoredGzip(file)
-        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="w|", bufsize=COPY, format=tarfile.USTAR_FORMAT) as tar:
+        # Where a file is too large for ustar's fields, or its name is, a header of its own says so; others have the bytes of ustar.
+        with tarfile.open(fileobj=cast(BinaryIO, stream), mode="w|", bufsize=COPY, format=tarfile.PAX_FORMAT) as tar:
             for name in sorted(members):
                 info = tarfile.TarInfo(name)
                 info.size = members[name].stat().st_size

@@ -1,7 +1,7 @@
 """How far a shrunk model's answers are from the original's, task by task, and what both cost."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,11 @@ class Drift:
 
 def finish_of(task: str, said: Mapping[str, Any]) -> Finish:
     """From a row of the graph's output to what is compared: vectors of length 1, or scores. `said` is the manifest's."""
+    if task == "zero-shot-classification":
+        return _entailed(said)
+    if task == "token-classification":
+        # Whatever the kind of its problem: the pipeline asks no other question.
+        return _softmax
     if MEASURES[task] is SCORES:
         labels = said.get("labels") or {}
         kind = said.get("problem_type")
@@ -102,20 +107,22 @@ def measure(original: Path, shrunk: Path, feeds: Sequence[Feed], task: str, said
     finish = finish_of(task, said)
     one, other = _Runner(original, finish), _Runner(shrunk, finish)
     expected, given = ([answer for feed in feeds for answer in runner.answers([feed])] for runner in (one, other))
-    groups = _groups(feeds) if other.batches else []
+    alike, unlike = _groups(feeds) if other.batches else ([], [])
+    groups = [*alike, *unlike]
     order = [place for group in groups for place in group]
     mixed = [answer for group in groups for answer in other.answers([feeds[place] for place in group])]
     how = _distance(task, said)
     pairs = list(zip(expected, given, strict=True)) + [(expected[place], answer) for place, answer in zip(order, mixed, strict=True)]
-    batches = [joined([feeds[place] for place in group]) for group in groups]
+    # Each sample once.
+    batches = [joined([feeds[place] for place in group]) for group in alike]
     alone = _times([one, other], feeds)
     together = _times([one, other], batches) if batches else None
     return Drift(
         measure=MEASURES[task],
-        drift=max(how(*pair) for pair in pairs),
-        max_abs_difference=max(float(np.abs(before - after).max()) for before, after in pairs),
+        drift=_worst(how(*pair) for pair in pairs),
+        max_abs_difference=_worst(float(np.abs(before - after).max()) for before, after in pairs),
         labels_agree=_agreement(expected, given) if MEASURES[task] is SCORES and said.get("problem_type") != "regression" else None,
-        beside=max(how(given[place], answer) for place, answer in zip(order, mixed, strict=True)) if order else None,
+        beside=_worst(how(given[place], answer) for place, answer in zip(order, mixed, strict=True)) if order else None,
         samples=len(feeds),
         ms_before=alone[0] / len(feeds),
         ms_after=alone[1] / len(feeds),
@@ -124,8 +131,14 @@ def measure(original: Path, shrunk: Path, feeds: Sequence[Feed], task: str, said
     )
 
 
-def _groups(feeds: Sequence[Feed]) -> list[list[int]]:
-    """Samples of about one length, and two of the shortest beside the longest: a scale that all share is felt there most."""
+def _worst(differences: Iterable[float]) -> float:
+    """The largest, or that one is not a number, which Python's `max` passes over unless it comes first."""
+    return float(np.max(list(differences)))
+
+
+def _groups(feeds: Sequence[Feed]) -> tuple[list[list[int]], list[list[int]]]:
+    """Samples of about one length, and apart from these two of the shortest beside the longest, where a scale that all share is felt
+    most."""
     lengths = [next(iter(feed.values())).shape[1] for feed in feeds]
     order = sorted(range(len(feeds)), key=lengths.__getitem__)
     groups: list[list[int]] = [[]]
@@ -133,7 +146,7 @@ def _groups(feeds: Sequence[Feed]) -> list[list[int]]:
         if len(groups[-1]) == TOGETHER or (len(groups[-1]) + 1) * lengths[place] > PLACES:
             groups.append([])
         groups[-1].append(place)
-    return [*filter(None, groups), *([[order[0], order[1], order[-1]]] if len(order) > 2 else [])]
+    return list(filter(None, groups)), [[order[0], order[1], order[-1]]] if len(order) > 2 else []
 
 
 def _times(runners: Sequence[_Runner], feeds: Sequence[Feed]) -> list[float]:
@@ -171,6 +184,15 @@ def _softmax(row: Array) -> Array:
     wide = np.atleast_2d(row.astype(np.float64))
     powers = np.exp(wide - wide.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+def _entailed(said: Mapping[str, Any]) -> Finish:
+    """Whether a hypothesis holds, as it is answered: entailment beside contradiction alone. The scores of labels that exclude each other
+    are of the entailment's numbers of several hypotheses, which a sample of one does not have."""
+    names = [str(name).lower() for _, name in sorted((said.get("labels") or {}).items(), key=lambda item: int(item[0]))]
+    entailment = next((at for at, name in enumerate(names) if name.startswith("entail")), -1)
+    pair = [-1 if entailment == 0 else 0, entailment]
+    return lambda row: _softmax(np.atleast_2d(row)[:, pair])
 
 
 def _sigmoid(row: Array) -> Array:

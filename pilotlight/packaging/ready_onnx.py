@@ -4,6 +4,7 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx.external_data_helper import _get_all_tensors
 
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.onnx_writer import DATA, GRAPH, move_weights_out
@@ -36,7 +37,8 @@ def take_ready(graph: Path, work: Path) -> dict[str, Path]:
 
 
 def _weight_files(graph: Path, model: onnx.ModelProto) -> set[str]:
-    external = [tensor for tensor in model.graph.initializer if tensor.data_location == onnx.TensorProto.EXTERNAL]
+    # Constants of the graph may lie outside of it, too.
+    external = [tensor for tensor in _get_all_tensors(model) if tensor.data_location == onnx.TensorProto.EXTERNAL]
     names = {entry.value for tensor in external for entry in tensor.external_data if entry.key == "location"}
     for name in sorted(names):
         if Path(name).name != name:

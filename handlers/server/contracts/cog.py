@@ -12,7 +12,7 @@ import orjson
 
 from handlers.functions import wording
 from handlers.functions.problems import InputRefused, NotAcceptable, PredictionRuns, PredictionUnknown
-from handlers.functions.requests import TEXTS, PredictionRequest, of_kind
+from handlers.functions.requests import TEXTS, PredictionRequest, check, of_kind
 from handlers.server.calls import Call
 from handlers.server.contracts import webhooks
 from handlers.server.contracts.cog_predictions import EVENTS, FORM, ID, Prediction, Predictions, Wanted
@@ -20,7 +20,8 @@ from handlers.server.contracts.fields import fields_of, text_in
 from handlers.server.service import Answer
 
 _JSON = {"content-type": "application/json"}
-_FIELDS = ("id", "webhook", "webhook_events_filter", "created_at", "context")
+# The last two say nothing here: outputs are no files, and there is one version.
+_FIELDS = ("id", "webhook", "webhook_events_filter", "created_at", "context", "output_file_prefix", "version")
 
 
 async def create(call: Call) -> Answer:
@@ -90,13 +91,22 @@ async def _predict(call: Call, named: str | None) -> Answer:
             raise PredictionRuns("A prediction of this id runs: choose another, or send PUT /predictions/{id} to be told of that one.")
         return _told(running, 202)
     prediction = Prediction(chosen, request, call.form(FORM), wanted, call.request_id)
+    alone = "respond-async" in _preferences(call.headers.get("prefer", ""))
+    if alone and (manifest := call.service.manifest) is not None:
+        # While somebody can still be told that the request is wrong. Where the model is not here yet, its state tells it.
+        check(manifest.task, request)
     predictions.admit(prediction)
-    if "respond-async" in call.headers.get("prefer", "").lower():
+    if alone:
         first = _told(prediction, 202)
         predictions.begin_alone(prediction)
         return first
     await call.while_there(predictions.run(prediction, seconds))
     return _told(prediction, 200)
+
+
+def _preferences(told: str) -> list[str]:
+    """The names of preferences (RFC 7240, section 2)."""
+    return [part.partition(";")[0].partition("=")[0].strip().lower() for part in told.split(",")]
 
 
 def _predictions(call: Call) -> Predictions:

@@ -13,14 +13,20 @@ from handlers.server.forms import JSON, LINES, PLAIN, Encoded, Form, Predicted, 
 def form_of(accept: str) -> Form:
     """How to write an answer for an `Accept` header (RFC 9110, 12.5.1). Raises NotAcceptable when it names nothing that is written."""
     weights = _weights(accept)
-    refused = {media_range for media_range, weight in weights if not weight > 0}
-    wanted = sorted((each for each in weights if each[1] > 0), key=lambda each: -each[1])
-    for media_range, _ in wanted:
-        for media_type in (JSON, *_WRITTEN):
-            ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
-            # A narrower range decides over a wider one.
-            if media_range in ranges and refused.isdisjoint(ranges[: ranges.index(media_range)]):
-                return PLAIN if media_type == JSON else Form(PLAIN.contract, _encoder(media_type))
+    wanted: list[tuple[float, bool, int, int, str]] = []
+    for order, media_type in enumerate((JSON, *_WRITTEN)):
+        ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+        named = [(ranges.index(each), place, weight) for place, (each, weight) in enumerate(weights) if each in ranges]
+        if not named:
+            continue
+        # The narrowest range decides over wider ones.
+        width, place, weight = min(named)
+        if weight > 0:
+            # Of equal ones what came first; what nobody has named is no better than what somebody has, unless it is JSON.
+            wanted.append((-weight, width > 0 and media_type != JSON, place, order, media_type))
+    if wanted:
+        media_type = min(wanted)[-1]
+        return PLAIN if media_type == JSON else Form(PLAIN.contract, _encoder(media_type))
     raise NotAcceptable(f"Accept is {clipped(accept)}: answers are written as {', '.join((JSON, *_WRITTEN))}.")
 
 
@@ -65,7 +71,8 @@ def _row(output: Any) -> list[Any]:
     if getattr(output, "ndim", None) == 1:
         return dumped(output)[1:-1].decode().split(",")
     scores = [output] if isinstance(output, dict) else output
-    if isinstance(scores, list) and all(isinstance(each, dict) and each.keys() == {"label", "score"} for each in scores):
+    # None at all would be a row only by chance.
+    if isinstance(scores, list) and scores and all(isinstance(each, dict) and each.keys() == {"label", "score"} for each in scores):
         return [value for each in scores for value in (each["label"], dumped(each["score"]).decode())]
     raise NotAcceptable("text/csv has a vector or labels a row, and these outputs are neither: ask for application/json.")
 

@@ -37,12 +37,22 @@ def texts(body: bytes, max_inputs: int) -> list[object]:
 def dumped(value: Any) -> bytes:
     """One array of numbers. Raises NotAcceptable for outputs that are not one."""
     try:
-        array = np.asarray(value, dtype=np.float32)
+        found = np.asarray(value)
     except (ValueError, TypeError) as error:
-        raise NotAcceptable(f"{MEDIA_TYPE} is one array of numbers, and these outputs are none: ask for application/json.") from error
+        raise _no_array() from error
+    # Not texts that read like numbers, nor null, of which NumPy would make some.
+    if found.dtype.kind not in "biuf" or not found.size:
+        raise _no_array()
+    array = found.astype(np.float32)
+    if found.dtype.kind in "iu" and (array.astype(np.float64) != found).any():
+        raise NotAcceptable(f"{MEDIA_TYPE} has float32, which has no room for these whole numbers: ask for application/json.")
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, array, allow_pickle=False)
     return buffer.getvalue()
+
+
+def _no_array() -> NotAcceptable:
+    return NotAcceptable(f"{MEDIA_TYPE} is one array of numbers, and these outputs are none: ask for application/json.")
 
 
 def _header(body: bytes) -> tuple[tuple[int, ...], Any, int]:

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from handlers.engines.manifest import Manifest
@@ -25,12 +26,25 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "n": (1,),
     "presence_penalty": (0, 0.0),
     "frequency_penalty": (0, 0.0),
-    "logit_bias": (),
+    "logit_bias": ({},),
     "store": (False,),
 }
 _OF_COMPLETIONS: Mapping[str, tuple[object, ...]] = {**_NEUTRAL, "best_of": (1,), "logprobs": (), "suffix": ()}
-_OF_CHATS: Mapping[str, tuple[object, ...]] = {**_NEUTRAL, "logprobs": (False,), "top_logprobs": ()}
+_OF_CHATS: Mapping[str, tuple[object, ...]] = {
+    **_NEUTRAL,
+    "logprobs": (False,),
+    "top_logprobs": (),
+    "modalities": (["text"],),
+    "parallel_tool_calls": (True, False),
+    "service_tier": ("auto", "default"),
+    "tools": ([],),
+    **dict.fromkeys(("metadata", "reasoning_effort", "tool_choice"), ()),
+}
 _SAID = ("temperature", "top_p", "seed", "stop", "max_tokens", "stream", "stream_options", "user")
+# What clients of an address without a model's name send: huggingface_hub's, and who follows Text Generation Inference's examples.
+_NO_NAME = ("dummy", "tgi")
+# Of an answer that is sent back among the messages: a chat of this server has none of them.
+_OF_ANSWERS = ("annotations", "audio", "function_call", "refusal", "tool_calls")
 _ROLES = ("system", "developer", "user", "assistant")
 # Of completions whose caller does not say it (OpenAI API reference, create completion).
 _COMPLETION_TOKENS = 16
@@ -97,12 +111,12 @@ class _Texts:
         ]
         return dumped({**self._of(self._name, predicted.manifest), "choices": choices, "usage": _usage(predicted)})
 
-    def piece(self, piece: "Piece", manifest: Manifest) -> bytes:
-        """A piece of a text; behind the last one why it is over."""
+    def piece(self, piece: "Piece", manifest: Manifest, *, usage: bool) -> bytes:
+        """A piece of a text; behind the last one why it is over. Where `usage` is told at the end, it is null until then."""
         told = [{**self.grown(piece.text), "finish_reason": None}] if piece.text else []
         if piece.output is not None:
             told.append({**self.grown(""), "finish_reason": piece.output["finish_reason"]})
-        head = self._of(self._chunk, manifest)
+        head = {**self._of(self._chunk, manifest), **({"usage": None} if usage else {})}
         return b"".join(event({**head, "choices": [{"index": piece.place, "logprobs": None, **choice}]}) for choice in told)
 
     def end(self, predicted: Predicted, *, usage: bool) -> bytes:
@@ -120,17 +134,24 @@ class _Texts:
 
 
 class _Chat(_Texts):
+    # Clients put all texts of the same name together: the role is told once, in the first piece, whatever that has.
+    _begun = False
+
     def said(self, text: str) -> dict[str, Any]:
         return {"message": {"role": "assistant", "content": text, "refusal": None}}
 
     def grown(self, text: str) -> dict[str, Any]:
-        return {"delta": {"role": "assistant", "content": text} if text else {}}
+        first, self._begun = not self._begun, True
+        if first:
+            return {"delta": {"role": "assistant", "content": text}}
+        return {"delta": {"content": text} if text else {}}
 
 
 def _form(fields: Mapping[str, Any], texts: _Texts, adapt: Any = lambda request, manifest: request) -> Form:
     name = fields["model"]
     if not isinstance(name, str):
         raise InputRefused(f"'model' is {kind(name)}: send the model's name, as GET /v1/models tells it.")
+    asked = None if name in _NO_NAME else name
     streams = one_of(fields, "stream", (True, False))
     options = fields_of(
         object_in(fields, "stream_options"), "'stream_options'", required=(), allowed=("include_usage", "include_obfuscation")
@@ -141,13 +162,13 @@ def _form(fields: Mapping[str, Any], texts: _Texts, adapt: Any = lambda request,
         raise InputRefused("'stream_options' is there and 'stream' is not true: leave it out.")
     contract = CONTRACTS["openai_texts"].title
     if not streams:
-        return Form(contract, lambda predicted: Encoded(texts.whole(predicted)), model=name, adapt=adapt)
+        return Form(contract, lambda predicted: Encoded(texts.whole(predicted)), model=asked, adapt=adapt)
     return Form(
         contract,
         lambda predicted: Encoded(texts.end(predicted, usage=usage)),
-        model=name,
+        model=asked,
         adapt=adapt,
-        piece=texts.piece,
+        piece=partial(texts.piece, usage=usage),
         broken=_broken,
     )
 
@@ -162,6 +183,13 @@ def _parameters(fields: Mapping[str, Any], neutral: Mapping[str, tuple[object, .
         one_of(fields, name, values)
     text_in(fields, "user")
     found = {"temperature": 1, **{name: fields[name] for name in ("temperature", "top_p", "seed") if fields.get(name) is not None}}
+    if type(found.get("top_p")) in (int, float) and found["top_p"] == 0:
+        # As few words as can be: the likeliest.
+        del found["top_p"]
+        found["temperature"] = 0
+    if type(seed := found.get("seed")) is int and -(2**63) <= seed < 0:
+        # OpenAI's are signed, the task's are not.
+        found["seed"] = seed % 2**64
     if (most := fields.get("max_tokens")) is not None:
         found["max_new_tokens"] = most
     if (stop := fields.get("stop")) is not None:
@@ -177,11 +205,12 @@ def _messages(value: object) -> list[dict[str, str]]:
 
 
 def _message(value: object, where: str) -> dict[str, str]:
-    fields = fields_of(value, f"'{where}'", required=("role", "content"), allowed=("name", "refusal"))
+    fields = fields_of(value, f"'{where}'", required=("role", "content"), allowed=("name", *_OF_ANSWERS))
     role = fields["role"]
     if role not in _ROLES:
         raise InputRefused(f"'{where}.role' is {shown(role)}: this server knows {', '.join(_ROLES)}.")
-    one_of(fields, "refusal", ())
+    for answered in _OF_ANSWERS:
+        one_of(fields, answered, ([],) if answered == "annotations" else ())
     text_in(fields, "name")
     content = fields["content"]
     if not isinstance(content, list):

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 import weakref
 from contextlib import asynccontextmanager
 
@@ -240,5 +241,151 @@ def test_a_server_that_leaves_ends_each_connection_with_its_answer(at_once):
                 assert (b"connection: close" in head, body) == (True, b"fine")
                 assert await asyncio.wait_for(reader.read(), 5) == b""
                 go_on.set()
+
+    asyncio.run(work())
+
+
+def test_of_what_comes_behind_each_other_little_is_read_ahead():
+    times = 20_000
+
+    async def slow(scope, receive, send):
+        await asyncio.sleep(0)
+        assert whole(scope)
+
+    async def work():
+        most = 0
+        async with served(slow) as (server, connect):
+            reader, writer = await connect()
+
+            async def watch():
+                nonlocal most
+                while True:
+                    most = max([most, *(len(each.pipeline) for each in server.server_state.connections)])
+                    await asyncio.sleep(0)
+
+            watching = asyncio.create_task(watch())
+            asking = asyncio.create_task(send_all(writer, GET * times))
+            for _ in range(times):
+                assert (await answered(reader))[1] == b"fine"
+            await asking
+            watching.cancel()
+        return most
+
+    # What comes with one read, and what waits when no more is read.
+    assert 16 < asyncio.run(work()) <= 65_536 // len(GET) + 17
+
+
+async def send_all(writer, sent):
+    writer.write(sent)
+    await writer.drain()
+
+
+MUCH = bytes(8_000_000)
+
+
+async def in_pieces(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(MUCH))]})
+    for _ in range(8):
+        await send({"type": "http.response.body", "body": MUCH[: len(MUCH) // 8], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def at_once(scope, receive, send):
+    assert whole(scope, MUCH)
+
+
+def narrow(server_port):
+    """A connection that the system holds little for."""
+    asking = socket.socket()
+    asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    asking.connect(("127.0.0.1", server_port))
+    asking.sendall(GET)
+    asking.setblocking(False)
+    return asking
+
+
+@pytest.mark.parametrize("program", [at_once, in_pieces])
+def test_who_reads_nothing_of_an_answer_is_let_go(monkeypatch, program):
+    monkeypatch.setattr(running, "_KEEP_ALIVE_S", 0.2)
+
+    async def work():
+        async with served(program) as (server, _):
+            asking = narrow(server.config.port)
+            with asking:
+                connections = server.server_state.connections
+                await until(lambda: connections)
+                await until(lambda: not connections)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("program", [at_once, in_pieces])
+def test_who_reads_slowly_has_it_all(monkeypatch, program):
+    monkeypatch.setattr(running, "_KEEP_ALIVE_S", 0.2)
+
+    async def work():
+        loop = asyncio.get_running_loop()
+        async with served(program) as (server, _):
+            with narrow(server.config.port) as asking:
+                came, began = b"", loop.time()
+                while len(came) < len(MUCH):
+                    if loop.time() - began < 1.5:
+                        await asyncio.sleep(0.02)
+                    part = await loop.sock_recv(asking, 65_536)
+                    assert part, len(came)
+                    came += part
+                assert came.partition(b"\r\n\r\n")[2] == MUCH[: len(came.partition(b"\r\n\r\n")[2])]
+
+    asyncio.run(work())
+
+
+async def until(condition):
+    end = asyncio.get_running_loop().time() + 10
+    while not condition():
+        assert asyncio.get_running_loop().time() < end
+        await asyncio.sleep(0.02)
+
+
+def test_who_leaves_is_noticed_with_requests_behind_one():
+    async def work():
+        left = asyncio.Event()
+
+        async def program(scope, receive, send):
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            left.set()
+
+        async with served(program) as (_, connect):
+            _, writer = await connect()
+            writer.write(GET * 3)
+            await writer.drain()
+            await asyncio.sleep(0.1)
+            writer.close()
+            await asyncio.wait_for(left.wait(), 5)
+
+    asyncio.run(work())
+
+
+def test_who_has_come_before_the_end_is_answered():
+    async def work():
+        with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+            place = listening.getsockname()
+            server = running.make_server(fine, host=place[0], port=place[1], drain_s=2, arrival_s=2)
+            serving = asyncio.create_task(server.serve([listening]))
+            await until(lambda: server.started)
+            # The system takes them; the loop has no turn before it is told to leave.
+            clients = [socket.create_connection(place) for _ in range(20)]
+            for each in clients[:15]:
+                each.sendall(GET)
+            server.should_exit = True
+            await server.shutdown([listening])
+            await serving
+            for each in clients[:15]:
+                each.settimeout(5)
+                answer = b"".join(iter(lambda each=each: each.recv(4096), b""))
+                assert answer.startswith(b"HTTP/1.1 200 ")
+                assert b"connection: close" in answer
+            for each in clients:
+                each.close()
 
     asyncio.run(work())

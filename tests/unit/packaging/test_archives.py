@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilotlight.packaging.archive import BLOCK, StoredGzip, file_sha256, write_tar_gz, write_zip
+from pilotlight.packaging.archive import BLOCK, COPY, StoredGzip, file_sha256, write_tar_gz, write_zip
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
@@ -57,6 +57,22 @@ def test_a_tar_has_its_members_in_name_order_without_times_or_owners(tmp_path):
             ("a", 0, 0, "", 0o644),
             ("b", 0, 0, "", 0o644),
         ]
+
+
+def test_a_tar_has_the_bytes_of_ustar_and_what_that_has_no_room_for(tmp_path):
+    (tmp_path / "a").write_text("a")
+    write_tar_gz(tmp_path / "x.tar.gz", {"model.onnx": tmp_path / "a"})
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w|", bufsize=COPY, format=tarfile.USTAR_FORMAT) as archive:
+        member = tarfile.TarInfo("model.onnx")
+        member.size, member.mode = 1, 0o644
+        archive.addfile(member, io.BytesIO(b"a"))
+    assert gzip.decompress((tmp_path / "x.tar.gz").read_bytes()) == plain.getvalue()
+    # Of a size, 8 GiB and more; of a name, more than 100 characters.
+    name = "n" * 120
+    write_tar_gz(tmp_path / "y.tar.gz", {name: tmp_path / "a"})
+    with tarfile.open(tmp_path / "y.tar.gz") as archive:
+        assert [(item.name, item.size) for item in archive] == [(name, 1)]
 
 
 def test_a_zip_keeps_what_may_be_executed(tmp_path):

@@ -182,12 +182,22 @@ def test_a_prediction_that_fails_is_a_state_and_no_status(sentences, workshop, h
         assert "prediction_failed" in started.log
 
 
-def test_a_refusal_that_only_the_model_knows_reaches_the_webhook_of_who_does_not_wait(cog, heard):
+def test_what_the_model_refuses_is_refused_before_who_does_not_wait_is_told_that_it_runs(cog, heard):
     body = {"input": {"inputs": "cold", "top_k": 1}, "webhook": f"{heard.root}a", "webhook_events_filter": ["completed"]}
-    assert cog.client.post("/predictions", json=body, headers=LATER).status_code == 202
+    answer = cog.client.post("/predictions", json=body, headers=LATER)
+    assert problem(answer) == (422, "input-refused")
+    assert "takes none" in answer.json()["detail"]
+    assert cog.client.post("/predictions", json=body | {"input": {"inputs": "cold"}}, headers=LATER).status_code == 202
     (state,) = heard.until(1)
-    assert state["status"] == "failed"
-    assert "takes none" in state["error"]
+    assert state["status"] == "succeeded"
+
+
+def test_what_says_nothing_here_is_passed_over(cog):
+    body = INPUT | {"output_file_prefix": "https://example.com", "version": "5c7d5dc6"}
+    assert cog.client.post("/predictions", json=body).json()["status"] == "succeeded"
+    # One preference of another name, whose value reads like it.
+    assert cog.client.post("/predictions", json=INPUT, headers={"Prefer": "handling=respond-async"}).status_code == 200
+    assert cog.client.post("/predictions", json=INPUT, headers={"Prefer": "wait=5, respond-async"}).status_code == 202
 
 
 def test_more_than_may_wait_is_refused_at_once(sentences, workshop):
@@ -261,7 +271,7 @@ def test_a_server_that_leaves_finishes_what_runs_and_tells_it(sentences, worksho
         (INPUT | {"webhook": 7}, "'webhook' is a number"),
         (INPUT | {"webhook_events_filter": ["end"]}, "start, output, logs, completed"),
         (INPUT | {"webhook_events_filter": [[]]}, "start, output, logs, completed"),
-        (INPUT | {"output_file_prefix": "https://example.com"}, "output_file_prefix"),
+        (INPUT | {"output_prefix": "https://example.com"}, "output_prefix"),
     ],
     ids=str,
 )

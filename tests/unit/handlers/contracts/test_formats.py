@@ -10,6 +10,8 @@ import boto3
 import numpy as np
 import pytest
 
+from handlers.functions.problems import NotAcceptable
+from handlers.server.contracts.npy import dumped as dumped_array
 from tests.unit.handlers.contracts.conftest import address, problem
 from tests.unit.handlers.http_servers import front_of
 from tests.unit.handlers.processes import running
@@ -89,6 +91,10 @@ def test_texts_come_in_every_format(embedder, vectors, route, content, content_t
         ("application/*, application/json;q=0, application/jsonlines;q=0", "application/jsonl"),
         ("*/*;q=0.1, application/*;q=0", "text/csv"),
         ("application/*;q=0, application/json", "application/json"),
+        ("*/*, application/json;q=0.5, text/csv", "text/csv"),
+        ("application/json;q=0.1, text/*;q=0.5, */*;q=0.05", "text/csv"),
+        ("text/csv;q=0.5, application/json;q=0.5", "text/csv"),
+        ("*/*, text/csv", "application/json"),
     ],
 )
 def test_the_wanted_format_is_answered(embedder, vectors, accept, content_type):
@@ -144,6 +150,23 @@ def test_outputs_that_a_format_can_not_hold_are_refused(server, labeller):
         answer = ask(asked, body, "application/json", accept)
         assert problem(answer) == (406, "not-acceptable")
         assert "application/json" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "value", [["007", "1e3"], [None, 1.0], [[1.0], [1.0, 2.0]], [{"a": 1}], [2**24 + 1], [2**70], [], [[], []]], ids=str
+)
+def test_what_is_no_array_of_numbers_is_not_made_one(value):
+    with pytest.raises(NotAcceptable, match="ask for application/json"):
+        dumped_array(value)
+
+
+@pytest.mark.parametrize(
+    "value", [[1, 2], [[0.5], [1.5]], [True, False], [np.float32([1, 2]), np.float32([3, 4])], [-(2**24)], 2.5], ids=str
+)
+def test_numbers_are_one_array(value):
+    read = np.load(io.BytesIO(dumped_array(value)), allow_pickle=False)
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, np.asarray(value, dtype=np.float32))
 
 
 def header(text, version=b"\x01\x00"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from huggingface_hub import InferenceClient
 from openai import InternalServerError, NotFoundError, OpenAI, UnprocessableEntityError
 from starlette.testclient import TestClient
 
@@ -87,8 +88,49 @@ def test_chats_whole_and_streamed(openai):
         *((letter, None) for letter in "uvw"),
         (None, "length"),
     ]
+    assert [chunk.choices[0].delta.role for chunk in chunks] == ["assistant", None, None, None]
+    # The client's own helper puts all of them together.
+    with openai.chat.completions.stream(**asked) as stream:
+        written = stream.get_final_completion().choices[0].message
+    assert (written.role, written.content) == ("assistant", "uvwxyz")
+    # What was answered goes back among the messages, with all that it lacks.
+    again = [*asked["messages"], whole.choices[0].message.model_dump(), {"role": "user", "content": "t"}]
+    assert openai.chat.completions.create(model=MODEL, messages=again, temperature=0).choices[0].message.role == "assistant"
     with pytest.raises(UnprocessableEntityError, match="no developers"):
         openai.chat.completions.create(model=MODEL, messages=[{"role": "developer", "content": "t"}])
+
+
+def test_values_that_change_nothing_or_have_one_meaning_are_taken(client, openai):
+    likeliest = openai.completions.create(model=MODEL, prompt="a", top_p=0, max_tokens=4, logit_bias={}).choices[0].text
+    assert likeliest == openai.completions.create(model=MODEL, prompt="a", temperature=0, max_tokens=4).choices[0].text
+    drawn = {openai.completions.create(model=MODEL, prompt="a", seed=-1, max_tokens=4).choices[0].text for _ in range(3)}
+    assert len(drawn) == 1
+    for body in ({"seed": -(2**63) - 1}, {"seed": -0.5}, {"top_p": False}, {"logit_bias": {"1": 2}}):
+        assert problem(client.post("/v1/completions", json={"model": MODEL, "prompt": "a", **body})) == (422, "input-refused"), body
+    said = {"modalities": ["text"], "service_tier": "auto", "parallel_tool_calls": True, "tools": [], "metadata": None}
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "t"}], "max_tokens": 2}
+    assert client.post("/v1/chat/completions", json=chat | said).status_code == 200
+    for name in said:
+        answer = client.post("/v1/chat/completions", json=chat | {name: ["other"]})
+        assert problem(answer) == (422, "input-refused"), name
+
+
+def test_usage_is_null_until_it_is_told(openai):
+    chunks = list(openai.completions.create(model=MODEL, prompt="a", max_tokens=2, stream=True, stream_options={"include_usage": True}))
+    told = [chunk.model_dump().get("usage", "absent") for chunk in chunks]
+    assert told[:-1] == [None] * (len(chunks) - 1)
+    assert told[-1]["completion_tokens"] == 2
+    assert all("usage" in chunk.model_fields_set for chunk in chunks)
+
+
+def test_hugging_faces_client_chats_with_an_address_alone(writer):
+    hub = InferenceClient(base_url=f"{writer.client.base_url}".rstrip("/") + "/v1", token="none")
+    asked = {"messages": [{"role": "user", "content": "abc"}], "temperature": 0, "max_tokens": 2}
+    named = writer.client.post("/v1/chat/completions", json={"model": MODEL, **asked}).json()["choices"][0]["message"]["content"]
+    assert len(named) == 2
+    assert hub.chat_completion(**asked).choices[0].message.content == named
+    pieces = [piece.choices[0].delta.content or "" for piece in hub.chat_completion(**asked, stream=True)]
+    assert "".join(pieces) == named
 
 
 def test_what_is_not_served_is_refused_by_name(client, openai):
