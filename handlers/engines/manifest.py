@@ -233,9 +233,7 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         # A graph names the files of its weights itself, and ONNX Runtime opens whatever it names beside it.
         beside = (path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
         if unproven := sorted(set(beside) - set(manifest.files) - {MANIFEST}):
-            raise ModelError(
-                f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them."
-            )
+            raise ModelError(f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them.")
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES):
         raise ModelError(
             f"{folder} holds {', '.join(pickles)}: such files can run code when they are opened and are never served; remove them."

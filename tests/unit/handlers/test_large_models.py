@@ -82,6 +82,15 @@ def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(se
         slow.set()
 
 
+def test_a_store_that_knows_no_parts_is_refused_before_the_whole_is_read_for_one(settings, front):
+    def forget(headers):
+        headers.pop("range", None)
+
+    front.guard = forget
+    with pytest.raises(ModelError, match="can't be fetched in parts: the store sent"):
+        fetching.fetch(settings)
+
+
 def test_an_object_that_is_replaced_meanwhile_is_never_mixed_with_the_old_one(settings, archive, s3, front):
     replaced = threading.Event()
 

@@ -110,6 +110,20 @@ def test_weights_in_a_file_of_another_name_are_moved_to_the_known_one(tmp_path, 
     assert set(found) == {"manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json"}
 
 
+def test_constants_outside_of_the_graph_come_along_or_are_refused(tmp_path, packager, members, graph):
+    model = onnx.load_from_string(graph["model.onnx"])
+    place = next(at for at, each in enumerate(model.graph.initializer) if each.data_location == TensorProto.EXTERNAL)
+    moved = model.graph.initializer.pop(place)
+    model.graph.node.insert(0, helper.make_node("Constant", [], [moved.name], value=moved))
+    alone = {"model.onnx": model.SerializeToString(), "model.onnx.data": graph["model.onnx.data"]}
+    assert members(packager(put(bert_folder(tmp_path / "model"), alone)))["model.onnx.data"] == graph["model.onnx.data"]
+    for entry in model.graph.node[0].attribute[0].t.external_data:
+        if entry.key == "location":
+            entry.value = "../elsewhere"
+    with pytest.raises(PackagingError, match="only files beside the graph are allowed"):
+        packager(put(bert_folder(tmp_path / "other"), {**alone, "model.onnx": model.SerializeToString()}))
+
+
 @pytest.mark.parametrize("name", [b"/etc/passwd_____", b"../model.onnx_d", b"model.onnx_gone"])
 def test_weights_outside_or_absent_are_refused(tmp_path, packager, graph, name):
     broken = onnx.load_from_string(graph["model.onnx"])

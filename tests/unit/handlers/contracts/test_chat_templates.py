@@ -36,3 +36,10 @@ def test_the_day_is_told_to_whoever_asks():
 def test_a_template_that_breaks_is_a_refusal(template):
     with pytest.raises(InputRefused, match="template"):
         written(template)
+
+
+def test_json_is_written_as_transformers_writes_it():
+    value = "{'b': 'é', 'a': [1]}"
+    assert written(f"{{{{ {value} | tojson }}}}") == '{"b": "é", "a": [1]}'
+    assert written(f"{{{{ {value} | tojson(ensure_ascii=True, separators=(',', ':'), sort_keys=True) }}}}") == '{"a":[1],"b":"\\u00e9"}'
+    assert written("{{ [1] | tojson(indent=1) }}") == "[\n 1\n]"

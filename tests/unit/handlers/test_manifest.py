@@ -1,0 +1,53 @@
+"""What a manifest may say, and what may lie beside the files that it lists."""
+
+import json
+import shutil
+
+import pytest
+
+from handlers.engines.manifest import ModelError, read_manifest
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    return shutil.copytree(tiny, tmp_path / "model")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"format": 1}', "[]", "7", "{"])
+def test_what_is_no_manifest_is_refused(folder, content):
+    (folder / "manifest.json").write_text(content)
+    with pytest.raises(ModelError, match="package the model again"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("said", [{"max_tokens": float("inf")}, {"max_tokens": [7]}, {"files": []}, {"labels": {"zero": "a"}}], ids=str)
+def test_a_manifest_that_says_something_else_is_refused(folder, said):
+    (folder / "manifest.json").write_text(json.dumps(json.loads((folder / "manifest.json").read_text()) | said))
+    with pytest.raises(ModelError, match="package the model again"):
+        read_manifest(folder)
+
+
+def test_sizes_of_an_image_that_are_none_are_refused(folder):
+    image = {"size": [], "resample": 2, "scale": 1.0, "mean": [0], "deviation": [1]}
+    (folder / "manifest.json").write_text(json.dumps(json.loads((folder / "manifest.json").read_text()) | {"image": image}))
+    with pytest.raises(ModelError, match="package the model again"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.raw", "model.onnx_data"])
+def test_what_a_graph_could_read_unproven_is_refused(folder, name):
+    assert read_manifest(folder).engine == "onnx"
+    (folder / ".origin").write_text("gs://models/a")
+    (folder / "lost+found").mkdir()
+    assert read_manifest(folder).engine == "onnx"
+    (folder / name).write_bytes(b"\0")
+    with pytest.raises(ModelError, match=f"holds {name}, which manifest.json does not list"):
+        read_manifest(folder)
+
+
+def test_weights_that_a_manifest_lists_no_more_are_refused(folder):
+    value = json.loads((folder / "manifest.json").read_text())
+    del value["files"]["model.onnx.data"]
+    (folder / "manifest.json").write_text(json.dumps(value))
+    with pytest.raises(ModelError, match="does not list"):
+        read_manifest(folder)
