@@ -126,7 +126,7 @@ def test_openai_is_refused_by_name(openai, plain):
         openai.completions.create(model=PLAIN, prompt=PROMPT, max_tokens=5000, stream=True)
     with pytest.raises(UnprocessableEntityError, match="no developers"):
         openai.chat.completions.create(model=PLAIN, messages=[{"role": "developer", "content": "x"}])
-    for more in ({"n": 2}, {"logprobs": 3}, {"suffix": "x"}, {"temperature": -1}, {"stop": [""]}, {"top_p": 0}, {"tools": []}):
+    for more in ({"n": 2}, {"logprobs": 3}, {"suffix": "x"}, {"temperature": -1}, {"stop": [""]}, {"top_p": -0.1}, {"tools": []}):
         with pytest.raises((UnprocessableEntityError, BadRequestError)):
             openai.completions.create(model=PLAIN, prompt=PROMPT, extra_body=more)
     answer = plain.post("/v1/embeddings", json={"model": PLAIN, "input": "x"})
