@@ -231,8 +231,8 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         raise ModelError(f"{folder / MANIFEST} lists no {', '.join(absent)}: engine {manifest.engine} needs it.")
     if manifest.engine == "onnx" and manifest.task != CUSTOM:
         # A graph names the files of its weights itself, and ONNX Runtime opens whatever it names beside it.
-        beside = (path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-        if unproven := sorted(set(beside) - set(manifest.files) - {MANIFEST}):
+        others_there = (path for path in folder.iterdir() if path.name not in (*manifest.files, MANIFEST))
+        if unproven := sorted(path.name for path in others_there if path.is_file() and not path.name.startswith(".")):
             raise ModelError(f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them.")
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES):
         raise ModelError(
