@@ -54,8 +54,8 @@ class BoundedHttp(HttpToolsProtocol):
     after `arrival_s` seconds with 408, and what is no HTTP with 400; then the connection is closed.
 
     A connection on which nothing comes is closed like one that is kept for nothing, and one whose client reads nothing of an answer in that
-    time. Once its server is `leaving` every answer ends its connection, so that clients send nothing more on it. What goes past ASGI is told
-    in taking.py.
+    time. Once its server is `leaving` every answer ends its connection, so that clients send nothing more on it. What goes past ASGI is
+    told in taking.py.
     """
 
     arrival_s: float
