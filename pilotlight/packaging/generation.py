@@ -1,14 +1,36 @@
 """How a model writes, from the files beside its weights: which tokens end a text, and the template of its chats."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.json_files import json_object
 from pilotlight.packaging.tokenizer import usable_positions
 
 _MOST_CHARACTERS = 100_000
+# What transformers' GenerationConfig may ask for that changes even a text of which nothing is drawn, and that is not served; with the
+# values that ask for nothing, beside null and an empty list. What only changes how tokens are drawn is the request's to say.
+_UNSERVED: Mapping[str, tuple[float, ...]] = {
+    "repetition_penalty": (1,),
+    "encoder_repetition_penalty": (1,),
+    "no_repeat_ngram_size": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "min_length": (0,),
+    "min_new_tokens": (0,),
+    "num_beams": (1,),
+    "guidance_scale": (1,),
+    "penalty_alpha": (0,),
+    "suppress_tokens": (),
+    "begin_suppress_tokens": (),
+    "bad_words_ids": (),
+    "sequence_bias": (),
+    "forced_bos_token_id": (),
+    "forced_eos_token_id": (),
+    "exponential_decay_length_penalty": (),
+    "stop_strings": (),
+    "watermarking_config": (),
+}
 
 
 def context(config: Mapping[str, Any], shown: str) -> int:
@@ -19,8 +41,16 @@ def context(config: Mapping[str, Any], shown: str) -> int:
 
 
 def read_generation(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """`generation` of the manifest. Raises PackagingError for a file that is not what its name says."""
-    own, tokenizer = _object(folder / "generation_config.json"), _object(folder / "tokenizer_config.json")
+    """`generation` of the manifest. Raises PackagingError for a file that is not what its name says, and for one that asks for what is not
+    served: the model would write something else than its makers mean it to."""
+    own, tokenizer = json_object(folder / "generation_config.json"), json_object(folder / "tokenizer_config.json")
+    # Models from before generation_config.json say it in config.json.
+    name, said = ("generation_config.json", own) if own else ("config.json", config)
+    if asked := [f"{key} {said[key]!r}" for key, none in _UNSERVED.items() if said.get(key) not in (None, [], {}, *none)]:
+        raise PackagingError(
+            f"{folder / name} asks for {', '.join(asked)}, which is not served: package a copy of the folder without it, if the model "
+            "is to write without it."
+        )
     ends = own.get("eos_token_id", config.get("eos_token_id"))
     numbers = ends if isinstance(ends, list) else [] if ends is None else [ends]
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
@@ -31,17 +61,6 @@ def read_generation(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "bos_token": _token(tokenizer.get("bos_token")),
         "eos_token": _token(tokenizer.get("eos_token")),
     }
-
-
-def _object(path: Path) -> dict[str, Any]:
-    """The object of a file, empty where there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:
-        raise PackagingError(f"{path} is no JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise PackagingError(f"{path} is no JSON object.")
-    return value
 
 
 def _template(folder: Path, tokenizer: Mapping[str, Any]) -> str | None:

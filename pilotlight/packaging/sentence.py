@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.json_files import json_object
 
 # sentence-transformers' names of the ways to make one vector of many; the first two are served.
 POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+
+# The first that has anything, in the order in which sentence-transformers 6.2 looks for them (`Transformer.load_config`).
+_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+SETTINGS = tuple(f"sentence_{family}_config.json" for family in _FAMILIES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,7 @@ def read_sentence(folder: Path, task: str) -> Sentence:
     if wanted and (strange := [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]):
         raise PackagingError(f"{folder / 'modules.json'} asks for {', '.join(strange)}: Transformer, Pooling and Normalize are served.")
     pooling = _pooling(folder, modules, wanted)
-    extra = _json(folder / "sentence_bert_config.json") if (folder / "sentence_bert_config.json").is_file() else {}
+    extra = transformer_settings(folder)
     prompts = folder / "config_sentence_transformers.json"
     if wanted and prompts.is_file() and (name := _json(prompts).get("default_prompt_name")):
         raise PackagingError(f"{prompts} puts the prompt {name!r} before every text, which is not served: set default_prompt_name to null.")
@@ -41,6 +46,11 @@ def read_sentence(folder: Path, task: str) -> Sentence:
         normalize="Normalize" in kinds,
         lower_case=wanted and extra.get("do_lower_case") is True,
     )
+
+
+def transformer_settings(folder: Path) -> dict[str, Any]:
+    """What sentence-transformers reads beside config.json, empty where the folder has none of it. Raises PackagingError."""
+    return next((found for name in SETTINGS if (found := json_object(folder / name))), {})
 
 
 def _pooling(folder: Path, modules: list[Mapping[str, Any]], wanted: bool) -> str | None:

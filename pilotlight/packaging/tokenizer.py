@@ -8,22 +8,47 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.json_files import json_object
+from pilotlight.packaging.sentence import SETTINGS, transformer_settings
 
 NAME = "tokenizer.json"
-# Transformers' pipelines cut at the model's own limit, 512 for the families served here; sentence-transformers at
-# `max_seq_length` of sentence_bert_config.json, 256 where a model doesn't say.
+# Where neither the tokenizer nor the model's positions say how long a text may be.
 DEFAULT_TOKENS = 512
-SENTENCE_TOKENS = 256
+# From here on transformers takes a `model_max_length` for none at all (its LARGE_INTEGER).
+_NO_LIMIT = 10**20
+# Whose positions begin after the padding token's number: `create_position_ids_from_input_ids` in transformers' models.
+_AFTER_PADDING = (
+    *("camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "mpnet", "roberta", "roberta-prelayernorm"),
+    *("xlm-roberta", "xlm-roberta-xl", "xmod"),
+)
 
 
 def max_tokens(folder: Path, config: Mapping[str, Any], task: str) -> int:
-    """How many tokens of a text are used, special ones included."""
-    limit = DEFAULT_TOKENS
+    """How many tokens of a text are used, special ones included: what the folder says, as the libraries read it that are compared with.
+
+    Transformers' pipelines cut at `model_max_length` of tokenizer_config.json. sentence-transformers (6.2) cuts at `max_seq_length` of its
+    own settings, or at that. Neither goes beyond the model's positions here, whatever is said. Raises PackagingError.
+    """
+    file = folder / "tokenizer_config.json"
+    said = json_object(file)
+    if (side := said.get("truncation_side", "right")) != "right":
+        raise PackagingError(f"{file} asks for truncation_side {side!r}: texts are cut on the right. Set it to 'right'.")
+    limit = _length(file, "model_max_length", said.get("model_max_length", said.get("max_len")))
     if task == "sentence-embedding":
-        settings = folder / "sentence_bert_config.json"
-        wanted = json.loads(settings.read_text()).get("max_seq_length") if settings.is_file() else None
-        limit = wanted if isinstance(wanted, int) and wanted > 0 else SENTENCE_TOKENS
-    return min(limit, usable_positions(config) or limit)
+        settings = transformer_settings(folder)
+        processor = settings.get("processor_kwargs") or settings.get("tokenizer_args") or {}
+        own = processor.get("model_max_length") if isinstance(processor, dict) else None
+        limit = _length(folder / SETTINGS[0], "max_seq_length", settings.get("max_seq_length") if own is None else own) or limit
+    known = [length for length in (limit, usable_positions(config)) if length is not None]
+    return min(known, default=DEFAULT_TOKENS)
+
+
+def _length(file: Path, name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1 or value % 1:
+        raise PackagingError(f"{file} has {name} {value!r}: it must be a whole number of tokens, or null.")
+    return int(value) if value < _NO_LIMIT else None
 
 
 def usable_positions(config: Mapping[str, Any]) -> int | None:
@@ -31,8 +56,9 @@ def usable_positions(config: Mapping[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or positions < 1:
         return None
-    if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
-        return positions - int(config.get("pad_token_id", 1)) - 1
+    if config.get("model_type") in _AFTER_PADDING:
+        padding = config.get("pad_token_id")
+        return positions - (padding if isinstance(padding, int) else 1) - 1
     return positions
 
 
@@ -65,5 +91,7 @@ def write_tokenizer(source: Path, target: Path, *, limit: int, vocabulary: int |
         raise PackagingError(
             f"{source / NAME} knows token number {largest}, the model has {vocabulary} embeddings: they don't belong together."
         )
+    if limit <= (special := tokenizer.num_special_tokens_to_add(False)):
+        raise PackagingError(f"{source}: texts are cut at {limit} tokens, {special} of which the tokenizer adds: none would be left.")
     target.write_text(text, encoding="utf-8")
     return tokenizer

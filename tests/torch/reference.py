@@ -1,4 +1,4 @@
-"""What is compared with: transformers' own pipelines, and the pooling that the model's card describes."""
+"""What is compared with: transformers' own pipelines, and sentence-transformers."""
 
 from collections.abc import Callable
 from functools import cache
@@ -6,45 +6,48 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from transformers import AutoModel, AutoTokenizer, pipeline
+from sentence_transformers import SentenceTransformer
+from transformers import AutoTokenizer, pipeline
+from transformers.tokenization_utils_base import LARGE_INTEGER
 
-SENTENCE_TOKENS = 256
+# Where a folder does not say how long a text may be, its pipeline would not cut it, and break at the end of the positions.
+UNSAID_TOKENS = 512
 
 
-def _tokenizer(folder: Path, tokens: int) -> Any:
-    """Without the padding and the truncation to 128 that MiniLM's tokenizer.json carries."""
+def _tokenizer(folder: Path) -> Any:
+    """The folder's own, without the padding to 128 that MiniLM's tokenizer.json carries."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.model_max_length = tokens
+    if tokenizer.model_max_length > LARGE_INTEGER:
+        tokenizer.model_max_length = UNSAID_TOKENS
     tokenizer.backend_tokenizer.no_padding()
     return tokenizer
 
 
 @cache
 def feature_pipeline(folder: Path) -> Callable[[str | list[str]], Any]:
-    """`feature-extraction`, truncated to 512 tokens, not padded."""
-    made = pipeline("feature-extraction", model=str(folder), tokenizer=_tokenizer(folder, 512))
+    """`feature-extraction`, cut at the tokenizer's length, not padded."""
+    made = pipeline("feature-extraction", model=str(folder), tokenizer=_tokenizer(folder))
     return lambda inputs: made(inputs, truncation=True)
 
 
 @cache
 def classification_pipeline(folder: Path) -> Callable[..., Any]:
-    """`text-classification`, truncated to 512 tokens, not padded."""
-    made = pipeline("text-classification", model=str(folder), tokenizer=_tokenizer(folder, 512))
+    """`text-classification`, cut at the tokenizer's length, not padded."""
+    made = pipeline("text-classification", model=str(folder), tokenizer=_tokenizer(folder))
     return lambda inputs, **parameters: made(inputs, truncation=True, **parameters)
 
 
 @cache
 def token_pipeline(folder: Path) -> Callable[..., Any]:
     """`token-classification`, which truncates to the tokenizer's length by itself."""
-    made: Callable[..., Any] = pipeline("token-classification", model=str(folder), tokenizer=_tokenizer(folder, 512))
+    made: Callable[..., Any] = pipeline("token-classification", model=str(folder), tokenizer=_tokenizer(folder))
     return made
 
 
 @cache
 def zero_shot_pipeline(folder: Path) -> Callable[..., Any]:
     """`zero-shot-classification`, which truncates the text to the tokenizer's length by itself."""
-    made: Callable[..., Any] = pipeline("zero-shot-classification", model=str(folder), tokenizer=_tokenizer(folder, 512))
+    made: Callable[..., Any] = pipeline("zero-shot-classification", model=str(folder), tokenizer=_tokenizer(folder))
     return made
 
 
@@ -56,16 +59,10 @@ def image_pipeline(folder: Path) -> Callable[..., Any]:
 
 
 @cache
-def _encoder(folder: Path) -> tuple[Any, Any]:
-    return _tokenizer(folder, SENTENCE_TOKENS), AutoModel.from_pretrained(folder).eval()
+def _encoder(folder: Path) -> SentenceTransformer:
+    return SentenceTransformer(str(folder), device="cpu")
 
 
-def sentence_embedding(folder: Path, text: str, *, normalize: bool = True) -> np.ndarray[Any, Any]:
-    """Mean over the tokens, to length 1, as the card of MiniLM does it."""
-    tokenizer, model = _encoder(folder)
-    encoded = tokenizer(text, truncation=True, max_length=SENTENCE_TOKENS, return_tensors="pt")
-    with torch.inference_mode():
-        hidden = model(**encoded).last_hidden_state
-    mask = encoded["attention_mask"][..., None].float()
-    mean = (hidden * mask).sum(1) / mask.sum(1)
-    return (torch.nn.functional.normalize(mean) if normalize else mean)[0].numpy()
+def sentence_embedding(folder: Path, text: str) -> np.ndarray[Any, Any]:
+    """sentence-transformers' own vector, as the folder has it: the mean over the tokens where it does not say."""
+    return np.asarray(_encoder(folder).encode(text, show_progress_bar=False))

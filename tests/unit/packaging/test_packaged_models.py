@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from pilotlight.packaging import PackagingError
 from pilotlight.packaging.archive import file_sha256
+from pilotlight.packaging.tokenizer import max_tokens
 from tests.unit.packaging.tiny_models import POSITIONS, bert_folder, bert_tensors, classifier_folder, sentence_folder, write_json
 
 
@@ -128,6 +129,62 @@ def test_the_tokenizer_is_cut_by_the_task_and_never_pads(tmp_path, packager, man
     tokenizer = Tokenizer.from_str(members(packaged)["tokenizer.json"].decode())
     assert len(tokenizer.encode("a " * 500).ids) == expected
     assert tokenizer.encode("a").ids == [2, 5, 3]
+
+
+@pytest.mark.parametrize(
+    ("task", "said", "config", "expected"),
+    [
+        ("feature-extraction", {"tokenizer_config.json": {"model_max_length": 20}}, {}, 20),
+        ("sentence-embedding", {"tokenizer_config.json": {"model_max_length": 20}}, {}, 20),
+        ("text-classification", {"tokenizer_config.json": {"max_len": 20.0}}, {}, 20),
+        ("text-classification", {"tokenizer_config.json": {"model_max_length": 10**30}}, {}, 300),
+        ("sentence-embedding", {"tokenizer_config.json": {"model_max_length": None}}, {}, 300),
+        ("sentence-embedding", {}, {}, 300),
+        ("sentence-embedding", {}, {"max_position_embeddings": 8192}, 8192),
+        ("feature-extraction", {}, {"max_position_embeddings": -1}, 512),
+        ("feature-extraction", {"tokenizer_config.json": {"model_max_length": 2048}}, {"max_position_embeddings": None}, 2048),
+        ("feature-extraction", {"sentence_bert_config.json": {"max_seq_length": 20}}, {}, 300),
+        ("sentence-embedding", {"sentence_roberta_config.json": {"max_seq_length": 20}}, {}, 20),
+        ("sentence-embedding", {"sentence_bert_config.json": {"processor_kwargs": {"model_max_length": 20}, "max_seq_length": 30}}, {}, 20),
+        ("sentence-embedding", {"sentence_bert_config.json": {"max_seq_length": None}}, {}, 300),
+        (
+            "sentence-embedding",
+            {"sentence_bert_config.json": {"max_seq_length": 30}, "tokenizer_config.json": {"model_max_length": 20}},
+            {},
+            30,
+        ),
+        ("feature-extraction", {}, {"model_type": "xlm-roberta"}, 298),
+        ("feature-extraction", {}, {"model_type": "longformer", "pad_token_id": 3}, 296),
+        ("feature-extraction", {}, {"model_type": "roberta", "pad_token_id": None}, 298),
+    ],
+)
+def test_a_text_is_as_long_as_its_folder_says(tmp_path, task, said, config, expected):
+    for name, content in said.items():
+        write_json(tmp_path / name, content)
+    assert max_tokens(tmp_path, {"model_type": "bert", "max_position_embeddings": 300} | config, task) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "message"),
+    [
+        ("tokenizer_config.json", {"model_max_length": "512"}, "'512': it must be a whole number of tokens"),
+        ("tokenizer_config.json", {"model_max_length": True}, "True: it must be"),
+        ("tokenizer_config.json", {"model_max_length": 0}, "0: it must be"),
+        ("tokenizer_config.json", {"model_max_length": 1.5}, "1.5: it must be"),
+        ("tokenizer_config.json", {"model_max_length": 2}, "cut at 2 tokens, 2 of which the tokenizer adds"),
+        ("tokenizer_config.json", {"truncation_side": "left"}, "truncation_side 'left': texts are cut on the right"),
+        ("tokenizer_config.json", [512], "is no JSON object"),
+        ("sentence_bert_config.json", {"max_seq_length": -1}, "max_seq_length -1: it must be"),
+        ("sentence_bert_config.json", "256", "is no JSON object"),
+    ],
+)
+def test_a_length_that_is_none_is_refused_with_its_file(tmp_path, packager, name, said, message):
+    folder = sentence_folder(tmp_path / "model")
+    write_json(folder / name, said)
+    with pytest.raises(PackagingError, match=message) as caught:
+        packager(folder, "sentence-embedding")
+    assert "cut at" in message or name in str(caught.value)
+    assert packager.left_over() == []
 
 
 @pytest.mark.parametrize(("mode", "name"), [("pooling_mode_mean_tokens", "mean"), ("pooling_mode_cls_token", "cls")])

@@ -92,6 +92,40 @@ def test_a_model_without_a_template_has_none_and_ends_where_its_configuration_sa
     assert (generation.chat_template, generation.ends) == (None, (1,))
 
 
+def test_what_changes_nothing_may_stand_in_the_generation_config(tmp_path):
+    source = write_llama(tmp_path / "source")
+    said = {
+        "eos_token_id": 2,
+        "repetition_penalty": 1.0,
+        "num_beams": 1,
+        "suppress_tokens": [],
+        "min_length": 0,
+        "forced_eos_token_id": None,
+    }
+    # How tokens are drawn is the request's to say.
+    (source / "generation_config.json").write_text(json.dumps(said | {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20}))
+    assert read_manifest(packaged(source, tmp_path)).generation.ends == (2,)
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "config.json"])
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({"repetition_penalty": 1.1}, "repetition_penalty 1.1"),
+        ({"no_repeat_ngram_size": 3, "num_beams": 4}, "no_repeat_ngram_size 3, num_beams 4"),
+        ({"suppress_tokens": [3]}, r"suppress_tokens \[3\]"),
+        ({"stop_strings": ["###"]}, "stop_strings"),
+        ({"min_new_tokens": 5}, "min_new_tokens 5"),
+    ],
+)
+def test_what_would_be_written_otherwise_is_refused_by_name(tmp_path, name, said, named):
+    source = write_llama(tmp_path / "source")
+    known = json.loads((source / name).read_text()) if (source / name).is_file() else {}
+    (source / name).write_text(json.dumps(known | said))
+    with pytest.raises(PackagingError, match=rf"{name} asks for {named}.*, which is not served: package a copy"):
+        packaged(source, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("config", "without", "said"),
     [
