@@ -80,16 +80,16 @@ class App:
             logs.write("client_gone", request_id=call.request_id, route=scope["path"][:80])
             return
         except RequestProblem as problem:
-            answer = self.refusal(problem, call)
+            answer = self.refusal(problem, call, scope["path"])
             # As in Job.fail.
             problem.__traceback__ = None
         except asyncio.CancelledError:
             # The server leaves and has no time left: say so, instead of the bare 500 that the transport would send.
             if call.ping is None:
                 self.service.metrics.shed("leaving")
-            answer, gone = self.refusal(Overloaded("The server is shutting down.", retry_after_s=1), call), True
+            answer, gone = self.refusal(Overloaded("The server is shutting down.", retry_after_s=1), call, scope["path"]), True
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
-            answer = self.refusal(self.service.unexpected(error, call.request_id), call)
+            answer = self.refusal(self.service.unexpected(error, call.request_id), call, scope["path"])
         span.answered(answer.status)
         if call.route is not None:
             span.attributes["http.route"] = call.route.path
@@ -127,9 +127,10 @@ class App:
             return await call.while_there(self.service.ping(call.ping))
         return await call.answered(request, form)
 
-    def refusal(self, problem: RequestProblem, call: Call) -> Answer:
-        """The answer to a request that is refused, as its contract tells errors."""
-        return self.service.refusal(problem, call.request_id, call.route.members(problem) if call.route else {})
+    def refusal(self, problem: RequestProblem, call: Call, path: str = "") -> Answer:
+        """The answer to a request that is refused, as its contract tells errors; where none was found, by its `path`."""
+        members = call.route.members(problem) if call.route else contracts.members_beside(path, problem)
+        return self.service.refusal(problem, call.request_id, members)
 
     def _ready(self) -> Answer:
         if not self.service.worker.ready:

@@ -120,7 +120,14 @@ class Route(NamedTuple):
 ROUTES = tuple(
     Route(*route.partition(" ")[::2], contract, function) for contract, row in CONTRACTS.items() for route, function in row.routes.items()
 )
+# Of paths that no route has: whoever asks there is a client of one of these.
+_BESIDE = {"v1": _object_member, "v2": _text_member}
 _FIXED = {(route.method, route.path): route for route in ROUTES if "{" not in route.path}
+
+
+def members_beside(path: str, problem: RequestProblem) -> dict[str, Any]:
+    """What is added to a problem document for a path that no route was found for: what the other clients of its first part look for."""
+    return _BESIDE.get(path.split("/", 2)[1] if path.startswith("/") else "", _no_member)(problem)
 
 
 def fixed(method: str, path: str) -> Route | None:

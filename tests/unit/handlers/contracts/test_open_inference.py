@@ -98,6 +98,16 @@ def test_another_model_or_version_is_refused_by_name(embedder):
             asked.infer(NAME, [tensor(TEXTS)], outputs=[triton.InferRequestedOutput("outputs", class_count=2)])
 
 
+def test_what_triton_has_and_this_server_has_not_is_refused_as_its_client_reads_it(embedder):
+    with client(embedder) as asked:
+        for ask in (asked.get_model_repository_index, asked.get_trace_settings):
+            with pytest.raises(InferenceServerException, match="tells every other route") as refused:
+                ask()
+            assert refused.value.status() == "404"
+        answer = embedder.client.get(f"/v2/models/{NAME}/infer")
+        assert (problem(answer), answer.json()["error"]) == ((405, "method-not-allowed"), answer.json()["detail"])
+
+
 def infer(server, body, **headers):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return server.client.post(f"/v2/models/{NAME}/infer", content=content, headers=JSON | headers)

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 import pytest
-from openai import NotFoundError, OpenAI, UnprocessableEntityError
+from openai import APIStatusError, NotFoundError, OpenAI, UnprocessableEntityError
 
 from tests.unit.handlers.contracts.conftest import NAME, address, problem
 
@@ -48,6 +48,15 @@ def test_another_model_is_not_found_as_its_clients_know_it(client):
         client.embeddings.create(input="cold", model="text-embedding-3-small")
     assert refused.value.code == "model-unknown"
     assert refused.value.type == "invalid_request_error"
+
+
+def test_what_openai_has_and_this_server_has_not_is_refused_as_its_client_reads_it(client):
+    with pytest.raises(NotFoundError, match="tells every other route") as unknown:
+        client.images.generate(prompt="a cloud", model=NAME)
+    with pytest.raises(APIStatusError, match="takes GET") as method:
+        client.models.delete(NAME)
+    found = [(refused.value.status_code, refused.value.code, refused.value.type) for refused in (unknown, method)]
+    assert found == [(404, "route-unknown", "invalid_request_error"), (405, "method-not-allowed", "invalid_request_error")]
 
 
 def test_a_task_without_sentence_vectors_is_refused_by_name(labeller):
