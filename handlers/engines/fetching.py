@@ -1,5 +1,6 @@
 """Brings a model's files to a folder: where they lie already, from another folder, or from an object of S3, Cloud Storage or Azure."""
 
+import io
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -44,7 +45,8 @@ class Fetched(NamedTuple):
 
 
 def fetch(settings: HandlerSettings) -> Fetched:
-    """The unpacked model: in MODEL_DIR if it is there, else what MODEL_URI names, unpacked in MODEL_CACHE.
+    """The unpacked model: in MODEL_DIR if it is there, else what MODEL_URI names, unpacked in MODEL_CACHE, or in a folder below where
+    something is mounted there.
 
     Raises ModelError when neither gives one.
     """
@@ -52,13 +54,15 @@ def fetch(settings: HandlerSettings) -> Fetched:
         return Fetched(settings.model_dir, tier(settings.model_dir))
     if settings.model_uri is None:
         raise ModelError(f"{settings.model_dir / MANIFEST} does not exist and MODEL_URI is not set: mount a model there, or set MODEL_URI.")
+    # What is mounted can't be replaced by a folder of that name.
+    cache = settings.model_cache / "model" if settings.model_cache.is_mount() else settings.model_cache
     address = urlsplit(settings.model_uri)
     if address.scheme in _STORES and address.netloc and len(address.path) > 1:
-        return _STORES[address.scheme](address.netloc, address.path[1:], settings.model_cache)
+        return _STORES[address.scheme](address.netloc, address.path[1:], cache)
     if address.scheme not in ("", "file"):
         known = "s3://BUCKET/KEY, gs://BUCKET/KEY, https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY or a folder"
         raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use {known}.")
-    return _from_folder(Path(address.path), settings.model_cache)
+    return _from_folder(Path(address.path), cache)
 
 
 def _from_folder(folder: Path, cache: Path) -> Fetched:
@@ -100,9 +104,27 @@ def _from_s3(bucket: str, key: str, cache: Path) -> Fetched:
                         raise
             raise AssertionError("the last attempt returns or raises")
 
-        return _unpacked(answer["Body"], part, size, cache, f"{where} {version}")
+        return _unpacked(_Small(answer["Body"], part, size), part, size, cache, f"{where} {version}")
     except (BotoCoreError, ClientError) as error:
         raise ModelError(f"{where} can't be fetched: {error}") from error
+
+
+class _Small:
+    """An object of S3 that is read as it comes; what is missing where its connection breaks is asked for like a part of a large one."""
+
+    def __init__(self, body: Source, part: Callable[[int, int], bytes], size: int) -> None:
+        self._body, self._part, self._size, self._place = body, part, size, 0
+
+    def read(self, size: int, /) -> bytes:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            piece = self._body.read(size)
+        except BotoCoreError:
+            self._body = io.BytesIO(self._part(self._place, self._size))
+            piece = self._body.read(size)
+        self._place += len(piece)
+        return piece
 
 
 def _once_let_in(asked: Callable[[], Any], where: str) -> Any:
@@ -207,6 +229,8 @@ def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", f
             continue
         if not member.isreg() or "/" in name or name in ("", ".", "..") or name.startswith("."):
             raise TarError(f"member {member.name!r} is not a plain file at the archive's root")
+        if name in hashes:
+            raise TarError(f"member {member.name!r} comes twice")
         if member.size < 0:
             raise TarError(f"member {member.name!r} has {member.size} bytes")
         held = goes_to_memory(name, member.size)

@@ -29,6 +29,17 @@ _FREE = int("ffffffffffff0fff3fffffffffffffff" * _IDS, 16)
 _FIXED = int("00000000000040008000000000000000" * _IDS, 16)
 _parts = struct.Struct("8s4s4s4s12s").iter_unpack
 _JSON = {"content-type": "application/json"}
+# The names are Cog's, but for the first.
+_FRONT = orjson.dumps(
+    {
+        "status": "ready",
+        "openapi_url": "/openapi.json",
+        "healthcheck_url": "/health-check",
+        "predictions_url": "/predictions",
+        "predictions_idempotent_url": "/predictions/{prediction_id}",
+        "predictions_cancel_url": "/predictions/{prediction_id}/cancel",
+    }
+)
 # After these the rest of the body is still on its way, so the connection can't carry another request.
 _CLOSING = {408, 413, 415, 431, 404, 405}
 _PROBES = ("/ping", "/health", "/health/startup", "/health/ready")
@@ -140,7 +151,7 @@ class App:
     def _front(self) -> Answer:
         """Hugging Face's and Azure's health, and where Cog's clients look for the rest."""
         self._ready()
-        return Answer(200, _JSON, b'{"status":"ready","openapi_url":"/openapi.json","healthcheck_url":"/health-check"}')
+        return Answer(200, _JSON, _FRONT)
 
     def tell_figures(self) -> None:
         """Write this process's figures where the others of its port find them."""

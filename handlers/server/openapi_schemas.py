@@ -213,10 +213,13 @@ def _cog(inputs: dict[str, Any], known: dict[str, Any], *, webhooks: bool) -> di
         "id": {**_TEXT, "pattern": f"^{ID.pattern}$"},
         "webhook": _TEXT if webhooks else {"type": "null"},
         "webhook_events_filter": {"type": "array", "items": {"enum": list(EVENTS)}},
-        **dict.fromkeys(("created_at", "context", "output_file_prefix", "version"), _ANYTHING),
+        "created_at": {"type": ["string", "null"]},
+        **dict.fromkeys(("context", "output_file_prefix", "version"), _ANYTHING),
     }
     told = {
         "id": _TEXT,
+        "input": {"type": "object"},
+        "created_at": _TEXT,
         "status": {"enum": ["starting", "processing", "succeeded", "failed", "canceled"]},
         "output": {"$ref": "#/components/schemas/Output"},
         "error": {"type": ["string", "null"]},
@@ -230,6 +233,6 @@ def _cog(inputs: dict[str, Any], known: dict[str, Any], *, webhooks: bool) -> di
         },
         "Output": _ANYTHING,
         "PredictionRequest": _object(request, "input"),
-        "Prediction": _open(told, "id", "status", "output", "error"),
+        "Prediction": _open(told, "id", "input", "created_at", "status", "output", "error"),
         "HealthCheck": _open({"status": {"enum": ["STARTING", "READY", "BUSY", "SETUP_FAILED"]}, "setup": {"type": "object"}}),
     }

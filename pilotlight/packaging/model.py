@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from components.artifact import Shrink, model_folder, model_key
-from pilotlight.packaging import store
+from pilotlight.packaging import store, wheels
 from pilotlight.packaging.archive import write_tar_gz
 from pilotlight.packaging.build import Smaller, build
 from pilotlight.packaging.errors import PackagingError, listed
 from pilotlight.packaging.samples import Samples, read_samples
 from pilotlight.packaging.shrink import shrink_problems
-from pilotlight.packaging.sources import HUB, Say, Source, resolve
+from pilotlight.packaging.sources import HUB, PYPI, Say, Source, resolve
 from pilotlight.packaging.tensors import weight_files
 from pilotlight.packaging.ways import WITH_TORCH, choose
 
@@ -96,6 +96,8 @@ def is_packaged(source: str, task: str, engine: str, cache: Path, *, root: Path 
         return False
     if HUB.fullmatch(source):
         return True  # Pinned: it can't have changed.
+    if (match := PYPI.fullmatch(source)) and wheels.installed(match["name"], cache) is None:
+        return False  # Of a version that nobody knows before it is installed.
     found = resolve(source, cache, progress=lambda _: None, root=root)
     return _fresh(folder, found, store.outline(found.folder)) is not None
 

@@ -73,7 +73,8 @@ def translated(body: object, *, max_inputs: int, webhooks_uri: str | None, kind:
         webhooks.check(webhook, webhooks_uri)
     if events is not None and not (isinstance(events, list) and all(isinstance(event, str) and event in EVENTS for event in events)):
         raise InputRefused(f"'webhook_events_filter' is no list of {', '.join(EVENTS)}.")
-    return request, Wanted(chosen, webhook, frozenset(EVENTS if events is None else events))
+    created = text_in(fields, "created_at")
+    return request, Wanted(chosen, webhook, frozenset(EVENTS if events is None else events), given, created)
 
 
 async def _predict(call: Call, named: str | None) -> Answer:

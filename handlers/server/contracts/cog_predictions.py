@@ -31,11 +31,14 @@ FORM = Form("Cog's contract", lambda predicted: Encoded(dumped(predicted.outputs
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The id and the webhook that a client chose, None where it did not, and the events to tell."""
+    """The id and the webhook that a client chose, None where it did not, the events to tell, and what every state tells again: the input
+    and, where the client said one, the time of its making."""
 
     id: str | None
     webhook: str | None
     events: frozenset[str]
+    input: Mapping[str, Any]
+    created: str | None
 
 
 class Prediction:
@@ -54,7 +57,8 @@ class Prediction:
         self.headers: Mapping[str, str] = {}
         self.task: asyncio.Task[None] | None = None
         self.telling: asyncio.Task[None] | None = None
-        self._created = self._now()
+        self._input = wanted.input
+        self._created = wanted.created or self._now()
         self._started: datetime | None = None
         self._completed: datetime | None = None
 
@@ -66,7 +70,13 @@ class Prediction:
 
     def document(self) -> bytes:
         """The state, as answers and webhooks tell it; times in ISO 8601."""
-        told: dict[str, Any] = {"id": self.id, "status": self.status, "output": orjson.Fragment(self.output), "error": self.error}
+        told: dict[str, Any] = {
+            "id": self.id,
+            "input": self._input,
+            "status": self.status,
+            "output": orjson.Fragment(self.output),
+            "error": self.error,
+        }
         told |= {"logs": "", "created_at": self._created, "started_at": self._started, "completed_at": self._completed}
         if self._started and self._completed:
             told["metrics"] = {"predict_time": (self._completed - self._started).total_seconds()}

@@ -63,6 +63,24 @@ def test_parts_whose_connections_break_are_asked_for_again(settings, archive, fr
     assert len(asked_ranges(front)) >= len(parts_of(archive)) + 2
 
 
+@pytest.mark.parametrize("cuts", [[1000], [2_500_000, 10], [0]], ids=str)
+def test_so_is_the_rest_of_one_that_comes_whole(front, archive, tmp_path, cuts):
+    """Of 6 MB, less than a part."""
+    settings = HandlerSettings(model_dir=tmp_path / "none", model_uri="s3://models/model.tar.gz", model_cache=tmp_path / "cache")
+    front.cut_after[:] = cuts
+    assert_whole(fetching.fetch(settings), archive)
+    assert front.cut_after == []
+    assert asked_ranges(front)
+
+
+def test_a_folder_that_is_mounted_is_no_other_folder(settings, archive, monkeypatch):
+    settings.model_cache.mkdir()
+    monkeypatch.setattr(type(settings.model_cache), "is_mount", lambda path: path == settings.model_cache)
+    fetched = fetching.fetch(settings)
+    assert_whole(fetched, archive)
+    assert fetched.folder.parent == settings.model_cache
+
+
 def test_a_slow_part_holds_up_the_start_no_longer_than_a_second_request_takes(settings, archive, front, monkeypatch):
     monkeypatch.setattr(ranges, "_LEAST_PATIENCE_S", 0.2)
     slow, seen = threading.Event(), []

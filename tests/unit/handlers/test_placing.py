@@ -132,6 +132,19 @@ def test_an_archive_that_is_cut_off_leaves_nothing_in_memory_or_on_the_disk(arch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cut"]
 
 
+def test_a_file_that_comes_twice_is_refused_and_neither_of_them_is_left(archive, tmp_path):
+    source = tmp_path / "twice"
+    source.mkdir()
+    with tarfile.open(source / "model.tar.gz", "w:gz") as made:
+        for _ in range(2):
+            made.add(files_of(archive) / WEIGHTS, WEIGHTS)
+    before = open_descriptors()
+    with pytest.raises(ModelError, match=f"member '{WEIGHTS}' comes twice"):
+        fetch(source / "model.tar.gz", tmp_path)
+    assert open_descriptors() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["twice"]
+
+
 def open_descriptors():
     return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 

@@ -162,7 +162,7 @@ def member(name, kind=tarfile.REGTYPE, size=0, target=""):
         (tar_of((member("/tmp/escaped", size=1), b"x")), "not a plain file"),
         (tar_of((member("link", tarfile.SYMTYPE, target="/etc/passwd"), b"")), "not a plain file"),
         (tar_of((member("device", tarfile.CHRTYPE), b"")), "not a plain file"),
-        (tar_of((member("a", size=1), b"x"), (member("a", size=1), b"y")), "exists"),
+        (tar_of((member("a", size=1), b"x"), (member("a", size=1), b"y")), "member 'a' comes twice"),
         (b"not an archive", "can't be unpacked"),
         (tar_of((member("a", size=200_000), bytes(200_000)))[:120], "can't be unpacked"),
     ],

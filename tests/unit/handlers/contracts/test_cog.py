@@ -37,6 +37,23 @@ def test_a_prediction_is_answered_at_once_with_its_state(embedder):
     assert told["created_at"] <= told["started_at"] <= told["completed_at"]
 
 
+def test_a_state_tells_again_what_was_sent(embedder):
+    asked = INPUT | {"id": "mine", "created_at": "2026-01-02T03:04:05Z", "context": {"a": 1}}
+    told = embedder.client.put("/predictions/mine", json=asked).json()
+    assert (told["input"], told["created_at"]) == (asked["input"], asked["created_at"])
+    later = embedder.client.post("/predictions", json=asked, headers=LATER).json()
+    assert (later["input"], later["created_at"]) == (asked["input"], asked["created_at"])
+    assert problem(embedder.client.post("/predictions", json=INPUT | {"created_at": 1})) == (422, "input-refused")
+
+
+def test_the_front_leads_to_every_route_that_it_names(embedder):
+    front = embedder.client.get("/").json()
+    assert embedder.client.get(front["healthcheck_url"]).json()["status"] == "READY"
+    assert embedder.client.post(front["predictions_url"], json=INPUT).status_code == 200
+    assert embedder.client.put(front["predictions_idempotent_url"].format(prediction_id="mine"), json=INPUT).status_code == 200
+    assert problem(embedder.client.post(front["predictions_cancel_url"].format(prediction_id="mine"))) == (404, "prediction-unknown")
+
+
 def test_a_wish_may_be_one_of_several_lines(embedder):
     answer = embedder.client.post("/predictions", json=INPUT, headers=[("Prefer", "respond-async"), ("Prefer", "wait=5")])
     assert answer.status_code == 202
