@@ -75,6 +75,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._lost = False
         # Whose task runs, where others wait behind it.
         self._running: RequestResponseCycle | None = None
+        # Why nothing that comes is read any more, told behind the answers that are due.
+        self._refusal: RequestProblem | None = None
         # What was not sent when it was last looked at, and how often the client had made room.
         self._unsent = 0, 0
 
@@ -101,6 +103,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._leaving()
 
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
         self._unread_bytes += len(data)
         try:
             self._parse(data)
@@ -217,6 +221,8 @@ class BoundedHttp(HttpToolsProtocol):
             self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self._refusal is not None:
+            self._tell(self._refusal)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -261,10 +267,6 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
         cycle.on_response()
 
-    def _is_ours(self) -> bool:
-        """Whether a refusal is what comes next on the connection."""
-        return not self._answering or not (self.pipeline or self.cycle.response_started)
-
     def _wait(self, seconds: float | None) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
@@ -302,20 +304,36 @@ class BoundedHttp(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _refuse(self, problem: RequestProblem) -> None:
+        """Read no more, and tell why: at once, or behind the answers to what came whole before it (RFC 9112, section 9.3.2)."""
+        if self.transport.is_closing() or self._refusal is not None:
+            return
+        self._note(problem)
+        if not self._answering:
+            self._tell(problem)
+        elif self._joined.unread:
+            # It is the last one itself that is refused, in its body.
+            if self.pipeline:
+                self.pipeline.popleft()
+            elif self.cycle.response_started:
+                # Into an answer nothing can be written: there the end of the connection is the refusal.
+                self.transport.close()
+            else:
+                self._tell(problem)
+
+    def _note(self, problem: RequestProblem) -> None:
+        self._refusal = problem
+
+    def _tell(self, problem: RequestProblem) -> None:
         if self.transport.is_closing():
             return
         request_id, status = str(uuid.uuid4()), problems.status_of(problem)
         logs.write("connection_refused", level="WARNING", request_id=request_id, status=status, message=problem.detail)
-        # Into an answer, or before one that is due first, nothing can be written: there the end of the connection is the refusal.
-        if self._is_ours():
-            body = json.dumps(problems.document(problem, request_id)).encode()
-            headers = problems.headers_of(problem) | {"content-length": str(len(body)), "connection": "close", "x-request-id": request_id}
-            lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
-            self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
-            # What is refused is what comes, and more of it may.
-            self._joined.linger()
-        else:
-            self.transport.close()
+        body = json.dumps(problems.document(problem, request_id)).encode()
+        headers = problems.headers_of(problem) | {"content-length": str(len(body)), "connection": "close", "x-request-id": request_id}
+        lines = b"".join(f"{name}: {value}\r\n".encode() for name, value in headers.items())
+        self.transport.write(STATUS_LINE[status] + lines + b"\r\n" + body)
+        # What is refused is what comes, and more of it may.
+        self._joined.linger()
 
 
 _known: tuple[list[tuple[bytes, bytes]], bytes] = [], b""

@@ -66,7 +66,7 @@ class TakingHttp(BoundedHttp):
 
     def data_received(self, data: bytes) -> None:
         self._settle()
-        if self._between and len(data) <= SHORT_BYTES:
+        if self._between and len(data) <= SHORT_BYTES and self._refusal is None:
             if self._head is not None and self._is_taken_again(self._head, data):
                 return
             self._whole = data
@@ -215,7 +215,7 @@ class TakingHttp(BoundedHttp):
     def _is_next(self, exchange: Exchange) -> bool:
         """Whether its answer is what comes next on the connection, which nothing waits on behind it."""
         there = not (exchange.response_started or self.transport.is_closing())
-        return there and not self.pipeline and self._joined.is_clear()
+        return there and not self.pipeline and self._refusal is None and self._joined.is_clear()
 
     def _settle(self) -> None:
         """Do what is left of an answer that another thread has sent; before whatever else the loop does here, and behind what keeps that
@@ -237,21 +237,13 @@ class TakingHttp(BoundedHttp):
         exchange.on_response()
         self._idle_since = exchange.left_at
 
-    def _is_ours(self) -> bool:
-        """Where it is, nobody else answers on the connection any more."""
+    def _note(self, problem: RequestProblem) -> None:
+        self._released()
+        # What has left is not due any more, and what another thread has begun to send in this moment is sent to its end.
         self._settle()
         with _SENDING:
-            ours = super()._is_ours()
-            if ours and isinstance(self.cycle, Exchange):
-                self.cycle.response_started = True
-        # What another thread has begun to send in this moment is sent to its end.
+            super()._note(problem)
         self._settle()
-        return ours
-
-    def _refuse(self, problem: RequestProblem) -> None:
-        if not self.transport.is_closing():
-            self._released()
-        super()._refuse(problem)
 
     def _late(self) -> None:
         self._settle()

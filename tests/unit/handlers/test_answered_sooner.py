@@ -3,13 +3,14 @@
 import asyncio
 import os
 import random
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from handlers.web import protocol, running, taking
+from handlers.web import running, taking
 from handlers.web.exchange import Sooner as Sent
 from tests.unit.handlers.test_connections import GET, answered, fine
 from tests.unit.handlers.test_direct import offered, post
@@ -322,53 +323,67 @@ def test_what_comes_in_the_moment_before_a_send_is_answered_too(monkeypatch):
     asyncio.run(work())
 
 
-def test_a_refusal_that_is_being_written_is_the_last_answer(monkeypatch):
-    document = protocol.problems.document
+NO_HTTP = b"\0\0 what is this\r\n\r\n"
 
+
+def statuses(received):
+    return re.findall(rb"HTTP/1\.1 (\d+) ", received)
+
+
+# Another thread answers a lone client only.
+@pytest.mark.parametrize(("sent_first", "connections"), [(True, 1), (False, 1), (False, 2)])
+def test_bytes_that_are_no_http_behind_one_are_refused_behind_its_answer_and_end_the_connection(sent_first, connections):
     async def work():
-        take = Sooner(waits=True)
-
-        def told(*arguments):
-            take.go_on.set()
-            end = time.monotonic() + PLENTY_S
-            while not take.sent and time.monotonic() < end:
-                time.sleep(0.001)
-            return document(*arguments)
-
-        monkeypatch.setattr(protocol.problems, "document", told)
-        async with offered(take) as (_, connect):
-            reader, writer = await connect()
-            writer.write(b"".join(post()))
-            await take.came.wait()
-            writer.write(b"\0\0 what is this\r\n\r\n")
-            received = await asyncio.wait_for(reader.read(), PLENTY_S)
-            assert received.startswith(b"HTTP/1.1 400 ")
-            assert received.count(b"HTTP/1.1 ") == 1
-            assert take.sent == [False]
-
-    asyncio.run(work())
-
-
-def test_bytes_that_are_no_http_behind_one_are_refused_once_and_end_the_connection():
-    async def work(sent_first):
         take = Sooner(waits=not sent_first)
         async with offered(take) as (_, connect):
+            others = [await connect() for _ in range(connections - 1)]
+            await asyncio.sleep(0.05)
             reader, writer = await connect()
             writer.write(b"".join(post()))
             await take.came.wait()
             if sent_first:
                 await take.done()
-            writer.write(b"\0\0 what is this\r\n\r\n")
+            writer.write(NO_HTTP)
             await asyncio.sleep(0.05)
+            # What comes behind is nobody's.
+            writer.write(GET + b"".join(post()))
+            await asyncio.sleep(0.05)
+            assert not take.gone.is_set()
             take.go_on.set()
             await take.done()
             received = await asyncio.wait_for(reader.read(), PLENTY_S)
-            assert received.count(b"HTTP/1.1 400 ") == 1
-            assert received.count(b"HTTP/1.1 200 ") == int(sent_first)
-            assert take.sent == [sent_first]
+            assert statuses(received) == [b"200", b"400"]
+            assert (take.sent, len(others)) == ([sent_first], connections - 1)
+            assert len(take.exchanges) == 1
 
-    asyncio.run(work(sent_first=True))
-    asyncio.run(work(sent_first=False))
+    asyncio.run(work())
+
+
+def test_so_they_are_behind_several_and_behind_one_whose_body_is_broken():
+    broken = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nthis is no length\r\n"
+
+    async def work(behind):
+        take, began = Sooner(waits=True), []
+
+        async def program(scope, receive, send):
+            began.append(scope)
+            await fine(scope, receive, send)
+
+        async with offered(take, program) as (_, connect):
+            reader, writer = await connect()
+            writer.write(b"".join(post()))
+            await take.came.wait()
+            writer.write(GET + GET + behind)
+            await asyncio.sleep(0.05)
+            take.go_on.set()
+            received = await asyncio.wait_for(reader.read(), PLENTY_S)
+            assert statuses(received) == [b"200", b"200", b"200", b"400"]
+            # What is broken is nobody's to answer.
+            assert len(began) == 2
+
+    asyncio.run(work(NO_HTTP))
+    asyncio.run(work(broken))
+    asyncio.run(work(broken + NO_HTTP))
 
 
 def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(monkeypatch):
@@ -396,41 +411,11 @@ def test_an_answer_that_begins_in_the_moment_of_a_refusal_is_sent_to_its_end(mon
             writer.write(b"".join(post()))
             await take.came.wait()
             refusing.clear()
-            writer.write(b"\0\0 what is this\r\n\r\n")
+            writer.write(NO_HTTP)
             received = await asyncio.wait_for(reader.read(), PLENTY_S)
             assert take.sent == [True]
-            assert received.count(b"HTTP/1.1 ") == 1
-            assert received.endswith(b"\r\n\r\n" + bytes(30_000_000))
-
-    asyncio.run(work())
-
-
-@pytest.mark.parametrize("connections", [1, 2])
-def test_who_is_refused_has_no_other_answer(connections, monkeypatch):
-    document = protocol.problems.document
-
-    async def work():
-        take, answers = Sooner(waits=True), []
-
-        def told(*arguments):
-            answers.append(take.exchanges[0].answer_with(200, LINES, b"loops", closing=False))
-            return document(*arguments)
-
-        monkeypatch.setattr(protocol.problems, "document", told)
-        async with offered(take) as (_, connect):
-            others = [await connect() for _ in range(connections - 1)]
-            reader, writer = await connect()
-            await asyncio.sleep(0.05)
-            writer.write(b"".join(post()))
-            await take.came.wait()
-            writer.write(b"\0\0 what is this\r\n\r\n")
-            received = await asyncio.wait_for(reader.read(), PLENTY_S)
-            assert received.startswith(b"HTTP/1.1 400 ")
-            assert received.count(b"HTTP/1.1 ") == 1
-            assert answers == [False]
-            assert await asyncio.to_thread(take.gone.wait, PLENTY_S)
-            take.go_on.set()
-            assert len(others) == connections - 1
+            assert statuses(received) == [b"200", b"400"]
+            assert received.partition(b"\r\n\r\n")[2].startswith(bytes(30_000_000) + b"HTTP/1.1 400 ")
 
     asyncio.run(work())
 
