@@ -294,12 +294,12 @@ async def at_once(scope, receive, send):
     assert whole(scope, MUCH)
 
 
-def narrow(server_port):
+def narrow(server_port, sent=GET):
     """A connection that the system holds little for."""
     asking = socket.socket()
     asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     asking.connect(("127.0.0.1", server_port))
-    asking.sendall(GET)
+    asking.sendall(sent)
     asking.setblocking(False)
     return asking
 

@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 from handlers.web import lingering
-from tests.unit.handlers.test_connections import GET, POST, answered, served, whole
+from tests.unit.handlers.test_connections import GET, POST, answered, at_once, narrow, served, until, whole
 
 PIECE, PIECES = b"a" * 16_384, 512
 LONG = len(PIECE) * PIECES
@@ -149,6 +149,25 @@ def test_it_is_heard_no_longer_than_its_bounds(monkeypatch, bound):
             assert lasted < 4, "less than it is heard without that bound"
             assert lasted >= 0.35 or bound == "bytes"
             assert not server.server_state.connections
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_who_reads_nothing_of_an_answer_ends_it_too(monkeypatch, leaves):
+    monkeypatch.setattr(lingering, "_MOST_S", 0.2)
+    monkeypatch.setattr(lingering, "_MOST_UNREAD_S", 0.2)
+
+    async def work():
+        async with served(at_once) as (server, _):
+            with narrow(server.config.port, POST) as client:
+                connections = server.server_state.connections
+                await until(lambda: any(isinstance(each, lingering.Lingering) for each in connections))
+                if leaves:
+                    # Whatever it sent first.
+                    client.setblocking(True)
+                    client.shutdown(socket.SHUT_WR)
+                await until(lambda: not connections)
 
     asyncio.run(work())
 

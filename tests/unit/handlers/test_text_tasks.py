@@ -15,6 +15,7 @@ from handlers.engines.loading import build, import_engine
 from handlers.engines.manifest import ModelError, read_manifest
 from handlers.functions.problems import InputRefused
 from handlers.functions.requests import check, from_value
+from handlers.tasks import zero_shot
 from handlers.tasks.text import TextModel, encode, load_tokenizer
 from handlers.tasks.token_classification import TokenClassification
 from handlers.tasks.zero_shot import ZeroShotClassification
@@ -152,6 +153,13 @@ def test_the_text_is_cut_and_the_label_is_not(inference):
         found = encode(tokenizer, text, "call cloud")
         assert found.ids == plain.encode(text, "call cloud").ids
         assert found.type_ids[-3:] == [1, 1, 1]
+
+
+def test_a_text_is_looked_through_once_for_all_labels(inference, monkeypatch):
+    read = []
+    monkeypatch.setattr(zero_shot, "shortened", lambda tokenizer, text: read.append(text) or text)
+    ask("zero-shot-classification", built(inference), ["cold", "warm"], candidate_labels=["a", "b", "c"])
+    assert read == ["cold", "warm"]
 
 
 def test_a_label_longer_than_the_model_is_refused(inference):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from handlers.functions.problems import NotAcceptable
+from handlers.server.contracts import formats_written
 from handlers.server.contracts.npy import dumped as dumped_array
 from tests.unit.handlers.contracts.conftest import address, problem
 from tests.unit.handlers.http_servers import front_of
@@ -125,6 +126,14 @@ def test_labels_are_rows_of_labels_and_scores(labeller):
     assert [[float(score) for score in row[1::2]] for row in rows] == [[each["score"] for each in output] for output in outputs]
     single = ask(labeller, b"cold\n", "text/csv", "text/csv").text.split(",")
     assert single[0] == labeller.predict({"inputs": ["cold"]}).json()["outputs"][0]["label"]
+
+
+@pytest.mark.parametrize(
+    "output", [[], [{"label": "a"}], [{"label": "a", "score": 1.0}, None], "a", 7, [[1.0]], {"sequence": "a"}], ids=str
+)
+def test_what_is_no_row_is_refused_as_csv(output):
+    with pytest.raises(NotAcceptable, match="a vector or labels a row"):
+        formats_written._row(output)
 
 
 @pytest.mark.parametrize(
