@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from handlers.tasks import CUSTOM, IMAGE_TASKS, TEXT_TASKS
@@ -60,12 +61,13 @@ class ImageInput(NamedTuple):
 
 class Generation(NamedTuple):
     """How a model writes: tokens that end a text, and what makes one text of a chat (a Jinja template, None where there is none) with the
-    texts of its first and last token."""
+    texts of its first and last token, and of the `others` that have a name for templates."""
 
     ends: tuple[int, ...]
     chat_template: str | None
     bos_token: str
     eos_token: str
+    others: Mapping[str, str] = MappingProxyType({})
 
 
 class Manifest(NamedTuple):
@@ -205,6 +207,8 @@ def _generation(value: Mapping[str, Any]) -> Generation:
         chat_template=None if template is None else str(template),
         bos_token=str(value["bos_token"]),
         eos_token=str(value["eos_token"]),
+        # Packages from before they were told do not have them.
+        others={str(name): str(text) for name, text in value.get("other_tokens", {}).items()},
     )
 
 

@@ -9,6 +9,8 @@ from pilotlight.packaging.json_files import json_object
 from pilotlight.packaging.tokenizer import usable_positions
 
 _MOST_CHARACTERS = 100_000
+# Which transformers tells templates, beside the first and the last one (`SPECIAL_TOKENS_ATTRIBUTES`).
+_OTHER_TOKENS = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # What transformers' GenerationConfig may ask for that changes even a text of which nothing is drawn, and that is not served; with the
 # values that ask for nothing, beside null and an empty list. What only changes how tokens are drawn is the request's to say.
 _UNSERVED: Mapping[str, tuple[float, ...]] = {
@@ -60,6 +62,7 @@ def read_generation(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         "chat_template": _template(folder, tokenizer),
         "bos_token": _token(tokenizer.get("bos_token")),
         "eos_token": _token(tokenizer.get("eos_token")),
+        "other_tokens": {name: text for name in _OTHER_TOKENS if (text := _token(tokenizer.get(name)))},
     }
 
 

@@ -26,7 +26,7 @@ def text_of(messages: Messages, manifest: Manifest) -> str:
         from jinja2 import TemplateError
     except ModuleNotFoundError as error:
         raise TaskMismatch("Chats need the package jinja2, which this image does not carry: use POST /v1/completions.") from error
-    tokens = {"bos_token": generation.bos_token, "eos_token": generation.eos_token}
+    tokens = {**generation.others, "bos_token": generation.bos_token, "eos_token": generation.eos_token}
     try:
         # Templates ask whether these two are none.
         return str(

@@ -71,11 +71,14 @@ def test_the_artifact_says_how_the_model_writes(tmp_path):
     source = write_llama(tmp_path / "source")
     (source / "generation_config.json").write_text('{"eos_token_id": [1, 4]}')
     told = {"chat_template": "{{ messages }}", "bos_token": "<s>", "eos_token": {"content": "</s>"}}
+    told |= {"pad_token": {"content": "<pad>"}, "unk_token": None, "mask_token": 7}
     (source / "tokenizer_config.json").write_text(json.dumps(told))
     folder = packaged(source, tmp_path)
     manifest = read_manifest(folder)
     assert (manifest.task, manifest.engine, manifest.max_tokens) == ("text-generation", "torch", 128)
-    assert manifest.generation == Generation(ends=(1, 4), chat_template="{{ messages }}", bos_token="<s>", eos_token="</s>")
+    assert manifest.generation == Generation(
+        ends=(1, 4), chat_template="{{ messages }}", bos_token="<s>", eos_token="</s>", others={"pad_token": "<pad>"}
+    )
     assert (folder / "model.safetensors").read_bytes() == (source / "model.safetensors").read_bytes()
 
 
