@@ -25,7 +25,8 @@ INFERENCE = {
 }
 # That write: one whose heads share keys and values, with a chat template; one with Llama 3.1's rotary embedding, tied words and biases.
 CHAT_TEMPLATE = (
-    "{{ bos_token }}{{ unk_token }}{{ pad_token }}{{ cls_token | default('-') }}{% for message in messages %}{% if message['role'] == 'developer' %}{{ raise_exception('no developers') }}{% endif %}"
+    "{{ bos_token }}{{ unk_token }}{{ pad_token }}{{ cls_token | default('-') }}"
+    "{% for message in messages %}{% if message['role'] == 'developer' %}{{ raise_exception('no developers') }}{% endif %}"
     "[{{ message['role'] }}] {{ message['content'] | trim }}\n{% endfor %}{% if add_generation_prompt %}[assistant] {% endif %}"
 )
 WRITERS: dict[str, dict[str, Any]] = {
