@@ -102,7 +102,7 @@ def test_openai_completions_whole_and_streamed(openai, plain):
 def test_openai_chats_whole_and_streamed(openai, plain):
     messages = [{"role": "user", "content": "hello"}]
     asked = {"model": PLAIN, "messages": messages, "max_completion_tokens": 24, "temperature": 0}
-    (row,) = predicted(plain, "<s>[user] hello\n[assistant] ", add_special_tokens=False)
+    (row,) = predicted(plain, "<s><unk><pad>-[user] hello\n[assistant] ", add_special_tokens=False)
     whole = openai.chat.completions.create(**asked)
     assert (whole.choices[0].message.role, whole.choices[0].message.content) == ("assistant", row["generated_text"])
     chunks = list(openai.chat.completions.create(**asked, stream=True))
