@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -188,6 +188,12 @@ def _kept(cache: Path, origin: str) -> bool:
     return marker.is_file() and marker.read_text() == origin
 
 
+def forget(folder: Path) -> None:
+    """What is in this folder is not what it was fetched for: the next start fetches it again. Nothing where the folder is no cache."""
+    with suppress(OSError):
+        (folder / _ORIGIN).unlink(missing_ok=True)
+
+
 def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) -> Fetched:
     """Unpack a `.tar.gz` as it arrives into `cache`; one that holds `origin` already is kept, and local.
 
@@ -214,7 +220,8 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
                 (partial / _ORIGIN).write_text(origin)
             shutil.rmtree(cache, ignore_errors=True)
             return Fetched(partial.rename(cache), held_by, hashes)
-        except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError) as error:
+        # A TypeError is tarfile's of a header that is cut off.
+        except (tarfile.TarError, EOFError, OSError, TypeError, ValueError, OverflowError) as error:
             raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
 
 

@@ -10,8 +10,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -194,15 +195,31 @@ def _found(settings: HandlerSettings, files: ThreadPoolExecutor) -> Brought:
     """The model's files, the proofs of small ones first."""
     fetched = fetching.fetch(settings)
     folder = fetched.folder
-    manifest = read_manifest(folder)
-    check_sizes(folder, manifest)
+    with _kept_if_right(folder):
+        manifest = read_manifest(folder)
+        check_sizes(folder, manifest)
     names = sorted(manifest.files, key=lambda name: manifest.files[name].bytes)
     for name in names:
         if name.endswith(_WEIGHTS) and name not in fetched.hashes:
             weights.read_ahead(folder / name, fetched.tier)
     mapped = fetched.tier == weights.LOCAL
-    proofs = {name: files.submit(verify, folder, manifest, name, fetched.hashes.get(name), mapped=mapped) for name in names}
+    proofs = {name: files.submit(_proven, folder, manifest, name, fetched.hashes.get(name), mapped) for name in names}
     return Brought(folder, manifest, fetched.tier, proofs)
+
+
+def _proven(folder: Path, manifest: Manifest, name: str, found: str | None, mapped: bool) -> tuple[int, ...]:
+    with _kept_if_right(folder):
+        return verify(folder, manifest, name, found, mapped=mapped)
+
+
+@contextmanager
+def _kept_if_right(folder: Path) -> Iterator[None]:
+    """What was damaged on its way, or where it is kept, is fetched again by the next start."""
+    try:
+        yield
+    except ModelError:
+        fetching.forget(folder)
+        raise
 
 
 def _to_import(settings: HandlerSettings) -> tuple[str | None, str | None, str]:

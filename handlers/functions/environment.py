@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 _T = TypeVar("_T")
+# "https://NAME:PASSWORD@HOST".
+_USER = re.compile(r"//[^/\s]*@")
 
 
 class SettingsError(Exception):
@@ -32,18 +34,19 @@ class Environment:
         """A text of this shape, None where it is not set."""
         value = self._variables.get(name)
         if value and not pattern.fullmatch(value):
-            self._mistakes.append(f"{name} is {value!r}: use {what}.")
+            self._mistakes.append(f"{name} is {_shown(value)}: use {what}.")
         return value or None
 
-    def read(self, name: str, parse: Callable[[str], _T], what: str) -> _T | None:
-        """What `parse` makes of a text, which raises ValueError or KeyError for one that it can't read; None where it is not set."""
+    def read(self, name: str, parse: Callable[[str], _T], what: str, *, secret: bool = False) -> _T | None:
+        """What `parse` makes of a text, which raises ValueError or KeyError for one that it can't read; None where it is not set. What is
+        `secret` is not told with the mistake."""
         value = self._variables.get(name)
         if not value:
             return None
         try:
             return parse(value)
         except (ValueError, KeyError):
-            self._mistakes.append(f"{name} is {value!r}: use {what}.")
+            self._mistakes.append(f"{name} can't be read: use {what}." if secret else f"{name} is {_shown(value)}: use {what}.")
             return None
 
     def choice(self, name: str, allowed: Collection[str]) -> str:
@@ -80,3 +83,8 @@ class Environment:
         """Raises SettingsError when any variable read so far can't be used."""
         if self._mistakes:
             raise SettingsError("\n".join(self._mistakes))
+
+
+def _shown(value: str) -> str:
+    """As it is told in a log: without the name and the password that an address may have."""
+    return repr(_USER.sub("//…@", value))

@@ -11,7 +11,8 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from handlers.functions import traces
 from handlers.functions.traces import Trace
@@ -28,6 +29,10 @@ REQUEST_ID_ATTRIBUTE = "request-id="
 TELLING = frozenset({*_CHOSEN, _GIVEN, CUSTOM_ATTRIBUTES_HEADER})
 # As short as it can be: clouds take money for each byte of a log.
 _ENCODER = json.JSONEncoder(default=repr, separators=(",", ":"))
+# Of a pipe what is written with one call is not mixed with others' up to here (pipe(7), PIPE_BUF), nor parted by a signal.
+_WHOLE_BYTES = 4096
+# Characters of a traceback, so that its line is not longer than that.
+_MOST_TRACE = 3000
 # A faster encoder, where whoever writes many lines has one, and whether it is on Cloud Run, which it is not asked for each line then.
 _faster: list[Callable[[object], bytes]] = []
 _there: list[bool] = []
@@ -42,15 +47,33 @@ def encode_by(encode: Callable[[object], bytes]) -> None:
 
 def write(event: str, *, level: str = "INFO", **fields: object) -> None:
     """Write one log line. `fields` must be JSON values; a value that is not is written as its repr."""
-    sys.stdout.write(_line(event, level, time.time(), traces.current.get(), fields))
-    sys.stdout.flush()
+    _written([_line(event, level, time.time(), traces.current.get(), fields)])
 
 
 def write_together(event: str, told: Iterable[tuple[float, Trace | None, Mapping[str, object]]]) -> None:
     """Write a line each for what happened then (seconds since 1970), within that trace, with these fields: each line by itself would take
     a call of the system."""
-    sys.stdout.write("".join([_line(event, "INFO", *one) for one in told]))
-    sys.stdout.flush()
+    _written([_line(event, "INFO", *one) for one in told])
+
+
+def _written(lines: Sequence[str]) -> None:
+    """As few calls of the system as can be, each of whole lines, which the system does not part, nor mix with those of other processes.
+
+    A log that can't be written fails no request: nobody could be told.
+    """
+    piece: list[str] = []
+    length = 0
+    with suppress(OSError):
+        for line in lines:
+            if length + len(line) > _WHOLE_BYTES and piece:
+                sys.stdout.write("".join(piece))
+                sys.stdout.flush()
+                piece, length = [], 0
+            piece.append(line)
+            # They are ASCII.
+            length += len(line)
+        sys.stdout.write("".join(piece))
+        sys.stdout.flush()
 
 
 def _line(event: str, level: str, at: float, trace: Trace | None, fields: Mapping[str, object]) -> str:
@@ -85,6 +108,9 @@ def _second(since_1970: int) -> str:
 def write_fault(event: str, error: BaseException, **fields: object) -> None:
     """Write an unexpected error with its traceback, in one line."""
     trace = "".join(traceback.format_exception(error))
+    if len(trace) > _MOST_TRACE:
+        # Where it was raised is at its end.
+        trace = f"… {trace[-_MOST_TRACE:]}"
     write(event, level="ERROR", error=type(error).__name__, message=str(error), traceback=trace, **fields)
 
 

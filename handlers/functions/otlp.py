@@ -62,7 +62,7 @@ class OtlpSettings:
         address, path = place
         name = environment.matching("OTEL_TRACES_SAMPLER", re.compile("|".join(sampling.NAMES)), f"one of {', '.join(sampling.NAMES)}")
         ratio = environment.read("OTEL_TRACES_SAMPLER_ARG", _ratio, "a number from 0 to 1")
-        headers = environment.read(_which(environment, "HEADERS"), _headers, "NAME=VALUE,NAME=VALUE, percent-encoded")
+        headers = environment.read(_which(environment, "HEADERS"), _headers, "NAME=VALUE,NAME=VALUE, percent-encoded", secret=True)
         return cls(
             address=address,
             path=path if exact else f"{path.rstrip('/')}/v1/traces",

@@ -9,6 +9,8 @@ from handlers.functions.rest import Api, ApiError
 from handlers.functions.sending import NotTaken
 from handlers.functions.spans import Span, Value
 
+# Of an answer, which says how many spans were refused and why, in bytes; what is beyond says nothing.
+_MOST_ANSWER = 1 << 20
 # Its retryable response codes; None: there was no answer.
 _LATER = (None, 429, 502, 503, 504)
 
@@ -27,7 +29,7 @@ class Receiver(Api):
         body = otlp_encoding.request(resource, batch)
         try:
             with self.asked("POST", self._path, self._headers, gzip.compress(body, 1) if self._zipped else body) as answer:
-                said = answer.read()
+                said = answer.read(_MOST_ANSWER)
         except ApiError as error:
             raise NotTaken(str(error), again=error.status in _LATER, after_s=error.after_s) from error
         try:

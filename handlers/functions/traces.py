@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 # TRACE/SPAN;o=1, where the span is a decimal number (Cloud Trace, "Trace context").
-_CLOUD = re.compile(r"(?P<trace>[0-9a-f]{32})(?:/(?P<span>[0-9]{1,20}))?(?:;o=(?P<sampled>[01]))?")
+_CLOUD = re.compile(r"(?!0{32})(?P<trace>[0-9a-f]{32})(?:/(?P<span>[0-9]{1,20}))?(?:;o=(?P<sampled>[01]))?")
 # W3C Recommendation "Trace Context", sections 3.2 and 4.3: of a later version what this one has, ahead of what that one adds.
 _W3C = re.compile(
     r"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
@@ -62,7 +62,9 @@ def of(headers: Mapping[str, str]) -> Trace | None:
     if TELLING.isdisjoint(headers):
         return None
     if cloud := _CLOUD.fullmatch(headers.get("x-cloud-trace-context", "")):
-        return Trace(cloud["trace"], f"{int(cloud['span']):016x}" if cloud["span"] else None, cloud["sampled"] == "1")
+        span = int(cloud["span"] or 0)
+        # One that does not fit, or is none: the trace is told without it.
+        return Trace(cloud["trace"], f"{span:016x}" if 0 < span < 1 << 64 else None, cloud["sampled"] == "1")
     w3c = _W3C.fullmatch(headers.get("traceparent", ""))
     if w3c is None or (w3c["version"] == "00" and w3c["more"]):
         return None

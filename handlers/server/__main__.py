@@ -28,9 +28,9 @@ def _serve_http() -> int:
     # Nothing of what is imported is ever garbage.
     gc.disable()
     _leave_for_later()
-    from handlers.web.process import leave_on_signals
+    from handlers.web import process
 
-    leave_on_signals()
+    process.leave_on_signals()
     from handlers.server.stages import Stages
 
     stages = Stages.since_process_start()
@@ -39,11 +39,17 @@ def _serve_http() -> int:
     from handlers.functions.environment import SettingsError
     from handlers.settings import HandlerSettings
 
+    mistakes: list[str] = []
     try:
         settings = HandlerSettings.from_environment(os.environ)
+    except SettingsError as error:
+        mistakes.append(str(error))
+    try:
         _collect_spans()
     except SettingsError as error:
-        logs.write("settings_refused", level="ERROR", message=str(error))
+        mistakes.append(str(error))
+    if mistakes:
+        logs.write("settings_refused", level="ERROR", message="\n".join(mistakes))
         return 1
     if settings.workers > 1:
         gc.enable()
@@ -56,6 +62,7 @@ def _serve_http() -> int:
     from handlers.web.listening import listener
 
     try:
+        process.hold()
         # At once: a platform's probe finds the port, and who comes now waits, where it would be refused and try time and again.
         listening = listener(settings.bind_host, settings.port)
     except OSError as error:

@@ -7,6 +7,7 @@ from functools import partial
 from handlers.server import direct
 from handlers.server.app import App
 from handlers.server.service import Service
+from handlers.web import process
 from handlers.web.bare_uvicorn import Server
 from handlers.web.running import make_server
 
@@ -27,10 +28,26 @@ def serve(service: Service, listening: socket.socket, *, alive: int | None = Non
     server = make_server(app, host=settings.bind_host, port=settings.port, take=partial(direct.begin, app), **times)
     # What contracts still do for nobody's request is finished as requests are: for the drain's time, then given up.
     app.lasting.tasks = server.server_state.tasks
-    return asyncio.run(_serve(server, service, app, listening, alive))
+    failure, told = asyncio.run(_serve(server, service, app, listening, alive))
+    if told and failure is None:
+        # As uvicorn does it with a signal that came later.
+        process.leave()
+    return failure
 
 
-async def _serve(server: Server, service: Service, app: App, listening: socket.socket, alive: int | None) -> BaseException | None:
+async def _serve(
+    server: Server, service: Service, app: App, listening: socket.socket, alive: int | None
+) -> tuple[BaseException | None, bool]:
+    """Why the model could not be served, None where it was; and whether a signal came before the server looked for them."""
+    told = False
+
+    def look() -> None:
+        nonlocal told
+        if told := process.release():
+            server.should_exit = True
+
+    # Behind uvicorn's first step, by which signals are its own.
+    asyncio.get_running_loop().call_soon(look)
     watching = [asyncio.ensure_future(_stop_when_unservable(server, service))]
     if alive is not None:
         asyncio.get_running_loop().add_reader(alive, lambda: setattr(server, "should_exit", True))
@@ -42,8 +59,8 @@ async def _serve(server: Server, service: Service, app: App, listening: socket.s
             task.cancel()
     worker = service.worker
     if worker.lost.done():
-        return worker.lost.result()
-    return worker.loaded.exception() if worker.loaded.done() else None
+        return worker.lost.result(), told
+    return worker.loaded.exception() if worker.loaded.done() else None, told
 
 
 async def _tell_figures(app: App) -> None:

@@ -38,7 +38,7 @@ class Histogram:
         total = list(itertools.accumulate(self._counts))
         yield f"# TYPE {name} histogram"
         yield from (f'{name}_bucket{{le="{bound}"}} {count}' for bound, count in zip(bounds, total, strict=True))
-        yield from (f"{name}_sum {self._sum:.6g}", f"{name}_count {total[-1]}")
+        yield from (f"{name}_sum {self._sum!r}", f"{name}_count {total[-1]}")
 
 
 class Metrics:

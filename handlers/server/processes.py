@@ -27,8 +27,8 @@ from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
 from handlers.tasks import CUSTOM
-from handlers.web.listening import listener
-from handlers.web.process import leave_on_signals
+from handlers.web.listening import listener, require_free
+from handlers.web.process import hold, leave_on_signals
 
 Loader = Callable[[HandlerSettings, Mark], Loaded]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -44,16 +44,23 @@ def serve_several(settings: HandlerSettings, stages: Stages) -> int:
     """Serve until SIGTERM or SIGINT. Exit status: 0 after one, 1 when the model or the port can't be used, or no process stays."""
     try:
         require_port(settings)
+    except OSError as error:
+        logs.write("port_taken", level="ERROR", message=str(error))
+        return 1
+    try:
         loader = _loader(settings, stages.mark)
-    except (ModelError, OSError) as error:
-        logs.write("model_refused" if isinstance(error, ModelError) else "port_taken", level="ERROR", message=str(error))
+    except ModelError as error:
+        logs.write("model_refused", level="ERROR", message=str(error))
+        return 1
+    except Exception as error:  # noqa: BLE001  (whatever it is, it is told as one process alone tells it)
+        logs.write_fault("model_failed", error)
         return 1
     return _Processes(settings, stages, loader).run()
 
 
 def require_port(settings: HandlerSettings) -> None:
     """Raises OSError where somebody listens already: processes that share a port would not notice, and get half of the other's calls."""
-    listener(settings.bind_host, settings.port).close()
+    require_free(settings.bind_host, settings.port)
 
 
 def _loader(settings: HandlerSettings, mark: Mark) -> Loader:
@@ -176,6 +183,7 @@ class _Processes:
             if self._stages is None:
                 # Others serve: on the port it would be dealt its share of the requests, which would wait for this model.
                 wait((service.worker.loaded,))
+            hold()
             failure = serve(service, listener(self._settings.bind_host, self._settings.port, shared=True), alive=self._alive)
             if failure is not None:
                 logs.write_fault("model_failed", failure)

@@ -79,6 +79,14 @@ class Worker(Generic[Asked, Answered]):
         self._jobs.wake()
 
     def _run(self) -> None:
+        self._serve()
+        # Others have a process that computes; this one has none to offer until it is gone.
+        while True:
+            for job in self._jobs.take(1, 0):
+                job.fail(_gone())
+
+    def _serve(self) -> None:
+        """Returns when the model computes nothing any more, or can't be loaded, which `lost` and `loaded` tell."""
         try:
             model = self._load()
             running = self._continuous(model)
@@ -101,10 +109,6 @@ class Worker(Generic[Asked, Answered]):
             self._compute_all(model, running)
         except BaseException as error:  # noqa: BLE001  (a thread that computes nothing any more is told of, whatever ended it)
             self.lost.set_result(error if isinstance(error, EngineLost) else EngineLost(f"{type(error).__name__}: {error}"))
-        # Others have a process that computes; this one has none to offer until it is gone.
-        while True:
-            for job in self._jobs.take(1, 0):
-                job.fail(_gone())
 
     def _compute_all(self, model: Model, running: Running[Asked, Answered] | None) -> NoReturn:
         """Raises EngineLost."""

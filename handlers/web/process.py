@@ -4,7 +4,9 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 # A start longer ago than this is not believed: the clock of a restored snapshot, or of another time namespace.
 _LONGEST_BOOT_S = 600.0
@@ -13,19 +15,44 @@ _LONGEST_BOOT_S = 600.0
 AHEAD_S = 5.0
 
 
+# Whether whoever listens is about to look for signals itself, and has been told to leave meanwhile.
+_holds = _told = False
+
+
 def leave_on_signals() -> None:
-    """End with status 0 on SIGTERM and SIGINT; uvicorn raises the one that ended it once more when its requests are done.
+    """End with status 0 on SIGTERM and SIGINT; uvicorn raises the one that ended it once more when its requests are done."""
+    release()
+    signal.signal(signal.SIGTERM, _signalled)
+    signal.signal(signal.SIGINT, _signalled)
 
-    At once, without Python's own way out: it would pull the interpreter from under a thread that loads or predicts, which aborts.
-    """
 
-    def leave(number: int, frame: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+def leave() -> NoReturn:
+    """At once, without Python's own way out: it would pull the interpreter from under a thread that loads or predicts, which aborts."""
+    for stream in (sys.stdout, sys.stderr):
+        # Nobody may read it any more.
+        with suppress(OSError):
+            stream.flush()
+    os._exit(0)
 
-    signal.signal(signal.SIGTERM, leave)
-    signal.signal(signal.SIGINT, leave)
+
+def hold() -> None:
+    """Only note signals from now on: before a socket listens, on which somebody may wait for an answer until its server runs."""
+    global _holds
+    _holds = True
+
+
+def release() -> bool:
+    """Leave on signals again, and tell whether one has come."""
+    global _holds, _told
+    told, _holds, _told = _told, False, False
+    return told
+
+
+def _signalled(number: int, frame: object) -> None:
+    global _told
+    if not _holds:
+        leave()
+    _told = True
 
 
 def seconds_since_start() -> float:

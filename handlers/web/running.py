@@ -1,12 +1,13 @@
 """The HTTP server under our ASGI programs."""
 
 import asyncio
+import logging
 import socket
 import time
 from contextlib import suppress
 from typing import Any
 
-from handlers.functions import spans
+from handlers.functions import logs, spans
 from handlers.web.bare_uvicorn import Config, Server
 from handlers.web.exchange import Take
 from handlers.web.protocol import BoundedHttp, bounded
@@ -25,16 +26,17 @@ class _Server(Server):
     """Loses no request when it leaves: uvicorn closes idle connections at once, on which requests may be under way, and is gone before
     those that are given up at the end of the drain can say so."""
 
-    def __init__(self, config: Config, protocol: type[BoundedHttp]) -> None:
+    def __init__(self, config: Config, protocol: type[BoundedHttp], drain_s: float) -> None:
         super().__init__(config)
         self._protocol = protocol
+        self._drain_s = drain_s
 
     def _connection(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self._protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
         return made
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        began, drain_s = time.monotonic(), self.config.timeout_graceful_shutdown or 0
+        began, drain_s = time.monotonic(), self._drain_s
         # From now on what is told is sent at once, so that little is left for the end.
         spans.flush(0)
         # The system has taken these already, perhaps with their requests: it would reset them with the socket that listens. Whoever comes
@@ -52,9 +54,10 @@ class _Server(Server):
             if isinstance(connection, BoundedHttp):
                 connection.leave()
         # Looked at: uvicorn tells of no connection's end.
-        while self.server_state.connections and time.monotonic() - began < _LINGER_S:  # noqa: ASYNC110
+        while self.server_state.connections and time.monotonic() - began < min(_LINGER_S, drain_s):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_S)
-        self.config.timeout_graceful_shutdown = max(1, int(drain_s - (time.monotonic() - began)))
+        # uvicorn says whole seconds, and hands on what it is given.
+        self.config.timeout_graceful_shutdown = max(0.0, drain_s - (time.monotonic() - began))  # type: ignore[assignment]
         await super().shutdown(sockets)
         for connection in list(self.server_state.connections):
             if isinstance(connection, TakingHttp):
@@ -65,6 +68,21 @@ class _Server(Server):
         await asyncio.to_thread(spans.flush, max(0.0, min(_SPANS_S, began + drain_s + _LAST_WORDS_S - time.monotonic())))
         # Whatever was answered in this turn of the loop is told at its end.
         await asyncio.sleep(0)
+
+
+class _Lines(logging.Handler):
+    """What uvicorn tells, a line like every other; without a handler it would be plain text."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[1] is not None:
+            logs.write_fault("server", record.exc_info[1], told=record.getMessage())
+        else:
+            logs.write("server", level=record.levelname, message=record.getMessage())
+
+
+def _tell_as_others(logger: logging.Logger) -> None:
+    if not any(isinstance(each, _Lines) for each in logger.handlers):
+        logger.addHandler(_Lines(logging.WARNING))
 
 
 def _accepted(listening: socket.socket) -> list[socket.socket]:
@@ -101,6 +119,6 @@ def make_server(app: Any, *, host: str, port: int, drain_s: float, arrival_s: fl
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(drain_s)),
     )
-    return _Server(config, protocol)
+    _tell_as_others(logging.getLogger("uvicorn"))
+    return _Server(config, protocol, drain_s)

@@ -101,7 +101,7 @@ def start(environment: Environment) -> None:
     # The platform's own (Container Apps documentation, "Environment variables", built-in ones).
     role = environment.text("CONTAINER_APP_NAME") or "pilotlight"
     instance = environment.text("CONTAINER_APP_REPLICA_NAME") or os.uname().nodename
-    spans.collect(environment.read(CONNECTION, lambda text: Insights(text, role=role, instance=instance), _WHAT))
+    spans.collect(environment.read(CONNECTION, lambda text: Insights(text, role=role, instance=instance), _WHAT, secret=True))
 
 
 def _duration(seconds: float) -> str:

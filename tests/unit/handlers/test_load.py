@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
+from handlers.server.metrics import Histogram
 from pilotlight.packaging import package_model
 from tests.support.size import ALL
 from tests.unit.handlers.conftest import unpacked
@@ -204,3 +205,10 @@ def ends_without_loss(model, workshop, moment_s, answered):
         assert (status, lost) == (0, []), told
         assert took_s <= 9, told
         assert set(statuses) <= {200}, told
+
+
+def test_sums_of_many_go_on_to_be_exact():
+    waits = Histogram((1.0,))
+    waits.add([2_592_000.0])
+    waits.add([0.25])
+    assert list(waits.lines("a"))[-2] == "a_sum 2592000.25"

@@ -3,6 +3,8 @@
 import contextvars
 import json
 import re
+import sys
+from contextlib import suppress
 from functools import partial
 
 import orjson
@@ -53,6 +55,7 @@ def test_a_line_on_cloud_run_stands_beside_its_request(capsys, cloud_run, header
         {},
         {"traceparent": "00-1-2-3"},
         {"x-cloud-trace-context": f"{TRACE}/1\n"},
+        {"x-cloud-trace-context": f"{'0' * 32}/1;o=1"},
         # W3C Trace Context, 3.2.2: no version, ids of zeros, capitals, more than its version has.
         {"traceparent": f"ff-{TRACE}-{SPAN}-01"},
         {"traceparent": f"00-{'0' * 32}-{SPAN}-01"},
@@ -71,6 +74,10 @@ def test_headers_that_tell_of_no_trace_are_passed_over(capsys, cloud_run, header
 
 def test_a_trace_without_a_span_or_a_decision_is_one(capsys, cloud_run):
     assert traces.of({"x-cloud-trace-context": TRACE}) == traces.Trace(TRACE, None, False)
+    # A span is a number of 64 bits, and 0 is none.
+    assert traces.of({"x-cloud-trace-context": f"{TRACE}/{2**64 - 1}"}) == traces.Trace(TRACE, "f" * 16, False)
+    for span in (0, 2**64, 10**20 - 1):
+        assert traces.of({"x-cloud-trace-context": f"{TRACE}/{span};o=1"}) == traces.Trace(TRACE, None, True)
     assert "logging.googleapis.com/spanId" not in written(capsys, {"x-cloud-trace-context": TRACE})
 
 
@@ -104,3 +111,57 @@ def test_a_faster_encoder_writes_the_same_line_and_what_is_no_ascii_stays_escape
     logs._faster.clear()
     assert len(written[0]) == len(fields) + 1
     assert written[0] == written[1]
+
+
+class Pipe:
+    """What is written at once, each time."""
+
+    def __init__(self):
+        self.written = []
+
+    def write(self, text):
+        self.written.append(text)
+
+    def flush(self):
+        pass
+
+
+def test_what_is_written_at_once_is_whole_lines_that_a_pipe_does_not_part(monkeypatch):
+    pipe = Pipe()
+    monkeypatch.setattr(sys, "stdout", pipe)
+    logs.write_together("many", [(1.0, None, {"number": number, "text": "a" * (number % 700)}) for number in range(200)])
+    logs.write("long", text="a" * 5000)
+    assert [json.loads(line)["number"] for text in pipe.written[:-1] for line in text.splitlines()] == list(range(200))
+    assert all(text.endswith("\n") and len(text) <= 4096 for text in pipe.written[:-1])
+    assert len(pipe.written) < 30
+    assert json.loads(pipe.written[-1])["text"] == "a" * 5000
+
+
+def test_of_a_long_traceback_the_end_is_told(monkeypatch):
+    pipe = Pipe()
+    monkeypatch.setattr(sys, "stdout", pipe)
+
+    def deep(levels):
+        if levels:
+            deep(levels - 1) if levels % 2 else (lambda: deep(levels - 1))()
+        raise ValueError("it broke")
+
+    try:
+        deep(60)
+    except ValueError as error:
+        logs.write_fault("fault", error)
+    (line,) = pipe.written
+    assert len(line) <= 4096
+    assert json.loads(line)["traceback"].endswith("ValueError: it broke\n")
+
+
+@pytest.mark.parametrize(
+    "write", [lambda: logs.write("odd"), lambda: logs.write_together("odd", [(1.0, None, {})])], ids=["one", "several"]
+)
+def test_a_log_that_can_not_be_written_is_nobodys_fault(monkeypatch, write):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        write()
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()

@@ -202,6 +202,23 @@ def test_a_mistake_is_told_and_passed_over(capsys, variables, kept):
     assert (next(iter(variables)) in line["message"], line["traces"]) == (True, "on")
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"OTEL_EXPORTER_OTLP_HEADERS": "api-key: SECRET"},
+        {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": "authorization=Bearer SECRET\u00e9"},
+        {ENDPOINT: "https://name:SECRET@collector"},
+        {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "https://SECRET@collector/v1/traces"},
+    ],
+    ids=str,
+)
+def test_what_is_secret_is_in_no_log(capsys, variables):
+    OtlpSettings.read({ENDPOINT: "http://127.0.0.1:4318"} | variables)
+    (line,) = warnings(capsys)
+    assert next(iter(variables)) in line["message"]
+    assert "SECRET" not in line["message"]
+
+
 @pytest.mark.parametrize("variables", [{"OTEL_SDK_DISABLED": "TRUE"}, {"OTEL_TRACES_EXPORTER": "none"}, {ENDPOINT: ""}], ids=str)
 def test_off_is_off(capsys, variables):
     assert OtlpSettings.read({ENDPOINT: "http://127.0.0.1:4318"} | variables) is None

@@ -21,7 +21,7 @@ from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import FILES, PICKLES
 from handlers.functions.environment import SettingsError
 from handlers.functions.parameters import PARAMETERS
-from handlers.functions.problems import PROBLEMS, InternalFault, Overloaded, RequestProblem
+from handlers.functions.problems import PROBLEMS, InternalFault, NotReady, Overloaded, RequestProblem
 from handlers.functions.requests import PredictionRequest
 from handlers.server import stages as stages_module
 from handlers.server.stages import AHEAD_S, Stages, custom_attributes, server_timing
@@ -213,6 +213,22 @@ def test_a_worker_survives_a_prediction_that_fails_and_tells_a_load_that_fails()
     with pytest.raises(OSError, match="no disk"):
         failing.loaded.result(timeout=10)
     assert not failing.ready
+
+
+def test_who_waits_for_a_model_that_can_not_be_loaded_is_told_at_once():
+    goes = threading.Event()
+
+    def load():
+        goes.wait(10)
+        raise OSError("no disk")
+
+    worker = Worker(load, one_by_one(lambda _: b""), max_queue=2)
+    worker.start()
+    first = worker.submit(Job("one"))
+    goes.set()
+    for waiting in (first, worker.submit(Job("two"))):
+        with pytest.raises(NotReady):
+            waiting.future.result(timeout=10)
 
 
 def test_what_ends_a_batch_as_a_whole_fails_for_the_request_that_it_belongs_to():

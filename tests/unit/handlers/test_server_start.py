@@ -40,6 +40,13 @@ def test_bad_settings_are_refused_all_at_once(tmp_path):
         assert part in message
 
 
+def test_so_are_those_of_where_spans_go(tmp_path):
+    message = refusal(tmp_path, PORT="eighty", APPLICATIONINSIGHTS_CONNECTION_STRING="InstrumentationKey=SECRET")
+    assert "PORT is 'eighty'" in message
+    assert "APPLICATIONINSIGHTS_CONNECTION_STRING can't be read: use a connection string" in message
+    assert "SECRET" not in message
+
+
 def test_no_model_is_refused_with_what_to_do(tmp_path):
     message = refusal(tmp_path, MODEL_DIR=str(tmp_path / "none"))
     assert "manifest.json does not exist" in message
@@ -129,6 +136,20 @@ def test_an_archive_in_a_folder_is_unpacked_into_the_cache(tiny_archive, tmp_pat
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("cache")] == ["cache"]
 
 
+@pytest.mark.parametrize("name", ["model.onnx.data", "manifest.json"])
+def test_what_was_damaged_where_it_is_kept_is_fetched_again_by_the_next_start(tiny_archive, tmp_path, name):
+    variables = {"MODEL_DIR": str(tmp_path / "none"), "MODEL_URI": str(tiny_archive.parent), "MODEL_CACHE": str(tmp_path / "cache")}
+    with running(tmp_path, **variables) as started:
+        assert started.predict({"inputs": "cold"}).status_code == 200
+    kept = tmp_path / "cache" / name
+    content = bytearray(kept.read_bytes())
+    content[0] ^= 1
+    kept.write_bytes(content)
+    assert name in refusal(tmp_path, **variables)
+    with running(tmp_path, **variables) as started:
+        assert started.predict({"inputs": "cold"}).status_code == 200
+
+
 def test_a_model_in_a_bucket_is_fetched_unpacked_and_served(tiny_archive, tmp_path, bucket):
     bucket.upload(tiny_archive.read_bytes())
     with running(tmp_path, **bucket.variables(tmp_path)) as started:
@@ -179,12 +200,20 @@ def test_an_archive_that_is_damaged_or_reaches_outside_is_refused(tmp_path, arch
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("cache")]
 
 
+def until_computing(started):
+    until = time.monotonic() + 30
+    # Begun batches are counted, that of the first answer's ping not.
+    while "pilotlight_batch_requests_count 1" not in httpx.get(f"http://127.0.0.1:{started.port}/metrics").text:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_a_signal_ends_the_server_with_status_0_after_the_request_under_way(tiny, tmp_path):
     with running(tmp_path, MODEL_DIR=str(tiny), MAX_INPUTS="100000", MAX_ANSWER_BYTES="1000000000") as started:
         answers = []
         asking = threading.Thread(target=lambda: answers.append(started.predict({"inputs": ["cold " * 60] * 2000})))
         asking.start()
-        time.sleep(0.2)
+        until_computing(started)
         started.process.send_signal(signal.SIGTERM)
         asking.join(timeout=30)
         assert answers[0].status_code == 200
@@ -211,6 +240,29 @@ def test_everything_that_a_server_writes_is_a_json_line(tiny, tmp_path):
     assert [line for line in lines if not line.startswith("{") or not json.loads(line)] == []
 
 
+def connected(port):
+    """A connection, as soon as there is anybody."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=30)
+        except ConnectionError:
+            assert time.monotonic() < until
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("delay_s", [0, 0.02, 0.05, 0.1])
+def test_who_has_come_before_a_signal_in_the_start_is_answered(tiny, tmp_path, delay_s, workers):
+    with running(tmp_path, ready=False, MODEL_DIR=str(tiny), WORKERS=workers, MODEL_THREADS="1") as started:
+        with connected(started.port) as asking:
+            asking.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 18\r\n\r\n" + b'{"inputs": "cold"}')
+            time.sleep(delay_s)
+            started.process.terminate()
+            answer = b"".join(iter(lambda: asking.recv(4096), b""))
+        assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 503"))
+        assert started.process.wait(timeout=10) == 0
+
+
 @pytest.mark.parametrize("delay_s", [0.12, 0.18, 0.24, 0.3, 0.36])
 def test_a_signal_at_any_moment_of_the_start_is_an_orderly_end(tiny, tmp_path, delay_s):
     with running(tmp_path, ready=False, MODEL_DIR=str(tiny)) as started:
@@ -220,12 +272,30 @@ def test_a_signal_at_any_moment_of_the_start_is_an_orderly_end(tiny, tmp_path, d
         assert started.process.wait(timeout=10) in (0, -signal.SIGTERM)
 
 
+@pytest.mark.parametrize("drain_s", ["0", "0.5"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_whoever_is_given_up_soon_is_told_too(tiny, tmp_path, drain_s, workers):
+    variables = {"DRAIN_S": drain_s, "WORKERS": workers, "MODEL_THREADS": "1", "MAX_INPUTS": "100000", "MAX_BODY_BYTES": "100000000"}
+    with running(tmp_path, MODEL_DIR=str(tiny), **variables) as started:
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(started.predict({"inputs": ["cold " * 60] * 30000})))
+        asking.start()
+        until_computing(started)
+        began = time.monotonic()
+        started.process.terminate()
+        assert started.process.wait(timeout=10) == 0
+        assert time.monotonic() - began < float(drain_s) + 1.5
+        asking.join(timeout=10)
+        assert (answers[0].status_code, answers[0].json()["type"]) == (503, "urn:pilotlight:problem:overloaded")
+        assert [line for line in started.log.splitlines() if not json.loads(line)] == []
+
+
 def test_a_drain_that_runs_out_during_a_prediction_is_an_orderly_end(tiny, tmp_path):
     with running(tmp_path, MODEL_DIR=str(tiny), DRAIN_S="1", MAX_INPUTS="100000", MAX_BODY_BYTES="100000000") as started:
         answers = []
         asking = threading.Thread(target=lambda: answers.append(started.predict({"inputs": ["cold " * 60] * 30000})))
         asking.start()
-        time.sleep(0.5)
+        until_computing(started)
         started.process.terminate()
         assert started.process.wait(timeout=10) == 0
         asking.join(timeout=10)

@@ -1,7 +1,9 @@
 """Several processes behind one port: who answers, what is told of them together, and how they end."""
 
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -170,6 +172,26 @@ def test_a_model_or_a_port_that_can_not_be_used_is_refused_before_there_are_proc
     assert f"PORT is {port}, which can't be used" in log
 
 
+def test_what_breaks_while_the_model_loads_is_no_port_and_no_bare_traceback(tiny, tmp_path):
+    code = """
+import os
+from handlers.engines import fetching
+from handlers.server.__main__ import main
+
+def fetch(settings):
+    raise {"os": OSError(36, "File name too long"), "other": TypeError("odd")}[os.environ["WHAT"]]
+
+fetching.fetch = fetch
+raise SystemExit(main())
+"""
+    variables = {"PATH": os.environ["PATH"], "BIND_HOST": "127.0.0.1", "MODEL_DIR": str(tmp_path / "none")}
+    for what, workers in itertools.product(("os", "other"), ("1", "2")):
+        more = {"WHAT": what, "WORKERS": workers, "PORT": str(port_for_later())}
+        told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=variables | more, capture_output=True, text=True, check=False)
+        (line,) = [json.loads(line) for line in told.stdout.splitlines()]
+        assert (line["event"], told.returncode, told.stderr) == ("model_failed", 1, ""), told
+
+
 def test_figures_are_added_and_gauges_are_not():
     one = '# TYPE a_total counter\na_total{x="1"} 2\n# TYPE pilotlight_ready gauge\npilotlight_ready 1\n'
     two = '# TYPE a_total counter\na_total{x="1"} 3\na_total{x="2"} 0.5\n# TYPE pilotlight_ready gauge\npilotlight_ready 0\n'
@@ -188,6 +210,19 @@ def test_a_slot_goes_on_where_the_one_before_it_ended():
     assert again.whole(text.format(1, 0)) == text.format(13, 1)
     assert board.slot(1).whole(text.format(0, 0)) == text.format(13, 0)
     assert Board(2).slot(0).whole(text.format(2, 0)) == text.format(2, 0)
+
+
+def test_no_counter_falls_whichever_process_is_asked(tiny, workshop):
+    with running(workshop, MODEL_DIR=str(tiny), WORKERS="3", **WAYS["shared"]) as server:
+        address, last = f"http://127.0.0.1:{server.port}", 0.0
+        for turn in range(60):
+            # Each by a connection of its own, which another process may take.
+            httpx.post(f"{address}/predict", json={"inputs": "cold"}).raise_for_status()
+            told = httpx.get(f"{address}/metrics").text
+            count = float(re.search(r"pilotlight_prediction_seconds_count (\d+)", told)[1])
+            assert count >= last, turn
+            last = count
+    assert last > 20
 
 
 def test_figures_of_a_process_that_is_stopped_while_it_writes_stay_as_they_were():
