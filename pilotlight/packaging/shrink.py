@@ -15,6 +15,7 @@ from pilotlight.packaging.fp16 import LEAST, store_fp16
 from pilotlight.packaging.int8 import quantize_int8
 from pilotlight.packaging.onnx_writer import DATA, GRAPH, move_weights_out
 from pilotlight.packaging.prune import prune
+from pilotlight.packaging.ready_onnx import load_weights
 from pilotlight.packaging.samples import Feed, Samples
 
 _QUANTIZE = {"int8": quantize_int8, "fp16": store_fp16}
@@ -65,9 +66,10 @@ def shrink_problems(shrink: Shrink | None, task: str, engine: str) -> list[str]:
 def shrink_graph(members: Mapping[str, Path], shrink: Shrink, work: Path) -> tuple[dict[str, Path], int, int]:
     """The members with a smaller graph in `work`, and how many weights were quantized and pruned.
 
-    Raises PackagingError for a graph that was quantized before, or in which there is nothing to make smaller.
+    Raises PackagingError for a graph that was quantized before, in which there is nothing to make smaller, or whose weights can't be read.
     """
-    model = onnx.load(members[GRAPH])
+    model = onnx.load(members[GRAPH], load_external_data=False)
+    load_weights(model, members[GRAPH])
     if there := sorted({node.op_type for node in model.graph.node} & _QUANTIZED_ALREADY):
         raise PackagingError(f"The model is quantized already (its graph has {', '.join(there)}): leave quantize and prune out.")
     pruned = prune(model, shrink.prune) if shrink.prune else 0

@@ -1,9 +1,12 @@
 """A source that brings its own ONNX file."""
 
+import os
+
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from components.artifact import Shrink
 from pilotlight.packaging import PackagingError, needs_torch
 from pilotlight.packaging.fp16 import store_fp16
 from pilotlight.packaging.int8 import quantize_int8
@@ -108,6 +111,53 @@ def test_weights_in_a_file_of_another_name_are_moved_to_the_known_one(tmp_path, 
     found = members(packager(put(bert_folder(tmp_path / "model"), renamed)))
     assert found["model.onnx.data"] == graph["model.onnx.data"]
     assert set(found) == {"manifest.json", "model.onnx", "model.onnx.data", "tokenizer.json"}
+
+
+def as_on_the_hub(folder):
+    """The graph and its weights as links to files with other names, which lie beside each other."""
+    blobs = folder.parent / "blobs"
+    blobs.mkdir()
+    for number, path in enumerate(sorted(folder.glob("model.onnx*"))):
+        path.rename(blobs / str(number))
+        path.symlink_to(blobs / str(number))
+
+
+def as_uv_installs(folder):
+    """Files that lie in uv's cache, too."""
+    for path in folder.glob("model.onnx*"):
+        os.link(path, folder.parent / f"cached-{path.name}")
+
+
+@pytest.mark.parametrize("change", [as_on_the_hub, as_uv_installs])
+@pytest.mark.parametrize("name", ["model.onnx_data", "model.onnx.data"])
+@pytest.mark.parametrize("shrink", [None, Shrink(quantize="int8", max_drift=1.0)])
+def test_weights_that_are_links_or_have_other_names_too_are_packaged_as_plain_files_are(
+    tmp_path, packager, members, graph, change, name, shrink
+):
+    named = {"model.onnx": graph["model.onnx"].replace(b"model.onnx.data", name.encode()), name: graph["model.onnx.data"]}
+    folder = put(bert_folder(tmp_path / "model"), named)
+    expected = members(packager(folder, shrink=shrink))
+    change(folder)
+    found = packager(folder, shrink=shrink, force=True)
+    assert members(found) == expected
+    assert packager.left_over() == []
+
+
+def test_weights_behind_a_link_to_elsewhere_are_refused(tmp_path, packager, graph):
+    folder = put(bert_folder(tmp_path / "model"), graph)
+    (folder / "model.onnx.data").rename(tmp_path / "elsewhere")
+    (folder / "model.onnx.data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PackagingError, match=r"'model\.onnx\.data', a link to elsewhere: put a copy"):
+        packager(folder)
+
+
+def test_a_cut_off_weights_file_of_another_name_is_refused(tmp_path, packager, graph):
+    cut = {
+        "model.onnx": graph["model.onnx"].replace(b"model.onnx.data", b"model.onnx_data"),
+        "model.onnx_data": graph["model.onnx.data"][:-100],
+    }
+    with pytest.raises(PackagingError, match=r"can't be read .*get the whole model"):
+        packager(put(bert_folder(tmp_path / "model"), cut))
 
 
 def test_constants_outside_of_the_graph_come_along_or_are_refused(tmp_path, packager, members, graph):
