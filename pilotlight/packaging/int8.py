@@ -36,7 +36,7 @@ class _Quantizer:
         self._nodes: list[NodeProto] = []
         self._added: dict[str, TensorProto] = {}
         self._rows: dict[str, tuple[str, str]] = {}
-        self._done = 0
+        self._done: dict[str, int] = {}
 
     def run(self) -> int:
         for node in self._model.graph.node:
@@ -53,7 +53,7 @@ class _Quantizer:
         del graph.value_info[:]  # of values that may be gone
         if all(entry.domain != DOMAIN for entry in self._model.opset_import):
             self._model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
-        return self._done
+        return sum(self._done.values())
 
     def _replaced(self, node: NodeProto) -> list[NodeProto] | None:
         """What stands in for a node, None where it stays."""
@@ -63,7 +63,8 @@ class _Quantizer:
             options = {item.name: helper.get_attribute_value(item) for item in node.attribute}
             if options.get("transA", 0) or options.get("alpha", 1.0) != 1.0 or options.get("beta", 1.0) != 1.0:
                 return None
-            return self._product(node, matrix.T if options.get("transB", 0) else matrix, node.input[2] if len(node.input) > 2 else None)
+            bias = node.input[2] if len(node.input) > 2 else None
+            return self._product(node, matrix, bias, turned=bool(options.get("transB", 0)))
         if node.op_type == "Gather" and not any(item.name == "axis" and item.i for item in node.attribute):
             table = self._matrix(node.input[0])
             if table is not None and all(user.op_type == "Gather" for user in self._users[node.input[0]]):
@@ -76,9 +77,9 @@ class _Quantizer:
             return None
         return np.asarray(numpy_helper.to_array(tensor))
 
-    def _product(self, node: NodeProto, matrix: Float, bias: str | None) -> list[NodeProto]:
+    def _product(self, node: NodeProto, matrix: Float, bias: str | None, *, turned: bool = False) -> list[NodeProto]:
         nodes, (whole, scale) = self._quantized_rows(node.input[0])
-        weight, weight_scale = self._stored(f"{node.input[1]}", matrix, axis=0, most=WEIGHT_MOST)
+        weight, weight_scale = self._stored(node.input[1], matrix, axis=0, most=WEIGHT_MOST, turned=turned)
         out, name = node.output[0], node.name or node.output[0]
         inputs = [whole, weight, self._constant("one", np.float32(1)), weight_scale, self._constant("middle", np.uint8(128))]
         nodes.append(helper.make_node("MatMulIntegerToFloat", inputs, [f"{out}.whole"], name=f"{name}.whole", domain=DOMAIN))
@@ -124,13 +125,15 @@ class _Quantizer:
             helper.make_node("Mul", [f"{out}.cast", f"{out}.scale"], [out], name=node.name or out),
         ]
 
-    def _stored(self, name: str, values: Float, *, axis: int, most: int) -> tuple[str, str]:
+    def _stored(self, name: str, values: Float, *, axis: int, most: int, turned: bool = False) -> tuple[str, str]:
         """The names of a weight's whole numbers and of their scales, one for each column (axis 0) or row (axis 1)."""
-        stored, scales = f"{name}.int8", f"{name}.scales"
+        # One matrix may be used both ways, as by an encoder and its decoder.
+        values, way = (values.T, f"{name}.turned") if turned else (values, name)
+        stored, scales = f"{way}.int8", f"{way}.scales"
         if stored not in self._added:
             peaks = np.abs(values).max(axis=axis, keepdims=axis == 1)
             scale = np.maximum(peaks / np.float32(most), np.float32(1e-30)).astype(np.float32)
-            self._done += values.size
+            self._done[name] = values.size
             self._constant(stored, np.clip(np.rint(values / scale), -most, most).astype(np.int8))
             self._constant(scales, scale)
         return stored, scales

@@ -79,6 +79,18 @@ def test_a_product_with_a_bias_is_quantized_as_well(turned):
     assert np.abs(computed(model, x) - (x @ weights + bias)).max() < 0.5
 
 
+@pytest.mark.parametrize("turned_first", [False, True])
+def test_a_matrix_that_is_used_both_ways_is_stored_both_ways(turned_first):
+    draw = np.random.default_rng(8)
+    weights, x = draw.normal(0, 0.1, (64, 64)).astype(np.float32), draw.normal(0, 1, (3, 64)).astype(np.float32)
+    model = product(weights, None, "Gemm", transB=int(turned_first))
+    model.graph.node.append(helper.make_node("Gemm", ["y", "weights"], ["z"], name="back", transB=int(not turned_first)))
+    model.graph.output[0].name = "z"
+    expected = computed(model, x)
+    assert quantize_int8(model) == 64 * 64
+    assert np.abs(computed(model, x) - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_a_row_of_zeros_stays_zeros():
     model = product(np.ones((64, 64), np.float32))
     quantize_int8(model)
