@@ -8,6 +8,7 @@ from typing import Any
 
 from components.artifact import Shrink
 from pilotlight.packaging.archive import file_sha256
+from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.generation import context, read_generation
 from pilotlight.packaging.image_config import image_input
 from pilotlight.packaging.images import INPUT, build_image
@@ -119,7 +120,10 @@ def _of_config(config: Mapping[str, Any], labels: Mapping[str, str] | None) -> d
 
 
 def _built(source: Source, task: str, work: Path, members: Mapping[str, Path], parity: Parity, said: Mapping[str, Any]) -> Built:
-    """The members with their manifest, where `said` replaces what a model without texts and labels has."""
+    """The members with their manifest, where `said` replaces what a model without texts and labels has.
+
+    Raises PackagingError for a text that no file can hold.
+    """
     manifest = {
         "format": MANIFEST_FORMAT,
         "source": source.shown,
@@ -135,5 +139,11 @@ def _built(source: Source, task: str, work: Path, members: Mapping[str, Path], p
         "files": {name: {"sha256": file_sha256(path), "bytes": path.stat().st_size} for name, path in sorted(members.items())},
         "parity": parity.manifest(),
     }
-    (work / MANIFEST).write_text(json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    try:
+        (work / MANIFEST).write_bytes(text.encode())
+    except UnicodeEncodeError as error:
+        near = text[max(0, error.start - 20) : error.end + 20]
+        told = f"{source.shown!a}: half of a character (a surrogate alone) stands in {near!a}"
+        raise PackagingError(f"{told}, and no file of UTF-8 can hold it: write a whole one.") from error
     return Built(members={**members, MANIFEST: work / MANIFEST}, parity=parity)

@@ -80,12 +80,17 @@ class _Runner:
         self.batches = all(item.shape and not isinstance(item.shape[0], int) for item in self._inputs)
 
     def raw(self, feed: Feed) -> Array:
-        (result,) = self._session.run([self._output], {item.name: feed[item.name] for item in self._inputs})
+        try:
+            (result,) = self._session.run([self._output], {item.name: feed[item.name] for item in self._inputs})
+        except Exception as error:  # as above
+            raise PackagingError(f"The graph can't compute the samples: {error}") from error
         return np.asarray(result)
 
     def answers(self, feeds: Sequence[Feed]) -> list[Array]:
         """Of each sample, computed together: what is of padding is cut off."""
         result = self.raw(joined(feeds))
+        if len(result) != len(feeds):
+            raise PackagingError(f"The graph gives {len(result)} answers for {len(feeds)} samples at once: export it with one for each.")
         by_token = result.ndim == 3
         return [
             self._finish(row[: next(iter(feed.values())).shape[1]] if by_token else row) for row, feed in zip(result, feeds, strict=True)

@@ -1,5 +1,6 @@
 """The labels of a classifier, from config.json."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ HEADS = {
     "token-classification": "ForTokenClassification",
     "image-classification": "ForImageClassification",
 }
+# Far more than a head has: each becomes a name here before the head is looked at.
+_MOST = 1_000_000
 
 
 def read_labels(config: Mapping[str, Any], folder: Path, task: str) -> dict[str, str]:
     """Label by number, "0" first. Raises PackagingError for a model without the task's head, or without a label that the task needs."""
-    architectures = [str(name) for name in config.get("architectures") or ()]
+    architectures: list[str] = config.get("architectures") or []
     if not any(name.endswith(HEADS[task]) for name in architectures):
         raise PackagingError(
             f"{folder} holds {', '.join(architectures) or 'a model of no named architecture'}, which has no head for {task}: "
@@ -32,10 +35,21 @@ def read_labels(config: Mapping[str, Any], folder: Path, task: str) -> dict[str,
 
 def _labels(config: Mapping[str, Any]) -> dict[str, str]:
     given = config.get("id2label")
-    if not given:
-        # Transformers' own default: two labels.
-        return {str(index): f"LABEL_{index}" for index in range(int(config.get("num_labels", 2)))}
-    labels = {str(number): str(label) for number, label in given.items()}
+    if given is None or given == {}:
+        return {str(index): f"LABEL_{index}" for index in range(_count(config.get("num_labels")))}
+    if not isinstance(given, dict):
+        raise PackagingError(
+            f'config.json has the id2label {json.dumps(given)[:120]}: an object of labels by number is allowed, as {{"0": "no", "1": "yes"}}.'
+        )
+    labels = {number: str(label) for number, label in given.items()}
     if sorted(labels, key=lambda text: (len(text), text)) != [str(index) for index in range(len(labels))]:
         raise PackagingError(f"config.json numbers its labels {', '.join(labels)}: they must run from 0 upwards, without a gap.")
     return {str(index): labels[str(index)] for index in range(len(labels))}
+
+
+def _count(given: Any) -> int:
+    if given is None:
+        return 2  # transformers' own default
+    if type(given) is not int or not 0 < given <= _MOST:
+        raise PackagingError(f"config.json has the num_labels {json.dumps(given)[:120]}: a whole number from 1 to {_MOST:,} is allowed.")
+    return given

@@ -73,6 +73,7 @@ class Graph:
         # The library's exceptions share no base below Exception.
         except Exception as error:
             raise PackagingError(f"{path} does not load: {error}") from error
+        self._path = path
         self._output, self._rank = OUTPUTS[task]
         self.inputs = [item.name for item in self._session.get_inputs()]
         outputs = {item.name: item for item in self._session.get_outputs()}
@@ -84,12 +85,22 @@ class Graph:
             )
 
     def run(self, batch: Sequence[list[int]]) -> list[npt.NDArray[Any]]:
-        """One result per text, computed as one padded batch; what is told of each token is cut back to the text's own."""
+        """One result per text, computed as one padded batch; what is told of each token is cut back to the text's own.
+
+        Raises PackagingError for a graph that takes numbers of another type, or texts of one length only.
+        """
         longest = max(len(ids) for ids in batch)
         ids = np.array([text + [0] * (longest - len(text)) for text in batch], np.int64)
         mask = np.array([[1] * len(text) + [0] * (longest - len(text)) for text in batch], np.int64)
         feed: Mapping[str, npt.NDArray[np.int64]] = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        (result,) = self._session.run([self._output], {name: feed[name] for name in self.inputs})
+        try:
+            (result,) = self._session.run([self._output], {name: feed[name] for name in self.inputs})
+        # The library's exceptions share no base below Exception.
+        except Exception as error:
+            raise PackagingError(
+                f"{self._path} can't compute {len(batch)} x {longest} tokens: {error}. A graph is served that takes int64, texts of any "
+                "number and length, and gives float32: export it so."
+            ) from error
         if self._rank == 2:
             return list(result)
         return [row[: len(text)] for row, text in zip(result, batch, strict=True)]

@@ -77,7 +77,8 @@ def read_samples(path: Path | None, task: str) -> Samples:
     if path is None:
         return Samples()
     if task == "image-classification":
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_KINDS) if path.is_dir() else []
+        inside = path.iterdir() if path.is_dir() else ()
+        found = sorted(file for file in inside if file.suffix.lower() in IMAGE_KINDS and file.is_file())
         if not 0 < len(found) <= MOST:
             raise PackagingError(f"--samples {path}: {len(found)} images found, name a folder of 1 to {MOST} ({', '.join(IMAGE_KINDS)}).")
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in found))

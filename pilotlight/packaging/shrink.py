@@ -70,6 +70,7 @@ def shrink_graph(members: Mapping[str, Path], shrink: Shrink, work: Path) -> tup
     """
     model = onnx.load(members[GRAPH], load_external_data=False)
     load_weights(model, members[GRAPH])
+    _take_weights_from_inputs(model)
     if there := sorted({node.op_type for node in model.graph.node} & _QUANTIZED_ALREADY):
         raise PackagingError(f"The model is quantized already (its graph has {', '.join(there)}): leave quantize and prune out.")
     pruned = prune(model, shrink.prune) if shrink.prune else 0
@@ -95,6 +96,17 @@ def shrink_graph(members: Mapping[str, Path], shrink: Shrink, work: Path) -> tup
     if (folder / DATA).stat().st_size:
         found[DATA] = folder / DATA
     return found, quantized, pruned
+
+
+def _take_weights_from_inputs(model: onnx.ModelProto) -> None:
+    """Old exporters list weights among the inputs as well, with types and sizes that they would no longer have."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [each for each in model.graph.input if each.name not in weights]
+    if len(inputs) < len(model.graph.input):
+        del model.graph.input[:]
+        model.graph.input.extend(inputs)
+        # The first version in which a weight need not be an input.
+        model.ir_version = max(model.ir_version, 4)
 
 
 def shrink_members(

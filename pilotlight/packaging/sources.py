@@ -29,7 +29,7 @@ class Source:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The content of config.json. Raises PackagingError when it is missing or no JSON object."""
+        """The content of config.json. Raises PackagingError when it is missing, no JSON object, or names its model in no way that is known."""
         path = self.folder / "config.json"
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
@@ -39,6 +39,9 @@ class Source:
             raise PackagingError(f"{path} is no JSON: {error}.") from error
         if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
             raise PackagingError(f"{path} names no model_type: it is no configuration of a transformers model.")
+        architectures = config.get("architectures")
+        if architectures is not None and not (isinstance(architectures, list) and all(isinstance(name, str) for name in architectures)):
+            raise PackagingError(f"{path} has the architectures {json.dumps(architectures)[:120]}: a list of names is allowed, or none.")
         return config
 
 

@@ -196,6 +196,42 @@ def test_a_cut_off_weights_file_is_refused(tmp_path, packager, graph):
         packager(put(bert_folder(tmp_path / "model"), graph | {"model.onnx.data": graph["model.onnx.data"][:-100]}))
 
 
+def narrow_numbers(model):
+    """Of token numbers in 32 bits."""
+    for each in model.graph.input:
+        each.type.tensor_type.elem_type = TensorProto.INT32
+        for node in model.graph.node:
+            node.input[:] = [f"{name}.wide" if name == each.name else name for name in node.input]
+        model.graph.node.insert(0, helper.make_node("Cast", [each.name], [f"{each.name}.wide"], to=TensorProto.INT64))
+
+
+def one_length(model):
+    """Of texts with 16 tokens."""
+    for each in model.graph.input:
+        each.type.tensor_type.shape.dim[1].dim_value = 16
+
+
+def brain_floats(model):
+    """With an output that NumPy has no type for."""
+    given = model.graph.output[0]
+    for node in model.graph.node:
+        node.output[:] = [f"{name}.float" if name == given.name else name for name in node.output]
+    model.graph.node.append(helper.make_node("Cast", [f"{given.name}.float"], [given.name], to=TensorProto.BFLOAT16))
+    given.type.tensor_type.elem_type = TensorProto.BFLOAT16
+
+
+@pytest.mark.parametrize("change", [narrow_numbers, one_length, brain_floats])
+@pytest.mark.parametrize("compared", [True, False])
+def test_a_graph_that_does_not_compute_what_it_is_given_is_refused(tmp_path, packager, graph, change, compared):
+    model = onnx.load_from_string(graph["model.onnx"])
+    change(model)
+    folder = put(bert_folder(tmp_path / "model"), graph | {"model.onnx": model.SerializeToString()})
+    if not compared:
+        (folder / "model.safetensors").unlink()
+    with pytest.raises(PackagingError, match=r"can't compute 1 x \d tokens: [\s\S]*takes int64, texts of any number and length, and gives float32"):
+        packager(folder)
+
+
 def test_an_encoder_graph_in_a_classifier_folder_is_refused_with_the_wanted_output(tmp_path, packager, graph):
     with pytest.raises(PackagingError, match="needs the output logits with 2 dimensions first"):
         packager(put(classifier_folder(tmp_path / "model"), graph), "text-classification")

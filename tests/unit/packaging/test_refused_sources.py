@@ -95,6 +95,27 @@ def test_labels_with_a_gap_are_refused(tmp_path, packager):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"id2label": ["bad", "good", "so-so"]}, r'the id2label \["bad", "good", "so-so"\]: an object of labels by number is allowed'),
+        ({"id2label": "bad"}, 'the id2label "bad": an object'),
+        ({"id2label": None, "num_labels": "three"}, 'the num_labels "three": a whole number from 1'),
+        ({"id2label": None, "num_labels": -3}, "the num_labels -3: a whole number from 1"),
+        ({"id2label": None, "num_labels": 1_000_001}, "from 1 to 1,000,000 is allowed"),
+        ({"id2label": None, "num_labels": None}, "the head gives 3 scores, config.json has 2 labels"),
+        ({"architectures": 5}, "the architectures 5: a list of names is allowed"),
+        ({"architectures": "BertForSequenceClassification"}, "a list of names is allowed"),
+        ({"architectures": [None, "BertForSequenceClassification"]}, "a list of names is allowed"),
+        ({"id2label": {"0": "bad", "1": "\ud800", "2": "so-so"}}, r"half of a character .* stands in '.*\\ud800.*: write a whole one"),
+    ],
+)
+def test_a_configuration_whose_labels_or_names_are_of_another_kind_is_refused(tmp_path, packager, change, message):
+    with pytest.raises(PackagingError, match=message):
+        packager(classifier_folder(tmp_path / "model", **change), "text-classification")
+    assert packager.left_over() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"hidden_size": 48}, "don't fit together"),
         ({"num_attention_heads": 5}, "don't fit together"),
         ({"num_attention_heads": 0}, "don't fit together"),

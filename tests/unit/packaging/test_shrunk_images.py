@@ -38,6 +38,13 @@ def source(tmp_path):
     return folder
 
 
+def rewritten(source, change):
+    model = onnx.load(source / "model.onnx")
+    change(model)
+    (source / "model.onnx").write_bytes(model.SerializeToString())
+    return source
+
+
 def pictures(folder, colours):
     folder.mkdir()
     for number, colour in enumerate(colours):
@@ -100,3 +107,33 @@ def test_a_file_that_is_no_image_is_refused_by_its_name(packager, source, tmp_pa
     (folder / "broken.png").write_bytes(b"no image")
     with pytest.raises(PackagingError, match=r"broken\.png is no image that can be read"):
         packager(source, "image-classification", shrink=Shrink(quantize="int8"), samples=folder)
+
+
+def test_a_folder_that_is_called_like_an_image_is_passed_over(packager, source, tmp_path):
+    folder = pictures(tmp_path / "pictures", [(255, 0, 0)])
+    (folder / "more.png").mkdir()
+    small = packager(source, "image-classification", shrink=Shrink(quantize="int8", max_drift=WIDE), samples=folder)
+    assert small.record["shrunk"]["samples"] == 1
+
+
+@pytest.mark.parametrize("version", [3, 8])
+@pytest.mark.parametrize("shrink", [Shrink(quantize="int8", max_drift=WIDE), Shrink(quantize="fp16"), Shrink(prune=0.3, max_drift=WIDE)])
+def test_weights_that_are_listed_as_inputs_too_are_shrunk(packager, members, source, shrink, version):
+    def list_weights(model):
+        model.ir_version, model.opset_import[0].version = version, 17
+        weights = [helper.make_tensor_value_info(each.name, each.data_type, list(each.dims)) for each in model.graph.initializer]
+        model.graph.input.extend(weights)
+
+    small = packager(rewritten(source, list_weights), "image-classification", shrink=shrink)
+    assert small.record["shrunk"]["bytes_after"] < small.record["shrunk"]["bytes_before"]
+    assert [each.name for each in onnx.load_from_string(members(small)["model.onnx"]).graph.input] == ["pixel_values"]
+
+
+def test_a_graph_that_gives_one_answer_for_several_images_is_not_shrunk(packager, source):
+    def take_the_mean(model):
+        model.graph.node[-1].output[0] = "each"
+        model.graph.node.append(helper.make_node("ReduceMean", ["each", "rows"], ["logits"], keepdims=1))
+        model.graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "rows"))
+
+    with pytest.raises(PackagingError, match=r"gives 1 answers for \d samples at once"):
+        packager(rewritten(source, take_the_mean), "image-classification", shrink=Shrink(quantize="int8", max_drift=WIDE))
