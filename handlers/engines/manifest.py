@@ -238,15 +238,20 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         others_there = (path for path in folder.iterdir() if path.name not in (*manifest.files, MANIFEST))
         if unproven := sorted(path.name for path in others_there if path.is_file() and not path.name.startswith(".")):
             raise ModelError(f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them.")
-    if pickles := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in PICKLES):
+    if pickles := sorted(path.name for path in folder.iterdir() if _is_pickle(path.name)):
         raise ModelError(
             f"{folder} holds {', '.join(pickles)}: such files can run code when they are opened and are never served; remove them."
         )
 
 
+def _is_pickle(name: str) -> bool:
+    """By any of its endings: `model.pkl.gz` is one in a wrapper."""
+    return any(f".{part}" in PICKLES for part in name.lower().split(".")[1:])
+
+
 def _allowed(manifest: Manifest) -> tuple[str, ...]:
     """What may be opened. The files of a model of one's own are its own business, but for paths and pickles."""
     if manifest.task == CUSTOM:
-        return tuple(name for name in manifest.files if _PLAIN_NAME.fullmatch(name) and Path(name).suffix.lower() not in PICKLES)
+        return tuple(name for name in manifest.files if _PLAIN_NAME.fullmatch(name) and not _is_pickle(name))
     files = _BY_PROGRAM if manifest.computed_by == PROGRAM else FILES[manifest.engine]
     return tuple(name for name in files if name != _TOKENIZER or manifest.task not in IMAGE_TASKS)

@@ -44,13 +44,13 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def pickled(names: list[str]) -> list[str]:
-    """Of the given file names, those that are never served."""
-    return sorted(name for name in names if name.lower().endswith(PICKLES))
+    """Of the given file names, those that are never served: one such ending is enough, as in `model.pkl.gz`."""
+    return sorted(name for name in names if any(f".{part}" in PICKLES for part in Path(name).name.lower().split(".")[1:]))
 
 
 def pickled_weights(names: list[str]) -> list[str]:
-    """Of these, those of weights: without what a trainer leaves beside them."""
-    return [name for name in pickled(names) if "training_args" not in name]
+    """Of these, those of weights: without what a trainer leaves beside them, and without lists of shards."""
+    return [name for name in pickled(names) if "training_args" not in name and not name.endswith(".json")]
 
 
 class Weights:

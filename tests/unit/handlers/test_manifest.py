@@ -51,3 +51,16 @@ def test_weights_that_a_manifest_lists_no_more_are_refused(folder):
     (folder / "manifest.json").write_text(json.dumps(value))
     with pytest.raises(ModelError, match="does not list"):
         read_manifest(folder)
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "model.pkl.gz", "model.PKL.tar", "weights.bin.0"])
+def test_what_has_the_name_of_a_pickle_is_neither_listed_nor_left_there(folder, name):
+    own = {"task": "custom", "architecture": "mine", "files": {name: {"sha256": "0" * 64, "bytes": 0}}}
+    value = json.loads((folder / "manifest.json").read_text()) | own
+    (folder / "manifest.json").write_text(json.dumps(value))
+    with pytest.raises(ModelError, match=rf"lists {name}: such names are never opened"):
+        read_manifest(folder)
+    (folder / "manifest.json").write_text(json.dumps(value | {"files": {}}))
+    (folder / name).write_bytes(b"")
+    with pytest.raises(ModelError, match=rf"holds {name}: such files can run code"):
+        read_manifest(folder)

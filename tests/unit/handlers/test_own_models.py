@@ -1,12 +1,16 @@
 """Models of one's own: every folder of handlers/models packaged, loaded and asked; what a wrong one is told."""
 
+import io
 import json
+import pickle
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
 import jsonschema
+import numpy as np
 import pytest
 
 from handlers.engines.cancellation import Cancellation, Cancelled
@@ -195,6 +199,16 @@ def test_a_model_whose_code_is_not_in_the_image_is_refused_by_its_name(workshop,
             build(tmp_path, read_manifest(tmp_path), threads=1)
 
 
+def packaged_with(root, files):
+    """A model of one's own with these files."""
+    folder = root / "handlers" / "models" / "mine"
+    (folder / "files").mkdir(parents=True, exist_ok=True)
+    (folder / "model.py").write_text("class Model:\n def load(self): ...\n def predict(self): ...\n")
+    for name, content in files.items():
+        (folder / "files" / name).write_bytes(content)
+    return package_model("handlers/models/mine", "custom", "onnx", root / "cache", progress=lambda line: None, root=root)
+
+
 @pytest.mark.parametrize(
     ("files", "told"),
     [
@@ -216,6 +230,53 @@ def test_a_folder_that_is_no_such_model_is_not_packaged(tmp_path, files, told):
         path.write_text(content)
     with pytest.raises(PackagingError, match=told):
         package_model("handlers/models/mine", "custom", "onnx", tmp_path / "cache", progress=lambda line: None, root=tmp_path)
+
+
+def saved(array, **options):
+    target = io.BytesIO()
+    np.lib.format.write_array(target, array, **options)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.pkl.gz", b""),
+        ("model.PKL.tar", b""),
+        ("model.bin.1", b""),
+        ("model.dat", pickle.dumps({"a": 1}, protocol=2)),
+        ("model.raw", pickle.dumps({"a": 1})),
+        ("users.npy", saved(np.array([{"a": 1}], dtype=object))),
+        ("users.dat", saved(np.array([(1, "a")], dtype=[("n", int), ("name", object)]), version=(2, 0))),
+        ("broken.npy", b"\x93NUMPY\x01\x00\x04\x00none"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_pickle_is_not_packaged_whatever_it_is_called(tmp_path, name, content):
+    with pytest.raises(PackagingError, match=rf"files holds {name}, which can run code when opened"):
+        packaged_with(tmp_path, {name: content})
+
+
+def test_arrays_of_numbers_and_other_files_are_packaged(tmp_path):
+    named = np.zeros(2, dtype=[("Größe", "<f4")])
+    files = {"a.npy": saved(np.zeros(3)), "b.npy": saved(named, version=(3, 0)), "c.npy": saved(np.zeros(3), version=(2, 0))}
+    files |= {"short": b"\x80", "other.gz": b"\x80\x06", "words.v1.2.txt": b"a"}
+    with tarfile.open(packaged_with(tmp_path, files).archive) as archive:
+        assert set(archive.getnames()) == {*files, "manifest.json"}
+
+
+def test_a_link_out_of_the_models_folder_is_not_packaged(tmp_path):
+    folder = tmp_path / "handlers" / "models" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "words.txt").write_text("of the model")
+    (tmp_path / "users.txt").write_text("of this machine")
+    files = folder / "files"
+    files.mkdir()
+    (files / "words.txt").symlink_to(folder / "words.txt")
+    assert packaged_with(tmp_path, {}).built
+    (files / "users.txt").symlink_to(tmp_path / "users.txt")
+    with pytest.raises(PackagingError, match=r"files holds users\.txt, links to outside of"):
+        packaged_with(tmp_path, {})
 
 
 @dataclass
