@@ -35,11 +35,20 @@ def writing(folder: Path, *, progress: Say) -> Iterator[Path]:
         try:
             # What a killed packager left.
             shutil.rmtree(work, ignore_errors=True)
+            _sweep(folder.parent)
             work.mkdir()
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
             lock.release()
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed packagers of other things left: gigabytes that nobody may ask for again."""
+    for work in parent.glob(".*.work"):
+        # Held by who builds there; of another user's there is nothing to remove.
+        with contextlib.suppress(Timeout, OSError), FileLock(work.with_suffix(".lock"), timeout=0):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def publish(folder: Path, work: Path, *, archive: str, index: str, content: Mapping[str, Any], record: Mapping[str, Any]) -> None:
@@ -79,11 +88,21 @@ def complete(folder: Path, *, archive: str, index: str) -> dict[str, Any] | None
 
 
 def _files(folder: Path) -> list[tuple[str, Path]]:
+    """The files below a folder by their names there, those behind links as well; a link to a folder that it lies in leads no further."""
     found = []
-    for parent, names, files in os.walk(folder, followlinks=True):
-        names[:] = sorted(name for name in names if name not in SKIPPED_FOLDERS)
-        found += [Path(parent, name) for name in files]
-    return sorted((path.relative_to(folder).as_posix(), path) for path in found if path.is_file())
+    waiting: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
+    while waiting:
+        parent, above = waiting.pop()
+        try:
+            state = parent.stat()
+            inside = list(parent.iterdir())
+        except OSError:
+            continue
+        here = (state.st_dev, state.st_ino)
+        if here not in above:
+            waiting += [(path, above | {here}) for path in inside if path.is_dir() and path.name not in SKIPPED_FOLDERS]
+            found += [path for path in inside if path.is_file()]
+    return sorted((path.relative_to(folder).as_posix(), path) for path in found)
 
 
 def outline(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pilotlight.packaging import PackagingError, is_packaged, package_model
+from pilotlight.packaging import PackagingError, is_packaged, package_model, store
 from pilotlight.packaging.archive import file_sha256
 from tests.unit.packaging.tiny_models import bert_folder, bert_tensors, write_json
 
@@ -109,6 +109,33 @@ def test_a_relative_folder_lies_in_the_checkout(tmp_path, packager, monkeypatch)
     assert is_packaged("models/mine", TASK, "onnx", packager.cache, root=tmp_path / "repo")
 
 
+@pytest.mark.parametrize("place", [".", "onnx"])
+def test_links_to_the_folder_that_they_lie_in_lead_no_further(tmp_path, place):
+    source = bert_folder(tmp_path / "model")
+    (source / "onnx").mkdir()
+    (source / "onnx" / "notes.txt").write_text("one")
+    before = store.content_hash(source)
+    for name in ("first", "second"):
+        (source / place / name).symlink_to(source)
+        assert store.content_hash(source) == before
+    assert store.outline(source)
+
+
+def test_folders_behind_links_are_seen_under_each_of_their_names(tmp_path, packager):
+    source, other = bert_folder(tmp_path / "model"), tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("one")
+    for name in ("first", "second"):
+        (source / name).symlink_to(other)
+    packager(source)
+    assert is_packaged(str(source), TASK, "onnx", packager.cache)
+    (source / "second").unlink()
+    assert not is_packaged(str(source), TASK, "onnx", packager.cache)
+    packager(source)
+    (other / "notes.txt").write_text("two")
+    assert not is_packaged(str(source), TASK, "onnx", packager.cache)
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "gone", "no index", "broken index"])
 def test_a_damaged_artifact_counts_as_absent_and_is_made_again(tmp_path, packager, damage):
     source = bert_folder(tmp_path / "model")
@@ -137,8 +164,6 @@ def test_two_packagers_at_once_build_one_artifact(tmp_path):
 
 
 def test_who_waits_for_another_packager_says_so(tmp_path, packager):
-    from pilotlight.packaging import store
-
     folder, waited = tmp_path / "cache" / "artifacts" / "key", []
 
     def second():
@@ -172,6 +197,26 @@ def test_an_interrupted_packager_leaves_no_artifact_and_the_next_one_succeeds(tm
         assert packager.left_over() == []
     assert packager(source).built
     assert packager.left_over() == []
+
+
+def test_what_a_terminated_packager_left_is_removed_by_the_next_one_of_anything(tmp_path, packager):
+    run = start(bert_folder(tmp_path / "model"), packager.cache, HOLD_AT="Packing")
+    assert run.stderr is not None
+    while not run.stderr.readline().startswith("Packing"):
+        assert run.poll() is None
+    run.terminate()
+    run.communicate()
+    assert packager.left_over()
+    assert packager(bert_folder(tmp_path / "other")).built
+    assert packager.left_over() == []
+
+
+def test_what_another_packager_builds_meanwhile_stays(tmp_path):
+    folder = tmp_path / "artifacts"
+    with store.writing(folder / "one", progress=print) as work:
+        with store.writing(folder / "other", progress=print):
+            pass
+        assert work.is_dir()
 
 
 def test_a_failed_rebuild_keeps_the_old_artifact(tmp_path, packager):
