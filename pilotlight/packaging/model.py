@@ -12,6 +12,7 @@ from pilotlight.packaging import store, wheels
 from pilotlight.packaging.archive import write_tar_gz
 from pilotlight.packaging.build import Smaller, build
 from pilotlight.packaging.errors import PackagingError, listed
+from pilotlight.packaging.ready_onnx import find_ready, ready_files
 from pilotlight.packaging.samples import Samples, read_samples
 from pilotlight.packaging.shrink import shrink_problems
 from pilotlight.packaging.sources import HUB, PYPI, Say, Source, resolve
@@ -164,7 +165,7 @@ def _fresh(folder: Path, found: Source, outline: str) -> dict[str, Any] | None:
 def _build(
     found: Source, task: str, engine: str, work: Path, cache: Path, progress: Say, smaller: Smaller | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    _require_space(found, work)
+    _require_space(found, engine, work)
     built = build(found, task, engine, work=work, cache=cache, progress=progress, smaller=smaller)
     progress("Packing the artifact")
     digest, size = write_tar_gz(work / ARCHIVE, built.members)
@@ -179,9 +180,11 @@ def _build(
     return index, record
 
 
-def _require_space(found: Source, work: Path) -> None:
+def _require_space(found: Source, engine: str, work: Path) -> None:
     """A copy of the weights and the archive must fit: said before the work, not in its middle."""
-    needed = 2.2 * sum(file.stat().st_size for file in weight_files(found.folder))
+    graph = find_ready(found.folder) if engine == "onnx" else None
+    files = ready_files(graph) if graph else weight_files(found.folder)
+    needed = 2.2 * sum(file.stat().st_size for file in files)
     free = shutil.disk_usage(work).free
     if free < needed:
         raise PackagingError(

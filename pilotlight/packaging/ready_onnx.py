@@ -21,7 +21,7 @@ def find_ready(folder: Path) -> Path | None:
 
 
 def ready_files(graph: Path) -> list[Path]:
-    """A ready graph and the files of its weights. Raises PackagingError for a graph that can't be read, or whose weights aren't beside it."""
+    """A ready graph and the files of its weights. Raises PackagingError for one that can't be read, or whose weights aren't beside it."""
     return [graph, *_weight_files(graph, _read(graph)).values()]
 
 

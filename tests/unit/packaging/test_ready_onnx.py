@@ -1,6 +1,7 @@
 """A source that brings its own ONNX file."""
 
 import os
+from types import SimpleNamespace
 
 import onnx
 import pytest
@@ -151,6 +152,20 @@ def test_weights_behind_a_link_to_elsewhere_are_refused(tmp_path, packager, grap
         packager(folder)
 
 
+@pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx_data"])
+def test_the_space_for_a_graph_and_its_weights_is_asked_for_before_the_work(tmp_path, packager, graph, monkeypatch, name):
+    named = {"model.onnx": graph["model.onnx"].replace(b"model.onnx.data", name.encode()), name: graph["model.onnx.data"]}
+    folder = put(bert_folder(tmp_path / "model"), named, "onnx")
+    size = sum(map(len, named.values()))
+    usage = SimpleNamespace(free=2.3 * size)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    assert packager(folder).built
+    (folder / "model.safetensors").unlink()
+    usage.free = 2.1 * size
+    with pytest.raises(PackagingError, match=r"Packaging needs .* PILOTLIGHT_CACHE=FOLDER"):
+        packager(folder)
+
+
 def test_a_cut_off_weights_file_of_another_name_is_refused(tmp_path, packager, graph):
     cut = {
         "model.onnx": graph["model.onnx"].replace(b"model.onnx.data", b"model.onnx_data"),
@@ -228,7 +243,9 @@ def test_a_graph_that_does_not_compute_what_it_is_given_is_refused(tmp_path, pac
     folder = put(bert_folder(tmp_path / "model"), graph | {"model.onnx": model.SerializeToString()})
     if not compared:
         (folder / "model.safetensors").unlink()
-    with pytest.raises(PackagingError, match=r"can't compute 1 x \d tokens: [\s\S]*takes int64, texts of any number and length, and gives float32"):
+    with pytest.raises(
+        PackagingError, match=r"can't compute 1 x \d tokens: [\s\S]*takes int64, texts of any number and length, and gives float32"
+    ):
         packager(folder)
 
 
