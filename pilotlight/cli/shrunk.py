@@ -24,4 +24,4 @@ def shrunk_table(report: Mapping[str, Any]) -> str:
 
 
 def _times(what: str, report: Mapping[str, Any]) -> str:
-    return f"{report[f'{what}_before'] / report[f'{what}_after']:.2f}x {'smaller' if what == 'bytes' else 'faster'}"
+    return f"{report[f'{what}_before'] / report[f'{what}_after']:.2f}x {'smaller' if what == 'bytes' else 'as fast'}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ def read_samples(path: Path | None, task: str) -> Samples:
         digest = hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in found))
         return Samples(shown=path.name, images=tuple(found), mark=digest.hexdigest())
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Python's own way of splitting ends a line at signs within texts, too, as U+2028.
+        lines = re.split(r"\r?\n", path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise PackagingError(f"--samples {path} can't be read ({error}): name a file of UTF-8 with a text in each line.") from error
     texts = tuple(line for line in lines if line.strip())

@@ -10,9 +10,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from components.artifact import Shrink, model_key
+from pilotlight.cli.shrunk import shrunk_table
 from pilotlight.packaging import PackagingError, is_packaged
 from pilotlight.packaging.int8 import quantize_int8
 from pilotlight.packaging.prune import prune
+from pilotlight.packaging.samples import read_samples
 from tests.unit.handlers.image_models import image_folder, write_graph
 from tests.unit.packaging.tiny_models import bert_folder, classifier_folder
 
@@ -174,6 +176,20 @@ def test_other_samples_are_tried_again(packager, source, tmp_path):
     assert tried.built
     assert (tried.record["shrunk"]["samples"], tried.record["shrunk"]["samples_of"]) == (2, "texts.txt")
     assert not packager(source, shrink=shrink, samples=samples).built
+
+
+def test_a_sample_is_a_line_whatever_signs_are_in_it(tmp_path):
+    (tmp_path / "texts.txt").write_bytes("\ufeffone\u2028still one\ntwo\x0cstill two\r\nthree\x85still three\rstill three\n".encode())
+    texts = ("one\u2028still one", "two\x0cstill two", "three\x85still three\rstill three")
+    assert read_samples(tmp_path / "texts.txt", "text-classification").texts == texts
+
+
+def test_the_report_says_of_a_slower_model_that_it_is_slower(packager, source):
+    report = packager(source, shrink=Shrink(quantize="int8", max_drift=WIDE)).record["shrunk"]
+    lines = shrunk_table({**report, "bytes_before": 300, "bytes_after": 200, "ms_before": 0.84, "ms_after": 1.0}).splitlines()
+    assert lines[1].endswith("1.50x smaller")
+    assert lines[2].endswith("0.84x as fast")
+    assert lines[3].endswith("x as fast")
 
 
 def test_what_is_asked_for_is_part_of_the_key(tmp_path):
