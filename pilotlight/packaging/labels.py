@@ -39,7 +39,7 @@ def _labels(config: Mapping[str, Any]) -> dict[str, str]:
         return {str(index): f"LABEL_{index}" for index in range(_count(config.get("num_labels")))}
     if not isinstance(given, dict):
         raise PackagingError(
-            f'config.json has the id2label {json.dumps(given)[:120]}: an object of labels by number is allowed, as {{"0": "no", "1": "yes"}}.'
+            f'config.json has the id2label {json.dumps(given)[:120]}: an object of labels by number is allowed, {{"0": "no", "1": "yes"}}.'
         )
     labels = {number: str(label) for number, label in given.items()}
     if sorted(labels, key=lambda text: (len(text), text)) != [str(index) for index in range(len(labels))]:

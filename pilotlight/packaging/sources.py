@@ -29,7 +29,7 @@ class Source:
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The content of config.json. Raises PackagingError when it is missing, no JSON object, or names its model in no way that is known."""
+        """The content of config.json. Raises PackagingError when it is missing, no JSON object, or names its model by no texts."""
         path = self.folder / "config.json"
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
