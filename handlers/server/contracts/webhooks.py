@@ -10,6 +10,8 @@ from handlers.functions.problems import InputRefused
 from handlers.functions.wording import clipped
 
 _PATIENCE_S = 5.0
+# An address that was encoded more often is refused: nobody means it, and a long one could be decoded for seconds.
+_MOST_DECODINGS = 8
 # The end of a prediction is told again when it did not arrive: three seconds of pauses in all, which fit into a drain of eight.
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
 
@@ -18,11 +20,19 @@ def check(address: str, root: str | None) -> None:
     """Raises InputRefused for an address that is not below `root`; without a root there is none."""
     if root is None:
         raise InputRefused("'webhook' is set, and this server calls none: its operator allows them with WEBHOOKS_URI.")
-    path = unquote(urlsplit(root).path) + unquote(address.removeprefix(root))
-    steps = re.split(r"[/\\]", path)
-    # What is below a host is a path to every server on the way, which may take these for steps; blanks would end the request's line.
-    if not address.startswith(root) or not {".", ".."}.isdisjoint(steps) or not re.fullmatch(r"[\x21-\x7e]+", address):
+    # Blanks would end the request's line.
+    if not address.startswith(root) or not re.fullmatch(r"[\x21-\x7e]+", address) or _leaves(urlsplit(address).path):
         raise InputRefused(f"'webhook' is {clipped(address)}: this server calls addresses below {root} alone.")
+
+
+def _leaves(path: str) -> bool:
+    """Whether some server on the way may take a step of a path for `.` or `..`: with whatever encoding, separator and parameters."""
+    for _ in range(_MOST_DECODINGS):
+        decoded = unquote(path)
+        if decoded == path:
+            return any(re.split("[;?#]", step, maxsplit=1)[0] in (".", "..") for step in re.split(r"[/\\]", path))
+        path = decoded
+    return True
 
 
 def send(address: str, body: bytes, *, again: bool, request_id: str) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from handlers.functions.environment import SettingsError
+from handlers.server.contracts import webhooks
 from handlers.settings import HandlerSettings
 from tests.unit.handlers.contracts.conftest import problem
 from tests.unit.handlers.processes import running
@@ -116,6 +117,15 @@ def test_a_webhook_that_nobody_answers_is_a_line_of_the_log(cog, heard):
         "{root}../mine",
         "{root}%2e%2e/mine",
         "{root}..%5cmine",
+        "{root}..?mine",
+        "{root}a/..#mine",
+        "{root}.?mine",
+        "{root}..;/mine",
+        "{root}a/..;a=b/mine",
+        "{root}..%3b/mine",
+        "{root}%252e%252e/mine",
+        "{root}%2e%2e%3fmine",
+        "{root}mine%2525252525252525252525252541",
         "{root}a b",
         "{root}a\r\nHost: b",
         "{root}\u00e4",
@@ -130,6 +140,11 @@ def test_a_webhook_elsewhere_is_refused_before_anything_is_computed(cog, heard, 
     assert problem(answer) == (422, "input-refused")
     assert heard.root in answer.json()["detail"]
     assert heard.states == []
+
+
+@pytest.mark.parametrize("address", ["mine?a=/../b", "mine?..", "a%20b/..mine/c", "mine;a=.."])
+def test_dots_that_are_no_step_of_a_webhooks_path_are_its_own(heard, address):
+    webhooks.check(heard.root + address, heard.root)
 
 
 @pytest.mark.parametrize(
