@@ -20,6 +20,8 @@ _PARAMETERS = {
     "gs": {"generation": "GENERATION"},
     "https": {"versionid": "VERSION", "etag": "ETAG"},
 }
+# They go into a header or an address as they are.
+_VALUE = re.compile(r"[\x21-\x7e]+")
 # What the address of an object looks like.
 _SHAPES = {"s3": "s3://BUCKET/KEY", "gs": "gs://BUCKET/KEY", "https": "https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY"}
 
@@ -68,6 +70,8 @@ class References:
         except ValueError as error:
             raise InputRefused(self._no_address()) from error
         if address.scheme != self._scheme or not key or address.fragment or len(query) > 1 or query.keys() - known.keys():
+            raise InputRefused(self._no_address())
+        if not all(_VALUE.fullmatch(value) for values in query.values() for value in values):
             raise InputRefused(self._no_address())
         if self._scheme == "https" and not {".", ".."}.isdisjoint(re.split(r"[/\\]", key)):
             # What is below a host is a path to every server on the way, which may take these for steps.
