@@ -52,7 +52,12 @@ class LambdaHandler:
         if isinstance(event, dict) and "ping" in event:
             return self._ping(event, context)
         answer = self._guarded(lambda: self._value(event), context, context.aws_request_id, {})
-        return orjson.loads(answer.body)
+        told = orjson.loads(answer.body)
+        try:
+            events_http.check_size(told, len(answer.body))
+        except RequestProblem as problem:
+            told = orjson.loads(self._service.refusal(problem, context.aws_request_id).body)
+        return told
 
     def _ping(self, event: dict[str, Any], context: LambdaContext) -> Any:
         started, request_id = time.perf_counter(), context.aws_request_id

@@ -4,7 +4,6 @@ Shared by the pattern's function and the Lambda mode of the model server.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -28,27 +27,34 @@ def is_http(event: object) -> bool:
 def parse(event: Mapping[str, Any]) -> HttpRequest:
     """Read a gateway's event. Raises MalformedBody when a body marked as base64 is not."""
     context = event["requestContext"]
-    http = context.get("http") or {}
+    http, request_id = context.get("http") or {}, context.get("requestId")
     return HttpRequest(
         method=str(event.get("httpMethod") or http.get("method") or "").upper(),
         path=str(event.get("path") or event.get("rawPath") or "/"),
         headers=_headers(event),
         body=_body(event),
-        request_id=context.get("requestId"),
+        request_id=request_id if isinstance(request_id, str) else None,
     )
 
 
 def answer(status: int, headers: Mapping[str, str], body: str) -> dict[str, Any]:
     """An answer that both event versions understand; the reason where it is larger than Lambda sends."""
-    # What carries it escapes what is not ASCII, six bytes for a letter, unless the runtime is Python 3.12 or later (awslambdaric).
-    if len(body) > MAX_ANSWER_BYTES // 6 and (size := len(json.dumps(body))) > MAX_ANSWER_BYTES:
-        problem = AnswerTooLarge(
-            f"The answer has {size} bytes as a text in JSON, in which Lambda sends {MAX_ANSWER_BYTES}: send fewer or shorter texts."
-        )
+    try:
+        check_size(body, len(body))
+    except AnswerTooLarge as problem:
         kept = {name: value for name, value in headers.items() if name.lower() not in ("content-type", "content-length")}
         status, headers = status_of(problem), {**kept, **headers_of(problem)}
         body = json.dumps(document(problem, kept.get("x-request-id", "")))
     return {"statusCode": status, "headers": dict(headers), "body": body, "isBase64Encoded": False}
+
+
+def check_size(answer: object, length: int) -> None:
+    """Raises AnswerTooLarge for more than Lambda sends. `length`, in characters or bytes, tells a short one sooner."""
+    # What carries it escapes what is not ASCII, six bytes for a letter, unless the runtime is Python 3.12 or later (awslambdaric).
+    if length > MAX_ANSWER_BYTES // 6 and (size := len(json.dumps(answer))) > MAX_ANSWER_BYTES:
+        raise AnswerTooLarge(
+            f"The answer has {size} bytes as a text in JSON, in which Lambda sends {MAX_ANSWER_BYTES}: send fewer or shorter texts."
+        )
 
 
 def _headers(event: Mapping[str, Any]) -> dict[str, str]:
@@ -65,5 +71,5 @@ def _body(event: Mapping[str, Any]) -> bytes:
         return body.encode(errors="surrogatepass")
     try:
         return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise MalformedBody(f"The event says that its body is base64, and it is not: {error}.") from error

@@ -6,8 +6,14 @@ import sys
 from contextlib import contextmanager
 
 import numpy as np
+import orjson
 import pytest
+from awslambdaric.lambda_runtime_marshaller import to_json
 
+from handlers.server.lambda_runtime import LambdaHandler
+from handlers.server.service import Answer, Service
+from handlers.server.stages import Stages
+from handlers.settings import HandlerSettings
 from tests.images.runtime_api import RuntimeApi
 from tests.unit.handlers.events import EVENTS, REQUEST_ID, rest_event
 from tests.unit.handlers.processes import ROOT, launch
@@ -83,9 +89,17 @@ def test_bad_events_get_problem_documents_and_no_function_error(function, versio
     assert json.loads(answer.body["body"])["status"] == status
 
 
-def test_a_body_that_is_not_the_base64_it_says_is_refused(function):
-    answer = function.invoke(rest_event({"inputs": "a"}) | {"isBase64Encoded": True}, SECONDS)
-    assert answer.body["statusCode"] == 400
+@pytest.mark.parametrize("body", ['{"inputs": "a"}', "\u00e9"], ids=["JSON", "no ASCII"])
+def test_a_body_that_is_not_the_base64_it_says_is_refused(function, body):
+    answer = function.invoke(rest_event(body) | {"isBase64Encoded": True}, SECONDS)
+    assert (answer.kind, answer.body["statusCode"]) == ("response", 400)
+
+
+def test_an_event_whose_id_is_no_text_is_answered_by_lambdas_own(function):
+    event = rest_event({"inputs": "a"})
+    answer = function.invoke(event | {"requestContext": event["requestContext"] | {"requestId": 5}}, SECONDS)
+    assert (answer.kind, answer.body["statusCode"]) == ("response", 200)
+    assert answer.body["headers"]["x-request-id"].startswith("request-")
 
 
 def test_another_method_is_refused(function):
@@ -109,6 +123,27 @@ def test_a_key_that_nobody_would_keep_is_refused(function, version):
 def test_a_bad_bare_payload_gets_a_problem_document(function, payload):
     answer = function.invoke(payload, SECONDS)
     assert (answer.kind, answer.body["status"]) == ("response", 422)
+
+
+class Context:
+    aws_request_id = "request-1"
+
+    def get_remaining_time_in_millis(self):
+        return 10_000
+
+
+@pytest.mark.parametrize(("letter", "length", "fits"), [("\u00e9", 1_030_000, True), ("\u00e9", 1_100_000, False), ("a", 6_200_000, True)])
+def test_a_bare_answer_that_lambda_would_not_send_is_told_as_too_large(tiny, letter, length, fits):
+    """By the bytes that the runtime's client makes of it, which escapes letters."""
+    service = Service(HandlerSettings(model_dir=tiny), Stages(0.0))
+    outputs = {"outputs": letter * length}
+    service.answer_within = lambda *_: Answer(200, {}, orjson.dumps(outputs))
+    told = LambdaHandler(service)({"inputs": "cold"}, Context())
+    assert len(to_json(told)) <= 6_291_556
+    if fits:
+        assert told == outputs
+    else:
+        assert (told["status"], told["type"]) == (422, "urn:pilotlight:problem:answer-too-large")
 
 
 def test_a_model_that_can_not_be_served_is_a_failed_init_with_its_message(tmp_path):
