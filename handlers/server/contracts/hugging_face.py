@@ -12,7 +12,7 @@ import numpy as np
 from handlers.engines.manifest import Manifest
 from handlers.functions import values, wording
 from handlers.functions.problems import InputRefused, RequestProblem
-from handlers.functions.requests import TEXTS, VALUES, PredictionRequest, decoded, of_kind, of_texts
+from handlers.functions.requests import IMAGES, TEXTS, VALUES, PredictionRequest, decoded, of_kind, of_texts
 from handlers.server.calls import Call
 from handlers.server.contracts.fields import fields_of, object_in, one_of
 from handlers.server.forms import Encoded, Form, Predicted, dumped
@@ -25,14 +25,19 @@ Array = np.ndarray[Any, Any]
 _NAME = "Hugging Face's contract"
 _VECTORS = frozenset({"sentence-embedding"})
 _BESIDE = ("normalize", "truncate", "truncation_direction")
+# How JPEG and PNG begin, which no JSON does.
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG")
 _COMPARED = ("source_sentence", "sentences")
 
 
 def infer(call: Call, body: bytes) -> tuple[PredictionRequest, Form]:
     """What is asked, and how it is answered. Raises RequestProblem."""
-    if values.is_image(call.content_type):
-        return call.service.parse(body, call.content_type), _FORM
-    return translated(decoded(body, call.content_type), max_inputs=call.service.settings.max_inputs, kind=call.service.kind)
+    kind = call.service.kind
+    # Its own client sends the bytes of an image without a word on what they are.
+    content_type = "image/*" if call.content_type is None and kind in (IMAGES, None) and body.startswith(_IMAGES) else call.content_type
+    if values.is_image(content_type):
+        return call.service.parse(body, content_type), _FORM
+    return translated(decoded(body, content_type), max_inputs=call.service.settings.max_inputs, kind=kind)
 
 
 def translated(body: object, *, max_inputs: int, kind: str | None = TEXTS) -> tuple[PredictionRequest, Form]:

@@ -1,12 +1,14 @@
 """Tasks with inputs or outputs of their own over the contracts that are not ours: images, labels that the caller chooses, one's own."""
 
 import base64
+import io
 import json
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
 from huggingface_hub import InferenceClient
+from PIL import Image
 
 from pilotlight.packaging import package_model
 from tests.unit.handlers.conftest import _silent, unpacked
@@ -63,6 +65,22 @@ def test_hugging_faces_client_sends_images_by_themselves_and_with_parameters(col
     parameters = {} if top_k is None else {"top_k": top_k}
     expected = colours.predict({"inputs": base64.b64encode(RED).decode(), "parameters": parameters}).json()["outputs"]
     assert [(each.label, each.score) for each in found] == [(each["label"], each["score"]) for each in expected]
+
+
+@pytest.mark.parametrize("top_k", [None, 2])
+@pytest.mark.parametrize("encoding", ["PNG", "JPEG"])
+def test_hugging_faces_client_sends_the_bytes_of_images_without_a_word_on_what_they_are(colours, encoding, top_k):
+    image = io.BytesIO()
+    Image.open(io.BytesIO(RED)).save(image, encoding)
+    found = InferenceClient(model=address(colours), token="none").image_classification(image.getvalue(), top_k=top_k)
+    assert found[0].label == "red"
+    # Only where nothing is said.
+    said = colours.client.post("/", content=image.getvalue(), headers={"content-type": "application/json"})
+    assert said.status_code == 400
+
+
+def test_bytes_of_an_image_are_no_json_to_a_model_of_texts(judge):
+    assert judge.client.post("/", content=RED).status_code == 400
 
 
 def test_what_has_no_tensor_of_its_own_is_json_in_one(judge):
