@@ -43,7 +43,10 @@ def dumped(value: Any) -> bytes:
     # Not texts that read like numbers, nor null, of which NumPy would make some.
     if found.dtype.kind not in "biuf" or not found.size:
         raise _no_array()
-    array = found.astype(np.float32)
+    with np.errstate(over="ignore"):
+        array = found.astype(np.float32)
+    if (np.isinf(array) & np.isfinite(found)).any():
+        raise NotAcceptable(f"{MEDIA_TYPE} has float32, which ends at 3.4e38, and some of these numbers do not: ask for application/json.")
     if found.dtype.kind in "iu" and (array.astype(np.float64) != found).any():
         raise NotAcceptable(f"{MEDIA_TYPE} has float32, which has no room for these whole numbers: ask for application/json.")
     buffer = io.BytesIO()

@@ -162,7 +162,9 @@ def test_outputs_that_a_format_can_not_hold_are_refused(server, labeller):
 
 
 @pytest.mark.parametrize(
-    "value", [["007", "1e3"], [None, 1.0], [[1.0], [1.0, 2.0]], [{"a": 1}], [2**24 + 1], [2**70], [], [[], []]], ids=str
+    "value",
+    [["007", "1e3"], [None, 1.0], [[1.0], [1.0, 2.0]], [{"a": 1}], [2**24 + 1], [2**70], [1e39], [1, -1e300], [], [[], []]],
+    ids=str,
 )
 def test_what_is_no_array_of_numbers_is_not_made_one(value):
     with pytest.raises(NotAcceptable, match="ask for application/json"):
