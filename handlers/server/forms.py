@@ -57,12 +57,17 @@ class Form(NamedTuple):
 
     def settled(self, request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
         """The request to the model that is here. Raises TaskMismatch and ModelUnknown, before anything is computed."""
-        if self.tasks is not None and manifest.task not in self.tasks:
-            served = " and ".join(sorted(self.tasks))
-            raise TaskMismatch(f"{self.contract} serves {served}, and this model's task is {manifest.task}: use POST /predict.")
+        check_task(self.contract, self.tasks, manifest)
         if self.model is not None:
             check_name(self.model, manifest)
         return self.adapt(request, manifest)
+
+
+def check_task(contract: str, tasks: frozenset[str] | None, manifest: Manifest) -> None:
+    """Raises TaskMismatch where a contract does not serve the model's task (None: it serves every one)."""
+    if tasks is not None and manifest.task not in tasks:
+        served = " and ".join(sorted(tasks))
+        raise TaskMismatch(f"{contract} serves {served}, and this model's task is {manifest.task}: use POST /predict.")
 
 
 def check_name(asked: str | None, manifest: Manifest) -> None:

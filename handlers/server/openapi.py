@@ -122,7 +122,7 @@ _OPERATIONS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Sequence[int],
     "GET /v2": ("This server", {}, _content("Server"), (200,), ()),
     "GET /v2/health/live": ("Whether the server is there", {}, {JSON: {}}, (200,), ()),
     "GET /v2/health/ready": ("Whether the model is loaded", {}, {JSON: {}}, (200,), (503,)),
-    "GET /v2/models/{model}": ("Inputs and outputs of the model", {}, _content("ModelMetadata"), (200,), _MODEL),
+    "GET /v2/models/{model}": ("Inputs and outputs of the model", {}, _content("ModelMetadata"), (200,), (*_MODEL, 422)),
     "GET /v2/models/{model}/ready": ("Whether the model is loaded", {}, {JSON: {}}, (200,), _MODEL),
     "POST /v2/models/{model}/infer": (
         "Predict; binary tensors come behind the JSON, whose length Inference-Header-Content-Length tells",

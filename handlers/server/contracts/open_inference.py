@@ -15,11 +15,12 @@ from handlers.functions.problems import InputRefused, ModelUnknown, NotReady
 from handlers.functions.requests import PredictionRequest, decoded
 from handlers.functions.wording import clipped, kind
 from handlers.server.calls import Call
-from handlers.server.contracts import tensors
+from handlers.server.contracts import CONTRACTS, tensors
 from handlers.server.contracts.fields import fields_of, object_in, one_of, text_in
-from handlers.server.forms import Encoded, Form, Predicted, check_name, dumped, model_name
+from handlers.server.forms import Encoded, Form, Predicted, check_name, check_task, dumped, model_name
 from handlers.server.service import Answer
 
+_NAME = "Open Inference Protocol v2"
 HEADER_LENGTH = "inference-header-content-length"
 VERSION = "1"
 _JSON = {"content-type": "application/json"}
@@ -56,8 +57,9 @@ async def model_ready(call: Call) -> Answer:
 
 
 async def metadata(call: Call) -> Answer:
-    """Raises NotReady, ModelUnknown."""
+    """Raises NotReady, ModelUnknown, TaskMismatch for a model that this contract has no tensors for."""
     manifest = _model(call)
+    check_task(_NAME, CONTRACTS["open_inference"].tasks, manifest)
     told: dict[str, Any] = {"name": model_name(manifest), "versions": [VERSION], "platform": manifest.engine}
     told["inputs"] = [{"name": tensors.INPUT, "datatype": "BYTES", "shape": [-1]}]
     told["outputs"] = [
@@ -70,9 +72,7 @@ def infer(call: Call, body: bytes) -> tuple[PredictionRequest, Form]:
     """What is asked, and how it is answered. Raises RequestProblem."""
     _check_version(call)
     request, wanted = translated(body, call.headers, max_inputs=call.service.settings.max_inputs)
-    return request, Form(
-        "Open Inference Protocol v2", partial(_encoded, wanted), model=call.names["model"], adapt=partial(_adapted, wanted)
-    )
+    return request, Form(_NAME, partial(_encoded, wanted), model=call.names["model"], adapt=partial(_adapted, wanted))
 
 
 def translated(body: bytes, headers: Mapping[str, str], *, max_inputs: int) -> tuple[PredictionRequest, Wanted]:

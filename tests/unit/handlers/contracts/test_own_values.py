@@ -129,6 +129,16 @@ def test_what_is_for_other_tasks_is_refused_by_name(houses):
     assert houses.client.post("/", content=b"\x89PNG", headers={"content-type": "image/png"}).status_code == 415
 
 
+def test_a_model_without_tensors_is_ready_by_the_open_inference_protocol_and_has_none_to_tell(houses):
+    for path in ("/v2/health/ready", "/v2/models/house_price/ready"):
+        assert houses.client.get(path).status_code == 200, path
+    for path in ("/v2/models/house_price", "/v2/models/house_price/versions/1"):
+        answer = houses.client.get(path)
+        assert problem(answer) == (422, "task-mismatch"), path
+        assert "this model's task is custom: use POST /predict" in answer.json()["detail"]
+    assert problem(houses.client.get("/v2/models/other")) == (404, "model-unknown")
+
+
 def test_cogs_predictions_come_later_too_and_are_told_to_webhooks(houses, heard):
     body = {"input": {"inputs": HOUSE, **ROUNDING}, "webhook": f"{heard.root}mine", "webhook_events_filter": ["completed"]}
     answer = houses.client.put("/predictions/mine", json=body, headers={"prefer": "respond-async"})
