@@ -9,8 +9,9 @@ class RequestProblem(Exception):
     """A request that gets no prediction. `detail` goes to the client; `retry_after_s` becomes `Retry-After`."""
 
     def __init__(self, detail: str, *, retry_after_s: int | None = None, allow: str | None = None) -> None:
-        super().__init__(detail)
-        self.detail = detail
+        # A model's own words may be no text, or have half of a character, which no answer can carry.
+        self.detail = str(detail).encode(errors="backslashreplace").decode()
+        super().__init__(self.detail)
         self.retry_after_s = retry_after_s
         self.allow = allow
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.engines.manifest import FILES, PICKLES
 from handlers.functions.environment import SettingsError
 from handlers.functions.parameters import PARAMETERS
-from handlers.functions.problems import PROBLEMS, InternalFault, NotReady, Overloaded, RequestProblem
+from handlers.functions.problems import PROBLEMS, InputRefused, InternalFault, NotReady, Overloaded, RequestProblem, document
 from handlers.functions.requests import PredictionRequest
 from handlers.server import stages as stages_module
 from handlers.server.stages import AHEAD_S, Stages, custom_attributes, server_timing
@@ -344,6 +345,12 @@ class Fixed:
 def test_a_model_that_computes_no_number_is_a_fault_and_no_null_in_the_answer(value):
     with pytest.raises(InternalFault):
         FeatureExtraction(TextModel(Fixed(), Fixed([1, value])), None).predict(REQUEST, Cancellation())
+
+
+@pytest.mark.parametrize("detail", ["half \ud800 of one", ValueError("half \ud800 of one")], ids=["text", "error"])
+def test_a_problem_can_be_told_whatever_a_models_own_words_are(detail):
+    told = orjson.loads(orjson.dumps(document(InputRefused(detail), "id")))
+    assert told["detail"] == "half \\ud800 of one"
 
 
 def test_every_kind_of_problem_has_a_row_and_a_name_of_its_own():
