@@ -11,12 +11,15 @@ from msgspec import Meta
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.onnx import OnnxEngine
 
+# The graph computes in float32, in which the squares of these are numbers, too.
+Sample = Annotated[float, Meta(ge=-1e9, le=1e9)]
+
 
 @dataclass(frozen=True)
 class Wave:
     """Samples at equal distances, a period of 16 to 48 of them."""
 
-    samples: Annotated[list[float], Meta(min_length=64, max_length=4096)]
+    samples: Annotated[list[Sample], Meta(min_length=64, max_length=4096)]
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,17 @@ def test_a_wave_that_is_too_short_is_refused(model):
         ask(model, {"inputs": {"samples": [1.0] * 63}})
 
 
+@pytest.mark.parametrize("samples", [[1e39] * 64, [1e38, -1e38] * 32, [1e30, -1e30] * 32, [-1.1e9] * 64], ids=lambda each: str(each[0]))
+def test_samples_that_float32_can_not_compute_with_are_refused(model, samples):
+    with pytest.raises(InputRefused, match=r"Expected `float` [<>]= -?1"):
+        ask(model, {"inputs": {"samples": samples}})
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e9])
+def test_the_size_of_a_wave_is_none_of_its_shape(model, size):
+    assert ask(model, {"inputs": {"samples": [size] * 16 + [-size] * 16 + [size] * 16 + [-size] * 16}})["shape"] in SHAPES
+
+
 def test_what_is_committed_is_small_and_tells_of_no_machine():
     files = [path for path in SERVED.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert sum(path.stat().st_size for path in files) < 1_000_000
