@@ -18,6 +18,8 @@ TEXTS, IMAGES, VALUES = "texts", "images", "values"
 # What `decode_by` was given, and what stands for a body that it did not read.
 _faster: list[Callable[[bytes], Any]] = []
 _NOT_READ = object()
+# A body without 19 digits in a row has no whole number of more than 64 bits.
+_AS_ZEROS, _LONG_NUMBER = bytes.maketrans(b"123456789", b"0" * 9), b"0" * 19
 _TAKES = {"image-classification": IMAGES, "custom": VALUES}
 
 
@@ -63,7 +65,8 @@ def parse(
         value = _decode(body)
     else:
         # Nothing can be nested more deeply than there are beginnings.
-        sound = body.count(b"[") + body.count(b"{") <= values.MOST_NESTED
+        nested = body.count(b"[") + body.count(b"{") > values.MOST_NESTED
+        sound = not nested and _LONG_NUMBER not in body.translate(_AS_ZEROS)
     return from_value(value, max_inputs=max_inputs, references=references, kind=kind, sound=sound)
 
 

@@ -2,21 +2,25 @@
 
 import binascii
 import math
+from typing import Any
 
 from handlers.functions.problems import InputRefused
 from handlers.functions.wording import clipped
 
 # Deeper values have no use, and every step that reads or writes JSON by recursion must get through.
 MOST_NESTED = 32
-# What others are in.
-_WITHIN = (dict, list)
-_FLOATS = {float}
+# What others are in; models give tuples, too.
+_WITHIN = (dict, list, tuple)
+_FLOATS, _WHOLE = {float}, {int}
+# Whole numbers that whatever writes JSON here can write.
+_LEAST, _MOST = -(1 << 63), (1 << 64) - 1
 # A value's name or place within what it is in, and where that is.
 _Place = tuple[object, "_Place | None"]
 
 
 def check(value: object, where: str) -> None:
-    """Raises InputRefused for a JSON value that can't be handed on as it came: nested too deeply, an infinite number, half a character."""
+    """Raises InputRefused for a JSON value that can't be handed on as it came: nested too deeply, an infinite number, a whole number of
+    more than 64 bits, half a character."""
     _check(value, (where, None), 0)
 
 
@@ -31,6 +35,9 @@ def _check(value: object, place: _Place, depth: int) -> None:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise InputRefused(f"'{_path(place)}' is a number beyond 1.8e308: send a finite one.")
+    elif isinstance(value, int):
+        if not _LEAST <= value <= _MOST:
+            raise InputRefused(f"'{_path(place)}' is a whole number beyond 64 bits: send {_LEAST} to {_MOST}.")
     elif isinstance(value, _WITHIN):
         if depth == MOST_NESTED:
             raise InputRefused(f"'{clipped(_path(place))}' is nested more than {MOST_NESTED} levels deep.")
@@ -40,10 +47,16 @@ def _check(value: object, place: _Place, depth: int) -> None:
                     _check(name, place, depth)
             for name, item in value.items():
                 _check(item, (name, place), depth + 1)
-        # Long lists are of numbers, mostly. No sum with one that is infinite is finite.
-        elif not (set(map(type, value)) == _FLOATS and math.isfinite(sum(value))):
+        elif not _numbers(value):
             for number, item in enumerate(value):
                 _check(item, (number, place), depth + 1)
+
+
+def _numbers(value: list[Any] | tuple[Any, ...]) -> bool:
+    """Whether a list, which may be long, is of numbers of one type that are known to be sound."""
+    kinds = set(map(type, value))
+    # No sum with one that is infinite is finite.
+    return (kinds == _FLOATS and math.isfinite(sum(value))) or (kinds == _WHOLE and min(value) >= _LEAST and max(value) <= _MOST)
 
 
 def _path(place: _Place) -> str:

@@ -100,6 +100,18 @@ def test_what_has_many_beginnings_is_looked_through():
     assert read(body, True).texts == ([0.5],) * 50
 
 
+@pytest.mark.parametrize(
+    ("number", "taken"), [(2**63, True), (2**64 - 1, True), (-(2**63), True), (2**64, False), (-(2**63) - 1, False), (10**40, False)]
+)
+def test_no_whole_number_of_more_than_64_bits_comes_through(number, taken):
+    for value in (number, [number] * 40, {"a": [1.5, number]}, [True, number]):
+        for kept in (read(json.dumps({"inputs": value}).encode(), how) for how in (True, False)):
+            if taken:
+                assert alike(kept.texts, tuple(value) if isinstance(value, list) else (value,))
+            else:
+                assert "is a whole number beyond 64 bits: send -9223372036854775808 to 18446744073709551615" in kept[1]
+
+
 def test_no_infinite_number_comes_through():
     for number in ("1e400", "-1e400", "1" + "0" * 400 + ".0"):
         for kept in (read(f'{{"inputs": {number}}}'.encode(), how) for how in (True, False)):
