@@ -1,7 +1,7 @@
 """A model of one's own: its class out of `handlers/models`, with requests and answers checked by what it says that it takes and gives."""
 
-import functools
 import importlib
+import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from handlers.engines import own_values
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest, ModelError
 from handlers.functions import values
@@ -29,14 +30,18 @@ class OwnModel:
     """Answers an output for an input, a list of them for a list; `schemas` describes them (JSON Schema 2020-12, as OpenAPI 3.1 has it)."""
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
-        """Raises ModelError for code that is not in this image, or does not have the two verbs."""
+        """Raises ModelError for code that is not in this image, or can't answer by its verbs and types."""
         self._name = manifest.architecture
         kind = _class(self._name)
         self._input, self._output, self._parameters = _types(kind, self._name)
+        found, components = self._schemas()
         self.warm_up = self._example(kind)
+        # The schemas `input`, `output` and `parameters` (None without), the `components` that they name, and an `example`.
+        self.schemas: Mapping[str, Any] = {**found, "components": components, "example": self.warm_up.texts[0]}
         # It is imported for these alone.
         decode_by(msgspec.json.decode)
         self._model = kind()
+        self._check_call()
         self._model.load(folder, threads)
         # What it computes with is its own business, and it may say so.
         self.providers = tuple(getattr(self._model, "providers", ("own",)))
@@ -110,19 +115,26 @@ class OwnModel:
             _converted(value, self._input, f"inputs[{index}]" if request.many else "inputs") for index, value in enumerate(request.texts)
         ]
 
-    @functools.cached_property
-    def schemas(self) -> Mapping[str, Any]:
-        """The schemas `input`, `output` and `parameters` (None without), the `components` that they name, and an `example`."""
+    def _schemas(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Those of `input`, `output` and `parameters`, and the components that they name. What has none can't be checked by it either."""
         kinds = [self._input, self._output, *([] if self._parameters is None else [self._parameters])]
-        found, components = msgspec.json.schema_components(kinds, ref_template=f"#/components/schemas/{_PREFIX}{{name}}")
-        parameters = found[2] if len(found) > 2 else None
-        return {
-            "input": found[0],
-            "output": found[1],
-            "parameters": parameters,
-            "components": {f"{_PREFIX}{name}": schema for name, schema in components.items()},
-            "example": self.warm_up.texts[0],
-        }
+        try:
+            found, components = own_values.schemas(kinds, f"#/components/schemas/{_PREFIX}{{name}}")
+        except (TypeError, NameError) as error:
+            raise ModelError(f"{PACKAGE}.{self._name}: what predict takes and gives: {error}.") from error
+        names = ("input", "output", "parameters")
+        described = dict.fromkeys(names) | dict(zip(names, found, strict=False))
+        return described, {f"{_PREFIX}{name}": schema for name, schema in components.items()}
+
+    def _check_call(self) -> None:
+        """Raises ModelError where predict can't be called with what it says that it takes."""
+        predict, given = self._model.predict, ["inputs", *([] if self._parameters is None else ["parameters"])]
+        try:
+            taken = list(inspect.signature(predict).bind(*given).arguments)
+        except TypeError as error:
+            raise ModelError(f"{PACKAGE}.{self._name}: predict is called with {' and '.join(given)}: {error}: write {_SHAPE}.") from error
+        if taken != given or inspect.iscoroutinefunction(predict):
+            raise ModelError(f"{PACKAGE}.{self._name}: predict is no plain function of {' and '.join(given)}: write {_SHAPE}.")
 
     def _given(self, parameters: dict[str, Any]) -> list[Any]:
         if self._parameters is not None:
@@ -134,8 +146,8 @@ class OwnModel:
     def _plain(self, output: object) -> Any:
         """The JSON value of an output, if it is what the model says that it gives."""
         try:
-            plain = msgspec.to_builtins(output, enc_hook=_of_numpy)
-            msgspec.convert(plain, self._output)
+            plain = own_values.plain(output)
+            msgspec.convert(plain, self._output, str_keys=True)
             values.check(plain, "outputs")
         except (msgspec.ValidationError, NotImplementedError, RequestProblem) as error:
             raise TypeError(f"{PACKAGE}.{self._name} gave {clipped(repr(output))}, which is no {self._output}: {error}") from error
@@ -143,11 +155,11 @@ class OwnModel:
 
     def _example(self, kind: type[Any]) -> PredictionRequest:
         try:
-            example = msgspec.to_builtins(kind.example)
-            msgspec.convert(example, self._input)
+            example = own_values.plain(kind.example)
+            msgspec.convert(example, self._input, str_keys=True)
             if self._parameters is not None:
                 msgspec.convert({}, self._parameters)
-        except (AttributeError, TypeError, msgspec.ValidationError) as error:
+        except (AttributeError, TypeError, NotImplementedError, msgspec.ValidationError) as error:
             what = "example must be an input of it, and its parameters need defaults"
             raise ModelError(f"{PACKAGE}.{self._name}: {what}: {error}") from error
         return PredictionRequest((example,), many=False, parameters={})
@@ -183,13 +195,6 @@ def _types(kind: type[Any], name: str) -> tuple[Any, Any, Any]:
 
 def _converted(value: object, kind: Any, where: str) -> Any:
     try:
-        return msgspec.convert(value, kind)
+        return own_values.converted(value, kind)
     except msgspec.ValidationError as error:
         raise InputRefused(f"'{where}': {str(error)[:300]}.") from error
-
-
-def _of_numpy(value: Any) -> Any:
-    """A number or an array of numpy as Python's own."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise NotImplementedError(f"{type(value).__name__} is no JSON value")

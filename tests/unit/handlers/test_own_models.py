@@ -1,16 +1,21 @@
 """Models of one's own: every folder of handlers/models packaged, loaded and asked; what a wrong one is told."""
 
+import datetime
+import enum
 import io
 import json
 import pickle
 import sys
 import tarfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any, ClassVar, Literal
 
 import jsonschema
+import msgspec
 import numpy as np
+import orjson
 import pytest
 
 from handlers.engines.cancellation import Cancellation, Cancelled
@@ -79,6 +84,8 @@ def test_an_input_is_answered_alone_a_list_as_a_list_and_parameters_reach_the_mo
         ({"inputs": HOUSE | {"rooms": "4"}}, "Expected `int`, got `str`"),
         ({"inputs": HOUSE | {"square_metres": 1e999}}, "beyond 1.8e308"),
         ({"inputs": HOUSE | {"sides": [1.5, 1e999]}}, "'inputs.sides.1' is a number beyond 1.8e308"),
+        ({"inputs": HOUSE | {"rooms": 2**64}}, "'inputs.rooms' is a whole number beyond 64 bits: send -9223372036854775808 to"),
+        ({"inputs": HOUSE, "parameters": {"nearest": 2**70}}, "'parameters.nearest' is a whole number beyond 64 bits"),
         ({"inputs": HOUSE | {"condition": "odd"}}, "Invalid enum value 'odd'"),
         ({"inputs": HOUSE | {"rooms": 90}}, "90 rooms in 100 square metres"),
         ({"inputs": HOUSE, "parameters": {"nearest": 0}}, "'parameters': Expected `int` >= 1"),
@@ -149,6 +156,12 @@ def test_a_model_that_breaks_its_word_is_a_fault(served, gives):
         ask(served(type("Model", (Model,), {"gives": gives})), {"inputs": "text"})
 
 
+def test_a_model_whose_tuple_holds_no_number_breaks_its_word_too(served):
+    model = served(type("Model", (Model,), {"predict": _taking(str, tuple[float, ...], gives=(1.0, float("nan")))}))
+    with pytest.raises(TypeError, match=r"outputs\.1' is a number beyond"):
+        ask(model, {"inputs": "text"})
+
+
 def test_one_that_takes_no_parameters_refuses_them(served):
     assert ask(served(Model), {"inputs": "text", "parameters": {}}) == 1
     with pytest.raises(InputRefused, match=r"parameters\.top_k is not known: this model takes none"):
@@ -179,6 +192,118 @@ def test_parameters_stand_beside_the_inputs_as_the_model_has_them(served):
 
 def _untyped(self, inputs):
     return inputs
+
+
+def _further(self, inputs: list[str], parameters) -> list[int]:
+    return [1]
+
+
+def _named_otherwise(self, inputs: list[str], options: dict[str, int]) -> list[int]:
+    return [1]
+
+
+def _by_name_alone(self, inputs: list[str], *, parameters: dict[str, int]) -> list[int]:
+    return [1]
+
+
+def _swapped(self, parameters: dict[str, int], inputs: list[str]) -> list[int]:
+    return [1]
+
+
+async def _awaited(self, inputs: list[str]) -> list[int]:
+    return [1]
+
+
+def _taking(taken, given, gives=1):
+    def predict(self, inputs, parameters=None):
+        return [gives]
+
+    predict.__annotations__ = {"inputs": list[taken], "return": list[given]}
+    return predict
+
+
+class Share(enum.Enum):
+    HALF = 0.5
+
+
+@pytest.mark.parametrize(
+    ("predict", "told"),
+    [
+        (_further, "missing a required argument: 'parameters': write predict"),
+        (_named_otherwise, "missing a required argument: 'options': write predict"),
+        (_by_name_alone, "called with inputs and parameters: too many positional arguments: write predict"),
+        (_swapped, "no plain function of inputs and parameters: write predict"),
+        (_awaited, "no plain function of inputs: write predict"),
+        (_taking(str, np.ndarray), "type <class 'numpy.ndarray'> is not supported: use dataclasses, .* arrays of numpy are given as list"),
+        (_taking(np.ndarray, str), "type <class 'numpy.ndarray'> is not supported: use dataclasses"),
+        (_taking(str, dict[str, Share]), "type `<enum 'Share'>` is not supported: use dataclasses"),
+    ],
+    ids=["no type", "other name", "by name", "other order", "awaited", "array given", "array taken", "enum of floats"],
+)
+def test_a_class_whose_predict_could_never_answer_is_refused_at_start(served, predict, told):
+    with pytest.raises(ModelError, match=told):
+        served(type("Model", (Model,), {"predict": predict}))
+
+
+@pytest.mark.parametrize("kind", [Any, object, list[float], dict[str, list[float]], datetime.date, Literal["a", 1]], ids=str)
+def test_what_has_a_schema_is_served_and_a_further_argument_may_have_a_default(served, kind):
+    model = served(type("Model", (Model,), {"predict": _taking(str, kind)}))
+    assert json.dumps(model.schemas)
+
+
+class Keyed(Model):
+    """Of objects whose names are whole numbers to the model."""
+
+    example: ClassVar = {1: 2.0}
+
+    def predict(self, inputs: list[dict[int, float]], parameters: dict[int, int]) -> list[dict[int, float]]:
+        return [{key + parameters.get(1, 0): value for key, value in each.items()} for each in inputs]
+
+
+def test_objects_whose_names_are_numbers_come_and_go_as_texts(served):
+    model = served(Keyed)
+    assert model.predict(model.warm_up, Cancellation()) == {"1": 2.0}
+    assert ask(model, {"inputs": [{"7": 0.5}, {}], "parameters": {"1": 10}}) == [{"17": 0.5}, {}]
+    with pytest.raises(InputRefused, match="Expected `int`"):
+        ask(model, {"inputs": {"seven": 0.5}})
+    assert json.loads(orjson.dumps(openapi.document(HandlerSettings(), None, model.schemas)))["components"]["schemas"]["Request"]
+
+
+@dataclass(frozen=True)
+class Part:
+    size: int
+    colour: str = "grey"
+
+
+@dataclass
+class Whole:
+    part: Part
+    parts: list[Part] = field(default_factory=list)
+    named: dict[str, tuple[Part, ...]] = field(default_factory=dict)
+    note: str | None = None
+
+
+class Around(msgspec.Struct):
+    whole: Whole | None = None
+
+
+class Echo(Model):
+    example = Around()
+
+    def predict(self, inputs: list[Around]) -> list[Around]:
+        return inputs
+
+
+def test_defaults_that_nobody_sent_are_in_an_answer_that_hands_the_input_back(served):
+    body = {"part": {"size": 1}, "parts": [{"size": 2}, {"size": 3, "colour": "red"}], "named": {"a": [{"size": 4}]}}
+    grey = {"colour": "grey"}
+    whole = {
+        "part": {"size": 1} | grey,
+        "parts": [{"size": 2} | grey, {"size": 3, "colour": "red"}],
+        "named": {"a": [{"size": 4} | grey]},
+        "note": None,
+    }
+    assert json.loads(orjson.dumps(ask(served(Echo), {"inputs": {"whole": body}}))) == {"whole": whole}
 
 
 @pytest.mark.parametrize(
