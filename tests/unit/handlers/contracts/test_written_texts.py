@@ -116,7 +116,9 @@ def test_values_that_change_nothing_or_have_one_meaning_are_taken(client, openai
 
 
 def test_usage_is_null_until_it_is_told(openai):
-    chunks = list(openai.completions.create(model=MODEL, prompt="a", max_tokens=2, stream=True, stream_options={"include_usage": True}))
+    chunks = list(
+        openai.completions.create(model=MODEL, prompt="a", temperature=0, max_tokens=2, stream=True, stream_options={"include_usage": True})
+    )
     told = [chunk.model_dump().get("usage", "absent") for chunk in chunks]
     assert told[:-1] == [None] * (len(chunks) - 1)
     assert told[-1]["completion_tokens"] == 2
