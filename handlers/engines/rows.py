@@ -90,9 +90,12 @@ class TorchGenerator:
         """The row is over: the last one takes its number."""
         last = len(self._lengths) - 1
         with device.computing(self._device):
+            # What it left behind may be numbers that are none, which a shorter row in its place would take part in behind its end.
+            self._table[:, :, row, :, : self._lengths[row]] = 0
             if row != last:
                 length = self._lengths[last]
                 self._table[:, :, row, :, :length] = self._table[:, :, last, :, :length]
+                self._table[:, :, last, :, :length] = 0
                 self._lengths[row] = length
             self._lengths.pop()
             if not self._lengths:
@@ -135,7 +138,7 @@ class TorchGenerator:
         self._table = grown
 
     def _empty(self, rows: int, places: int) -> Tensor:
-        # Zeros: what is masked still takes part, and nothing times a number that is none is none.
+        # Zeros, as behind the end of every row: what is masked still takes part, and nothing times a number that is none is none.
         config = self._model.config
         sizes = (config.layers, 2, rows, config.kv_heads, places, config.width)
         return torch.zeros(sizes, dtype=self._model.dtype, device=self._device)
