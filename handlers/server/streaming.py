@@ -34,17 +34,19 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._job: Job[Any, Encoded] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._first: bytes | None = None
         self._gone = False
 
     def tell(self, piece: bytes) -> None:
         """In the model's thread."""
-        self._put(piece)
+        self._soon(self._pieces.put_nowait, piece)
 
     def of(self, job: "Job[Any, Encoded]") -> None:
-        """The job whose pieces these are."""
+        """The job whose pieces these are: it leaves the model when its time is over, whether its client reads them or not."""
         self._job = job
-        job.future.add_done_callback(lambda _: self._put(None))
+        self._timer = self._loop.call_later(max(self._until - time.monotonic(), 0), job.cancellation.cancel)
+        job.future.add_done_callback(lambda _: self._soon(self._over))
 
     async def first(self) -> None:
         """Wait for the first piece. Raises RequestProblem."""
@@ -88,14 +90,19 @@ class Stream:
             async with asyncio.timeout(max(self._until - time.monotonic(), 0)):
                 piece = await self._pieces.get()
         except TimeoutError as error:
-            raise DeadlineExceeded("The answer took longer than it may take.") from error
+            raise self._late() from error
         if self._gone:
             raise ClientGone
         if piece is None:
             assert self._job is not None  # it ended
+            if self._job.future.cancelled():
+                raise self._late()
             if (failure := self._job.future.exception()) is not None:
                 raise failure
         return piece
+
+    def _late(self) -> DeadlineExceeded:
+        return DeadlineExceeded("The answer took longer than it may take.")
 
     def _last(self) -> bytes:
         assert self._job is not None  # it ended
@@ -103,10 +110,16 @@ class Stream:
         self._done(seconds)
         return encoded.body
 
-    def _put(self, piece: bytes | None) -> None:
+    def _over(self) -> None:
+        """The job has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pieces.put_nowait(None)
+
+    def _soon(self, tell: Callable[..., object], *told: object) -> None:
         # A loop that is closed has nobody who waits.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+            self._loop.call_soon_threadsafe(tell, *told)
 
 
 async def send_stream(

@@ -229,6 +229,39 @@ def test_time_that_is_over_ends_a_stream_with_its_last_event():
     assert model._generator.steps < 20
 
 
+def test_time_that_is_over_ends_a_stream_that_nobody_reads():
+    made, model = serving(pause_s=0.05)
+
+    async def ask():
+        body = orjson.dumps({"model": MODEL, "prompt": "a", "max_tokens": 25, "temperature": 0, "stream": True})
+        incoming = [{"type": "http.request", "body": body}]
+        over, sent = asyncio.Event(), []
+
+        async def receive():
+            if incoming:
+                return incoming.pop()
+            await asyncio.Event().wait()
+
+        async def send(message):
+            sent.append(message)
+            if len(sent) == 2:
+                # The buffers between server and client are full.
+                await over.wait()
+
+        headers = [(b"x-request-timeout-ms", b"500")]
+        scope = {"method": "POST", "path": "/v1/completions", "raw_path": b"/v1/completions", "headers": headers}
+        answering = asyncio.ensure_future(App(made)(scope, receive, send))
+        await asyncio.sleep(1)
+        steps = model._generator.steps, model.free
+        over.set()
+        await answering
+        return steps, b"".join(message.get("body", b"") for message in sent)
+
+    (steps, free), told = asyncio.run(ask())
+    assert (steps < 15, free) == (True, 2)
+    assert orjson.loads(told.rstrip().rpartition(b"data: ")[2])["error"]["code"] == "deadline-exceeded"
+
+
 def test_who_leaves_in_the_middle_is_not_written_on():
     made, model = serving(pause_s=0.02)
 
