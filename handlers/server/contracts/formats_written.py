@@ -5,9 +5,19 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from handlers.engines.manifest import Manifest
 from handlers.functions.problems import NotAcceptable
+from handlers.functions.requests import PredictionRequest
 from handlers.functions.wording import clipped
 from handlers.server.forms import JSON, LINES, PLAIN, Encoded, Form, Predicted, dumped
+from handlers.tasks import CUSTOM
+
+_CSV, _NPY = "text/csv", "application/x-npy"
+# The tasks of which some outputs fit; a model's own may be anything.
+_HELD = {
+    _CSV: ("sentence-embedding", "text-classification", "image-classification", CUSTOM),
+    _NPY: ("sentence-embedding", "feature-extraction", CUSTOM),
+}
 
 
 def form_of(accept: str) -> Form:
@@ -26,7 +36,7 @@ def form_of(accept: str) -> Form:
             wanted.append((-weight, width > 0 and media_type != JSON, place, order, media_type))
     if wanted:
         media_type = min(wanted)[-1]
-        return PLAIN if media_type == JSON else Form(PLAIN.contract, _encoder(media_type))
+        return PLAIN if media_type == JSON else Form(PLAIN.contract, _encoder(media_type), adapt=_fitting(media_type))
     raise NotAcceptable(f"Accept is {clipped(accept)}: answers are written as {', '.join((JSON, *_WRITTEN))}.")
 
 
@@ -41,6 +51,22 @@ def _weights(accept: str) -> list[tuple[str, float]]:
         except ValueError:
             raise NotAcceptable(f"Accept is {clipped(accept)}: a weight is a number from 0 to 1.") from None
     return weighed
+
+
+def _fitting(media_type: str) -> Callable[[PredictionRequest, Manifest], PredictionRequest]:
+    """Raises NotAcceptable for a task whose outputs never fit into the format, before they are computed."""
+
+    def adapt(request: PredictionRequest, manifest: Manifest) -> PredictionRequest:
+        if media_type in _HELD and manifest.task not in _HELD[media_type]:
+            raise _refusal(media_type)
+        return request
+
+    return adapt
+
+
+def _refusal(media_type: str) -> NotAcceptable:
+    has = {_CSV: "has a vector or labels a row, and these outputs are neither", _NPY: "is one array of numbers, and these outputs are none"}
+    return NotAcceptable(f"{media_type} {has[media_type]}: ask for application/json.")
 
 
 def _encoder(media_type: str) -> Callable[[Predicted], Encoded]:
@@ -74,7 +100,7 @@ def _row(output: Any) -> list[Any]:
     # None at all would be a row only by chance.
     if isinstance(scores, list) and scores and all(isinstance(each, dict) and each.keys() == {"label", "score"} for each in scores):
         return [value for each in scores for value in (each["label"], dumped(each["score"]).decode())]
-    raise NotAcceptable("text/csv has a vector or labels a row, and these outputs are neither: ask for application/json.")
+    raise _refusal(_CSV)
 
 
 def _array(predicted: Predicted) -> bytes:
@@ -85,6 +111,6 @@ def _array(predicted: Predicted) -> bytes:
 
 _WRITTEN: dict[str, Callable[[Predicted], bytes]] = {
     **dict.fromkeys(LINES, _lines),
-    "text/csv": _table,
-    "application/x-npy": _array,
+    _CSV: _table,
+    _NPY: _array,
 }

@@ -167,6 +167,19 @@ def test_hugging_faces_shapes(client):
     assert (problem(refused), "repetition_penalty" in refused.text) == ((422, "input-refused"), True)
 
 
+@pytest.mark.parametrize("accept", ["text/csv", "application/x-npy"])
+def test_a_format_that_no_written_text_fits_into_is_refused_before_anything_is_written(accept):
+    made, model = serving()
+    client = TestClient(App(made))
+    # Behind what the model writes to warm up.
+    assert client.post("/predict", json={"inputs": "z"}, headers={"accept": "application/jsonl"}).status_code == 200
+    before = model.counted()
+    answer = client.post("/predict", json={"inputs": "a"}, headers={"accept": accept})
+    assert problem(answer) == (406, "not-acceptable")
+    assert "ask for application/json" in answer.json()["detail"]
+    assert model.counted() == before
+
+
 NEAR, FULL = "b" * (CONTEXT - 3), "b" * CONTEXT
 # Route -> a body with a prompt, the field in which its caller names a number of tokens, and where the answer has the text and why it ended.
 ASKED = {
