@@ -51,16 +51,30 @@ def choose(logits: Array, wishes: Wishes, random: np.random.Generator) -> int:
     """The next token by the logits of one row. What is drawn from is cut as transformers does it: temperature, `top_k`, `top_p`."""
     if wishes.temperature == 0:
         return int(logits.argmax())
+    tokens, chances = drawn_from(logits, wishes)
+    reached = chances.cumsum()
+    reached /= reached[-1]
+    return int(tokens[np.searchsorted(reached, random.random(), side="right")])
+
+
+def drawn_from(logits: Array, wishes: Wishes) -> tuple[Array, Array]:
+    """The tokens that one is drawn from, and how likely each is beside the others. Sorted is only what has to be: a vocabulary of 128,000
+    words would take 20 ms for each token."""
+    tokens = np.arange(logits.size)
+    if wishes.top_k is not None and wishes.top_k < logits.size:
+        # Those as likely as the last one of them stay.
+        tokens = np.flatnonzero(logits >= np.partition(logits, -wishes.top_k)[-wishes.top_k])
     # A temperature of next to nothing makes numbers that are none.
-    scores = (logits.astype(np.float64) - logits.max()) / max(wishes.temperature, 1e-4)
-    order = np.argsort(-scores, kind="stable")[: wishes.top_k]
-    chances = np.exp(scores[order])
-    chances /= chances.sum()
+    chances = np.exp((logits[tokens].astype(np.float64) - logits.max()) / max(wishes.temperature, 1e-4))
     if wishes.top_p < 1:
+        chances /= chances.sum()
+        # What is less likely than this does not come to what may be left out, all of it together.
+        likely = np.flatnonzero(chances >= (1 - wishes.top_p) / chances.size)
+        order = likely[np.argsort(-chances[likely], kind="stable")]
         # The likeliest ones that come to top_p together, the one included that reaches it.
-        kept = int(np.searchsorted(chances.cumsum(), wishes.top_p)) + 1
-        order, chances = order[:kept], chances[:kept] / chances[:kept].sum()
-    return int(random.choice(order, p=chances))
+        order = order[: int(np.searchsorted(chances[order].cumsum(), wishes.top_p)) + 1]
+        tokens, chances = tokens[order], chances[order]
+    return tokens, chances
 
 
 def log_chance(logits: Array, token: int) -> float:

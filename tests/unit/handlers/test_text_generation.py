@@ -1,5 +1,7 @@
 """Texts that are written side by side, without torch: what is drawn, what is told, who joins and who leaves."""
 
+import itertools
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models
@@ -8,7 +10,7 @@ from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions.problems import InputRefused, InternalFault
 from handlers.functions.requests import PredictionRequest, check
 from handlers.tasks.continuing import Opened
-from handlers.tasks.sampling import Wishes, choose, log_chance, wishes_of
+from handlers.tasks.sampling import Wishes, choose, drawn_from, log_chance, wishes_of
 from handlers.tasks.writing import Writing
 from tests.unit.handlers.alphabet import CONTEXT, TASK, alphabet_model, byte_tokenizer
 
@@ -136,6 +138,50 @@ def test_what_is_drawn_is_cut_as_asked():
     assert drawn(temperature=0.0) == drawn(temperature=1e-9) == drawn(top_k=1) == drawn(top_p=0.4) == [0, 1, 0, 0]
     assert drawn(top_k=2) == drawn(top_p=0.6) == [0, 0.6, 0, 0.4]
     assert log_chance(logits, 1) == pytest.approx(np.log(0.4), abs=1e-6)
+
+
+def test_words_as_likely_as_the_last_of_top_k_are_drawn_too():
+    logits, random = np.array([1, 3, 2, 2, 0], np.float32), np.random.default_rng(0)
+    assert {choose(logits, Wishes(1, temperature=9.0, top_k=2), random) for _ in range(500)} == {1, 2, 3}
+    assert {choose(logits, Wishes(1, temperature=9.0, top_k=9), random) for _ in range(500)} == {0, 1, 2, 3, 4}
+
+
+def test_no_word_without_a_chance_is_drawn():
+    class Last:
+        def random(self):
+            return np.nextafter(1.0, 0.0)
+
+    logits = np.array([0, 0, -1e6, -1e6], np.float32)
+    assert [choose(logits, Wishes(1, temperature=1.0, top_p=top_p), Last()) for top_p in (1.0, 0.99)] == [1, 1]
+
+
+def test_the_vocabulary_is_not_sorted_for_a_word(monkeypatch):
+    logits, random = np.random.default_rng(1).normal(scale=3, size=128_000).astype(np.float32), np.random.default_rng(0)
+    sort, sorted_ = np.argsort, []
+
+    def counted(values, **settings):
+        sorted_.append(len(values))
+        return sort(values, **settings)
+
+    monkeypatch.setattr(np, "argsort", counted)
+    for wishes in (Wishes(1, temperature=1.0), Wishes(1, temperature=1.0, top_k=50), Wishes(1, temperature=1.0, top_k=50, top_p=0.9)):
+        choose(logits, wishes, random)
+    assert sum(sorted_) <= 50
+    choose(logits, Wishes(1, temperature=0.7, top_p=0.9), random)
+    assert sum(sorted_) < len(logits) / 4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_top_p_keeps_the_words_that_a_sort_of_all_of_them_keeps(seed):
+    random = np.random.default_rng(seed)
+    logits = (random.normal(size=500) * random.choice([0.1, 1, 5])).astype(np.float32)
+    for top_k, top_p in itertools.product((None, 7, 400), (0.01, 0.5, 0.9, 0.9999)):
+        order = np.argsort(-logits, kind="stable")[:top_k]
+        chances = np.exp(logits[order].astype(np.float64) - logits.max())
+        kept = int(np.searchsorted((chances / chances.sum()).cumsum(), top_p)) + 1
+        tokens, found = drawn_from(logits, Wishes(1, temperature=1.0, top_k=top_k, top_p=top_p))
+        assert tokens.tolist() == order[:kept].tolist()
+        assert found / found.sum() == pytest.approx(chances[:kept] / chances[:kept].sum())
 
 
 def test_something_is_drawn_where_it_is_asked_for():
