@@ -1,6 +1,6 @@
 """A request whose texts are continued, and each of its texts on the way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,9 +56,12 @@ class Opened:
 
 
 class Row:
-    """One text: its prompt, of which `read` tokens are read, and what was written behind it. `reason` tells why it is over."""
+    """One text: its prompt, of which `read` tokens are read, and what was written behind it, up to one of the tokens `stops`. `reason`
+    tells why it is over."""
 
-    def __init__(self, of: Opened, index: int, text: str, tokens: list[int], wishes: Wishes, writing: Writing) -> None:
+    def __init__(
+        self, of: Opened, index: int, text: str, tokens: list[int], wishes: Wishes, writing: Writing, stops: Collection[int] = ()
+    ) -> None:
         self.of = of
         self.tokens = tokens
         self.wishes = wishes
@@ -69,18 +72,18 @@ class Row:
         self._index = index
         self._text = text
         self._writing = writing
+        self._stops = stops
         self._details: list[dict[str, Any]] = []
 
     def take(self, token: int, *, ends: bool, details: dict[str, Any] | None) -> None:
         """Another token, which may be the last; one that `ends` the text is no part of it."""
         self.last = token
         came = "" if ends else self._writing.add(token)
-        if ends or self._writing.stopped:
-            self.reason = STOP
-        elif self._writing.tokens == self.wishes.most:
-            self.reason = LENGTH
-        if self.reason:
+        over = ends or token in self._stops
+        if over or self._writing.stopped or self._writing.tokens == self.wishes.most:
+            # Half a character is told with the end alone, and a text to stop at with it.
             came += self._writing.finish()
+            self.reason = STOP if over or self._writing.stopped else LENGTH
         if details is not None:
             details |= {"text": came}
             self._details.append(details)

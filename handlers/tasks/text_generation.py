@@ -49,7 +49,7 @@ class TextGeneration:
         self._tokenizer = tokenizer
         self._context = manifest.max_tokens
         self._ends = frozenset(manifest.generation.ends)
-        self._special = frozenset(number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special)
+        self._special = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._places = places
         self._opened: list[Opened] = []
         self._coming: deque[Row] = deque()
@@ -77,10 +77,12 @@ class TextGeneration:
         Cancelled."""
         wishes = wishes_of(request.parameters, DEFAULT_NEW_TOKENS)
         opened = Opened(request.many, cancellation, told)
+        # Their texts are left out of what is written, and would never be found in it.
+        stops = frozenset(number for number, text in self._special.items() if text in wishes.stop)
         for index, text in enumerate(request.texts):
             cancellation.check()
             tokens, settled = self._settled(text, wishes, f"inputs[{index}]" if request.many else "The text")
-            opened.rows.append(Row(opened, index, text, tokens, settled, Writing(self._tokenizer, wishes.stop, tokens)))
+            opened.rows.append(Row(opened, index, text, tokens, settled, Writing(self._tokenizer, wishes.stop, tokens), stops))
         self._opened.append(opened)
         self._coming.extend(opened.rows)
         return opened

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions.problems import InputRefused, InternalFault
 from handlers.functions.requests import PredictionRequest, check
-from handlers.tasks.continuing import Opened
+from handlers.tasks.continuing import Opened, Row
 from handlers.tasks.sampling import Wishes, choose, drawn_from, log_chance, wishes_of
 from handlers.tasks.writing import Writing
 from tests.unit.handlers.alphabet import CONTEXT, TASK, alphabet_model, byte_tokenizer
@@ -29,6 +29,24 @@ def asked(*texts, many=False, **parameters):
     request = PredictionRequest(texts, many, parameters)
     check(TASK, request)
     return request
+
+
+def test_a_special_token_is_a_text_to_stop_at(model):
+    """Its text is left out of what is written."""
+    model._ends = frozenset()
+    (whole,), (row,) = (model.predict(asked("w", max_new_tokens=9, **more), Cancellation()) for more in ({}, {"stop": ["q", "</s>"]}))
+    assert (whole["generated_text"], whole["finish_reason"], whole["generated_tokens"]) == ("xyz", "length", 9)
+    assert (row["generated_text"], row["finish_reason"], row["generated_tokens"]) == ("xyz", "stop", 4)
+
+
+def test_a_text_to_stop_at_in_the_last_token_is_why_the_text_is_over():
+    """It ends with the first byte of a character, so that its text is known at the end alone."""
+    tokenizer, told = byte_tokenizer(), []
+    tokenizer.add_tokens(["STOP\u00f0"])
+    row = Row(Opened(False, Cancellation(), told.append), 0, "", [0], Wishes(most=2), Writing(tokenizer, ("STOP",)))
+    for token in ("a", "STOP\u00f0"):
+        row.take(tokenizer.token_to_id(token), ends=False, details=None)
+    assert (row.output()["generated_text"], row.reason, [piece.text for piece in told]) == ("a", "stop", ["a", ""])
 
 
 def test_a_text_goes_on_until_it_ends_or_is_long_enough(model):
