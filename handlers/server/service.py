@@ -97,7 +97,7 @@ class Service:
         self._deliveries: Deliveries | None = None
         # What the model's inputs are, None while that is not known; and what requests to it count for, beside their texts.
         self.kind: str | None = None
-        self._weighed: Callable[[Mapping[str, Any], int, int], tuple[int, int]] | None = None
+        self._weighed: Callable[[PredictionRequest, int, int], tuple[int, int]] | None = None
 
     def parse(self, body: bytes, content_type: str | None) -> PredictionRequest:
         """A request's body within the settings. Raises RequestProblem."""
@@ -372,7 +372,7 @@ class Service:
     ) -> _Job:
         inputs, cost = len(request.texts) or 1, sum(map(_cost, request.texts)) or _EACH
         if self._weighed is not None:
-            inputs, cost = self._weighed(request.parameters, inputs, cost)
+            inputs, cost = self._weighed(request, inputs, cost)
         asked, counted, weighed = _Asked(request, form, told), request is not _PING, self.manifest is not None
         return Job(asked, inputs, until, cost=cost, counted=counted, weighed=weighed, alone=alone, future=future)
 
@@ -422,17 +422,18 @@ def _cost(item: object) -> int:
     return _EACH + (min(len(item), _READ) if isinstance(item, str) else 0)
 
 
-def _written(parameters: Mapping[str, Any], inputs: int, cost: int) -> tuple[int, int]:
-    """Every token is a pass."""
-    tokens = parameters.get("max_new_tokens")
+def _written(request: PredictionRequest, inputs: int, cost: int) -> tuple[int, int]:
+    """A prompt is read to its end, and every token is a pass."""
+    characters = sum(len(text) for text in request.texts if isinstance(text, str))
+    tokens = request.parameters.get("max_new_tokens")
     # Looked at by the model's thread only; a number without end would cost without end.
     most = min(max(tokens, 1), _MOST_TOKENS) if isinstance(tokens, int) else DEFAULT_NEW_TOKENS
-    return inputs, cost + inputs * _EACH * most
+    return inputs, characters + inputs * _EACH * (1 + most)
 
 
-def _labelled(parameters: Mapping[str, Any], inputs: int, cost: int) -> tuple[int, int]:
+def _labelled(request: PredictionRequest, inputs: int, cost: int) -> tuple[int, int]:
     """Every label of a text is a pass."""
-    labels = passes(parameters)
+    labels = passes(request.parameters)
     return inputs * labels, cost * labels
 
 

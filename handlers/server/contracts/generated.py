@@ -24,12 +24,19 @@ def known(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of Hugging Face's clients as ours: without those that are null or change nothing. Raises InputRefused."""
     found = {name: value for name, value in parameters.items() if value is not None}
     if "stop_sequences" in found:
-        found.setdefault("stop", found.pop("stop_sequences"))
+        found["stop"] = _together(found.get("stop", []), found.pop("stop_sequences"))
     for name in found.keys() & _NEUTRAL.keys():
         value = found.pop(name)
         if not any(value == each and type(value) is type(each) for each in _NEUTRAL[name]):
             raise InputRefused(f"parameters.{name} is {clipped(str(value))}: this server does not do that, leave it out.")
     return found
+
+
+def _together(stop: object, older: object) -> object:
+    """The texts of both, `stop_sequences` being its older name; what is no list is left for who checks them."""
+    if not isinstance(stop, list) or not isinstance(older, list):
+        return older if isinstance(stop, list) else stop
+    return [*stop, *(each for each in older if each not in stop)]
 
 
 def event(value: object) -> bytes:

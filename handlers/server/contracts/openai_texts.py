@@ -82,7 +82,8 @@ def translated_chat(body: object) -> tuple[PredictionRequest, Form]:
     fields = fields_of(body, "The body", required=("model", "messages"), allowed=allowed)
     if fields.get("max_completion_tokens") is not None:
         fields = {**fields, "max_tokens": fields["max_completion_tokens"]}
-    one_of(object_in(fields, "response_format"), "type", ("text",))
+    if fields.get("response_format") is not None:
+        one_of(fields_of(fields["response_format"], "'response_format'", required=("type",)), "type", ("text",))
     messages = _messages(fields["messages"])
     # What the template writes has the special tokens already.
     parameters = {**_parameters(fields, _OF_CHATS), "add_special_tokens": False}
@@ -93,7 +94,8 @@ def translated_chat(body: object) -> tuple[PredictionRequest, Form]:
         return request._replace(texts=(text_of(messages, manifest),))
 
     form = _form(fields, _Chat("chat.completion", "chat.completion.chunk", "chatcmpl"), adapt)
-    return PredictionRequest(("",), False, parameters), form
+    # Until the template has written it, its text counts for the characters of its messages.
+    return PredictionRequest(("".join(each["content"] for each in messages),), False, parameters), form
 
 
 class _Texts:
@@ -211,15 +213,16 @@ def _message(value: object, where: str) -> dict[str, str]:
         raise InputRefused(f"'{where}.role' is {shown(role)}: this server knows {', '.join(_ROLES)}.")
     for answered in _OF_ANSWERS:
         one_of(fields, answered, ([],) if answered == "annotations" else ())
-    text_in(fields, "name")
-    content = fields["content"]
+    name, content = text_in(fields, "name"), fields["content"]
+    # Templates may write it.
+    said = {"role": role, **({} if name is None else {"name": name})}
     if not isinstance(content, list):
-        return {"role": role, "content": _text(fields, f"{where}.content")}
+        return {**said, "content": _text(fields, f"{where}.content")}
     parts = [fields_of(part, f"'{where}.content[{index}]'", required=("type", "text")) for index, part in enumerate(content)]
     for index, part in enumerate(parts):
         if part["type"] != "text":
             raise InputRefused(f"'{where}.content[{index}].type' is {shown(part['type'])}: this server reads texts alone.")
-    return {"role": role, "content": "".join(_text({"content": part["text"]}, f"{where}.content") for part in parts)}
+    return {**said, "content": "".join(_text({"content": part["text"]}, f"{where}.content") for part in parts)}
 
 
 def _text(fields: Mapping[str, Any], where: str) -> str:

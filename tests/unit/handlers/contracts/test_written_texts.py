@@ -13,7 +13,9 @@ from openai import InternalServerError, NotFoundError, OpenAI, UnprocessableEnti
 from starlette.testclient import TestClient
 
 from handlers.engines.loading import Loaded
+from handlers.functions.requests import PredictionRequest
 from handlers.server.app import App
+from handlers.server.contracts.openai_texts import translated_chat
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
@@ -21,6 +23,7 @@ from tests.unit.handlers.alphabet import CONTEXT, alphabet_model, manifest
 from tests.unit.handlers.contracts.conftest import problem
 
 MODEL = "alphabet"
+USER = {"role": "user", "content": "t"}
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -165,6 +168,54 @@ def test_hugging_faces_shapes(client):
         assert (told["finish_reason"], told["generated_tokens"], len(told["tokens"])) == (reason, 3, 3)
     refused = client.post("/", json={"inputs": "w", "parameters": {"repetition_penalty": 1.5}})
     assert (problem(refused), "repetition_penalty" in refused.text) == ((422, "input-refused"), True)
+
+
+def test_both_names_of_the_texts_to_stop_at_are_heard(client):
+    def asked(**parameters):
+        return client.post("/", json={"inputs": "a", "parameters": parameters})
+
+    for parameters in ({"stop": ["x"], "stop_sequences": ["d"]}, {"stop": ["d"], "stop_sequences": ["x"]}, {"stop_sequences": ["d"]}):
+        assert asked(**parameters).json() == [{"generated_text": "bc"}]
+    four = ["d", "1", "2", "3"]
+    assert asked(stop=four, stop_sequences=four).json() == [{"generated_text": "bc"}]
+    for parameters in (
+        {"stop": four, "stop_sequences": ["4"]},
+        {"stop": ["d"], "stop_sequences": "x"},
+        {"stop": "d", "stop_sequences": ["x"]},
+        {"stop": [{}], "stop_sequences": [{}]},
+    ):
+        assert problem(asked(**parameters)) == (422, "input-refused"), parameters
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"a": 1}, {"json_schema": {}}, {"type": "text", "json_schema": {}}, {"type": "json_object"}, "text"], ids=str
+)
+def test_a_format_of_the_response_is_text_and_nothing_else(client, asked):
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": "t"}], "max_tokens": 2}
+    answer = client.post("/v1/chat/completions", json=chat | {"response_format": asked})
+    assert problem(answer) == (422, "input-refused")
+    assert "response_format" in answer.json()["detail"] or "type" in answer.json()["detail"]
+    for served in ({"type": "text"}, None):
+        assert client.post("/v1/chat/completions", json=chat | {"response_format": served}).status_code == 200
+
+
+def test_who_says_a_message_is_told_to_the_template():
+    _, form = translated_chat({"model": MODEL, "messages": [{"role": "user", "name": "bob", "content": "hi"}, USER | {"name": None}]})
+    template = "{% for m in messages %}[{{ m.role }}{% if m.name is defined %} {{ m.name }}{% endif %}]{{ m.content }}{% endfor %}"
+    assert form.adapt(PredictionRequest(("",), False, {}), manifest(template)).texts == ("[user bob]hi[user]t",)
+
+
+def test_a_chat_and_a_prompt_cost_their_characters_where_others_wait(monkeypatch):
+    made, _ = serving()
+    client, costs = TestClient(App(made)), []
+    submit = made.worker.submit
+    monkeypatch.setattr(made.worker, "submit", lambda job, **more: costs.append(job.cost) or submit(job, **more))
+    text = "b" * 10_000
+    for message in ({"role": "user", "content": text}, {"role": "user", "content": [{"type": "text", "text": text}]}):
+        client.post("/v1/chat/completions", json={"model": MODEL, "messages": [message, USER], "max_tokens": 3})
+    client.post("/v1/completions", json={"model": MODEL, "prompt": [text, "t"], "max_tokens": 3})
+    client.post("/v1/completions", json={"model": MODEL, "prompt": "t", "max_tokens": 3})
+    assert costs == [10_001 + 60 * 4] * 2 + [10_001 + 2 * 60 * 4, 1 + 60 * 4]
 
 
 @pytest.mark.parametrize("accept", ["text/csv", "application/x-npy"])
