@@ -49,10 +49,21 @@ def check_llama(config: Mapping[str, Any], weights: Weights) -> None:
         expected |= {f"{layer}.self_attn.q_proj": (heads * width, hidden), f"{layer}.self_attn.o_proj": (hidden, heads * width)}
         expected |= {f"{layer}.mlp.{part}_proj": (inner, hidden) for part in ("gate", "up")}
         expected[f"{layer}.mlp.down_proj"] = (hidden, inner)
-    for name, shape in expected.items():
-        if (found := weights.shape(f"{name}.weight")) != shape:
+    tensors = {f"{name}.weight": shape for name, shape in expected.items()}
+    # The engine adds each that is there, transformers those that config.json has.
+    biased = {part for part, setting in (("self_attn", "attention_bias"), ("mlp", "mlp_bias")) if config.get(setting)}
+    for name in ("lm_head", *expected):
+        bias, wanted = f"{name}.bias", not biased.isdisjoint(name.split("."))
+        if wanted != (bias in weights):
             raise PackagingError(
-                f"config.json asks for {name}.weight of the shape {shape}, the weights have {found}: they don't fit together."
+                f"The weights have {'no' if wanted else 'a'} {bias}, by attention_bias {config.get('attention_bias', False)!r} and mlp_bias "
+                f"{config.get('mlp_bias', False)!r} of config.json there is {'one' if wanted else 'none'}: they don't belong together. "
+                "Save the model anew with transformers."
             )
-        if (kind := weights.dtype(f"{name}.weight")) not in _DTYPES:
-            raise PackagingError(f"{name}.weight is {kind}; {', '.join(_DTYPES)} are served. Save the model unquantised.")
+        if wanted:
+            tensors[bias] = expected[name][:1]
+    for name, shape in tensors.items():
+        if (found := weights.shape(name)) != shape:
+            raise PackagingError(f"config.json asks for {name} of the shape {shape}, the weights have {found}: they don't fit together.")
+        if (kind := weights.dtype(name)) not in _DTYPES:
+            raise PackagingError(f"{name} is {kind}; {', '.join(_DTYPES)} are served. Save the model unquantised.")

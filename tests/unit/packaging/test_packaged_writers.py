@@ -30,8 +30,8 @@ CONFIG = {
 }
 
 
-def write_llama(folder: Path, without: str = "", **config: Any) -> Path:
-    """A source folder; `config` adds to or replaces values, where None takes one out."""
+def write_llama(folder: Path, without: str = "", biases: tuple[str, ...] = (), **config: Any) -> Path:
+    """A source folder, with `biases` of these layers; `config` adds to or replaces values, where None takes one out."""
     folder.mkdir()
     values = {name: value for name, value in {**CONFIG, **config}.items() if value is not None}
     (folder / "config.json").write_text(json.dumps(values))
@@ -55,6 +55,7 @@ def write_llama(folder: Path, without: str = "", **config: Any) -> Path:
     }
     random = np.random.default_rng(0)
     weights = {f"{name}.weight": random.normal(0, 1, shape).astype(np.float32) for name, shape in shapes.items() if name != without}
+    weights |= {f"{name}.bias": np.ones(shapes[name][0], np.float32) for name in biases}
     save_file(weights, folder / "model.safetensors")
     return folder
 
@@ -152,6 +153,29 @@ def test_what_the_engine_does_not_compute_is_refused_by_name(tmp_path, config, w
     source = write_llama(tmp_path / "source", without, **config)
     with pytest.raises(PackagingError, match="(?s)" + said.replace("(", r"\(")):
         packaged(source, tmp_path)
+
+
+ATTENTION = tuple(f"model.layers.0.self_attn.{part}_proj" for part in "qkvo")
+MLP = tuple(f"model.layers.0.mlp.{part}_proj" for part in ("gate", "up", "down"))
+
+
+def test_biases_are_those_that_the_configuration_has(tmp_path):
+    packaged(write_llama(tmp_path / "source", biases=(*ATTENTION, *MLP), attention_bias=True, mlp_bias=True), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("biases", "config", "said"),
+    [
+        (ATTENTION, {}, "a model.layers.0.self_attn.k_proj.bias.*there is none"),
+        (MLP, {"attention_bias": False, "mlp_bias": False}, "a model.layers.0.mlp.gate_proj.bias.*there is none"),
+        (("lm_head",), {"attention_bias": True, "mlp_bias": True}, "a lm_head.bias.*there is none"),
+        (ATTENTION[:3], {"attention_bias": True}, "no model.layers.0.self_attn.o_proj.bias.*there is one"),
+        ((), {"mlp_bias": True}, "no model.layers.0.mlp.gate_proj.bias.*mlp_bias True.*there is one"),
+    ],
+)
+def test_biases_that_the_configuration_has_otherwise_are_refused_by_name(tmp_path, biases, config, said):
+    with pytest.raises(PackagingError, match=said):
+        packaged(write_llama(tmp_path / "source", biases=biases, **config), tmp_path)
 
 
 def test_words_that_are_tied_need_no_head(tmp_path):
