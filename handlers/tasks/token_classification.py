@@ -1,10 +1,12 @@
 """Task `token-classification`: what each token is, or which spans of the text are entities, as transformers' pipeline tells it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
-from tokenizers import Encoding
+from tokenizers import Encoding, Tokenizer
+from tokenizers.models import Unigram
 
 from handlers.engines.manifest import Manifest
 from handlers.functions.requests import PredictionRequest
@@ -15,6 +17,8 @@ from handlers.tasks.together import Prepared, TextTask
 # A token, a word or a span: the keys that the pipeline gives it, and `scores` and `is_subword` until it is labelled.
 Entity = dict[str, Any]
 OUTSIDE = ("O",)
+# Which Unicode keeps free for ever.
+_NO_CHARACTER = "\U0010ffff"
 
 
 class _Text(NamedTuple):
@@ -42,8 +46,7 @@ class TokenClassification(TextTask):
         self._tokenizer = model.tokenizer
         vocabulary = self._tokenizer.model
         self._marks_subwords = bool(getattr(vocabulary, "continuing_subword_prefix", None))
-        # A vocabulary of pieces with scores (Unigram) does not tell its own; by all of them it is called so.
-        self._unknown = self._tokenizer.token_to_id(getattr(vocabulary, "unk_token", None) or "<unk>")
+        self._unknown = _unknown(self._tokenizer)
 
     def prepare(self, request: PredictionRequest) -> Prepared:
         read: list[_Text] = []
@@ -127,6 +130,18 @@ class TokenClassification(TextTask):
     def _span(self, entities: list[Entity]) -> Entity:
         score = np.mean([entity["score"] for entity in entities], dtype=np.float32)
         return {"entity_group": entities[0]["entity"].split("-", 1)[-1], "score": score, **self._joined(entities)}
+
+
+def _unknown(tokenizer: Tokenizer) -> int | None:
+    """The number of the token for what the vocabulary does not have, None where nothing becomes it."""
+    vocabulary = tokenizer.model
+    if isinstance(vocabulary, Unigram):
+        # It tells its own only in its whole JSON, which takes 100 ms to read, and in what a character becomes that nobody writes.
+        with suppress(Exception):  # it has none
+            (found,) = vocabulary.tokenize(_NO_CHARACTER)
+            return int(found.id)
+    number: int | None = tokenizer.token_to_id(getattr(vocabulary, "unk_token", None) or "<unk>")
+    return number
 
 
 def _place(token: Entity) -> Entity:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.loading import build, import_engine
@@ -120,6 +120,22 @@ def test_an_unknown_word_keeps_its_letters(tagger):
         "start": 0,
         "end": 6,
     }
+
+
+@pytest.mark.parametrize("unknown", ["[UNK]", "<unk>", "?"])
+def test_a_vocabulary_of_pieces_has_an_unknown_token_of_any_name(tmp_path, unknown):
+    pieces = [("[PAD]", 0.0), (unknown, 0.0), ("\N{LOWER ONE EIGHTH BLOCK}", -3.0), *((letter, -4.0) for letter in "acl<>")]
+    made = Tokenizer(models.Unigram(pieces, 1, False))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    words = [item["word"] for item in tag(tmp_path, Tags(*["B-PER"] * 8), "\u00c4\u00d6 call", ignore_labels=[])]
+    assert words == ["\N{LOWER ONE EIGHTH BLOCK}", "\u00c4\u00d6", "\N{LOWER ONE EIGHTH BLOCK}", *"call"]
+
+
+def test_a_vocabulary_of_pieces_without_an_unknown_token_is_served(tmp_path):
+    made = Tokenizer(models.Unigram([(letter, -1.0) for letter in "acl"], None, False))
+    made.save(str(tmp_path / "tokenizer.json"))
+    assert [item["word"] for item in tag(tmp_path, Tags(*["B-PER"] * 4), "call", ignore_labels=[])] == [*"call"]
 
 
 def test_a_packaged_tagger_answers_one_and_many(tagger):
