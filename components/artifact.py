@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Raised when the packager's output changes for equal settings, so that stale cache entries are never deployed.
-MODEL_FORMAT = 4
+MODEL_FORMAT = 5
 SHRINK_FORMAT = 1
 FUNCTION_FORMAT = 2
 FUNCTION_SOURCES = ("handlers/__init__.py", "handlers/functions")

@@ -6,11 +6,12 @@ from typing import Any
 
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.json_files import json_object
+from pilotlight.packaging.special_tokens import NAMED, tokenizer_settings
 from pilotlight.packaging.tokenizer import usable_positions
 
 _MOST_CHARACTERS = 100_000
-# Which transformers tells templates, beside the first and the last one (`SPECIAL_TOKENS_ATTRIBUTES`).
-_OTHER_TOKENS = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+# Which transformers tells templates, beside the first and the last one.
+_OTHER_TOKENS = tuple(name for name in NAMED if name not in ("bos_token", "eos_token"))
 # What transformers' GenerationConfig may ask for that changes even a text of which nothing is drawn, and that is not served; with the
 # values that ask for nothing, beside null and an empty list. What only changes how tokens are drawn is the request's to say.
 _UNSERVED: Mapping[str, tuple[float, ...]] = {
@@ -45,7 +46,7 @@ def context(config: Mapping[str, Any], shown: str) -> int:
 def read_generation(folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """`generation` of the manifest. Raises PackagingError for a file that is not what its name says, and for one that asks for what is not
     served: the model would write something else than its makers mean it to."""
-    own, tokenizer = json_object(folder / "generation_config.json"), json_object(folder / "tokenizer_config.json")
+    own, tokenizer = json_object(folder / "generation_config.json"), tokenizer_settings(folder)
     # Models from before generation_config.json say it in config.json.
     name, said = ("generation_config.json", own) if own else ("config.json", config)
     if asked := [f"{key} {said[key]!r}" for key, none in _UNSERVED.items() if said.get(key) not in (None, [], {}, *none)]:

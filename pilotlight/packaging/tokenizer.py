@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.json_files import json_object
 from pilotlight.packaging.sentence import SETTINGS, transformer_settings
+from pilotlight.packaging.special_tokens import added_tokens, require_agreement, tokenizer_settings
 
 NAME = "tokenizer.json"
 # Where neither the tokenizer nor the model's positions say how long a text may be.
@@ -67,7 +68,7 @@ def write_tokenizer(source: Path, target: Path, *, limit: int, vocabulary: int |
 
     `vocabulary` is the number of word embeddings, where known: a tokenizer that knows more words would crash the model.
     `lower_case` puts that step, which sentence-transformers does outside of the tokenizer, in front.
-    Raises PackagingError for a missing or unusable tokenizer.json.
+    Raises PackagingError for a missing or unusable tokenizer.json, and for settings beside it that contradict it.
     """
     if not (source / NAME).is_file():
         raise PackagingError(
@@ -75,7 +76,8 @@ def write_tokenizer(source: Path, target: Path, *, limit: int, vocabulary: int |
             "AutoTokenizer.from_pretrained(FOLDER, use_fast=True).save_pretrained(FOLDER)."
         )
     try:
-        content = json.loads((source / NAME).read_text(encoding="utf-8"))
+        own = json.loads((source / NAME).read_text(encoding="utf-8"))
+        content = dict(own)
         content["truncation"] = {"direction": "Right", "max_length": limit, "strategy": "LongestFirst", "stride": 0}
         content["padding"] = None
         if lower_case:
@@ -86,6 +88,11 @@ def write_tokenizer(source: Path, target: Path, *, limit: int, vocabulary: int |
     # The library raises plain Exception for content that it can't use.
     except Exception as error:
         raise PackagingError(f"{source / NAME} is not usable: {error}. Get the model again, or save its tokenizer anew.") from error
+    said = tokenizer_settings(source)
+    require_agreement(source, said, own)
+    if (added := added_tokens(source, said, tokenizer, vocabulary)) is not None:
+        text = json.dumps({**content, "added_tokens": added}, ensure_ascii=False, separators=(",", ":"))
+        tokenizer = Tokenizer.from_str(text)
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if vocabulary is not None and largest >= vocabulary:
         raise PackagingError(
