@@ -27,10 +27,11 @@ Told = Callable[[Piece], None]
 
 
 class Opened:
-    """A request: its rows, and whether it was given up or failed."""
+    """A request of so many `inputs`: its rows, which are all of them before one is computed, and whether it was given up or failed."""
 
-    def __init__(self, many: bool, cancellation: Cancellation, told: Told | None) -> None:
+    def __init__(self, many: bool, inputs: int, cancellation: Cancellation, told: Told | None) -> None:
         self.many = many
+        self.inputs = inputs
         self.cancellation = cancellation
         self.told = told
         self.failure: BaseException | None = None
@@ -70,7 +71,7 @@ class Row:
         self.read = self.last = 0
         self.reason = ""
         self._index = index
-        self._text = text
+        self.text = text
         self._writing = writing
         self._stops = stops
         self._details: list[dict[str, Any]] = []
@@ -92,7 +93,7 @@ class Row:
 
     def output(self) -> dict[str, Any]:
         found: dict[str, Any] = {
-            "generated_text": self._text * self.wishes.full + self._writing.text,
+            "generated_text": self.text * self.wishes.full + self._writing.text,
             "finish_reason": self.reason,
             "prompt_tokens": len(self.tokens),
             "generated_tokens": self._writing.tokens,

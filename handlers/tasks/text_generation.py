@@ -1,7 +1,7 @@
 """Task `text-generation`: texts that are continued side by side, a token each at a time. Who comes joins between two steps."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from tokenizers import Tokenizer
@@ -17,8 +17,8 @@ from handlers.tasks.sampling import Array, Wishes, choose, log_chance, wishes_of
 from handlers.tasks.text import encode, finite
 from handlers.tasks.writing import Writing
 
-# Of a prompt between two steps of the others: they wait for no longer than that takes.
-_CHUNK = 256
+# Of a prompt between two steps of the others, and of texts that become tokens: they wait for no longer than that takes.
+_CHUNK, _CHARACTERS = 256, 16_384
 
 
 class Generator(Protocol):
@@ -52,6 +52,8 @@ class TextGeneration:
         self._special = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self._places = places
         self._opened: list[Opened] = []
+        # Requests whose texts are no tokens yet, all of them: a request is refused as a whole, before anything is computed of it.
+        self._opening: deque[tuple[Opened, Iterator[Row]]] = deque()
         self._coming: deque[Row] = deque()
         self._batch: list[Row] = []
         self._read = self._written = 0
@@ -59,7 +61,7 @@ class TextGeneration:
     @property
     def free(self) -> int:
         """How many more texts can go on at once."""
-        return self._places - len(self._coming) - len(self._batch)
+        return self._places - len(self._coming) - len(self._batch) - sum(opened.inputs for opened, _ in self._opening)
 
     def counted(self) -> dict[str, int]:
         """How many tokens were read and written."""
@@ -73,24 +75,21 @@ class TextGeneration:
         return opened.outputs()
 
     def begin(self, request: PredictionRequest, cancellation: Cancellation, told: Told | None = None) -> Opened:
-        """Let a request go on with the others from the next step on; `told` hears every piece. Raises InputRefused,
-        Cancelled."""
-        wishes = wishes_of(request.parameters, DEFAULT_NEW_TOKENS)
-        opened = Opened(request.many, cancellation, told)
-        # Their texts are left out of what is written, and would never be found in it.
-        stops = frozenset(number for number, text in self._special.items() if text in wishes.stop)
-        for index, text in enumerate(request.texts):
-            cancellation.check()
-            tokens, settled = self._settled(text, wishes, f"inputs[{index}]" if request.many else "The text")
-            opened.rows.append(Row(opened, index, text, tokens, settled, Writing(self._tokenizer, wishes.stop, tokens), stops))
+        """Let a request go on with the others from the next step on, once all of its texts are tokens; `told` hears every piece. Raises
+        InputRefused, Cancelled."""
+        opened = Opened(request.many, len(request.texts), cancellation, told)
+        rows = self._rows(opened, request)
+        if not self._open(opened, rows):
+            self._opening.append((opened, rows))
         self._opened.append(opened)
-        self._coming.extend(opened.rows)
         return opened
 
     def step(self) -> list[Opened]:
         """One more token for every text that goes on, behind a part of the prompt of the one that comes next. The requests that are over
         now, those that were given up among them."""
         self._let_go()
+        if self._opening:
+            self._open_on()
         if self._coming and len(self._batch) < self._places:
             self._read_on(self._coming[0])
             self._let_go()
@@ -108,8 +107,41 @@ class TextGeneration:
         """Forget every text: a step broke, and what was computed of them can't be trusted."""
         while self._batch:
             self._leave(len(self._batch) - 1)
+        self._opening.clear()
         self._coming.clear()
         self._opened.clear()
+
+    def _open(self, opened: Opened, rows: Iterator[Row]) -> bool:
+        """Some texts of a request become tokens; with the last one all of them come, and it is open. Raises InputRefused, Cancelled."""
+        characters = 0
+        for row in rows:
+            opened.rows.append(row)
+            if (characters := characters + len(row.text)) >= _CHARACTERS:
+                break
+        if len(opened.rows) < opened.inputs:
+            return False
+        self._coming.extend(opened.rows)
+        return True
+
+    def _open_on(self) -> None:
+        """The same for the request that came first of those that are not open yet."""
+        opened, rows = self._opening[0]
+        try:
+            over = self._open(opened, rows)
+        except BaseException as error:  # noqa: BLE001  (its answer, a panic of what is below Python too)
+            opened.failure, over = error, True
+        if over:
+            self._opening.popleft()
+
+    def _rows(self, opened: Opened, request: PredictionRequest) -> Iterator[Row]:
+        """A row for each text, made when it is asked for."""
+        wishes = wishes_of(request.parameters, DEFAULT_NEW_TOKENS)
+        # Their texts are left out of what is written, and would never be found in it.
+        stops = frozenset(number for number, text in self._special.items() if text in wishes.stop)
+        for index, text in enumerate(request.texts):
+            opened.cancellation.check()
+            tokens, settled = self._settled(text, wishes, f"inputs[{index}]" if request.many else "The text")
+            yield Row(opened, index, text, tokens, settled, Writing(self._tokenizer, wishes.stop, tokens), stops)
 
     def _settled(self, text: str, wishes: Wishes, where: str) -> tuple[list[int], Wishes]:
         """The tokens of a prompt, and how many may come behind it: what a caller names is kept or refused, a default gives way."""
@@ -174,6 +206,8 @@ class TextGeneration:
                 self._leave(number)
         if any(row.of.given_up for row in self._coming):
             self._coming = deque(row for row in self._coming if not row.of.given_up)
+        if any(opened.given_up for opened, _ in self._opening):
+            self._opening = deque(each for each in self._opening if not each[0].given_up)
 
     def _leave(self, number: int) -> None:
         """As the engine does it: the last row takes the number."""

@@ -55,10 +55,10 @@ def check_llama(config: Mapping[str, Any], weights: Weights) -> None:
     for name in ("lm_head", *expected):
         bias, wanted = f"{name}.bias", not biased.isdisjoint(name.split("."))
         if wanted != (bias in weights):
+            said = ", ".join(f"{setting} {config.get(setting, False)!r}" for setting in ("attention_bias", "mlp_bias"))
             raise PackagingError(
-                f"The weights have {'no' if wanted else 'a'} {bias}, by attention_bias {config.get('attention_bias', False)!r} and mlp_bias "
-                f"{config.get('mlp_bias', False)!r} of config.json there is {'one' if wanted else 'none'}: they don't belong together. "
-                "Save the model anew with transformers."
+                f"The weights have {'no' if wanted else 'a'} {bias}, by {said} of config.json there is {'one' if wanted else 'none'}: they "
+                "don't belong together. Save the model anew with transformers."
             )
         if wanted:
             tensors[bias] = expected[name][:1]

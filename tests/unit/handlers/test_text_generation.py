@@ -9,6 +9,7 @@ from tokenizers import Tokenizer, decoders, models
 from handlers.engines.cancellation import Cancellation, Cancelled
 from handlers.functions.problems import InputRefused, InternalFault
 from handlers.functions.requests import PredictionRequest, check
+from handlers.tasks import text_generation
 from handlers.tasks.continuing import Opened, Row
 from handlers.tasks.sampling import Wishes, choose, drawn_from, log_chance, wishes_of
 from handlers.tasks.writing import Writing
@@ -43,7 +44,7 @@ def test_a_text_to_stop_at_in_the_last_token_is_why_the_text_is_over():
     """It ends with the first byte of a character, so that its text is known at the end alone."""
     tokenizer, told = byte_tokenizer(), []
     tokenizer.add_tokens(["STOP\u00f0"])
-    row = Row(Opened(False, Cancellation(), told.append), 0, "", [0], Wishes(most=2), Writing(tokenizer, ("STOP",)))
+    row = Row(Opened(False, 1, Cancellation(), told.append), 0, "", [0], Wishes(most=2), Writing(tokenizer, ("STOP",)))
     for token in ("a", "STOP\u00f0"):
         row.take(tokenizer.token_to_id(token), ends=False, details=None)
     assert (row.output()["generated_text"], row.reason, [piece.text for piece in told]) == ("a", "stop", ["a", ""])
@@ -110,6 +111,52 @@ def test_a_long_prompt_is_read_in_parts(model):
     model._tokenizer.enable_truncation(601)
     model.predict(asked("a" * 590, max_new_tokens=2), Cancellation())
     assert model._generator.read_at_once == [256, 256, 78]
+
+
+def test_large_texts_become_tokens_one_after_another_while_others_are_written(model, monkeypatch):
+    seen, encode = [], text_generation.encode
+    monkeypatch.setattr(
+        text_generation, "encode", lambda tokenizer, text, **more: seen.append(len(text)) or encode(tokenizer, text, **more)
+    )
+    # Blanks are tokens as well, but a text is long enough by its letters.
+    monkeypatch.setattr(text_generation, "_CHARACTERS", 30)
+    other = model.begin(asked("a", max_new_tokens=20), Cancellation())
+    model.step()
+    del seen[:]
+    large = model.begin(asked(*["b" * 20] * 7, many=True, max_new_tokens=1), Cancellation())
+    told = [(len(seen), len(model._coming), model.free)]
+    for _ in range(4):
+        model.step()
+        told.append((len(seen), len(model._coming), model.free))
+    assert [each for each, _, _ in told] == [2, 4, 6, 7, 7]
+    assert [coming for _, coming, _ in told[:3]] == [0, 0, 0], "a request is refused as a whole, so none of it is computed before"
+    assert [free for _, _, free in told[:3]] == [-6] * 3
+    assert len(other.rows[0].output()["generated_text"]) == 6
+    over = set()
+    while len(over) < 2:
+        over |= set(model.step())
+    assert [row["generated_text"] for (row,) in large.outputs()] == ["c"] * 7
+    assert model.free == 2
+
+
+def test_a_request_fails_as_a_whole_by_a_text_that_becomes_tokens_later(model, monkeypatch):
+    monkeypatch.setattr(text_generation, "_CHARACTERS", 1)
+    told = []
+    refused = model.begin(asked("a", "b", "c" * CONTEXT, many=True), Cancellation(), told.append)
+    other, left = model.begin(asked("x"), Cancellation()), Cancellation()
+    leaving = model.begin(asked("a", "b", "c", many=True), left)
+    left.cancel()
+    over = set()
+    while len(over) < 3:
+        over |= set(model.step())
+    with pytest.raises(InputRefused, match=r"inputs\[2\] has"):
+        refused.outputs()
+    with pytest.raises(Cancelled):
+        leaving.outputs()
+    assert (told, other.outputs()[0]["generated_text"], model.free) == ([], "yz", 2)
+    model.begin(asked("a", "b", many=True), Cancellation())
+    model.reset()
+    assert (model.free, model.step()) == (2, [])
 
 
 def test_what_does_not_fit_is_refused_and_a_default_gives_way(model):

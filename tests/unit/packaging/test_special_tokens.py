@@ -111,7 +111,7 @@ def test_a_blank_before_a_text_is_the_tokenizers_own(tmp_path):
 
 def test_special_tokens_that_are_to_be_split_are_refused(tmp_path):
     source = told(write_source(tmp_path / "source"), tokenizer_config={"split_special_tokens": True})
-    with pytest.raises(PackagingError, match="split_special_tokens true.*Set it to false"):
+    with pytest.raises(PackagingError, match=r"split_special_tokens true.*Set it to false"):
         written(source, tmp_path, None)
 
 

@@ -111,7 +111,7 @@ def test_values_that_change_nothing_or_have_one_meaning_are_taken(client, openai
     for body in ({"seed": -(2**63) - 1}, {"seed": -0.5}, {"top_p": False}, {"logit_bias": {"1": 2}}):
         assert problem(client.post("/v1/completions", json={"model": MODEL, "prompt": "a", **body})) == (422, "input-refused"), body
     said = {"modalities": ["text"], "service_tier": "auto", "parallel_tool_calls": True, "tools": [], "metadata": None}
-    chat = {"model": MODEL, "messages": [{"role": "user", "content": "t"}], "max_tokens": 2}
+    chat = {"model": MODEL, "messages": [USER], "max_tokens": 2, "temperature": 0}
     assert client.post("/v1/chat/completions", json=chat | said).status_code == 200
     for name in said:
         answer = client.post("/v1/chat/completions", json=chat | {name: ["other"]})
@@ -191,7 +191,7 @@ def test_both_names_of_the_texts_to_stop_at_are_heard(client):
     "asked", [{}, {"a": 1}, {"json_schema": {}}, {"type": "text", "json_schema": {}}, {"type": "json_object"}, "text"], ids=str
 )
 def test_a_format_of_the_response_is_text_and_nothing_else(client, asked):
-    chat = {"model": MODEL, "messages": [{"role": "user", "content": "t"}], "max_tokens": 2}
+    chat = {"model": MODEL, "messages": [USER], "max_tokens": 2, "temperature": 0}
     answer = client.post("/v1/chat/completions", json=chat | {"response_format": asked})
     assert problem(answer) == (422, "input-refused")
     assert "response_format" in answer.json()["detail"] or "type" in answer.json()["detail"]
@@ -212,9 +212,9 @@ def test_a_chat_and_a_prompt_cost_their_characters_where_others_wait(monkeypatch
     monkeypatch.setattr(made.worker, "submit", lambda job, **more: costs.append(job.cost) or submit(job, **more))
     text = "b" * 10_000
     for message in ({"role": "user", "content": text}, {"role": "user", "content": [{"type": "text", "text": text}]}):
-        client.post("/v1/chat/completions", json={"model": MODEL, "messages": [message, USER], "max_tokens": 3})
+        client.post("/v1/chat/completions", json={"model": MODEL, "messages": [message, USER], "max_tokens": 3, "temperature": 0})
     client.post("/v1/completions", json={"model": MODEL, "prompt": [text, "t"], "max_tokens": 3})
-    client.post("/v1/completions", json={"model": MODEL, "prompt": "t", "max_tokens": 3})
+    client.post("/v1/completions", json={"model": MODEL, "prompt": "t", "max_tokens": 3, "temperature": 0})
     assert costs == [10_001 + 60 * 4] * 2 + [10_001 + 2 * 60 * 4, 1 + 60 * 4]
 
 
