@@ -64,6 +64,9 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
 def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special: bool = True, offsets: bool = False) -> Encoding:
     """The tokens of a text, truncated, as if the whole text had been tokenized, at a cost that follows the tokens kept.
 
+    There are two exceptions. A vocabulary with scores (Unigram) chooses a word's pieces by the whole of it: one of more than 16,384 letters
+    may have other pieces here, by its beginning. Letters that all become one unknown token are read to their end, 4 MB in 3 s.
+
     With `pair` those of both, where the tokenizer cuts the first alone. Without `special` none is added that the text does not have.
     Where tokens are in the text is right with `offsets` alone: without, long words are cut where that changes no token, since only the
     end of one tells what it is, and one of 4 MB would be read to its end.
