@@ -13,6 +13,8 @@ from pilotlight.packaging.json_files import json_object
 CONFIG = "tokenizer_config.json"
 # Transformers' SPECIAL_TOKENS_ATTRIBUTES.
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+# Lists of others, or objects that name them.
+_SEVERAL = ("model_specific_special_tokens", "extra_special_tokens", "additional_special_tokens")
 _FLAGS = ("single_word", "lstrip", "rstrip")
 # Classes that take tokenizer.json as it is: what stands beside it changes nothing of these steps.
 _AS_IT_IS = ("PreTrainedTokenizerFast", "TokenizersBackend")
@@ -76,10 +78,12 @@ def added_tokens(folder: Path, said: Mapping[str, Any], tokenizer: Tokenizer, vo
 
 def _said(said: Mapping[str, Any]) -> Iterator[AddedToken]:
     """In the order in which transformers adds them, which gives those their numbers that have none yet."""
-    extra = said.get("extra_special_tokens") or []
     named = [said.get(name) for name in NAMED]
-    named += [*(said.get("model_specific_special_tokens") or {}).values(), *(extra.values() if isinstance(extra, dict) else extra)]
-    named += said.get("additional_special_tokens") or []
+    for name in _SEVERAL:
+        several = said.get(name) or []
+        if not isinstance(several, list | dict):
+            raise TypeError(f"{name} is {several!r}")
+        named += several.values() if isinstance(several, dict) else several
     special = [token for value in named if (token := _token(value, special=True)) is not None]
     contents = {token.content for token in special}
     for _, value in sorted((said.get("added_tokens_decoder") or {}).items(), key=lambda item: int(item[0])):

@@ -76,8 +76,11 @@ def test_the_map_of_special_tokens_tells_templates_what_the_other_file_does_not(
 
 def test_tokens_that_can_not_be_read_are_refused_by_their_file(tmp_path):
     source = write_llama(tmp_path / "source")
-    for decoder in ({"a": {"content": "<s>"}}, {"0": "<s>"}, [1]):
-        told(source, tokenizer_config={"added_tokens_decoder": decoder})
+    for said in (
+        *({"added_tokens_decoder": each} for each in ({"a": {"content": "<s>"}}, {"0": "<s>"}, [1])),
+        {"extra_special_tokens": "a"},
+    ):
+        told(source, tokenizer_config=said)
         with pytest.raises(PackagingError, match=r"tokenizer_config\.json has tokens that can't be read"):
             written(source, tmp_path)
 
