@@ -36,6 +36,8 @@ _MOST_TRACE = 3000
 # A faster encoder, where whoever writes many lines has one, and whether it is on Cloud Run, which it is not asked for each line then.
 _faster: list[Callable[[object], bytes]] = []
 _there: list[bool] = []
+# Why a line could not be written.
+_unwritten: list[str | None] = []
 
 
 def encode_by(encode: Callable[[object], bytes]) -> None:
@@ -59,11 +61,11 @@ def write_together(event: str, told: Iterable[tuple[float, Trace | None, Mapping
 def _written(lines: Sequence[str]) -> None:
     """As few calls of the system as can be, each of whole lines, which the system does not part, nor mix with those of other processes.
 
-    A log that can't be written fails no request: nobody could be told.
+    A log that can't be written fails no request; that it can't is told on standard error, once.
     """
     piece: list[str] = []
     length = 0
-    with suppress(OSError):
+    try:
         for line in lines:
             if length + len(line) > _WHOLE_BYTES and piece:
                 sys.stdout.write("".join(piece))
@@ -74,6 +76,12 @@ def _written(lines: Sequence[str]) -> None:
             length += len(line)
         sys.stdout.write("".join(piece))
         sys.stdout.flush()
+    except OSError as error:
+        if not _unwritten:
+            _unwritten.append(error.strerror)
+            with suppress(OSError):
+                sys.stderr.write(f"The log can't be written: {error.strerror}. This is told once.\n")
+                sys.stderr.flush()
 
 
 def _line(event: str, level: str, at: float, trace: Trace | None, fields: Mapping[str, object]) -> str:

@@ -173,8 +173,14 @@ class TakingHttp(BoundedHttp):
         # First: it may be answered before it is known to be taken.
         self._taken = exchange
         self.cycle = exchange  # type: ignore[assignment]  # it has what is looked at of a cycle
-        if self.take(exchange):
-            return True
+        try:
+            if self.take(exchange):
+                return True
+        except BaseException:
+            # Whatever has become of it, nobody answers it any more.
+            exchange.response_started = True
+            self.cycle, self._taken = before, None
+            raise
         self.cycle, self._taken = before, None
         return False
 

@@ -158,10 +158,13 @@ def test_of_a_long_traceback_the_end_is_told(monkeypatch):
 @pytest.mark.parametrize(
     "write", [lambda: logs.write("odd"), lambda: logs.write_together("odd", [(1.0, None, {})])], ids=["one", "several"]
 )
-def test_a_log_that_can_not_be_written_is_nobodys_fault(monkeypatch, write):
+def test_a_log_that_can_not_be_written_is_nobodys_fault(monkeypatch, capsys, write):
+    monkeypatch.setattr(logs, "_unwritten", [])
     with open("/dev/full", "w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         write()
+        write()
+        assert capsys.readouterr().err == "The log can't be written: No space left on device. This is told once.\n"
         monkeypatch.undo()
         with suppress(OSError):
             full.close()
