@@ -54,6 +54,7 @@ def translated(body: object, *, max_inputs: int, kind: str | None = TEXTS) -> tu
     normalize = one_of(fields, "normalize", (True, False))
     inputs, parameters = fields["inputs"], object_in(fields, "parameters")
     if isinstance(inputs, dict) and kind not in (VALUES, None):
+        one_of(fields, "stream", (False,))
         return _comparison(inputs, parameters, max_inputs)
     if one_of(fields, "stream", (True, False)):
         return of_kind(kind, inputs, {**parameters, "details": True}, max_inputs=1), _STREAM

@@ -74,6 +74,7 @@ def test_a_problem_is_what_the_client_reads(server):
         ({"inputs": {"source_sentence": "a", "sentences": "b"}}, "'inputs.sentences' is a text"),
         ({"inputs": {"source_sentence": ["a", "b"], "sentences": ["b"]}}, "1 to 1"),
         ({"inputs": {"source_sentence": "a", "sentences": ["b"] * 8}}, "1 to 7"),
+        ({"inputs": {"source_sentence": "a", "sentences": ["b"]}, "stream": True}, "'stream' is true: this server knows false"),
         ({"inputs": "a", "parameters": {"top_k": 1}}, "takes none"),
     ],
     ids=str,
