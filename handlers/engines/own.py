@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -35,6 +35,7 @@ class OwnModel:
         kind = _class(self._name)
         self._input, self._output, self._parameters = _types(kind, self._name)
         found, components = self._schemas()
+        self._read_input, self._read_parameters = own_values.reader(self._input), own_values.reader(self._parameters)
         self.warm_up = self._example(kind)
         # The schemas `input`, `output` and `parameters` (None without), the `components` that they name, and an `example`.
         self.schemas: Mapping[str, Any] = {**found, "components": components, "example": self.warm_up.texts[0]}
@@ -112,7 +113,8 @@ class OwnModel:
 
     def _inputs(self, request: PredictionRequest) -> list[Any]:
         return [
-            _converted(value, self._input, f"inputs[{index}]" if request.many else "inputs") for index, value in enumerate(request.texts)
+            _converted(value, self._read_input, f"inputs[{index}]" if request.many else "inputs")
+            for index, value in enumerate(request.texts)
         ]
 
     def _schemas(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -138,7 +140,7 @@ class OwnModel:
 
     def _given(self, parameters: dict[str, Any]) -> list[Any]:
         if self._parameters is not None:
-            return [_converted(parameters, self._parameters, "parameters")]
+            return [_converted(parameters, self._read_parameters, "parameters")]
         if parameters:
             raise InputRefused(f"parameters.{clipped(next(iter(parameters)))} is not known: this model takes none.")
         return []
@@ -193,8 +195,8 @@ def _types(kind: type[Any], name: str) -> tuple[Any, Any, Any]:
     return get_args(taken)[0], get_args(given)[0], hints.get("parameters")
 
 
-def _converted(value: object, kind: Any, where: str) -> Any:
+def _converted(value: object, read: Callable[[object], Any], where: str) -> Any:
     try:
-        return own_values.converted(value, kind)
+        return read(value)
     except msgspec.ValidationError as error:
         raise InputRefused(f"'{where}': {str(error)[:300]}.") from error

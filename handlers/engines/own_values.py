@@ -1,8 +1,9 @@
 """Values of a model of one's own: objects of its types out of JSON, and JSON out of what it gives; the schemas of both."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -11,12 +12,19 @@ _SIMPLE = {str, int, float, bool, type(None)}
 _KNOWN = "dataclasses, TypedDicts, msgspec.Structs, texts, numbers, booleans, enums of texts or whole numbers, lists and dicts of them, Any"
 
 
-def converted(value: object, kind: Any) -> Any:
-    """The object of a type, from JSON. Raises msgspec.ValidationError."""
+def reader(kind: Any) -> Callable[[object], Any]:
+    """What makes the object of a type from JSON. It raises msgspec.ValidationError."""
     # An object's names are texts in JSON, whatever they are in Python.
-    found = msgspec.convert(value, kind, str_keys=True)
-    _complete(found)
-    return found
+    convert: Callable[[object], Any] = functools.partial(msgspec.convert, type=kind, str_keys=True)
+    if not _has_defaults(kind, []):
+        return convert
+
+    def whole(value: object) -> Any:
+        found = convert(value)
+        _complete(found)
+        return found
+
+    return whole
 
 
 def plain(value: object) -> Any:
@@ -31,6 +39,18 @@ def schemas(kinds: Sequence[Any], ref_template: str) -> tuple[tuple[dict[str, An
     except TypeError as error:
         told = str(error).splitlines()[-1]
         raise TypeError(f"{told}: use {_KNOWN}; arrays of numpy are given as list[float], list[list[float]] and so on") from error
+
+
+def _has_defaults(kind: Any, seen: list[Any]) -> bool:
+    """Whether a default of a dataclass can be missing in an object of this type: to look for one takes as long as to make the object."""
+    if any(kind is each for each in seen):
+        return False
+    seen.append(kind)
+    made = get_origin(kind) or kind
+    if dataclasses.is_dataclass(made) and any(field.default is not dataclasses.MISSING for field in dataclasses.fields(made)):
+        return True
+    hints = get_type_hints(made).values() if isinstance(made, type) and getattr(made, "__annotations__", None) else ()
+    return any(_has_defaults(each, seen) for each in (*get_args(kind), *hints))
 
 
 def _complete(value: object) -> None:
