@@ -43,7 +43,8 @@ _UNSERVABLE = 3
 def serve_several(settings: HandlerSettings, stages: Stages) -> int:
     """Serve until SIGTERM or SIGINT. Exit status: 0 after one, 1 when the model or the port can't be used, or no process stays."""
     try:
-        require_port(settings)
+        # Processes that share a port would not notice that somebody listens already, and get half of the other's calls.
+        require_free(settings.bind_host, settings.port)
     except OSError as error:
         logs.write("port_taken", level="ERROR", message=str(error))
         return 1
@@ -56,11 +57,6 @@ def serve_several(settings: HandlerSettings, stages: Stages) -> int:
         logs.write_fault("model_failed", error)
         return 1
     return _Processes(settings, stages, loader).run()
-
-
-def require_port(settings: HandlerSettings) -> None:
-    """Raises OSError where somebody listens already: processes that share a port would not notice, and get half of the other's calls."""
-    require_free(settings.bind_host, settings.port)
 
 
 def _loader(settings: HandlerSettings, mark: Mark) -> Loader:

@@ -82,8 +82,9 @@ class _Runner:
     def raw(self, feed: Feed) -> Array:
         try:
             (result,) = self._session.run([self._output], {item.name: feed[item.name] for item in self._inputs})
-        except Exception as error:  # as above
-            raise PackagingError(f"The graph can't compute the samples: {error}") from error
+        # The library's exceptions share no base below Exception.
+        except Exception as error:
+            raise PackagingError(f"The graph can't compute the samples: {error}. Package it without quantize and prune.") from error
         return np.asarray(result)
 
     def answers(self, feeds: Sequence[Feed]) -> list[Array]:
