@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from pilotlight.packaging.graph_reads import readers
+
 # Below this a weight stays: a step of its own costs more than it brings.
 LEAST = 4096
 # The largest number that a half can be.
@@ -18,7 +20,7 @@ def store_fp16(model: onnx.ModelProto) -> int:
     """Change the loaded model. Returns how many of its weights became halves, 0 for a model without any that can."""
     graph = model.graph
     tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
-    other = {name for node in graph.node for at, name in enumerate(node.input) if node.op_type != "Gather" or at}
+    other = {name for name, nodes in readers(graph).items() if any(node.op_type != "Gather" or name in node.input[1:] for node in nodes)}
     halves = {tensor.name for tensor in graph.initializer if _becomes_half(tensor)} - {output.name for output in graph.output}
     done, casts = 0, []
     for tensor in graph.initializer:

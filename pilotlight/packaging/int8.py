@@ -10,12 +10,16 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from pilotlight.packaging.graph_reads import readers
+
 # Products of two pairs are added in 16 bits on processors without VNNI, and end at its largest number: with 7 bits they don't reach it.
 WEIGHT_MOST, ROW_MOST = 63, 127
 TABLE_MOST = 127
 DOMAIN = "com.microsoft"
 # A matrix below this size stays as it is: the scales' extra steps cost more than it brings.
 LEAST = 4096
+# The first with QuantizeLinear.
+LEAST_OPSET = 10
 
 Float = npt.NDArray[np.float32]
 
@@ -25,14 +29,16 @@ def quantize_int8(model: onnx.ModelProto) -> int:
     return _Quantizer(model).run()
 
 
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of ONNX's own operators that a model's are of."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+
+
 class _Quantizer:
     def __init__(self, model: onnx.ModelProto) -> None:
         self._model = model
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._users: dict[str, list[NodeProto]] = {}
-        for node in model.graph.node:
-            for name in node.input:
-                self._users.setdefault(name, []).append(node)
+        self._users = readers(model.graph)
         self._nodes: list[NodeProto] = []
         self._added: dict[str, TensorProto] = {}
         self._rows: dict[str, tuple[str, str]] = {}
@@ -46,7 +52,7 @@ class _Quantizer:
         graph = self._model.graph
         del graph.node[:]
         graph.node.extend(self._nodes)
-        used = {name for node in self._nodes for name in node.input} | {output.name for output in graph.output}
+        used = {*readers(graph), *(output.name for output in graph.output)}
         kept = [tensor for tensor in graph.initializer if tensor.name in used]
         del graph.initializer[:]
         graph.initializer.extend([*kept, *self._added.values()])
@@ -103,7 +109,7 @@ class _Quantizer:
         steps = [
             helper.make_node("Abs", [value], [size], name=size),
             helper.make_node("ReduceMax", [size, axes], [peak], name=peak, keepdims=1)
-            if self._opset() >= 18
+            if opset_of(self._model) >= 18
             else helper.make_node("ReduceMax", [size], [peak], name=peak, keepdims=1, axes=[-1]),
             helper.make_node("Mul", [peak, share], [step], name=step),
             helper.make_node("Max", [step, least], [scale], name=scale),
@@ -143,6 +149,3 @@ class _Quantizer:
         if name not in self._added:
             self._added[name] = numpy_helper.from_array(np.ascontiguousarray(value).reshape(np.shape(value)), name)
         return name
-
-    def _opset(self) -> int:
-        return next((entry.version for entry in self._model.opset_import if entry.domain in ("", "ai.onnx")), 1)

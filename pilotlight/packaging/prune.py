@@ -8,6 +8,8 @@ import numpy.typing as npt
 import onnx
 from onnx import NodeProto, TensorProto, numpy_helper
 
+from pilotlight.packaging.graph_reads import readers
+
 # What is done to each number by itself may stand between the two products.
 _BY_ELEMENT = {"Add", "Div", "Elu", "Erf", "Gelu", "Identity", "LeakyRelu", "Mul", "Pow", "Relu", "Sigmoid", "Sub", "Tanh"}
 # Rows of a product are computed in blocks: what is left is a multiple of this, and of fewer neurons none is taken.
@@ -20,10 +22,7 @@ def prune(model: onnx.ModelProto, ratio: float) -> int:
     A neuron's weight is the length of what leads to it times the length of what it leads to: the least go.
     """
     weights = {tensor.name: tensor for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT}
-    users: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            users.setdefault(name, []).append(node)
+    users = readers(model.graph)
     outputs = {output.name for output in model.graph.output}
     gone = 0
     for node in model.graph.node:

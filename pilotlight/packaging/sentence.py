@@ -32,14 +32,14 @@ def read_sentence(folder: Path, task: str) -> Sentence:
     Raises PackagingError, for the task sentence-embedding only, when the folder asks for steps that are not served.
     """
     wanted = task == "sentence-embedding"
-    modules = _json(folder / "modules.json") if (folder / "modules.json").is_file() else []
+    modules = _modules(folder / "modules.json")
     kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
     if wanted and (strange := [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]):
         raise PackagingError(f"{folder / 'modules.json'} asks for {', '.join(strange)}: Transformer, Pooling and Normalize are served.")
     pooling = _pooling(folder, modules, wanted)
     extra = transformer_settings(folder)
     prompts = folder / "config_sentence_transformers.json"
-    if wanted and prompts.is_file() and (name := _json(prompts).get("default_prompt_name")):
+    if wanted and prompts.is_file() and (name := json_object(prompts).get("default_prompt_name")):
         raise PackagingError(f"{prompts} puts the prompt {name!r} before every text, which is not served: set default_prompt_name to null.")
     return Sentence(
         pooling=pooling or ("mean" if wanted else None),
@@ -53,6 +53,16 @@ def transformer_settings(folder: Path) -> dict[str, Any]:
     return next((found for name in SETTINGS if (found := json_object(folder / name))), {})
 
 
+def _modules(file: Path) -> list[Mapping[str, Any]]:
+    try:
+        modules = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    except (OSError, ValueError) as error:
+        raise PackagingError(f"{file} is no JSON that can be read: {error}.") from error
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise PackagingError(f"{file} is no list of JSON objects, one for each step: get the file anew.")
+    return modules
+
+
 def _pooling(folder: Path, modules: list[Mapping[str, Any]], wanted: bool) -> str | None:
     path = next((str(module.get("path", "")) for module in modules if str(module.get("type", "")).endswith("Pooling")), None)
     if path is None:
@@ -60,7 +70,9 @@ def _pooling(folder: Path, modules: list[Mapping[str, Any]], wanted: bool) -> st
     file = folder / path / "config.json"
     if not file.resolve().is_relative_to(folder.resolve()):
         raise PackagingError(f"{folder / 'modules.json'} points outside the model's folder, to {path!r}.")
-    settings = _json(file)
+    if not file.is_file():
+        raise PackagingError(f"{folder / 'modules.json'} points at {file}, which is not there: get the whole model.")
+    settings = json_object(file)
     modes = [key for key, value in settings.items() if key.startswith("pooling_mode_") and value is True]
     modes = modes or [f"pooling_mode_{settings.get('pooling_mode')}_tokens".replace("cls_tokens", "cls_token")]
     if len(modes) == 1 and modes[0] in POOLING:
@@ -68,10 +80,3 @@ def _pooling(folder: Path, modules: list[Mapping[str, Any]], wanted: bool) -> st
     if wanted:
         raise PackagingError(f"{file} asks for {', '.join(modes)}: one of {', '.join(POOLING)} is served.")
     return None
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PackagingError(f"{path} can't be read: {error}.") from error

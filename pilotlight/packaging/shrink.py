@@ -12,7 +12,7 @@ from components.artifact import MOST_PRUNED, QUANTIZED, Shrink
 from pilotlight.packaging.drift import Drift, measure
 from pilotlight.packaging.errors import PackagingError
 from pilotlight.packaging.fp16 import LEAST, store_fp16
-from pilotlight.packaging.int8 import quantize_int8
+from pilotlight.packaging.int8 import LEAST_OPSET, opset_of, quantize_int8
 from pilotlight.packaging.onnx_writer import DATA, GRAPH, move_weights_out
 from pilotlight.packaging.prune import prune
 from pilotlight.packaging.ready_onnx import load_weights
@@ -73,6 +73,8 @@ def shrink_graph(members: Mapping[str, Path], shrink: Shrink, work: Path) -> tup
     _take_weights_from_inputs(model)
     if there := sorted({node.op_type for node in model.graph.node} & _QUANTIZED_ALREADY):
         raise PackagingError(f"The model is quantized already (its graph has {', '.join(there)}): leave quantize and prune out.")
+    if shrink.quantize == "int8" and (opset := opset_of(model)) < LEAST_OPSET:
+        raise PackagingError(f"int8 takes operators of opset {LEAST_OPSET}, the graph is of opset {opset}: export it anew, or use fp16.")
     pruned = prune(model, shrink.prune) if shrink.prune else 0
     if shrink.prune and not pruned:
         raise PackagingError(

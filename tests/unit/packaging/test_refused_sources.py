@@ -1,6 +1,7 @@
 """What is not packaged: each with a reason, what is allowed, and nothing left behind."""
 
 import json
+import re
 
 import pytest
 
@@ -185,6 +186,22 @@ def test_a_dense_layer_after_pooling_is_refused(tmp_path, packager):
     modules = json.loads((folder / "modules.json").read_text())
     write_json(folder / "modules.json", [*modules, {"path": "2_Dense", "type": "sentence_transformers.models.Dense"}])
     with pytest.raises(PackagingError, match="asks for Dense"):
+        packager(folder, "sentence-embedding")
+
+
+@pytest.mark.parametrize("file", ["modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"])
+@pytest.mark.parametrize("content", ["null", '["Pooling"]', '"Pooling"', "7", "{"])
+def test_settings_of_sentences_that_are_no_objects_are_refused_by_their_file(tmp_path, packager, file, content):
+    folder = sentence_folder(tmp_path / "model")
+    (folder / file).write_text(content)
+    with pytest.raises(PackagingError, match=re.escape(str(folder / file))):
+        packager(folder, "sentence-embedding")
+
+
+def test_pooling_without_its_file_is_refused(tmp_path, packager):
+    folder = sentence_folder(tmp_path / "model")
+    (folder / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(PackagingError, match=r"1_Pooling/config\.json, which is not there"):
         packager(folder, "sentence-embedding")
 
 

@@ -12,9 +12,11 @@ from onnx import TensorProto, helper, numpy_helper
 from components.artifact import Shrink, model_key
 from pilotlight.cli.shrunk import shrunk_table
 from pilotlight.packaging import PackagingError, is_packaged
+from pilotlight.packaging.fp16 import store_fp16
 from pilotlight.packaging.int8 import quantize_int8
 from pilotlight.packaging.prune import prune
 from pilotlight.packaging.samples import read_samples
+from pilotlight.packaging.shrink import shrink_graph
 from tests.unit.handlers.image_models import image_folder, write_graph
 from tests.unit.packaging.tiny_models import bert_folder, classifier_folder
 
@@ -91,6 +93,58 @@ def test_a_matrix_that_is_used_both_ways_is_stored_both_ways(turned_first):
     expected = computed(model, x)
     assert quantize_int8(model) == 64 * 64
     assert np.abs(computed(model, x) - expected).max() < 0.05 * np.abs(expected).max()
+
+
+def branching(weights, table):
+    """Two products with a step between them, and a choice by `x`'s sum, whose branches read everything that may be made smaller."""
+    first, along, second = weights
+    tensors = [
+        numpy_helper.from_array(each, name) for each, name in ((first, "first"), (along, "along"), (second, "second"), (table, "table"))
+    ]
+    tensors += [numpy_helper.from_array(np.array([0]), "row"), numpy_helper.from_array(np.array(0, np.float32), "zero")]
+    one, row, other = (helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("one", "looked up", "other"))
+    read = [helper.make_node("MatMul", ["x", "first"], ["into"]), helper.make_node("Add", ["into", "along"], ["moved"])]
+    inner = helper.make_graph([*read, helper.make_node("MatMul", ["moved", "second"], ["one"])], "inner", [], [one])
+    rows = helper.make_graph([helper.make_node("Gather", ["table", "row"], ["looked up"])], "rows", [], [row])
+    outer = [helper.make_node("If", ["positive"], ["one"], then_branch=inner, else_branch=rows)]
+    nodes = [
+        helper.make_node("MatMul", ["x", "first"], ["hidden"]),
+        helper.make_node("Add", ["hidden", "along"], ["biased"]),
+        helper.make_node("MatMul", ["biased", "second"], ["y"]),
+        helper.make_node("Gather", ["table", "row"], ["rows of x"]),
+        helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=0),
+        helper.make_node("Greater", ["sum", "zero"], ["positive"]),
+        # One branch holds another, which alone reads what is outside.
+        helper.make_node(
+            "If",
+            ["positive"],
+            ["z"],
+            then_branch=helper.make_graph(outer, "outer", [], [one]),
+            else_branch=helper.make_graph([helper.make_node("Identity", ["table"], ["other"])], "other", [], [other]),
+        ),
+    ]
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("x", "y", "rows of x", "z")]
+    graph = helper.make_graph(nodes, "branching", sides[:1], sides[1:], tensors)
+    return helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 20)])
+
+
+@pytest.mark.parametrize("way", ["int8", "fp16", "prune"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_a_branch_reads_is_still_there_and_as_it_was(way, sign):
+    draw = np.random.default_rng(11)
+    numbers = [draw.normal(0, 0.1, shape).astype(np.float32) for shape in ((64, 128), (128,), (128, 64), (128, 64))]
+    model, x = branching(numbers[:3], numbers[3]), sign * np.abs(draw.normal(0, 1, (3, 64))).astype(np.float32)
+
+    def answers():
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return session.run(None, {"x": x})
+
+    expected = answers()
+    changed = {"int8": quantize_int8, "fp16": store_fp16, "prune": lambda model: prune(model, 0.5)}[way](model)
+    assert (changed > 0) == (way != "prune")
+    for found, wanted in zip(answers(), expected, strict=True):
+        assert found.shape == wanted.shape
+        assert np.abs(found - wanted).max() <= 0.05 * np.abs(wanted).max()
 
 
 def test_a_row_of_zeros_stays_zeros():
@@ -233,6 +287,14 @@ def test_a_model_that_is_quantized_already_is_refused(packager, members, source,
             (folder / name).write_bytes(found[name])
     with pytest.raises(PackagingError, match=r"is quantized already .*MatMulIntegerToFloat"):
         packager(folder, shrink=Shrink(quantize="int8"))
+
+
+def test_operators_too_old_for_int8_are_refused_by_their_opset(tmp_path):
+    model = product(np.ones((64, 64), np.float32))
+    model.opset_import[0].version = 9
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(PackagingError, match="opset 10, the graph is of opset 9"):
+        shrink_graph({"model.onnx": tmp_path / "model.onnx"}, Shrink(quantize="int8"), tmp_path)
 
 
 @pytest.mark.parametrize(("shrink", "what"), [(Shrink(quantize="int8"), "nothing to quantize"), (Shrink(prune=0.5), "nothing to prune")])
