@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
@@ -17,6 +17,9 @@ from handlers.server.service import Answer, Service
 
 # What stays for the answer's own way when the Lambda's time runs out.
 _MARGIN_S = 0.5
+
+
+_Formed = TypeVar("_Formed")
 
 
 class LambdaContext(Protocol):
@@ -51,13 +54,7 @@ class LambdaHandler:
             return self._http(event, context)
         if isinstance(event, dict) and "ping" in event:
             return self._ping(event, context)
-        answer = self._guarded(lambda: self._value(event), context, context.aws_request_id, {})
-        told = orjson.loads(answer.body)
-        try:
-            events_http.check_size(told, len(answer.body))
-        except RequestProblem as problem:
-            told = orjson.loads(self._service.refusal(problem, context.aws_request_id).body)
-        return told
+        return self._guarded(lambda: self._value(event), _bare, context, context.aws_request_id, {})
 
     def _ping(self, event: dict[str, Any], context: LambdaContext) -> Any:
         started, request_id = time.perf_counter(), context.aws_request_id
@@ -77,15 +74,14 @@ class LambdaHandler:
         try:
             request = events_http.parse(event)
         except RequestProblem as problem:
-            answer = self._service.refusal(problem, request_id)
-        else:
-            traces.follow(request.headers)
-            gateway_id = request.request_id or request_id
-            request_id = logs.request_id(request.headers, gateway_id)
-            # Both in the log: an access log knows nothing of an id that the caller chose.
-            read = functools.partial(self._read, request)
-            answer = self._guarded(read, context, request_id, request.headers, gateway_request_id=gateway_id)
-        return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, answer.body.decode())
+            return _for_gateway(self._service.refusal(problem, request_id), request_id)
+        traces.follow(request.headers)
+        gateway_id = request.request_id or request_id
+        request_id = logs.request_id(request.headers, gateway_id)
+        read = functools.partial(self._read, request)
+        form = functools.partial(_for_gateway, request_id=request_id)
+        # Both in the log: an access log knows nothing of an id that the caller chose.
+        return self._guarded(read, form, context, request_id, request.headers, gateway_request_id=gateway_id)
 
     def _read(self, request: HttpRequest) -> PredictionRequest:
         require_post(request)
@@ -99,20 +95,44 @@ class LambdaHandler:
         return from_value(event, max_inputs=self._service.settings.max_inputs, kind=self._service.kind)
 
     def _guarded(
-        self, read: Callable[[], PredictionRequest], context: LambdaContext, request_id: str, headers: Mapping[str, str], **told: str
-    ) -> Answer:
+        self,
+        read: Callable[[], PredictionRequest],
+        form: Callable[[Answer], _Formed],
+        context: LambdaContext,
+        request_id: str,
+        headers: Mapping[str, str],
+        **told: str,
+    ) -> _Formed:
+        """An answer in the form in which Lambda sends it, told as what was sent: the reason where it could not carry the answer."""
         started = time.perf_counter()
         try:
             seconds = min(_seconds_left(context), deadline.of_headers(headers))
             answer = self._service.answer_within(read(), request_id, seconds)
+            formed = form(answer)
         except RequestProblem as problem:
             answer = self._service.refusal(problem, request_id)
+            formed = form(answer)
         except Exception as error:  # noqa: BLE001  (the last place where an error can still become an answer)
             answer = self._service.fault(error, request_id)
+            formed = form(answer)
         self._service.metrics.answered([(answer.status, None)])
         taken = metrics.latency(self._service.settings.service, (time.perf_counter() - started) * 1000)
         logs.write("request", request_id=request_id, **told, status=answer.status, bytes=len(answer.body), **taken)
-        return answer
+        return formed
+
+
+def _bare(answer: Answer) -> Any:
+    """For who called the function directly. Raises AnswerTooLarge."""
+    told = orjson.loads(answer.body)
+    events_http.check_size(told, len(answer.body))
+    return told
+
+
+def _for_gateway(answer: Answer, request_id: str) -> dict[str, Any]:
+    """Raises AnswerTooLarge."""
+    body = answer.body.decode()
+    events_http.check_size(body, len(answer.body))
+    return events_http.answer(answer.status, {**answer.headers, "x-request-id": request_id}, body)
 
 
 def _seconds_left(context: LambdaContext) -> float:

@@ -146,6 +146,19 @@ def test_a_bare_answer_that_lambda_would_not_send_is_told_as_too_large(tiny, let
         assert (told["status"], told["type"]) == (422, "urn:pilotlight:problem:answer-too-large")
 
 
+@pytest.mark.parametrize("event", [{"inputs": "cold"}, rest_event({"inputs": "cold"})], ids=["bare", "of a gateway"])
+def test_what_is_logged_and_counted_of_an_answer_is_what_was_sent(tiny, event, capsys):
+    service = Service(HandlerSettings(model_dir=tiny), Stages(0.0))
+    counted = []
+    service.metrics.answered = counted.extend
+    service.answer_within = lambda *_: Answer(200, {}, orjson.dumps({"outputs": "\u00e9" * 1_100_000}))
+    told = LambdaHandler(service)(event, Context())
+    assert told.get("statusCode", told.get("status")) == 422
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["status"], line["bytes"] < 1000) for line in lines if line["event"] == "request"] == [(422, True)]
+    assert [status for status, _ in counted] == [422]
+
+
 def test_a_model_that_can_not_be_served_is_a_failed_init_with_its_message(tmp_path):
     with lambda_process(tmp_path, MODEL_DIR=str(tmp_path / "none")) as (api, process):
         posted = api.posted.get(timeout=SECONDS)
