@@ -211,7 +211,7 @@ def until_computing(started):
 def test_a_signal_ends_the_server_with_status_0_after_the_request_under_way(tiny, tmp_path):
     with running(tmp_path, MODEL_DIR=str(tiny), MAX_INPUTS="100000", MAX_ANSWER_BYTES="1000000000") as started:
         answers = []
-        asking = threading.Thread(target=lambda: answers.append(started.predict({"inputs": ["cold " * 60] * 2000})))
+        asking = threading.Thread(target=lambda: answers.append(started.predict({"inputs": ["cold " * 60] * 500})))
         asking.start()
         until_computing(started)
         started.process.send_signal(signal.SIGTERM)
