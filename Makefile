@@ -2,8 +2,8 @@
 PYTHON ?= python3
 CLOUD ?= all
 BIN := .venv/bin
-# Whole stacks and servers wait for most of their time: two workers for each core, of which those under load go first (tests/conftest.py).
-WORKERS ?= 4
+# Whole stacks and servers wait for most of their time: three workers for each core, of which those under load go first (tests/conftest.py).
+WORKERS ?= 6
 # A test that fails on a busy machine is tried once more and named; a third of them fails the run (docs/decisions/0024).
 AGAIN := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks -rR
 # Those that take longest, or that one worker has to itself, come first.

@@ -1,5 +1,5 @@
-"""The programs by hand that `make bench` measures ours against make the very same resources: of each cloud the longest stack of each
-pattern by default, two programs a stack."""
+"""The programs by hand that `make bench` measures ours against make the very same resources: of each cloud the longest stack by
+default, two programs a stack."""
 
 from collections import Counter
 
@@ -9,14 +9,7 @@ from benchmarks.program import STACKS, differences, same_resources
 from pilotlight.planned import ready_stacks
 from tests.support.size import only_all
 
-LONGEST = (
-    "aws-sagemaker-api",
-    "aws-sagemaker-events",
-    "gcp-cloud-run-gpu-api",
-    "gcp-cloud-run-gpu-events",
-    "azure-container-apps-gpu-api",
-    "azure-container-apps-gpu-events",
-)
+LONGEST = ("aws-sagemaker-events", "gcp-cloud-run-gpu-events", "azure-container-apps-gpu-events")
 
 
 def test_every_ready_stack_has_one() -> None:
