@@ -5,9 +5,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from numpy.lib import format as npy
-
 from pilotlight.packaging.errors import PackagingError
+from pilotlight.packaging.pickles import holds_pickle
 from pilotlight.packaging.sources import Source
 from pilotlight.packaging.tensors import pickled
 
@@ -38,24 +37,11 @@ def own_members(source: Source) -> Mapping[str, Path]:
         )
     if links := [path.name for path in found if not path.resolve().is_relative_to(folder.resolve())]:
         raise PackagingError(f"{folder / FILES} holds {', '.join(links)}, links to outside of {folder}: put copies of the files there.")
-    if pickles := sorted({*pickled([path.name for path in found]), *(path.name for path in found if _holds_pickle(path))}):
-        raise PackagingError(f"{folder / FILES} holds {', '.join(pickles)}, which can run code when opened: use safetensors or ONNX.")
+    if pickles := sorted({*pickled([path.name for path in found]), *(path.name for path in found if holds_pickle(path))}):
+        raise PackagingError(
+            f"{folder / FILES} holds {', '.join(pickles)}, which can run code when opened or hide what they hold: use safetensors or ONNX."
+        )
     return {path.name: path for path in found}
-
-
-def _holds_pickle(path: Path) -> bool:
-    """Whether it begins as a pickle does (protocols 2 to 5), or is an array of NumPy's that holds Python objects or hides what it holds."""
-    with path.open("rb") as file:
-        start = file.read(len(npy.MAGIC_PREFIX))
-        if start != npy.MAGIC_PREFIX:
-            return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")
-        file.seek(0)
-        try:
-            # The versions after the first differ in how the names of fields are read.
-            read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
-            return bool(read(file)[2].hasobject)
-        except ValueError:
-            return True
 
 
 def _require_verbs(code: Path) -> None:

@@ -2,11 +2,13 @@
 
 import datetime
 import enum
+import gzip
 import io
 import json
 import pickle
 import sys
 import tarfile
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -363,6 +365,24 @@ def saved(array, **options):
     return target.getvalue()
 
 
+def zipped(files):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return target.getvalue()
+
+
+def tarred(files):
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return target.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -374,6 +394,13 @@ def saved(array, **options):
         ("users.npy", saved(np.array([{"a": 1}], dtype=object))),
         ("users.dat", saved(np.array([(1, "a")], dtype=[("n", int), ("name", object)]), version=(2, 0))),
         ("broken.npy", b"\x93NUMPY\x01\x00\x04\x00none"),
+        ("users.npz", zipped({"a.npy": saved(np.zeros(3)), "b.npy": saved(np.array([{"a": 1}], dtype=object))})),
+        ("weights.dat", zipped({"archive/data.pkl": b""})),
+        ("cut.npz", zipped({"a.npy": saved(np.zeros(999))})[:-80] + zipped({"a.npy": b""})[-22:]),
+        ("model.gz", gzip.compress(pickle.dumps({"a": 1}))),
+        ("cut.gz", gzip.compress(saved(np.zeros(999)))[:12]),
+        ("all.tar", tarred({"a.txt": b"a", "b.joblib": b""})),
+        ("all.tar.gz", gzip.compress(tarred({"a.txt": b"a", "b.dat": pickle.dumps({"a": 1})}))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -385,7 +412,12 @@ def test_a_pickle_is_not_packaged_whatever_it_is_called(tmp_path, name, content)
 def test_arrays_of_numbers_and_other_files_are_packaged(tmp_path):
     named = np.zeros(2, dtype=[("Größe", "<f4")])
     files = {"a.npy": saved(np.zeros(3)), "b.npy": saved(named, version=(3, 0)), "c.npy": saved(np.zeros(3), version=(2, 0))}
-    files |= {"short": b"\x80", "other.gz": b"\x80\x06", "words.v1.2.txt": b"a"}
+    files |= {"short": b"\x80", "other.gz": b"\x80\x06", "words.v1.2.txt": b"a", "empty": b"", "zeros": bytes(4096)}
+    files |= {
+        "d.npz": zipped({"a.npy": saved(np.zeros(3))}),
+        "e.txt.gz": gzip.compress(b"a"),
+        "f.tar": tarred({"a.npy": saved(np.zeros(3))}),
+    }
     with tarfile.open(packaged_with(tmp_path, files).archive) as archive:
         assert set(archive.getnames()) == {*files, "manifest.json"}
 
