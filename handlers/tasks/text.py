@@ -19,6 +19,8 @@ from handlers.tasks.runs import CPU_PLACES, GPU_PLACES, Bounds, runs_of
 
 Array = np.ndarray[Any, Any]
 _FIRST_CHARACTERS = 16_384
+# Of which no tokenizer makes too few tokens but where they are no words: a quarter of a second (two cores of an AMD EPYC).
+_MOST_CHARACTERS = 262_144
 # More than one word can become: WordPiece takes words up to 100 characters apart, and longer ones as one unknown token.
 _TOKENS_BEYOND = 128
 # Letters and digits that stay at least one each, whatever BERT's normalizer does to case and accents, and that its tokenizer never parts.
@@ -64,8 +66,9 @@ def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
 def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special: bool = True, offsets: bool = False) -> Encoding:
     """The tokens of a text, truncated, as if the whole text had been tokenized, at a cost that follows the tokens kept.
 
-    There are two exceptions. A vocabulary with scores (Unigram) chooses a word's pieces by the whole of it: one of more than 16,384 letters
-    may have other pieces here, by its beginning. Letters that all become one unknown token are read to their end, 4 MB in 3 s.
+    There is one exception: a vocabulary with scores (Unigram) chooses a word's pieces by the whole of it, and one of more than 16,384
+    letters may have other pieces here, by its beginning. Raises InputRefused for a text whose first 262,144 characters are too few tokens,
+    as blanks are, or letters that all become one unknown token: 4 MB of them took up to 8 s.
 
     With `pair` those of both, where the tokenizer cuts the first alone. Without `special` none is added that the text does not have.
     Where tokens are in the text is right with `offsets` alone: without, long words are cut where that changes no token, since only the
@@ -82,8 +85,12 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
     length = _FIRST_CHARACTERS
     while length < len(text):
         encoding = tokenizer.encode(text[:length], pair, add_special_tokens=special)
-        if sum(len(part.ids) - beside for part in encoding.overflowing) >= _TOKENS_BEYOND:
+        beyond = sum(len(part.ids) - beside for part in encoding.overflowing)
+        if beyond >= _TOKENS_BEYOND:
             return encoding
+        if length >= _MOST_CHARACTERS:
+            made = f"the first {length:,} of them make {len(encoding.ids) + beyond:,} tokens, too few for words"
+            raise InputRefused(f"A text has {len(text):,} characters, and {made}: shorten it to {length:,} characters.")
         length *= 4
     return tokenizer.encode(text, pair, add_special_tokens=special)
 
