@@ -1,10 +1,12 @@
 """Models of one's own: every folder of handlers/models packaged, loaded and asked; what a wrong one is told."""
 
+import bz2
 import datetime
 import enum
 import gzip
 import io
 import json
+import lzma
 import pickle
 import sys
 import tarfile
@@ -365,9 +367,9 @@ def saved(array, **options):
     return target.getvalue()
 
 
-def zipped(files):
+def zipped(files, compression=zipfile.ZIP_STORED):
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as packed:
+    with zipfile.ZipFile(target, "w", compression) as packed:
         for name, content in files.items():
             packed.writestr(name, content)
     return target.getvalue()
@@ -399,6 +401,15 @@ def tarred(files):
         ("cut.npz", zipped({"a.npy": saved(np.zeros(999))})[:-80] + zipped({"a.npy": b""})[-22:]),
         ("model.gz", gzip.compress(pickle.dumps({"a": 1}))),
         ("cut.gz", gzip.compress(saved(np.zeros(999)))[:12]),
+        ("model.bz2", bz2.compress(pickle.dumps({"a": 1}))),
+        ("cut.bz2", bz2.compress(b"a" * 999)[:20]),
+        ("model.xz", lzma.compress(pickle.dumps({"a": 1}))),
+        ("all.txz", lzma.compress(tarred({"b.dat": pickle.dumps({"a": 1})}))),
+        (
+            "words.zip",
+            zipped({"a.bz2": bytes(99)}, zipfile.ZIP_BZIP2)[:40] + b"\xff" * 20 + zipped({"a.bz2": bytes(99)}, zipfile.ZIP_BZIP2)[60:],
+        ),
+        ("odd.npy", b"\x93NUMPY\x01\x00\x04\x00{'(\n"),
         ("all.tar", tarred({"a.txt": b"a", "b.joblib": b""})),
         ("all.tar.gz", gzip.compress(tarred({"a.txt": b"a", "b.dat": pickle.dumps({"a": 1})}))),
     ],
