@@ -1,13 +1,15 @@
 """Brings a model's files to a folder: where they lie already, from another folder, or from an object of S3, Cloud Storage or Azure."""
 
 import io
+import os
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from handlers.engines.manifest import MANIFEST, ModelError
 from handlers.engines.placing import Source, copied, draft, goes_to_memory, in_memory
@@ -54,15 +56,34 @@ def fetch(settings: HandlerSettings) -> Fetched:
         return Fetched(settings.model_dir, tier(settings.model_dir))
     if settings.model_uri is None:
         raise ModelError(f"{settings.model_dir / MANIFEST} does not exist and MODEL_URI is not set: mount a model there, or set MODEL_URI.")
-    # What is mounted can't be replaced by a folder of that name.
-    cache = settings.model_cache / "model" if settings.model_cache.is_mount() else settings.model_cache
-    address = urlsplit(settings.model_uri)
-    if address.scheme in _STORES and address.netloc and len(address.path) > 1:
-        return _STORES[address.scheme](address.netloc, address.path[1:], cache)
-    if address.scheme not in ("", "file"):
+    try:
+        # A link can't be replaced by a folder, and what is mounted not by one of that name.
+        cache = settings.model_cache.resolve()
+        return _brought(settings.model_uri, cache / "model" if cache.is_mount() else cache)
+    except OSError as error:
+        raise ModelError(f"MODEL_URI is {settings.model_uri!r}, which can't be brought to {settings.model_cache}: {error}") from error
+
+
+def _brought(uri: str, cache: Path) -> Fetched:
+    # By hand: a key may have a question mark or a hash in it, a folder too.
+    scheme, found, rest = uri.partition("://")
+    if not found or scheme == "file":
+        return _from_folder(Path(rest if found else uri.removeprefix("file:")), cache)
+    place, _, key = rest.partition("/")
+    if scheme not in _STORES or not place or not key:
         known = "s3://BUCKET/KEY, gs://BUCKET/KEY, https://ACCOUNT.blob.core.windows.net/CONTAINER/KEY or a folder"
-        raise ModelError(f"MODEL_URI is {settings.model_uri!r}: use {known}.")
-    return _from_folder(Path(address.path), cache)
+        raise ModelError(f"MODEL_URI is {uri!r}: use {known}.")
+    if scheme == "https" and ("?" in rest or "#" in rest):
+        raise ModelError(
+            f"MODEL_URI is {_without_secrets(uri)!r} and more: a signature or version in an address is not used. The server's own identity "
+            "reads the newest; write %3F and %23 where a name has ? or #."
+        )
+    return _STORES[scheme](place, key, cache)
+
+
+def _without_secrets(uri: str) -> str:
+    """An address up to its query, which may be a signature."""
+    return re.split("[?#]", uri, maxsplit=1)[0]
 
 
 def _from_folder(folder: Path, cache: Path) -> Fetched:
@@ -77,11 +98,14 @@ def _from_folder(folder: Path, cache: Path) -> Fetched:
 
 
 def _from_s3(bucket: str, key: str, cache: Path) -> Fetched:
-    import boto3  # 0.2 s, and only a server that fetches its model pays it
+    where = f"s3://{bucket}/{key}"
+    try:
+        import boto3  # 0.2 s, and only a server that fetches its model pays it
+    except ModuleNotFoundError as error:
+        raise ModelError(f"MODEL_URI is {where!r}, and this image has no boto3: use the image cpu, or mount the model.") from error
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    where = f"s3://{bucket}/{key}"
     try:
         # More connections than are in use at once, and none that stands still for a minute.
         client = boto3.client("s3", config=Config(max_pool_connections=16, connect_timeout=5, read_timeout=20))
@@ -184,14 +208,17 @@ _STORES = {"s3": _from_s3, "gs": _from_cloud_storage, "https": _from_blob}
 
 
 def _kept(cache: Path, origin: str) -> bool:
-    marker = cache / _ORIGIN
-    return marker.is_file() and marker.read_text() == origin
+    try:
+        return (cache / _ORIGIN).read_bytes() == origin.encode()
+    except OSError:
+        return False
 
 
 def forget(folder: Path) -> None:
     """What is in this folder is not what it was fetched for: the next start fetches it again. Nothing where the folder is no cache."""
     with suppress(OSError):
-        (folder / _ORIGIN).unlink(missing_ok=True)
+        # Not removed: it tells that the folder is one of ours.
+        os.truncate(folder / _ORIGIN, 0)
 
 
 def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) -> Fetched:
@@ -203,29 +230,79 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
     if _kept(cache, origin):
         return Fetched(cache, tier(cache))
     # With what they import some milliseconds of every start, and most have the model at hand.
+    import gzip
     import shutil
     import tarfile
+    import zlib
 
+    from handlers.engines.members import Member
+
+    _require_ours(cache)
     with ExitStack() as made:
         try:
             partial = made.enter_context(draft(cache))
         except OSError as error:
             raise ModelError(f"MODEL_CACHE is {str(cache)!r}, which can't be written: {error.strerror}.") from error
+        if _kept(cache, origin):  # by a process that this one has waited for
+            return Fetched(cache, tier(cache))
+
+        def free() -> int:
+            return shutil.disk_usage(partial).free
+
         try:
-            source: Any = stream  # tarfile's types ask for all of a file, and it only reads
-            with tarfile.open(fileobj=source, mode="r|gz", bufsize=_CHUNK) as archive:
-                hashes = _extract(archive, archive, partial, free=shutil.disk_usage(partial).free)
-            # What lies in memory is gone with this process.
-            if not any((partial / name).is_symlink() for name in hashes):
-                (partial / _ORIGIN).write_text(origin)
+            source: Any = stream  # its types ask for all of a file, and it is only read
+            # tarfile's own way through gzip keeps all that a piece becomes, and copies it once for each piece that is taken.
+            with (
+                gzip.GzipFile(fileobj=source) as inflated,
+                tarfile.open(fileobj=inflated, mode="r|", bufsize=_CHUNK, tarinfo=Member) as archive,
+            ):
+                hashes = _extract(archive, archive, partial, _Room(free, cache))
+            # What lies in memory is gone with this process, and so nobody else's: it stays where it is.
+            if any((partial / name).is_symlink() for name in hashes):
+                return Fetched(partial, held_by, hashes)
+            (partial / _ORIGIN).write_text(origin)
             shutil.rmtree(cache, ignore_errors=True)
             return Fetched(partial.rename(cache), held_by, hashes)
-        # A TypeError is tarfile's of a header that is cut off.
-        except (tarfile.TarError, EOFError, OSError, TypeError, ValueError, OverflowError) as error:
+        # A TypeError is tarfile's of a header that is cut off, a RecursionError of many that belong to one member.
+        except (
+            tarfile.TarError,
+            zlib.error,
+            EOFError,
+            OSError,
+            TypeError,
+            ValueError,
+            OverflowError,
+            RecursionError,
+            MemoryError,
+        ) as error:
             raise ModelError(f"{origin.split(' ')[0]} can't be unpacked into {cache}: {error}") from error
 
 
-def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", folder: Path, *, free: int) -> dict[str, str]:
+def _require_ours(cache: Path) -> None:
+    """Raises ModelError for a folder that holds what was not fetched: it would be lost."""
+    if cache.exists() and not (cache / _ORIGIN).is_file() and (not cache.is_dir() or any(cache.iterdir())):
+        raise ModelError(f"MODEL_CACHE is {str(cache)!r}, which holds files that are no fetched model: name a new or an empty folder.")
+
+
+class _Room:
+    """The room on the disk, of which each member takes its own; what was fetched before goes where there is too little beside it."""
+
+    def __init__(self, free: Callable[[], int], old: Path) -> None:
+        self._measure, self._old, self._left = free, old, free()
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for so many bytes more."""
+        if size > self._left and self._old.exists():
+            import shutil
+
+            before = self._measure()
+            shutil.rmtree(self._old, ignore_errors=True)
+            self._left += self._measure() - before
+        self._left -= size
+        return self._left >= 0
+
+
+def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", folder: Path, room: _Room) -> dict[str, str]:
     """Write each member by hand: no path, link, device, owner or mode of the archive reaches the disk. Returns the hashes by name."""
     from tarfile import TarError
 
@@ -234,15 +311,14 @@ def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", f
         name = member.name.removeprefix("./")
         if member.isdir() and name in ("", "."):
             continue
-        if not member.isreg() or "/" in name or name in ("", ".", "..") or name.startswith("."):
+        if not member.isreg() or member.issparse() or "/" in name or name in ("", ".", "..") or name.startswith("."):
             raise TarError(f"member {member.name!r} is not a plain file at the archive's root")
         if name in hashes:
             raise TarError(f"member {member.name!r} comes twice")
         if member.size < 0:
             raise TarError(f"member {member.name!r} has {member.size} bytes")
         held = goes_to_memory(name, member.size)
-        free -= 0 if held else member.size
-        if free < 0:
+        if not held and not room.take(member.size):
             raise TarError(f"member {member.name!r} of {member.size} bytes does not fit the disk")
         source = archive.extractfile(member)
         assert source is not None  # a regular file has content

@@ -5,9 +5,9 @@ the model's folder maps those very pages; processes that are forked share them.
 """
 
 import fcntl
+import glob
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,8 +18,8 @@ from typing import BinaryIO, Protocol
 _MAPPED = ".safetensors"
 _CHUNK = 1 << 20
 _DESCRIPTORS = Path("/proc/self/fd")
-# By when a process has locked the folder that it has made.
-_SETTLED_S = 10.0
+# Beside the folder that they are made for: nobody else names a folder so.
+_DRAFT, _LOCK = ".{}.fetching-", ".{}.lock"
 _MEMINFO, _CGROUP = Path("/proc/meminfo"), Path("/sys/fs/cgroup")
 _LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 
@@ -64,9 +64,8 @@ def in_memory(place: Path) -> Iterator[BinaryIO]:
 
 def release(folder: Path) -> None:
     """Give up what of a model's folder lies in memory: the weights are where they are computed with. They can't be loaded again."""
-    for path in folder.glob(f"*{_MAPPED}"):
-        if path.is_symlink() and path.readlink().parent == _DESCRIPTORS:
-            os.ftruncate(int(path.readlink().name), 0)
+    for path in _in_memory(folder):
+        os.ftruncate(int(path.readlink().name), 0)
 
 
 def copied(source: Source, target: BinaryIO, size: int) -> str:
@@ -86,7 +85,9 @@ def copied(source: Source, target: BinaryIO, size: int) -> str:
 
 @contextmanager
 def draft(cache: Path) -> Iterator[Path]:
-    """A new folder beside `cache`, removed with all that it holds unless it was renamed; so are those of processes that were killed.
+    """A new folder beside `cache`, which no other process has at the same time: it waits for one that has. It is removed with all that it
+    holds unless it was renamed or holds weights in memory, which are there while this process lives; so are those of processes that were
+    killed.
 
     Raises OSError.
     """
@@ -95,23 +96,50 @@ def draft(cache: Path) -> Iterator[Path]:
     import tempfile
 
     cache.parent.mkdir(parents=True, exist_ok=True)
-    for left in cache.parent.glob(f"{cache.name}.*"):
-        _sweep(left)
-    folder = Path(tempfile.mkdtemp(prefix=f"{cache.name}.", dir=cache.parent))
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        for path in folder.glob(f"*{_MAPPED}"):
-            if path.is_symlink():
+    prefix = _DRAFT.format(cache.name)
+    with _alone(cache.parent / _LOCK.format(cache.name)) as alone:
+        for left in cache.parent.glob(f"{glob.escape(prefix)}*") if alone else ():
+            _sweep(left)
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=cache.parent))
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            _locked(held)
+            yield folder
+        except BaseException:
+            for path in _in_memory(folder):
                 os.close(int(path.readlink().name))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
+            raise
+        if not _in_memory(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(held)
+
+
+def _in_memory(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"*{_MAPPED}") if path.is_symlink() and path.readlink().parent == _DESCRIPTORS]
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[bool]:
+    """Whether no other process is in this block, on this machine; False where the file system knows no locks."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        yield _locked(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        return False
+    return True
 
 
 def _sweep(folder: Path) -> None:
-    """Remove it unless a process that lives holds it, or is about to."""
+    """Remove it unless a process that lives holds it."""
     import shutil
 
     try:
@@ -120,8 +148,7 @@ def _sweep(folder: Path) -> None:
         return
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if time.time() - os.fstat(held).st_mtime > _SETTLED_S:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     except OSError:
         return
     finally:

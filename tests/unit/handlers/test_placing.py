@@ -10,6 +10,7 @@ import sys
 import tarfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -117,7 +118,8 @@ def test_weights_that_were_changed_are_refused_with_both_hashes(archive, tmp_pat
     with pytest.raises(ModelError, match=f"{WEIGHTS}: expected sha256 {record.sha256}, found {fetched.hashes[WEIGHTS]}"):
         verify(fetched.folder, read_manifest(fetched.folder), WEIGHTS, fetched.hashes[WEIGHTS])
     assert fetched.hashes[WEIGHTS] != record.sha256
-    assert len(open_descriptors() - before) == 1
+    # The weights, and the folder that is held for them.
+    assert len(open_descriptors() - before) == 2
 
 
 def test_an_archive_that_is_cut_off_leaves_nothing_in_memory_or_on_the_disk(archive, tmp_path):
@@ -129,7 +131,7 @@ def test_an_archive_that_is_cut_off_leaves_nothing_in_memory_or_on_the_disk(arch
     with pytest.raises(ModelError, match="can't be unpacked"):
         fetch(source / "model.tar.gz", tmp_path)
     assert open_descriptors() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".cache.lock", "cut"]
 
 
 def test_a_file_that_comes_twice_is_refused_and_neither_of_them_is_left(archive, tmp_path):
@@ -142,7 +144,7 @@ def test_a_file_that_comes_twice_is_refused_and_neither_of_them_is_left(archive,
     with pytest.raises(ModelError, match=f"member '{WEIGHTS}' comes twice"):
         fetch(source / "model.tar.gz", tmp_path)
     assert open_descriptors() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["twice"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".cache.lock", "twice"]
 
 
 def open_descriptors():
@@ -164,7 +166,7 @@ def test_a_disk_that_fills_up_is_told_and_weights_in_memory_need_none(archive, t
     if "Operation not permitted" in done.stderr or "permission denied" in done.stderr.lower():
         pytest.skip("mounting a small disk needs root or user namespaces")
     assert re.search(expected, done.stdout), done.stdout + done.stderr
-    assert f"left: {['cache'] if memory != '0' else []}" in done.stdout
+    assert re.search(r"left: \['\.cache\.fetching-\w+', '\.cache\.lock'\]" if memory != "0" else r"left: \['\.cache\.lock'\]", done.stdout)
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next_one(archive, tmp_path):
@@ -180,25 +182,86 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(archive, tmp_path
         content = archive.read_bytes()
         pipe.write(content[: len(content) // 2])
         pipe.flush()
-        (left,) = tmp_path.glob("cache.*")
+        (left,) = tmp_path.glob(".cache.fetching-*")
         killed.send_signal(signal.SIGKILL)
         killed.wait()
     assert left.is_dir()
-    fetch(archive, tmp_path)
-    # Only what is older than a process needs to hold it.
-    assert left.is_dir()
-    os.utime(left, (time.time() - 60, time.time() - 60))
+    kept = fetch(archive, tmp_path).folder
+    assert [*tmp_path.glob(".cache.fetching-*")] == [kept]
+
+
+def test_a_folder_that_a_living_process_holds_in_memory_is_left_alone(archive, tmp_path):
+    first, second = (fetch(archive, tmp_path).folder for _ in range(2))
+    assert first != second
+    for folder in (first, second):
+        assert (folder / WEIGHTS).read_bytes() == (files_of(archive) / WEIGHTS).read_bytes()
+
+
+def test_who_comes_while_another_process_fetches_waits_and_takes_what_that_one_has(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(placing, "free_memory", lambda: 0)
+    origin, content, first = "of one version", archive.read_bytes(), subprocess.PIPE
+    os.mkfifo(tmp_path / "pipe")
+    program = "import sys; from pathlib import Path; from handlers.engines import fetching, placing; placing.free_memory = lambda: 0; "
+    program += "print(fetching.unpack(open(sys.argv[1], 'rb', buffering=0), Path(sys.argv[2]), origin=sys.argv[3]).tier)"
+    command = [sys.executable, "-c", program, tmp_path / "pipe", tmp_path / "cache", origin]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=first, text=True) as filling:
+        with (tmp_path / "pipe").open("wb") as pipe:
+            pipe.write(content[: len(content) // 2])
+            pipe.flush()
+            until_there(tmp_path, ".cache.fetching-*/manifest.json")
+            with ThreadPoolExecutor(1) as waiting:
+                # It would break if it read anything.
+                second = waiting.submit(fetching.unpack, None, tmp_path / "cache", origin=origin)
+                time.sleep(0.2)
+                assert not second.done()
+                pipe.write(content[len(content) // 2 :])
+                pipe.close()
+                assert second.result(timeout=30) == fetching.Fetched(tmp_path / "cache", weights.LOCAL)
+        assert filling.communicate(timeout=30)[0] == "store\n"
+
+
+def until_there(folder, pattern):
+    until = time.monotonic() + 30
+    while not any(folder.glob(pattern)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("inside", [{"thesis.txt": "years of work"}, {"manifest.json": "{}"}], ids=str)
+def test_a_folder_of_somebody_else_is_not_replaced(archive, tmp_path, inside):
+    for place in ("cache", "cache.int8", "cache.1"):
+        for name, content in inside.items():
+            (tmp_path / place).mkdir(exist_ok=True)
+            (tmp_path / place / name).write_text(content)
+            os.utime(tmp_path / place, (0, 0))
+    with pytest.raises(ModelError, match="holds files that are no fetched model: name a new or an empty folder"):
+        fetch(archive, tmp_path)
     shutil.rmtree(tmp_path / "cache")
     fetch(archive, tmp_path)
-    assert [path.name for path in tmp_path.glob("cache*")] == ["cache"]
+    assert {path.name for place in ("cache.int8", "cache.1") for path in (tmp_path / place).iterdir()} == {*inside}
 
 
-def test_a_folder_that_a_living_process_fills_is_left_alone(archive, tmp_path):
-    with placing.draft(tmp_path / "cache") as held:
-        os.utime(held, (0, 0))
-        fetch(archive, tmp_path)
-        assert held.is_dir()
-    assert not held.exists()
+def test_what_was_fetched_before_is_replaced_and_gives_its_room(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(placing, "free_memory", lambda: 0)
+    kept = fetch(archive, tmp_path).folder
+    os.utime(archive)
+    asked = iter([SIZE // 2, SIZE // 2, 2 * SIZE])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=next(asked, 2 * SIZE)))
+    before = kept.stat().st_ino
+    again = fetch(archive, tmp_path)
+    assert again.folder == kept
+    assert again.hashes
+    assert kept.stat().st_ino != before
+    fetching.forget(kept)
+    assert fetch(archive, tmp_path).hashes
+
+
+def test_a_link_to_a_folder_is_followed(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(placing, "free_memory", lambda: 0)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "cache").symlink_to(tmp_path / "there")
+    assert fetch(archive, tmp_path).folder == tmp_path / "there"
+    assert (tmp_path / "cache" / WEIGHTS).is_file()
 
 
 @pytest.mark.parametrize(
@@ -243,7 +306,8 @@ def test_weights_that_a_gpu_holds_are_not_kept_in_memory_as_well(archive, tmp_pa
     monkeypatch.setattr(loading, "import_engine", lambda *_: None)
     asked = settings(archive, tmp_path)
     loaded = loading.load(asked, lambda stage: None)
-    assert (asked.model_cache / WEIGHTS).stat().st_size == (loaded.manifest.files[WEIGHTS].bytes if kept else 0)
+    (held,) = tmp_path.glob(f".cache.fetching-*/{WEIGHTS}")
+    assert held.stat().st_size == (loaded.manifest.files[WEIGHTS].bytes if kept else 0)
 
 
 def test_files_that_are_linked_from_elsewhere_are_nobody_elses_to_give_up(tmp_path):
