@@ -32,7 +32,7 @@ from handlers.server.stages import Stages, custom_attributes, server_timing
 from handlers.server.waiting import Job
 from handlers.server.worker import Worker
 from handlers.settings import HandlerSettings
-from handlers.tasks import GENERATION, ZERO_SHOT
+from handlers.tasks import GENERATION, IMAGE_TASKS, ZERO_SHOT
 
 if TYPE_CHECKING:
     from handlers.server.board import Slot
@@ -437,8 +437,13 @@ def _labelled(request: PredictionRequest, inputs: int, cost: int) -> tuple[int, 
     return inputs * labels, cost * labels
 
 
+def _seen(request: PredictionRequest, inputs: int, cost: int) -> tuple[int, int]:
+    """An image costs what its pixels do, however it was sent."""
+    return inputs, inputs * _EACH
+
+
 # Task -> how many inputs a request counts for, and what it costs, by its parameters, where that is not what its texts say.
-_WEIGHED = {GENERATION: _written, ZERO_SHOT: _labelled}
+_WEIGHED = {GENERATION: _written, ZERO_SHOT: _labelled, **dict.fromkeys(IMAGE_TASKS, _seen)}
 
 
 def _outcomes(model: Model, asked: Sequence[tuple[PredictionRequest, Cancellation]]) -> Iterator[tuple[int, Any]]:

@@ -6,9 +6,9 @@ import numpy as np
 
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.manifest import Manifest, ModelError
-from handlers.functions.problems import InternalFault
+from handlers.functions.problems import InputRefused, InternalFault
 from handlers.functions.requests import PredictionRequest
-from handlers.tasks.images import decode, pixels
+from handlers.tasks.images import MOST_TOGETHER, decode, pixels
 from handlers.tasks.scores import Array, Score, function_for, labels_of, ranked
 
 INPUT = "pixel_values"
@@ -44,11 +44,13 @@ class ImageClassification:
     def predict(self, request: PredictionRequest, cancellation: Cancellation) -> Any:
         function = request.parameters.get("function_to_apply", self._function)
         most = request.parameters.get("top_k", TOP_K)
-        answers = []
+        answers, together = [], 0
         for index, sent in enumerate(request.texts):
             # A request may hold many large images, and its caller may have left.
             cancellation.check()
             image = decode(sent, f"inputs[{index}]" if request.many else "inputs", white=self._image.white)
+            if (together := together + image.width * image.height) > MOST_TOGETHER:
+                raise InputRefused(f"'inputs' has images of more than {MOST_TOGETHER} pixels together: send them in several requests.")
             answers.append(self._scores(pixels(image, self._image), function, cancellation)[:most])
         return answers if request.many else answers[0]
 

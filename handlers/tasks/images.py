@@ -16,6 +16,9 @@ FORMATS = ("JPEG", "PNG")
 # Decoded, an image has four bytes a pixel, and for a moment as much once more where it is turned or its colours are changed: measured,
 # 100 MB and 200, of a progressive JPEG, whose coefficients are kept, 240. The photographs of today's telephones have 12 to 24 million.
 MOST_PIXELS = 25_000_000
+# Of all images of a request, since nobody else is answered between them: 256 of one colour, with all the pixels that one may have, took a
+# megabyte and 40 s.
+MOST_TOGETHER = 4 * MOST_PIXELS
 # A JPEG may come in as many scans as its writer likes, each of 42 bytes and a pass over all pixels: 50 more took 20 s. Ten are usual.
 _SCAN, _MOST_SCANNED = b"\xff\xda", 16 * MOST_PIXELS
 # Pillow's own check would come at the same moment, with a limit that no answer names.

@@ -166,7 +166,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._begun, self._unread_bytes = False, 0
         if self._waiting is not None:
             self._wait(None)
-        hosts = [name for name, _ in self.headers].count(b"host")
+        names = [name for name, _ in self.headers]
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"] if b"transfer-encoding" in names else []
+        if codings and (len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+            # RFC 9112, section 6.1. Whoever stands before this server may have undone one that would be taken for the body here.
+            raise RequestMalformed("Transfer-Encoding is more than 'chunked': send the body as it is, in chunks or with its length.")
+        hosts = names.count(b"host")
         if hosts != 1 and self.parser.get_http_version() == "1.1":
             # RFC 9112, section 3.2. Whoever stands before this server may have gone by another one of several.
             raise RequestMalformed(f"A request has one header Host: this one has {hosts}.")

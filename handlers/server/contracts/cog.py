@@ -5,12 +5,13 @@ this process alone, and is forgotten when it has ended, as Cog has it.
 """
 
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from handlers.functions import wording
+from handlers.functions import values, wording
 from handlers.functions.problems import InputRefused, NotAcceptable, PredictionRuns, PredictionUnknown
 from handlers.functions.requests import TEXTS, PredictionRequest, check, of_kind
 from handlers.server.calls import Call
@@ -64,6 +65,7 @@ def translated(body: object, *, max_inputs: int, webhooks_uri: str | None, kind:
     given = fields["input"]
     if not isinstance(given, dict) or "inputs" not in given:
         raise InputRefused(f"'input' is {wording.kind(given)}: send an object with 'inputs' and the parameters of the task beside it.")
+    _require_tellable(given)
     parameters = {name: value for name, value in given.items() if name != "inputs"}
     request = of_kind(kind, given["inputs"], parameters, max_inputs=max_inputs, name="input.inputs")
     chosen, webhook, events = fields.get("id"), text_in(fields, "webhook"), fields.get("webhook_events_filter")
@@ -75,6 +77,15 @@ def translated(body: object, *, max_inputs: int, webhooks_uri: str | None, kind:
         raise InputRefused(f"'webhook_events_filter' is no list of {', '.join(EVENTS)}.")
     created = text_in(fields, "created_at")
     return request, Wanted(chosen, webhook, frozenset(EVENTS if events is None else events), given, created)
+
+
+def _require_tellable(given: Mapping[str, Any]) -> None:
+    """Every state tells the input again. Raises InputRefused for one that JSON can't carry as it came."""
+    try:
+        orjson.dumps(given)
+    except orjson.JSONEncodeError as error:
+        values.check(given, "input")
+        raise InputRefused(f"'input' can't be told again in the states of its prediction: {error}.") from error
 
 
 async def _predict(call: Call, named: str | None) -> Answer:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from handlers.functions.problems import InputRefused
+from handlers.functions.values import check_text
 from handlers.functions.wording import clipped, kind, shown
 
 
@@ -32,8 +33,8 @@ def text_in(fields: Mapping[str, Any], name: str) -> str | None:
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
         raise InputRefused(f"'{name}' is {kind(value)}: send a text or leave it out.")
-    if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
-        raise InputRefused(f"'{name}' has half of a surrogate pair: send whole characters.")
+    if value is not None:
+        check_text(value, name)
     return value
 
 

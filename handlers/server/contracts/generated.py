@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from handlers.functions.parameters import MOST_STOPS
 from handlers.functions.problems import InputRefused
 from handlers.functions.wording import clipped
 
@@ -36,6 +37,9 @@ def _together(stop: object, older: object) -> object:
     """The texts of both, `stop_sequences` being its older name; what is no list is left for who checks them."""
     if not isinstance(stop, list) or not isinstance(older, list):
         return older if isinstance(stop, list) else stop
+    # Refused as it is: to compare two long lists takes the square of their length.
+    if long := next((each for each in (stop, older) if len(each) > MOST_STOPS), None):
+        return long
     return [*stop, *(each for each in older if each not in stop)]
 
 

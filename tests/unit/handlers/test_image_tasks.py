@@ -14,8 +14,9 @@ from handlers.engines.loading import build, import_engine
 from handlers.engines.manifest import ImageInput, ModelError, read_manifest
 from handlers.functions.endpoint import normalised
 from handlers.functions.problems import InputRefused, MediaTypeUnsupported
-from handlers.functions.requests import IMAGES, check, parse
-from handlers.tasks import images
+from handlers.functions.requests import IMAGES, PredictionRequest, check, parse
+from handlers.server.service import _WEIGHED
+from handlers.tasks import image_classification, images
 from handlers.tasks.images import decode, pixels
 from pilotlight.packaging import PackagingError, package_model
 from pilotlight.packaging.image_config import image_input
@@ -119,6 +120,23 @@ def bomb(width, height):
 def test_a_bad_image_is_refused_with_the_reason(body, told):
     with pytest.raises(InputRefused, match=told):
         decode(body, "inputs")
+
+
+def test_many_images_of_one_small_request_have_a_bounded_number_of_pixels(model, monkeypatch):
+    """They are looked at one after the other, and nobody else's between them."""
+    monkeypatch.setattr(image_classification, "MOST_TOGETHER", 40_000)
+    image = base64_of(encoded(Image.new("RGB", (100, 100), RED)))
+    assert len(ask(model, {"inputs": [image] * 4})) == 4
+    with pytest.raises(InputRefused, match=r"'inputs' has images of more than 40000 pixels together: send them in several requests\."):
+        ask(model, {"inputs": [image] * 5})
+
+
+def test_an_image_weighs_the_same_however_it_was_sent():
+    body = encoded(Image.new("RGB", (100, 100), RED))
+    weighed = {
+        _WEIGHED["image-classification"](PredictionRequest((sent,), many=False, parameters={}), 1, 2560) for sent in (body, base64_of(body))
+    }
+    assert weighed == {(1, 60)}
 
 
 @pytest.mark.parametrize("text", ["data:image/png;base64,aGk=", "aGk", "aG k=", "bücher", "a"])

@@ -232,6 +232,22 @@ def test_what_says_nothing_here_is_passed_over(cog):
     assert cog.client.post("/predictions", json=INPUT, headers={"Prefer": "wait=5, respond-async"}).status_code == 202
 
 
+@pytest.mark.parametrize(
+    "given",
+    [b'{"inputs":"cold","top_k":1000000000000000000000000000000}', b'{"inputs":"cold","a":"\\ud800"}', b'{"inputs":"cold","\\ud800":1}'],
+    ids=str,
+)
+@pytest.mark.parametrize("sent", [{}, LATER])
+def test_an_input_that_no_state_could_tell_again_is_refused_and_takes_no_place(sentences, workshop, receiver, given, sent):
+    with running(workshop, MODEL_DIR=str(sentences), WEBHOOKS_URI=receiver.root, MAX_QUEUE="2") as started:
+        for webhook in (b"", b"", b', "webhook": "%s"' % f"{receiver.root}/a".encode()):
+            body = b'{"input":%b%b}' % (given, webhook)
+            answer = started.client.post("/predictions", content=body, headers={"content-type": "application/json", **sent})
+            assert problem(answer) == (422, "input-refused")
+        assert started.client.get("/health-check").json()["status"] == "READY"
+        assert started.client.post("/predictions", json=INPUT).json()["status"] == "succeeded"
+
+
 def test_more_than_may_wait_is_refused_at_once(sentences, workshop):
     with running(workshop, MODEL_DIR=str(sentences), **WIDE | {"MAX_QUEUE": "1"}) as started:
         assert started.client.put("/predictions/a", json=LONG, headers=LATER).status_code == 202

@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from handlers.engines.loading import Loaded
 from handlers.functions.requests import PredictionRequest
 from handlers.server.app import App
+from handlers.server.contracts.generated import known
 from handlers.server.contracts.openai_texts import translated_chat
 from handlers.server.service import Service
 from handlers.server.stages import Stages
@@ -185,6 +186,21 @@ def test_both_names_of_the_texts_to_stop_at_are_heard(client):
         {"stop": [{}], "stop_sequences": [{}]},
     ):
         assert problem(asked(**parameters)) == (422, "input-refused"), parameters
+
+
+def test_long_lists_of_texts_to_stop_at_are_not_compared_with_each_other():
+    class Text(str):
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            Text.compared += 1
+            return super().__eq__(other)
+
+    texts = [Text(number) for number in range(1000)]
+    for given in ({"stop": texts, "stop_sequences": texts[::-1]}, {"stop": texts[:4], "stop_sequences": texts}):
+        assert known(given)["stop"] in (texts, texts[::-1])
+    assert Text.compared < 10_000
 
 
 @pytest.mark.parametrize(
