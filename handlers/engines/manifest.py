@@ -5,7 +5,7 @@ import json
 import mmap
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -31,6 +31,10 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")
 PICKLES = frozenset({".bin", ".ckpt", ".dill", ".h5", ".joblib", ".mar", ".msgpack", ".pickle", ".pkl", ".pt", ".pth"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE_BYTES = 16 << 20
+# Beyond what any model reads, and any disk holds.
+_MOST_TOKENS, _MOST_BYTES = 1 << 24, 1 << 60
+# What the model server itself leaves beside a model that it fetched (fetching.py).
+_OURS = ".origin"
 
 
 class ModelError(Exception):
@@ -108,7 +112,10 @@ def read_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{path} does not exist: put an unpacked model there, or set MODEL_URI.") from error
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{path} can't be read ({type(error).__name__}: {error}): package the model again.") from error
-    _check_names(folder, manifest)
+    try:
+        _check_names(folder, manifest)
+    except OSError as error:
+        raise ModelError(f"{folder} can't be read ({error.strerror}): let the server's user read the folder and its files.") from error
     return manifest
 
 
@@ -169,12 +176,12 @@ def _manifest(value: Mapping[str, Any]) -> Manifest:
         task=str(value["task"]),
         engine=str(value["engine"]),
         architecture=str(value["architecture"]),
-        max_tokens=int(value["max_tokens"]),
+        max_tokens=_within("max_tokens", value["max_tokens"], 0 if value["task"] in (CUSTOM, *IMAGE_TASKS) else 1, _MOST_TOKENS),
         labels=tuple(str(labels[str(index)]) for index in range(len(labels))) if labels else None,
         pooling=value.get("pooling"),
         normalize=bool(value.get("normalize")),
         problem_type=value.get("problem_type"),
-        files={str(name): FileRecord(_hash(record["sha256"]), int(record["bytes"])) for name, record in value["files"].items()},
+        files={str(name): _record(record) for name, record in value["files"].items()},
         image=image_of(value["image"]) if value.get("image") else None,
         generation=_generation(value["generation"]) if value.get("generation") else None,
         plain=value.get("plain") is True,
@@ -212,6 +219,17 @@ def _generation(value: Mapping[str, Any]) -> Generation:
     )
 
 
+def _record(value: Mapping[str, Any]) -> FileRecord:
+    return FileRecord(_hash(value["sha256"]), _within("bytes", value["bytes"], 0, _MOST_BYTES))
+
+
+def _within(name: str, value: Any, least: int, most: int) -> int:
+    number = int(value)
+    if not least <= number <= most:
+        raise ValueError(f"{name} is {number}, {least} to {most} are allowed")
+    return number
+
+
 def _hash(value: str) -> str:
     if not _SHA256.fullmatch(value):
         raise ValueError(f"sha256 {value!r} is not 64 hex digits")
@@ -233,15 +251,30 @@ def _check_names(folder: Path, manifest: Manifest) -> None:
         raise ModelError(f"{folder / MANIFEST} lists {', '.join(others)}: {can}.")
     if absent := sorted(set(allowed) - _OPTIONAL - set(manifest.files)):
         raise ModelError(f"{folder / MANIFEST} lists no {', '.join(absent)}: engine {manifest.engine} needs it.")
-    if manifest.engine == "onnx" and manifest.task != CUSTOM:
-        # A graph names the files of its weights itself, and ONNX Runtime opens whatever it names beside it.
-        others_there = (path for path in folder.iterdir() if path.name not in (*manifest.files, MANIFEST))
-        if unproven := sorted(path.name for path in others_there if path.is_file() and not path.name.startswith(".")):
-            raise ModelError(f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them.")
+    # A graph names the files of its weights itself, and ONNX Runtime opens whatever it names beside it.
+    graph = manifest.engine == "onnx" and manifest.task != CUSTOM
+    if unproven := sorted(_unproven(folder, {*manifest.files, MANIFEST, _OURS})) if graph else []:
+        raise ModelError(f"{folder} holds {', '.join(unproven)}, which {MANIFEST} does not list and nothing proves: remove them.")
     if pickles := sorted(path.name for path in folder.iterdir() if _is_pickle(path.name)):
         raise ModelError(
             f"{folder} holds {', '.join(pickles)}: such files can run code when they are opened and are never served; remove them."
         )
+
+
+def _unproven(folder: Path, known: Collection[str]) -> Iterator[str]:
+    """What lies beside the files that are known: hidden ones and folders too, but for those that volumes bring, which are empty, can't be
+    read, or hold the very same files (Kubernetes' `..data`)."""
+    for path in folder.iterdir():
+        if path.name in known:
+            continue
+        try:
+            if path.is_dir() and all(each.name in known and each.samefile(folder / each.name) for each in path.iterdir()):
+                continue
+        except PermissionError:
+            continue
+        except OSError:
+            pass  # a file that is not beside it
+        yield path.name
 
 
 def _is_pickle(name: str) -> bool:

@@ -7,6 +7,7 @@ is left alone.
 """
 
 import os
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,17 +26,18 @@ _NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "virtiofs")
 def tier(folder: Path) -> str:
     """`volume` for what another machine holds, else `local`."""
     try:
-        mounts = _MOUNTS.read_text().splitlines()
+        mounts = _MOUNTS.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return LOCAL
     place, found, kind = str(folder.resolve()), -1, ""
     for line in mounts:
         own, _, rest = line.partition(" - ")
-        point = own.split()[4].encode().decode("unicode_escape")
+        # proc(5): a blank, a tab, a line's end and a backslash are told by their octal numbers.
+        point = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), own.split(" ")[4])
         # The last of equal ones hides the others.
         if len(point) >= found and (place == point or place.startswith(point.rstrip("/") + "/")):
             found, kind = len(point), rest.split()[0]
-    return VOLUME if kind in _NETWORK or kind.startswith("fuse.") else LOCAL
+    return VOLUME if kind in _NETWORK or kind == "fuse" or kind.startswith("fuse.") else LOCAL
 
 
 def read_ahead(path: Path, held_by: str) -> None:

@@ -72,7 +72,7 @@ def _warmed(loaded: Loaded) -> Loaded:
     """The model after its first answer, so that it is not each process's own. Where it has none each tries by itself, and tells of it."""
     try:
         loaded.model.predict(loaded.model.warm_up, Cancellation())
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, ModelError):
         raise
     except BaseException:  # noqa: BLE001  (as above; a panic below Python is no Exception)
         if (reset := getattr(loaded.model, "reset", None)) is not None:

@@ -4,10 +4,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Generic, NoReturn
+from typing import Any, Generic, NoReturn
 
 from handlers.engines import EngineLost
 from handlers.engines.loading import Model
+from handlers.engines.manifest import ModelError
 from handlers.functions.problems import NotReady, Overloaded
 from handlers.server.inner_spans import BatchSpans
 from handlers.server.metrics import Metrics
@@ -104,11 +105,19 @@ class Worker(Generic[Asked, Answered]):
                 self.loaded.set_result(None)
             else:
                 # Whatever became of it, which is told by whoever made it.
-                first.future.add_done_callback(lambda _: self.loaded.set_result(None))
+                first.future.add_done_callback(self._warmed_up)
         try:
             self._compute_all(model, running)
         except BaseException as error:  # noqa: BLE001  (a thread that computes nothing any more is told of, whatever ended it)
             self.lost.set_result(error if isinstance(error, EngineLost) else EngineLost(f"{type(error).__name__}: {error}"))
+
+    def _warmed_up(self, first: Future[Any]) -> None:
+        """What a warm-up can't compute may be its own fault, but not that its model and manifest do not belong together."""
+        error = None if first.cancelled() else first.exception()
+        if isinstance(error, ModelError):
+            self.loaded.set_exception(error)
+        else:
+            self.loaded.set_result(None)
 
     def _compute_all(self, model: Model, running: Running[Asked, Answered] | None) -> NoReturn:
         """Raises EngineLost."""

@@ -437,6 +437,28 @@ def test_a_model_that_fails_at_it_is_served_and_told_of(tiny: Path, capsys: pyte
     assert (line["level"], line["error"], line["message"]) == ("WARNING", "ValueError", "no ping")
 
 
+def test_a_model_that_is_another_than_its_manifest_says_is_not_served(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = Warm(ModelError("3 scores, 1 label"))
+    model.go_on.set()
+    service = serving(model, tiny)
+    service.start()
+    with pytest.raises(ModelError, match="3 scores, 1 label"):
+        service.worker.loaded.result(timeout=10)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_ends_where_they_are_not_of_each_other(tiny: Path, tmp_path: Path, workers: str) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "model"))
+    value = json.loads((folder / "manifest.json").read_text()) | {"task": "text-classification", "labels": {"0": "a"}}
+    (folder / "manifest.json").write_text(json.dumps(value))
+    environment = {**os.environ, "MODEL_DIR": str(folder), "PORT": str(port_for_later()), "BIND_HOST": "127.0.0.1", "WORKERS": workers}
+    command = [sys.executable, "-m", "handlers.server"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    (line,) = [json.loads(line) for line in done.stdout.splitlines() if "model_refused" in line]
+    assert re.search(r"The model gives \d+ scores and manifest\.json names 1 labels", line["message"])
+    assert done.returncode != 0
+
+
 def test_what_is_waited_for_is_told(tiny: Path) -> None:
     model = Warm()
     service = serving(model, tiny)

@@ -266,17 +266,25 @@ def test_a_link_to_a_folder_is_followed(archive, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("ext4", "local"), ("nfs4", "volume"), ("fuse.gcsfuse", "volume"), ("cifs", "volume"), ("overlay", "local"), ("fuseblk", "local")],
+    [
+        ("ext4", "local"),
+        ("nfs4", "volume"),
+        ("fuse.gcsfuse", "volume"),
+        ("cifs", "volume"),
+        ("overlay", "local"),
+        ("fuseblk", "local"),
+        ("fuse", "volume"),
+    ],
 )
 def test_what_another_machine_holds_is_a_volume(tmp_path, monkeypatch, kind, expected):
-    (tmp_path / "m t").mkdir()
-    point = str(tmp_path / "m t").replace(" ", "\\040")
+    (tmp_path / "Größe t").mkdir()
+    point = str(tmp_path / "Größe t").replace(" ", "\\040")
     lines = (
         f"21 1 8:1 / / rw shared:1 - overlay none rw\n22 21 0:5 / {point} rw - {kind} server:/x rw\n23 21 0:6 / {point}x rw - nfs s:/y rw\n"
     )
     (tmp_path / "mountinfo").write_text(lines)
     monkeypatch.setattr(weights, "_MOUNTS", tmp_path / "mountinfo")
-    assert weights.tier(tmp_path / "m t") == expected
+    assert weights.tier(tmp_path / "Größe t") == expected
     assert weights.tier(tmp_path) == "local"
 
 
