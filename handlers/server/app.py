@@ -71,7 +71,10 @@ class App:
         call.ping = pings.of_headers(headers) if scope["path"] == "/invocations" else None
         quiet = call.ping is not None or _is_quiet(scope)
         with spans.serving(scope, headers, quiet=quiet, request_id=call.request_id) as span:
-            await self._served(scope, call, send, span)
+            try:
+                await self._served(scope, call, send, span)
+            finally:
+                call.let_go()
 
     def new_id(self) -> str:
         """A UUID. The system is asked for the randomness of many at once: each time takes as long as a short prediction."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from handlers.functions import deadline
 from handlers.functions.pings import Ping
-from handlers.functions.problems import MediaTypeUnsupported, ModelUnknown, NotAcceptable, RequestProblem, TimeoutRefused
+from handlers.functions.problems import MediaTypeUnsupported, ModelUnknown, NotAcceptable, Overloaded, RequestProblem, TimeoutRefused
 from handlers.functions.requests import PredictionRequest, decoded
 from handlers.server.contracts import CONTRACTS, Route
 from handlers.server.forms import PLAIN, Form
@@ -16,8 +16,27 @@ from handlers.server.service import Answer, Service
 from handlers.web.bodies import ClientGone, Receive, read_body
 
 _T = TypeVar("_T")
+# So many of the largest size at once; what comes whole with its head, a few kilobytes, is not counted.
+_BODIES = 32
 # What is wrong with a request whatever its body is.
 _OF_HEADS = (MediaTypeUnsupported, ModelUnknown, NotAcceptable, TimeoutRefused)
+
+
+class Bodies:
+    """The bytes of the bodies that are here, on their way, waiting or computed: however many connections bring them."""
+
+    held = 0
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._most = _BODIES * service.settings.max_body_bytes
+
+    def hold(self, count: int) -> None:
+        """Raises Overloaded where there would be too many."""
+        if self.held + count > self._most:
+            self._service.metrics.shed("full")
+            raise Overloaded(f"Requests of {self.held} bytes are here already.", retry_after_s=1)
+        self.held += count
 
 
 class Lasting:
@@ -70,6 +89,7 @@ class Call:
         self._leaving = leaving
         self._whole = whole
         self._came = time.monotonic() if came is None else came
+        self._held = 0
 
     @property
     def content_type(self) -> str | None:
@@ -79,10 +99,20 @@ class Call:
         """The whole body within the settings. Raises RequestProblem, ClientGone."""
         settings = self.service.settings
         limit, timeout_s = settings.max_body_bytes, settings.body_timeout_s
-        body = await read_body(self._receive, self.headers, limit=limit, timeout_s=timeout_s, whole=self._whole)
+        body = await read_body(self._receive, self.headers, limit=limit, timeout_s=timeout_s, whole=self._whole, hold=self._hold)
         # Whoever finds no place is told before megabytes of JSON are decoded, which would delay everybody's answers.
         self.service.worker.require_place(counted=self.ping is None)
         return body
+
+    def _hold(self, count: int) -> None:
+        self.lasting.kept(Bodies, lambda: Bodies(self.service)).hold(count)
+        self._held += count
+
+    def let_go(self) -> None:
+        """The request is answered: its body makes room for others."""
+        if self._held:
+            self.lasting.kept(Bodies, lambda: Bodies(self.service)).held -= self._held
+            self._held = 0
 
     async def json(self) -> object:
         """The body as JSON. Raises RequestProblem, ClientGone."""

@@ -1,9 +1,11 @@
 """What the model server does with bad input and bad clients: a documented problem, never a 500, and it stays up."""
 
 import json
+import select
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -184,6 +186,33 @@ def test_a_full_queue_refuses_at_once_with_retry_after_and_the_rest_is_answered(
             assert_problem(answer, 503, "overloaded")
             assert answer.headers["retry-after"] == "1"
         assert started.predict({"inputs": "cold"}).status_code == 200
+
+
+def test_bodies_that_are_here_at_once_have_room_for_32_of_the_largest(tiny, workshop):
+    """However many connections bring them: each is refused while it comes, and what is answered or given up makes room."""
+    size = 200_000
+    begun = HEAD + b"Content-Length: %d\r\n\r\n" % size + b"[" * (size - 1000)
+    with running(workshop, MODEL_DIR=str(tiny), MAX_BODY_BYTES=str(size)) as started, ExitStack() as opened:
+        connections = [opened.enter_context(socket.create_connection(("127.0.0.1", started.port), timeout=10)) for _ in range(40)]
+        for connection in connections:
+            connection.sendall(begun)
+        refused, _, _ = select.select(connections, [], [], 10)
+        while len(refused) < 8 and (more := select.select(set(connections) - set(refused), [], [], 2)[0]):
+            refused += more
+        answers = [connection.recv(65536) for connection in refused]
+        # 32 of them less a kilobyte each, and a bit of one more.
+        assert len(answers) == 8
+        for answer in answers:
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer.lower()
+        assert 'pilotlight_shed_total{reason="full"} 8' in started.client.get("/metrics").text
+        opened.close()
+        until = time.monotonic() + 10
+        while started.client.post("/predict", content=body_of(size), headers=JSON).status_code == 503:
+            assert time.monotonic() < until
+        # Of those that were answered nothing is counted any more.
+        for _ in range(40):
+            assert started.client.post("/predict", content=body_of(size), headers=JSON).status_code != 503
 
 
 def test_a_prediction_past_its_deadline_gets_504_and_frees_the_model(tiny, workshop):
