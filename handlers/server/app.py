@@ -136,7 +136,7 @@ class App:
             return answer
         if "expect" in call.headers:
             call.refuse_by_head(functools.partial(reader, call))
-        request, form = reader(call, await call.body())
+        request, form = await call.read(reader, call, await call.body())
         if call.ping:
             return await call.while_there(self.service.ping(call.ping))
         return await call.answered(request, form)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from handlers.web.bodies import ClientGone, Receive, read_body
 _T = TypeVar("_T")
 # So many of the largest size at once; what comes whole with its head, a few kilobytes, is not counted.
 _BODIES = 32
+# Shorter ones are read in a few milliseconds.
+_LONG = 128 << 10
 # What is wrong with a request whatever its body is.
 _OF_HEADS = (MediaTypeUnsupported, ModelUnknown, NotAcceptable, TimeoutRefused)
 
@@ -118,7 +121,18 @@ class Call:
         """The body as JSON. Raises RequestProblem, ClientGone."""
         if "expect" in self.headers:
             self.refuse_by_head(lambda body: decoded(body, self.content_type))
-        return decoded(await self.body(), self.content_type)
+        return await self.read(decoded, await self.body(), self.content_type)
+
+    async def read(self, reader: Callable[..., _T], *given: Any) -> _T:
+        """What `reader` makes of this request's body. Raises RequestProblem.
+
+        A long one is read in a thread of its own, one at a time: megabytes of small values take a second, in which nobody else's answer
+        could be sent, nor any probe's.
+        """
+        if self._held <= _LONG:
+            return reader(*given)
+        readers = self.lasting.kept(ThreadPoolExecutor, lambda: ThreadPoolExecutor(1, thread_name_prefix="long-bodies"))
+        return await asyncio.get_running_loop().run_in_executor(readers, reader, *given)
 
     def refuse_by_head(self, read: Callable[[bytes], Any]) -> None:
         """Raise what the head alone tells of a request whose client waits for a word before it sends the body, which `read` reads
