@@ -226,6 +226,8 @@ def test_models_for_another_task_are_refused_when_packaged_and_when_served(works
         package_model(str(tmp_path / "0"), "image-classification", "torch", tmp_path / "cache", progress=print)
     manifest = json.loads((inference / "manifest.json").read_text())
     for change, told in (({"labels": {"0": "a"}}, "begins with 'entail'"), ({"labels": None}, "labels are missing")):
-        (tmp_path / "manifest.json").write_text(json.dumps(manifest | change))
+        folder = tmp_path / told
+        folder.mkdir()
+        (folder / "manifest.json").write_text(json.dumps(manifest | change))
         with pytest.raises(ModelError, match=told):
-            ZeroShotClassification(TextModel(load_tokenizer(inference / "tokenizer.json", 64), Tags()), read_manifest(tmp_path))
+            ZeroShotClassification(TextModel(load_tokenizer(inference / "tokenizer.json", 64), Tags()), read_manifest(folder))
