@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
 from handlers.engines.manifest import MANIFEST, ModelError
-from handlers.engines.placing import Source, copied, draft, goes_to_memory, in_memory
+from handlers.engines.placing import Source, copied, draft, goes_to_memory, in_memory, remove
 from handlers.engines.ranges import PART, Ranges
 from handlers.engines.weights import STORE, tier
 from handlers.functions import logs
@@ -261,7 +261,7 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
             if any((partial / name).is_symlink() for name in hashes):
                 return Fetched(partial, held_by, hashes)
             (partial / _ORIGIN).write_text(origin)
-            shutil.rmtree(cache, ignore_errors=True)
+            remove(cache)
             return Fetched(partial.rename(cache), held_by, hashes)
         # A TypeError is tarfile's of a header that is cut off, a RecursionError of many that belong to one member.
         except (
@@ -293,10 +293,8 @@ class _Room:
     def take(self, size: int) -> bool:
         """Whether there is room for so many bytes more."""
         if size > self._left and self._old.exists():
-            import shutil
-
             before = self._measure()
-            shutil.rmtree(self._old, ignore_errors=True)
+            remove(self._old)
             self._left += self._measure() - before
         self._left -= size
         return self._left >= 0

@@ -108,12 +108,24 @@ def draft(cache: Path) -> Iterator[Path]:
         except BaseException:
             for path in _in_memory(folder):
                 os.close(int(path.readlink().name))
-            shutil.rmtree(folder, ignore_errors=True)
             os.close(held)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         if not _in_memory(folder):
             shutil.rmtree(folder, ignore_errors=True)
             os.close(held)
+
+
+def remove(cache: Path) -> None:
+    """Remove a fetched model, within its `draft`, and at once for whoever looks: were this process killed in the middle, half a model would
+    be left that nobody knows for one. Raises OSError."""
+    import shutil
+    import tempfile
+
+    if cache.exists():
+        aside = Path(tempfile.mkdtemp(prefix=_DRAFT.format(cache.name), dir=cache.parent))
+        cache.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _in_memory(folder: Path) -> list[Path]:
@@ -123,7 +135,7 @@ def _in_memory(folder: Path) -> list[Path]:
 @contextmanager
 def _alone(lock: Path) -> Iterator[bool]:
     """Whether no other process is in this block, on this machine; False where the file system knows no locks."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         yield _locked(descriptor)
     finally:

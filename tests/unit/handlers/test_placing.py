@@ -256,6 +256,23 @@ def test_what_was_fetched_before_is_replaced_and_gives_its_room(archive, tmp_pat
     assert fetch(archive, tmp_path).hashes
 
 
+def test_what_is_replaced_is_gone_at_once_for_whoever_comes_when_this_process_is_killed(archive, tmp_path, monkeypatch):
+    monkeypatch.setattr(placing, "free_memory", lambda: 0)
+    fetch(archive, tmp_path)
+    os.utime(archive)
+
+    def killed(folder, **_):
+        (Path(folder) / ".origin").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(archive, tmp_path)
+    assert fetch(archive, tmp_path).folder == tmp_path / "cache"
+    assert not [*tmp_path.glob(".cache.fetching-*")]
+
+
 def test_a_link_to_a_folder_is_followed(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(placing, "free_memory", lambda: 0)
     (tmp_path / "there").mkdir()
