@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 ARCHIVE = "model.tar.gz"
 _ORIGIN = ".origin"
 _CHUNK = 1 << 20
+# A model has a handful; a million empty files of a small archive would take every name that the disk has.
+_MOST_MEMBERS = 1000
 # A grant that was made a moment ago is typically known within two minutes (IAM, "Access change propagation"), and a Cloud Run service
 # has four to start, fetching and loading included ("Configure container health checks").
 GRANT_S = 200.0
@@ -311,6 +313,8 @@ def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", f
             continue
         if not member.isreg() or member.issparse() or "/" in name or name in ("", ".", "..") or name.startswith("."):
             raise TarError(f"member {member.name!r} is not a plain file at the archive's root")
+        if len(hashes) == _MOST_MEMBERS:
+            raise TarError(f"it has more than {_MOST_MEMBERS} members")
         if name in hashes:
             raise TarError(f"member {member.name!r} comes twice")
         if member.size < 0:

@@ -51,9 +51,10 @@ def pax(name, size):
         (header(tarfile.GNUTYPE_LONGLINK, HUGE), r"a header has 2147483648 bytes"),
         (b"".join(header(tarfile.XHDTYPE, 0) for _ in range(3000)), "recursion"),
         (sparse(1 << 62), "is a sparse file"),
+        (b"".join(header(tarfile.REGTYPE, 0, str(number)) for number in range(1001)), "it has more than 1000 members"),
         (pax("a", 1 << 40), "."),
     ],
-    ids=["pax", "global", "name", "link", "many", "sparse", "sparse-pax"],
+    ids=["pax", "global", "name", "link", "many", "sparse", "members", "sparse-pax"],
 )
 def test_headers_that_are_read_before_any_member_are_bounded(tmp_path, content, told):
     # Behind a huge one come as many bytes as a small archive can hold.
