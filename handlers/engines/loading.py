@@ -27,6 +27,7 @@ from handlers.engines.manifest import (
     Manifest,
     ModelError,
     check_sizes,
+    is_same,
     read_manifest,
     state_of,
     verify,
@@ -163,8 +164,7 @@ def _require_same(brought: Brought) -> None:
             found = state_of(path)
         except OSError as error:
             raise ModelError(f"{path} was there and is not any more ({error.strerror}): fetch the model again.") from error
-        # Over a network a file may have another number each time that it is looked up.
-        if found[2:] != proven[2:] or (brought.tier != weights.VOLUME and found != proven):
+        if not is_same(found, proven, far=brought.tier == weights.VOLUME):
             raise ModelError(f"{path} was replaced or written to while it was loaded: fetch the model again.")
 
 

@@ -137,6 +137,11 @@ def state_of(file: Path | int) -> tuple[int, ...]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
+def is_same(found: tuple[int, ...], proven: tuple[int, ...], *, far: bool) -> bool:
+    """Whether these are states of one file. One that is `far`, on a volume, may have another number each time that it is looked up."""
+    return found[2:] == proven[2:] and (far or found == proven)
+
+
 def verify(folder: Path, manifest: Manifest, name: str, found: str | None = None, *, mapped: bool = False) -> tuple[int, ...]:
     """The state of the file that was proven. Raises ModelError unless it has the hash that the manifest gives; `found` is its own where it
     is known. One that is `mapped` must be on a disk of this machine: what can't be read of it ends the process."""

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from handlers.engines import CPU, CUDA, onnx_library
+from handlers.engines import CPU, CUDA, onnx_library, weights
 from handlers.engines.cancellation import Cancellation, Cancelled
-from handlers.engines.manifest import ModelError, state_of
+from handlers.engines.manifest import ModelError, is_same, state_of
 from handlers.functions import logs
 
 Array = np.ndarray[Any, Any]
@@ -89,7 +89,8 @@ class OnnxEngine:
         began = time.perf_counter()
         try:
             session = self._opened(self.providers, packed=True, optimized=True)
-            if self._state() != self._opened_as:
+            far = weights.tier(self._folder) == weights.VOLUME
+            if not all(is_same(*states, far=far) for states in zip(self._state(), self._opened_as, strict=True)):
                 raise ModelError(f"{self._folder} was changed since it was proven.")
             self._session = session
             logs.write("weights_packed", ms=round((time.perf_counter() - began) * 1000, 1))

@@ -8,11 +8,14 @@ import fcntl
 import glob
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from handlers.functions import logs
 
 # Of engine torch, which maps them. ONNX Runtime copies its weights, and opens none that a link leads out of the model's folder to.
 _MAPPED = ".safetensors"
@@ -103,7 +106,7 @@ def draft(cache: Path) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=cache.parent))
         held = os.open(folder, os.O_RDONLY)
         try:
-            _locked(held)
+            _locked(held, folder)
             yield folder
         except BaseException:
             for path in _in_memory(folder):
@@ -137,14 +140,20 @@ def _alone(lock: Path) -> Iterator[bool]:
     """Whether no other process is in this block, on this machine; False where the file system knows no locks."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
-        yield _locked(descriptor)
+        yield _locked(descriptor, lock)
     finally:
         os.close(descriptor)
 
 
-def _locked(descriptor: int) -> bool:
+def _locked(descriptor: int, place: Path) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            began = time.monotonic()
+            logs.write("model_waits", level="WARNING", message=f"Another process fetches the same model: this one waits for {place}.")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            logs.write("model_waited", seconds=round(time.monotonic() - began, 1))
     except OSError:
         return False
     return True

@@ -21,25 +21,10 @@ _T = TypeVar("_T")
 _BODIES = 32
 # Shorter ones are read in a few milliseconds.
 _LONG = 128 << 10
+# What stands before each value of JSON, and of CSV.
+_BEFORE_VALUES = b",:[{"
 # What is wrong with a request whatever its body is.
 _OF_HEADS = (MediaTypeUnsupported, ModelUnknown, NotAcceptable, TimeoutRefused)
-
-
-class Bodies:
-    """The bytes of the bodies that are here, on their way, waiting or computed: however many connections bring them."""
-
-    held = 0
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._most = _BODIES * service.settings.max_body_bytes
-
-    def hold(self, count: int) -> None:
-        """Raises Overloaded where there would be too many."""
-        if self.held + count > self._most:
-            self._service.metrics.shed("full")
-            raise Overloaded(f"Requests of {self.held} bytes are here already.", retry_after_s=1)
-        self.held += count
 
 
 class Lasting:
@@ -62,6 +47,41 @@ class Lasting:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
+
+
+class Bodies:
+    """The bytes of the bodies that are here, on their way, waiting or computed, and the values in long ones: however many connections
+    bring them."""
+
+    held = values = 0
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        largest = service.settings.max_body_bytes
+        # One body can't have more values than that.
+        self._most, self._most_values = _BODIES * largest, largest
+
+    @classmethod
+    def of(cls, lasting: Lasting, service: Service) -> "Bodies":
+        """The one of this server."""
+        return lasting.kept(cls, lambda: cls(service))
+
+    def hold(self, count: int, values: int = 0) -> None:
+        """Raises Overloaded where there would be too many."""
+        if self.held + count > self._most or self.values + values > self._most_values:
+            self._service.metrics.shed("full")
+            raise Overloaded(f"Requests of {self.held} bytes and {self.values} values are here already.", retry_after_s=1)
+        self.held += count
+        self.values += values
+
+    def add(self, count: int) -> None:
+        """What has to be here: it leaves less room for bodies."""
+        self.held += count
+
+    def let_go(self, count: int, values: int = 0) -> None:
+        """What they held makes room for others."""
+        self.held -= count
+        self.values -= values
 
 
 class Call:
@@ -92,7 +112,7 @@ class Call:
         self._leaving = leaving
         self._whole = whole
         self._came = time.monotonic() if came is None else came
-        self._held = 0
+        self._held = self._values = 0
 
     @property
     def content_type(self) -> str | None:
@@ -105,17 +125,26 @@ class Call:
         body = await read_body(self._receive, self.headers, limit=limit, timeout_s=timeout_s, whole=self._whole, hold=self._hold)
         # Whoever finds no place is told before megabytes of JSON are decoded, which would delay everybody's answers.
         self.service.worker.require_place(counted=self.ping is None)
+        if self._held > _LONG:
+            # As they are read, values of two bytes become objects of eighty.
+            self._hold(0, len(body) - len(body.translate(None, _BEFORE_VALUES)))
         return body
 
-    def _hold(self, count: int) -> None:
-        self.lasting.kept(Bodies, lambda: Bodies(self.service)).hold(count)
+    def _hold(self, count: int, values: int = 0) -> None:
+        Bodies.of(self.lasting, self.service).hold(count, values)
         self._held += count
+        self._values += values
 
     def let_go(self) -> None:
         """The request is answered: its body makes room for others."""
-        if self._held:
-            self.lasting.kept(Bodies, lambda: Bodies(self.service)).held -= self._held
-            self._held = 0
+        self.handed_over()()
+
+    def handed_over(self) -> Callable[[], None]:
+        """What is to be called in place of `let_go`, by work that goes on when this request is answered."""
+        if not self._held:
+            return lambda: None
+        held, self._held, self._values = (self._held, self._values), 0, 0
+        return lambda: Bodies.of(self.lasting, self.service).let_go(*held)
 
     async def json(self) -> object:
         """The body as JSON. Raises RequestProblem, ClientGone."""

@@ -110,7 +110,7 @@ async def _predict(call: Call, named: str | None) -> Answer:
     predictions.admit(prediction)
     if alone:
         first = _told(prediction, 202)
-        predictions.begin_alone(prediction)
+        predictions.begin_alone(prediction, call.handed_over())
         return first
     await call.while_there(predictions.run(prediction, seconds))
     return _told(prediction, 200)

@@ -16,7 +16,7 @@ import orjson
 from handlers.functions import logs
 from handlers.functions.problems import AnswerTooLarge, Overloaded, RequestProblem, SlotsInUse, status_of
 from handlers.functions.requests import PredictionRequest
-from handlers.server.calls import Lasting
+from handlers.server.calls import Bodies, Lasting
 from handlers.server.contracts import webhooks
 from handlers.server.forms import Encoded, Form, dumped
 from handlers.server.service import Service
@@ -112,9 +112,10 @@ class Predictions:
         self.running[prediction.id] = prediction
         self._tell(prediction, "start")
 
-    def begin_alone(self, prediction: Prediction) -> None:
-        """Begin to compute it where no client waits."""
+    def begin_alone(self, prediction: Prediction, ended: Callable[[], None]) -> None:
+        """Begin to compute it where no client waits; `ended` is called when it is over."""
         prediction.task = self._lasting.run(self._run_alone(prediction))
+        prediction.task.add_done_callback(lambda _: ended())
         prediction.task.add_done_callback(lambda _: self._end_unbegun(prediction))
 
     async def run(self, prediction: Prediction, seconds: float = math.inf) -> None:
@@ -163,20 +164,23 @@ class Predictions:
     def _tell(self, prediction: Prediction, event: str) -> None:
         """Send the state as it is now, after what was told before it."""
         if prediction.webhook is not None and event in prediction.events:
-            send = functools.partial(webhooks.send, prediction.webhook, prediction.document(), again=event == "completed")
+            document, bodies = prediction.document(), Bodies.of(self._lasting, self._service)
+            send = functools.partial(webhooks.send, prediction.webhook, document, again=event == "completed")
             prediction.telling = self._lasting.run(
                 self._told(functools.partial(send, request_id=prediction.request_id), prediction.telling)
             )
             self._tellings += 1
-            prediction.telling.add_done_callback(self._told_one)
+            bodies.add(len(document))
+            prediction.telling.add_done_callback(functools.partial(self._told_one, bodies, len(document)))
 
     async def _told(self, send: Callable[[], None], before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait((before,))
         await asyncio.get_running_loop().run_in_executor(self._tellers, send)
 
-    def _told_one(self, _: asyncio.Task[None]) -> None:
+    def _told_one(self, bodies: Bodies, size: int, _: asyncio.Task[None]) -> None:
         self._tellings -= 1
+        bodies.let_go(size)
 
 
 def _failed(problem: RequestProblem) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from handlers.engines import weights
 from handlers.engines.cancellation import Cancellation
 from handlers.engines.onnx import OnnxEngine, Session
 from handlers.engines.onnx_module import wanted_of
@@ -148,6 +149,21 @@ def test_files_that_were_replaced_after_their_proof_are_not_served(tiny: Path, t
     line = json.loads(capsys.readouterr().out)
     assert (line["event"], line["level"]) == ("weights_not_packed", "WARNING")
     assert "changed" in line["message"]
+
+
+def test_a_volume_may_number_its_files_anew(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As gcsfuse does once it has forgotten one."""
+    for tier, expected in ((weights.LOCAL, "weights_not_packed"), (weights.VOLUME, "weights_packed")):
+        monkeypatch.setattr(weights, "tier", lambda folder, tier=tier: tier)
+        folder = shutil.copytree(tiny, tmp_path / tier)
+        engine = OnnxEngine(folder, threads=1)
+        shutil.copy2(folder / "model.onnx.data", tmp_path / "other")
+        (tmp_path / "other").rename(folder / "model.onnx.data")
+        told(engine, np.ones((1, 6), dtype=np.int64))
+        ended()
+        assert json.loads(capsys.readouterr().out)["event"] == expected
 
 
 def test_an_answer_is_not_lost_where_no_thread_can_be_started(

@@ -1,6 +1,7 @@
 """Where a fetched model's bytes go: weights to memory where they fit, the rest to a disk that may be full, and nothing twice."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -197,7 +198,7 @@ def test_a_folder_that_a_living_process_holds_in_memory_is_left_alone(archive, t
         assert (folder / WEIGHTS).read_bytes() == (files_of(archive) / WEIGHTS).read_bytes()
 
 
-def test_who_comes_while_another_process_fetches_waits_and_takes_what_that_one_has(archive, tmp_path, monkeypatch):
+def test_who_comes_while_another_process_fetches_waits_and_takes_what_that_one_has(archive, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(placing, "free_memory", lambda: 0)
     origin, content, first = "of one version", archive.read_bytes(), subprocess.PIPE
     os.mkfifo(tmp_path / "pipe")
@@ -218,6 +219,10 @@ def test_who_comes_while_another_process_fetches_waits_and_takes_what_that_one_h
                 pipe.close()
                 assert second.result(timeout=30) == fetching.Fetched(tmp_path / "cache", weights.LOCAL)
         assert filling.communicate(timeout=30)[0] == "store\n"
+    waits, waited = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (waits["event"], waits["level"]) == ("model_waits", "WARNING")
+    assert str(tmp_path / ".cache.lock") in waits["message"]
+    assert (waited["event"], waited["seconds"] >= 0.2) == ("model_waited", True)
 
 
 def until_there(folder, pattern):
