@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loader import BYTES, COLD, DIRECT, OURS, ROOT, WARM, loaded, seconds_of, write_file
+from benchmarks.loader import BYTES, COLD, DIRECT, OURS, ROOT, WARM, loaded, seconds_of, warmed, write_file
 from benchmarks.peers import environment
 from benchmarks.picture import Bars
 from benchmarks.record import BenchmarkError, machine, summary
@@ -42,8 +42,11 @@ def measure(size: int = BYTES, rounds: int = ROUNDS, budget_s: float = BUDGET_S)
                 if name in errors:
                     continue
                 checked = expected if name in (OURS, *PEERS) else None
+                cold = state == COLD
                 try:
-                    found.setdefault((name, state), []).append(seconds_of(interpreter, SCRIPT, name, file, state, checked))
+                    if not cold:
+                        warmed(file)
+                    found.setdefault((name, state), []).append(seconds_of(interpreter, SCRIPT, name, file, checked, cold=cold))
                 except BenchmarkError as error:
                     if name not in PEERS:
                         raise
