@@ -7,7 +7,7 @@ WORKERS ?= 6
 # A test that fails on a busy machine is tried once more and named; a third of them fails the run (docs/decisions/0024).
 AGAIN := --reruns 1 --reruns-delay 5 --rerun-show-tracebacks -rR
 # Those that take longest, or that one worker has to itself, come first.
-TESTS := tests/conformance tests/storm tests/twin/system tests/planned tests/twin tests/packaging policies/tests tests/unit
+TESTS := tests/conformance tests/storm tests/twin/system tests/planned tests/twin tests/packaging policies/tests tests/parts tests/unit
 ONLY ?=
 STACKS ?=
 PLANS ?=
@@ -33,8 +33,8 @@ test: setup-dev ## every test that needs neither torch nor root
 test-list: setup-dev ## the names of these tests; what they import is compiled then, which each worker would do
 	@$(BIN)/pytest $(TESTS) --collect-only -q
 
-test-unit: setup-dev ## the tests that need pip packages only
-	$(BIN)/pytest tests/unit policies/tests -n $(WORKERS)
+test-unit: setup-dev ## the tests that need pip packages only (of these `pytest tests/unit` takes a minute)
+	$(BIN)/pytest tests/parts tests/unit policies/tests -n $(WORKERS)
 
 test-torch: setup-dev ## both engines against transformers, in an environment of their own (5 GB)
 	$(BIN)/python -m tests.torch

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.parts.handlers.tiny import write_source
 from tests.support.deployment import Deployment, copy_checkout
-from tests.unit.handlers.tiny import write_source
 
 # As wide as MiniLM, so that its answers are as long; with next to nothing to compute.
 _SHAPE = {"hidden_size": 384, "num_attention_heads": 12, "num_hidden_layers": 1, "intermediate_size": 16}

@@ -1,6 +1,6 @@
 """Where the live floor is another one than the plan's and no schedule mends it, `doctor` says so, and what does.
 
-Large runs: what `doctor` says of a floor is in tests/unit/cli/doctor by default.
+Large runs: what `doctor` says of a floor is in tests/parts/cli/doctor by default.
 """
 
 from collections.abc import Iterator

@@ -16,8 +16,8 @@ from pilotlight.toolchain import cache_folder
 from pilotlight.twin.environments import Environments, environment_key
 from pilotlight.twin.ports import port_for_later
 from tests.packaging.conftest import WANTED
-from tests.unit.handlers.conftest import unpacked
-from tests.unit.handlers.processes import ROOT, Server
+from tests.parts.handlers.conftest import unpacked
+from tests.parts.handlers.processes import ROOT, Server
 
 EXAMPLE = ROOT / "examples/documents"
 LOCK = EXAMPLE / "requirements.txt"

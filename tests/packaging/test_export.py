@@ -12,7 +12,7 @@ import pytest
 
 from pilotlight.packaging import PackagingError, needs_torch, package_model
 from pilotlight.packaging.export import make_environment
-from tests.unit.packaging.tiny_models import WORDS, write_tokenizer
+from tests.parts.packaging.tiny_models import WORDS, write_tokenizer
 
 MAKE = """
 import json, sys, torch, transformers

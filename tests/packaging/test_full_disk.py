@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.packaging.tiny_models import bert_folder
+from tests.parts.packaging.tiny_models import bert_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 # The disk is smaller than what it says is free when the work begins: `shutil.disk_usage` answers for another one.

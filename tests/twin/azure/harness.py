@@ -16,8 +16,8 @@ from pilotlight.twin.docker_build import ROWS as IMAGES
 from pilotlight.twin.lifecycle import Lifecycle
 from pilotlight.twin.locks import Locks
 from pilotlight.twin.world import Resource
+from tests.parts.twin.azure.people import assignment
 from tests.twin.compute.harness import Harness
-from tests.unit.twin.azure.people import assignment
 
 REGION = "westeurope"
 NAME = "tried"

@@ -18,9 +18,9 @@ from handlers.functions.environment import Environment
 from pilotlight.twin.azure import types
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.world import Resource
+from tests.parts.handlers.azure.servers import identity_endpoint
 from tests.twin.azure.gateways import CLIENT, Gateway, backend, document
 from tests.twin.azure.harness import IN_GROUP, AzureHarness, harness_in
-from tests.unit.handlers.azure.servers import identity_endpoint
 
 MONITOR, CALLER = "https://monitor.azure.com/", f"{7:032x}"
 TEACHER = f"00-{CALLER}-{9:016x}-01"

@@ -21,9 +21,9 @@ from pilotlight.twin.gcp import registry as google
 from pilotlight.twin.rows import Refusal
 from pilotlight.twin.signing import SigningKey
 from pilotlight.twin.world import Resource
+from tests.parts.twin.azure.account import IN_GROUP
+from tests.parts.twin.azure.people import assignment, identity
 from tests.twin.azure.test_tls import Fronted
-from tests.unit.twin.azure.account import IN_GROUP
-from tests.unit.twin.azure.people import assignment, identity
 
 MANAGER = "https://management.azure.com/"
 ONE, TWO = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"

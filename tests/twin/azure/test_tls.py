@@ -22,8 +22,8 @@ from pilotlight.twin.asgi import Receive, Request, Scope, Send, respond
 from pilotlight.twin.azure.tls import Tls
 from pilotlight.twin.rows import AwsResponse
 from pilotlight.twin.state import TwinError
-from tests.unit.twin.azure.account import Account
-from tests.unit.twin.gcp.google_ports import Loop
+from tests.parts.twin.azure.account import Account
+from tests.parts.twin.gcp.google_ports import Loop
 
 
 class Echo:

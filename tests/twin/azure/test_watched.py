@@ -13,13 +13,13 @@ from pilotlight.twin.azure.replicas import Replicas
 from pilotlight.twin.azure.types import ALERT, METRIC_ALERT
 from pilotlight.twin.metrics import MINUTE_S
 from pilotlight.twin.world import Resource
+from tests.parts.twin.azure.test_alerts import alert, criterion
 from tests.support.waiting import until
 from tests.twin.azure.accounts import account, queue
 from tests.twin.azure.apps import Apps
 from tests.twin.azure.gateways import CLIENT, Gateway, backend, document
 from tests.twin.azure.harness import AzureHarness, harness_in
 from tests.twin.azure.storage.test_event_grid import Pipeline, eventually
-from tests.unit.twin.azure.test_alerts import alert, criterion
 
 APPS, JOBS, QUEUES = "Microsoft.App/containerApps", "Microsoft.App/jobs", "Microsoft.Storage/storageAccounts/queueServices"
 TOPICS = "Microsoft.EventGrid/systemTopics"

@@ -32,10 +32,10 @@ from pilotlight.twin.client import Running
 from pilotlight.twin.gcp.services import service_id
 from pilotlight.twin.gcp.types import ENABLED
 from pilotlight.twin.world import Resource, World
-from tests.unit.cli.azure_subscription import AZURE, T4
-from tests.unit.cli.google_project import GOOGLE, GPU, PROJECT
-from tests.unit.cli.google_project import REGION as GOOGLE_REGION
-from tests.unit.cli.subjects import API, EVENTS, checkout
+from tests.parts.cli.azure_subscription import AZURE, T4
+from tests.parts.cli.google_project import GOOGLE, GPU, PROJECT
+from tests.parts.cli.google_project import REGION as GOOGLE_REGION
+from tests.parts.cli.subjects import API, EVENTS, checkout
 
 ROOT = Path(__file__).resolve().parents[3]
 ACCOUNT = "123456789012"

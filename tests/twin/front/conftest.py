@@ -36,7 +36,7 @@ from pilotlight.twin.metrics import Metrics, series
 from pilotlight.twin.processes import Processes
 from pilotlight.twin.rows import AwsRequest, AwsResponse, Refusal
 from pilotlight.twin.timers import Timers
-from tests.unit.twin.front.declared import ACCOUNT, SECRET, Declared
+from tests.parts.twin.front.declared import ACCOUNT, SECRET, Declared
 
 
 @dataclass

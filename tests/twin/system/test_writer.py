@@ -3,9 +3,9 @@
 The environment of that image is 7 GB, made once per user.
 """
 
+from tests.parts.packaging.test_packaged_writers import write_llama
 from tests.support.deployment import Deployment, followed, post
 from tests.support.size import only_all
-from tests.unit.packaging.test_packaged_writers import write_llama
 
 
 @only_all

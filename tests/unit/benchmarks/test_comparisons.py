@@ -20,7 +20,7 @@ from benchmarks.record import BenchmarkError, write
 from benchmarks.rows import Rows, ratios
 from benchmarks.servers import Server
 from benchmarks.torch_start import line_of
-from tests.unit.handlers.http_servers import Quiet, serving
+from tests.parts.handlers.http_servers import Quiet, serving
 
 ASKED = wire.request("/predict", {"inputs": "x"})
 

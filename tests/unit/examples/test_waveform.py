@@ -18,7 +18,7 @@ from handlers.engines.manifest import read_manifest
 from handlers.functions.problems import InputRefused
 from handlers.functions.requests import check, from_value
 from pilotlight.packaging import package_model
-from tests.unit.handlers.conftest import unpacked
+from tests.parts.handlers.conftest import unpacked
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVED = ROOT / "examples/waveform/model"

@@ -19,11 +19,11 @@ from handlers.functions.azure.events import EventsRole
 from handlers.functions.endpoint import EndpointAnswer
 from pilotlight.twin.azure.types import APP, EVENT_SUBSCRIPTION, IDENTITY, SYSTEM_TOPIC
 from pilotlight.twin.world import Resource
+from tests.parts.handlers.azure.event_world import taking
+from tests.parts.handlers.http_servers import Quiet, serving
+from tests.parts.twin.azure.eventgrid import CONTRIBUTOR, SENDER, subscription, topic
 from tests.twin.azure.accounts import account, client, container, cosmos_grant, cosmos_table, queue, table
 from tests.twin.azure.harness import GROUP_ID, AzureHarness
-from tests.unit.handlers.azure.event_world import taking
-from tests.unit.handlers.http_servers import Quiet, serving
-from tests.unit.twin.azure.eventgrid import CONTRIBUTOR, SENDER, subscription, topic
 
 Rows = dict[tuple[str, str], dict[str, Any]]
 

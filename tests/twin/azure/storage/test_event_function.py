@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from handlers.functions import connections
+from tests.parts.handlers.processes import running
 from tests.support.waiting import until
 from tests.twin.azure.harness import AzureHarness
 from tests.twin.azure.storage.event_function import Deployed
-from tests.unit.handlers.processes import running
 
 ROLE = ("handlers.functions.azure", "events")
 

@@ -15,9 +15,9 @@ from pilotlight.twin.azure.types import BLOB, EVENT_SUBSCRIPTION, IDENTITY, SYST
 from pilotlight.twin.clock import Clock
 from pilotlight.twin.values import ASSET, SIGNATURE
 from pilotlight.twin.world import Resource
+from tests.parts.twin.azure.eventgrid import CONTRIBUTOR, CREATED, OWN, SENDER, subscription, topic
 from tests.twin.azure.accounts import account, client, container, queue
 from tests.twin.azure.harness import IN_GROUP, AzureHarness, harness_in
-from tests.unit.twin.azure.eventgrid import CONTRIBUTOR, CREATED, OWN, SENDER, subscription, topic
 
 MINUTE_S, HOUR_S = 60, 3_600
 

@@ -13,9 +13,9 @@ from pilotlight.cli.exits import CommandError, Exit
 from pilotlight.cli.retention import refuse_to_lose_data
 from pilotlight.cli.session import Session
 from pilotlight.twin.world import Resource
+from tests.parts.cli.conftest import session_in
 from tests.twin.azure.accounts import Credential, account, container, cosmos_account, cosmos_table, queue, table
 from tests.twin.azure.harness import GROUP_ID, AzureHarness
-from tests.unit.cli.conftest import session_in
 
 __all__ = ["session_in"]
 
