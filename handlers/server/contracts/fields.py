@@ -9,7 +9,6 @@ from handlers.functions.problems import InputRefused
 from handlers.functions.values import check_text
 from handlers.functions.wording import clipped, kind, shown
 
-
 # More of them are cut from a message anyway.
 _NAMED = 50
 
