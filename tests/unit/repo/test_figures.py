@@ -45,10 +45,14 @@ def test_the_times_of_programs_and_the_promise_about_them() -> None:
     measured, told = result("program"), row("a stack's program, start → last registration")
     for stack, found in measured["stacks"].items():
         seconds, beyond = found["seconds"], found["beyond_ms"]
-        assert beyond["by hand"] <= measured["promise"]["beyond_ms"], stack
+        most = measured["promise"]["beyond_ms"]
+        assert beyond["by hand"] <= most, stack
+        late = [name for name in beyond if beyond[name] > most]
+        assert all(f"`{stack}` {beyond[name]:.0f} ms" in told for name in late)
         if f"(`{stack}`)" in told:
             assert f"{seconds['ours']['median']:.2f} s (`{stack}`)" in told
             assert f"{seconds['by hand']['median']:.2f}" in told
+    assert measured["promise"]["kept"] is ("**not kept**" not in told)
 
 
 def test_the_storms() -> None:
