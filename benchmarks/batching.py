@@ -121,7 +121,7 @@ def saturated(server: Server, inputs: Sequence[str], expected: Sequence[Any], se
     _check(server, calls, expected)
     times = sorted(call.seconds * 1000 for call in calls)
     shares = {f"p{share}_ms": round(times[len(times) * share // 100], 1) for share in (50, 99)}
-    return {"per_second": round(len(calls) / seconds, 1), **shares, "resident_mb": resident}
+    return {"per_second": round(len(calls) / max(call.ended_s for call in calls), 1), **shares, "resident_mb": resident}
 
 
 def _paced(server: Server, inputs: Sequence[str], expected: Sequence[Any], seconds: float, rate: float) -> float:

@@ -13,10 +13,12 @@ from benchmarks.record import BenchmarkError
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One answered request: which of the bodies it was, seconds until its answer, and that body as it came."""
+    """One answered request: which of the bodies it was, seconds until its answer, when that was there (seconds since the first was
+    asked), and that body as it came."""
 
     place: int
     seconds: float
+    ended_s: float
     answer: bytes
 
     @property
@@ -51,7 +53,8 @@ async def _all(port: int, path: str, bodies: Sequence[bytes], connections: int, 
             place = turn % len(requests)
             writer.write(requests[place])
             answer = await _answer(reader)
-            calls.append(Call(place, time.perf_counter() - due, answer))
+            now = time.perf_counter()
+            calls.append(Call(place, now - due, now - began, answer))
         writer.close()
 
     await asyncio.gather(*(one() for _ in range(connections)))

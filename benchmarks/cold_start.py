@@ -54,17 +54,18 @@ def _measured(server: Server, expected: Any) -> Figures:
 
 
 def _cooled(server: Server) -> float:
-    """Give up what the kernel holds of a server's environment and model, but for what other processes map; the share of their largest
-    files that is left."""
+    """Give up what the kernel holds of a server's environment, its own code and its model, but for what other processes map; the share of
+    their bytes that is left."""
     folders = [
         Path(server.argv[0]).parents[1],
+        server.cwd / "handlers",
         *(Path(value) for value in server.env.values() if value.startswith("/") and Path(value).is_dir()),
     ]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     for path in files:
         page_cache.drop(path)
-    largest = sorted(files, key=lambda path: path.stat().st_size)[-5:]
-    return sum(page_cache.resident(path) for path in largest) / len(largest)
+    sizes = {path: path.stat().st_size for path in files}
+    return sum(page_cache.resident(path) * size for path, size in sizes.items() if size) / sum(sizes.values())
 
 
 def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
@@ -89,7 +90,8 @@ def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
         + ", ".join(f"{name} takes {each} times as long" if each else f"{name} could not be measured" for name, each in ratio.items()),
         "machine": about,
         "method": f"exec to first right answer, {rows.rounds} rounds in turns after one that is not counted, warm page cache; "
-        "cold_cache_seconds: the same without what the kernel held of environment and model",
+        "cold_cache_seconds: the same without what the kernel held of environment, code and model; "
+        "cold_cache_share: of their bytes those that other processes map",
         "versions": {"ours": environment.versions(interpreter, *own.LIBRARIES)},
         "model": {"source": own.SOURCE, "task": own.TASK},
         "ours": mine,

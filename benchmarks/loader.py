@@ -131,9 +131,9 @@ def _told(
     about: Mapping[str, Any], interpreter: Path, found: Mapping[tuple[str, str], list[float]], errors: Mapping[str, str], size: int
 ) -> Mapping[str, Any]:
     rows: dict[str, dict[str, Any]] = {
-        name: {state: summary(found[name, state]) for state in (WARM, COLD) if found.get((name, state))} for name in (OURS, *PEERS)
+        name: {state: summary(found[name, state], 5) for state in (WARM, COLD) if found.get((name, state))} for name in (OURS, *PEERS)
     }
-    floors = {MAP: summary(found[MAP, WARM]), PIECES: summary(found[PIECES, WARM]), DIRECT: summary(found[DIRECT, COLD])}
+    floors = {MAP: summary(found[MAP, WARM], 5), PIECES: summary(found[PIECES, WARM], 5), DIRECT: summary(found[DIRECT, COLD], 5)}
     mine = {state: rows[OURS][state]["median"] for state in (WARM, COLD)}
     of_pieces = mine[WARM] / floors[PIECES]["median"]
     of_map, of_direct = mine[WARM] / floors[MAP]["median"], mine[COLD] / floors[DIRECT]["median"]
@@ -143,8 +143,8 @@ def _told(
     seconds |= {"plain map, warm": floors[MAP]["median"], "in pieces, warm": floors[PIECES]["median"]}
     seconds |= {"direct read, cold": floors[DIRECT]["median"]}
     return {
-        "headline": f"{size / 1e9:.1f} GB in {mine[WARM]} s warm ({of_map:.2f} times a plain map, {of_pieces:.2f} "
-        f"times one that is read in as many pieces), {mine[COLD]} s cold ({of_direct:.2f} "
+        "headline": f"{size / 1e9:.1f} GB in {mine[WARM]:.4f} s warm ({of_map:.2f} times a plain map, {of_pieces:.2f} "
+        f"times one that is read in as many pieces), {mine[COLD]:.3f} s cold ({of_direct:.2f} "
         "times a direct read); " + ", ".join(f"{name} takes {each[WARM]} and {each[COLD]} times as long" for name, each in ratios.items()),
         "machine": about,
         "method": f"seconds until one thread has read a byte of every page, {len(found[OURS, WARM])} rounds in turns, a process each, "

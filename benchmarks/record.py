@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -56,6 +57,18 @@ def summary(values: Sequence[float], digits: int = 3) -> dict[str, Any]:
     }
 
 
+def code() -> str | None:
+    """The commit of ours that is measured, with `+` where files differ from it; None outside of a checkout."""
+    try:
+        found = [
+            subprocess.run(["git", *asked], cwd=RESULTS.parent, capture_output=True, text=True, check=True).stdout.strip()
+            for asked in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--", "..", ":!results"))
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found[0] + ("+" if found[1] else "")
+
+
 def write(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> str:
     """Write `<name>.json`, and `<name>.svg` where it has a `picture`; returns the line for people that it carries under `headline`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,6 +80,7 @@ def write(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> str:
         "benchmark": name,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": f"python -m benchmarks {name}",
+        "code": code(),
         **result,
     }
     (folder / f"{name}.json").write_text(json.dumps(document, indent=2) + "\n")

@@ -57,8 +57,11 @@ class Rows:
         """Measure each of them in every round."""
         until = time.monotonic() + self._budget_s
         while self.rounds < rounds and (self.rounds == 0 or time.monotonic() < until):
+            # Another one begins each round: who comes behind whom is nobody's advantage.
+            first = self.rounds % max(len(self._servers), 1)
             self.rounds += 1
-            for name, server in self._servers.items():
+            turns = list(self._servers.items())
+            for name, server in turns[first:] + turns[:first]:
                 if name not in self._errors:
                     print(f"  round {self.rounds} of {rounds}: {name} {self._one(name, server, measured)}", flush=True)
 

@@ -6,6 +6,7 @@ stands beside them, an ASGI program of a dozen lines: what HTTP, the caller and 
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from pilotlight.twin.ports import port_for_later
 INPUTS, EXPECTED = {"values": [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]}, 32.0
 CONNECTIONS, RATE, ROUNDS, BUDGET_S = 32, 300.0, 5, 400.0
 WARM_S, SECONDS, ALONE_S, PACED_S = 1.0, 3.0, 1.5, 3.0
+# Ours, asked with the very same bytes each time.
+REPEATED = "ours-repeated"
 # Of issue 7: so many times the peer's requests a second, and a p50 of one connection in ms.
 PROMISED = {"fastapi-transformers": 2, "litserve-transformers": 15, "mlserver": 6, "kserve": 6, "sagemaker-inference": 8}
 PROMISED_P50_MS = 0.25
@@ -32,6 +35,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BU
     with tempfile.TemporaryDirectory(prefix="pilotlight-bench-") as folder:
         rows = Rows(budget_s)
         rows.add(own.OURS, lambda: own.sums(Path(folder)))
+        rows.add(REPEATED, lambda: replace(own.sums(Path(folder)), name=REPEATED))
         for peer in servers.PEERS:
             rows.add(peer, partial(servers.server, peer, servers.SUMS, Path(folder) / peer))
         rows.add(servers.BARE, lambda: servers.bare(Path(folder) / servers.BARE))
@@ -40,7 +44,7 @@ def measure(rounds: int = ROUNDS, seconds: float = SECONDS, budget_s: float = BU
 
 
 def _measured(server: Server, seconds: float) -> Figures:
-    asked, port = wire.request(server.path, server.body(INPUTS)), port_for_later()
+    asked, port = wire.request(server.path, server.body(INPUTS), repeated=server.name == REPEATED), port_for_later()
     failure: BenchmarkError | None = None
     with running(server, port, INPUTS) as start:
         if not same(start.outputs, EXPECTED):
@@ -77,7 +81,7 @@ def _share(heard: wire.Heard, percent: int) -> float:
 def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
     figures = rows.figures()
     mine = figures[own.OURS]
-    peers = {name: {**servers.told(name), **figures[name]} for name in servers.PEERS}
+    peers = {REPEATED: figures[REPEATED]} | {name: {**servers.told(name), **figures[name]} for name in servers.PEERS}
     more = {name: ratios(mine, row, higher=("per_second",)) for name, row in peers.items()}
     ratio = {name: each.get("per_second") for name, each in more.items()}
     kept = {name: (ratio[name] is not None and ratio[name] >= least) for name, least in PROMISED.items()}
@@ -92,7 +96,7 @@ def _told(about: Mapping[str, Any], rows: Rows) -> Mapping[str, Any]:
         "machine": about,
         "method": f"sum of 8 numbers, one worker; {rows.rounds} rounds in turns, a process each: one connection {ALONE_S:g} s, "
         f"{CONNECTIONS} connections {SECONDS:g} s after {WARM_S:g} s that are not counted, then {RATE:g} requests/s for {PACED_S:g} s. "
-        "The caller (benchmarks/wire.py) shares the machine",
+        "Every request has an id of its own, but for ours-repeated. The caller (benchmarks/wire.py) shares the machine",
         "versions": {"ours": environment.versions(environment.python(environment.OURS), *own.LIBRARIES)},
         "ours": {"installed_mb": environment.installed_mb(environment.python(environment.OURS)), **mine},
         "peers": peers,

@@ -1,8 +1,12 @@
-"""A caller for servers that answer faster than an event loop in Python can ask: sockets, epoll, one request for all.
+"""A caller for servers that answer faster than an event loop in Python can ask: sockets, epoll, one body for all.
+
+Each request has an id of its own (`x-request-id`), as those have that come through a gateway: a server that takes a request for the one
+before it has to see that it is not. One that asks with the very same bytes is `repeated`.
 
 It shares the machine with the server that it measures, as every caller here does, and is the same for all of them.
 """
 
+import itertools
 import json
 import re
 import select
@@ -30,11 +34,14 @@ class Heard:
     last: list[bytes] = field(default_factory=list)
 
 
-def request(path: str, body: Any) -> bytes:
-    """One POST of a JSON value."""
+def request(path: str, body: Any, *, repeated: bool = False) -> Iterator[bytes]:
+    """POSTs of a JSON value, without end."""
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
-    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: application/json\r\n".encode()
+    end = b"Content-Length: %d\r\n\r\n%b" % (len(content), content)
+    if repeated:
+        return itertools.repeat(head + end)
+    return (b"%bX-Request-Id: %016x\r\n%b" % (head, number, end) for number in itertools.count())
 
 
 def body(answer: bytes) -> Any:
@@ -50,14 +57,14 @@ def body(answer: bytes) -> Any:
     return json.loads(content)
 
 
-def saturate(port: int, asked: bytes, *, connections: int, seconds: float) -> Heard:
+def saturate(port: int, asked: Iterator[bytes], *, connections: int, seconds: float) -> Heard:
     """Each connection asks again as soon as it is answered. BenchmarkError for an answer that is none."""
     heard, began = Heard(), time.perf_counter()
     with _connected(port, connections) as (poll, sockets):
         sent = dict.fromkeys(sockets, began)
         answers: dict[int, bytes] = {}
         for each in sockets.values():
-            each.sendall(asked)
+            each.sendall(next(asked))
         end = began + seconds
         while sent:
             for number, answer in _answered(poll, sockets, answers):
@@ -65,7 +72,7 @@ def saturate(port: int, asked: bytes, *, connections: int, seconds: float) -> He
                 heard.seconds.append(now - sent[number])
                 if now < end:
                     sent[number] = now
-                    sockets[number].sendall(asked)
+                    sockets[number].sendall(next(asked))
                 else:
                     del sent[number]
                     # The server may close it while the others are still answered: after 5 s, uvicorn's do.
@@ -75,7 +82,7 @@ def saturate(port: int, asked: bytes, *, connections: int, seconds: float) -> He
     return heard
 
 
-def pace(port: int, asked: bytes, *, connections: int, seconds: float, rate: float) -> Heard:
+def pace(port: int, asked: Iterator[bytes], *, connections: int, seconds: float, rate: float) -> Heard:
     """So many requests a second, whatever is answered; each one's seconds run from when it was due."""
     heard, began, turn, total = Heard(), time.perf_counter(), 0, int(rate * seconds)
     with _connected(port, connections) as (poll, sockets):
@@ -86,7 +93,7 @@ def pace(port: int, asked: bytes, *, connections: int, seconds: float, rate: flo
             while idle and turn < total and began + turn / rate <= now:
                 number = idle.pop()
                 due[number] = began + turn / rate
-                sockets[number].sendall(asked)
+                sockets[number].sendall(next(asked))
                 turn += 1
             wait = max(0.0, began + turn / rate - time.perf_counter()) if idle and turn < total else _PATIENCE_S
             for number, answer in _answered(poll, sockets, answers, wait, patient=not due):

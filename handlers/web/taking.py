@@ -151,10 +151,11 @@ class TakingHttp(BoundedHttp):
         return self._is_taken(head, body, self._held_at, keep_alive=keeps_alive)
 
     def _is_taken_again(self, head: Head, data: bytes) -> bool:
-        """A request that has come as one, and has the head of the one before it: nothing else can come of it in the parser."""
-        body = head.body_of(data)
-        if body is None or not self._is_free():
+        """A request that has come as one, and has the head of one before it: nothing else can come of it in the parser."""
+        known = head.known(data)
+        if known is None or not self._is_free():
             return False
+        head, body = known
         try:
             self._offered = not self._is_taken(head, body, time.monotonic(), keep_alive=True)
         except Exception as error:  # noqa: BLE001  (a parser's callback that fails ends a connection so, and this one is none)
@@ -204,7 +205,8 @@ class TakingHttp(BoundedHttp):
         status, lines, body, first, settling = sooner
         whole = b"".join((STATUS_LINE[status], lines_of(exchange.default_headers), lines, b"\r\n", body))
         with _SENDING:
-            if not (exchange.keep_alive and self._is_next(exchange)):
+            # Where it is not alone nobody would settle it.
+            if not (exchange.alone and exchange.keep_alive and self._is_next(exchange)):
                 return False
             first()
             # Before it leaves: its client may ask again before this thread goes on.

@@ -98,6 +98,23 @@ def test_where_there_is_another_connection_the_loop_settles_what_it_answers_itse
     asyncio.run(work())
 
 
+def test_where_there_is_another_connection_no_other_thread_answers():
+    """Of which the loop would not know: whatever comes behind it would wait for ever."""
+
+    async def work():
+        take = Sooner()
+        async with offered(take) as (_, connect):
+            (reader, writer), other = await connect(), await connect()
+            await asyncio.sleep(0.05)
+            for _ in range(3):
+                writer.write(b"".join(post()))
+                assert await read(reader) == b"later"
+            other[1].close()
+        assert take.sent == [False] * 3
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("sent_first", [True, False])
 @pytest.mark.parametrize("behind", [b"".join(post(b"again")), GET, GET[:9]], ids=["another", "one of ASGI's", "a part"])
 def test_what_comes_behind_it_is_answered_after_it(sent_first, behind):

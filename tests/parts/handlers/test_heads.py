@@ -21,10 +21,18 @@ def kept(request=FIRST, body=b"first"):
     return head
 
 
+def body_of(head, request):
+    known = head.known(request)
+    if known is None:
+        return None
+    assert known[0] is head
+    return known[1]
+
+
 @pytest.mark.parametrize("body", [b"", b"1", b"other", b"a" * 99_999, b"\r\n\r\nPOST / HTTP/1.1\r\n\r\n", b"\0\xff"])
 def test_the_same_head_with_any_body_is_known(body):
     request = FIRST.replace(b"Length: 5", b"Length: %d" % len(body)).removesuffix(b"first") + body
-    assert kept().body_of(request) == body
+    assert body_of(kept(), request) == body
 
 
 @pytest.mark.parametrize(
@@ -55,7 +63,7 @@ def test_the_same_head_with_any_body_is_known(body):
     ],
 )
 def test_what_differs_goes_to_the_parser(other):
-    assert kept().body_of(other) is None
+    assert body_of(kept(), other) is None
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,43 @@ def test_what_differs_goes_to_the_parser(other):
 )
 def test_what_is_no_whole_request_of_a_told_length_is_not_kept(request_, body):
     assert not Head("/", {}).keep(request_, body)
+
+
+IDS = b"POST /a HTTP/1.1\r\nX-Request-Id: one\r\nContent-Length: %d\r\nHost: a\r\nTraceParent:\tfirst \r\n\r\n%b"
+
+
+@pytest.mark.parametrize("length", [0, 5, 9, 10, 99, 12_345])
+def test_a_head_with_other_ids_is_known_and_has_them(length):
+    head = Head("/a", {"x-request-id": "one", "host": "a", "traceparent": "first"})
+    head.found = object()
+    assert head.keep(IDS % (5, b"first"), b"first")
+    other, body = head.known((IDS % (length, b"a" * length)).replace(b": one", b": two").replace(b"\tfirst ", b"\tother "))
+    assert (other.path, dict(other.headers)) == ("/a", {"x-request-id": "two", "host": "a", "traceparent": "other"})
+    assert (other.found, body) == (head.found, b"a" * length)
+    assert head.headers["x-request-id"] == "one"
+    assert body_of(head, IDS % (length, b"a" * length)) == b"a" * length
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (b": one", b": o\xffe"),
+        (b": one", b": o e"),
+        (b": one", b": \tne"),
+        (b": one", b": o\rn"),
+        (b": one", b": o\nn"),
+        (b": one", b": o\0e"),
+        (b": one", b": four"),
+        (b"Host: a", b"Host: b"),
+        (b"/a ", b"/b "),
+        (b"\tfirst ", b"\tfirst\t"),
+        (b"X-Request-Id", b"X-Request-If"),
+    ],
+)
+def test_what_is_no_other_id_goes_to_the_parser(other):
+    head = Head("/a", {})
+    assert head.keep(IDS % (5, b"first"), b"first")
+    assert head.known((IDS % (5, b"first")).replace(*other)) is None
 
 
 class Parsed:
@@ -107,9 +152,18 @@ HEADS = st.sampled_from(
         FIRST.replace(b"Content-Length: 5", b"CONTENT-LENGTH: \t5  "),
         FIRST.replace(b"X-Of: mine", b"X-Of: Content-Length: 7"),
         FIRST.replace(b"Host: a\r\n", b""),
+        FIRST.replace(b"X-Of: mine", b"X-Request-Id: 0af7"),
+        FIRST.replace(b"Host: a", b"traceparent:00-1 "),
+        FIRST.replace(b"Host: a", b"X-REQUEST-ID: \t0af7 \t").replace(b"X-Of: mine", b"x-amzn-trace-id: Root=1;a"),
+        FIRST.replace(b"Host: a", b"x-request-id: 0af7").replace(b"X-Of: mine", b"x-request-id: 0af8"),
+        FIRST.replace(b"X-Of: mine", b"x-request-id: two words"),
     ]
 )
 PIECES = [
+    b"0af9",
+    b"\x7f",
+    b"\r\n ",
+    b"x-request-id: 0af7\r\n",
     b"\r",
     b"\n",
     b"\r\n",
@@ -131,19 +185,23 @@ PIECES = [
 
 @given(HEADS, st.lists(st.tuples(st.integers(0, 110), st.integers(0, 3), st.sampled_from(PIECES)), max_size=3))
 @example(FIRST, [])
+@example(FIRST.replace(b"X-Of: mine", b"X-Request-Id: 0af7"), [(FIRST.index(b"X-Of: mine") + 14, 4, b"0af9")])
 def test_nothing_is_known_that_the_parser_reads_otherwise(request, changes):
     head = kept(request)
     other = request
     for place, length, piece in changes:
         other = other[:place] + piece + other[place + length :]
-    body = head.body_of(other)
+    known = head.known(other)
     if other == request:
-        assert body == b"first"
-    if body is None:
+        assert known == (head, b"first")
+    if known is None:
         return
     told, first = Parsed(other), Parsed(request)
-    assert (told.whole, told.body) == (1, body)
-    assert (told.method, told.url, told.others) == (first.method, first.url, first.others)
+    assert (told.whole, told.body) == (1, known[1])
+    assert (told.method, told.url) == (first.method, first.url)
+    assert [name for name, _ in told.others] == [name for name, _ in first.others]
+    ids = known[0].headers if known[0] is not head else {}
+    assert told.others == [(name, ids.get(name.lower().decode(), value.decode()).encode()) for name, value in first.others]
 
 
 def test_one_with_the_head_of_the_last_one_is_offered_by_it():
@@ -152,14 +210,16 @@ def test_one_with_the_head_of_the_last_one_is_offered_by_it():
     async def work():
         async with offered(take) as (_, connect):
             reader, writer = await connect()
-            for sent in (post(b"first"), post(b"another"), post(b"third", b"X-Other: 1"), post(b"4", b"X-Other: 1")):
+            others = post(b"third", b"X-Other: 1"), post(b"4", b"X-Other: 1")
+            for sent in (post(b"first"), post(b"another"), *others, post(b"5", b"X-Request-Id: 1"), post(b"6", b"X-Request-Id: 2")):
                 writer.write(b"".join(sent))
                 assert (await asyncio.wait_for(answered(reader), 5))[1] == b"taken"
 
     asyncio.run(work())
-    assert [body for body, _ in take.bodies] == [b"first", b"another", b"third", b"4"]
+    assert [body for body, _ in take.bodies] == [b"first", b"another", b"third", b"4", b"5", b"6"]
     heads = [each.head for each in take.exchanges]
-    assert [one is other for one, other in itertools.pairwise(heads)] == [True, False, True]
+    assert [one is other for one, other in itertools.pairwise(heads)] == [True, False, True, False, False]
+    assert [each.headers.get("x-request-id") for each in heads] == [None] * 4 + ["1", "2"]
     assert all(each.keep_alive for each in take.exchanges)
 
 

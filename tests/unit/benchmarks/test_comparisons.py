@@ -119,6 +119,27 @@ def test_a_program_is_timed_to_its_first_line_and_gives_no_figure_without_one() 
         line_of([sys.executable, "-c", "raise SystemExit('no such model')"])
 
 
+def test_each_request_is_another_one_unless_it_is_repeated() -> None:
+    others, same = wire.request("/predict", {"inputs": "x"}), wire.request("/predict", {"inputs": "x"}, repeated=True)
+    assert len({next(others) for _ in range(100)}) == 100
+    assert len({next(same) for _ in range(100)}) == 1
+    assert len({len(next(others)) for _ in range(100)}) == 1
+
+
+def test_another_server_begins_each_round() -> None:
+    tried: list[str] = []
+
+    def measured(server: Server) -> dict[str, float]:
+        tried.append(server.name)
+        return {"p50_ms": 1.0}
+
+    rows = Rows(60)
+    for name in ("ours", "a", "b"):
+        rows.add(name, lambda name=name: stand_in(name))  # type: ignore[misc]
+    rows.take(3, measured)
+    assert tried == ["ours", "a", "b", "a", "b", "ours", "b", "ours", "a"]
+
+
 def test_without_ours_there_is_no_result() -> None:
     def measured(server: Server) -> dict[str, float]:
         raise BenchmarkError("ours is broken")
