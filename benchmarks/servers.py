@@ -143,7 +143,8 @@ def _first(server: Server, process: subprocess.Popen[bytes], url: str, body: Any
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a server that `running` has started, with all its processes; mapped files count as far as they were touched."""
+    """Resident memory of a server that `running` has started, with all its processes; mapped files count as far as they were touched,
+    and what processes share counts for each of them."""
     total = 0
     for each in _members(pid):
         with suppress(psutil.NoSuchProcess):

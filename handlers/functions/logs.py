@@ -155,7 +155,11 @@ def request_id(headers: Mapping[str, str], fallback: str | None = None) -> str:
     """
     if TELLING.isdisjoint(headers) and fallback and _REQUEST_ID.fullmatch(fallback):
         return fallback
-    for value in (*map(headers.get, _CHOSEN), _handed_on(headers), headers.get(_GIVEN), fallback):
+    for name in _CHOSEN:
+        # Most who tell one tell it so.
+        if (value := headers.get(name)) and _REQUEST_ID.fullmatch(value):
+            return value
+    for value in (_handed_on(headers), headers.get(_GIVEN), fallback):
         if value and _REQUEST_ID.fullmatch(value):
             return value
     return str(uuid.uuid4())

@@ -11,7 +11,8 @@ _told_length = re.compile(rb"\r\ncontent-length:[ \t]*([1-9][0-9]{0,4}|0)[ \t]*\
 # Ids that gateways, proxies and clients give each request. Whoever answers finds out nothing from them that `Head.found` keeps.
 _NAMES = rb"\r\n(traceparent|x-amzn-requestid|x-amzn-trace-id|x-cloud-trace-context|x-ms-client-request-id|x-request-id):"
 _names = re.compile(_NAMES, re.IGNORECASE).findall
-_ids = re.compile(_NAMES + rb"[ \t]*([!-~]+)[ \t]*(?=\r\n[^ \t])", re.IGNORECASE).finditer
+# The parser leaves blanks behind a value in it.
+_ids = re.compile(_NAMES + rb"[ \t]*([!-~]+)(?=\r\n[^ \t])", re.IGNORECASE).finditer
 _is_id = re.compile(rb"[!-~]+").fullmatch
 _MOST_DIGITS = 5
 # Of requests that are all of other sizes, and of a head that is to be kept for each of them.
@@ -28,13 +29,15 @@ class _Id(NamedTuple):
 
 
 class _Whole(NamedTuple):
-    """A head in whole, and the ids in it."""
+    """A head in whole; where it has ids, what is in front of each of them, from where, and what is behind the last one."""
 
     head: bytes
-    ids: tuple[_Id, ...]
+    ids: tuple[tuple[bytes, int, _Id], ...] = ()
+    rest: bytes = b""
+    behind: int = 0
 
 
-_NONE = _Whole(b"", ())
+_NONE = _Whole(b"")
 
 
 class Head:
@@ -43,22 +46,25 @@ class Head:
 
     __slots__ = ("_before", "_behind", "_by_size", "_digits", "_ids", "found", "headers", "path")
 
-    def __init__(self, path: str, headers: Mapping[str, str]) -> None:
+    _before: bytes
+    _behind: bytes
+    _digits: int
+    _ids: tuple[_Id, ...]
+    _by_size: dict[int, _Whole]
+
+    def __init__(self, path: str, headers: Mapping[str, str], found: Any = None) -> None:
         self.path = path
         self.headers = headers
-        self.found: Any = None
-        self._before = self._behind = b""
-        self._digits, self._ids = 0, tuple[_Id, ...]()
-        self._by_size: dict[int, _Whole] = {}
+        self.found = found
 
     def keep(self, request: bytes, body: bytes) -> bool:
-        """Be what this request, of which the parser has made it, begins with. False where the next one has to be parsed: its length is not
-        told, or more has come with it."""
+        """Be what this request, of which the parser has made it, begins with: then others may be `known` by it. False where the next one
+        has to be parsed: its length is not told, or more has come with it."""
         told = _told_length(request, 0, len(request) - len(body))
         if told is None or request.find(_END) != len(request) - len(body) - len(_END) or int(told[1]) != len(body):
             return False
         self._before, self._behind = request[: told.start(1)], request[told.end(1) : len(request) - len(body)]
-        self._digits = len(told[1])
+        self._digits, self._by_size = len(told[1]), {}
         # Of several lines of a name it is not one that counts.
         lines = Counter(name.lower() for name in _names(request, 0, len(request) - len(body)))
         found = ((each, each[1].lower()) for each in _ids(request, 0, len(request) - len(body)))
@@ -78,17 +84,14 @@ class Head:
         return self._with_ids(request, whole) if whole.ids else None
 
     def _with_ids(self, request: bytes, whole: _Whole) -> "tuple[Head, bytes] | None":
-        head, place, values = whole.head, 0, {}
-        for start, end, name in whole.ids:
-            if request[place:start] != head[place:start] or not _is_id(request, start, end):
+        headers = dict(self.headers)
+        for before, place, (start, end, name) in whole.ids:
+            if not request.startswith(before, place) or not _is_id(request, start, end):
                 return None
-            values[name] = request[start:end].decode()
-            place = end
-        if request[place : len(head)] != head[place:]:
+            headers[name] = request[start:end].decode()
+        if not request.startswith(whole.rest, whole.behind):
             return None
-        other = Head(self.path, {**self.headers, **values})
-        other.found = self.found
-        return other, request[len(head) :]
+        return Head(self.path, headers, self.found), request[len(whole.head) :]
 
     def _of_size(self, size: int) -> _Whole:
         """Of a request that has so many bytes with its body: there is one at most. Empty where there is none."""
@@ -103,10 +106,10 @@ class Head:
         return whole
 
     def _of_length(self, length: int, digits: int) -> _Whole:
-        # Behind the length ids lie further on where that has more digits.
-        further = digits - self._digits
-        ids = (
-            each if each.end <= len(self._before) else each._replace(start=each.start + further, end=each.end + further)
-            for each in self._ids
-        )
-        return _Whole(b"%b%d%b" % (self._before, length, self._behind), tuple(ids))
+        head, place, ids = b"%b%d%b" % (self._before, length, self._behind), 0, []
+        for start, end, name in self._ids:
+            # Behind the length ids lie further on where that has more digits.
+            further = 0 if end <= len(self._before) else digits - self._digits
+            ids.append((head[place : start + further], place, _Id(start + further, end + further, name)))
+            place = end + further
+        return _Whole(head, tuple(ids), head[place:], place)

@@ -81,7 +81,7 @@ def test_what_is_no_whole_request_of_a_told_length_is_not_kept(request_, body):
     assert not Head("/", {}).keep(request_, body)
 
 
-IDS = b"POST /a HTTP/1.1\r\nX-Request-Id: one\r\nContent-Length: %d\r\nHost: a\r\nTraceParent:\tfirst \r\n\r\n%b"
+IDS = b"POST /a HTTP/1.1\r\nX-Request-Id: one\r\nContent-Length: %d\r\nHost: a\r\nTraceParent:\tfirst\r\n\r\n%b"
 
 
 @pytest.mark.parametrize("length", [0, 5, 9, 10, 99, 12_345])
@@ -89,7 +89,7 @@ def test_a_head_with_other_ids_is_known_and_has_them(length):
     head = Head("/a", {"x-request-id": "one", "host": "a", "traceparent": "first"})
     head.found = object()
     assert head.keep(IDS % (5, b"first"), b"first")
-    other, body = head.known((IDS % (length, b"a" * length)).replace(b": one", b": two").replace(b"\tfirst ", b"\tother "))
+    other, body = head.known((IDS % (length, b"a" * length)).replace(b": one", b": two").replace(b"\tfirst", b"\tother"))
     assert (other.path, dict(other.headers)) == ("/a", {"x-request-id": "two", "host": "a", "traceparent": "other"})
     assert (other.found, body) == (head.found, b"a" * length)
     assert head.headers["x-request-id"] == "one"
@@ -108,7 +108,8 @@ def test_a_head_with_other_ids_is_known_and_has_them(length):
         (b": one", b": four"),
         (b"Host: a", b"Host: b"),
         (b"/a ", b"/b "),
-        (b"\tfirst ", b"\tfirst\t"),
+        (b"\tfirst", b"\tfirs "),
+        (b"\tfirst", b"\tfirs\t"),
         (b"X-Request-Id", b"X-Request-If"),
     ],
 )
