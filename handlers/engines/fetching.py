@@ -237,7 +237,7 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
     import tarfile
     import zlib
 
-    from handlers.engines.members import Member
+    from handlers.engines.members import of_one_archive
 
     _require_ours(cache)
     with ExitStack() as made:
@@ -256,7 +256,7 @@ def unpack(stream: Source, cache: Path, *, origin: str, held_by: str = STORE) ->
             # tarfile's own way through gzip keeps all that a piece becomes, and copies it once for each piece that is taken.
             with (
                 gzip.GzipFile(fileobj=source) as inflated,
-                tarfile.open(fileobj=inflated, mode="r|", bufsize=_CHUNK, tarinfo=Member) as archive,
+                tarfile.open(fileobj=inflated, mode="r|", bufsize=_CHUNK, tarinfo=of_one_archive()) as archive,
             ):
                 hashes = _extract(archive, archive, partial, _Room(free, cache))
             # What lies in memory is gone with this process, and so nobody else's: it stays where it is.
@@ -307,14 +307,16 @@ def _extract(archive: "tarfile.TarFile", members: "Iterable[tarfile.TarInfo]", f
     from tarfile import TarError
 
     hashes: dict[str, str] = {}
-    for member in members:
+    for count, member in enumerate(members):
+        # It keeps each of them with all of its headers.
+        archive.members = []  # type: ignore[attr-defined]  # its types leave it out
+        if count > _MOST_MEMBERS:
+            raise TarError(f"it has more than {_MOST_MEMBERS} members")
         name = member.name.removeprefix("./")
         if member.isdir() and name in ("", "."):
             continue
         if not member.isreg() or member.issparse() or "/" in name or name in ("", ".", "..") or name.startswith("."):
             raise TarError(f"member {member.name!r} is not a plain file at the archive's root")
-        if len(hashes) == _MOST_MEMBERS:
-            raise TarError(f"it has more than {_MOST_MEMBERS} members")
         if name in hashes:
             raise TarError(f"member {member.name!r} comes twice")
         if member.size < 0:

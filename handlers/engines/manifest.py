@@ -33,6 +33,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PIECE_BYTES = 16 << 20
 # Beyond what any model reads, and any disk holds.
 _MOST_TOKENS, _MOST_BYTES = 1 << 24, 1 << 60
+# What NFS keeps of a file that was removed while somebody reads it, and where filers show earlier states of a folder.
+_OF_VOLUMES = re.compile(r"\.nfs[0-9a-f]{8,32}|\.snapshot")
 # What the model server itself leaves beside a model that it fetched (fetching.py).
 _OURS = ".origin"
 
@@ -270,7 +272,7 @@ def _unproven(folder: Path, known: Collection[str]) -> Iterator[str]:
     """What lies beside the files that are known: hidden ones and folders too, but for those that volumes bring, which are empty, can't be
     read, or hold the very same files (Kubernetes' `..data`)."""
     for path in folder.iterdir():
-        if path.name in known:
+        if path.name in known or _OF_VOLUMES.fullmatch(path.name):
             continue
         try:
             if path.is_dir() and all(each.name in known and each.samefile(folder / each.name) for each in path.iterdir()):

@@ -4,6 +4,7 @@ A file in memory has no name on any disk. It is reached by a link to this proces
 the model's folder maps those very pages; processes that are forked share them.
 """
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -127,7 +128,13 @@ def remove(cache: Path) -> None:
 
     if cache.exists():
         aside = Path(tempfile.mkdtemp(prefix=_DRAFT.format(cache.name), dir=cache.parent))
-        cache.rename(aside)
+        try:
+            cache.rename(aside)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # A folder of an image's layer: overlayfs moves none ("Renaming directories").
+            shutil.rmtree(cache)
         shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -138,7 +145,17 @@ def _in_memory(folder: Path) -> list[Path]:
 @contextmanager
 def _alone(lock: Path) -> Iterator[bool]:
     """Whether no other process is in this block, on this machine; False where the file system knows no locks."""
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except PermissionError:
+        if not lock.exists():
+            raise
+        # Another user's, which a sticky folder keeps from being written, or from being opened so at all.
+        try:
+            descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+        except PermissionError:
+            yield False
+            return
     try:
         yield _locked(descriptor, lock)
     finally:

@@ -68,7 +68,7 @@ class Bodies:
 
     def hold(self, count: int, values: int = 0) -> None:
         """Raises Overloaded where there would be too many."""
-        if self.held + count > self._most or self.values + values > self._most_values:
+        if (count and self.held + count > self._most) or (values and self.values + values > self._most_values):
             self._service.metrics.shed("full")
             raise Overloaded(f"Requests of {self.held} bytes and {self.values} values are here already.", retry_after_s=1)
         self.held += count

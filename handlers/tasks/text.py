@@ -21,6 +21,8 @@ Array = np.ndarray[Any, Any]
 _FIRST_CHARACTERS = 16_384
 # Of which no tokenizer makes too few tokens but where they are no words: a quarter of a second (two cores of an AMD EPYC).
 _MOST_CHARACTERS = 262_144
+# Words, numbers and indented code have fewer characters a token.
+_LETTERS_A_TOKEN = 32
 # More than one word can become: WordPiece takes words up to 100 characters apart, and longer ones as one unknown token.
 _TOKENS_BEYOND = 128
 # Letters and digits that stay at least one each, whatever BERT's normalizer does to case and accents, and that its tokenizer never parts.
@@ -88,7 +90,8 @@ def encode(tokenizer: Tokenizer, text: str, pair: str | None = None, *, special:
         beyond = sum(len(part.ids) - beside for part in encoding.overflowing)
         if beyond >= _TOKENS_BEYOND:
             return encoding
-        if length >= _MOST_CHARACTERS:
+        # A model that reads this many tokens is given them.
+        if length >= _MOST_CHARACTERS and (len(encoding.ids) + beyond) * _LETTERS_A_TOKEN < length:
             made = f"the first {length:,} of them make {len(encoding.ids) + beyond:,} tokens, too few for words"
             raise InputRefused(f"A text has {len(text):,} characters, and {made}: shorten it to {length:,} characters.")
         length *= 4

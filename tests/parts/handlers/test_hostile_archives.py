@@ -42,6 +42,13 @@ def pax(name, size):
     return target.getvalue()
 
 
+def headers(kind, count):
+    """As many that tell 60 KB each, in front of folders that stand for nothing."""
+    told = b"60000 a=" + b"b" * 59_991 + b"\n"
+    each = header(kind, len(told)) + told + bytes(-len(told) % 512) + header(tarfile.DIRTYPE, 0, "./")
+    return each * count
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -51,10 +58,13 @@ def pax(name, size):
         (header(tarfile.GNUTYPE_LONGLINK, HUGE), r"a header has 2147483648 bytes"),
         (b"".join(header(tarfile.XHDTYPE, 0) for _ in range(3000)), "recursion"),
         (sparse(1 << 62), "is a sparse file"),
-        (b"".join(header(tarfile.REGTYPE, 0, str(number)) for number in range(1001)), "it has more than 1000 members"),
-        (pax("a", 1 << 40), "."),
+        (b"".join(header(tarfile.REGTYPE, 0, str(number)) for number in range(1002)), "it has more than 1000 members"),
+        (header(tarfile.DIRTYPE, 0, "./") * 1002, "it has more than 1000 members"),
+        (pax("a", 1 << 40), "is a sparse file"),
+        (headers(tarfile.XHDTYPE, 30), "its headers have more than 1048576 bytes together"),
+        (headers(tarfile.XGLTYPE, 30), "its headers have more than 1048576 bytes together"),
     ],
-    ids=["pax", "global", "name", "link", "many", "sparse", "members", "sparse-pax"],
+    ids=["pax", "global", "name", "link", "many", "sparse", "members", "folders", "sparse-pax", "many-pax", "many-global"],
 )
 def test_headers_that_are_read_before_any_member_are_bounded(tmp_path, content, told):
     # Behind a huge one come as many bytes as a small archive can hold.

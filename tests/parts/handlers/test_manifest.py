@@ -68,6 +68,13 @@ def test_nor_is_it_read_where_it_is_hidden(folder, place):
         read_manifest(folder)
 
 
+@pytest.mark.parametrize("place", [".nfs000000000123abcd00000001", ".snapshot/hourly/model.onnx"])
+def test_what_volumes_keep_beside_files_is_passed_over(folder, place):
+    (folder / place).parent.mkdir(exist_ok=True, parents=True)
+    (folder / place).write_bytes(b"\0")
+    assert read_manifest(folder).engine == "onnx"
+
+
 def test_a_volume_whose_files_are_links_is_read(folder, tmp_path):
     """As Kubernetes projects one."""
     volume = tmp_path / "volume"

@@ -1,5 +1,6 @@
 """Where a fetched model's bytes go: weights to memory where they fit, the rest to a disk that may be full, and nothing twice."""
 
+import errno
 import hashlib
 import json
 import os
@@ -276,6 +277,37 @@ def test_what_is_replaced_is_gone_at_once_for_whoever_comes_when_this_process_is
             fetch(archive, tmp_path)
     assert fetch(archive, tmp_path).folder == tmp_path / "cache"
     assert not [*tmp_path.glob(".cache.fetching-*")]
+
+
+def test_a_folder_that_can_not_be_moved_is_replaced_all_the_same(archive, tmp_path, monkeypatch):
+    """As overlayfs moves none that an image's layer holds."""
+    monkeypatch.setattr(placing, "free_memory", lambda: 0)
+    (tmp_path / "cache").mkdir()
+    rename = Path.rename
+
+    def across(path, target):
+        if path.name == "cache":
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", across)
+    assert (fetch(archive, tmp_path).folder / WEIGHTS).is_file()
+    assert not [*tmp_path.glob(".cache.fetching-*")]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_another_users_lock_is_taken_as_far_as_it_can_be(archive, tmp_path, monkeypatch, readable):
+    monkeypatch.setattr(placing, "free_memory", lambda: 0)
+    (tmp_path / ".cache.lock").touch()
+    opened = os.open
+
+    def denied(path, flags, *more, **named):
+        if str(path).endswith(".lock") and (flags & os.O_RDWR or not readable):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", denied)
+    assert (fetch(archive, tmp_path).folder / WEIGHTS).is_file()
 
 
 def test_a_link_to_a_folder_is_followed(archive, tmp_path, monkeypatch):

@@ -55,6 +55,13 @@ WORDLESS = [
 ]
 
 
+@pytest.mark.parametrize("most", [60_000, 131_072])
+def test_a_model_that_reads_long_texts_is_given_them(minilm_tokenizer, most):
+    text = "word " * 80_000
+    assert len(text) > MOST
+    assert len(encode(load_tokenizer(minilm_tokenizer, most), text).ids) == min(most, 80_002)
+
+
 @pytest.mark.parametrize(("spy", "letter", "given"), WORDLESS, indirect=["spy"])
 def test_a_text_without_words_is_refused_by_its_beginning(spy, letter, given):
     many = letter * 1_000_000
