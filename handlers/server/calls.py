@@ -153,7 +153,7 @@ class Call:
         return await self.read(decoded, await self.body(), self.content_type)
 
     async def read(self, reader: Callable[..., _T], *given: Any) -> _T:
-        """What `reader` makes of this request's body. Raises RequestProblem.
+        """What `reader` makes of this request's body, or of what was read from it. Raises RequestProblem.
 
         A long one is read in a thread of its own, one at a time: megabytes of small values take a second, in which nobody else's answer
         could be sent, nor any probe's.

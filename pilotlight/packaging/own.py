@@ -14,6 +14,7 @@ PLACE = "handlers/models"
 CODE, FILES = "model.py", "files"
 _VERBS = ("load", "predict")
 # As the model server has it (handlers/engines/manifest.py).
+_MOST_MEMBERS = 1000
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,126}")
 
 
@@ -34,6 +35,10 @@ def own_members(source: Source) -> Mapping[str, Path]:
     if folders := [path.name for path in found if not path.is_file()]:
         raise PackagingError(
             f"{folder / FILES} holds {', '.join(folders)}: an artifact has files alone, put what is in it beside the others."
+        )
+    if len(found) >= _MOST_MEMBERS:
+        raise PackagingError(
+            f"{folder / FILES} holds {len(found)} files: an artifact has {_MOST_MEMBERS} at most, its manifest among them."
         )
     if links := [path.name for path in found if not path.resolve().is_relative_to(folder.resolve())]:
         raise PackagingError(f"{folder / FILES} holds {', '.join(links)}, links to outside of {folder}: put copies of the files there.")

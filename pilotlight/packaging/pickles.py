@@ -49,7 +49,7 @@ def _inside(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
             for name in packed.namelist():
                 with packed.open(name) as member:
                     yield name, member
-        return
+    # That is told by a file's end, and by its beginning others read something else out of the same one.
     file.seek(0)
     start = file.read(_START)
     file.seek(0)

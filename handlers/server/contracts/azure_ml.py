@@ -3,6 +3,7 @@
 A table of MLflow's has a text in each row; to a model of one's own a row is an object with the names of the columns.
 """
 
+from functools import partial
 from typing import Any
 
 from handlers.functions import wording
@@ -19,7 +20,7 @@ _FORM = Form("Azure Machine Learning's contract", lambda predicted: Encoded(dump
 async def score(call: Call) -> Answer:
     """Raises RequestProblem, ClientGone."""
     body, most, kind = await call.json(), call.service.settings.max_inputs, call.service.kind
-    request, form = translated(body, max_inputs=most, kind=kind), _FORM
+    request, form = await call.read(partial(translated, max_inputs=most, kind=kind), body), _FORM
     if kind is None:
         # What a row is of is told by the model, which is not here yet.
         form = _FORM._replace(adapt=lambda _, manifest: translated(body, max_inputs=most, kind=takes(manifest.task)))

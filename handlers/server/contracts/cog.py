@@ -7,6 +7,7 @@ this process alone, and is forgotten when it has ended, as Cog has it.
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -90,7 +91,8 @@ def _require_tellable(given: Mapping[str, Any]) -> None:
 
 async def _predict(call: Call, named: str | None) -> Answer:
     settings, body = call.service.settings, await call.json()
-    request, wanted = translated(body, max_inputs=settings.max_inputs, webhooks_uri=settings.webhooks_uri, kind=call.service.kind)
+    kind, most = call.service.kind, settings.max_inputs
+    request, wanted = await call.read(partial(translated, max_inputs=most, webhooks_uri=settings.webhooks_uri, kind=kind), body)
     if named is not None and (not ID.fullmatch(named) or wanted.id not in (None, named)):
         raise InputRefused("The path's id is not 1 to 128 letters, digits, '.', '_' and '-', or the body has another 'id'.")
     accepted = call.headers.get("accept", "")

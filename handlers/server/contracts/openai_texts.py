@@ -53,12 +53,13 @@ _MOST_MESSAGES = 1000
 
 async def completions(call: Call) -> Answer:
     """Raises RequestProblem, ClientGone."""
-    return await call.answered(*translated(await call.json(), max_inputs=call.service.settings.max_inputs))
+    translate = partial(translated, max_inputs=call.service.settings.max_inputs)
+    return await call.answered(*await call.read(translate, await call.json()))
 
 
 async def chat(call: Call) -> Answer:
     """Raises RequestProblem, ClientGone."""
-    return await call.answered(*translated_chat(await call.json()))
+    return await call.answered(*await call.read(translated_chat, await call.json()))
 
 
 def translated(body: object, *, max_inputs: int) -> tuple[PredictionRequest, Form]:

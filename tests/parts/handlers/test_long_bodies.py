@@ -12,7 +12,7 @@ from handlers.functions.requests import PredictionRequest
 from handlers.server import app as server
 from handlers.server import calls
 from handlers.server.app import App
-from handlers.server.contracts import webhooks
+from handlers.server.contracts import azure_ml, cog, webhooks
 from handlers.server.service import Service
 from handlers.server.stages import Stages
 from handlers.settings import HandlerSettings
@@ -51,11 +51,11 @@ def held_until_a_probe_is_answered(app, path, content):
     probed, begun, threads = threading.Event(), threading.Event(), []
 
     def slowly(read):
-        def reading(*given):
+        def reading(*given, **named):
             threads.append(threading.current_thread().name)
             begun.set()
             assert probed.wait(10)
-            return read(*given)
+            return read(*given, **named)
 
         return reading
 
@@ -81,6 +81,16 @@ def test_others_are_answered_while_one_is_read(app, monkeypatch):
 def test_so_they_are_while_a_contract_that_answers_by_itself_has_its_body_decoded(app, monkeypatch):
     slowly, ask, threads = held_until_a_probe_is_answered(app, "/predictions", b'{"input": %b}' % LONG)
     monkeypatch.setattr(calls, "decoded", slowly(calls.decoded))
+    assert asyncio.run(ask()) == (200, 200)
+    assert threads == ["long-bodies_0"]
+
+
+@pytest.mark.parametrize(
+    ("module", "path", "content"), [(cog, "/predictions", b'{"input": %b}' % LONG), (azure_ml, "/score", LONG)], ids=["cog", "azure"]
+)
+def test_and_while_it_looks_at_every_value_of_it(app, monkeypatch, module, path, content):
+    slowly, ask, threads = held_until_a_probe_is_answered(app, path, content)
+    monkeypatch.setattr(module, "translated", slowly(module.translated))
     assert asyncio.run(ask()) == (200, 200)
     assert threads == ["long-bodies_0"]
 

@@ -349,8 +349,12 @@ def packaged_with(root, files):
         ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/training_args.bin": ""}, "can run code"),
         ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/a/b": ""}, "an artifact has files alone"),
         ({"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n", "files/.w": ""}, "name files with letters"),
+        (
+            {"model.py": "class Model:\n def load(self): ...\n def predict(self): ...\n"} | {f"files/{n}": "" for n in range(1000)},
+            "holds 1000 files: an artifact has 1000 at most, its manifest among them",
+        ),
     ],
-    ids=["verb", "python", "code", "pickle", "dill", "arguments", "folder", "name"],
+    ids=["verb", "python", "code", "pickle", "dill", "arguments", "folder", "name", "many"],
 )
 def test_a_folder_that_is_no_such_model_is_not_packaged(tmp_path, files, told):
     for name, content in files.items():
@@ -411,6 +415,8 @@ def tarred(files):
         ),
         ("odd.npy", b"\x93NUMPY\x01\x00\x04\x00{'(\n"),
         ("all.tar", tarred({"a.txt": b"a", "b.joblib": b""})),
+        ("all.tar", tarred({"a.txt": b"a", "b.dat": pickle.dumps({"a": 1})}) + zipped({})),
+        ("all.gz", gzip.compress(pickle.dumps({"a": 1})) + zipped({})),
         ("all.tar.gz", gzip.compress(tarred({"a.txt": b"a", "b.dat": pickle.dumps({"a": 1})}))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
