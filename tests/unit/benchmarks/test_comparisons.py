@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_a_peer_that_fails_keeps_its_row_with_the_reason_and_is_not_tried_again(
 
     rows = Rows(60)
     for name in ("ours", "a", "b"):
-        rows.add(name, lambda name=name: stand_in(name))  # type: ignore[misc]
+        rows.add(name, partial(stand_in, name))
     rows.add("c", not_installed)
     rows.take(3, measured)
     figures = rows.figures()
@@ -135,7 +136,7 @@ def test_another_server_begins_each_round() -> None:
 
     rows = Rows(60)
     for name in ("ours", "a", "b"):
-        rows.add(name, lambda name=name: stand_in(name))  # type: ignore[misc]
+        rows.add(name, partial(stand_in, name))
     rows.take(3, measured)
     assert tried == ["ours", "a", "b", "a", "b", "ours", "b", "ours", "a"]
 
